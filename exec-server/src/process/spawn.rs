@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::sys;
 use super::wait::Process;
+use super::{limits, sys};
 
 /// A program to be started. Only what is named here reaches it.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ impl Spawn {
             },
             descriptors: self.descriptors.iter().map(|one| (one.ours.as_raw_fd(), one.number)).collect(),
             new_session: self.new_session,
+            descriptor_limit: limits::inherited(),
         };
         let pid = plan.fork_and_exec().map_err(|failure| explain(failure, &self.program))?;
         Process::adopt(pid).map_err(SpawnError::Fork)

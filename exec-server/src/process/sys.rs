@@ -42,6 +42,8 @@ pub(super) struct Plan {
     /// Our descriptor, and its number in the program.
     pub(super) descriptors: Vec<(RawFd, RawFd)>,
     pub(super) new_session: bool,
+    /// Soft and hard limit of open descriptors, when they are not the server's own.
+    pub(super) descriptor_limit: Option<(libc::rlim_t, libc::rlim_t)>,
 }
 
 /// A step in the child; its number travels to the parent when it fails.
@@ -53,12 +55,20 @@ pub(super) enum Step {
     Signals,
     Directory,
     Descriptors,
+    Limits,
     Execve,
 }
 
 impl Step {
-    const ALL: [Step; 6] =
-        [Step::Group, Step::DeathSignal, Step::Signals, Step::Directory, Step::Descriptors, Step::Execve];
+    const ALL: [Step; 7] = [
+        Step::Group,
+        Step::DeathSignal,
+        Step::Signals,
+        Step::Directory,
+        Step::Descriptors,
+        Step::Limits,
+        Step::Execve,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -67,6 +77,7 @@ impl Step {
             Step::Signals => "resetting signals",
             Step::Directory => "changing to the working directory",
             Step::Descriptors => "placing descriptors",
+            Step::Limits => "setting limits",
             Step::Execve => "execve",
         }
     }
@@ -133,6 +144,13 @@ impl Plan {
         }
         if let Err(errno) = place(&mut self.descriptors) {
             return (Step::Descriptors, errno);
+        }
+        if let Some((soft, hard)) = self.descriptor_limit {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            // SAFETY: the limit is valid for reads.
+            if let Err(errno) = check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }) {
+                return (Step::Limits, errno);
+            }
         }
         // SAFETY: the path is NUL-terminated; both arrays are NULL-terminated arrays of NUL-terminated strings.
         unsafe { libc::execve(self.program.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr()) };
