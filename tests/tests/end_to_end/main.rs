@@ -1,0 +1,4 @@
+//! End-to-end tests: one module per stage.
+
+mod bash_faithful;
+mod bash_hook;
