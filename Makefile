@@ -61,7 +61,11 @@ build-bash: need-cc
 	bash-patches/build.sh --output $(BIN_DIR)/bash
 
 .PHONY: package
-package: need-node build launcher ## Pack the npm tarballs into dist/npm/.
+package: need-node build pack ## Build, then pack the npm tarballs into dist/npm/.
+
+# Packs what has been built already; a release brings the programs of every platform in dist/platforms/.
+.PHONY: pack
+pack: launcher
 	$(call step,'Packing')
 	@node npm/build/packaging/pack.js
 

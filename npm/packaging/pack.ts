@@ -1,8 +1,8 @@
 /**
  * `make package`: turns built programs and the compiled launcher into the tarballs in `dist/npm/`.
  *
- * Programs are taken from `dist/bin/` for the machine that runs this, and from `dist/platforms/<platform>/` for any other (a release
- * collects them there). It builds nothing and publishes nothing; a platform whose programs are absent is left out, and that is said.
+ * Programs are taken from `dist/bin/` for the machine that runs this when they were built here, and else from `dist/platforms/<platform>/`,
+ * where a release collects them. It builds nothing and publishes nothing; a platform whose programs are absent is left out, and that is said.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -56,7 +56,7 @@ function repository(): string | undefined {
 
 /** The folder with a platform's programs, checked, or nothing when none of them is there. */
 function programsOf(platform: Platform): string | undefined {
-  const here = platform.os === process.platform && platform.cpu === process.arch;
+  const here = platform.os === process.platform && platform.cpu === process.arch && existsSync(join(ROOT, "dist/bin"));
   const folder = join(ROOT, here ? "dist/bin" : `dist/platforms/${platform.key}`);
   const missing = PROGRAMS.filter((program) => !existsSync(join(folder, program)));
   if (missing.length === PROGRAMS.length) return undefined;
