@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# The steps are in order, and cargo and make-built Bash use all processors by themselves.
+.NOTPARALLEL:
 .SUFFIXES:
 
 OS := $(shell uname -s)

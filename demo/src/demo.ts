@@ -164,7 +164,7 @@ if (launcher === undefined) {
 }
 try {
   const failures = await run(launcher);
-  say.title(failures === 0 ? "Every step went as expected." : `${failures} expectations did not come true.`);
+  say.title(failures === 0 ? "Every step went as expected." : `Not as expected: ${failures}.`);
   process.exitCode = failures === 0 ? 0 : 1;
 } catch (error) {
   say.bad(`the session broke off: ${(error as Error).message}`);

@@ -22,7 +22,7 @@ for (const [command, status] of [["true", 0], ["false", 1], ["exit 42", 42], ["s
     Session.with({}, async (session) => assert.equal((await session.run(command)).exit_code, status)));
 }
 
-test("the commands run in the Bash of the platform's package, and its programs through the wrapper's judgement", () =>
+test("commands run in the Bash of the platform's package", () =>
   Session.with({}, async (session) => {
     const { output } = await session.run('printf "%s\\n" "$BASH"');
     const packages = dirname(dirname(dirname(realpathSync(launcher()))));
