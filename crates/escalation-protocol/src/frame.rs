@@ -15,6 +15,7 @@ pub const MAX_REQUEST_BYTES: u32 = 8 << 20;
 pub const MAX_RESPONSE_BYTES: u32 = 4 << 10;
 
 /// The longest [`Handover`](crate::handover::Handover): one number for each descriptor that may travel.
+#[expect(clippy::cast_possible_truncation, reason = "253 fits")]
 pub const MAX_HANDOVER_BYTES: u32 = 4 * crate::handover::MAX_DESCRIPTORS as u32;
 
 /// Which message follows a header.
