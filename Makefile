@@ -107,7 +107,7 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	$(call step,'Types of the TypeScript code')
 	@for project in npm tests/clients demo; do echo "$$project"; (cd $$project && npm run --silent check); done
 	$(call step,'Licences and origins of the Rust libraries')
-	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny --offline check bans licenses sources; \
+	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else echo 'Not checked: cargo-deny is not installed (cargo install --locked cargo-deny). GitHub checks it for every push.'; fi
 
 .PHONY: bench
