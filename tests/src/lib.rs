@@ -1,1 +1,84 @@
-//! Not written yet.
+//! What end-to-end tests stand on: the real binaries, a private rules folder, an MCP client, a person who answers.
+//!
+//! The binaries come from `$SHELL_TOOL_MCP_BIN_DIR` (`make test` sets it), else from `dist/bin` of this checkout.
+
+pub mod client;
+pub mod lines;
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// The folder with `exec-server`, `execve-wrapper` and `bash`.
+///
+/// # Panics
+///
+/// When a binary is missing: a test that cannot run must not pass.
+#[must_use]
+pub fn binaries() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = std::env::var_os("SHELL_TOOL_MCP_BIN_DIR").map_or_else(|| checkout.join("dist/bin"), PathBuf::from);
+    let folder = checkout.join(folder); // A relative setting is meant from the checkout.
+    for name in ["exec-server", "execve-wrapper", "bash"] {
+        let path = folder.join(name);
+        assert!(path.is_file(), "{} is missing; `make build` makes it", path.display());
+    }
+    folder.canonicalize().expect("the folder exists")
+}
+
+/// A user's world: a home with rules, and a folder to work in.
+#[derive(Debug)]
+pub struct World {
+    root: TempDir,
+}
+
+impl World {
+    /// A world whose `default.rules` is `rules`.
+    ///
+    /// # Panics
+    ///
+    /// When the temporary folder cannot be made.
+    #[must_use]
+    pub fn with_rules(rules: &str) -> World {
+        let root = tempfile::Builder::new().prefix("shell-tool-test-").tempdir().expect("a temporary folder");
+        let world = World { root };
+        std::fs::create_dir_all(world.codex_home().join("rules")).expect("a folder for rules");
+        std::fs::create_dir(world.workdir()).expect("a folder to work in");
+        std::fs::write(world.rules_file(), rules).expect("a rules file");
+        world
+    }
+
+    /// The folder that stands for `~/.codex`.
+    #[must_use]
+    pub fn codex_home(&self) -> PathBuf {
+        self.root.path().join("codex-home")
+    }
+
+    /// The user's rules.
+    #[must_use]
+    pub fn rules_file(&self) -> PathBuf {
+        self.codex_home().join("rules/default.rules")
+    }
+
+    /// The folder to work in.
+    #[must_use]
+    pub fn workdir(&self) -> PathBuf {
+        self.root.path().join("work")
+    }
+
+    /// The server, ready to be started with `arguments`: only `PATH` and a few harmless variables around it.
+    #[must_use]
+    pub fn server(&self, arguments: &[&str]) -> std::process::Command {
+        let binaries = binaries();
+        let mut command = std::process::Command::new(binaries.join("exec-server"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.root.path())
+            .env("CODEX_HOME", self.codex_home())
+            .env("LANG", "C.UTF-8")
+            .current_dir(self.workdir());
+        command
+    }
+}

@@ -1,1 +1,30 @@
-//! Not written yet.
+//! The sandbox: what a command may touch, and its enforcement by the kernel.
+//!
+//! # Layout, in the order in which a call meets it
+//! - [`policy`]: what was asked (modes, JSON forms, a client program's sandbox state).
+//! - [`plan`]: what will be enforced.
+//! - [`session`]: the server's side of the processes that enforce it, entered by every call.
+//! - `linux`: those processes, and the kernel.
+//! - [`enforcement`]: what is really in force.
+//!
+//! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
+
+pub mod enforcement;
+#[cfg(target_os = "linux")]
+mod linux;
+pub mod plan;
+pub mod policy;
+#[cfg(target_os = "linux")]
+pub mod session;
+#[cfg(target_os = "linux")]
+mod wire;
+
+pub use enforcement::{Enforcement, Namespace};
+#[cfg(target_os = "linux")]
+pub use linux::guard::run_session_process;
+pub use plan::{Layers, Limits, Plan};
+pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
+#[cfg(target_os = "linux")]
+pub use session::{Call, Launcher, Session, SessionError, SpawnRequest};
+#[cfg(target_os = "linux")]
+pub use wire::{CallEvent, Ending, LiveProcess, LiveProcesses, StartStep, Usage};

@@ -1,0 +1,152 @@
+# The commands that people run here. Everything is built below target/ and dist/; nothing is installed outside this folder.
+#
+# Written for GNU make 3.81 and newer, because macOS has no newer one.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The steps are in order, and cargo and make-built Bash use all processors by themselves.
+.NOTPARALLEL:
+.SUFFIXES:
+
+OS := $(shell uname -s)
+CARGO ?= cargo
+
+# Where the server is built for another target than the host's own, such as x86_64-unknown-linux-musl for a release:
+#   make build TARGET=x86_64-unknown-linux-musl
+TARGET ?=
+SERVER_BUILD := $(if $(TARGET),target/$(TARGET)/release,target/release)
+WRAPPER_BUILD := $(if $(TARGET),target/$(TARGET)/wrapper,target/wrapper)
+TARGET_FLAG := $(if $(TARGET),--target $(TARGET))
+
+# Without a runtime of any kind on Linux; macOS has no stable system calls, so there it is linked with the system's library.
+WRAPPER_FEATURES := $(if $(filter Linux,$(OS)),--features freestanding)
+
+BIN_DIR := $(CURDIR)/dist/bin
+INSTALLED := $(CURDIR)/target/installed
+LAUNCHER := $(INSTALLED)/node_modules/.bin/shell-tool-mcp
+
+# The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
+INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
+
+define step
+@printf '\n\033[1m==> %s\033[0m\n' $(1)
+endef
+
+.PHONY: help
+help: ## Show this list.
+	@echo 'Usage: make COMMAND'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+
+.PHONY: build
+build: build-programs build-bash ## Build the programs into dist/bin/ (exec-server, execve-wrapper, bash).
+	@ls -l $(BIN_DIR) | awk 'NR > 1 { printf "  dist/bin/%-16s %8.0f kB\n", $$NF, $$5 / 1000 }'
+
+.PHONY: build-programs
+build-programs: need-rust need-cc
+	$(call step,'Building exec-server (the first time takes minutes)')
+	$(CARGO) build --release --locked -p exec-server $(TARGET_FLAG)
+	$(call step,'Building execve-wrapper')
+	$(CARGO) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) $(TARGET_FLAG)
+	@mkdir -p $(BIN_DIR)
+	@for program in $(SERVER_BUILD)/exec-server $(WRAPPER_BUILD)/execve-wrapper; do \
+	  target=$(BIN_DIR)/$$(basename $$program); \
+	  cmp -s $$program $$target || { cp $$program $$target.new && mv $$target.new $$target; }; \
+	done
+
+.PHONY: build-bash
+build-bash: need-cc
+	$(call step,'Building the patched Bash (about a minute the first time)')
+	@mkdir -p $(BIN_DIR)
+	bash-patches/build.sh --output $(BIN_DIR)/bash
+
+.PHONY: package
+package: need-node build pack ## Build, then pack the npm tarballs into dist/npm/.
+
+# Packs what has been built already; a release brings the programs of every platform in dist/platforms/.
+.PHONY: pack
+pack: launcher
+	$(call step,'Packing')
+	@node npm/build/packaging/pack.js
+
+.PHONY: launcher
+launcher: npm/node_modules/.package-lock.json
+	$(call step,'Compiling the launcher')
+	@rm -rf npm/build
+	cd npm && npm run --silent build
+
+# The tarballs as a user gets them, in a folder of their own.
+.PHONY: installed
+installed: package
+	$(call step,'Installing the tarballs into target/installed')
+	@rm -rf $(INSTALLED) && mkdir -p $(INSTALLED)
+	@echo '{ "private": true }' > $(INSTALLED)/package.json
+	@cd $(INSTALLED) && $(INSTALL_TARBALLS) $(CURDIR)/dist/npm/*.tgz
+	@du -sk $(INSTALLED)/node_modules | awk '{ printf "  installed: %d kB on disk\n", $$1 }'
+	@$(LAUNCHER) --version
+
+.PHONY: test
+test: installed tests/clients/node_modules/.package-lock.json ## Build everything and run every test.
+	$(call step,'Rust tests')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked
+	$(call step,'Tests of the launcher and the packaging')
+	cd npm && npm run --silent test
+	$(call step,'Tests with MCP clients, through the installed launcher')
+	cd tests/clients && npm run --silent build && SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) npm run --silent test
+
+.PHONY: check
+check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json demo/node_modules/.package-lock.json ## Check format, lints, documentation, types and licences.
+	$(call step,'Format')
+	$(CARGO) fmt --all --check
+	$(call step,'Lints')
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(call step,'Documentation')
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	$(call step,'Types of the TypeScript code')
+	@for project in npm tests/clients demo; do echo "$$project"; (cd $$project && npm run --silent check); done
+	$(call step,'Licences and origins of the Rust libraries')
+	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
+	else echo 'Not checked: cargo-deny is not installed (cargo install --locked cargo-deny). GitHub checks it for every push.'; fi
+
+.PHONY: bench
+bench: build ## Measure speed, beside the peer where it can be installed.
+	$(call step,'Measuring')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --release --locked -p end-to-end-tests --bin bench
+
+.PHONY: demo
+demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.
+	@cd demo && npm run --silent build && node build/demo.js $(LAUNCHER)
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here.
+	rm -rf dist target npm/build demo/build tests/clients/build
+	rm -rf npm/node_modules demo/node_modules tests/clients/node_modules
+
+# Development tools of each TypeScript project, exactly as its lockfile says. npm writes the file last, so its age tells.
+%/node_modules/.package-lock.json: %/package-lock.json | need-node
+	$(call step,'Installing the development tools of $*')
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# What is missing, in words.
+
+.PHONY: need-rust
+need-rust:
+	@command -v $(CARGO) > /dev/null || { echo 'Missing: cargo. Install Rust 1.88 or newer: https://rustup.rs' >&2; exit 1; }
+	@version=$$($(CARGO) --version | cut -d' ' -f2); \
+	[ "$$(printf '%s\n' 1.88.0 "$${version%%-*}" | sort -t. -k1,1n -k2,2n -k3,3n | head -n1)" = 1.88.0 ] \
+	  || { echo "Too old: cargo $$version. Rust 1.88 or newer is needed: rustup update" >&2; exit 1; }
+
+.PHONY: need-cc
+need-cc:
+	@command -v cc > /dev/null || command -v gcc > /dev/null || { echo 'Missing: a C compiler (to build Bash and to link).' >&2; \
+	  echo 'Debian, Ubuntu: apt-get install gcc libc6-dev make   Fedora: dnf install gcc make   macOS: xcode-select --install' >&2; exit 1; }
+
+.PHONY: need-node
+need-node:
+	@command -v node > /dev/null || { echo 'Missing: node. Install Node.js 18 or newer: https://nodejs.org' >&2; exit 1; }
+	@command -v npm > /dev/null || { echo 'Missing: npm, which comes with Node.js or in a package of its own (Debian: apt-get install npm)' >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' \
+	  || { echo "Too old: node $$(node --version). Node.js 18 or newer is needed." >&2; exit 1; }

@@ -1,0 +1,105 @@
+//! One command to be judged: the program's path, its arguments, and where it would run.
+//!
+//! Everything is bytes: arguments and paths need not be UTF-8. Nothing here looks at the file system.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// A command as the kernel would be asked to execute it, or as a script names it.
+#[derive(Clone, Debug)]
+pub struct Command<'a> {
+    pub(crate) program: Cow<'a, OsStr>,
+    pub(crate) args: Vec<Cow<'a, OsStr>>,
+    pub(crate) cwd: Option<Cow<'a, Path>>,
+    pub(crate) environment: Environment<'a>,
+}
+
+/// What is known of the environment that a command would get.
+#[derive(Clone, Debug, Default)]
+pub enum Environment<'a> {
+    /// Nothing: a rule that allows only under a condition on the environment does not apply, a stricter one does.
+    #[default]
+    Unknown,
+    /// All variables, name and value.
+    Known(&'a [(OsString, OsString)]),
+}
+
+impl<'a> Command<'a> {
+    /// A command with the executable's path (or bare name) and the arguments after `argv[0]`, which rules never look at.
+    pub fn new<P, A>(program: &'a P, args: &'a [A]) -> Self
+    where
+        P: AsRef<OsStr> + ?Sized,
+        A: AsRef<OsStr>,
+    {
+        Self {
+            program: Cow::Borrowed(program.as_ref()),
+            args: args.iter().map(|arg| Cow::Borrowed(arg.as_ref())).collect(),
+            cwd: None,
+            environment: Environment::Unknown,
+        }
+    }
+
+    /// A command as typed: the first word is the program. `None` when there is no word.
+    #[must_use]
+    pub fn from_words<A: AsRef<OsStr>>(words: &'a [A]) -> Option<Self> {
+        let (program, args) = words.split_first()?;
+        Some(Self::new(program.as_ref(), args))
+    }
+
+    /// The same command with the folder that it would start in.
+    #[must_use]
+    pub fn with_cwd(mut self, cwd: &'a Path) -> Self {
+        self.cwd = Some(Cow::Borrowed(cwd));
+        self
+    }
+
+    /// The same command with the environment that it would get.
+    #[must_use]
+    pub fn with_environment(mut self, variables: &'a [(OsString, OsString)]) -> Self {
+        self.environment = Environment::Known(variables);
+        self
+    }
+
+    /// The executable's path or bare name.
+    #[must_use]
+    pub fn program(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// The arguments after `argv[0]`.
+    pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> {
+        self.args.iter().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn arg_bytes(&self, index: usize) -> Option<&[u8]> {
+        self.args.get(index).map(|arg| arg.as_encoded_bytes())
+    }
+
+    /// The last component of the program's path.
+    pub(crate) fn basename(&self) -> &[u8] {
+        basename(self.program.as_encoded_bytes())
+    }
+}
+
+/// The last component of a path as bytes; the whole when there is no slash.
+pub(crate) fn basename(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, basename};
+
+    #[test]
+    fn basename_is_what_follows_the_last_slash() {
+        assert_eq!(basename(b"/usr/bin/git"), b"git");
+        assert_eq!(basename(b"git"), b"git");
+        assert_eq!(basename(b"/usr/bin/"), b"");
+    }
+
+    #[test]
+    fn no_words_are_no_command() {
+        assert!(Command::from_words::<&str>(&[]).is_none());
+    }
+}

@@ -1,0 +1,251 @@
+//! Keeps a rules file from running or growing without end.
+//!
+//! Three measures, all deterministic (no clock):
+//! * Starlark's own counter of loop turns and calls, and its limit on the heap, which it checks once in a thousand turns;
+//! * a check of the heap before every statement, because doubling a string needs only 40 turns;
+//! * `range`, `*` and `+` refuse results larger than any rules file needs, because one of them alone can ask for terabytes.
+//!
+//! A rules file decides what may leave the sandbox, so it is not hostile: this guards against accidents, and is no boundary.
+
+use std::num::NonZeroI32;
+use std::path::Path;
+
+use starlark::codemap::FileSpanRef;
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{BeforeStmtFunc, BeforeStmtFuncDyn, Evaluator};
+use starlark::starlark_module;
+use starlark::values::range::Range;
+use starlark::values::{Heap, Value};
+
+use crate::errors::Problem;
+
+/// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1 s.
+const MAX_TICKS: u64 = 1_000_000;
+/// Bytes on the Starlark heap: a megabyte of rules needs about ten.
+const MAX_HEAP: usize = 64 << 20;
+/// Depth of calls; deeper ones in a rules file can only be runaway recursion.
+const MAX_CALLS: usize = 100;
+/// Longest list or string that `+`, `*` and `range` make.
+const MAX_LENGTH: i64 = 1_000_000;
+/// Deepest nesting of brackets: Starlark's parser and compiler recurse, and a deep file would overflow the stack.
+const MAX_NESTING: usize = 100;
+/// Longest run of operators in one statement, for the same reason.
+const MAX_OPERATORS: usize = 2_000;
+
+/// Operators that are replaced by a function of this module.
+pub(super) const OPERATORS: &[(&str, &str)] = &[("*", "__bounded_multiply"), ("+", "__bounded_add")];
+
+#[derive(Debug, thiserror::Error)]
+enum LimitError {
+    #[error("the step of range cannot be zero")]
+    Step,
+    #[error("a rules file may not make a list or string longer than {MAX_LENGTH}")]
+    Length,
+    #[error("this rules file uses more than {MAX_HEAP} bytes of memory")]
+    Memory,
+}
+
+/// Sets the evaluator's limits.
+pub(super) fn limit(evaluator: &mut Evaluator<'_, '_, '_>) -> starlark::Result<()> {
+    evaluator.set_max_tick_count(MAX_TICKS)?;
+    evaluator.set_max_heap_size(MAX_HEAP)?;
+    evaluator.set_max_callstack_size(MAX_CALLS)?;
+    // Marked as internal by the library; `Cargo.lock` pins the version, and the test of doubling fails if it ceases to work.
+    evaluator.before_stmt_for_dap(BeforeStmtFunc::from_dyn(Box::new(HeapCheck)));
+    Ok(())
+}
+
+struct HeapCheck;
+
+impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
+    fn call<'v>(
+        &mut self,
+        span: FileSpanRef,
+        _continued: bool,
+        evaluator: &mut Evaluator<'v, '_, 'e>,
+    ) -> starlark::Result<()> {
+        if evaluator.heap().allocated_bytes() > MAX_HEAP {
+            let mut error = starlark::Error::new_other(LimitError::Memory);
+            error.set_span(span.span, span.file);
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// The bounded forms of what can ask for too much at once.
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn __bounded_multiply<'v>(
+        #[starlark(require = pos)] left: Value<'v>,
+        #[starlark(require = pos)] right: Value<'v>,
+        heap: Heap<'v>,
+    ) -> starlark::Result<Value<'v>> {
+        let grows = match (left.unpack_i32(), right.unpack_i32()) {
+            (Some(times), None) => length(right) * i64::from(times),
+            (None, Some(times)) => length(left) * i64::from(times),
+            (Some(_), Some(_)) | (None, None) => 0,
+        };
+        refuse_longer(grows)?;
+        left.mul(right, heap)
+    }
+
+    fn __bounded_add<'v>(
+        #[starlark(require = pos)] left: Value<'v>,
+        #[starlark(require = pos)] right: Value<'v>,
+        heap: Heap<'v>,
+    ) -> starlark::Result<Value<'v>> {
+        refuse_longer(length(left) + length(right))?;
+        left.add(right, heap)
+    }
+
+    /// The integers from start to stop.
+    fn range(
+        #[starlark(require = pos)] first: i32,
+        #[starlark(require = pos)] second: Option<i32>,
+        #[starlark(require = pos, default = 1)] step: i32,
+    ) -> starlark::Result<Range> {
+        let (start, stop) = second.map_or((0, first), |stop| (first, stop));
+        let step = NonZeroI32::new(step).ok_or_else(|| starlark::Error::new_other(LimitError::Step))?;
+        refuse_longer((i64::from(stop) - i64::from(start)) / i64::from(step.get()))?;
+        Ok(Range::new(start, stop, step))
+    }
+}
+
+/// The length of a string, list or tuple; 0 for what has none.
+fn length(value: Value<'_>) -> i64 {
+    match value.unpack_str() {
+        Some(text) => i64::try_from(text.len()).unwrap_or(i64::MAX / 2),
+        None => value.length().map_or(0, i64::from),
+    }
+}
+
+fn refuse_longer(length: i64) -> starlark::Result<()> {
+    if length > MAX_LENGTH { Err(starlark::Error::new_other(LimitError::Length)) } else { Ok(()) }
+}
+
+/// Refuses text whose mere shape would overflow the stack of Starlark's parser, before it is parsed.
+///
+/// A quick look at the characters, which knows comments and strings: brackets may nest so deep, and a statement hold so many operators.
+///
+/// # Errors
+/// Names the line where the limit is passed.
+pub(super) fn check_shape(file: &Path, text: &str) -> Result<(), Problem> {
+    let mut depth = 0_usize;
+    let mut operators = 0_usize;
+    let mut line = 1_usize;
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\n' => line += 1,
+            b'#' => rest = rest.get(position(rest, b'\n')..).unwrap_or_default(),
+            b'"' | b'\'' => {
+                let (lines, after) = skip_string(*byte, rest);
+                line += lines;
+                rest = after;
+            }
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'|' | b'&' | b'^' | b'~' | b'<' | b'>' | b'=' | b'.'
+            | b':' => {
+                operators += 1;
+            }
+            _ => {}
+        }
+        if (*byte == b'\n' && depth == 0) || *byte == b',' {
+            operators = 0;
+        }
+        let what = match () {
+            () if depth > MAX_NESTING => format!("brackets nest deeper than {MAX_NESTING}"),
+            () if operators > MAX_OPERATORS => {
+                format!("more than {MAX_OPERATORS} operators in one statement")
+            }
+            () => continue,
+        };
+        let rendered = format!("{what}\n  --> {}:{line}:1", file.display());
+        return Err(Problem { message: what, position: Some((line, 1)), rendered });
+    }
+    Ok(())
+}
+
+fn position(bytes: &[u8], wanted: u8) -> usize {
+    bytes.iter().position(|byte| *byte == wanted).unwrap_or(bytes.len())
+}
+
+/// Skips a string whose opening quote was read; returns the number of lines it spans and what follows.
+fn skip_string(quote: u8, after_quote: &[u8]) -> (usize, &[u8]) {
+    let triple = after_quote.starts_with(&[quote, quote]);
+    let mut rest = if triple { after_quote.get(2..).unwrap_or_default() } else { after_quote };
+    let mut lines = 0;
+    while let Some((byte, after)) = rest.split_first() {
+        let ends = *byte == quote && (!triple || after.starts_with(&[quote, quote]));
+        if ends {
+            return (lines, if triple { after.get(2..).unwrap_or_default() } else { after });
+        }
+        if *byte == b'\n' {
+            if !triple {
+                return (lines, rest);
+            }
+            lines += 1;
+        }
+        rest = if *byte == b'\\' { after.get(1..).unwrap_or_default() } else { after };
+    }
+    (lines, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::dialect::read;
+
+    fn error(text: &str) -> String {
+        read(Path::new("test.rules"), text).expect_err(text).message
+    }
+
+    #[test]
+    fn a_long_range_is_refused_at_once() {
+        let message = error("for i in range(1000000000):\n    pass\n");
+        assert!(message.contains("longer than 1000000"), "{message}");
+    }
+
+    #[test]
+    fn nested_loops_end_by_counting() {
+        let text = "for i in range(100000):\n    for j in range(100000):\n        pass\n";
+        let message = error(text);
+        assert!(message.contains("ticks"), "{message}");
+    }
+
+    #[test]
+    fn growth_ends_with_an_error() {
+        for text in [
+            "s = \"a\"\nfor i in range(60):\n    s = s + s\n",
+            "s = \"a\"\nfor i in range(60):\n    s += s\n",
+            "s = [1]\nfor i in range(60):\n    s = s * 2\n",
+            "s = \"a\" * 2000000000\n",
+            "l = []\nfor i in range(1000000):\n    l.append(str(i) * 1000)\n",
+        ] {
+            let message = error(text);
+            assert!(message.contains("longer than") || message.contains("bytes"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn endless_recursion_ends() {
+        let message = error("def f(x):\n    return f(x)\nf(1)\n");
+        assert!(message.contains("overflow") || message.contains("recurs"), "{message}");
+    }
+
+    #[test]
+    fn deep_shapes_are_refused_before_they_are_parsed() {
+        assert!(error(&"[".repeat(100_000)).contains("nest"));
+        assert!(error(&format!("x = 1{}\n", "+1".repeat(100_000))).contains("operators"));
+    }
+
+    #[test]
+    fn ordinary_files_pass() {
+        let text = "# a [[[ comment\nx = [\"(\" + n for n in [\"a\", 'b']]\ny = \"\"\"\n((\n\"\"\"\nz = \"-\" * 20\n";
+        assert!(read(Path::new("test.rules"), text).is_ok());
+    }
+}

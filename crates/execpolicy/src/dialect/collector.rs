@@ -1,0 +1,29 @@
+//! What the functions of the language write into while a file is evaluated.
+
+#![expect(
+    unsafe_code,
+    reason = "the derive implements Starlark's unsafe marker trait; it derives the fact that it promises (the type without lifetimes)"
+)]
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use starlark::any::ProvidesStaticType;
+
+use super::examples::Pending;
+use super::file::Declarations;
+
+/// The declarations of one file, growing; reachable from the functions as the evaluator's `extra`.
+#[derive(Debug, ProvidesStaticType)]
+pub(super) struct Collector {
+    pub(super) file: Arc<Path>,
+    pub(super) declared: RefCell<Declarations>,
+    pub(super) pending: RefCell<Vec<Pending>>,
+}
+
+impl Collector {
+    pub(super) fn new(file: &Path) -> Self {
+        Self { file: Arc::from(file), declared: RefCell::default(), pending: RefCell::default() }
+    }
+}

@@ -1,0 +1,114 @@
+//! What can go wrong while rules are read; every error names its file.
+//!
+//! Loading collects all errors of all files, so that a user mends them in one go.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// One thing that is wrong with one rule file or folder.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The folder exists but cannot be listed, or is not a folder.
+    #[error("failed to read rules files from {}: {}", folder.display(), io_reason(source))]
+    ReadFolder {
+        /// The folder as it was given.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("failed to read rules file {}: {}", file.display(), io_reason(source))]
+    ReadFile {
+        /// The file as it was found.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is too large to be a rules file.
+    #[error("failed to read rules file {}: it is larger than {limit} bytes", file.display())]
+    TooLarge {
+        /// The file as it was found.
+        file: PathBuf,
+        /// The largest size that is read, in bytes.
+        limit: u64,
+    },
+    /// The file is not a valid rules file.
+    #[error("failed to parse rules file {}: starlark error: {problem}", file.display())]
+    Parse {
+        /// The file as it was found.
+        file: PathBuf,
+        /// What is wrong, and where.
+        problem: Box<Problem>,
+    },
+}
+
+/// The system's words without Rust's `(os error N)`.
+fn io_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// What is wrong in the text of a rules file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Line and column, from 1; `None` when the problem is with the file as a whole.
+    pub position: Option<(usize, usize)>,
+    /// The message with file, line, column and an excerpt, ready to print.
+    pub rendered: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.rendered)
+    }
+}
+
+/// All errors of one load, never empty.
+#[derive(Debug)]
+pub struct LoadErrors(pub Vec<LoadError>);
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("\n")?;
+            }
+            write!(formatter, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadErrors {}
+
+/// What is wrong with one call in a rules file; its text is part of the language (users search for it).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The pattern, or a part of it.
+    #[error("invalid pattern element: {0}")]
+    Pattern(String),
+    /// An example.
+    #[error("invalid example: {0}")]
+    Example(String),
+    /// Another part of the rule.
+    #[error("invalid rule: {0}")]
+    Rule(String),
+    /// The decision's word.
+    #[error("invalid decision: {0}")]
+    Decision(String),
+    /// A `match` example that no rule of its call matches.
+    #[error("expected every example to match at least one rule of this call; unmatched: {0}")]
+    Unmatched(String),
+    /// A `not_match` example that a rule of its call matches.
+    #[error("expected example to not match rule: {0}")]
+    Matched(String),
+    /// More rules than one file may make.
+    #[error("a rules file may not make more than {0} rules")]
+    TooMany(usize),
+}

@@ -1,0 +1,129 @@
+//! Rule files and folders → one [`Policy`], with every error of every file.
+//!
+//! The only place that reads files. A missing folder is an empty one; everything else that cannot be read is an error that names it.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::dialect;
+use crate::errors::{LoadError, LoadErrors};
+use crate::policy::Policy;
+
+/// Largest rules file that is read; about ten thousand rules.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Where rules are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleSource {
+    /// All regular files named `*.rules` in this folder, by name. A missing folder holds none.
+    Folder(PathBuf),
+    /// This file, which must exist.
+    File(PathBuf),
+}
+
+/// What loading brought: the rules of all good files, and what is wrong with the others.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Loaded {
+    policy: Policy,
+    errors: Vec<LoadError>,
+}
+
+impl Loaded {
+    /// The policy if every file is good.
+    ///
+    /// # Errors
+    /// All errors of all files.
+    pub fn strict(self) -> Result<Policy, LoadErrors> {
+        if self.errors.is_empty() { Ok(self.policy) } else { Err(LoadErrors(self.errors)) }
+    }
+
+    /// The rules of the good files, and the errors of the others. With errors, the policy allows nothing without asking.
+    #[must_use]
+    pub fn keep_going(mut self) -> (Policy, Option<LoadErrors>) {
+        if self.errors.is_empty() {
+            return (self.policy, None);
+        }
+        self.policy.mark_incomplete();
+        (self.policy, Some(LoadErrors(self.errors)))
+    }
+}
+
+/// Reads all sources, in order.
+pub fn load(sources: &[RuleSource]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for source in sources {
+        match source {
+            RuleSource::File(file) => loaded.add_file(file),
+            RuleSource::Folder(folder) => match rule_files(folder) {
+                Ok(files) => files.iter().for_each(|file| loaded.add_file(file)),
+                Err(source) => {
+                    loaded.errors.push(LoadError::ReadFolder { folder: folder.clone(), source });
+                }
+            },
+        }
+    }
+    loaded
+}
+
+impl Policy {
+    /// Reads rules from text; the path stands for the file in errors and origins.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with line, column and excerpt.
+    pub fn from_text(file: &Path, text: &str) -> Result<Self, LoadError> {
+        let mut policy = Self::empty();
+        policy.add_text(file, text)?;
+        Ok(policy)
+    }
+
+    fn add_text(&mut self, file: &Path, text: &str) -> Result<(), LoadError> {
+        let declared = dialect::read(file, text)
+            .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })?;
+        for rule in declared.rules {
+            self.add(rule);
+        }
+        Ok(())
+    }
+}
+
+impl Loaded {
+    fn add_file(&mut self, file: &Path) {
+        if let Err(error) = read_file(file).and_then(|text| self.policy.add_text(file, &text)) {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// The rule files of a folder, sorted by name. A symlink to a regular file counts as one: people keep their rules in a repository.
+fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rules") {
+            // What cannot be examined (a dangling link) is kept, so that reading it reports the error.
+            if fs::metadata(&path).map_or(true, |metadata| metadata.is_file()) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(file: &Path) -> Result<String, LoadError> {
+    let failed = |source| LoadError::ReadFile { file: file.to_owned(), source };
+    let mut text = String::new();
+    let opened = fs::File::open(file).map_err(failed)?;
+    let read = opened.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+    if read as u64 > MAX_FILE {
+        return Err(LoadError::TooLarge { file: file.to_owned(), limit: MAX_FILE });
+    }
+    Ok(text)
+}

@@ -1,0 +1,106 @@
+//! What is really in force, as a value that callers check and show.
+//!
+//! Made inside the sandbox after every layer was applied, told to the server once per session.
+
+use crate::policy::Mode;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The layers in force in a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enforcement {
+    /// The mode asked for.
+    pub mode: Mode,
+    /// The namespaces that the session has of its own.
+    pub namespaces: Vec<Namespace>,
+    /// The Landlock ABI whose rights are all handled.
+    pub landlock: Option<u32>,
+    /// System calls are filtered.
+    pub seccomp: bool,
+    /// How the number of processes is limited.
+    pub process_limit: Option<ProcessLimit>,
+    /// What the policy wants and nothing here enforces, one sentence each.
+    pub gaps: Vec<String>,
+}
+
+/// A kind of namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// Users and capabilities.
+    User,
+    /// Mounts: what the file system looks like.
+    Mount,
+    /// Processes.
+    Pid,
+    /// System V IPC and message queues.
+    Ipc,
+    /// Network interfaces and abstract sockets.
+    Network,
+    /// The host's name.
+    Uts,
+}
+
+/// A mechanism that limits processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessLimit {
+    /// `pid_max` of the PID namespace (Linux 6.14).
+    PidMax,
+    /// `RLIMIT_NPROC`, counted within the user namespace.
+    UserLimit,
+}
+
+impl Enforcement {
+    /// Returns the value for a session that enforces nothing.
+    #[must_use]
+    pub fn none(mode: Mode) -> Self {
+        Enforcement {
+            mode,
+            namespaces: Vec::new(),
+            landlock: None,
+            seccomp: false,
+            process_limit: None,
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Tells whether the session has a namespace of its own of this kind.
+    #[must_use]
+    pub fn has(&self, kind: Namespace) -> bool {
+        self.namespaces.contains(&kind)
+    }
+}
+
+/// Writes the level in one word, such as `namespaces+landlock-7+seccomp`, or `none`.
+impl fmt::Display for Enforcement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.has(Namespace::Mount) {
+            parts.push("namespaces".to_owned());
+        }
+        parts.extend(self.landlock.map(|abi| format!("landlock-{abi}")));
+        if self.seccomp {
+            parts.push("seccomp".to_owned());
+        }
+        if parts.is_empty() {
+            parts.push("none".to_owned());
+        }
+        formatter.write_str(&parts.join("+"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_is_one_word() {
+        let mut enforcement = Enforcement::none(Mode::ReadOnly);
+        assert_eq!(enforcement.to_string(), "none");
+        enforcement.landlock = Some(7);
+        enforcement.seccomp = true;
+        assert_eq!(enforcement.to_string(), "landlock-7+seccomp");
+        enforcement.namespaces.push(Namespace::Mount);
+        assert_eq!(enforcement.to_string(), "namespaces+landlock-7+seccomp");
+    }
+}

@@ -1,0 +1,13 @@
+//! Enforcement and process lifetimes on Linux.
+//!
+//! `guard` → (set-up) → `init` → `supervisor` → `child`: four small processes between the server and a program, three
+//! of them living for the whole session. None of them runs an async runtime or a second thread.
+
+mod child;
+pub(crate) mod guard;
+mod init;
+pub(crate) mod packet;
+mod process_tree;
+mod setup;
+mod supervisor;
+mod sys;

@@ -1,0 +1,184 @@
+//! One call inside a session: starts its program, reports its end, keeps and ends whatever it leaves behind.
+//!
+//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it. It trusts the
+//! server's end of its socket; when that end closes, the call is over and everything in it is killed. A command can kill
+//! its own supervisor: the remains then fall to init, which kills them.
+
+use super::child::{self, NotStarted};
+use super::packet;
+use super::process_tree;
+use super::sys::{self, Reap, SingleThreaded};
+use crate::wire::{CallCommand, CallEvent, Ending, MAX_REQUEST, StartRequest, StartStep, Usage};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, Signal};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long to wait between two passes over a tree that will not die at once.
+const KILL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// What init hands to a new supervisor.
+pub(super) struct Start {
+    pub(super) socket: OwnedFd,
+    pub(super) request: OwnedFd,
+    pub(super) descriptors: Vec<OwnedFd>,
+    pub(super) init: Pid,
+}
+
+/// Runs a call to its end and exits.
+pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
+    let socket = start.socket;
+    let outcome = begin(proof, start.init, start.request, start.descriptors);
+    match outcome {
+        Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
+        Ok((signals, program)) => {
+            tell(&socket, &CallEvent::Started { pid: program });
+            Supervisor { socket, signals, program, ended: false, ending: Phase::Running }.serve();
+        }
+    }
+    sys::exit_now(0)
+}
+
+/// The steps before the program runs.
+fn begin(
+    proof: SingleThreaded,
+    init: Pid,
+    request: OwnedFd,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(OwnedFd, i32), NotStarted> {
+    let prepare = NotStarted::at(StartStep::PrepareSupervisor);
+    // Init gone means session gone, also where no PID namespace sees to it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| prepare(errno.into()))?;
+    if rustix::process::getppid() != Some(init) {
+        return Err(prepare(io::Error::from_raw_os_error(libc::ESRCH)));
+    }
+    // Orphans of the call come to us, not to init.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|errno| prepare(errno.into()))?;
+    // Children's ends wake us through a descriptor.
+    let signals = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(&prepare)?;
+    let request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
+    let program = child::start(proof, &request, descriptors)?;
+    Ok((signals, program))
+}
+
+fn read_request(request: OwnedFd) -> io::Result<StartRequest> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
+    // The server wrote through the same open file, so the position is at its end.
+    rustix::fs::seek(&request, rustix::fs::SeekFrom::Start(0))?;
+    File::from(request).take(limit).read_to_end(&mut bytes)?;
+    StartRequest::decode(&bytes).map_err(io::Error::other)
+}
+
+/// How far the end of the call has come.
+enum Phase {
+    Running,
+    /// SIGTERM was sent; killed at the deadline.
+    Terminating(Instant),
+    /// Killed, pass by pass, until nothing is left.
+    Killing,
+}
+
+struct Supervisor {
+    socket: OwnedFd,
+    signals: OwnedFd,
+    program: i32,
+    /// The program itself was waited for.
+    ended: bool,
+    ending: Phase,
+}
+
+impl Supervisor {
+    /// Serves until no process of the call is left.
+    fn serve(mut self) {
+        let myself = rustix::process::getpid().as_raw_nonzero().get();
+        let mut peer_is_there = true;
+        while self.reap() {
+            let timeout = match self.ending {
+                Phase::Running => None,
+                Phase::Terminating(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+                Phase::Killing => Some(KILL_INTERVAL),
+            };
+            let ready = wait(&self.socket, &self.signals, peer_is_there, timeout);
+            sys::drain_signals(self.signals.as_fd());
+            if ready && peer_is_there {
+                peer_is_there = self.obey(myself);
+            }
+            if matches!(self.ending, Phase::Terminating(deadline) if deadline <= Instant::now()) {
+                self.ending = Phase::Killing;
+            }
+            if matches!(self.ending, Phase::Killing) {
+                process_tree::kill_all(myself, &[]);
+            }
+        }
+        tell(&self.socket, &CallEvent::Gone);
+    }
+
+    /// Waits for all children that have ended; false when none is left.
+    fn reap(&mut self) -> bool {
+        loop {
+            match sys::reap_any() {
+                Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
+                    self.report_end(child.ending, child.usage);
+                }
+                Ok(Reap::One(_)) => {}
+                Ok(Reap::NoneEnded) => return true,
+                Ok(Reap::NoChildren) | Err(_) => return false,
+            }
+        }
+    }
+
+    fn report_end(&mut self, ending: Ending, usage: Usage) {
+        self.ended = true;
+        tell(&self.socket, &CallEvent::Ended { ending, usage });
+    }
+
+    /// Takes one command from the server; false when the server is gone.
+    fn obey(&mut self, myself: i32) -> bool {
+        let packet = match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
+            Ok(Some(packet)) => packet,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            // Gone, or talking nonsense: either way nobody can end this call later, so it ends now.
+            Ok(None) | Err(_) => {
+                self.ending = Phase::Killing;
+                return false;
+            }
+        };
+        match CallCommand::decode(&packet.bytes) {
+            Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(process_tree::live(myself))),
+            Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_group(self.program, number),
+            Ok(CallCommand::Signal { .. }) => {}
+            Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
+            Ok(CallCommand::EndAll { grace }) => {
+                if matches!(self.ending, Phase::Running) {
+                    process_tree::terminate(myself);
+                    self.ending = Phase::Terminating(Instant::now() + grace.min(Duration::from_secs(3600)));
+                }
+            }
+            Err(_) => {}
+        }
+        true
+    }
+}
+
+/// Waits for the socket, a child's end or the timeout; true when the socket has something.
+fn wait(socket: &OwnedFd, signals: &OwnedFd, with_socket: bool, timeout: Option<Duration>) -> bool {
+    let mut polled = vec![PollFd::new(signals, PollFlags::IN)];
+    if with_socket {
+        polled.push(PollFd::new(socket, PollFlags::IN));
+    }
+    let timeout = timeout.and_then(|duration| Timespec::try_from(duration).ok());
+    // An interrupted or failed wait only means another turn of the caller's loop.
+    let _ = rustix::event::poll(&mut polled, timeout.as_ref());
+    polled.get(1).is_some_and(|socket| !socket.revents().is_empty())
+}
+
+/// Tells the server; when it is gone, the socket's end will say so.
+fn tell(socket: &OwnedFd, event: &CallEvent) {
+    let _ = packet::send(socket, &event.encode(), &[]);
+}

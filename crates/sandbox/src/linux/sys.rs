@@ -1,0 +1,248 @@
+//! The system calls for which no safe wrapper exists in the libraries used: the crate's only unsafe code.
+//!
+//! Everything here is meant for the session's own small processes (guard, init, supervisors), which have one thread;
+//! [`SingleThreaded`] is the proof that `fork` demands.
+#![expect(unsafe_code, reason = "fork, execve, wait4, signal masks and mounts have no safe wrapper")]
+
+use crate::wire::{Ending, Usage};
+use rustix::process::Pid;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Proof that this process has one thread, so that a forked child may use everything that the parent may.
+#[derive(Clone, Copy)]
+pub(crate) struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Checks it, by counting `/proc/self/task`. The session's processes never start a thread after this.
+    pub(crate) fn check() -> io::Result<Self> {
+        match std::fs::read_dir("/proc/self/task")?.count() {
+            1 => Ok(SingleThreaded(())),
+            threads => Err(io::Error::other(format!("the process has {threads} threads"))),
+        }
+    }
+}
+
+/// Which side of a fork this is.
+pub(crate) enum Forked {
+    Child,
+    Parent(Pid),
+}
+
+/// Makes a copy of this process.
+pub(crate) fn fork(_proof: SingleThreaded) -> io::Result<Forked> {
+    // SAFETY: fork(2) takes nothing. In a process with several threads the child could only call async-signal-safe
+    // functions; the proof says that there is one.
+    let result = unsafe { libc::fork() };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        raw => {
+            Pid::from_raw(raw).map(Forked::Parent).ok_or_else(|| io::Error::other("fork returned no process"))
+        }
+    }
+}
+
+/// Replaces this process by a program; returns only when that failed.
+pub(crate) fn execute(program: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let terminated = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (terminated(arguments), terminated(environment));
+    // SAFETY: the path is NUL-terminated; both arrays end with a null pointer and point into `CString`s that the
+    // caller keeps borrowed during the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ends this process at once, without running exit handlers that belong to the process it was forked from.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) takes any number and never returns.
+    unsafe { libc::_exit(code) }
+}
+
+/// A child that was waited for.
+pub(crate) struct Reaped {
+    pub(crate) pid: i32,
+    pub(crate) ending: Ending,
+    pub(crate) usage: Usage,
+}
+
+/// What waiting without blocking found.
+pub(crate) enum Reap {
+    /// A child had ended.
+    One(Reaped),
+    /// There are children, and none has ended.
+    NoneEnded,
+    /// There is no child at all.
+    NoChildren,
+}
+
+/// Takes the ending of any one child without waiting.
+pub(crate) fn reap_any() -> io::Result<Reap> {
+    let mut status: libc::c_int = 0;
+    // SAFETY: `rusage` is a plain structure of integers, for which all zeroes is a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live, writable locals of the right types.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    match pid {
+        0 => Ok(Reap::NoneEnded),
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ECHILD) => Ok(Reap::NoChildren),
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(Reap::NoneEnded),
+            error => Err(error),
+        },
+        pid => {
+            let ending = if libc::WIFSIGNALED(status) {
+                Ending::Signal(libc::WTERMSIG(status))
+            } else {
+                Ending::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+            };
+            Ok(Reap::One(Reaped { pid, ending, usage: usage_of(&usage) }))
+        }
+    }
+}
+
+fn usage_of(usage: &libc::rusage) -> Usage {
+    let duration = |time: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+    };
+    Usage {
+        user: duration(usage.ru_utime),
+        system: duration(usage.ru_stime),
+        // The kernel counts kibibytes (getrusage(2)).
+        max_resident: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+    }
+}
+
+/// Blocks the given signals and returns a descriptor from which they are read instead.
+pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
+    let set = signal_set(signals)?;
+    // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
+    if unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: -1 asks for a new descriptor; `set` is an initialised signal set.
+    let raw = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    owned(raw)
+}
+
+/// Reads and forgets all signals that are waiting, and returns their numbers.
+pub(crate) fn drain_signals(descriptor: BorrowedFd<'_>) -> Vec<u32> {
+    const RECORD: usize = size_of::<libc::signalfd_siginfo>();
+    let mut numbers = Vec::new();
+    let mut record = [0_u8; RECORD];
+    while let Ok(RECORD) = rustix::io::read(descriptor, &mut record) {
+        // `ssi_signo` is the first field (signalfd(2)).
+        numbers.push(u32::from_ne_bytes([record[0], record[1], record[2], record[3]]));
+    }
+    numbers
+}
+
+/// Gives every signal its default action and unblocks all of them, for a program about to be executed: an ignored
+/// SIGPIPE (Rust's start-up) and a blocked SIGCHLD would be inherited.
+pub(crate) fn default_signals() {
+    for number in 1..=64 {
+        // SAFETY: SIG_DFL is a valid disposition for any number; for SIGKILL, SIGSTOP and the two numbers that libc
+        // keeps for itself the call fails with EINVAL and changes nothing.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    if let Ok(empty) = signal_set(&[]) {
+        // SAFETY: `empty` is an initialised signal set; the old mask is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) };
+    }
+}
+
+fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
+    // SAFETY: `sigset_t` is a plain array of integers, for which all zeroes is a valid value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is a live, writable local.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    for signal in signals {
+        // SAFETY: `set` is initialised; a number that is no signal is answered with EINVAL.
+        if unsafe { libc::sigaddset(&raw mut set, *signal) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(set)
+}
+
+/// Marks every open descriptor close-on-exec.
+pub(crate) fn close_all_on_exec() -> io::Result<()> {
+    // SAFETY: close_range(2) takes three integers; with CLOEXEC it closes nothing, so no owned descriptor dangles.
+    // Called by number, because older C libraries lack the function.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    match nothing(result) {
+        // Kernels before 5.11.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
+            open_descriptors()?.into_iter().try_for_each(|raw| {
+                // SAFETY: fcntl(2) with F_SETFD takes integers; a number that is no longer open fails with EBADF.
+                nothing(i64::from(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })).or(Ok(()))
+            })
+        }
+        other => other,
+    }
+}
+
+/// Closes whatever the process that executed us left open beyond the three standard descriptors. Only for the very start
+/// of a process, before anything here owns a descriptor.
+pub(crate) fn close_inherited(_proof: SingleThreaded) -> io::Result<()> {
+    // SAFETY: close_range(2) takes three integers. It closes descriptors that nothing in this process owns yet: the
+    // caller is the first code to run, and the proof says that no other thread opens any.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    match nothing(result) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+            for raw in open_descriptors()?.into_iter().filter(|raw| *raw > 2) {
+                // SAFETY: as above; closing a number that is not open fails with EBADF.
+                unsafe { libc::close(raw) };
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    let numbers = std::fs::read_dir("/proc/self/fd")?;
+    Ok(numbers.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Duplicates a descriptor onto a number, without close-on-exec, for a program about to be executed.
+pub(crate) fn place_descriptor(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
+    // SAFETY: dup2(2) takes two integers. It may close what was at `target`: the caller runs in a forked child just
+    // before execve and keeps its own descriptors above every target.
+    let result = unsafe { libc::dup2(source.as_raw_fd(), target) };
+    nothing(i64::from(result))
+}
+
+/// Sends a signal to a process by its number; a process that is gone is not an error.
+pub(crate) fn signal_process(pid: i32, signal: i32) {
+    if pid > 1 {
+        // SAFETY: kill(2) takes two integers; `pid` names one process, neither a group nor everyone.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// Sends a signal to a process group; a group that is gone is not an error.
+pub(crate) fn signal_group(group: i32, signal: i32) {
+    if group > 1 {
+        // SAFETY: kill(2) takes two integers; a negative number below -1 names one group.
+        unsafe { libc::kill(-group, signal) };
+    }
+}
+
+fn owned(raw: RawFd) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just returned this descriptor to us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+fn nothing(result: i64) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

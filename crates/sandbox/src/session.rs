@@ -1,0 +1,399 @@
+//! The server's side of a session: one set of processes per effective policy, entered by every call.
+//!
+//! [`Session::start`] executes the launcher once; [`Session::spawn`] then only sends a message, so a call costs two forks
+//! of a small process and no start of a large binary. Dropping a session, or the server's death by any means, closes its
+//! socket, and everything in the session is killed.
+//!
+//! No async runtime here: a [`Call`] is a descriptor to wait on, with a method that never blocks.
+
+use crate::enforcement::Enforcement;
+use crate::linux::packet;
+use crate::plan::Plan;
+use crate::wire::{
+    CallCommand, CallEvent, FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, LiveProcesses,
+    MAX_DESCRIPTORS, MAX_REQUEST, StartRequest, StartStep,
+};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::net::RecvFlags;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Setting a session up takes milliseconds; a machine under heavy load may take a few seconds.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
+/// After its socket is closed, a guard kills everything and exits within milliseconds.
+const GUARD_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// After this much more than the grace, a supervisor that has not ended its call is taken for broken.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_millis(400);
+
+/// How to execute the session's own process: a program that calls [`crate::run_session_process`].
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The program, absolute.
+    pub program: PathBuf,
+    /// Its arguments (such as a hidden subcommand).
+    pub arguments: Vec<OsString>,
+}
+
+/// Why a session could not be started or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The plan could not be written down.
+    #[error("could not encode the sandbox plan: {0}")]
+    EncodePlan(#[source] serde_json::Error),
+    /// A socket or memory file could not be made.
+    #[error("could not make a channel to the sandbox: {0}")]
+    Channel(#[source] io::Error),
+    /// The launcher could not be executed.
+    #[error("could not execute {program} to set the sandbox up: {source}")]
+    Launch {
+        /// The launcher's program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What was asked for cannot be enforced here.
+    #[error("the sandbox cannot be set up: {0}")]
+    NotEnforceable(String),
+    /// The session's processes ended or did not answer.
+    #[error("the sandbox's own process ended or does not answer")]
+    Lost,
+    /// They said something that makes no sense.
+    #[error("the sandbox's own process sent a malformed message")]
+    Malformed,
+    /// A request that can never work.
+    #[error("bad start request: {0}")]
+    BadRequest(&'static str),
+}
+
+/// A program to run in a session.
+#[derive(Debug)]
+pub struct SpawnRequest<'a> {
+    /// The program's absolute path; no search.
+    pub program: &'a Path,
+    /// The whole argument list, the program's own name first.
+    pub arguments: &'a [OsString],
+    /// The whole environment, `NAME=value` each.
+    pub environment: &'a [OsString],
+    /// The working folder, absolute.
+    pub directory: &'a Path,
+    /// Descriptors and the numbers (0 to 511) at which the program finds them. Of 0, 1 and 2, those not named here are
+    /// `/dev/null`. Nothing else is inherited.
+    pub descriptors: &'a [(BorrowedFd<'a>, i32)],
+}
+
+/// A set of processes that enforce one plan for many calls.
+#[derive(Debug)]
+pub struct Session {
+    control: Arc<OwnedFd>,
+    guard: Child,
+    enforcement: Enforcement,
+    next_call: AtomicU64,
+}
+
+impl Session {
+    /// Sets a session up and returns when everything that the plan asks for is in force.
+    ///
+    /// Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`SessionError::NotEnforceable`] when the kernel does not allow what was asked; there is no downgrade.
+    pub fn start(launcher: &Launcher, plan: &Plan) -> Result<Self, SessionError> {
+        let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
+        let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
+        let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
+        packet::send(&control, &InitCommand::SetUp.encode(), &[plan.as_fd()])
+            .map_err(SessionError::Channel)?;
+        // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
+        let guard = Command::new(&launcher.program)
+            .args(&launcher.arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|source| SessionError::Launch {
+                program: launcher.program.display().to_string(),
+                source,
+            })?;
+        let mut session = Session {
+            control: Arc::new(control),
+            guard,
+            enforcement: Enforcement::none(crate::Mode::ReadOnly),
+            next_call: AtomicU64::new(1),
+        };
+        session.enforcement = session.await_report()?;
+        Ok(session)
+    }
+
+    fn await_report(&self) -> Result<Enforcement, SessionError> {
+        if !wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
+            return Err(SessionError::Lost);
+        }
+        let packet = packet::receive(&self.control, RecvFlags::empty()).map_err(SessionError::Channel)?;
+        let packet = packet.ok_or(SessionError::Lost)?;
+        match InitReport::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
+            InitReport::Failed { reason } => Err(SessionError::NotEnforceable(reason)),
+            InitReport::Ready { enforcement } => {
+                serde_json::from_str(&enforcement).map_err(|_| SessionError::Malformed)
+            }
+        }
+    }
+
+    /// Returns what is in force.
+    #[must_use]
+    pub fn enforcement(&self) -> &Enforcement {
+        &self.enforcement
+    }
+
+    /// Returns the number of the session's guard process, outside the sandbox.
+    #[must_use]
+    pub fn guard_pid(&self) -> u32 {
+        self.guard.id()
+    }
+
+    /// Tells whether the session's processes are still there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::empty())];
+        let polled =
+            rustix::event::poll(&mut polled, Some(&Timespec::default())).map(|_| polled[0].revents());
+        matches!(polled, Ok(events) if !events.intersects(PollFlags::HUP | PollFlags::ERR))
+    }
+
+    /// Starts a program. Does not wait for it: [`CallEvent::Started`] or [`CallEvent::NotStarted`] follows on the call.
+    ///
+    /// # Errors
+    /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.
+    pub fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+        let encoded = encode(request)?;
+        let request_file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
+        let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
+        let mut passed = vec![theirs.as_fd(), request_file.as_fd()];
+        passed.extend(request.descriptors.iter().map(|(descriptor, _)| *descriptor));
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        packet::send(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
+            .map_err(|_| SessionError::Lost)?;
+        Ok(Call { socket: ours, control: Arc::clone(&self.control), number })
+    }
+}
+
+impl Drop for Session {
+    /// Ends every process of the session, and waits (briefly) for the guard, so that it leaves no zombie.
+    fn drop(&mut self) {
+        // Calls may still hold the socket, so closing our end is not enough.
+        let _ = rustix::net::shutdown(&*self.control, rustix::net::Shutdown::Both);
+        let deadline = Instant::now() + GUARD_EXIT_TIMEOUT;
+        let mut pause = Duration::from_micros(200);
+        while matches!(self.guard.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // Its death signal takes init along.
+                let _ = self.guard.kill();
+                let _ = self.guard.wait();
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+/// One program in a session and everything that it starts. Dropping it kills all of them.
+#[derive(Debug)]
+pub struct Call {
+    socket: OwnedFd,
+    control: Arc<OwnedFd>,
+    number: u64,
+}
+
+impl Call {
+    /// Takes the next event, if there is one; never blocks. Wait for the descriptor to be readable in between.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the supervisor is gone without having said [`CallEvent::Gone`]: a command killed it (then
+    /// init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
+    pub fn try_event(&self) -> Result<Option<CallEvent>, SessionError> {
+        match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
+            Ok(Some(packet)) => {
+                CallEvent::decode(&packet.bytes).map(Some).map_err(|_| SessionError::Malformed)
+            }
+            Ok(None) => Err(SessionError::Lost),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(SessionError::Channel(error)),
+        }
+    }
+
+    /// Waits for the next event; `None` when the time is over.
+    ///
+    /// # Errors
+    /// As [`Call::try_event`].
+    pub fn event_within(&self, timeout: Duration) -> Result<Option<CallEvent>, SessionError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(event) = self.try_event()? {
+                return Ok(Some(event));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait_readable(self.socket.as_fd(), left) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks for the processes that are alive; [`CallEvent::Alive`] follows.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over.
+    pub fn ask_alive(&self) -> Result<(), SessionError> {
+        self.command(&CallCommand::List)
+    }
+
+    /// Asks for every process to be ended: SIGTERM, and SIGKILL after the grace (at once when it is zero).
+    /// [`CallEvent::Gone`] follows when none is left.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over.
+    pub fn ask_end(&self, grace: Duration) -> Result<(), SessionError> {
+        self.command(&CallCommand::EndAll { grace })
+    }
+
+    /// Sends a signal to the program's process group.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over.
+    pub fn signal(&self, number: i32) -> Result<(), SessionError> {
+        self.command(&CallCommand::Signal { number })
+    }
+
+    /// Kills the call's supervisor, which makes init kill everything in the call: the way out when the supervisor does not
+    /// answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
+    pub fn destroy(&self) {
+        // A session that is gone has nothing left to destroy.
+        let _ = packet::send(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
+    }
+
+    /// Waits for an answer to the question which processes are alive, dropping other events; for blocking callers.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over or does not answer in time.
+    pub fn alive_within(&self, timeout: Duration) -> Result<LiveProcesses, SessionError> {
+        self.ask_alive()?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.event_within(deadline.saturating_duration_since(Instant::now()))? {
+                Some(CallEvent::Alive(processes)) => return Ok(processes),
+                Some(CallEvent::Gone) => return Ok(LiveProcesses::default()),
+                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
+                None => return Err(SessionError::Lost),
+            }
+        }
+    }
+
+    /// Ends the whole call and waits until nothing is left; for blocking callers. Returns the events on the way.
+    pub fn end_and_wait(&self, grace: Duration) -> Vec<CallEvent> {
+        let mut events = Vec::new();
+        let mut deadline = Instant::now() + grace + SUPERVISOR_PATIENCE;
+        let mut destroyed = self.ask_end(grace).is_err();
+        loop {
+            match self.event_within(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(event)) => {
+                    let over = matches!(event, CallEvent::Gone | CallEvent::NotStarted { .. });
+                    events.push(event);
+                    if over {
+                        return events;
+                    }
+                }
+                Err(_) => return events,
+                Ok(None) if destroyed => return events,
+                Ok(None) => {
+                    self.destroy();
+                    destroyed = true;
+                    deadline = Instant::now() + SUPERVISOR_PATIENCE;
+                }
+            }
+        }
+    }
+
+    fn command(&self, command: &CallCommand) -> Result<(), SessionError> {
+        packet::send(&self.socket, &command.encode(), &[]).map_err(|_| SessionError::Lost)
+    }
+}
+
+impl AsFd for Call {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Call {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl std::fmt::Display for StartStep {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.words())
+    }
+}
+
+fn encode(request: &SpawnRequest<'_>) -> Result<Vec<u8>, SessionError> {
+    if !request.program.is_absolute() || !request.directory.is_absolute() {
+        return Err(SessionError::BadRequest("the program and the working folder must be absolute"));
+    }
+    if request.arguments.is_empty() {
+        return Err(SessionError::BadRequest("the argument list is empty"));
+    }
+    if request.descriptors.len() > MAX_DESCRIPTORS {
+        return Err(SessionError::BadRequest("too many descriptors"));
+    }
+    let targets: Vec<i32> = request.descriptors.iter().map(|(_, target)| *target).collect();
+    if targets.iter().any(|target| !(0..FIRST_PRIVATE_DESCRIPTOR).contains(target)) {
+        return Err(SessionError::BadRequest("a descriptor's number is out of range"));
+    }
+    let encoded = StartRequest {
+        program: request.program.to_owned(),
+        arguments: request.arguments.to_vec(),
+        environment: request.environment.to_vec(),
+        directory: request.directory.to_owned(),
+        targets,
+    }
+    .encode();
+    if encoded.len() > MAX_REQUEST {
+        return Err(SessionError::BadRequest("arguments and environment are too long"));
+    }
+    Ok(encoded)
+}
+
+fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, rest))?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(file)
+}
+
+fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+        let Ok(timeout) = Timespec::try_from(left) else { return false };
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Calls and their whole trees, from start to the last process: over real processes, without any enforcement.
+
+use crate::support::{self, Shell, Started, eventually, process_exists};
+use sandbox::{CallEvent, Ending, StartStep};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_program_runs_with_its_output_code_folder_and_environment() {
+    let shell = Shell::unenforced();
+    let done = shell.run("pwd; echo $GREETING; ls /proc/self/fd | tr '\\n' ' '; exit 7");
+    assert_eq!(done.ending, Ending::Code(7));
+    // 3 is the descriptor with which ls reads the folder.
+    assert_eq!(done.output, "/\nhello\n0 1 2 3 ");
+}
+
+#[test]
+fn a_signal_is_told_as_a_signal_and_usage_is_counted() {
+    let shell = Shell::unenforced();
+    let done = shell.run("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; kill -9 $$");
+    assert_eq!(done.ending, Ending::Signal(9));
+    assert!(done.usage.user + done.usage.system > Duration::from_millis(10), "{:?}", done.usage);
+    assert!(done.usage.max_resident > 500_000, "{:?}", done.usage);
+}
+
+#[test]
+fn what_cannot_be_started_names_the_step() {
+    let shell = Shell::unenforced();
+    for (program, directory, step, errno) in [
+        ("/no/such/program", "/", StartStep::Execute, libc::ENOENT),
+        ("/etc/passwd", "/", StartStep::Execute, libc::EACCES),
+        ("/bin/sh", "/no/such/folder", StartStep::ChangeDirectory, libc::ENOENT),
+    ] {
+        let call = shell.start_program(program, directory);
+        let event = call.event_within(Duration::from_secs(5));
+        assert_eq!(event.unwrap(), Some(CallEvent::NotStarted { step, errno }), "{program} in {directory}");
+    }
+}
+
+#[test]
+fn signals_are_at_their_defaults() {
+    let shell = Shell::unenforced();
+    let done = shell.run("grep -E '^Sig(Blk|Ign)' /proc/self/status");
+    // 32 and 33 belong to the C library, whose posix_spawn leaves them ignored.
+    let output = done.output.replace("180000000", "000000000");
+    assert_eq!(output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+#[test]
+fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
+    let shell = Shell::unenforced();
+    let started = shell
+        .start("sleep 1000 & setsid sleep 1001 & (setsid sh -c 'sleep 1002 & sleep 1003 &' &) ; echo up");
+    let ended = started.until_ended();
+    assert_eq!(ended.0, Ending::Code(0));
+    let names = |started: &Started| {
+        let mut names: Vec<String> = started.alive().listed.iter().map(|process| process.display()).collect();
+        names.sort();
+        names
+    };
+    let expected = ["sleep 1000", "sleep 1001", "sleep 1002", "sleep 1003"];
+    eventually("all four are there", || names(&started) == expected);
+    let pids: Vec<i32> = started.alive().listed.iter().map(|process| process.pid).collect();
+    let events = started.call.end_and_wait(Duration::from_millis(500));
+    assert_eq!(events.last(), Some(&CallEvent::Gone));
+    assert!(pids.iter().all(|pid| !process_exists(*pid)));
+}
+
+/// However the processes behave, a call is over within grace + 100 ms.
+#[test]
+fn nothing_survives_the_end_of_a_call() {
+    let grace = Duration::from_millis(200);
+    for (name, script) in [
+        ("ignores TERM", "trap '' TERM; while :; do sleep 0.01; done"),
+        (
+            "ignores TERM in a session of its own",
+            "setsid sh -c \"trap '' TERM HUP; while :; do sleep 0.01; done\" & wait",
+        ),
+        ("double fork", "(setsid sh -c \"trap '' TERM; sleep 1000 & wait; sleep 1000\" &) ; sleep 1000"),
+        ("stopped", "trap '' TERM; kill -STOP $$; sleep 1000"),
+        ("stopped child", "sh -c 'kill -STOP $$' & wait; sleep 1000"),
+        (
+            "respawns",
+            "f() { setsid sh -c 'trap \"\" TERM; sleep 0.002; exec sh \"$0\"' \"$0\" & }; trap '' TERM; while :; do (sleep 1000 &); sleep 0.002; done",
+        ),
+    ] {
+        let shell = Shell::unenforced();
+        let started = shell.start(script);
+        eventually("the script has begun", || started.alive().total > 0);
+        std::thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        let events = started.call.end_and_wait(grace);
+        let took = begun.elapsed();
+        assert_eq!(events.last(), Some(&CallEvent::Gone), "{name}: {events:?}");
+        assert!(took < grace + Duration::from_millis(300), "{name} took {took:?}");
+        eventually("only init is left", || shell.descendants() == 1);
+    }
+}
+
+#[test]
+fn a_process_that_obeys_term_ends_within_the_grace() {
+    let shell = Shell::unenforced();
+    let started = shell.start("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done");
+    started.read_line("up");
+    let begun = Instant::now();
+    let events = started.call.end_and_wait(Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(matches!(events[0], CallEvent::Ended { ending: Ending::Code(3), .. }), "{events:?}");
+    assert!(started.output().ends_with("bye\n"));
+}
+
+#[test]
+fn dropping_a_call_kills_it() {
+    let shell = Shell::unenforced();
+    let started = shell.start("setsid sleep 1000 & sleep 1001");
+    eventually("both are there", || started.alive().total == 3);
+    drop(started);
+    eventually("only init is left", || shell.descendants() == 1);
+}
+
+#[test]
+fn a_command_that_kills_its_supervisor_is_killed_itself() {
+    let shell = Shell::unenforced();
+    let started = shell.start("setsid sleep 1000 & sleep 0.1; kill -9 $PPID; sleep 1001");
+    eventually("the supervisor is gone", || {
+        matches!(started.call.event_within(Duration::from_secs(1)), Err(sandbox::SessionError::Lost))
+    });
+    eventually("only init is left", || shell.descendants() == 1);
+    assert_eq!(shell.run("echo next").output, "next\n");
+}
+
+#[test]
+fn a_command_that_stops_its_supervisor_is_ended_all_the_same() {
+    let shell = Shell::unenforced();
+    let started = shell.start("sleep 0.1; echo up; kill -STOP $PPID; sleep 1001");
+    started.read_line("up");
+    std::thread::sleep(Duration::from_millis(50));
+    started.call.end_and_wait(Duration::from_millis(50));
+    eventually("only init is left", || shell.descendants() == 1);
+}
+
+#[test]
+fn the_end_of_a_session_ends_every_call() {
+    let shell = Shell::unenforced();
+    let started = shell.start("trap '' TERM; setsid sleep 1000 & sleep 1001");
+    eventually("both are there", || started.alive().total == 3);
+    let pids: Vec<i32> = started.alive().listed.iter().map(|process| process.pid).collect();
+    drop(shell);
+    assert!(pids.iter().all(|pid| !process_exists(*pid)));
+}
+
+/// The server is a process of its own here, so that it can be killed as rudely as it gets.
+#[test]
+fn a_killed_server_leaves_nothing() {
+    let mut server = support::server().arg("setsid sleep 7777 & sleep 7778").spawn_with_output();
+    let pids = server.read_pids();
+    assert!(!pids.is_empty() && pids.iter().all(|pid| process_exists(*pid)));
+    server.kill();
+    eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
+}
+
+#[test]
+fn many_calls_leave_nothing_behind() {
+    let shell = Shell::unenforced();
+    shell.run("true");
+    let before = shell.init_state();
+    let own = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    for _ in 0..500 {
+        assert_eq!(shell.run("true").ending, Ending::Code(0));
+    }
+    eventually("only init is left", || shell.descendants() == 1);
+    let after = shell.init_state();
+    assert_eq!(before.descriptors, after.descriptors);
+    assert!(after.resident <= before.resident + 64 * 1024, "{before:?} {after:?}");
+    assert!(std::fs::read_dir("/proc/self/fd").unwrap().count() <= own + 8);
+}
+
+#[test]
+fn calls_do_not_wait_for_each_other() {
+    let shell = Shell::unenforced();
+    let slow: Vec<_> = (0..16).map(|_| shell.start("sleep 0.3")).collect();
+    let begun = Instant::now();
+    for call in &slow {
+        assert_eq!(call.until_ended().0, Ending::Code(0));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_large_command_and_environment_arrive_whole() {
+    let shell = Shell::unenforced();
+    let padding = "x".repeat(120_000);
+    let done =
+        shell.run_with(&format!("echo {padding} | wc -c; env | wc -c"), &vec![format!("A={padding}"); 5]);
+    assert!(done.output.starts_with("120001\n"), "{}", done.output.len());
+}
+
+#[test]
+fn a_descriptor_is_found_at_its_number_and_no_other_is_open() {
+    let shell = Shell::unenforced();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let done = shell
+        .run_passing("echo through > /proc/self/fd/250; ls /proc/self/fd | tr '\\n' ' '", &[(&writer, 250)]);
+    drop(writer);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "through\n");
+    assert_eq!(done.output, "0 1 2 250 3 ");
+}

@@ -1,0 +1,53 @@
+//! What a human is asked about one program, and the words for it.
+
+use std::path::PathBuf;
+
+use execpolicy::RuleMatch;
+
+use super::visible;
+
+/// One program that waits for a person's decision.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The program's path, resolved against the shell's working directory.
+    pub program: PathBuf,
+    /// The arguments after `argv[0]`; need not be UTF-8.
+    pub arguments: Vec<Vec<u8>>,
+    /// The working directory.
+    pub workdir: PathBuf,
+    /// The rule that asks; `None` when the dangerous-command heuristic does.
+    pub rule: Option<RuleMatch>,
+    /// Why the heuristic asks, when it does.
+    pub danger: Option<String>,
+}
+
+impl Question {
+    /// The question as a person reads it. The first line is the one that clients of this kind of server have always
+    /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
+    pub fn message(&self) -> String {
+        let mut message = format!("Allow agent to run `{}` in `{}`?", self.command_line(), visible(self.workdir.as_os_str().as_encoded_bytes()));
+        if let Some(rule) = &self.rule {
+            if let Some(justification) = rule.justification.as_deref() {
+                message.push_str(&format!("\nReason: {}", visible(justification.as_bytes())));
+            }
+            message.push_str(&format!("\nRule: {}", rule.origin));
+        } else if let Some(danger) = &self.danger {
+            message.push_str(&format!("\nReason: {danger}"));
+        }
+        message
+    }
+
+    /// The program and its arguments, each quoted as a shell would need it.
+    pub fn command_line(&self) -> String {
+        let program = self.program.as_os_str().as_encoded_bytes();
+        let words = std::iter::once(program).chain(self.arguments.iter().map(Vec::as_slice));
+        words.map(quoted).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn quoted(word: &[u8]) -> String {
+    match shlex::bytes::try_quote(word) {
+        Ok(quoted) => visible(&quoted),
+        Err(_) => visible(word), // A NUL byte: the kernel's argv has none.
+    }
+}

@@ -1,0 +1,153 @@
+//! The socket on which the wrappers of one call open their dialogues.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketFlags, SocketType, recvmsg,
+    socketpair,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::judge::Judge;
+use super::session::{self, Attached};
+
+/// Dialogues of one call that may be under way at once; more wait in the socket, and their programs with them. A shell
+/// that starts more programs than this at the same moment waits a little; one that means to exhaust us does too.
+const MAX_DIALOGUES: usize = 512;
+
+/// Bytes of requests of one call that may be held at once, so that a call costs bounded memory whatever it sends.
+const MAX_REQUEST_KIB: usize = 64 << 10;
+
+/// Linux has message boundaries *and* an end of file when every wrapper and shell of the call is gone; elsewhere the
+/// socket is a datagram socket, and the listener ends with its call.
+#[cfg(target_os = "linux")]
+const TYPE: SocketType = SocketType::SEQPACKET;
+#[cfg(not(target_os = "linux"))]
+const TYPE: SocketType = SocketType::DGRAM;
+
+/// The end of the socket that the shell inherits.
+pub(crate) type Socket = OwnedFd;
+
+/// The server's end, and what its dialogues need.
+pub(crate) struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    judge: Arc<Judge>,
+    /// Cancelled when the call must end: every dialogue ends, and every escalated program.
+    ended: CancellationToken,
+    sessions: TaskTracker,
+}
+
+impl Listener {
+    /// Makes the socket pair of one call.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptors left.
+    pub(crate) fn new(judge: Judge, ended: CancellationToken) -> io::Result<(Listener, Socket)> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, TYPE, SocketFlags::CLOEXEC, None)?;
+        rustix::io::ioctl_fionbio(&ours, true)?;
+        let socket = AsyncFd::with_interest(ours, tokio::io::Interest::READABLE)?;
+        Ok((Listener { socket, judge: Arc::new(judge), ended, sessions: TaskTracker::new() }, theirs))
+    }
+
+    /// Serves dialogues until every holder of the other end is gone, or the call is ended; then waits for what is under
+    /// way, which ends with the call.
+    pub(crate) async fn serve(self) {
+        let dialogues = Arc::new(Semaphore::new(MAX_DIALOGUES));
+        let memory = Arc::new(Semaphore::new(MAX_REQUEST_KIB));
+        loop {
+            let next = async {
+                let permit = Arc::clone(&dialogues).acquire_owned().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>((permit, self.next().await?))
+            };
+            let attached = tokio::select! {
+                () = self.ended.cancelled() => break,
+                next = next => next,
+            };
+            match attached {
+                Ok((permit, Some(attached))) => {
+                    let (judge, memory) = (Arc::clone(&self.judge), Arc::clone(&memory));
+                    let ended = self.ended.clone();
+                    self.sessions.spawn(async move {
+                        if let Err(error) = session::hold(attached, &judge, &memory, &ended).await {
+                            tracing::debug!(%error, "a dialogue with a wrapper ended early");
+                        }
+                        drop(permit);
+                    });
+                }
+                Ok((_, None)) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the escalation socket of a call is broken");
+                    break;
+                }
+            }
+        }
+        self.sessions.close();
+        self.sessions.wait().await;
+    }
+
+    /// The next well-formed hello; `None` when nobody is left who could say one.
+    async fn next(&self) -> io::Result<Option<Attached>> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match ready.try_io(|socket| receive(socket.get_ref())) {
+                Ok(Ok(Received::Hello(attached))) => return Ok(Some(attached)),
+                Ok(Ok(Received::Junk)) => tracing::debug!("junk on the escalation socket of a call"),
+                Ok(Ok(Received::End)) => return Ok(None),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+enum Received {
+    Hello(Attached),
+    /// Anything else: whoever sent it gets no answer, and its descriptors are closed.
+    Junk,
+    End,
+}
+
+fn receive(socket: impl AsFd) -> io::Result<Received> {
+    let mut payload = [0; HELLO_BYTES + 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_HELLO_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [io::IoSliceMut::new(&mut payload)];
+    let message = match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+        Ok(message) => message,
+        Err(Errno::CONNRESET) => return Ok(Received::End),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(MAX_HELLO_DESCRIPTORS);
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            descriptors.extend(rights);
+        }
+    }
+    if message.bytes == 0 && descriptors.is_empty() {
+        return Ok(Received::End);
+    }
+    let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    let hello = payload.get(..message.bytes).map(Hello::decode);
+    let (false, Some(Ok(hello))) = (cut, hello) else { return Ok(Received::Junk) };
+    if descriptors.len() != hello.descriptors() {
+        return Ok(Received::Junk);
+    }
+    let mut descriptors = descriptors.into_iter();
+    let stream = descriptors.next();
+    let directory = if hello.has_directory { descriptors.next() } else { None };
+    let file = if hello.has_file { descriptors.next() } else { None };
+    Ok(match stream {
+        Some(stream) => Received::Hello(Attached { stream, directory, file }),
+        None => Received::Junk,
+    })
+}

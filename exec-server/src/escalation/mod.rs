@@ -1,0 +1,14 @@
+//! One `execve` after the other: what the wrapper asks, what is decided, what runs outside the sandbox.
+//!
+//! [`Listener`] hears a call's wrappers, `session` leads one dialogue, [`Judge`] decides, `program` runs what is
+//! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
+
+mod exec;
+mod judge;
+mod listener;
+mod session;
+mod verdict;
+mod wire;
+
+pub(crate) use judge::{FileIdentity, Judge};
+pub(crate) use listener::{Listener, Socket};

@@ -1,0 +1,101 @@
+//! Reading and writing one dialogue's stream, with every size checked before memory is set aside for it.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use escalation_protocol::DecodeError;
+use escalation_protocol::frame::{HEADER_BYTES, Header, Kind};
+use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+
+/// Bytes that are reserved before any have come: a claim of eight megabytes costs this much until it is made good.
+const FIRST_RESERVATION: usize = 64 << 10;
+
+/// Why a dialogue cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    /// The wrapper broke the protocol.
+    #[error("the wrapper broke the protocol")]
+    Protocol(#[from] DecodeError),
+    /// As many descriptors as numbers must come.
+    #[error("the wrapper attached {attached} descriptors and numbered {numbered}")]
+    Descriptors { attached: usize, numbered: usize },
+    /// What was said to be a stream is not one.
+    #[error("the wrapper's stream is no stream socket")]
+    NotAStream,
+    /// Reading or writing failed; also when the wrapper is gone.
+    #[error("the wrapper's stream is broken")]
+    Io(#[from] io::Error),
+}
+
+/// Takes over what a stranger calls its stream: it must be a socket of the right kind, and must not block us.
+pub(super) fn adopt(stream: OwnedFd) -> Result<UnixStream, WireError> {
+    use rustix::net::{AddressFamily, SocketType, sockopt};
+    if sockopt::socket_type(&stream).ok() != Some(SocketType::STREAM)
+        || rustix::net::getsockname(&stream).map(|address| address.address_family()).ok() != Some(AddressFamily::UNIX)
+    {
+        return Err(WireError::NotAStream);
+    }
+    let stream = std::os::unix::net::UnixStream::from(stream);
+    stream.set_nonblocking(true)?;
+    Ok(UnixStream::from_std(stream)?)
+}
+
+/// Reads the header of a message of `kind`.
+pub(super) async fn read_header(stream: &mut UnixStream, kind: Kind) -> Result<Header, WireError> {
+    let mut header = [0; HEADER_BYTES];
+    stream.read_exact(&mut header).await?;
+    Ok(Header::decode_expecting(&header, kind)?)
+}
+
+/// Reads the body that `header` announces; memory grows with what arrives, not with what is claimed.
+pub(super) async fn read_body(stream: &mut UnixStream, header: Header) -> Result<Vec<u8>, WireError> {
+    let length = usize::try_from(header.length).map_err(|_| DecodeError::Malformed)?;
+    let mut body = Vec::with_capacity(length.min(FIRST_RESERVATION));
+    (&mut *stream).take(u64::from(header.length)).read_to_end(&mut body).await?;
+    if body.len() == length { Ok(body) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
+}
+
+/// Sends one message.
+pub(super) async fn write(stream: &mut UnixStream, kind: Kind, body: &[u8]) -> Result<(), WireError> {
+    let length = u32::try_from(body.len()).map_err(|_| DecodeError::Malformed)?;
+    let mut message = Vec::with_capacity(HEADER_BYTES + body.len());
+    message.extend_from_slice(&Header { kind, length }.encode());
+    message.extend_from_slice(body);
+    Ok(stream.write_all(&message).await?)
+}
+
+/// Reads the descriptors of an escalated program with their numbers. They travel with the header.
+pub(super) async fn read_handover(stream: &mut UnixStream) -> Result<Vec<(u32, OwnedFd)>, WireError> {
+    let (header, descriptors) =
+        stream.async_io(Interest::READABLE, || receive_header(stream.as_fd())).await?;
+    let header = Header::decode_expecting(&header, Kind::Handover)?;
+    let handover = Handover::decode(&read_body(stream, header).await?)?;
+    let numbers = handover.numbers();
+    if numbers.len() != descriptors.len() {
+        return Err(WireError::Descriptors { attached: descriptors.len(), numbered: numbers.len() });
+    }
+    Ok(numbers.iter().copied().zip(descriptors).collect())
+}
+
+fn receive_header(stream: impl AsFd) -> io::Result<([u8; HEADER_BYTES], Vec<OwnedFd>)> {
+    let mut header = [0; HEADER_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [io::IoSliceMut::new(&mut header)];
+    let message = recvmsg(stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            descriptors.extend(rights);
+        }
+    }
+    // The wrapper sends the header in one piece; whoever does not is no wrapper of ours.
+    if message.bytes != HEADER_BYTES || message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok((header, descriptors))
+}

@@ -1,0 +1,48 @@
+//! `exec-server`: arguments → run → exit code. Standard output is the protocol; words go to standard error.
+
+mod cli;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use exec_server::Config;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    start_logging();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    let config = Config::new(cli.settings())?;
+    exec_server::raise_descriptor_limit();
+    // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let served = runtime.block_on(exec_server::serve_stdio(config));
+    // A thread may still be reading a terminal; it must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(served?)
+}
+
+/// Logs to standard error. The protocol library logs whole requests at its lower levels, so it is kept to warnings.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where the program speaks to the person who started it")]
+fn report(error: &anyhow::Error) {
+    eprintln!("exec-server: {error:#}");
+}

@@ -1,0 +1,15 @@
+//! The protocol's edge: MCP over standard input and output, tool schemas, results, elicitation.
+//!
+//! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
+
+mod attachment;
+mod elicitation;
+mod result;
+mod serve;
+mod server;
+mod shell_tool;
+mod stdio;
+mod transport;
+
+pub use serve::serve_stdio;
+pub use server::ShellServer;

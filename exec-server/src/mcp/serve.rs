@@ -1,0 +1,89 @@
+//! Serves one client over standard input and output until it is gone, then leaves nothing behind.
+
+use std::time::Duration;
+
+use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::server::ShellServer;
+use super::stdio;
+use super::transport::LineTransport;
+use crate::config::Config;
+
+/// How long calls may take to end when the server does: their own grace, and a little.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long answers may take to be written when the server was told to end.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Why serving ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The signals that end the server cannot be heard.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// The client and we could not begin.
+    #[error("the client did not begin as MCP demands")]
+    Initialize(#[source] Box<ServerInitializeError>),
+}
+
+/// Serves MCP on this process's standard input and output; returns when the client closed them or a signal came.
+///
+/// # Errors
+///
+/// When the first messages are not MCP, or signals cannot be heard.
+pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
+    let server = ShellServer::new(config);
+    let shell = server.shell().clone();
+    let client_gone = server.client_gone().clone();
+    let told_to_end = told_to_end()?;
+    let (input, output) = stdio::open();
+    let transport = LineTransport::new(input, output, client_gone.clone());
+
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(server, transport, stop.clone()));
+    let aborted = serving.abort_handle();
+    let served = tokio::select! {
+        served = serving => served.unwrap_or(Ok(())),
+        () = told_to_end => Ok(()),
+        () = client_gone.cancelled() => Ok(()),
+    };
+    // From here on nobody waits for the client: it may not be reading any more.
+    client_gone.cancel();
+    shell.close(PATIENCE).await;
+    tokio::time::sleep(if served.is_ok() && !aborted.is_finished() { LAST_WORDS } else { Duration::ZERO }).await;
+    stop.cancel();
+    aborted.abort();
+    served
+}
+
+async fn serve(server: ShellServer, transport: LineTransport, stop: CancellationToken) -> Result<(), ServeError> {
+    match server.serve_with_ct(transport, stop).await {
+        Ok(running) => {
+            if let Err(error) = running.waiting().await {
+                tracing::error!(%error, "the protocol's loop broke");
+            }
+            Ok(())
+        }
+        // The client left before it began: nothing was asked, nothing is wrong.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+        Err(error) => Err(ServeError::Initialize(Box::new(error))),
+    }
+}
+
+/// Completes when a signal tells the server to end.
+fn told_to_end() -> Result<impl Future<Output = ()>, ServeError> {
+    let listen = |kind| signal(kind).map_err(ServeError::Signals);
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}

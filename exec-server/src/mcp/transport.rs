@@ -1,0 +1,302 @@
+//! Newline-delimited JSON-RPC, one message a line, as MCP's stdio transport has it.
+//!
+//! rmcp brings a transport of its own; this one exists for what clients really send and do:
+//! a line that is no message gets an error instead of silence and never ends the server; notifications and responses
+//! before `initialize` are passed over; a request id that is in use is refused; and when the client closes the stream,
+//! running calls end at once instead of after rmcp's five seconds of patience (clients kill after two).
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rmcp::RoleServer;
+use rmcp::model::{ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
+const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// How long answers to requests that are under way may still take when the client has closed its end, so that
+/// `printf … | exec-server` gets them. Clients wait for two seconds before they kill.
+const GRACE: Duration = Duration::from_millis(300);
+
+type Writer = Arc<tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
+
+/// The transport between rmcp and the client.
+pub(super) struct LineTransport {
+    reader: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    writer: Writer,
+    line: Vec<u8>,
+    /// The current line is over the limit: the rest of it is read and thrown away.
+    discarding: bool,
+    /// A request has come, so rmcp accepts other messages.
+    opened: bool,
+    closed: Option<Instant>,
+    under_way: Arc<UnderWay>,
+    /// Cancelled when the client is gone: calls end.
+    gone: CancellationToken,
+}
+
+/// The requests that have no answer yet.
+#[derive(Default)]
+struct UnderWay {
+    ids: Mutex<HashSet<RequestId>>,
+    answered: Notify,
+}
+
+impl UnderWay {
+    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, id: &RequestId) {
+        self.ids().remove(id);
+        self.answered.notify_one();
+    }
+
+    async fn none_left(&self) {
+        while !self.ids().is_empty() {
+            self.answered.notified().await;
+        }
+    }
+}
+
+impl LineTransport {
+    /// Wraps the two streams; `gone` is cancelled when the client has closed its end.
+    pub(super) fn new(
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        gone: CancellationToken,
+    ) -> LineTransport {
+        LineTransport {
+            reader: BufReader::new(reader),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            line: Vec::new(),
+            discarding: false,
+            opened: false,
+            closed: None,
+            under_way: Arc::default(),
+            gone,
+        }
+    }
+
+    /// Reads one line without its end into `self.line`. Nothing is lost when the future is dropped.
+    async fn read_line(&mut self) -> io::Result<Line> {
+        loop {
+            let available = self.reader.fill_buf().await?;
+            if available.is_empty() {
+                let unfinished = !self.line.is_empty() && !self.discarding;
+                return Ok(if unfinished { Line::Complete } else { Line::End });
+            }
+            let (length, complete) = match available.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (at + 1, true),
+                None => (available.len(), false),
+            };
+            if self.line.len() + length > MAX_LINE_BYTES {
+                self.discarding = true;
+                self.line = Vec::new();
+            }
+            if !self.discarding {
+                self.line.extend_from_slice(available.get(..length).unwrap_or_default());
+            }
+            self.reader.consume(length);
+            if complete {
+                return Ok(if std::mem::take(&mut self.discarding) { Line::TooLong } else { Line::Complete });
+            }
+        }
+    }
+
+    /// Takes the line apart. `None`: there is nothing to pass on, and the client has been told if it needs to know.
+    fn decode(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let line = std::mem::take(&mut self.line);
+        if line.trim_ascii().is_empty() {
+            return None;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(message) => self.admit(message),
+            Err(error) => {
+                let (error, id) = explain(&line, &error);
+                self.reject(error, id);
+                None
+            }
+        }
+    }
+
+    /// Keeps from rmcp what it cannot stand: messages that are no request before the first one, and ids used twice.
+    fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &message {
+            JsonRpcMessage::Request(request) => {
+                self.opened = true;
+                if !self.under_way.ids().insert(request.id.clone()) {
+                    let error = ErrorData::invalid_request("the request id is already in use", None);
+                    self.reject(error, Some(request.id.clone()));
+                    return None;
+                }
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.under_way.finish(id); // rmcp suppresses the answer.
+                }
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+        }
+        self.opened.then_some(message)
+    }
+
+    /// Answers with an error, from a task of its own: `receive` may be dropped at any moment, half a line must not be.
+    fn reject(&self, error: ErrorData, id: Option<RequestId>) {
+        let writer = Arc::clone(&self.writer);
+        tokio::spawn(async move { write_line(&writer, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await });
+    }
+
+    /// The client is gone: gives the answers that are under way a moment, then ends everything.
+    async fn wind_down(&self, deadline: Instant) {
+        let _ = tokio::time::timeout_at(deadline, self.under_way.none_left()).await;
+        self.gone.cancel();
+    }
+}
+
+enum Line {
+    Complete,
+    TooLong,
+    End,
+}
+
+impl Transport<RoleServer> for LineTransport {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let answered = match &message {
+            JsonRpcMessage::Response(response) => Some(response.id.clone()),
+            JsonRpcMessage::Error(error) => error.id.clone(),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        };
+        let writer = Arc::clone(&self.writer);
+        let under_way = Arc::clone(&self.under_way);
+        let muted = self.gone.is_cancelled();
+        async move {
+            // Some clients take offence at an answer that comes after they have closed.
+            let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
+            if let Some(id) = answered {
+                under_way.finish(&id);
+            }
+            result
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Some(deadline) = self.closed {
+                self.wind_down(deadline).await;
+                return None;
+            }
+            match self.read_line().await {
+                Ok(Line::Complete) => {
+                    if let Some(message) = self.decode() {
+                        return Some(message);
+                    }
+                }
+                Ok(Line::TooLong) => {
+                    let text = format!("a message may have {MAX_LINE_BYTES} bytes, this one had more");
+                    self.reject(ErrorData::invalid_request(text, None), None);
+                }
+                Ok(Line::End) => self.closed = Some(Instant::now() + GRACE),
+                Err(error) => {
+                    tracing::warn!(%error, "reading from the client failed");
+                    self.closed = Some(Instant::now() + GRACE);
+                }
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        // A writer that waits for a client that does not read would hold the lock for ever.
+        match tokio::time::timeout(GRACE, self.writer.lock()).await {
+            Ok(mut writer) => writer.flush().await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.
+fn explain(line: &[u8], error: &serde_json::Error) -> (ErrorData, Option<RequestId>) {
+    match serde_json::from_slice::<serde_json::Value>(line) {
+        Err(_) => (ErrorData::new(ErrorCode::PARSE_ERROR, format!("not a line of JSON: {error}"), None), None),
+        Ok(value) => {
+            let text = "not a JSON-RPC 2.0 request, notification or response (batches are not supported)";
+            let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
+            (ErrorData::new(ErrorCode::INVALID_REQUEST, text, None), id)
+        }
+    }
+}
+
+async fn write_line(writer: &Writer, message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    let mut writer = writer.lock().await;
+    writer.write_all(&line).await?;
+    writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    /// Feeds `input` to a transport, and returns the messages that came through and what was written back.
+    async fn converse(input: &[u8]) -> (Vec<String>, String) {
+        let (answers, mut client) = tokio::io::duplex(1 << 20);
+        let gone = CancellationToken::new();
+        let mut transport =
+            LineTransport::new(Box::new(io::Cursor::new(input.to_vec())), Box::new(answers), gone.clone());
+        let mut through = Vec::new();
+        while let Some(message) = transport.receive().await {
+            through.push(serde_json::to_string(&message).unwrap());
+        }
+        assert!(gone.is_cancelled());
+        drop(transport);
+        let mut written = String::new();
+        client.read_to_string(&mut written).await.unwrap();
+        (through, written)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_no_message_is_answered_and_the_next_one_heard() {
+        let (through, written) = converse(b"{nonsense\n\n42\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").await;
+        assert_eq!(through.len(), 1, "{through:?}");
+        let codes: Vec<i64> = written
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["error"]["code"].as_i64().unwrap())
+            .collect();
+        assert_eq!(codes, [-32700, -32600]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_request_is_passed_over_until_the_first_request() {
+        let notification = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        let request = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let (through, written) = converse(&[&notification[..], request, notification].join(&b'\n')).await;
+        assert_eq!(through.len(), 2, "the request, and the last line although it has no end: {through:?}");
+        assert_eq!(written, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_in_use_is_refused() {
+        let request = "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}\n".repeat(2);
+        let (through, written) = converse(request.as_bytes()).await;
+        assert_eq!(through.len(), 1);
+        assert!(written.contains("already in use") && written.contains("\"id\":7"), "{written}");
+    }
+}

@@ -1,0 +1,187 @@
+//! The life of one call.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::output::Output;
+use super::request::CallRequest;
+use super::spawn::{self, ShellSpawnError};
+use crate::approval::Approver;
+use crate::config::Config;
+use crate::escalation::{Judge, Listener};
+use crate::process::{Ended, Process, Signal};
+use crate::time::Stopwatch;
+
+/// The time between asking the shell to end and killing it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The shell exited with this code.
+    Exited(u8),
+    /// The shell was killed by this signal.
+    Signaled(u8),
+    /// The timeout was reached.
+    TimedOut,
+    /// Whoever asked for it did not want it any more.
+    Cancelled,
+    /// The shell was lost sight of: the system refused to tell how it ended.
+    Lost,
+}
+
+impl Ending {
+    /// The exit code that stands for the ending: the shell's own; 128 and the signal's number; 124 for a timeout, as
+    /// timeout(1) has it; 130 for a cancellation, as after an interrupt; 125 when it is not known.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        match self {
+            Ending::Exited(code) => Ended::Exited(code).code(),
+            Ending::Signaled(signal) => Ended::Signaled(signal).code(),
+            Ending::TimedOut => 124,
+            Ending::Cancelled => 130,
+            Ending::Lost => 125,
+        }
+    }
+}
+
+/// What a call came to.
+#[derive(Clone, Debug)]
+pub struct CallOutcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// What the command printed to standard output and standard error, in the order in which it was written.
+    pub output: Vec<u8>,
+    /// Time that counted against the timeout.
+    pub running: Duration,
+    /// Time in which a person was being asked.
+    pub waiting: Duration,
+}
+
+/// Why a call could not start.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(#[from] StartStep);
+
+#[derive(Debug, thiserror::Error)]
+enum StartStep {
+    #[error("cannot make the pipe for the command's output")]
+    Output(#[source] io::Error),
+    #[error("cannot make the escalation socket")]
+    Listener(#[source] io::Error),
+    #[error(transparent)]
+    Spawn(#[from] ShellSpawnError),
+}
+
+/// A running or finished call. Clones are the same call; dropping them does not end it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    outcome: watch::Receiver<Option<Arc<CallOutcome>>>,
+    cancel: CancellationToken,
+}
+
+impl Call {
+    /// Waits for the call's end. `None`: the call's task itself broke.
+    pub async fn finished(&mut self) -> Option<Arc<CallOutcome>> {
+        self.outcome.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// Ends the call with all its processes. [`finished`](Self::finished) tells when that is done.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Starts a call: the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) fn start(
+    config: &Config,
+    request: CallRequest,
+    approver: Arc<dyn Approver>,
+    cancel: CancellationToken,
+    calls: &TaskTracker,
+) -> Result<Call, StartError> {
+    let stopwatch = Stopwatch::start(Some(request.timeout));
+    let judge = Judge {
+        policy: Arc::clone(&config.policy),
+        options: config.policy_options(),
+        approver,
+        stopwatch: stopwatch.clone(),
+        bash: config.bash_identity,
+        default_rules: config.default_rules(),
+    };
+    // Cancelled when the call's programs must end: not yet when the shell exits, for its background processes live on.
+    let ended = CancellationToken::new();
+    let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
+    let (listener, socket) = Listener::new(judge, ended.clone()).map_err(StartStep::Listener)?;
+    let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
+    calls.spawn(end_with(cancel.clone(), ended.clone(), listener.serve()));
+    let (announce, outcome) = watch::channel(None);
+    calls.spawn({
+        let cancel = cancel.clone();
+        async move {
+            let outcome = attend(shell, output, stopwatch, &cancel, &ended).await;
+            announce.send_replace(Some(Arc::new(outcome)));
+        }
+    });
+    Ok(Call { outcome, cancel })
+}
+
+/// From the running shell to the outcome.
+async fn attend(
+    shell: Process,
+    output: Output,
+    stopwatch: Stopwatch,
+    cancel: &CancellationToken,
+    ended: &CancellationToken,
+) -> CallOutcome {
+    let ending = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Ending::Cancelled,
+        end = shell.wait() => match end {
+            Ok(Ended::Exited(code)) => Ending::Exited(code),
+            Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+            Err(error) => {
+                tracing::error!(%error, "waiting for a shell failed");
+                Ending::Lost
+            }
+        },
+        () = stopwatch.expired() => Ending::TimedOut,
+    };
+    if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+        ended.cancel();
+        terminate(&shell).await;
+    }
+    let running = stopwatch.counted();
+    let waiting = stopwatch.total().saturating_sub(running);
+    let output = output.collect().await;
+    CallOutcome { ending, output, running, waiting }
+}
+
+/// Ends the shell and its process group: asks, waits a little, kills.
+async fn terminate(shell: &Process) {
+    shell.signal_group(Signal::SIGTERM);
+    shell.signal_group(Signal::SIGCONT);
+    if tokio::time::timeout(GRACE, shell.wait()).await.is_err() {
+        shell.signal_group(Signal::SIGKILL);
+        let _ = shell.wait().await;
+    }
+    // Others of the group may have outlived the shell.
+    shell.signal_group(Signal::SIGKILL);
+}
+
+/// Serves the call's wrappers; also after the shell's exit, for background processes, but not beyond a cancellation.
+async fn end_with(cancel: CancellationToken, ended: CancellationToken, serve: impl Future<Output = ()>) {
+    tokio::pin!(serve);
+    tokio::select! {
+        () = &mut serve => {}
+        () = cancel.cancelled() => {
+            ended.cancel();
+            serve.await;
+        }
+    }
+}

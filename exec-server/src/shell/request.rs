@@ -1,0 +1,108 @@
+//! What a caller wants to have run, checked once.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A command to be run. Its fields have been checked; see [`CallRequest::new`].
+#[derive(Clone, Debug)]
+pub struct CallRequest {
+    pub(super) command: OsString,
+    pub(super) workdir: PathBuf,
+    pub(super) timeout: Duration,
+    pub(super) login: bool,
+}
+
+/// Why a request cannot be run. The texts tell the agent how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The command is empty.
+    #[error("command is empty; give the Bash code to run, for example \"ls -l\"")]
+    EmptyCommand,
+    /// The command has a NUL byte.
+    #[error("command has a NUL character at byte {at}, which no program can be given; remove it or write it as an escape, for example printf '\\0'")]
+    NulInCommand {
+        /// Offset of the first NUL, in bytes.
+        at: usize,
+    },
+    /// The command is too long.
+    #[error("command is {length} bytes long and at most {limit} are accepted; write the data to a file and refer to it")]
+    CommandTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// What is accepted, in bytes.
+        limit: usize,
+    },
+    /// The working directory is relative.
+    #[error("workdir must be an absolute path, for example \"/home/user/project\"; got {0:?}")]
+    RelativeWorkdir(PathBuf),
+    /// The working directory is not there, or cannot be looked at.
+    #[error("workdir {0:?} cannot be used: {1}; give an existing folder")]
+    Workdir(PathBuf, std::io::Error),
+    /// The working directory is not a folder.
+    #[error("workdir {0:?} is not a folder; give an existing folder")]
+    NotAFolder(PathBuf),
+}
+
+/// The longest command, in bytes.
+const MAX_COMMAND_BYTES: usize = 10 << 20;
+
+impl CallRequest {
+    /// Checks a command (Bash code), the absolute folder that it starts in, its timeout, and whether a login shell runs it.
+    ///
+    /// # Errors
+    ///
+    /// When the command cannot be run as it is; the text says how to mend it.
+    pub fn new(
+        command: impl Into<OsString>,
+        workdir: impl Into<PathBuf>,
+        timeout: Duration,
+        login: bool,
+    ) -> Result<CallRequest, RequestError> {
+        let command = command.into();
+        let workdir = workdir.into();
+        let bytes = command.as_encoded_bytes();
+        if bytes.is_empty() {
+            return Err(RequestError::EmptyCommand);
+        }
+        if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+            return Err(RequestError::NulInCommand { at });
+        }
+        if bytes.len() > MAX_COMMAND_BYTES {
+            return Err(RequestError::CommandTooLong { length: bytes.len(), limit: MAX_COMMAND_BYTES });
+        }
+        if !workdir.is_absolute() {
+            return Err(RequestError::RelativeWorkdir(workdir));
+        }
+        match std::fs::metadata(&workdir) {
+            Err(error) => Err(RequestError::Workdir(workdir, error)),
+            Ok(metadata) if !metadata.is_dir() => Err(RequestError::NotAFolder(workdir)),
+            Ok(_) => Ok(CallRequest { command, workdir, timeout, login }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(command: &str, workdir: &str) -> String {
+        CallRequest::new(command, workdir, Duration::ZERO, false).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_can_be_run_is_accepted() {
+        assert!(CallRequest::new("true", "/", Duration::ZERO, false).is_ok());
+    }
+
+    #[test]
+    fn each_problem_is_named_with_its_argument() {
+        assert!(problem("", "/").starts_with("command is empty"));
+        assert!(problem("a\0b", "/").starts_with("command has a NUL character at byte 1"));
+        assert!(problem("true", "tmp").starts_with("workdir must be an absolute path"));
+        assert!(problem("true", "/does/not/exist").contains("No such file or directory"));
+        assert!(problem("true", "/proc/self/maps").contains("is not a folder"));
+        assert!(problem("true", "/x\0y").starts_with("workdir"));
+        assert!(problem(&"x".repeat(MAX_COMMAND_BYTES + 1), "/").starts_with("command is 10485761 bytes long"));
+    }
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+/**
+ * The command that MCP clients start: finds this machine's native programs and hands over to the server.
+ *
+ * Flow: client → **this launcher** → exec-server (same stdin, stdout and stderr; not one byte of the protocol passes through here).
+ * It does not read rules, configuration or the protocol, and it downloads nothing.
+ */
+import { serverArguments } from "./arguments";
+import { findPrograms, InstallationError } from "./platform";
+import { supervise } from "./supervise";
+
+try {
+  const programs = findPrograms(process.platform, process.arch, (id) => require.resolve(id));
+  supervise(programs.server, serverArguments(programs, process.argv.slice(2)));
+} catch (error) {
+  if (!(error instanceof InstallationError)) throw error;
+  process.stderr.write(`shell-tool-mcp: ${error.message}\n`);
+  process.exitCode = 1;
+}

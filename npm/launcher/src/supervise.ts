@@ -1,0 +1,71 @@
+/**
+ * One child, for its whole life: the server gets our stdin, stdout and stderr, every signal that we are sent, and we end exactly as it ends.
+ *
+ * What cannot be passed on is SIGKILL. The server then lives on until its stdin closes, which it watches: it shares the client's pipe with
+ * us, so it serves on undisturbed for a client that is still there, and ends by itself as soon as the client closes the pipe or is gone.
+ */
+import { spawn } from "node:child_process";
+
+/**
+ * Signals that a person or a client may send to the process that it started. Not SIGTSTP and SIGCONT, which a terminal sends to the whole
+ * process group anyway. Listening for SIGUSR1 also keeps Node.js from starting its debugger on it.
+ */
+const PROXIED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/** Long enough for a signal sent to ourselves to end us; it takes microseconds. */
+const SELF_SIGNAL_GRACE_MS = 1_000;
+
+/** Starts the program and ends this process when and as it ends. */
+export function supervise(program: string, args: readonly string[]): void {
+  // Listening comes first: a signal that arrives while the child is being made is then handed to it, a moment later.
+  let child: ReturnType<typeof spawn> | undefined;
+  for (const signal of PROXIED) process.on(signal, () => child?.kill(signal));
+
+  // Node.js reports some failures of spawn by an event and others (E2BIG, EPERM, …) by throwing.
+  try {
+    child = spawn(program, args, { stdio: "inherit" });
+  } catch (error) {
+    return cannotStart(program, error as NodeJS.ErrnoException);
+  }
+  child.once("error", (error) => cannotStart(program, error));
+  child.once("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    dieBy(signal);
+  });
+}
+
+/**
+ * Ends this process by the signal that ended the child, so that whoever waits for us sees the true cause.
+ *
+ * Removing the last listener makes Node.js restore the signal's default action. Adding one first makes that happen for signals that
+ * Node.js itself handles or ignores as well (SIGUSR1, SIGPIPE, SIGXFSZ).
+ */
+function dieBy(signal: NodeJS.Signals): void {
+  if (signal !== "SIGKILL") {
+    process.on(signal, () => {});
+    process.removeAllListeners(signal);
+  }
+  process.kill(process.pid, signal);
+  // Reached when the signal is blocked or its default action is not to end; never report success then. 128 + n as shells do.
+  setTimeout(() => {
+    const { signals } = require("node:os").constants as { signals: Record<string, number> };
+    process.exit(128 + (signals[signal] ?? 0));
+  }, SELF_SIGNAL_GRACE_MS);
+}
+
+function cannotStart(program: string, error: NodeJS.ErrnoException): void {
+  process.stderr.write(`shell-tool-mcp: cannot start ${program}: ${error.message}${explanation(error.code)}\n`);
+  process.exit(1);
+}
+
+/** The program was there and executable a moment ago, so these codes have causes that their names do not tell. */
+function explanation(code: string | undefined): string {
+  switch (code) {
+    case "ENOENT":
+      return "\nThe file is there, so its dynamic loader is not: it was probably built for another C library than this system's.";
+    case "EACCES":
+      return "\nA file system mounted with «noexec», or a security policy of this system, forbids it.";
+    default:
+      return "";
+  }
+}

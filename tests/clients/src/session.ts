@@ -1,0 +1,133 @@
+/**
+ * One MCP session through the installed launcher: rules and folders of its own, a client from `@modelcontextprotocol/sdk`, its end.
+ *
+ * The launcher's path comes from `SHELL_TOOL_MCP_LAUNCHER`, which `make test` sets to the one that it installed from the tarballs.
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { getDefaultEnvironment, StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { ElicitRequestSchema, type CallToolResult, type ElicitRequestFormParams, type ElicitResult } from "@modelcontextprotocol/sdk/types.js";
+
+/** What the `shell` tool reports, as JSON text and as structured content alike. */
+export interface Outcome {
+  readonly exit_code: number;
+  readonly output: string;
+  readonly duration: { readonly secs: number; readonly nanos: number };
+  readonly timed_out: boolean;
+}
+
+/** The human: gets the question, gives the answer. */
+export type Human = (question: ElicitRequestFormParams) => ElicitResult | Promise<ElicitResult>;
+
+export interface Options {
+  /** Text of the only rules file. */
+  readonly rules?: string;
+  /** Without one, the client does not declare that it can ask. */
+  readonly human?: Human;
+}
+
+/** A folder with what a session needs; removed with everything in it. */
+export class Folders {
+  readonly #root = realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-mcp-client-")));
+  readonly workdir = join(this.#root, "work");
+  readonly codexHome = join(this.#root, "codex-home");
+
+  constructor(rules: string) {
+    mkdirSync(this.workdir);
+    mkdirSync(join(this.codexHome, "rules"), { recursive: true });
+    writeFileSync(join(this.codexHome, "rules/default.rules"), rules);
+  }
+
+  /** The client's own small environment, and nothing of the home folder of whoever runs the tests. */
+  environment(): Record<string, string> {
+    return { ...getDefaultEnvironment(), HOME: this.#root, CODEX_HOME: this.codexHome };
+  }
+
+  remove(): void {
+    rmSync(this.#root, { recursive: true, force: true });
+  }
+}
+
+/** The launcher under test. */
+export function launcher(): string {
+  const path = process.env["SHELL_TOOL_MCP_LAUNCHER"];
+  assert.ok(path, "SHELL_TOOL_MCP_LAUNCHER must name the installed launcher; «make test» sets it");
+  return path;
+}
+
+/** There is no sandbox yet, and the server wants to hear that this is meant. */
+export const SERVER_ARGUMENTS = ["--sandbox", "danger-full-access"];
+
+/** A connected client. */
+export class Session {
+  readonly questions: ElicitRequestFormParams[] = [];
+
+  private constructor(
+    readonly client: Client,
+    readonly transport: StdioClientTransport,
+    readonly folders: Folders,
+  ) {}
+
+  /** Connects, does the work, and closes and removes everything however the work ends. */
+  static async with<T>(options: Options, work: (session: Session) => Promise<T>): Promise<T> {
+    const folders = new Folders(options.rules ?? "");
+    const transport = new StdioClientTransport({ command: launcher(), args: SERVER_ARGUMENTS, env: folders.environment() });
+    const client = new Client(
+      { name: "shell-tool-mcp-client-tests", version: "0.0.0" },
+      { capabilities: options.human ? { elicitation: { form: {} } } : {} },
+    );
+    const session = new Session(client, transport, folders);
+    if (options.human) session.#answerWith(options.human);
+    try {
+      await client.connect(transport);
+      return await work(session);
+    } finally {
+      await client.close();
+      folders.remove();
+    }
+  }
+
+  #answerWith(human: Human): void {
+    this.client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
+      assert.ok(params.mode === undefined || params.mode === "form", `asked by ${params.mode}`);
+      this.questions.push(params as ElicitRequestFormParams);
+      return human(params as ElicitRequestFormParams);
+    });
+  }
+
+  /** Calls the tool with just these arguments and gives its raw result. */
+  async callShell(args: Record<string, unknown>): Promise<CallToolResult> {
+    return (await this.client.callTool({ name: "shell", arguments: args })) as CallToolResult;
+  }
+
+  /** Runs a command in the session's folder and gives its outcome, after checking that both forms of it agree. */
+  async run(command: string, args: Record<string, unknown> = {}): Promise<Outcome> {
+    const result = await this.callShell({ command, workdir: this.folders.workdir, login: false, ...args });
+    const text = onlyText(result);
+    assert.notEqual(result.isError, true, text);
+    const outcome = JSON.parse(text) as Outcome;
+    const { exit_code, output, duration, timed_out } = result.structuredContent as unknown as Outcome;
+    assert.deepEqual({ exit_code, output, duration, timed_out }, pick(outcome));
+    return outcome;
+  }
+}
+
+function pick({ exit_code, output, duration, timed_out }: Outcome): Outcome {
+  return { exit_code, output, duration, timed_out };
+}
+
+/** The text of a result that has exactly one text item. */
+export function onlyText(result: CallToolResult): string {
+  assert.equal(result.content.length, 1, JSON.stringify(result.content));
+  const [item] = result.content;
+  assert.ok(item?.type === "text", JSON.stringify(item));
+  return item.text;
+}
+
+/** A human who gives the same answer to everything. */
+export function always(action: ElicitResult["action"]): Human {
+  return () => (action === "accept" ? { action, content: {} } : { action });
+}

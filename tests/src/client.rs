@@ -1,0 +1,200 @@
+//! An MCP client (rmcp's), and the person behind it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientInfo, ElicitRequestParams, ElicitResult,
+    ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation,
+};
+use rmcp::service::{RequestContext, RunningService, ServiceError};
+use rmcp::transport::TokioChildProcess;
+use rmcp::{ClientHandler, RoleClient, ServiceExt};
+use serde_json::{Value, json};
+
+use crate::World;
+
+/// Somebody who answers questions, in the order of `answers`, and remembers what was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    answers: Arc<Mutex<VecDeque<ElicitationAction>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    delay: Duration,
+    /// Whether the client says that it can ask at all.
+    present: bool,
+}
+
+impl Person {
+    /// A client that cannot ask anybody.
+    #[must_use]
+    pub fn absent() -> Person {
+        Person::default()
+    }
+
+    /// Answers so, one question after the other; further questions fail.
+    #[must_use]
+    pub fn answering(answers: impl IntoIterator<Item = ElicitationAction>) -> Person {
+        Person { answers: Arc::new(Mutex::new(answers.into_iter().collect())), present: true, ..Person::default() }
+    }
+
+    /// Thinks so long before each answer.
+    #[must_use]
+    pub fn thinking(mut self, delay: Duration) -> Person {
+        self.delay = delay;
+        self
+    }
+
+    /// The questions so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientHandler for Person {
+    fn get_info(&self) -> ClientInfo {
+        let mut capabilities = ClientCapabilities::default();
+        if self.present {
+            capabilities.elicitation =
+                Some(ElicitationCapability { form: Some(FormElicitationCapability::default()), url: None });
+        }
+        ClientInfo::new(capabilities, Implementation::new("end-to-end-tests", "1"))
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let ElicitRequestParams::FormElicitationParams { message, .. } = request else {
+            return Err(ErrorData::invalid_params("only forms", None));
+        };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        tokio::time::sleep(self.delay).await;
+        answer.map(ElicitResult::new).ok_or_else(|| ErrorData::internal_error("no answer was prepared", None))
+    }
+}
+
+/// A connected client.
+pub struct Client {
+    service: RunningService<RoleClient, Person>,
+    workdir: String,
+}
+
+impl Client {
+    /// Starts the server of `world` without a sandbox, and a client with this person.
+    pub async fn start(world: &World, person: &Person) -> Client {
+        Client::start_with(world, person, &["--sandbox", "danger-full-access"]).await
+    }
+
+    /// Starts the server of `world` with these arguments, and a client with this person.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
+    pub async fn start_with(world: &World, person: &Person, arguments: &[&str]) -> Client {
+        let transport = TokioChildProcess::new(tokio::process::Command::from(world.server(arguments)))
+            .expect("the server starts");
+        let service = person.clone().serve(transport).await.expect("the server answers initialize");
+        Client { service, workdir: world.workdir().to_str().expect("UTF-8").to_owned() }
+    }
+
+    /// Calls `shell` with `login: false` and returns what came of it.
+    pub async fn run(&self, command: &str) -> Outcome {
+        self.call(json!({"command": command, "workdir": self.workdir, "login": false})).await
+    }
+
+    /// As [`run`](Self::run), with a timeout.
+    pub async fn run_within(&self, command: &str, timeout: Duration) -> Outcome {
+        let timeout_ms = u64::try_from(timeout.as_millis()).expect("a sensible timeout");
+        self.call(json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": timeout_ms})).await
+    }
+
+    /// Calls `shell` with these arguments.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is a protocol error, or not as the tool promises.
+    pub async fn call(&self, arguments: Value) -> Outcome {
+        Outcome::of(&self.try_call("shell", arguments).await.expect("a tool result"))
+    }
+
+    /// Calls any tool.
+    ///
+    /// # Errors
+    ///
+    /// When the server answers with a protocol error.
+    pub async fn try_call(&self, tool: &str, arguments: Value) -> Result<CallToolResult, ServiceError> {
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        self.service.call_tool(CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments)).await
+    }
+
+    /// rmcp's own view of the connection.
+    #[must_use]
+    pub fn service(&self) -> &RunningService<RoleClient, Person> {
+        &self.service
+    }
+}
+
+/// A tool result: the peer's JSON in its text, or an error's words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The command ran.
+    Ran {
+        /// Exit code.
+        exit_code: i64,
+        /// Output.
+        output: String,
+        /// The timeout was reached.
+        timed_out: bool,
+        /// All of the result.
+        json: Value,
+    },
+    /// The tool could not do its work.
+    Problem(String),
+}
+
+impl Outcome {
+    fn of(result: &CallToolResult) -> Outcome {
+        let text = &result.content.first().and_then(|content| content.as_text()).expect("a text item").text;
+        if result.is_error == Some(true) {
+            return Outcome::Problem(text.clone());
+        }
+        let json: Value = serde_json::from_str(text).expect("the text is JSON");
+        assert_eq!(result.structured_content.as_ref(), Some(&json), "text and structured content agree");
+        Outcome::Ran {
+            exit_code: json["exit_code"].as_i64().expect("an exit code"),
+            output: json["output"].as_str().expect("output").to_owned(),
+            timed_out: json["timed_out"].as_bool().expect("timed_out"),
+            json,
+        }
+    }
+
+    /// Exit code and output.
+    ///
+    /// # Panics
+    ///
+    /// When the command did not run.
+    #[must_use]
+    pub fn ran(&self) -> (i64, &str) {
+        match self {
+            Outcome::Ran { exit_code, output, .. } => (*exit_code, output),
+            Outcome::Problem(text) => panic!("the tool failed: {text}"),
+        }
+    }
+
+    /// The words of a failure.
+    ///
+    /// # Panics
+    ///
+    /// When the command ran.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        match self {
+            Outcome::Ran { json, .. } => panic!("the command ran: {json}"),
+            Outcome::Problem(text) => text,
+        }
+    }
+}

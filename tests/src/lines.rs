@@ -1,0 +1,161 @@
+//! The server's standard streams by hand: for what no client library would send, and for when the connection breaks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::World;
+
+/// Long enough for a busy machine; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server, its input, and the lines of its output.
+#[derive(Debug)]
+pub struct Lines {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Receiver<String>,
+    next_id: u64,
+}
+
+impl Lines {
+    /// Starts the server of `world` without a sandbox.
+    #[must_use]
+    pub fn start(world: &World) -> Lines {
+        Lines::start_with(world, &["--sandbox", "danger-full-access"])
+    }
+
+    /// Starts the server of `world` with these arguments.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
+    #[must_use]
+    pub fn start_with(world: &World, arguments: &[&str]) -> Lines {
+        let mut child = world
+            .server(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let input = child.stdin.take();
+        let output = read_lines(child.stdout.take().expect("a pipe"));
+        Lines { child, input, output, next_id: 0 }
+    }
+
+    /// Says `initialize` as a client of 2025-06-18 without capabilities does, and returns the answer.
+    pub fn initialize(&mut self) -> Value {
+        let answer = self.request(
+            "initialize",
+            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "lines", "version": "1"}}),
+        );
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
+        answer
+    }
+
+    /// Sends one line as it is.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not read any more.
+    pub fn send(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("the input is open");
+        input.write_all(line.as_bytes()).and_then(|()| input.write_all(b"\n")).expect("the server reads");
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send_request(&mut self, method: &str, params: Value) -> u64 {
+        self.next_id += 1;
+        self.send(&json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).to_string());
+        self.next_id
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.send_request(method, params);
+        loop {
+            let message = self.receive();
+            if message["id"] == json!(id) {
+                return message;
+            }
+        }
+    }
+
+    /// The next message of the server.
+    ///
+    /// # Panics
+    ///
+    /// When none comes.
+    pub fn receive(&mut self) -> Value {
+        let line = self.output.recv_timeout(PATIENCE).expect("a message of the server");
+        serde_json::from_str(&line).expect("a line of JSON")
+    }
+
+    /// Closes the server's input.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// The server's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the server's end and says how long it took.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub fn wait(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return (status, start.elapsed());
+            }
+            assert!(start.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_lines(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Runs the server to its end and returns its exit code and what it said on standard error.
+///
+/// # Panics
+///
+/// When it does not start.
+#[must_use]
+pub fn run_to_end(world: &World, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = world
+        .server(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    let mut words = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("UTF-8");
+    (child.wait().expect("it ends").code(), words)
+}

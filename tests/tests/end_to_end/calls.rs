@@ -1,0 +1,129 @@
+//! Running commands: output, exit codes, arguments, timeouts.
+
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let info = client.service().peer_info().expect("initialized").clone();
+    assert_eq!(info.server_info.name, "shell-tool-mcp");
+    let tools = client.service().list_all_tools().await.expect("a list");
+    let [tool] = &tools[..] else { panic!("one tool, not {}", tools.len()) };
+    let schema = serde_json::to_value(&*tool.input_schema).expect("JSON");
+    assert_eq!(tool.name, "shell");
+    assert_eq!(schema["required"], json!(["command", "workdir"]));
+    let mut properties: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
+    properties.sort();
+    assert_eq!(properties, ["command", "login", "timeout_ms", "workdir"]);
+    assert!(tool.output_schema.is_some() && tool.annotations.is_some() && tool.title.is_some());
+}
+
+#[tokio::test]
+async fn output_and_exit_code_are_the_commands_own() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(client.run("echo hello").await.ran(), (0, "hello\n"));
+    assert_eq!(client.run("/bin/echo out; /bin/echo err >&2; echo out again; exit 7").await.ran(), (7, "out\nerr\nout again\n"));
+    assert_eq!(client.run("no-such-program").await.ran(), (127, "bash: line 1: no-such-program: command not found\n"));
+    assert_eq!(client.run("kill -KILL $$").await.ran(), (137, ""));
+    assert_eq!(client.run("pwd").await.ran(), (0, &*format!("{}\n", world.workdir().display())));
+    assert_eq!(client.run("yes | head -1; echo ${PIPESTATUS[@]}").await.ran(), (0, "y\n141 0\n"));
+}
+
+#[tokio::test]
+async fn a_command_of_a_megabyte_runs_as_a_short_one_does() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let long = format!(": {}\necho $0 $#; no-such-program\n", "x".repeat(1 << 20));
+    assert_eq!(client.run(&long).await.ran(), (127, "bash 0\nbash: line 3: no-such-program: command not found\n"));
+}
+
+#[tokio::test]
+async fn shell_and_programs_have_only_the_descriptors_that_are_theirs() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    // `ls` itself opens the folder that it lists.
+    assert_eq!(client.run("/bin/ls /proc/self/fd").await.ran(), (0, "0\n1\n2\n3\n"));
+    let names = "env | grep -E '^(BASH_EXEC|CODEX_ESCALATE|BASH_COMMAND)'; declare -p | grep -E ' (BASH_EXEC|CODEX_ESCALATE)'; true";
+    assert_eq!(client.run(names).await.ran(), (0, ""));
+}
+
+#[tokio::test]
+async fn calls_run_side_by_side() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let meet = |mine: &str, theirs: &str| {
+        format!("echo > {mine}; while [ ! -e {theirs} ]; do sleep 0.02; done; echo met")
+    };
+    // Each ends only when the other has begun.
+    let (left, right) = (meet("a", "b"), meet("b", "a"));
+    let (first, second) = tokio::join!(client.run(&left), client.run(&right));
+    assert_eq!((first.ran(), second.ran()), ((0, "met\n"), (0, "met\n")));
+}
+
+#[tokio::test]
+async fn a_timeout_keeps_what_was_printed() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let outcome = client.run_within("echo before; sleep 1000; echo after", Duration::from_millis(300)).await;
+    let Outcome::Ran { exit_code, output, timed_out, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((exit_code, &*output, timed_out), (124, "before\n", true));
+    let stubborn = "trap '' TERM; echo before; while :; do sleep 0.1; done";
+    let outcome = client.run_within(stubborn, Duration::from_millis(100)).await;
+    assert_eq!(outcome.ran(), (124, "before\n"));
+}
+
+#[tokio::test]
+async fn a_background_process_neither_delays_nor_swallows_the_answer() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let start = Instant::now();
+    assert_eq!(client.run("sleep 5 & echo started").await.ran(), (0, "started\n"));
+    assert!(start.elapsed() < Duration::from_secs(5), "the answer waited for the background process");
+    // What it executes later is judged and runs: the call's escalation socket outlives the shell.
+    let later = "{ sleep 0.3; /bin/echo written > later; } & exit 0";
+    assert_eq!(client.run(later).await.ran(), (0, ""));
+    let written = client.run("for i in $(seq 100); do [ -s later ] && break; sleep 0.1; done; cat later").await;
+    assert_eq!(written.ran(), (0, "written\n"));
+}
+
+#[tokio::test]
+async fn an_argument_that_cannot_be_used_is_named() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    std::fs::write(world.workdir().join("file"), "").expect("a file");
+    let workdir = world.workdir();
+    let file = workdir.join("file");
+    for (arguments, words) in [
+        (json!({"workdir": workdir}), "command is missing"),
+        (json!({"command": 5, "workdir": workdir}), "command must be a string, got 5"),
+        (json!({"command": "", "workdir": workdir}), "command is empty"),
+        (json!({"command": "echo a\u{0}b", "workdir": workdir}), "NUL character at byte 6"),
+        (json!({"command": "true"}), "workdir is missing"),
+        (json!({"command": "true", "workdir": "."}), "workdir must be an absolute path"),
+        (json!({"command": "true", "workdir": workdir.join("nowhere")}), "No such file or directory"),
+        (json!({"command": "true", "workdir": file}), "is not a folder"),
+        (json!({"command": "true", "workdir": workdir, "timeout_ms": -1}), "timeout_ms must be"),
+        (json!({"command": "true", "workdir": workdir, "login": "no"}), "login must be true or false"),
+    ] {
+        let outcome = client.call(arguments).await;
+        assert!(outcome.problem().contains(words), "{outcome:?} should say {words:?}");
+    }
+    assert_eq!(client.run("echo still there").await.ran(), (0, "still there\n"));
+    let error = client.try_call("shall", json!({})).await.expect_err("no such tool").to_string();
+    assert!(error.contains("-32602") && error.contains("shell"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_runs_without_a_sandbox_mode() {
+    let world = World::with_rules("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client.run("echo > ran").await;
+    assert!(outcome.problem().contains("--sandbox danger-full-access"), "{outcome:?}");
+    assert!(!world.workdir().join("ran").exists());
+}

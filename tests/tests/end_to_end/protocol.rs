@@ -1,0 +1,169 @@
+//! The connection: what clients send that is no request, and how the server ends.
+
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::lines::{Lines, run_to_end};
+use serde_json::{Value, json};
+
+fn modern(arguments: &Value) -> Value {
+    json!({
+        "name": "shell",
+        "arguments": arguments,
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+            "io.modelcontextprotocol/clientInfo": {"name": "lines", "version": "1"}
+        }
+    })
+}
+
+fn shell(world: &World, command: &str) -> Value {
+    json!({"name": "shell", "arguments": {"command": command, "workdir": world.workdir(), "login": false}})
+}
+
+fn output(answer: &Value) -> &str {
+    answer["result"]["structuredContent"]["output"].as_str().unwrap_or_else(|| panic!("no output in {answer}"))
+}
+
+#[test]
+fn junk_is_answered_and_nothing_is_lost() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    for line in ["", "{", "null", "[]", "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}", "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}"] {
+        server.send(line);
+    }
+    let codes: Vec<Value> = (0..3).map(|_| server.receive()["error"]["code"].clone()).collect();
+    assert_eq!(codes, [-32700, -32600, -32600]);
+    let answer = server.initialize();
+    assert_eq!(answer["result"]["serverInfo"]["name"], "shell-tool-mcp");
+    let answer = server.request("tools/call", shell(&world, "echo here"));
+    assert_eq!(output(&answer), "here\n");
+    assert_eq!(server.request("tools/call", json!({"name": 5}))["error"]["code"], -32602);
+    assert_eq!(server.request("no/such", json!({}))["error"]["code"], -32601);
+    assert_eq!(server.request("initialize", json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}))["error"]["code"], -32600);
+    assert_eq!(output(&server.request("tools/call", shell(&world, "echo still"))), "still\n");
+}
+
+#[test]
+fn the_stateless_revision_is_served_and_a_prompt_in_it_is_refused_clearly() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n");
+    let mut server = Lines::start(&world);
+    let discovered = server.request("server/discover", json!({"_meta": modern(&json!({}))["_meta"]}));
+    let versions = discovered["result"]["supportedVersions"].to_string();
+    assert!(versions.contains("2026-07-28") && versions.contains("2025-06-18"), "{discovered}");
+    let call = |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
+    assert_eq!(output(&server.request("tools/call", call("echo modern"))), "modern\n");
+    let answer = server.request("tools/call", call("sh -c 'echo > ran'"));
+    assert!(output(&answer).contains("2026-07-28") && output(&answer).contains("default.rules:1"), "{answer}");
+    assert!(!world.workdir().join("ran").exists());
+}
+
+#[test]
+fn a_piped_script_of_requests_gets_its_answers_before_the_server_ends() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let id = server.send_request("tools/call", shell(&world, "echo last"));
+    server.close_input();
+    let answer = server.receive();
+    assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "last\n"));
+    let (status, _) = server.wait();
+    assert!(status.success(), "{status}");
+}
+
+/// Starts a command that has said that it runs, and returns its process id.
+fn running(server: &mut Lines, world: &World) -> String {
+    server.initialize();
+    server.send_request("tools/call", shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"));
+    let pid = world.workdir().join("pid");
+    for _ in 0..1000 {
+        if let Ok(pid) = std::fs::read_to_string(&pid) {
+            return pid.trim().to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the command does not start");
+}
+
+fn gone(pid: &str) -> bool {
+    (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        !std::path::Path::new("/proc").join(pid).exists()
+    })
+}
+
+#[test]
+fn when_the_client_closes_its_end_running_commands_end_and_so_does_the_server() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    let pid = running(&mut server, &world);
+    server.close_input();
+    let (status, _) = server.wait();
+    assert!(status.success(), "{status}");
+    assert!(gone(&pid), "the command outlives the server");
+}
+
+#[test]
+fn a_signal_ends_the_server_and_its_commands() {
+    for signal in ["TERM", "INT", "HUP", "KILL"] {
+        let world = World::with_rules("");
+        let mut server = Lines::start(&world);
+        let pid = running(&mut server, &world);
+        let killed = std::process::Command::new("kill").args([&format!("-{signal}"), &server.pid().to_string()]).status();
+        assert!(killed.expect("kill").success());
+        let (status, _) = server.wait();
+        assert_eq!(status.success(), signal != "KILL", "{signal}: {status}");
+        assert!(gone(&pid), "{signal}: the command outlives the server");
+    }
+}
+
+#[test]
+fn a_cancelled_request_ends_its_command() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    let pid = running(&mut server, &world);
+    server.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}).to_string());
+    assert!(gone(&pid), "the command goes on");
+    assert_eq!(output(&server.request("tools/call", shell(&world, "echo next"))), "next\n");
+}
+
+#[test]
+fn what_is_missing_at_the_start_is_named_with_a_remedy() {
+    let world = World::with_rules("");
+    for (arguments, words) in [
+        (["--bash", "/no/such/bash"], ["--bash", "/no/such/bash"]),
+        (["--execve", "/etc/passwd"], ["--execve", "not executable"]),
+        (["--sandbox", "open"], ["open", "danger-full-access"]),
+        (["--unknown", "x"], ["--unknown", "Usage"]),
+    ] {
+        let (code, said) = run_to_end(&world, &arguments);
+        assert_ne!(code, Some(0), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{said:?} should say {words:?}");
+    }
+    std::fs::remove_dir_all(world.codex_home()).expect("removed");
+    let (code, said) = run_to_end(&world, &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("CODEX_HOME"), "{said}");
+}
+
+#[test]
+fn a_forged_or_broken_socket_runs_nothing() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let wrapper = end_to_end_tests::binaries().join("execve-wrapper");
+    let wrapper = wrapper.display();
+    // Each line tries to run `touch ran` past the server; the last one asks properly, through Bash.
+    let script = format!(
+        "(exec 240>&-; /usr/bin/touch ran); echo $?
+         (exec 240<>/dev/null; /usr/bin/touch ran); echo $?
+         env -i {wrapper} /usr/bin/touch touch ran; echo $?
+         env CODEX_ESCALATE_SOCKET=1 {wrapper} /usr/bin/touch touch ran; echo $?
+         ls; touch twin; ls"
+    );
+    let answer = server.request("tools/call", shell(&world, &script));
+    let codes: Vec<&str> = output(&answer).lines().filter(|line| !line.starts_with("execve-wrapper: ")).collect();
+    assert_eq!(codes, ["1", "1", "1", "1", "twin"], "{answer}");
+    assert_eq!(output(&answer).matches("execve-wrapper: not running /usr/bin/touch: ").count(), 4, "{answer}");
+}

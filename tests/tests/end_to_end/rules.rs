@@ -1,0 +1,168 @@
+//! The user's rules: what runs, what leaves the sandbox, what is refused; and rules that cannot be read.
+
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::lines::run_to_end;
+use rmcp::model::ElicitationAction::{Accept, Cancel, Decline};
+
+/// Tells where a program runs: an escalated one is a child of the server, any other one of the shell.
+const PARENT: &str = "ps -o comm= -p $PPID";
+
+#[tokio::test]
+async fn a_forbidden_program_does_not_run_and_the_refusal_names_the_rule() {
+    let world = World::with_rules(
+        "prefix_rule(pattern=[\"touch\", \"b\"], decision=\"forbidden\", justification=\"b is mine\")\n",
+    );
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(client.run("touch a; ls").await.ran(), (0, "a\n"));
+    let reason = format!("Execution denied: Execution forbidden by policy: b is mine (rule {}:1)\n", world.rules_file().display());
+    assert_eq!(client.run("touch b").await.ran(), (1, &*reason));
+    assert_eq!(client.run("/usr/bin/touch b || ls").await.ran(), (0, &*format!("{reason}a\n")));
+}
+
+#[tokio::test]
+async fn an_allowed_program_runs_outside_with_the_wrappers_streams_directory_and_arguments() {
+    let world = World::with_rules(
+        r#"
+prefix_rule(pattern=["sh"], decision="allow")
+prefix_rule(pattern=["cat"], decision="allow")
+prefix_rule(pattern=["pwd"], decision="allow")
+"#,
+    );
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run(&format!("dash -c '{PARENT}'")).await.ran(), (0, "bash\n"));
+    assert_eq!(client.run("echo piped | cat | cat; echo ${PIPESTATUS[@]}").await.ran(), (0, "piped\n0 0 0\n"));
+    assert_eq!(client.run("mkdir d; cd d; /bin/pwd").await.ran(), (0, &*format!("{}/d\n", world.workdir().display())));
+    assert_eq!(client.run("exec -a other sh -c 'echo $0'").await.ran(), (0, "other\n"));
+    assert_eq!(client.run("X=1 sh -c 'echo $X; echo err >&2; exit 42'; echo $?").await.ran(), (0, "1\nerr\n42\n"));
+    assert_eq!(client.run("sh -c 'kill -USR1 $$'; echo $?").await.ran().0, 0);
+    assert!(client.run("sh -c 'kill -USR1 $$'; echo $?").await.ran().1.ends_with("138\n"));
+    assert_eq!(client.run("cat <(echo one) <(echo two) /dev/fd/7 7<<<three").await.ran(), (0, "one\ntwo\nthree\n"));
+    assert_eq!(client.run("cat <&-; echo $?").await.ran().1.lines().last(), Some("1"));
+}
+
+#[tokio::test]
+async fn an_escalated_program_ends_with_its_call() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n");
+    let client = Client::start(&world, &Person::absent()).await;
+    let command = "sh -c 'echo $$ > pid; sleep 1000 & sleep 1000'";
+    let outcome = client.run_within(command, Duration::from_millis(500)).await;
+    assert!(matches!(outcome, Outcome::Ran { timed_out: true, .. }), "{outcome:?}");
+    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
+    let start = Instant::now();
+    while std::path::Path::new("/proc").join(pid.trim()).exists() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the escalated program outlives its call");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn signals_reach_an_escalated_program() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n");
+    let client = Client::start(&world, &Person::absent()).await;
+    let command = "sh -c 'trap \"echo got it; exit 3\" USR1; echo > ready; while :; do sleep 0.05; done' &
+        while [ ! -e ready ]; do sleep 0.02; done; kill -USR1 $!; wait $!; echo $?";
+    assert_eq!(client.run(command).await.ran(), (0, "got it\n3\n"));
+}
+
+const PROMPT: &str = "prefix_rule(pattern=[\"sh\", \"-c\"], decision=\"prompt\", justification=\"shells are asked about\")\n";
+
+#[tokio::test]
+async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
+    let world = World::with_rules(PROMPT);
+    let person = Person::answering([Accept, Decline, Cancel]);
+    let client = Client::start(&world, &person).await;
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run("sh -c 'echo > ran'").await.ran(), (1, "Execution denied: User declined execution\n"));
+    assert_eq!(client.run("sh -c 'echo > ran'").await.ran(), (1, "Execution denied: User cancelled execution\n"));
+    assert!(!world.workdir().join("ran").exists());
+    let shell = std::process::Command::new("sh").args(["-c", "command -v sh"]).output().expect("sh");
+    let shell = String::from_utf8(shell.stdout).expect("UTF-8");
+    let asked = person.asked();
+    assert_eq!(
+        asked[1],
+        format!(
+            "Allow agent to run `{} -c 'echo > ran'` in `{}`?\nReason: shells are asked about\nRule: {}:1",
+            shell.trim(),
+            world.workdir().display(),
+            world.rules_file().display()
+        )
+    );
+}
+
+#[tokio::test]
+async fn the_heuristic_asks_about_forced_removal_and_a_yes_does_not_escalate() {
+    let world = World::with_rules("");
+    let person = Person::answering([Accept, Decline]);
+    let client = Client::start(&world, &person).await;
+    assert_eq!(client.run("touch a b; rm -f a; ls").await.ran(), (0, "b\n"));
+    assert_eq!(client.run("rm -rf b || ls").await.ran().1.lines().last(), Some("b"));
+    assert_eq!(person.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn without_somebody_to_ask_the_answer_is_no_at_once_and_says_what_would_allow_it() {
+    let world = World::with_rules(PROMPT);
+    let client = Client::start(&world, &Person::absent()).await;
+    let outcome = client.run("sh -c 'echo > ran'").await;
+    let (code, output) = outcome.ran();
+    assert_eq!(code, 1);
+    for words in ["shells are asked about", "default.rules:1", "did not declare", "change that rule's decision to \"allow\""] {
+        assert!(output.contains(words), "{output:?} should say {words:?}");
+    }
+    assert!(!world.workdir().join("ran").exists());
+}
+
+#[tokio::test]
+async fn a_client_that_fails_to_answer_has_said_no() {
+    let world = World::with_rules(PROMPT);
+    let client = Client::start(&world, &Person::answering([])).await;
+    let outcome = client.run("sh -c 'echo > ran'").await;
+    assert_eq!(outcome.ran().0, 1, "{outcome:?}");
+    assert!(!world.workdir().join("ran").exists());
+}
+
+#[tokio::test]
+async fn thinking_does_not_count_against_the_timeout() {
+    let world = World::with_rules(PROMPT);
+    let person = Person::answering([Accept]).thinking(Duration::from_millis(1500));
+    let client = Client::start(&world, &person).await;
+    let outcome = client.run_within("sh -c 'echo approved'", Duration::from_millis(1000)).await;
+    let Outcome::Ran { exit_code, output, timed_out, json } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((exit_code, &*output, timed_out), (0, "approved\n", false));
+    assert!(json["approval_wait"]["secs"].as_u64() >= Some(1), "{json}");
+    assert!(json["duration"]["secs"].as_u64() >= Some(1), "{json}");
+}
+
+#[tokio::test]
+async fn several_questions_of_one_call_are_open_at_once() {
+    let world = World::with_rules(PROMPT);
+    let person = Person::answering([Accept, Accept]).thinking(Duration::from_millis(300));
+    let client = Client::start(&world, &person).await;
+    let outcome = client.run("sh -c 'echo one; cat' | sh -c 'cat; echo two'").await;
+    // Neither side of the pipe could go on alone if the questions came one after the other with the pipe held.
+    assert_eq!(outcome.ran(), (0, "one\ntwo\n"));
+}
+
+#[test]
+fn a_rules_file_with_an_error_keeps_the_server_from_starting_and_says_where() {
+    let world = World::with_rules("prefix_rule(pattern=[\"ls\"])\nprefix_rule(pattern=[], decision=\"allow\")\n");
+    let (code, words) = run_to_end(&world, &[]);
+    assert_eq!(code, Some(1));
+    assert!(words.contains("default.rules:2:1") && words.contains("pattern cannot be empty"), "{words}");
+    assert!(words.contains("prefix_rule(pattern=[]"), "an excerpt: {words}");
+}
+
+#[test]
+fn a_rules_folder_that_is_none_keeps_the_server_from_starting() {
+    let world = World::with_rules("");
+    let rules = world.codex_home().join("rules");
+    std::fs::remove_dir_all(&rules).expect("removed");
+    std::fs::write(&rules, "").expect("a file in its place");
+    let (code, words) = run_to_end(&world, &[]);
+    assert_eq!(code, Some(1));
+    assert!(words.contains(&rules.display().to_string()), "{words}");
+}
