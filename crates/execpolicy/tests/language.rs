@@ -1,5 +1,7 @@
 //! The language of rule files, as its users know it: what is accepted, what is refused, and in which words.
 
+#![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Options, Policy, ProgramToken};
@@ -70,7 +72,7 @@ fn a_full_path_in_a_rule_means_that_path() {
     assert_eq!(decide(&policy, "/opt/bin/tool").0, Decision::Forbidden);
     assert_eq!(decide(&policy, "/usr/bin/tool").0, Decision::Prompt);
     let words = ["/usr/bin/tool"];
-    let options = Options { program_token: ProgramToken::FullPath, ..Options::default() };
+    let options = Options { program_token: ProgramToken::FullPath };
     let evaluation = policy.evaluate(&Command::from_words(&words).unwrap(), &options);
     assert_eq!(evaluation.decided_by(), DecidedBy::Nothing);
 }

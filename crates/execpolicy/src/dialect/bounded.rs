@@ -17,6 +17,8 @@ use starlark::starlark_module;
 use starlark::values::range::Range;
 use starlark::values::{Heap, Value};
 
+use super::collector::Collector;
+use super::excerpt::render;
 use crate::errors::Problem;
 
 /// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1 s.
@@ -55,6 +57,7 @@ pub(super) fn limit(evaluator: &mut Evaluator<'_, '_, '_>) -> starlark::Result<(
     Ok(())
 }
 
+/// Checks the heap, and notes the statement for errors of limits, which know no position.
 struct HeapCheck;
 
 impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
@@ -64,6 +67,9 @@ impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
         _continued: bool,
         evaluator: &mut Evaluator<'v, '_, 'e>,
     ) -> starlark::Result<()> {
+        if let Some(collector) = evaluator.extra.and_then(|extra| extra.downcast_ref::<Collector>()) {
+            collector.last.replace(Some(span.to_file_span()));
+        }
         if evaluator.heap().allocated_bytes() > MAX_HEAP {
             let mut error = starlark::Error::new_other(LimitError::Memory);
             error.set_span(span.span, span.file);
@@ -163,7 +169,7 @@ pub(super) fn check_shape(file: &Path, text: &str) -> Result<(), Problem> {
             }
             () => continue,
         };
-        let rendered = format!("{what}\n  --> {}:{line}:1", file.display());
+        let rendered = render(file, text, &what, Some((line, 1)), None);
         return Err(Problem { message: what, position: Some((line, 1)), rendered });
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use starlark::any::ProvidesStaticType;
+use starlark::codemap::FileSpan;
 
 use super::examples::Pending;
 use super::file::Declarations;
@@ -20,10 +21,17 @@ pub(super) struct Collector {
     pub(super) file: Arc<Path>,
     pub(super) declared: RefCell<Declarations>,
     pub(super) pending: RefCell<Vec<Pending>>,
+    /// The statement that runs.
+    pub(super) last: RefCell<Option<FileSpan>>,
 }
 
 impl Collector {
     pub(super) fn new(file: &Path) -> Self {
-        Self { file: Arc::from(file), declared: RefCell::default(), pending: RefCell::default() }
+        Self {
+            file: Arc::from(file),
+            declared: RefCell::default(),
+            pending: RefCell::default(),
+            last: RefCell::default(),
+        }
     }
 }

@@ -8,6 +8,7 @@ use starlark::eval::Evaluator;
 use starlark::syntax::{AstModule, Dialect};
 
 use super::collector::Collector;
+use super::excerpt::problem;
 use super::{api, bounded};
 use crate::errors::Problem;
 use crate::rule::PrefixRule;
@@ -25,11 +26,12 @@ pub(crate) struct Declarations {
 pub(crate) fn read(file: &Path, text: &str) -> Result<Declarations, Problem> {
     bounded::check_shape(file, text)?;
     let collector = Collector::new(file);
-    evaluate(file, text, &collector).map_err(|error| problem(&error))?;
+    evaluate(file, text, &collector)
+        .map_err(|error| problem(file, text, &error, collector.last.borrow().as_ref()))?;
     let Collector { declared, pending, .. } = collector;
     let declared = declared.into_inner();
     for pending in pending.into_inner() {
-        pending.verify(&declared).map_err(|error| problem(&error))?;
+        pending.verify(&declared).map_err(|error| problem(file, text, &error, None))?;
     }
     Ok(declared)
 }
@@ -53,14 +55,4 @@ fn evaluate(file: &Path, text: &str, collector: &Collector) -> starlark::Result<
 /// The standard functions, the language's own, and the bounded forms of what can grow without end.
 fn globals() -> Globals {
     GlobalsBuilder::standard().with(api::rules).with(bounded::functions).build()
-}
-
-/// Takes message, position and excerpt out of Starlark's error.
-pub(super) fn problem(error: &starlark::Error) -> Problem {
-    let position = error.span().map(|span| {
-        let begin = span.resolve().span.begin;
-        (begin.line + 1, begin.column + 1)
-    });
-    let message = error.without_diagnostic().to_string();
-    Problem { message, position, rendered: format!("{error}").trim_end().to_owned() }
 }

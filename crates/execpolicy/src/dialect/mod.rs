@@ -4,6 +4,7 @@ mod api;
 mod bounded;
 mod collector;
 mod examples;
+mod excerpt;
 mod file;
 
 pub(crate) use file::read;
