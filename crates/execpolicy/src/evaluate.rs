@@ -3,23 +3,15 @@
 //! Strictest wins. The order of rules and files never matters.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
-use crate::command::{Command, basename};
+use crate::command::Command;
+use crate::conditions::Unknown;
 use crate::dangerous;
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
 use crate::policy::Policy;
-use crate::rule::PrefixRule;
-
-/// What stands for the program when rules are looked up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProgramToken {
-    /// The base name; rules written with a full path also fit when the path is exactly that.
-    #[default]
-    Basename,
-    /// The full path only (`--preserve-program-paths`).
-    FullPath,
-}
+use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 
 /// How to judge.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,25 +44,24 @@ impl Policy {
     }
 
     fn matching_rules(&self, command: &Command<'_>, options: &Options) -> Vec<RuleMatch> {
-        let program = command.program.as_encoded_bytes();
-        let mut matches = Vec::new();
-        for rule in self.rules_for(program).filter(|rule| rule.arguments_match(command)) {
-            let matched_prefix = matched_prefix(rule, &command.program, command);
-            matches.push(RuleMatch { rule: rule.clone(), matched_prefix, resolved_program: None });
-        }
-        let name = basename(program);
-        if options.program_token == ProgramToken::Basename && name != program {
-            for rule in self.rules_for(name).filter(|rule| rule.arguments_match(command)) {
-                let name = std::path::Path::new(command.program()).file_name().unwrap_or(OsStr::new(""));
-                matches.push(RuleMatch {
-                    rule: rule.clone(),
-                    matched_prefix: matched_prefix(rule, name, command),
-                    resolved_program: Some(command.program().to_os_string()),
-                });
-            }
-        }
-        matches
+        let given = command.program.as_encoded_bytes();
+        let fitting = |rule: &Arc<PrefixRule>| {
+            let fit = rule.program_fit(command, options.program_token, self.host_executables())?;
+            rule.arguments_match(command, Unknown::Cautious).then(|| rule_match(rule, fit, command))
+        };
+        self.candidates(given, command.basename()).into_iter().filter_map(fitting).collect()
     }
+}
+
+fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>) -> RuleMatch {
+    let (program, resolved_program) = match fit {
+        ProgramFit::AsGiven => (command.program(), None),
+        ProgramFit::ByBasename => {
+            let name = std::path::Path::new(command.program()).file_name();
+            (name.unwrap_or(command.program()), Some(command.program().to_os_string()))
+        }
+    };
+    RuleMatch { rule: rule.clone(), matched_prefix: matched_prefix(rule, program, command), resolved_program }
 }
 
 fn matched_prefix(rule: &PrefixRule, program: &OsStr, command: &Command<'_>) -> Vec<std::ffi::OsString> {

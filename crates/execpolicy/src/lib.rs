@@ -12,13 +12,17 @@
 //! file system to judge a command. Whether a file *is* the program that a rule means is the caller's question.
 
 pub mod command;
+pub mod conditions;
 pub mod dangerous;
 pub mod decision;
 mod dialect;
 pub mod errors;
 mod evaluate;
 pub mod evaluation;
+pub mod examples;
+pub mod host;
 pub mod load;
+pub mod network;
 pub mod pattern;
 pub mod policy;
 pub mod rule;
@@ -26,7 +30,8 @@ pub mod rule;
 pub use command::{Command, Environment};
 pub use decision::Decision;
 pub use errors::{LoadError, LoadErrors};
-pub use evaluate::{Options, ProgramToken};
+pub use evaluate::Options;
 pub use evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch};
 pub use load::{Loaded, RuleSource, load};
 pub use policy::Policy;
+pub use rule::ProgramToken;

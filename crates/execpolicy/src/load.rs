@@ -79,11 +79,10 @@ impl Policy {
     }
 
     fn add_text(&mut self, file: &Path, text: &str) -> Result<(), LoadError> {
-        let declared = dialect::read(file, text)
+        let home = std::env::home_dir();
+        let declared = dialect::read(file, text, home.as_deref().and_then(Path::to_str))
             .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })?;
-        for rule in declared.rules {
-            self.add(rule);
-        }
+        self.add_declarations(declared);
         Ok(())
     }
 }

@@ -207,7 +207,7 @@ mod tests {
     use crate::dialect::read;
 
     fn error(text: &str) -> String {
-        read(Path::new("test.rules"), text).expect_err(text).message
+        read(Path::new("test.rules"), text, None).expect_err(text).message
     }
 
     #[test]
@@ -252,6 +252,6 @@ mod tests {
     #[test]
     fn ordinary_files_pass() {
         let text = "# a [[[ comment\nx = [\"(\" + n for n in [\"a\", 'b']]\ny = \"\"\"\n((\n\"\"\"\nz = \"-\" * 20\n";
-        assert!(read(Path::new("test.rules"), text).is_ok());
+        assert!(read(Path::new("test.rules"), text, None).is_ok());
     }
 }

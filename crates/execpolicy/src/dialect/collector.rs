@@ -19,6 +19,8 @@ use super::file::Declarations;
 #[derive(Debug, ProvidesStaticType)]
 pub(super) struct Collector {
     pub(super) file: Arc<Path>,
+    /// The user's home folder, for `~/`.
+    pub(super) home: Option<String>,
     pub(super) declared: RefCell<Declarations>,
     pub(super) pending: RefCell<Vec<Pending>>,
     /// The statement that runs.
@@ -26,9 +28,10 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(file: &Path) -> Self {
+    pub(super) fn new(file: &Path, home: Option<&str>) -> Self {
         Self {
             file: Arc::from(file),
+            home: home.map(str::to_owned),
             declared: RefCell::default(),
             pending: RefCell::default(),
             last: RefCell::default(),

@@ -70,7 +70,7 @@ mod tests {
     use crate::dialect::read;
 
     fn rendered(text: &str) -> String {
-        read(Path::new("/r/x.rules"), text).expect_err(text).rendered
+        read(Path::new("/r/x.rules"), text, None).expect_err(text).rendered
     }
 
     #[test]

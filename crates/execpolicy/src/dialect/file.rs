@@ -11,27 +11,34 @@ use super::collector::Collector;
 use super::excerpt::problem;
 use super::{api, bounded};
 use crate::errors::Problem;
+use crate::examples::Example;
+use crate::host::HostExecutables;
+use crate::network::NetworkRule;
 use crate::rule::PrefixRule;
 
 /// What one file declares.
 #[derive(Debug, Default)]
 pub(crate) struct Declarations {
     pub(crate) rules: Vec<PrefixRule>,
+    pub(crate) hosts: HostExecutables,
+    pub(crate) network: Vec<NetworkRule>,
+    pub(crate) examples: Vec<Example>,
 }
 
 /// Reads one file's text; `file` appears in error messages and as the origin of rules.
 ///
 /// # Errors
 /// The first problem: Starlark cannot go on after one.
-pub(crate) fn read(file: &Path, text: &str) -> Result<Declarations, Problem> {
+pub(crate) fn read(file: &Path, text: &str, home: Option<&str>) -> Result<Declarations, Problem> {
     bounded::check_shape(file, text)?;
-    let collector = Collector::new(file);
+    let collector = Collector::new(file, home);
     evaluate(file, text, &collector)
         .map_err(|error| problem(file, text, &error, collector.last.borrow().as_ref()))?;
     let Collector { declared, pending, .. } = collector;
-    let declared = declared.into_inner();
+    let mut declared = declared.into_inner();
     for pending in pending.into_inner() {
         pending.verify(&declared).map_err(|error| problem(file, text, &error, None))?;
+        declared.examples.extend(pending.into_examples(&declared.rules));
     }
     Ok(declared)
 }
