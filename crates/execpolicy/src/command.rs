@@ -15,6 +15,8 @@ pub struct Command<'a> {
     pub(crate) environment: Environment<'a>,
     /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any number of words.
     pub(crate) certain: Option<usize>,
+    /// What a script gives it to read.
+    pub(crate) input: Option<Vec<u8>>,
 }
 
 /// What is known of the environment that a command would get.
@@ -40,6 +42,7 @@ impl<'a> Command<'a> {
             cwd: None,
             environment: Environment::Unknown,
             certain: None,
+            input: None,
         }
     }
 

@@ -21,13 +21,16 @@ mod evaluate;
 pub mod evaluation;
 pub mod examples;
 pub mod host;
+mod inner;
 pub mod load;
 pub mod network;
 pub mod pattern;
 pub mod policy;
 pub mod rule;
+pub mod shell;
 
 pub use command::{Command, Environment};
+pub use dangerous::Heuristics;
 pub use decision::Decision;
 pub use errors::{LoadError, LoadErrors};
 pub use evaluate::Options;

@@ -72,7 +72,7 @@ fn a_full_path_in_a_rule_means_that_path() {
     assert_eq!(decide(&policy, "/opt/bin/tool").0, Decision::Forbidden);
     assert_eq!(decide(&policy, "/usr/bin/tool").0, Decision::Prompt);
     let words = ["/usr/bin/tool"];
-    let options = Options { program_token: ProgramToken::FullPath };
+    let options = Options { program_token: ProgramToken::FullPath, ..Options::default() };
     let evaluation = policy.evaluate(&Command::from_words(&words).unwrap(), &options);
     assert_eq!(evaluation.decided_by(), DecidedBy::Nothing);
 }
