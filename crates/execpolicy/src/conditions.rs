@@ -46,6 +46,17 @@ pub(crate) enum Unknown {
 }
 
 impl Conditions {
+    /// Whether nothing is asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { exact, cwd, args_any, deny_args, env, program_paths } = self;
+        !exact
+            && cwd.is_empty()
+            && args_any.is_empty()
+            && deny_args.is_empty()
+            && env.is_empty()
+            && program_paths.is_empty()
+    }
+
     /// Whether the command fulfils all of them; `prefix` is the number of arguments that the pattern covered.
     pub(crate) fn fulfilled(
         &self,

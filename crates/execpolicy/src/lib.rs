@@ -11,6 +11,8 @@
 //! Pure: text → rules → decision. It reads rule files when asked to; it knows no process, no clock and no socket, and never looks at the
 //! file system to judge a command. Whether a file *is* the program that a rule means is the caller's question.
 
+pub mod amend;
+pub mod check;
 pub mod command;
 pub mod conditions;
 pub mod dangerous;
@@ -20,12 +22,16 @@ pub mod errors;
 mod evaluate;
 pub mod evaluation;
 pub mod examples;
+mod explain;
+pub mod format;
 pub mod host;
 mod inner;
+pub mod layers;
 pub mod load;
 pub mod network;
 pub mod pattern;
 pub mod policy;
+mod requirements;
 pub mod rule;
 pub mod shell;
 
@@ -35,6 +41,7 @@ pub use decision::Decision;
 pub use errors::{LoadError, LoadErrors};
 pub use evaluate::Options;
 pub use evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch};
+pub use layers::Layers;
 pub use load::{Loaded, RuleSource, load};
 pub use policy::Policy;
 pub use rule::ProgramToken;

@@ -113,3 +113,15 @@ impl PrefixRule {
         1 + self.arguments.len()
     }
 }
+
+impl fmt::Display for PrefixRule {
+    /// The rule as one would write it, without examples, conditions and justification.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "prefix_rule([{}", self.program)?;
+        for argument in &self.arguments {
+            write!(formatter, ", {argument}")?;
+        }
+        write!(formatter, "], \"{}\"", self.decision)?;
+        if self.conditions.is_empty() { formatter.write_str(")") } else { formatter.write_str(", …)") }
+    }
+}

@@ -1,7 +1,5 @@
 //! A table of commands and what is decided about each, by one set of rules that resembles a user's.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Heuristics, Options, Policy};

@@ -8,4 +8,4 @@ mod shells;
 mod table;
 mod wrapper;
 
-pub(crate) use wrapper::inner;
+pub(crate) use wrapper::{inner, runs_commands};

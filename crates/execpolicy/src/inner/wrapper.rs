@@ -19,6 +19,13 @@ pub(crate) struct Inner<'c> {
     pub(crate) doubt: Option<Doubt>,
 }
 
+/// Whether a program of this base name runs the programs in its arguments.
+pub(crate) fn runs_commands(name: &[u8]) -> bool {
+    let built_apart: &[&[u8]] =
+        &[b"eval", b"find", b"gfind", b"gwatch", b"runuser", b"script", b"source", b"su", b"trap", b"watch"];
+    shells::is_shell(name) || built_apart.contains(&name) || table::row(name).is_some()
+}
+
 /// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to read.
 pub(crate) fn inner<'c>(command: &'c Command<'_>, input: Option<&[u8]>) -> Option<Inner<'c>> {
     let name = command.basename();
