@@ -21,6 +21,7 @@ mod dialect;
 pub mod errors;
 mod evaluate;
 pub mod evaluation;
+mod evaluator;
 pub mod examples;
 mod explain;
 pub mod format;

@@ -9,16 +9,16 @@ use starlark::values::Value;
 use starlark::values::dict::UnpackDictEntries;
 use starlark::values::none::{NoneOr, NoneType};
 
-use super::arguments::{self, Items, fail};
+use super::arguments::{self, Items};
 use super::collector::Collector;
 use super::examples::Pending;
-use super::values::ExpressionValue;
 use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::errors::RuleError;
+use crate::evaluator::{Tagged, fail, state};
 use crate::host;
 use crate::network::{self, NetworkRule, Protocol};
-use crate::pattern::{Element, ExpressionKind};
+use crate::pattern::Element;
 use crate::rule::{Origin, PrefixRule};
 
 /// Rules that one file may make: generated files stay usable, runaway ones end.
@@ -44,7 +44,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] program_paths: NoneOr<Items<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let collector = collector(eval)?;
+        let collector = state::<Collector>(eval)?;
         let home = collector.home.as_deref();
         let call = PrefixCall {
             pattern: arguments::pattern(&pattern)?,
@@ -80,7 +80,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         paths: Items<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let collector = collector(eval)?;
+        let collector = state::<Collector>(eval)?;
         let paths = arguments::strings("host_executable paths", &paths)?;
         let paths = host::parse(name, &paths, collector.home.as_deref())
             .map_err(|what| fail(RuleError::Rule(what)))?;
@@ -96,7 +96,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         #[starlark(default = NoneOr::None)] justification: NoneOr<&'v str>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let collector = collector(eval)?;
+        let collector = state::<Collector>(eval)?;
         let rule = NetworkRule {
             host: network::normalise_host(host).map_err(|what| fail(RuleError::Rule(what)))?,
             protocol: Protocol::from_word(protocol).map_err(|what| fail(RuleError::Rule(what)))?,
@@ -110,19 +110,19 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
     }
 
     /// An element that fits by a regular expression over the whole argument.
-    fn regex<'v>(#[starlark(require = pos)] expression: &'v str) -> starlark::Result<ExpressionValue> {
-        checked(ExpressionValue::new(ExpressionKind::Regex, expression))
+    fn regex<'v>(#[starlark(require = pos)] expression: &'v str) -> starlark::Result<Tagged> {
+        checked(Tagged::new(arguments::REGEX, expression))
     }
 
     /// An element that fits by a glob over the whole argument.
-    fn glob<'v>(#[starlark(require = pos)] glob: &'v str) -> starlark::Result<ExpressionValue> {
-        checked(ExpressionValue::new(ExpressionKind::Glob, glob))
+    fn glob<'v>(#[starlark(require = pos)] glob: &'v str) -> starlark::Result<Tagged> {
+        checked(Tagged::new(arguments::GLOB, glob))
     }
 }
 
 /// Reports a bad expression where it is written rather than where it is used.
-fn checked(value: ExpressionValue) -> starlark::Result<ExpressionValue> {
-    match value.compile() {
+fn checked(value: Tagged) -> starlark::Result<Tagged> {
+    match arguments::expression(&value) {
         Ok(_) => Ok(value),
         Err(what) => Err(fail(RuleError::Pattern(what))),
     }
@@ -159,12 +159,6 @@ impl PrefixCall {
             })
             .collect()
     }
-}
-
-fn collector<'a>(eval: &Evaluator<'_, 'a, '_>) -> starlark::Result<&'a Collector> {
-    eval.extra
-        .and_then(|extra| extra.downcast_ref::<Collector>())
-        .ok_or_else(|| fail(RuleError::Rule("called outside of a rules file".into())))
 }
 
 fn origin(eval: &Evaluator<'_, '_, '_>, collector: &Collector) -> Origin {

@@ -4,18 +4,14 @@ use starlark::values::dict::UnpackDictEntries;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::{UnpackValue, Value, ValueLike};
 
-use super::values::ExpressionValue;
 use crate::conditions::EnvTest;
 use crate::decision::Decision;
 use crate::errors::RuleError;
+use crate::evaluator::{Tagged, fail};
 use crate::pattern::{Element, Expression};
 
 /// A list or tuple of anything.
 pub(super) type Items<'v> = UnpackListOrTuple<Value<'v>>;
-
-pub(super) fn fail(error: RuleError) -> starlark::Error {
-    starlark::Error::new_other(error)
-}
 
 fn bad_rule(what: String) -> starlark::Error {
     fail(RuleError::Rule(what))
@@ -61,10 +57,23 @@ fn single(value: Value<'_>) -> starlark::Result<Option<Element>> {
     if let Some(word) = value.unpack_str() {
         return Ok(Some(Element::Word(word.to_owned())));
     }
-    match value.downcast_ref::<ExpressionValue>() {
-        Some(expression) => Ok(Some(Element::Expression(expression.compile().map_err(bad_pattern)?))),
+    match value.downcast_ref::<Tagged>() {
+        Some(tagged) => Ok(Some(Element::Expression(expression(tagged).map_err(bad_pattern)?))),
         None => Ok(None),
     }
+}
+
+/// The tag of `glob("…")`; `regex("…")` is the other one.
+pub(super) const GLOB: &str = "glob";
+/// The tag of `regex("…")`.
+pub(super) const REGEX: &str = "regex";
+
+/// Compiles an expression.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn expression(value: &Tagged) -> Result<Expression, String> {
+    if value.tag == GLOB { Expression::glob(&value.text) } else { Expression::regex(&value.text) }
 }
 
 /// The elements of `args_any` or `deny_args`.

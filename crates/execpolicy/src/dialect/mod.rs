@@ -1,12 +1,9 @@
-//! One rules file: its Starlark text → what it declares. Bounded in time and memory; reads nothing else.
+//! One rules file: its Starlark text → what it declares. What each function accepts, and in which words it refuses.
 
 mod api;
 mod arguments;
-mod bounded;
 mod collector;
 mod examples;
-mod excerpt;
 mod file;
-mod values;
 
 pub(crate) use file::{Declarations, read};

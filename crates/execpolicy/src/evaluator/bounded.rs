@@ -17,8 +17,8 @@ use starlark::starlark_module;
 use starlark::values::range::Range;
 use starlark::values::{Heap, Value};
 
-use super::collector::Collector;
 use super::excerpt::render;
+use super::values::Context;
 use crate::errors::Problem;
 
 /// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1 s.
@@ -67,8 +67,8 @@ impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
         _continued: bool,
         evaluator: &mut Evaluator<'v, '_, 'e>,
     ) -> starlark::Result<()> {
-        if let Some(collector) = evaluator.extra.and_then(|extra| extra.downcast_ref::<Collector>()) {
-            collector.last.replace(Some(span.to_file_span()));
+        if let Some(context) = evaluator.extra.and_then(|extra| extra.downcast_ref::<Context>()) {
+            context.last.replace(Some(span.to_file_span()));
         }
         if evaluator.heap().allocated_bytes() > MAX_HEAP {
             let mut error = starlark::Error::new_other(LimitError::Memory);
