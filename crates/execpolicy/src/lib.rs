@@ -28,6 +28,7 @@ pub mod format;
 pub mod host;
 mod inner;
 pub mod layers;
+pub mod legacy;
 pub mod load;
 pub mod network;
 pub mod pattern;
