@@ -2,7 +2,9 @@
 //!
 //! # Layout, in the order in which a call meets it
 //! - [`policy`]: what was asked (modes, JSON forms, a client program's sandbox state).
+//! - [`resolve`]: from one to the other, looking at the file system once.
 //! - [`plan`]: what will be enforced.
+//! - [`environment`]: the variables that a command gets.
 //! - [`session`]: the server's side of the processes that enforce it, entered by every call.
 //! - `linux`: those processes, and the kernel.
 //! - [`enforcement`]: what is really in force.
@@ -10,10 +12,12 @@
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
 pub mod enforcement;
+pub mod environment;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod plan;
 pub mod policy;
+pub mod resolve;
 #[cfg(target_os = "linux")]
 pub mod session;
 #[cfg(target_os = "linux")]

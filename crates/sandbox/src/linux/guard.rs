@@ -9,7 +9,7 @@ use super::stand_ins::StandIns;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::{init, packet, process_tree, setup};
 use crate::enforcement::Namespace;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reserved};
 use crate::wire::{InitCommand, InitReport, MAX_REQUEST};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
@@ -97,10 +97,12 @@ struct Running {
 /// Starts init in the best form that this machine allows; init reports to the server itself.
 fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Running> {
     let enforced = plan.mode.is_enforced();
-    let stand_ins = StandIns::make(if enforced { &plan.reserved } else { &[] }).map_err(io::Error::other)?;
     let attempts = if enforced { namespaces::attempts(plan) } else { vec![Attempt(Vec::new())] };
     let mut reasons: Vec<String> = Vec::new();
     for attempt in &attempts {
+        // Without mounts of its own a session cannot protect the names, so holding them would only litter.
+        let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
+        let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
         match start_as(proof, control, plan, attempt, &reasons) {
             Ok(init) => return Ok(Running { init, _stand_ins: stand_ins }),
             Err(error) => reasons.push(error.to_string()),

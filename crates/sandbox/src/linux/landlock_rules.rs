@@ -92,7 +92,8 @@ fn grant_reading(
     let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
     let everywhere = [PathBuf::from("/")];
     let roots: &[PathBuf] = plan.only_readable.as_deref().unwrap_or(&everywhere);
-    let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &plan.hidden };
+    let hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
+    let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &hidden };
     let mut places = Vec::new();
     for root in roots.iter().filter(|root| root.exists()) {
         around(root, go_around, &mut places)?;

@@ -116,6 +116,12 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
     for path in &plan.hidden {
         hide(path, &cover)?;
     }
+    if !plan.emptied.is_empty() {
+        let empty = empty_file()?;
+        for path in plan.emptied.iter().filter(|path| path.is_file()) {
+            change_and_place(&copy_of(&empty, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)?;
+        }
+    }
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
 }
@@ -162,13 +168,25 @@ fn hide(path: &Path, null: &OwnedFd) -> Result<(), MountError> {
         let empty = make("tmpfs", &[("mode", "0000"), ("size", "4k"), ("nr_inodes", "2")])?;
         return change_and_place(&empty, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path);
     }
-    let tree = rustix::mount::open_tree(
-        null,
-        "",
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
-    )
-    .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })?;
-    change_and_place(&tree, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+    change_and_place(&copy_of(null, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+}
+
+/// Copies a detached mount, to place it at `path`.
+fn copy_of(tree: &OwnedFd, path: &Path) -> Result<OwnedFd, MountError> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(tree, "", flags)
+        .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })
+}
+
+/// Makes an empty file on a file system of its own, as a detached mount.
+fn empty_file() -> Result<OwnedFd, MountError> {
+    let wrong = |errno: rustix::io::Errno| MountError::Make { kind: "tmpfs", source: errno.into() };
+    let folder = make("tmpfs", &[("mode", "0755"), ("size", "4k"), ("nr_inodes", "3")])?;
+    let create = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(&folder, "empty", create, Mode::RUSR | Mode::RGRP | Mode::ROTH).map_err(wrong)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(&folder, "empty", flags).map_err(wrong)
 }
 
 /// Replaces `/dev` by one with the few nodes of [`DEVICES`], terminals of its own and a private `/dev/shm`.

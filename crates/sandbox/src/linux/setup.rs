@@ -145,7 +145,7 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
                 "{unprotected} protected places inside writable folders (.git/hooks and the like) can be written, because there is no mount namespace"
             ));
         }
-        let unhidden = plan.hidden.iter().filter(inside_roots).count();
+        let unhidden = plan.hidden.iter().chain(&plan.emptied).filter(inside_roots).count();
         if unhidden > 0 {
             gaps.push(format!("{unhidden} hidden places inside writable folders can be read, because there is no mount namespace"));
         }

@@ -6,5 +6,11 @@
     reason = "a test fails by panicking, also in the code that tests share"
 )]
 
+/// Prints for whoever runs the tests with `--nocapture`; libtest captures standard error as well.
+macro_rules! tell {
+    ($($what:tt)*) => { eprintln!($($what)*) };
+}
+
 mod lifetime;
 mod support;
+mod walls;
