@@ -5,7 +5,7 @@
 
 use crate::policy::{Mode, Network};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that a session enforces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,6 +102,29 @@ impl Plan {
         }
     }
 
+    /// Tells whether a path lies inside a protected place of a writable root.
+    #[must_use]
+    pub fn is_protected(&self, path: &Path) -> bool {
+        self.read_only
+            .iter()
+            .chain(self.reserved.iter().map(|reserved| &reserved.path))
+            .any(|place| path.starts_with(place))
+    }
+
+    /// Tells whether the plan lets commands write at a path: the innermost of its writable and protected places decides.
+    #[must_use]
+    pub fn may_write(&self, path: &Path) -> bool {
+        let depth_of = |place: &PathBuf| path.starts_with(place).then(|| place.components().count());
+        let writable = self.writable.iter().filter_map(depth_of).max();
+        let reserved = self.reserved.iter().map(|reserved| &reserved.path);
+        let protected = self.read_only.iter().chain(reserved).filter_map(depth_of).max();
+        match (writable, protected) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(writable), Some(protected)) => writable > protected,
+        }
+    }
+
     /// Returns the plan that allows only what both allow: what a client's state may do where it is not trusted to widen.
     #[must_use]
     pub fn narrowed_by(&self, other: &Plan) -> Plan {
@@ -177,6 +200,21 @@ mod tests {
         assert_eq!(own.narrowed_by(&plan(Mode::DangerFullAccess, true, &["/"])), own);
         let free = plan(Mode::DangerFullAccess, true, &["/"]);
         assert_eq!(free.narrowed_by(&own).writable, own.writable);
+    }
+
+    #[test]
+    fn the_innermost_place_decides_about_writing() {
+        let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws", "/ws/.git/hooks/mine"]);
+        plan.read_only = vec!["/ws/.git/hooks".into()];
+        for (path, may) in [
+            ("/ws/a", true),
+            ("/ws/.git/hooks/a", false),
+            ("/ws/.git/hooks/mine/a", true),
+            ("/etc/a", false),
+            ("/wsx", false),
+        ] {
+            assert_eq!(plan.may_write(Path::new(path)), may, "{path}");
+        }
     }
 
     #[test]

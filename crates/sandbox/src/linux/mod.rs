@@ -17,3 +17,5 @@ mod setup;
 mod stand_ins;
 mod supervisor;
 mod sys;
+
+pub(crate) use sys::landlock_abi;

@@ -81,6 +81,16 @@ pub(crate) fn change_mount(mount: BorrowedFd<'_>, whole_tree: bool, set: u64, cl
     nothing(result)
 }
 
+/// Asks the kernel for its Landlock ABI; none when it has no Landlock, or has it switched off.
+pub(crate) fn landlock_abi() -> Option<u32> {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with LANDLOCK_CREATE_RULESET_VERSION the attribute must be null and its size zero; nothing is created.
+    let result = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0_usize, VERSION)
+    };
+    u32::try_from(result).ok().filter(|abi| *abi > 0)
+}
+
 /// Brings the loopback interface of this network namespace up.
 pub(crate) fn bring_loopback_up() -> io::Result<()> {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;

@@ -12,5 +12,7 @@ macro_rules! tell {
 }
 
 mod lifetime;
+mod programs;
+mod sessions;
 mod support;
 mod walls;

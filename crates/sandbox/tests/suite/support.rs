@@ -380,6 +380,16 @@ impl Started {
         }
     }
 
+    /// Reads one line, whatever it says.
+    pub(crate) fn read_any_line(&self) -> String {
+        let mut byte = [0];
+        let mut line = String::new();
+        while self.reader.borrow_mut().read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            line.push(char::from(byte[0]));
+        }
+        line
+    }
+
     /// Reads output to its end, which comes when nobody holds the pipe any more.
     pub(crate) fn output(&self) -> String {
         self.reader.borrow_mut().read_to_string(&mut self.seen.borrow_mut()).unwrap();
