@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientInfo, ElicitRequestParams, ElicitResult,
-    ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation,
+    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ElicitRequestParams,
+    ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability,
+    Implementation,
 };
 use rmcp::service::{RequestContext, RunningService, ServiceError};
 use rmcp::transport::TokioChildProcess;
@@ -35,7 +36,11 @@ impl Person {
     /// Answers so, one question after the other; further questions fail.
     #[must_use]
     pub fn answering(answers: impl IntoIterator<Item = ElicitationAction>) -> Person {
-        Person { answers: Arc::new(Mutex::new(answers.into_iter().collect())), present: true, ..Person::default() }
+        Person {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            present: true,
+            ..Person::default()
+        }
     }
 
     /// Thinks so long before each answer.
@@ -53,13 +58,14 @@ impl Person {
 }
 
 impl ClientHandler for Person {
-    fn get_info(&self) -> ClientInfo {
+    fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
         if self.present {
-            capabilities.elicitation =
-                Some(ElicitationCapability { form: Some(FormElicitationCapability::default()), url: None });
+            let elicitation = ElicitationCapability::new().with_form(FormElicitationCapability::new());
+
+            capabilities.elicitation = Some(elicitation);
         }
-        ClientInfo::new(capabilities, Implementation::new("end-to-end-tests", "1"))
+        ClientConfig::new(capabilities, Implementation::new("end-to-end-tests", "1"))
     }
 
     async fn create_elicitation(
@@ -109,7 +115,10 @@ impl Client {
     /// As [`run`](Self::run), with a timeout.
     pub async fn run_within(&self, command: &str, timeout: Duration) -> Outcome {
         let timeout_ms = u64::try_from(timeout.as_millis()).expect("a sensible timeout");
-        self.call(json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": timeout_ms})).await
+        self.call(
+            json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": timeout_ms}),
+        )
+        .await
     }
 
     /// Calls `shell` with these arguments.

@@ -17,7 +17,8 @@ use tempfile::TempDir;
 #[must_use]
 pub fn binaries() -> PathBuf {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = std::env::var_os("SHELL_TOOL_MCP_BIN_DIR").map_or_else(|| checkout.join("dist/bin"), PathBuf::from);
+    let folder =
+        std::env::var_os("SHELL_TOOL_MCP_BIN_DIR").map_or_else(|| checkout.join("dist/bin"), PathBuf::from);
     let folder = checkout.join(folder); // A relative setting is meant from the checkout.
     for name in ["exec-server", "execve-wrapper", "bash"] {
         let path = folder.join(name);

@@ -69,7 +69,9 @@ impl Lines {
     /// Sends a request and returns its id.
     pub fn send_request(&mut self, method: &str, params: Value) -> u64 {
         self.next_id += 1;
-        self.send(&json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).to_string());
+        self.send(
+            &json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}).to_string(),
+        );
         self.next_id
     }
 

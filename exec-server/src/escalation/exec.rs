@@ -43,6 +43,17 @@ impl Exec {
         }
     }
 
+    /// The environment as names and values; entries without `=`, which only a hostile asker sends, are left out.
+    pub(super) fn variables(&self) -> Vec<(OsString, OsString)> {
+        let pairs = self.env.iter().filter_map(|entry| {
+            let bytes = entry.as_bytes();
+            let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
+            let value = value.get(1..).unwrap_or_default();
+            Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value).to_owned()))
+        });
+        pairs.collect()
+    }
+
     /// The arguments after `argv[0]`.
     pub(super) fn arguments(&self) -> &[OsString] {
         self.argv.get(1..).unwrap_or_default()

@@ -33,6 +33,16 @@ const TYPE: SocketType = SocketType::SEQPACKET;
 #[cfg(not(target_os = "linux"))]
 const TYPE: SocketType = SocketType::DGRAM;
 
+/// The two moments in which a call ends early.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndOfCall {
+    /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
+    /// execute to clean up is still judged and runs.
+    pub(crate) ending: CancellationToken,
+    /// Nobody is left: no more dialogues.
+    pub(crate) ended: CancellationToken,
+}
+
 /// The end of the socket that the shell inherits.
 pub(crate) type Socket = OwnedFd;
 
@@ -40,8 +50,7 @@ pub(crate) type Socket = OwnedFd;
 pub(crate) struct Listener {
     socket: AsyncFd<OwnedFd>,
     judge: Arc<Judge>,
-    /// Cancelled when the call must end: every dialogue ends, and every escalated program.
-    ended: CancellationToken,
+    end: EndOfCall,
     sessions: TaskTracker,
 }
 
@@ -51,11 +60,11 @@ impl Listener {
     /// # Errors
     ///
     /// When the system has no descriptors left.
-    pub(crate) fn new(judge: Judge, ended: CancellationToken) -> io::Result<(Listener, Socket)> {
+    pub(crate) fn new(judge: Judge, end: EndOfCall) -> io::Result<(Listener, Socket)> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, TYPE, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         let socket = crate::process::watch_readable(ours)?;
-        Ok((Listener { socket, judge: Arc::new(judge), ended, sessions: TaskTracker::new() }, theirs))
+        Ok((Listener { socket, judge: Arc::new(judge), end, sessions: TaskTracker::new() }, theirs))
     }
 
     /// Serves dialogues until every holder of the other end is gone, or the call is ended; then waits for what is under
@@ -69,15 +78,15 @@ impl Listener {
                 Ok::<_, io::Error>((permit, self.next().await?))
             };
             let attached = tokio::select! {
-                () = self.ended.cancelled() => break,
+                () = self.end.ended.cancelled() => break,
                 next = next => next,
             };
             match attached {
                 Ok((permit, Some(attached))) => {
                     let (judge, memory) = (Arc::clone(&self.judge), Arc::clone(&memory));
-                    let ended = self.ended.clone();
+                    let end = self.end.clone();
                     self.sessions.spawn(async move {
-                        if let Err(error) = session::hold(attached, &judge, &memory, &ended).await {
+                        if let Err(error) = session::hold(attached, &judge, &memory, &end).await {
                             tracing::debug!(%error, "a dialogue with a wrapper ended early");
                         }
                         drop(permit);

@@ -11,4 +11,4 @@ mod verdict;
 mod wire;
 
 pub(crate) use judge::{FileIdentity, Judge};
-pub(crate) use listener::Listener;
+pub(crate) use listener::{EndOfCall, Listener};

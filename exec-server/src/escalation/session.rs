@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exec::Exec;
 use super::judge::{Action, Judge};
+use super::listener::EndOfCall;
 use super::wire::{self, WireError};
 use crate::process::{Descriptor, Directory, Ended, Process, Signal, Spawn, SpawnError};
 
@@ -32,46 +33,57 @@ pub(super) async fn hold(
     attached: Attached,
     judge: &Judge,
     memory: &Semaphore,
-    ended: &CancellationToken,
+    end: &EndOfCall,
 ) -> Result<(), WireError> {
+    let escalated = tokio::select! {
+        escalated = negotiate(attached, judge, memory, &end.ending) => escalated?,
+        () = end.ended.cancelled() => return Ok(()),
+    };
+    let Some((program, mut stream)) = escalated else { return Ok(()) };
+    // From here to its end the program is never out of sight.
+    let outcome = attend(program, &mut stream, &end.ending).await;
+    wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await
+}
+
+/// From the request to the answer, and to the start of an escalated program.
+async fn negotiate(
+    attached: Attached,
+    judge: &Judge,
+    memory: &Semaphore,
+    ending: &CancellationToken,
+) -> Result<Option<(Process, UnixStream)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
-    let (exec, _memory) = tokio::select! {
-        () = ended.cancelled() => return Ok(()),
-        request = read_request(&mut stream, memory) => {
-            let (request, memory) = request?;
-            (Exec::new(&request, directory, file), memory)
-        }
-    };
+    let (request, _memory) = read_request(&mut stream, memory).await?;
+    let exec = Exec::new(&request, directory, file);
     let action = tokio::select! {
-        () = ended.cancelled() => return Ok(()),
+        biased;
         action = judge.decide(&exec) => action,
-        // The wrapper speaks next when it is answered; until then there is only its end to hear of, and then nobody
-        // needs to be asked any more.
-        () = gone(&stream) => return Ok(()),
+        // Below: the question is moot, because its call is ending, or its asker is gone. The wrapper has nothing to say
+        // before it is answered, so all that can be heard of it is its end.
+        () = ending.cancelled() => return Ok(None),
+        () = gone(&stream) => return Ok(None),
     };
     match action {
-        Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await,
-        Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await,
+        Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await?,
+        Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate => {
             respond(&mut stream, Response::Escalate).await?;
-            let outcome = tokio::select! {
-                () = ended.cancelled() => return Ok(()),
-                descriptors = wire::read_handover(&mut stream) => escalate(exec, descriptors?),
-            };
-            let outcome = match outcome {
-                Ok(program) => attend(program, &mut stream, ended).await,
+            let descriptors = wire::read_handover(&mut stream).await?;
+            match escalate(exec, descriptors) {
+                Ok(program) => return Ok(Some((program, stream))),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "an escalated program did not start"
                     );
-                    Outcome::NotStarted(error.errno().unwrap_or(libc::EINVAL).unsigned_abs())
+                    let errno = error.errno().unwrap_or(libc::EINVAL).unsigned_abs();
+                    wire::write(&mut stream, Kind::Outcome, &Outcome::NotStarted(errno).encode()).await?;
                 }
-            };
-            wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await
+            }
         }
     }
+    Ok(None)
 }
 
 async fn read_request<'m>(
@@ -123,18 +135,18 @@ fn escalate(exec: Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, Spa
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
-async fn attend(program: Process, stream: &mut UnixStream, ended: &CancellationToken) -> Outcome {
-    let ending = loop {
+async fn attend(program: Process, stream: &mut UnixStream, ending: &CancellationToken) -> Outcome {
+    let end = loop {
         tokio::select! {
-            ending = program.wait() => break ending,
+            end = program.wait() => break end,
             signal = read_signal(stream) => match signal {
-                Ok(signal) => program.signal_group(signal),
+                Ok(signal) => program.signal(signal),
                 Err(_) => break terminate(&program).await,
             },
-            () = ended.cancelled() => break terminate(&program).await,
+            () = ending.cancelled() => break terminate(&program).await,
         }
     };
-    match ending {
+    match end {
         Ok(Ended::Exited(code)) => Outcome::Exited(code),
         Ok(Ended::Signaled(signal)) => Outcome::Signaled(signal),
         Err(error) => {
@@ -164,7 +176,7 @@ async fn terminate(program: &Process) -> std::io::Result<Ended> {
     program.signal_group(Signal::SIGTERM);
     program.signal_group(Signal::SIGCONT);
     match tokio::time::timeout(GRACE, program.wait()).await {
-        Ok(ending) => ending,
+        Ok(end) => end,
         Err(_) => {
             program.signal_group(Signal::SIGKILL);
             program.wait().await

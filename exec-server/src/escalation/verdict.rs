@@ -32,18 +32,23 @@ pub(super) enum Approved {
 
 /// Judges one program by the rules.
 pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict {
-    let command = Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir);
+    let variables = exec.variables();
+    let command =
+        Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        // Nothing speaks against it, which is no reason to let it out.
-        (Decision::Allow, DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing) => {
-            Verdict::Run
-        }
         (Decision::Prompt, DecidedBy::Rule) => ask(exec, &evaluation, Approved::Escalates),
-        (Decision::Prompt, DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing) => {
-            ask(exec, &evaluation, Approved::Runs)
-        }
+        // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
+        // up later, where the asker decides what is found.
+        (
+            Decision::Allow,
+            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
+        ) => Verdict::Run,
+        (
+            Decision::Prompt,
+            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
+        ) => ask(exec, &evaluation, Approved::Runs),
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(&evaluation) },
     }
 }

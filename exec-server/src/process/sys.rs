@@ -234,9 +234,33 @@ fn default_signals() -> Result<(), i32> {
     Ok(())
 }
 
-/// Gives each descriptor its number and closes the standard streams that the program does not get. Everything else of
-/// ours is close-on-exec.
+/// Makes every descriptor but the standard streams close-on-exec: whoever started the server may have left some open
+/// that are not ours to pass on.
+fn close_on_exec_all() -> Result<(), i32> {
+    #[cfg(target_os = "linux")]
+    {
+        const FIRST: libc::c_uint = 3;
+        // SAFETY: close_range takes any numbers, and this flag closes nothing yet.
+        let result = unsafe {
+            libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+        };
+        if result == 0 {
+            return Ok(());
+        }
+    }
+    // Kernels before 5.11, and other systems.
+    // SAFETY: sysconf takes any name.
+    let open_max = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
+    for number in 3..RawFd::try_from(open_max).unwrap_or(OUT_OF_THE_WAY).min(1 << 16) {
+        // SAFETY: F_SETFD on a number that is not open does nothing.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
+/// Gives each descriptor its number and closes the standard streams that the program does not get.
 fn place(descriptors: &mut [(RawFd, RawFd)]) -> Result<(), i32> {
+    close_on_exec_all()?;
     // First out of the way, all of them: a number to be given may be that of one not yet placed.
     for (ours, _) in &mut *descriptors {
         // SAFETY: F_DUPFD_CLOEXEC takes a lowest number.

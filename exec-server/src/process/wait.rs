@@ -86,6 +86,20 @@ impl Process {
         }
     }
 
+    /// Sends a signal to the program alone; it may be gone already.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) {
+            let _ = rustix::process::pidfd_send_signal(self.descriptor.get_ref(), signal);
+        }
+    }
+
+    /// Sends a signal to the program alone; it may be gone already.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = nix::sys::signal::kill(self.pid, signal);
+    }
+
     /// Sends a signal to every process of the program's group; the group may be gone already.
     pub(crate) fn signal_group(&self, signal: Signal) {
         let _ = killpg(self.pid, signal);

@@ -13,7 +13,7 @@ use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
 use crate::config::Config;
-use crate::escalation::{Judge, Listener};
+use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process, Signal};
 use crate::time::Stopwatch;
 
@@ -114,17 +114,17 @@ pub(super) fn start(
         bash: config.bash_identity,
         default_rules: config.default_rules(),
     };
-    // Cancelled when the call's programs must end: not yet when the shell exits, for its background processes live on.
-    let ended = CancellationToken::new();
+    // Not when the shell exits, for its background processes live on.
+    let end = EndOfCall::default();
     let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
-    let (listener, socket) = Listener::new(judge, ended.clone()).map_err(StartStep::Listener)?;
+    let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
-    calls.spawn(end_with(cancel.clone(), ended.clone(), listener.serve()));
+    calls.spawn(serve(listener, cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(shell, output, stopwatch, &cancel, &ended).await;
+            let outcome = attend(shell, output, stopwatch, &cancel, &end).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
@@ -137,7 +137,7 @@ async fn attend(
     output: Output,
     stopwatch: Stopwatch,
     cancel: &CancellationToken,
-    ended: &CancellationToken,
+    end: &EndOfCall,
 ) -> CallOutcome {
     let ending = tokio::select! {
         biased;
@@ -153,8 +153,9 @@ async fn attend(
         () = stopwatch.expired() => Ending::TimedOut,
     };
     if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-        ended.cancel();
+        end.ending.cancel();
         terminate(&shell).await;
+        end.ended.cancel();
     }
     let (running, waiting) = stopwatch.read();
     let output = output.collect().await;
@@ -173,14 +174,17 @@ async fn terminate(shell: &Process) {
     shell.signal_group(Signal::SIGKILL);
 }
 
-/// Serves the call's wrappers; also after the shell's exit, for background processes, but not beyond a cancellation.
-async fn end_with(cancel: CancellationToken, ended: CancellationToken, serve: impl Future<Output = ()>) {
-    tokio::pin!(serve);
+/// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
+async fn serve(listener: Listener, cancel: CancellationToken, end: EndOfCall) {
+    let serving = listener.serve();
+    tokio::pin!(serving);
     tokio::select! {
-        () = &mut serve => {}
-        () = cancel.cancelled() => {
-            ended.cancel();
-            serve.await;
-        }
+        () = &mut serving => return,
+        () = cancel.cancelled() => {}
     }
+    end.ending.cancel();
+    // While the shell is there it says when it has ended; afterwards its background processes get the same grace.
+    let _ = tokio::time::timeout(GRACE + GRACE, &mut serving).await;
+    end.ended.cancel();
+    serving.await;
 }

@@ -11,7 +11,7 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
     let world = World::with_rules("");
     let client = Client::start(&world, &Person::absent()).await;
     let info = client.service().peer_info().expect("initialized").clone();
-    assert_eq!(info.server_info.name, "shell-tool-mcp");
+    assert_eq!(info.server_info.as_ref().expect("named").name, "shell-tool-mcp");
     let tools = client.service().list_all_tools().await.expect("a list");
     let [tool] = &tools[..] else { panic!("one tool, not {}", tools.len()) };
     let schema = serde_json::to_value(&*tool.input_schema).expect("JSON");
@@ -28,8 +28,14 @@ async fn output_and_exit_code_are_the_commands_own() {
     let world = World::with_rules("");
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("echo hello").await.ran(), (0, "hello\n"));
-    assert_eq!(client.run("/bin/echo out; /bin/echo err >&2; echo out again; exit 7").await.ran(), (7, "out\nerr\nout again\n"));
-    assert_eq!(client.run("no-such-program").await.ran(), (127, "bash: line 1: no-such-program: command not found\n"));
+    assert_eq!(
+        client.run("/bin/echo out; /bin/echo err >&2; echo out again; exit 7").await.ran(),
+        (7, "out\nerr\nout again\n")
+    );
+    assert_eq!(
+        client.run("no-such-program").await.ran(),
+        (127, "bash: line 1: no-such-program: command not found\n")
+    );
     assert_eq!(client.run("kill -KILL $$").await.ran(), (137, ""));
     assert_eq!(client.run("pwd").await.ran(), (0, &*format!("{}\n", world.workdir().display())));
     assert_eq!(client.run("yes | head -1; echo ${PIPESTATUS[@]}").await.ran(), (0, "y\n141 0\n"));
@@ -40,7 +46,10 @@ async fn a_command_of_a_megabyte_runs_as_a_short_one_does() {
     let world = World::with_rules("");
     let client = Client::start(&world, &Person::absent()).await;
     let long = format!(": {}\necho $0 $#; no-such-program\n", "x".repeat(1 << 20));
-    assert_eq!(client.run(&long).await.ran(), (127, "bash 0\nbash: line 3: no-such-program: command not found\n"));
+    assert_eq!(
+        client.run(&long).await.ran(),
+        (127, "bash 0\nbash: line 2: no-such-program: command not found\n")
+    );
 }
 
 #[tokio::test]
@@ -49,7 +58,7 @@ async fn shell_and_programs_have_only_the_descriptors_that_are_theirs() {
     let client = Client::start(&world, &Person::absent()).await;
     // `ls` itself opens the folder that it lists.
     assert_eq!(client.run("/bin/ls /proc/self/fd").await.ran(), (0, "0\n1\n2\n3\n"));
-    let names = "env | grep -E '^(BASH_EXEC|CODEX_ESCALATE|BASH_COMMAND)'; declare -p | grep -E ' (BASH_EXEC|CODEX_ESCALATE)'; true";
+    let names = "env | grep -E '^(BASH_EXEC_|CODEX_ESCALATE|BASH_COMMAND_STRING)'; compgen -v | grep -E '^(BASH_EXEC_|CODEX_ESCALATE|BASH_COMMAND_STRING)'; true";
     assert_eq!(client.run(names).await.ran(), (0, ""));
 }
 
@@ -88,7 +97,8 @@ async fn a_background_process_neither_delays_nor_swallows_the_answer() {
     // What it executes later is judged and runs: the call's escalation socket outlives the shell.
     let later = "{ sleep 0.3; /bin/echo written > later; } & exit 0";
     assert_eq!(client.run(later).await.ran(), (0, ""));
-    let written = client.run("for i in $(seq 100); do [ -s later ] && break; sleep 0.1; done; cat later").await;
+    let written =
+        client.run("for i in $(seq 100); do [ -s later ] && break; sleep 0.1; done; cat later").await;
     assert_eq!(written.ran(), (0, "written\n"));
 }
 

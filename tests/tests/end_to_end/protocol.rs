@@ -23,14 +23,23 @@ fn shell(world: &World, command: &str) -> Value {
 }
 
 fn output(answer: &Value) -> &str {
-    answer["result"]["structuredContent"]["output"].as_str().unwrap_or_else(|| panic!("no output in {answer}"))
+    answer["result"]["structuredContent"]["output"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no output in {answer}"))
 }
 
 #[test]
 fn junk_is_answered_and_nothing_is_lost() {
     let world = World::with_rules("");
     let mut server = Lines::start(&world);
-    for line in ["", "{", "null", "[]", "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}", "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}"] {
+    for line in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}",
+        "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}",
+    ] {
         server.send(line);
     }
     let codes: Vec<Value> = (0..3).map(|_| server.receive()["error"]["code"].clone()).collect();
@@ -52,10 +61,14 @@ fn the_stateless_revision_is_served_and_a_prompt_in_it_is_refused_clearly() {
     let discovered = server.request("server/discover", json!({"_meta": modern(&json!({}))["_meta"]}));
     let versions = discovered["result"]["supportedVersions"].to_string();
     assert!(versions.contains("2026-07-28") && versions.contains("2025-06-18"), "{discovered}");
-    let call = |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
+    let call =
+        |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
     assert_eq!(output(&server.request("tools/call", call("echo modern"))), "modern\n");
     let answer = server.request("tools/call", call("sh -c 'echo > ran'"));
-    assert!(output(&answer).contains("2026-07-28") && output(&answer).contains("default.rules:1"), "{answer}");
+    assert!(
+        output(&answer).contains("2026-07-28") && output(&answer).contains("default.rules:1"),
+        "{answer}"
+    );
     assert!(!world.workdir().join("ran").exists());
 }
 
@@ -75,7 +88,10 @@ fn a_piped_script_of_requests_gets_its_answers_before_the_server_ends() {
 /// Starts a command that has said that it runs, and returns its process id.
 fn running(server: &mut Lines, world: &World) -> String {
     server.initialize();
-    server.send_request("tools/call", shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"));
+    server.send_request(
+        "tools/call",
+        shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"),
+    );
     let pid = world.workdir().join("pid");
     for _ in 0..1000 {
         if let Ok(pid) = std::fs::read_to_string(&pid) {
@@ -110,7 +126,9 @@ fn a_signal_ends_the_server_and_its_commands() {
         let world = World::with_rules("");
         let mut server = Lines::start(&world);
         let pid = running(&mut server, &world);
-        let killed = std::process::Command::new("kill").args([&format!("-{signal}"), &server.pid().to_string()]).status();
+        let killed = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &server.pid().to_string()])
+            .status();
         assert!(killed.expect("kill").success());
         let (status, _) = server.wait();
         assert_eq!(status.success(), signal != "KILL", "{signal}: {status}");
@@ -123,7 +141,10 @@ fn a_cancelled_request_ends_its_command() {
     let world = World::with_rules("");
     let mut server = Lines::start(&world);
     let pid = running(&mut server, &world);
-    server.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}).to_string());
+    server.send(
+        &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
+            .to_string(),
+    );
     assert!(gone(&pid), "the command goes on");
     assert_eq!(output(&server.request("tools/call", shell(&world, "echo next"))), "next\n");
 }
@@ -163,7 +184,12 @@ fn a_forged_or_broken_socket_runs_nothing() {
          ls; touch twin; ls"
     );
     let answer = server.request("tools/call", shell(&world, &script));
-    let codes: Vec<&str> = output(&answer).lines().filter(|line| !line.starts_with("execve-wrapper: ")).collect();
+    let codes: Vec<&str> =
+        output(&answer).lines().filter(|line| !line.starts_with("execve-wrapper: ")).collect();
     assert_eq!(codes, ["1", "1", "1", "1", "twin"], "{answer}");
-    assert_eq!(output(&answer).matches("execve-wrapper: not running /usr/bin/touch: ").count(), 4, "{answer}");
+    assert_eq!(
+        output(&answer).matches("execve-wrapper: not running /usr/bin/touch: ").count(),
+        4,
+        "{answer}"
+    );
 }

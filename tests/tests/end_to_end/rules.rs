@@ -17,7 +17,10 @@ async fn a_forbidden_program_does_not_run_and_the_refusal_names_the_rule() {
     );
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("touch a; ls").await.ran(), (0, "a\n"));
-    let reason = format!("Execution denied: Execution forbidden by policy: b is mine (rule {}:1)\n", world.rules_file().display());
+    let reason = format!(
+        "Execution denied: Execution forbidden by policy: b is mine (rule {}:1)\n",
+        world.rules_file().display()
+    );
     assert_eq!(client.run("touch b").await.ran(), (1, &*reason));
     assert_eq!(client.run("/usr/bin/touch b || ls").await.ran(), (0, &*format!("{reason}a\n")));
 }
@@ -32,15 +35,27 @@ prefix_rule(pattern=["pwd"], decision="allow")
 "#,
     );
     let client = Client::start(&world, &Person::absent()).await;
-    assert_eq!(client.run(&format!("sh -c '{PARENT}'")).await.ran(), (0, "exec-server\n"));
-    assert_eq!(client.run(&format!("dash -c '{PARENT}'")).await.ran(), (0, "bash\n"));
-    assert_eq!(client.run("echo piped | cat | cat; echo ${PIPESTATUS[@]}").await.ran(), (0, "piped\n0 0 0\n"));
-    assert_eq!(client.run("mkdir d; cd d; /bin/pwd").await.ran(), (0, &*format!("{}/d\n", world.workdir().display())));
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run(&format!("dash -c '{PARENT}'; :")).await.ran(), (0, "bash\n"));
+    assert_eq!(
+        client.run("echo piped | cat | cat; echo ${PIPESTATUS[@]}").await.ran(),
+        (0, "piped\n0 0 0\n")
+    );
+    assert_eq!(
+        client.run("mkdir d; cd d; /bin/pwd").await.ran(),
+        (0, &*format!("{}/d\n", world.workdir().display()))
+    );
     assert_eq!(client.run("exec -a other sh -c 'echo $0'").await.ran(), (0, "other\n"));
-    assert_eq!(client.run("X=1 sh -c 'echo $X; echo err >&2; exit 42'; echo $?").await.ran(), (0, "1\nerr\n42\n"));
+    assert_eq!(
+        client.run("X=1 sh -c 'echo $X; echo err >&2; exit 42'; echo $?").await.ran(),
+        (0, "1\nerr\n42\n")
+    );
     assert_eq!(client.run("sh -c 'kill -USR1 $$'; echo $?").await.ran().0, 0);
     assert!(client.run("sh -c 'kill -USR1 $$'; echo $?").await.ran().1.ends_with("138\n"));
-    assert_eq!(client.run("cat <(echo one) <(echo two) /dev/fd/7 7<<<three").await.ran(), (0, "one\ntwo\nthree\n"));
+    assert_eq!(
+        client.run("cat <(echo one) <(echo two) /dev/fd/7 7<<<three").await.ran(),
+        (0, "one\ntwo\nthree\n")
+    );
     assert_eq!(client.run("cat <&-; echo $?").await.ran().1.lines().last(), Some("1"));
 }
 
@@ -68,16 +83,23 @@ async fn signals_reach_an_escalated_program() {
     assert_eq!(client.run(command).await.ran(), (0, "got it\n3\n"));
 }
 
-const PROMPT: &str = "prefix_rule(pattern=[\"sh\", \"-c\"], decision=\"prompt\", justification=\"shells are asked about\")\n";
+const PROMPT: &str =
+    "prefix_rule(pattern=[\"sh\", \"-c\"], decision=\"prompt\", justification=\"shells are asked about\")\n";
 
 #[tokio::test]
 async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     let world = World::with_rules(PROMPT);
     let person = Person::answering([Accept, Decline, Cancel]);
     let client = Client::start(&world, &person).await;
-    assert_eq!(client.run(&format!("sh -c '{PARENT}'")).await.ran(), (0, "exec-server\n"));
-    assert_eq!(client.run("sh -c 'echo > ran'").await.ran(), (1, "Execution denied: User declined execution\n"));
-    assert_eq!(client.run("sh -c 'echo > ran'").await.ran(), (1, "Execution denied: User cancelled execution\n"));
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(
+        client.run("sh -c 'echo > ran'").await.ran(),
+        (1, "Execution denied: User declined execution\n")
+    );
+    assert_eq!(
+        client.run("sh -c 'echo > ran'").await.ran(),
+        (1, "Execution denied: User cancelled execution\n")
+    );
     assert!(!world.workdir().join("ran").exists());
     let shell = std::process::Command::new("sh").args(["-c", "command -v sh"]).output().expect("sh");
     let shell = String::from_utf8(shell.stdout).expect("UTF-8");
@@ -110,7 +132,12 @@ async fn without_somebody_to_ask_the_answer_is_no_at_once_and_says_what_would_al
     let outcome = client.run("sh -c 'echo > ran'").await;
     let (code, output) = outcome.ran();
     assert_eq!(code, 1);
-    for words in ["shells are asked about", "default.rules:1", "did not declare", "change that rule's decision to \"allow\""] {
+    for words in [
+        "shells are asked about",
+        "default.rules:1",
+        "did not declare",
+        "change that rule's decision to \"allow\"",
+    ] {
         assert!(output.contains(words), "{output:?} should say {words:?}");
     }
     assert!(!world.workdir().join("ran").exists());
@@ -149,7 +176,8 @@ async fn several_questions_of_one_call_are_open_at_once() {
 
 #[test]
 fn a_rules_file_with_an_error_keeps_the_server_from_starting_and_says_where() {
-    let world = World::with_rules("prefix_rule(pattern=[\"ls\"])\nprefix_rule(pattern=[], decision=\"allow\")\n");
+    let world =
+        World::with_rules("prefix_rule(pattern=[\"ls\"])\nprefix_rule(pattern=[], decision=\"allow\")\n");
     let (code, words) = run_to_end(&world, &[]);
     assert_eq!(code, Some(1));
     assert!(words.contains("default.rules:2:1") && words.contains("pattern cannot be empty"), "{words}");
