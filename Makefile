@@ -113,7 +113,7 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 .PHONY: bench
 bench: build ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')
-	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --release --locked -p end-to-end-tests --bin bench
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --locked -p end-to-end-tests --bin bench
 
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.

@@ -89,9 +89,14 @@ impl Config {
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
         let bash = find_bash(settings.bash)?;
-        let bash_identity = std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
-            ConfigError::Program { what: "Bash", path: bash.clone(), problem: "it cannot be opened".into() }
-        })?;
+        let bash_identity =
+            std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
+                ConfigError::Program {
+                    what: "Bash",
+                    path: bash.clone(),
+                    problem: "it cannot be opened".into(),
+                }
+            })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
         let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
@@ -164,9 +169,15 @@ fn usable(what: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
 }
 
 fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
-    let named = given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
+    let named =
+        given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
     match named {
-        Some(path) => path.canonicalize().ok().filter(|path| path.is_dir()).ok_or(ConfigError::NoCodexHome(path)),
-        None => Ok(std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).ok_or(ConfigError::NoHome)?.join(".codex")),
+        Some(path) => {
+            path.canonicalize().ok().filter(|path| path.is_dir()).ok_or(ConfigError::NoCodexHome(path))
+        }
+        None => Ok(std::env::home_dir()
+            .filter(|home| !home.as_os_str().is_empty())
+            .ok_or(ConfigError::NoHome)?
+            .join(".codex")),
     }
 }

@@ -42,7 +42,10 @@ fn start_logging() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where the program speaks to the person who started it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where the program speaks to the person who started it"
+)]
 fn report(error: &anyhow::Error) {
     eprintln!("exec-server: {error:#}");
 }

@@ -7,7 +7,7 @@ mod question;
 mod visible;
 
 pub use question::Question;
-pub use visible::visible;
+pub(crate) use visible::visible;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -25,12 +25,16 @@ impl Question {
     /// The question as a person reads it. The first line is the one that clients of this kind of server have always
     /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
     pub fn message(&self) -> String {
-        let mut message = format!("Allow agent to run `{}` in `{}`?", self.command_line(), visible(self.workdir.as_os_str().as_encoded_bytes()));
+        let mut message = format!(
+            "Allow agent to run `{}` in `{}`?",
+            self.command_line(),
+            visible(self.workdir.as_os_str().as_encoded_bytes())
+        );
         if let Some(rule) = &self.rule {
-            if let Some(justification) = rule.justification.as_deref() {
+            if let Some(justification) = rule.rule.justification.as_deref() {
                 message.push_str(&format!("\nReason: {}", visible(justification.as_bytes())));
             }
-            message.push_str(&format!("\nRule: {}", rule.origin));
+            message.push_str(&format!("\nRule: {}", rule.rule.origin));
         } else if let Some(danger) = &self.danger {
             message.push_str(&format!("\nReason: {danger}"));
         }

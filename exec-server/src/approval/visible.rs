@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// Renders bytes for a human: what is not UTF-8, control characters, bidirectional controls and invisible characters are
 /// written as escapes, so that nothing can hide, reorder or overwrite what stands beside it.
-pub fn visible(bytes: &[u8]) -> String {
+pub(crate) fn visible(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {

@@ -26,7 +26,11 @@ pub(super) struct Exec {
 
 impl Exec {
     /// Puts the request and its descriptors together.
-    pub(super) fn new(request: &ExecRequest, directory: Option<OwnedFd>, opened_file: Option<OwnedFd>) -> Exec {
+    pub(super) fn new(
+        request: &ExecRequest,
+        directory: Option<OwnedFd>,
+        opened_file: Option<OwnedFd>,
+    ) -> Exec {
         let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         let workdir = directory.as_ref().and_then(path_of).unwrap_or_default();
         Exec {

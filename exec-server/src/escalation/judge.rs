@@ -79,7 +79,10 @@ impl FileIdentity {
     /// The identity of an open file.
     pub(crate) fn of(file: impl std::os::fd::AsFd) -> Option<FileIdentity> {
         let status = rustix::fs::fstat(file).ok()?;
-        #[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "the types differ between systems"))]
+        #[cfg_attr(
+            target_os = "linux",
+            expect(clippy::useless_conversion, reason = "the types differ between systems")
+        )]
         Some(FileIdentity { device: u64::try_from(status.st_dev).ok()?, inode: u64::from(status.st_ino) })
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketFlags, SocketType, recvmsg,
-    socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketFlags,
+    SocketType, recvmsg, socketpair,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
@@ -54,7 +54,7 @@ impl Listener {
     pub(crate) fn new(judge: Judge, ended: CancellationToken) -> io::Result<(Listener, Socket)> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, TYPE, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let socket = AsyncFd::with_interest(ours, tokio::io::Interest::READABLE)?;
+        let socket = crate::process::watch_readable(ours)?;
         Ok((Listener { socket, judge: Arc::new(judge), ended, sessions: TaskTracker::new() }, theirs))
     }
 

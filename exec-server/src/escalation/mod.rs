@@ -11,4 +11,4 @@ mod verdict;
 mod wire;
 
 pub(crate) use judge::{FileIdentity, Judge};
-pub(crate) use listener::{Listener, Socket};
+pub(crate) use listener::Listener;

@@ -62,7 +62,10 @@ pub(super) async fn hold(
             let outcome = match outcome {
                 Ok(program) => attend(program, &mut stream, ended).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "an escalated program did not start");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an escalated program did not start"
+                    );
                     Outcome::NotStarted(error.errno().unwrap_or(libc::EINVAL).unsigned_abs())
                 }
             };

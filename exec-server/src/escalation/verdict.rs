@@ -16,10 +16,7 @@ pub(super) enum Verdict {
     /// It runs outside the sandbox.
     Escalate,
     /// A person decides; this is what a yes means.
-    Ask {
-        question: Box<Question>,
-        approved: Approved,
-    },
+    Ask { question: Box<Question>, approved: Approved },
     /// It does not run.
     Deny { reason: String },
 }
@@ -40,7 +37,9 @@ pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict 
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
         // Nothing speaks against it, which is no reason to let it out.
-        (Decision::Allow, DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing) => Verdict::Run,
+        (Decision::Allow, DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing) => {
+            Verdict::Run
+        }
         (Decision::Prompt, DecidedBy::Rule) => ask(exec, &evaluation, Approved::Escalates),
         (Decision::Prompt, DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing) => {
             ask(exec, &evaluation, Approved::Runs)
@@ -83,7 +82,10 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
-            format!("to allow it without asking, change that rule's decision to \"allow\" in {}", matched.rule.origin.file.display())
+            format!(
+                "to allow it without asking, change that rule's decision to \"allow\" in {}",
+                matched.rule.origin.file.display()
+            )
         }
         None => {
             if let Some(danger) = &question.danger {
@@ -142,7 +144,9 @@ prefix_rule(pattern=["shutdown"], decision="forbidden", justification="not yours
 
     #[test]
     fn a_rule_that_asks_escalates_and_the_heuristic_only_runs() {
-        let Verdict::Ask { approved, question } = judged(RULES, &["git", "push"]) else { panic!("not asked") };
+        let Verdict::Ask { approved, question } = judged(RULES, &["git", "push"]) else {
+            panic!("not asked")
+        };
         assert_eq!(approved, Approved::Escalates);
         assert_eq!(
             question.message(),
@@ -161,7 +165,8 @@ prefix_rule(pattern=["shutdown"], decision="forbidden", justification="not yours
     #[test]
     fn a_denial_because_nobody_is_there_says_what_would_allow_it() {
         let Verdict::Ask { question, .. } = judged(RULES, &["rm", "-rf", "x"]) else { panic!("not asked") };
-        let reason = unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));
+        let reason =
+            unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));
         assert!(
             reason.ends_with(
                 "but the client cannot ask; to allow it without asking, add a line like \

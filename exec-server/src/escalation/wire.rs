@@ -35,7 +35,8 @@ pub(super) enum WireError {
 pub(super) fn adopt(stream: OwnedFd) -> Result<UnixStream, WireError> {
     use rustix::net::{AddressFamily, SocketType, sockopt};
     if sockopt::socket_type(&stream).ok() != Some(SocketType::STREAM)
-        || rustix::net::getsockname(&stream).map(|address| address.address_family()).ok() != Some(AddressFamily::UNIX)
+        || rustix::net::getsockname(&stream).map(|address| address.address_family()).ok()
+            != Some(AddressFamily::UNIX)
     {
         return Err(WireError::NotAStream);
     }

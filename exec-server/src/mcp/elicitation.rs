@@ -35,7 +35,9 @@ impl Channel {
         let elicitation = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
         match elicitation {
             // A client that names no mode means forms.
-            Some(modes) if modes.form.is_some() || modes.url.is_none() => Channel::Request(context.peer.clone()),
+            Some(modes) if modes.form.is_some() || modes.url.is_none() => {
+                Channel::Request(context.peer.clone())
+            }
             Some(_) => Channel::None("the client can be asked by links only, not by forms (MCP elicitation)"),
             None => Channel::None("the client did not declare that it can ask one (MCP elicitation)"),
         }
@@ -84,6 +86,7 @@ async fn ask(
                 ElicitationAction::Accept => Answer::Approved,
                 ElicitationAction::Decline => Answer::Declined,
                 ElicitationAction::Cancel => Answer::Cancelled,
+                _ => Answer::Declined, // A later revision's: not a clear yes.
             },
             Ok(_) => Answer::NobodyToAsk("the client's answer was not one to a question".into()),
             Err(error) => failed(&error),
@@ -96,8 +99,8 @@ async fn ask(
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> Answer {
-    tracing::warn!(error, "asking the client failed");
+fn failed(error: &impl std::fmt::Display) -> Answer {
+    tracing::warn!(%error, "asking the client failed");
     Answer::NobodyToAsk(format!("asking the client failed ({error})"))
 }
 

@@ -53,13 +53,18 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
     // From here on nobody waits for the client: it may not be reading any more.
     client_gone.cancel();
     shell.close(PATIENCE).await;
-    tokio::time::sleep(if served.is_ok() && !aborted.is_finished() { LAST_WORDS } else { Duration::ZERO }).await;
+    tokio::time::sleep(if served.is_ok() && !aborted.is_finished() { LAST_WORDS } else { Duration::ZERO })
+        .await;
     stop.cancel();
     aborted.abort();
     served
 }
 
-async fn serve(server: ShellServer, transport: LineTransport, stop: CancellationToken) -> Result<(), ServeError> {
+async fn serve(
+    server: ShellServer,
+    transport: LineTransport,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
     match server.serve_with_ct(transport, stop).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {

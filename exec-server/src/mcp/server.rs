@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
-    ErrorCode, ErrorData, Implementation, InitializeRequestParams, InitializeResult, ListToolsResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
+    ErrorData, Implementation, InitializeRequestParams, InitializeResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
@@ -68,7 +68,9 @@ impl ShellServer {
         let (desk, questions) = desk();
         match self.shell.start(request, Arc::new(desk)) {
             Ok(call) => self.attend(call, questions, context).await,
-            Err(error) => Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error)))),
+            Err(error) => {
+                Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
+            }
         }
     }
 
@@ -96,7 +98,8 @@ impl ShellServer {
                 }
             }
         };
-        let outcome = outcome.ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
+        let outcome = outcome
+            .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
         result::encode(&outcome).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
@@ -140,7 +143,11 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if request.name != shell_tool::NAME {
-            let text = format!("tool not found: {:?}; this server has one tool, {:?}", request.name, shell_tool::NAME);
+            let text = format!(
+                "tool not found: {:?}; this server has one tool, {:?}",
+                request.name,
+                shell_tool::NAME
+            );
             return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
@@ -161,7 +168,10 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if matches!(request.method.as_str(), "tools/call" | "tools/list") {
-            let text = format!("invalid parameters of {}: name must be a string, arguments an object", request.method);
+            let text = format!(
+                "invalid parameters of {}: name must be a string, arguments an object",
+                request.method
+            );
             return Err(ErrorData::invalid_params(text, None));
         }
         let text = format!("method not found: {}", request.method);

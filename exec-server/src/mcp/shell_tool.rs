@@ -68,7 +68,9 @@ fn output_schema() -> Arc<JsonObject> {
 fn object(value: Value) -> Arc<JsonObject> {
     match value {
         Value::Object(object) => Arc::new(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Arc::default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Arc::default()
+        }
     }
 }
 
@@ -88,7 +90,8 @@ pub(super) fn read(
     arguments: Option<&JsonObject>,
     default_timeout: Duration,
 ) -> Result<CallRequest, ArgumentError> {
-    let get = |name: &str| arguments.and_then(|arguments| arguments.get(name)).filter(|value| !value.is_null());
+    let get =
+        |name: &str| arguments.and_then(|arguments| arguments.get(name)).filter(|value| !value.is_null());
     let string = |name, example: Value| match get(name) {
         None => Err(ArgumentError::Missing { name, example }),
         Some(Value::String(text)) => Ok(text.clone()),
@@ -99,12 +102,19 @@ pub(super) fn read(
     let timeout = match get("timeout_ms") {
         None => default_timeout,
         Some(value) => Duration::from_millis(value.as_u64().ok_or_else(|| {
-            wrong("timeout_ms", "a whole number of milliseconds, 0 or more", value, json!({"timeout_ms": 60000}))
+            wrong(
+                "timeout_ms",
+                "a whole number of milliseconds, 0 or more",
+                value,
+                json!({"timeout_ms": 60000}),
+            )
         })?),
     };
     let login = match get("login") {
         None => true,
-        Some(value) => value.as_bool().ok_or_else(|| wrong("login", "true or false", value, json!({"login": false})))?,
+        Some(value) => {
+            value.as_bool().ok_or_else(|| wrong("login", "true or false", value, json!({"login": false})))?
+        }
     };
     Ok(CallRequest::new(command, PathBuf::from(workdir), timeout, login)?)
 }
@@ -140,14 +150,23 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named_with_argument_value_and_example() {
-        assert!(problem(json!({"workdir": "/"})).starts_with("command is missing; example: {\"command\":\"ls -l\""));
-        assert!(problem(json!({"command": ["ls"], "workdir": "/"})).starts_with("command must be a string, got [\"ls\"]"));
+        assert!(
+            problem(json!({"workdir": "/"}))
+                .starts_with("command is missing; example: {\"command\":\"ls -l\"")
+        );
+        assert!(
+            problem(json!({"command": ["ls"], "workdir": "/"}))
+                .starts_with("command must be a string, got [\"ls\"]")
+        );
         assert!(problem(json!({"command": "true"})).starts_with("workdir is missing"));
         for timeout in [json!(-1), json!(1.5), json!("5")] {
             let text = problem(json!({"command": "true", "workdir": "/", "timeout_ms": timeout}));
             assert!(text.starts_with("timeout_ms must be a whole number of milliseconds"), "{text}");
         }
-        assert!(problem(json!({"command": "true", "workdir": "/", "login": "yes"})).starts_with("login must be true or false"));
+        assert!(
+            problem(json!({"command": "true", "workdir": "/", "login": "yes"}))
+                .starts_with("login must be true or false")
+        );
     }
 
     #[test]

@@ -155,13 +155,18 @@ impl LineTransport {
     /// Answers with an error, from a task of its own: `receive` may be dropped at any moment, half a line must not be.
     fn reject(&self, error: ErrorData, id: Option<RequestId>) {
         let writer = Arc::clone(&self.writer);
-        tokio::spawn(async move { write_line(&writer, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await });
+        tokio::spawn(
+            async move { write_line(&writer, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await },
+        );
     }
 
     /// The client is gone: gives the answers that are under way a moment, then ends everything.
-    async fn wind_down(&self, deadline: Instant) {
-        let _ = tokio::time::timeout_at(deadline, self.under_way.none_left()).await;
-        self.gone.cancel();
+    fn wind_down(&self, deadline: Instant) -> impl Future<Output = ()> + Send + use<> {
+        let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
+        async move {
+            let _ = tokio::time::timeout_at(deadline, under_way.none_left()).await;
+            gone.cancel();
+        }
     }
 }
 
@@ -233,7 +238,9 @@ impl Transport<RoleServer> for LineTransport {
 /// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.
 fn explain(line: &[u8], error: &serde_json::Error) -> (ErrorData, Option<RequestId>) {
     match serde_json::from_slice::<serde_json::Value>(line) {
-        Err(_) => (ErrorData::new(ErrorCode::PARSE_ERROR, format!("not a line of JSON: {error}"), None), None),
+        Err(_) => {
+            (ErrorData::new(ErrorCode::PARSE_ERROR, format!("not a line of JSON: {error}"), None), None)
+        }
         Ok(value) => {
             let text = "not a JSON-RPC 2.0 request, notification or response (batches are not supported)";
             let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
@@ -274,11 +281,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_that_is_no_message_is_answered_and_the_next_one_heard() {
-        let (through, written) = converse(b"{nonsense\n\n42\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").await;
+        let (through, written) =
+            converse(b"{nonsense\n\n42\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").await;
         assert_eq!(through.len(), 1, "{through:?}");
         let codes: Vec<i64> = written
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["error"]["code"].as_i64().unwrap())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["error"]["code"].as_i64().unwrap()
+            })
             .collect();
         assert_eq!(codes, [-32700, -32600]);
     }

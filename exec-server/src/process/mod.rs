@@ -10,4 +10,5 @@ mod wait;
 
 pub use limits::raise_descriptor_limit;
 pub(crate) use spawn::{Descriptor, Directory, Spawn, SpawnError};
+pub(crate) use sys::watch_readable;
 pub(crate) use wait::{Ended, Process, Signal};

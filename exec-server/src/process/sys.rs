@@ -10,6 +10,9 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 /// Descriptors at or above this number are out of the way of those that a program is given.
 const OUT_OF_THE_WAY: RawFd = 256;
 
@@ -153,9 +156,17 @@ impl Plan {
             }
         }
         // SAFETY: the path is NUL-terminated; both arrays are NULL-terminated arrays of NUL-terminated strings.
-        unsafe { libc::execve(self.program.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr()) };
+        unsafe {
+            libc::execve(self.program.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr())
+        };
         (Step::Execve, errno())
     }
+}
+
+/// Has the runtime watch a descriptor for being readable.
+pub(crate) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, hence open, and the returned value never replaces or closes it before its end.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }
 
 /// A pipe for the child's report. Its end in the child is out of the way of the program's descriptors.

@@ -40,7 +40,7 @@ impl Process {
         use rustix::process::{Pid as RustixPid, PidfdFlags, pidfd_open};
         let number = RustixPid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
         let descriptor = pidfd_open(number, PidfdFlags::NONBLOCK)?;
-        let descriptor = tokio::io::unix::AsyncFd::with_interest(descriptor, tokio::io::Interest::READABLE)?;
+        let descriptor = super::sys::watch_readable(descriptor)?;
         Ok(Process { pid: Pid::from_raw(pid), descriptor })
     }
 
@@ -76,7 +76,8 @@ impl Process {
     pub(crate) async fn wait(&self) -> io::Result<Ended> {
         use nix::sys::wait::{WaitStatus, waitpid};
         let pid = self.pid;
-        let status = tokio::task::spawn_blocking(move || waitpid(pid, None)).await.map_err(io::Error::other)??;
+        let status =
+            tokio::task::spawn_blocking(move || waitpid(pid, None)).await.map_err(io::Error::other)??;
         let small = |value: i32| u8::try_from(value).unwrap_or(u8::MAX);
         match status {
             WaitStatus::Exited(_, code) => Ok(Ended::Exited(small(code))),

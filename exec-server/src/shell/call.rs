@@ -156,8 +156,7 @@ async fn attend(
         ended.cancel();
         terminate(&shell).await;
     }
-    let running = stopwatch.counted();
-    let waiting = stopwatch.total().saturating_sub(running);
+    let (running, waiting) = stopwatch.read();
     let output = output.collect().await;
     CallOutcome { ending, output, running, waiting }
 }

@@ -20,13 +20,17 @@ pub enum RequestError {
     #[error("command is empty; give the Bash code to run, for example \"ls -l\"")]
     EmptyCommand,
     /// The command has a NUL byte.
-    #[error("command has a NUL character at byte {at}, which no program can be given; remove it or write it as an escape, for example printf '\\0'")]
+    #[error(
+        "command has a NUL character at byte {at}, which no program can be given; remove it or write it as an escape, for example printf '\\0'"
+    )]
     NulInCommand {
         /// Offset of the first NUL, in bytes.
         at: usize,
     },
     /// The command is too long.
-    #[error("command is {length} bytes long and at most {limit} are accepted; write the data to a file and refer to it")]
+    #[error(
+        "command is {length} bytes long and at most {limit} are accepted; write the data to a file and refer to it"
+    )]
     CommandTooLong {
         /// Its length in bytes.
         length: usize,
@@ -103,6 +107,8 @@ mod tests {
         assert!(problem("true", "/does/not/exist").contains("No such file or directory"));
         assert!(problem("true", "/proc/self/maps").contains("is not a folder"));
         assert!(problem("true", "/x\0y").starts_with("workdir"));
-        assert!(problem(&"x".repeat(MAX_COMMAND_BYTES + 1), "/").starts_with("command is 10485761 bytes long"));
+        assert!(
+            problem(&"x".repeat(MAX_COMMAND_BYTES + 1), "/").starts_with("command is 10485761 bytes long")
+        );
     }
 }

@@ -2,4 +2,4 @@
 
 mod stopwatch;
 
-pub use stopwatch::{Pause, Stopwatch};
+pub use stopwatch::Stopwatch;

@@ -84,17 +84,13 @@ impl Stopwatch {
         }
     }
 
-    /// Time that counted so far.
+    /// Time that counted so far, and time of the pauses.
     #[must_use]
-    pub fn counted(&self) -> Duration {
+    pub fn read(&self) -> (Duration, Duration) {
         let state = self.state();
-        state.counted + state.running_since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// Time since the start, pauses included.
-    #[must_use]
-    pub fn total(&self) -> Duration {
-        self.inner.started.elapsed()
+        let now = Instant::now();
+        let counted = state.counted + state.running_since.map_or(Duration::ZERO, |since| now - since);
+        (counted, (now - self.inner.started).saturating_sub(counted))
     }
 
     fn remaining(&self) -> Remaining {
@@ -181,8 +177,7 @@ mod tests {
         assert!(!has_expired(&stopwatch).await);
         advance(MOMENT).await;
         assert!(has_expired(&stopwatch).await);
-        assert_eq!(stopwatch.counted(), LIMIT);
-        assert_eq!(stopwatch.total(), LIMIT * 11);
+        assert_eq!(stopwatch.read(), (LIMIT, LIMIT * 10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,7 +209,7 @@ mod tests {
             let stopwatch = stopwatch.clone();
             async move {
                 stopwatch.expired().await;
-                stopwatch.total()
+                stopwatch.read()
             }
         });
         sleep(LIMIT / 2).await;
@@ -223,7 +218,7 @@ mod tests {
             sleep(LIMIT).await;
             drop(pause);
         }
-        assert_eq!(waiter.await.unwrap(), LIMIT * 4);
+        assert_eq!(waiter.await.unwrap(), (LIMIT, LIMIT * 3));
     }
 
     #[tokio::test(start_paused = true)]

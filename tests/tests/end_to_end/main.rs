@@ -2,3 +2,6 @@
 
 mod bash_faithful;
 mod bash_hook;
+mod calls;
+mod protocol;
+mod rules;
