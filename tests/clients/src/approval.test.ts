@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
-import { always, Session, type Human, type Outcome } from "./session.js";
+import { always, milliseconds, Session, type Human, type Outcome } from "./session.js";
 
 const RULES = `
 prefix_rule(pattern = ["sh", "-c"], decision = "allow", match = ["sh -c true"])
@@ -109,6 +109,9 @@ test("the time that the human takes does not count against the command", async (
   const { outcome, made } = await touch(slow, { timeout_ms: 1_000 });
   assert.deepEqual({ exit_code: outcome.exit_code, timed_out: outcome.timed_out }, { exit_code: 0, timed_out: false }, outcome.output);
   assert.ok(made);
+  const [all, waiting] = [milliseconds(outcome.duration), milliseconds(outcome.approval_wait)];
+  assert.ok(waiting >= 2_490, `waited for ${waiting} ms`);
+  assert.ok(all >= waiting && all - waiting < 1_000, `${all} ms in all, ${waiting} ms of waiting`);
 });
 
 test("the time limit goes on after the answer", () =>
