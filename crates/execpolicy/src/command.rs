@@ -13,6 +13,10 @@ pub struct Command<'a> {
     pub(crate) args: Vec<Cow<'a, OsStr>>,
     pub(crate) cwd: Option<Cow<'a, Path>>,
     pub(crate) environment: Environment<'a>,
+    /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any number of words.
+    pub(crate) certain: Option<usize>,
+    /// What a script gives it to read.
+    pub(crate) input: Option<Vec<u8>>,
 }
 
 /// What is known of the environment that a command would get.
@@ -37,6 +41,8 @@ impl<'a> Command<'a> {
             args: args.iter().map(|arg| Cow::Borrowed(arg.as_ref())).collect(),
             cwd: None,
             environment: Environment::Unknown,
+            certain: None,
+            input: None,
         }
     }
 
@@ -70,6 +76,11 @@ impl<'a> Command<'a> {
     /// The arguments after `argv[0]`.
     pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> {
         self.args.iter().map(AsRef::as_ref)
+    }
+
+    /// Number of leading arguments that are what the program would get.
+    pub(crate) fn certain_args(&self) -> usize {
+        self.certain.unwrap_or(self.args.len()).min(self.args.len())
     }
 
     pub(crate) fn arg_bytes(&self, index: usize) -> Option<&[u8]> {

@@ -33,6 +33,14 @@ pub enum LoadError {
         /// The largest size that is read, in bytes.
         limit: u64,
     },
+    /// The administrator's file is not valid.
+    #[error("failed to parse requirements file {}: {what}", file.display())]
+    Requirements {
+        /// The file as it was found.
+        file: PathBuf,
+        /// What is wrong, with the line.
+        what: String,
+    },
     /// The file is not a valid rules file.
     #[error("failed to parse rules file {}: starlark error: {problem}", file.display())]
     Parse {

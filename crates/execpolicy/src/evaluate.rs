@@ -1,84 +1,142 @@
-//! Judges one command by all rules, and by the heuristics when no rule speaks.
+//! Judges one command by all rules, looks at the commands inside it, and asks the heuristics when no rule speaks.
 //!
 //! Strictest wins. The order of rules and files never matters.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
-use crate::command::{Command, basename};
-use crate::dangerous;
+use crate::command::Command;
+use crate::conditions::Unknown;
+use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
+use crate::inner::inner;
 use crate::policy::Policy;
-use crate::rule::PrefixRule;
+use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
+use crate::shell::Doubt;
 
-/// What stands for the program when rules are looked up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProgramToken {
-    /// The base name; rules written with a full path also fit when the path is exactly that.
-    #[default]
-    Basename,
-    /// The full path only (`--preserve-program-paths`).
-    FullPath,
-}
+/// Deepest nesting of commands in commands that is followed (`sh -c "sh -c …"`); deeper ones are left in doubt.
+const MAX_DEPTH: usize = 8;
+/// Most commands that are judged for one; more are left in doubt.
+const MAX_COMMANDS: usize = 2_000;
 
 /// How to judge.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What stands for the program.
     pub program_token: ProgramToken,
+    /// What is asked about although no rule mentions it.
+    pub heuristics: Heuristics,
+    /// Whether the commands inside scripts and wrappers are judged too. A caller that sees each of them executed may leave it out.
+    pub look_inside: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { program_token: ProgramToken::default(), heuristics: Heuristics::default(), look_inside: true }
+    }
 }
 
 impl Policy {
     /// Judges one command.
     pub fn evaluate(&self, command: &Command<'_>, options: &Options) -> Evaluation {
-        let matches = self.matching_rules(command, options);
+        let mut judge = Judge::new(self, options);
+        let allowed = judge.judge(command, 0, false);
+        let Judge { matches, dangers, commands, doubt, .. } = judge;
         let deciding = deciding(&matches);
-        let dangers = match deciding {
-            Some(_) => Vec::new(),
-            None => dangerous::find(command)
-                .map(|danger| HeuristicMatch { command: words(command), danger })
-                .into_iter()
-                .collect(),
+        let strictest = deciding.and_then(|index| matches.get(index));
+        let by = |one: &RuleMatch| if one.part == 0 { DecidedBy::Rule } else { DecidedBy::Parts };
+        let (mut decision, mut decided_by) = match strictest {
+            Some(one) if one.rule.decision > Decision::Allow || allowed => (one.rule.decision, by(one)),
+            Some(_) | None if !dangers.is_empty() => (Decision::Prompt, DecidedBy::Heuristic),
+            Some(_) | None => (Decision::Allow, DecidedBy::Nothing),
         };
-        let (mut decision, mut decided_by) = match deciding.and_then(|index| matches.get(index)) {
-            Some(one) => (one.rule.decision, DecidedBy::Rule),
-            None if dangers.is_empty() => (Decision::Allow, DecidedBy::Nothing),
-            None => (Decision::Prompt, DecidedBy::Heuristic),
-        };
+        let speaks = matches!(decided_by, DecidedBy::Rule | DecidedBy::Parts);
         if self.is_incomplete() && decision == Decision::Allow {
             (decision, decided_by) = (Decision::Prompt, DecidedBy::IncompleteRules);
         }
-        Evaluation { decision, decided_by, matches, deciding, dangers }
+        let deciding = deciding.filter(|_| speaks);
+        Evaluation { decision, decided_by, matches, deciding, dangers, commands, doubt }
     }
 
-    fn matching_rules(&self, command: &Command<'_>, options: &Options) -> Vec<RuleMatch> {
-        let program = command.program.as_encoded_bytes();
-        let mut matches = Vec::new();
-        for rule in self.rules_for(program).filter(|rule| rule.arguments_match(command)) {
-            let matched_prefix = matched_prefix(rule, &command.program, command);
-            matches.push(RuleMatch { rule: rule.clone(), matched_prefix, resolved_program: None });
-        }
-        let name = basename(program);
-        if options.program_token == ProgramToken::Basename && name != program {
-            for rule in self.rules_for(name).filter(|rule| rule.arguments_match(command)) {
-                let name = std::path::Path::new(command.program()).file_name().unwrap_or(OsStr::new(""));
-                matches.push(RuleMatch {
-                    rule: rule.clone(),
-                    matched_prefix: matched_prefix(rule, name, command),
-                    resolved_program: Some(command.program().to_os_string()),
-                });
-            }
-        }
-        matches
+    fn matching_rules(&self, command: &Command<'_>, options: &Options, part: usize) -> Vec<RuleMatch> {
+        let given = command.program.as_encoded_bytes();
+        let fitting = |rule: &Arc<PrefixRule>| {
+            let fit = rule.program_fit(command, options.program_token, self.host_executables())?;
+            rule.arguments_match(command, Unknown::Cautious).then(|| rule_match(rule, fit, command, part))
+        };
+        self.candidates(given, command.basename()).into_iter().filter_map(fitting).collect()
     }
 }
 
-fn matched_prefix(rule: &PrefixRule, program: &OsStr, command: &Command<'_>) -> Vec<std::ffi::OsString> {
+/// What is gathered while a command and those inside it are judged.
+struct Judge<'p> {
+    policy: &'p Policy,
+    options: &'p Options,
+    matches: Vec<RuleMatch>,
+    dangers: Vec<HeuristicMatch>,
+    commands: Vec<Vec<OsString>>,
+    doubt: Option<Doubt>,
+}
+
+impl<'p> Judge<'p> {
+    fn new(policy: &'p Policy, options: &'p Options) -> Self {
+        Self { policy, options, matches: Vec::new(), dangers: Vec::new(), commands: Vec::new(), doubt: None }
+    }
+
+    /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may ask or forbid.
+    ///
+    /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent.
+    fn judge(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
+        let part = self.commands.len();
+        if part >= MAX_COMMANDS {
+            self.doubt.get_or_insert(Doubt::TooLarge);
+            return false;
+        }
+        self.commands.push(words(command));
+        let own = self.policy.matching_rules(command, self.options, part);
+        let allows = own.iter().any(|one| one.rule.decision == Decision::Allow);
+        let covered = covered || !own.is_empty();
+        self.matches.extend(own);
+        if !covered {
+            let found = dangerous::find(command, &self.options.heuristics);
+            self.dangers.extend(found.map(|danger| HeuristicMatch { command: words(command), danger }));
+        }
+        let parts_allow = self.options.look_inside && self.judge_inner(command, depth, covered);
+        allows || parts_allow
+    }
+
+    fn judge_inner(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
+        let Some(inner) = inner(command, command.input.as_deref()) else { return false };
+        let doubt = if depth >= MAX_DEPTH { Some(Doubt::TooLarge) } else { inner.doubt };
+        if let Some(doubt) = doubt {
+            self.doubt.get_or_insert(doubt);
+        }
+        if depth >= MAX_DEPTH {
+            return false;
+        }
+        let mut all_allowed = doubt.is_none() && !inner.commands.is_empty();
+        for inside in &inner.commands {
+            all_allowed &= self.judge(inside, depth + 1, covered);
+        }
+        all_allowed
+    }
+}
+
+fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>, part: usize) -> RuleMatch {
+    let (program, resolved_program) = match fit {
+        ProgramFit::AsGiven => (command.program(), None),
+        ProgramFit::ByBasename => {
+            let name = std::path::Path::new(command.program()).file_name();
+            (name.unwrap_or(command.program()), Some(command.program().to_os_string()))
+        }
+    };
     let arguments = command.args().take(rule.arguments.len());
-    std::iter::once(program).chain(arguments).map(OsStr::to_os_string).collect()
+    let matched_prefix = std::iter::once(program).chain(arguments).map(OsStr::to_os_string).collect();
+    RuleMatch { rule: rule.clone(), matched_prefix, part, resolved_program }
 }
 
 /// All words of a command, the program first.
-fn words(command: &Command<'_>) -> Vec<std::ffi::OsString> {
+fn words(command: &Command<'_>) -> Vec<OsString> {
     std::iter::once(command.program()).chain(command.args()).map(OsStr::to_os_string).collect()
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::dialect;
 use crate::errors::{LoadError, LoadErrors};
 use crate::policy::Policy;
+use crate::requirements;
 
 /// Largest rules file that is read; about ten thousand rules.
 const MAX_FILE: u64 = 4 << 20;
@@ -20,6 +21,10 @@ pub enum RuleSource {
     Folder(PathBuf),
     /// This file, which must exist.
     File(PathBuf),
+    /// This file or folder, which must exist (`--rules`).
+    Named(PathBuf),
+    /// An administrator's `requirements.toml`; missing is fine.
+    Requirements(PathBuf),
 }
 
 /// What loading brought: the rules of all good files, and what is wrong with the others.
@@ -55,13 +60,10 @@ pub fn load(sources: &[RuleSource]) -> Loaded {
     let mut loaded = Loaded::default();
     for source in sources {
         match source {
-            RuleSource::File(file) => loaded.add_file(file),
-            RuleSource::Folder(folder) => match rule_files(folder) {
-                Ok(files) => files.iter().for_each(|file| loaded.add_file(file)),
-                Err(source) => {
-                    loaded.errors.push(LoadError::ReadFolder { folder: folder.clone(), source });
-                }
-            },
+            RuleSource::Named(path) if path.is_dir() => loaded.add_folder(path),
+            RuleSource::File(file) | RuleSource::Named(file) => loaded.add_file(file),
+            RuleSource::Folder(folder) => loaded.add_folder(folder),
+            RuleSource::Requirements(file) => loaded.add_requirements(file),
         }
     }
     loaded
@@ -79,16 +81,36 @@ impl Policy {
     }
 
     fn add_text(&mut self, file: &Path, text: &str) -> Result<(), LoadError> {
-        let declared = dialect::read(file, text)
+        let home = std::env::home_dir();
+        let declared = dialect::read(file, text, home.as_deref().and_then(Path::to_str))
             .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })?;
-        for rule in declared.rules {
-            self.add(rule);
-        }
+        self.add_declarations(declared);
         Ok(())
     }
 }
 
 impl Loaded {
+    fn add_folder(&mut self, folder: &Path) {
+        match rule_files(folder) {
+            Ok(files) => files.iter().for_each(|file| self.add_file(file)),
+            Err(source) => self.errors.push(LoadError::ReadFolder { folder: folder.to_owned(), source }),
+        }
+    }
+
+    fn add_requirements(&mut self, file: &Path) {
+        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let read = match read_file(file) {
+            Err(LoadError::ReadFile { source, .. }) if missing(&source) => return,
+            Err(error) => Err(error),
+            Ok(text) => requirements::read(file, &text)
+                .map_err(|what| LoadError::Requirements { file: file.to_owned(), what }),
+        };
+        match read {
+            Ok(rules) => rules.into_iter().for_each(|rule| self.policy.add(rule)),
+            Err(error) => self.errors.push(error),
+        }
+    }
+
     fn add_file(&mut self, file: &Path) {
         if let Err(error) = read_file(file).and_then(|text| self.policy.add_text(file, &text)) {
             self.errors.push(error);

@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::dialect::Declarations;
+use crate::examples::Example;
+use crate::host::HostExecutables;
+use crate::network::NetworkRule;
 use crate::pattern::Element;
 use crate::rule::PrefixRule;
 
@@ -12,6 +16,11 @@ pub struct Policy {
     rules: Vec<Arc<PrefixRule>>,
     /// First word, a bare name or a full path, → indices into `rules`.
     by_program: HashMap<Vec<u8>, Vec<usize>>,
+    /// Rules whose first element is an expression: tried for every program.
+    by_expression: Vec<usize>,
+    hosts: HostExecutables,
+    network: Vec<NetworkRule>,
+    examples: Vec<Example>,
     incomplete: bool,
 }
 
@@ -38,16 +47,54 @@ impl Policy {
         self.incomplete = true;
     }
 
+    /// The files that bare program names may stand for.
+    #[must_use]
+    pub fn host_executables(&self) -> &HostExecutables {
+        &self.hosts
+    }
+
+    /// All network rules, in the order in which they were read.
+    #[must_use]
+    pub fn network_rules(&self) -> &[NetworkRule] {
+        &self.network
+    }
+
+    /// The hosts that network rules allow, and those that they forbid.
+    #[must_use]
+    pub fn network_domains(&self) -> (Vec<String>, Vec<String>) {
+        crate::network::domains(self.network.iter())
+    }
+
+    /// All verified examples, in the order in which they were read.
+    #[must_use]
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+
+    pub(crate) fn add_declarations(&mut self, declared: Declarations) {
+        self.hosts.extend(declared.hosts);
+        self.network.extend(declared.network);
+        self.examples.extend(declared.examples);
+        declared.rules.into_iter().for_each(|rule| self.add(rule));
+    }
+
     pub(crate) fn add(&mut self, rule: PrefixRule) {
         let index = self.rules.len();
-        if let Element::Word(word) = &rule.program {
-            self.by_program.entry(word.as_bytes().to_vec()).or_default().push(index);
+        match &rule.program {
+            Element::Word(word) => self.by_program.entry(word.as_bytes().to_vec()).or_default().push(index),
+            // Alternatives in the first position were made into one rule each.
+            Element::AnyOf(_) | Element::Expression(_) => self.by_expression.push(index),
         }
         self.rules.push(Arc::new(rule));
     }
 
-    /// The rules whose first word is exactly this.
-    pub(crate) fn rules_for<'a>(&'a self, first_word: &[u8]) -> impl Iterator<Item = &'a Arc<PrefixRule>> {
-        self.by_program.get(first_word).into_iter().flatten().filter_map(|index| self.rules.get(*index))
+    /// The rules that may fit a program given by its path and its base name, in the order in which they were read.
+    pub(crate) fn candidates(&self, given: &[u8], name: &[u8]) -> Vec<&Arc<PrefixRule>> {
+        let named = |word: &[u8]| self.by_program.get(word).into_iter().flatten();
+        let by_name = if name == given { None } else { Some(named(name)) };
+        let mut indices: Vec<usize> =
+            named(given).chain(by_name.into_iter().flatten()).chain(&self.by_expression).copied().collect();
+        indices.sort_unstable();
+        indices.iter().filter_map(|index| self.rules.get(*index)).collect()
     }
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::command::Command;
+use crate::conditions::{Conditions, Unknown};
 use crate::decision::Decision;
-use crate::pattern::Element;
+use crate::host::HostExecutables;
+use crate::pattern::{Element, Reading};
 
 /// Where a rule was written; lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +29,28 @@ impl fmt::Display for Origin {
     }
 }
 
+/// What stands for the program when rules are looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProgramToken {
+    /// The base name, or the full path for rules written with one.
+    #[default]
+    Basename,
+    /// The path exactly as given only (`--preserve-program-paths`).
+    FullPath,
+    /// The path exactly as given, or the base name of an absolute one that `host_executable` admits
+    /// (`--resolve-host-executables`).
+    ResolvedPath,
+}
+
+/// How a rule's first element fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramFit {
+    /// The program as given.
+    AsGiven,
+    /// The base name of the program's path.
+    ByBasename,
+}
+
 /// One `prefix_rule(…)`, for one program (alternatives in the first position make one rule each).
 #[derive(Clone, Debug)]
 pub struct PrefixRule {
@@ -34,6 +58,8 @@ pub struct PrefixRule {
     pub program: Element,
     /// What the arguments must begin with.
     pub arguments: Vec<Element>,
+    /// What else must hold.
+    pub conditions: Conditions,
     /// What the rule says.
     pub decision: Decision,
     /// Why, in its author's words; never blank.
@@ -43,20 +69,59 @@ pub struct PrefixRule {
 }
 
 impl PrefixRule {
-    /// Whether the arguments begin with what the rule asks for; the program is compared by whoever chose the rule.
-    #[must_use]
-    pub(crate) fn arguments_match(&self, command: &Command<'_>) -> bool {
-        command.args.len() >= self.arguments.len()
+    /// Whether the rule's first element fits the program.
+    pub(crate) fn program_fit(
+        &self,
+        command: &Command<'_>,
+        token: ProgramToken,
+        hosts: &HostExecutables,
+    ) -> Option<ProgramFit> {
+        let reading = Reading::from(self.decision);
+        let given = command.program.as_encoded_bytes();
+        if self.program.matches(given, reading) {
+            return Some(ProgramFit::AsGiven);
+        }
+        let name = command.basename();
+        let by_basename = match token {
+            ProgramToken::Basename => name != given,
+            ProgramToken::FullPath => false,
+            ProgramToken::ResolvedPath => given.starts_with(b"/"),
+        };
+        let admitted = reading == Reading::Wide || hosts.admits(name, given);
+        (by_basename && self.program.matches(name, reading) && admitted).then_some(ProgramFit::ByBasename)
+    }
+
+    /// Whether the arguments begin with what the rule asks for and its conditions hold; the program is compared by whoever chose the rule.
+    pub(crate) fn arguments_match(&self, command: &Command<'_>, unknown: Unknown) -> bool {
+        let reading = Reading::from(self.decision);
+        let available = match reading {
+            Reading::Narrow => command.certain_args(),
+            Reading::Wide => command.args.len(),
+        };
+        available >= self.arguments.len()
             && self
                 .arguments
                 .iter()
                 .zip(&command.args)
-                .all(|(element, argument)| element.matches(argument.as_encoded_bytes()))
+                .all(|(element, argument)| element.matches(argument.as_encoded_bytes(), reading))
+            && self.conditions.fulfilled(command, self.arguments.len(), reading, unknown)
     }
 
     /// Number of words that the pattern fixes, the program included: the longest match explains a decision best.
     #[must_use]
     pub fn length(&self) -> usize {
         1 + self.arguments.len()
+    }
+}
+
+impl fmt::Display for PrefixRule {
+    /// The rule as one would write it, without examples, conditions and justification.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "prefix_rule([{}", self.program)?;
+        for argument in &self.arguments {
+            write!(formatter, ", {argument}")?;
+        }
+        write!(formatter, "], \"{}\"", self.decision)?;
+        if self.conditions.is_empty() { formatter.write_str(")") } else { formatter.write_str(", …)") }
     }
 }

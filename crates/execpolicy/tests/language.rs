@@ -1,5 +1,7 @@
 //! The language of rule files, as its users know it: what is accepted, what is refused, and in which words.
 
+#![expect(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Options, Policy, ProgramToken};

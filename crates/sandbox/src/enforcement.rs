@@ -21,6 +21,8 @@ pub struct Enforcement {
     pub process_limit: Option<ProcessLimit>,
     /// What the policy wants and nothing here enforces, one sentence each.
     pub gaps: Vec<String>,
+    /// Why better forms of enforcement were not possible, best first.
+    pub fallbacks: Vec<String>,
 }
 
 /// A kind of namespace.
@@ -61,6 +63,7 @@ impl Enforcement {
             seccomp: false,
             process_limit: None,
             gaps: Vec::new(),
+            fallbacks: Vec::new(),
         }
     }
 

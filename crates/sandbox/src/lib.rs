@@ -2,18 +2,27 @@
 //!
 //! # Layout, in the order in which a call meets it
 //! - [`policy`]: what was asked (modes, JSON forms, a client program's sandbox state).
+//! - [`resolve`]: from one to the other, looking at the file system once.
 //! - [`plan`]: what will be enforced.
+//! - [`environment`]: the variables that a command gets.
 //! - [`session`]: the server's side of the processes that enforce it, entered by every call.
-//! - `linux`: those processes, and the kernel.
-//! - [`enforcement`]: what is really in force.
+//! - `linux`: those processes, and the kernel; [`macos`]: the Seatbelt profile.
+//! - [`enforcement`]: what is really in force; [`probe`]: what could be; [`denial`]: what it possibly refused.
 //!
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
+#[cfg(target_os = "linux")]
+pub mod denial;
 pub mod enforcement;
+pub mod environment;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod macos;
 pub mod plan;
 pub mod policy;
+#[cfg(target_os = "linux")]
+pub mod probe;
+pub mod resolve;
 #[cfg(target_os = "linux")]
 pub mod session;
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@
 
 use crate::policy::{Mode, Network};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that a session enforces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Plan {
     pub reserved: Vec<Reserved>,
     /// Existing files, folders and sockets that cannot be read or reached.
     pub hidden: Vec<PathBuf>,
+    /// Existing files that look empty: tools that read them at every start would fail if they were hidden.
+    pub emptied: Vec<PathBuf>,
     /// When present, nothing else can be read.
     pub only_readable: Option<Vec<PathBuf>>,
     /// What one session may use up.
@@ -92,10 +94,133 @@ impl Plan {
             read_only: Vec::new(),
             reserved: Vec::new(),
             hidden: Vec::new(),
+            emptied: Vec::new(),
             only_readable: None,
             limits: Limits::default(),
             layers: Layers::Best,
             notes: Vec::new(),
         }
+    }
+
+    /// Tells whether a path lies inside a protected place of a writable root.
+    #[must_use]
+    pub fn is_protected(&self, path: &Path) -> bool {
+        self.read_only
+            .iter()
+            .chain(self.reserved.iter().map(|reserved| &reserved.path))
+            .any(|place| path.starts_with(place))
+    }
+
+    /// Tells whether the plan lets commands write at a path: the innermost of its writable and protected places decides.
+    #[must_use]
+    pub fn may_write(&self, path: &Path) -> bool {
+        let depth_of = |place: &PathBuf| path.starts_with(place).then(|| place.components().count());
+        let writable = self.writable.iter().filter_map(depth_of).max();
+        let reserved = self.reserved.iter().map(|reserved| &reserved.path);
+        let protected = self.read_only.iter().chain(reserved).filter_map(depth_of).max();
+        match (writable, protected) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(writable), Some(protected)) => writable > protected,
+        }
+    }
+
+    /// Returns the plan that allows only what both allow: what a client's state may do where it is not trusted to widen.
+    #[must_use]
+    pub fn narrowed_by(&self, other: &Plan) -> Plan {
+        if !other.mode.is_enforced() {
+            return self.clone();
+        }
+        if !self.mode.is_enforced() {
+            return Plan { limits: self.limits, layers: self.layers, ..other.clone() };
+        }
+        let mut writable: Vec<PathBuf> = Vec::new();
+        for (one, another) in
+            self.writable.iter().flat_map(|one| other.writable.iter().map(move |another| (one, another)))
+        {
+            let inner = if one.starts_with(another) { one } else { another };
+            if (one.starts_with(another) || another.starts_with(one)) && !writable.contains(inner) {
+                writable.push(inner.clone());
+            }
+        }
+        let only_readable = match (&self.only_readable, &other.only_readable) {
+            (Some(one), Some(another)) => Some(common(one, another)),
+            (Some(only), None) | (None, Some(only)) => Some(only.clone()),
+            (None, None) => None,
+        };
+        Plan {
+            mode: if writable.is_empty() { Mode::ReadOnly } else { Mode::WorkspaceWrite },
+            network: (self.network.is_enabled() && other.network.is_enabled()).into(),
+            writable,
+            read_only: union(&self.read_only, &other.read_only),
+            reserved: union(&self.reserved, &other.reserved),
+            hidden: union(&self.hidden, &other.hidden),
+            emptied: union(&self.emptied, &other.emptied),
+            only_readable,
+            limits: self.limits,
+            layers: self.layers,
+            notes: union(&self.notes, &other.notes),
+        }
+    }
+}
+
+fn union<T: Clone + PartialEq>(one: &[T], another: &[T]) -> Vec<T> {
+    let mut all = one.to_vec();
+    all.extend(another.iter().filter(|item| !one.contains(item)).cloned());
+    all
+}
+
+/// Returns what lies in both lists of hierarchies.
+fn common(one: &[PathBuf], another: &[PathBuf]) -> Vec<PathBuf> {
+    let inside = |path: &&PathBuf, of: &[PathBuf]| of.iter().any(|root| path.starts_with(root));
+    let first: Vec<PathBuf> = one.iter().filter(|path| inside(path, another)).cloned().collect();
+    let second: Vec<PathBuf> = another.iter().filter(|path| inside(path, one)).cloned().collect();
+    union(&first, &second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(mode: Mode, network: bool, writable: &[&str]) -> Plan {
+        let mut plan = Plan::unenforced(mode, network.into());
+        plan.writable = writable.iter().map(PathBuf::from).collect();
+        plan
+    }
+
+    #[test]
+    fn narrowing_keeps_what_both_allow() {
+        let own = plan(Mode::WorkspaceWrite, true, &["/ws", "/tmp"]);
+        let wider = plan(Mode::WorkspaceWrite, true, &["/", "/ws"]);
+        assert_eq!(own.narrowed_by(&wider).writable, own.writable);
+        let inner = plan(Mode::WorkspaceWrite, false, &["/ws/part", "/other"]);
+        let narrowed = own.narrowed_by(&inner);
+        assert_eq!((narrowed.writable, narrowed.network.is_enabled()), (vec!["/ws/part".into()], false));
+        assert_eq!(own.narrowed_by(&plan(Mode::ReadOnly, false, &[])).mode, Mode::ReadOnly);
+        assert_eq!(own.narrowed_by(&plan(Mode::DangerFullAccess, true, &["/"])), own);
+        let free = plan(Mode::DangerFullAccess, true, &["/"]);
+        assert_eq!(free.narrowed_by(&own).writable, own.writable);
+    }
+
+    #[test]
+    fn the_innermost_place_decides_about_writing() {
+        let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws", "/ws/.git/hooks/mine"]);
+        plan.read_only = vec!["/ws/.git/hooks".into()];
+        for (path, may) in [
+            ("/ws/a", true),
+            ("/ws/.git/hooks/a", false),
+            ("/ws/.git/hooks/mine/a", true),
+            ("/etc/a", false),
+            ("/wsx", false),
+        ] {
+            assert_eq!(plan.may_write(Path::new(path)), may, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_plan_survives_the_way_to_the_guard() {
+        let plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     }
 }

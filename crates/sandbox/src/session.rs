@@ -6,7 +6,7 @@
 //!
 //! No async runtime here: a [`Call`] is a descriptor to wait on, with a method that never blocks.
 
-use crate::enforcement::Enforcement;
+use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
@@ -96,6 +96,7 @@ pub struct Session {
     guard: Child,
     enforcement: Enforcement,
     next_call: AtomicU64,
+    refused_routes: AtomicU64,
 }
 
 impl Session {
@@ -129,6 +130,7 @@ impl Session {
             guard,
             enforcement: Enforcement::none(crate::Mode::ReadOnly),
             next_call: AtomicU64::new(1),
+            refused_routes: AtomicU64::new(0),
         };
         session.enforcement = session.await_report()?;
         Ok(session)
@@ -167,6 +169,13 @@ impl Session {
         let polled =
             rustix::event::poll(&mut polled, Some(&Timespec::default())).map(|_| polled[0].revents());
         matches!(polled, Ok(events) if !events.intersects(PollFlags::HUP | PollFlags::ERR))
+    }
+
+    /// Takes a new count of refused routes and tells whether it is above the last one; false in a session without a network
+    /// namespace, where the count is the host's.
+    pub fn routes_were_refused(&self, count: u64) -> bool {
+        self.enforcement.has(Namespace::Network)
+            && self.refused_routes.fetch_max(count, Ordering::Relaxed) < count
     }
 
     /// Starts a program. Does not wait for it: [`CallEvent::Started`] or [`CallEvent::NotStarted`] follows on the call.
@@ -265,6 +274,15 @@ impl Call {
         self.command(&CallCommand::EndAll { grace })
     }
 
+    /// Asks how often the session's network refused a route; [`CallEvent::RefusedRoutes`] follows. For commands that failed:
+    /// a count above the last one (see [`Session::routes_were_refused`]) means that a command tried to reach the network.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over.
+    pub fn ask_refused_routes(&self) -> Result<(), SessionError> {
+        self.command(&CallCommand::RefusedRoutes)
+    }
+
     /// Sends a signal to the program's process group.
     ///
     /// # Errors
@@ -291,7 +309,12 @@ impl Call {
             match self.event_within(deadline.saturating_duration_since(Instant::now()))? {
                 Some(CallEvent::Alive(processes)) => return Ok(processes),
                 Some(CallEvent::Gone) => return Ok(LiveProcesses::default()),
-                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
+                Some(
+                    CallEvent::Started { .. }
+                    | CallEvent::NotStarted { .. }
+                    | CallEvent::Ended { .. }
+                    | CallEvent::RefusedRoutes { .. },
+                ) => {}
                 None => return Err(SessionError::Lost),
             }
         }

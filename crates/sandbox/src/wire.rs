@@ -103,6 +103,8 @@ pub(crate) enum CallCommand {
     EndAll { grace: Duration },
     /// Send a signal to the program's process group.
     Signal { number: i32 },
+    /// Tell how often the session's private network refused a route.
+    RefusedRoutes,
 }
 
 impl CallCommand {
@@ -113,6 +115,7 @@ impl CallCommand {
                 Writer::tagged(2).u64(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).0
             }
             CallCommand::Signal { number } => Writer::tagged(3).i32(*number).0,
+            CallCommand::RefusedRoutes => vec![4],
         }
     }
 
@@ -122,6 +125,7 @@ impl CallCommand {
             1 => CallCommand::List,
             2 => CallCommand::EndAll { grace: Duration::from_millis(reader.u64()?) },
             3 => CallCommand::Signal { number: reader.i32()? },
+            4 => CallCommand::RefusedRoutes,
             _ => return Err(Malformed("unknown command")),
         };
         reader.end()?;
@@ -266,6 +270,12 @@ pub enum CallEvent {
     },
     /// Answer to a question for the live processes.
     Alive(LiveProcesses),
+    /// Answer to a question for refused routes: how often anything in the session was told "network is unreachable" since
+    /// the session began. Only means something in a session with a network namespace.
+    RefusedRoutes {
+        /// The kernel's counters, IPv4 and IPv6 together.
+        count: u64,
+    },
     /// No process of the call is left; nothing else follows.
     Gone,
 }
@@ -298,6 +308,7 @@ impl CallEvent {
                 writer.0
             }
             CallEvent::Gone => vec![5],
+            CallEvent::RefusedRoutes { count } => Writer::tagged(6).u64(*count).0,
         }
     }
 
@@ -331,6 +342,7 @@ impl CallEvent {
                 CallEvent::Alive(LiveProcesses { total, listed })
             }
             5 => CallEvent::Gone,
+            6 => CallEvent::RefusedRoutes { count: reader.u64()? },
             _ => return Err(Malformed("unknown event")),
         };
         reader.end()?;
@@ -467,6 +479,7 @@ mod tests {
                 total: 3,
                 listed: vec![LiveProcess { pid: 3, command_line: b"sleep\x001".to_vec() }],
             }),
+            CallEvent::RefusedRoutes { count: 3 },
             CallEvent::Gone,
         ]
     }
@@ -480,6 +493,7 @@ mod tests {
             CallCommand::List,
             CallCommand::EndAll { grace: Duration::from_millis(500) },
             CallCommand::Signal { number: 15 },
+            CallCommand::RefusedRoutes,
         ] {
             assert_eq!(CallCommand::decode(&command.encode()), Ok(command));
         }

@@ -1,36 +1,13 @@
-//! Commands that are asked about although no rule mentions them: a short list of what cannot be undone.
+//! Commands that are asked about although no rule mentions them: short lists of what cannot be undone.
 //!
-//! It looks at a command's words only. It is a courtesy to the human, never a boundary: what it misses, the sandbox must hold.
+//! They look at a command's words only. They are a courtesy to the human, never a boundary: what they miss, the sandbox must hold.
 
+mod cmd;
+mod danger;
+mod git;
+mod launch;
+mod powershell;
 mod remove;
-mod sudo;
+pub mod safe;
 
-use std::fmt;
-
-use crate::command::Command;
-
-/// Why a command looks dangerous.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Danger {
-    /// `rm` that is told not to ask.
-    ForcedRemove,
-}
-
-impl fmt::Display for Danger {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::ForcedRemove => "removes files without asking (rm -f)",
-        })
-    }
-}
-
-/// Looks at one command; `None` means that nothing on the list fits.
-#[must_use]
-pub fn find(command: &Command<'_>) -> Option<Danger> {
-    match command.basename() {
-        b"rm" => remove::find(command),
-        b"sudo" => sudo::inner(command).and_then(|inner| find(&inner)),
-        _ => None,
-    }
-}
+pub use danger::{Danger, Heuristics, find};

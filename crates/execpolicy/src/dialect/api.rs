@@ -1,16 +1,23 @@
-//! The functions that a rules file may call, and what their arguments must be.
+//! The functions that a rules file may call.
+
+#![expect(clippy::too_many_arguments, reason = "they are the arguments of a function of the language")]
 
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
-use starlark::values::list_or_tuple::UnpackListOrTuple;
+use starlark::values::Value;
+use starlark::values::dict::UnpackDictEntries;
 use starlark::values::none::{NoneOr, NoneType};
-use starlark::values::{UnpackValue, Value};
 
+use super::arguments::{self, Items};
 use super::collector::Collector;
-use super::examples::{Example, Pending};
+use super::examples::Pending;
+use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::errors::RuleError;
+use crate::evaluator::{Tagged, fail, state};
+use crate::host;
+use crate::network::{self, NetworkRule, Protocol};
 use crate::pattern::Element;
 use crate::rule::{Origin, PrefixRule};
 
@@ -20,24 +27,41 @@ const MAX_RULES: usize = 50_000;
 /// The functions of the language.
 #[starlark_module]
 pub(super) fn rules(builder: &mut GlobalsBuilder) {
-    /// Judges every command that begins with the pattern.
+    /// Judges every command that begins with the pattern and fulfils the conditions.
     fn prefix_rule<'v>(
-        pattern: UnpackListOrTuple<Value<'v>>,
+        pattern: Items<'v>,
         #[starlark(default = NoneOr::None)] decision: NoneOr<&'v str>,
-        #[starlark(default = NoneOr::None)] r#match: NoneOr<UnpackListOrTuple<Value<'v>>>,
-        #[starlark(default = NoneOr::None)] not_match: NoneOr<UnpackListOrTuple<Value<'v>>>,
+        #[starlark(default = NoneOr::None)] r#match: NoneOr<Items<'v>>,
+        #[starlark(default = NoneOr::None)] not_match: NoneOr<Items<'v>>,
         #[starlark(default = NoneOr::None)] justification: NoneOr<&'v str>,
+        #[starlark(require = named, default = false)] exact: bool,
+        #[starlark(require = named, default = NoneOr::None)] cwd: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] args_any: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] deny_args: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] env: NoneOr<
+            UnpackDictEntries<Value<'v>, Value<'v>>,
+        >,
+        #[starlark(require = named, default = NoneOr::None)] program_paths: NoneOr<Items<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let collector = collector(eval)?;
+        let collector = state::<Collector>(eval)?;
+        let home = collector.home.as_deref();
         let call = PrefixCall {
-            pattern: elements(&pattern.items)?,
-            decision: parse_decision(decision.into_option().unwrap_or("allow"))?,
-            justification: parse_justification(justification.into_option())?,
+            pattern: arguments::pattern(&pattern)?,
+            conditions: Conditions {
+                exact,
+                cwd: arguments::path_globs("cwd", cwd.into_option(), home)?,
+                args_any: arguments::elements(args_any.into_option())?,
+                deny_args: arguments::elements(deny_args.into_option())?,
+                env: arguments::environment(env.into_option())?,
+                program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
+            },
+            decision: arguments::decision(decision.into_option().unwrap_or("allow"))?,
+            justification: arguments::justification(justification.into_option())?,
             origin: origin(eval, collector),
         };
-        let matching = parse_examples(r#match.into_option())?;
-        let not_matching = parse_examples(not_match.into_option())?;
+        let matching = arguments::examples(r#match.into_option())?;
+        let not_matching = arguments::examples(not_match.into_option())?;
         let mut declared = collector.declared.borrow_mut();
         let first = declared.rules.len();
         declared.rules.extend(call.into_rules());
@@ -49,11 +73,65 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         collector.pending.borrow_mut().push(Pending { span, rules, matching, not_matching });
         Ok(NoneType)
     }
+
+    /// Lists the files that a bare program name may stand for in rules that allow.
+    fn host_executable<'v>(
+        name: &'v str,
+        paths: Items<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let collector = state::<Collector>(eval)?;
+        let paths = arguments::strings("host_executable paths", &paths)?;
+        let paths = host::parse(name, &paths, collector.home.as_deref())
+            .map_err(|what| fail(RuleError::Rule(what)))?;
+        collector.declared.borrow_mut().hosts.define(name.to_owned(), paths);
+        Ok(NoneType)
+    }
+
+    /// Judges what may be reached over the network.
+    fn network_rule<'v>(
+        host: &'v str,
+        protocol: &'v str,
+        decision: &'v str,
+        #[starlark(default = NoneOr::None)] justification: NoneOr<&'v str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let collector = state::<Collector>(eval)?;
+        let rule = NetworkRule {
+            host: network::normalise_host(host).map_err(|what| fail(RuleError::Rule(what)))?,
+            protocol: Protocol::from_word(protocol).map_err(|what| fail(RuleError::Rule(what)))?,
+            decision: network::decision_from_word(decision)
+                .ok_or_else(|| fail(RuleError::Decision(decision.to_owned())))?,
+            justification: arguments::justification(justification.into_option())?,
+            origin: origin(eval, collector),
+        };
+        collector.declared.borrow_mut().network.push(rule);
+        Ok(NoneType)
+    }
+
+    /// An element that fits by a regular expression over the whole argument.
+    fn regex<'v>(#[starlark(require = pos)] expression: &'v str) -> starlark::Result<Tagged> {
+        checked(Tagged::new(arguments::REGEX, expression))
+    }
+
+    /// An element that fits by a glob over the whole argument.
+    fn glob<'v>(#[starlark(require = pos)] glob: &'v str) -> starlark::Result<Tagged> {
+        checked(Tagged::new(arguments::GLOB, glob))
+    }
+}
+
+/// Reports a bad expression where it is written rather than where it is used.
+fn checked(value: Tagged) -> starlark::Result<Tagged> {
+    match arguments::expression(&value) {
+        Ok(_) => Ok(value),
+        Err(what) => Err(fail(RuleError::Pattern(what))),
+    }
 }
 
 /// A `prefix_rule` call whose arguments were understood.
 struct PrefixCall {
     pattern: Vec<Element>,
+    conditions: Conditions,
     decision: Decision,
     justification: Option<String>,
     origin: Origin,
@@ -74,6 +152,7 @@ impl PrefixCall {
             .map(|program| PrefixRule {
                 program,
                 arguments: arguments.clone(),
+                conditions: self.conditions.clone(),
                 decision: self.decision,
                 justification: self.justification.clone(),
                 origin: self.origin.clone(),
@@ -82,98 +161,8 @@ impl PrefixCall {
     }
 }
 
-fn fail(error: RuleError) -> starlark::Error {
-    starlark::Error::new_other(error)
-}
-
-fn collector<'a>(eval: &Evaluator<'_, 'a, '_>) -> starlark::Result<&'a Collector> {
-    eval.extra
-        .and_then(|extra| extra.downcast_ref::<Collector>())
-        .ok_or_else(|| fail(RuleError::Rule("called outside of a rules file".into())))
-}
-
 fn origin(eval: &Evaluator<'_, '_, '_>, collector: &Collector) -> Origin {
     let begin = eval.call_stack_top_location().map(|span| span.resolve().span.begin);
     let (line, column) = begin.map_or((0, 0), |begin| (begin.line + 1, begin.column + 1));
     Origin { file: collector.file.clone(), line, column }
-}
-
-fn elements(values: &[Value<'_>]) -> starlark::Result<Vec<Element>> {
-    if values.is_empty() {
-        return Err(fail(RuleError::Pattern("pattern cannot be empty".into())));
-    }
-    values.iter().map(|value| element(*value)).collect()
-}
-
-fn element(value: Value<'_>) -> starlark::Result<Element> {
-    if let Some(word) = value.unpack_str() {
-        return Ok(Element::Word(word.to_owned()));
-    }
-    let Some(list) = UnpackListOrTuple::<Value<'_>>::unpack_value(value)? else {
-        let got = value.get_type();
-        return Err(fail(RuleError::Pattern(format!(
-            "pattern element must be a string or list of strings (got {got})"
-        ))));
-    };
-    let mut alternatives: Vec<Element> =
-        list.items.iter().map(|item| alternative(*item)).collect::<starlark::Result<_>>()?;
-    match alternatives.len() {
-        0 => Err(fail(RuleError::Pattern("pattern alternatives cannot be empty".into()))),
-        1 => Ok(alternatives.swap_remove(0)),
-        _ => Ok(Element::AnyOf(alternatives)),
-    }
-}
-
-fn alternative(value: Value<'_>) -> starlark::Result<Element> {
-    match value.unpack_str() {
-        Some(word) => Ok(Element::Word(word.to_owned())),
-        None => {
-            let got = value.get_type();
-            Err(fail(RuleError::Pattern(format!("pattern alternative must be a string (got {got})"))))
-        }
-    }
-}
-
-fn parse_decision(word: &str) -> starlark::Result<Decision> {
-    Decision::from_word(word).ok_or_else(|| fail(RuleError::Decision(word.to_owned())))
-}
-
-fn parse_justification(text: Option<&str>) -> starlark::Result<Option<String>> {
-    match text {
-        Some(text) if text.trim().is_empty() => {
-            Err(fail(RuleError::Rule("justification cannot be empty".into())))
-        }
-        text => Ok(text.map(str::to_owned)),
-    }
-}
-
-fn parse_examples(values: Option<UnpackListOrTuple<Value<'_>>>) -> starlark::Result<Vec<Example>> {
-    values.map_or_else(|| Ok(Vec::new()), |list| list.items.iter().map(|value| example(*value)).collect())
-}
-
-fn example(value: Value<'_>) -> starlark::Result<Example> {
-    let invalid = |what: String| fail(RuleError::Example(what));
-    if let Some(text) = value.unpack_str() {
-        let words =
-            shlex::split(text).ok_or_else(|| invalid("example string has invalid shell syntax".into()))?;
-        if words.is_empty() {
-            return Err(invalid("example cannot be an empty string".into()));
-        }
-        return Ok(Example { words });
-    }
-    let Some(list) = UnpackListOrTuple::<Value<'_>>::unpack_value(value)? else {
-        return Err(invalid(format!(
-            "example must be a string or list of strings (got {})",
-            value.get_type()
-        )));
-    };
-    if list.items.is_empty() {
-        return Err(invalid("example cannot be an empty list".into()));
-    }
-    let word = |item: &Value<'_>| {
-        item.unpack_str()
-            .map(str::to_owned)
-            .ok_or_else(|| invalid(format!("example tokens must be strings (got {})", item.get_type())))
-    };
-    Ok(Example { words: list.items.iter().map(word).collect::<starlark::Result<_>>()? })
 }

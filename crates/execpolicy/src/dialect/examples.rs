@@ -1,22 +1,18 @@
-//! The `match` and `not_match` examples of a rule: each is tried against the rules that its own call made.
+//! Tries the `match` and `not_match` examples of a rule against the rules that its own call made.
 //!
-//! Tried after the whole file is read, so that a rule may stand before what it depends on.
+//! After the whole file is read, so that a rule may stand before the `host_executable` that it depends on.
 
 use std::ops::Range;
 
 use starlark::codemap::FileSpan;
 
 use super::file::Declarations;
-use crate::command::{Command, basename};
+use crate::command::Command;
+use crate::conditions::Unknown;
 use crate::errors::RuleError;
-use crate::pattern::Element;
-use crate::rule::PrefixRule;
-
-/// One example: the words of a command.
-#[derive(Clone, Debug)]
-pub(super) struct Example {
-    pub(super) words: Vec<String>,
-}
+use crate::examples::{Example, typed};
+use crate::host::HostExecutables;
+use crate::rule::{PrefixRule, ProgramToken};
 
 /// The examples of one call, to be tried when the file is read to its end.
 #[derive(Debug)]
@@ -25,8 +21,8 @@ pub(super) struct Pending {
     pub(super) span: Option<FileSpan>,
     /// The rules that the call made.
     pub(super) rules: Range<usize>,
-    pub(super) matching: Vec<Example>,
-    pub(super) not_matching: Vec<Example>,
+    pub(super) matching: Vec<Vec<String>>,
+    pub(super) not_matching: Vec<Vec<String>>,
 }
 
 impl Pending {
@@ -36,19 +32,30 @@ impl Pending {
     /// Names the examples that are wrong, at the call's position.
     pub(super) fn verify(&self, declared: &Declarations) -> starlark::Result<()> {
         let rules = declared.rules.get(self.rules.clone()).unwrap_or_default();
-        let unmatched: Vec<String> = self
-            .matching
-            .iter()
-            .filter(|example| !rules.iter().any(|rule| fits(rule, example)))
-            .map(Example::quoted)
-            .collect();
+        let matched = |words: &[String]| rules.iter().any(|rule| fits(rule, words, &declared.hosts));
+        let quoted = |words: &Vec<String>| format!("`{}`", typed(words));
+        let unmatched: Vec<String> =
+            self.matching.iter().filter(|words| !matched(words)).map(quoted).collect();
         if !unmatched.is_empty() {
             return Err(self.error(RuleError::Unmatched(unmatched.join(", "))));
         }
-        match self.not_matching.iter().find(|example| rules.iter().any(|rule| fits(rule, example))) {
-            Some(example) => Err(self.error(RuleError::Matched(example.quoted()))),
+        match self.not_matching.iter().find(|words| matched(words)) {
+            Some(words) => Err(self.error(RuleError::Matched(quoted(words)))),
             None => Ok(()),
         }
+    }
+
+    /// The examples of the call, to be kept with the policy.
+    pub(super) fn into_examples(self, rules: &[PrefixRule]) -> Vec<Example> {
+        let Some(origin) = rules.get(self.rules.start).map(|rule| rule.origin.clone()) else {
+            return Vec::new();
+        };
+        let keep = |matches| {
+            let origin = origin.clone();
+            move |words| Example { words, matches, origin: origin.clone() }
+        };
+        let not_matching = self.not_matching.into_iter().map(keep(false));
+        self.matching.into_iter().map(keep(true)).chain(not_matching).collect()
     }
 
     fn error(&self, error: RuleError) -> starlark::Error {
@@ -60,18 +67,10 @@ impl Pending {
     }
 }
 
-impl Example {
-    fn quoted(&self) -> String {
-        let words = self.words.iter().map(String::as_str);
-        let joined = shlex::try_join(words).unwrap_or_else(|_| self.words.join(" "));
-        format!("`{joined}`")
-    }
-}
-
-/// Whether the rule fits the example; an absolute program also stands for its base name.
-fn fits(rule: &PrefixRule, example: &Example) -> bool {
-    let Some(command) = Command::from_words(&example.words) else { return false };
-    let Element::Word(program) = &rule.program else { return false };
-    let given = command.program().as_encoded_bytes();
-    (program.as_bytes() == given || program.as_bytes() == basename(given)) && rule.arguments_match(&command)
+/// Whether the rule fits the example where its conditions hold; an absolute program also stands for its base name.
+fn fits(rule: &PrefixRule, words: &[String], hosts: &HostExecutables) -> bool {
+    Command::from_words(words).is_some_and(|command| {
+        rule.program_fit(&command, ProgramToken::Basename, hosts).is_some()
+            && rule.arguments_match(&command, Unknown::Fulfilled)
+    })
 }

@@ -1,9 +1,9 @@
-//! One rules file: its Starlark text → what it declares. Bounded in time and memory; reads nothing else.
+//! One rules file: its Starlark text → what it declares. What each function accepts, and in which words it refuses.
 
 mod api;
-mod bounded;
+mod arguments;
 mod collector;
 mod examples;
 mod file;
 
-pub(crate) use file::read;
+pub(crate) use file::{Declarations, read};

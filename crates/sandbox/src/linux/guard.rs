@@ -4,13 +4,17 @@
 //! server is gone (its end of the socket closes, whatever killed it), when init is gone, or when it is told to. It is a
 //! subreaper: without a PID namespace the remains of a session fall to it, and it kills them.
 
+use super::namespaces::{self, Attempt};
+use super::stand_ins::StandIns;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::{init, packet, process_tree, setup};
-use crate::plan::Plan;
+use crate::enforcement::Namespace;
+use crate::plan::{Plan, Reserved};
 use crate::wire::{InitCommand, InitReport, MAX_REQUEST};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
-use rustix::process::{DumpableBehavior, Pid, Signal};
+use rustix::pipe::PipeFlags;
+use rustix::process::{DumpableBehavior, Pid};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,13 +42,14 @@ fn begin() -> io::Result<()> {
     let control = take_standard_input()?;
     // A terminal's Ctrl-C is for the server, which ends the session when it is done with it.
     let _ = rustix::process::setsid();
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     let outcome = receive_plan(&control).and_then(|plan| start(proof, &control, &plan));
     match outcome {
-        Ok(init) => {
-            watch(&control, &signals, init);
+        Ok(running) => {
+            // Only now: the maps of init are written through its `/proc` entry.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+            watch(&control, &signals, running.init);
             Ok(())
         }
         Err(error) => {
@@ -82,29 +87,108 @@ fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     serde_json::from_slice(&bytes).map_err(io::Error::other)
 }
 
-/// Starts init; it reports to the server itself.
-fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Pid> {
-    match sys::fork(proof)? {
-        Forked::Parent(init) => Ok(init),
-        Forked::Child => become_init(proof, control, plan),
+/// What a session needs while it lives.
+struct Running {
+    init: Pid,
+    /// Removed from the user's folders when the session ends.
+    _stand_ins: StandIns,
+}
+
+/// Starts init in the best form that this machine allows; init reports to the server itself.
+fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Running> {
+    let enforced = plan.mode.is_enforced();
+    let attempts = if enforced { namespaces::attempts(plan) } else { vec![Attempt(Vec::new())] };
+    let mut reasons: Vec<String> = Vec::new();
+    for attempt in &attempts {
+        // Without mounts of its own a session cannot protect the names, so holding them would only litter.
+        let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
+        let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
+        match start_as(proof, control, plan, attempt, &reasons) {
+            Ok(init) => return Ok(Running { init, _stand_ins: stand_ins }),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    reasons.dedup();
+    Err(io::Error::other(reasons.join("; ")))
+}
+
+/// Starts init in one form. An error means that nothing is left of the attempt.
+fn start_as(
+    proof: SingleThreaded,
+    control: &OwnedFd,
+    plan: &Plan,
+    attempt: &Attempt,
+    reasons: &[String],
+) -> io::Result<Pid> {
+    let (may_begin, begin) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (outcome, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let forked = match attempt.flags() {
+        0 => sys::fork(proof),
+        flags => sys::fork_into_namespaces(proof, flags),
+    };
+    match forked.map_err(|error| io::Error::other(format!("could not make namespaces: {error}")))? {
+        Forked::Child => {
+            drop((begin, outcome));
+            // The guard says when our users are mapped; silence means that it is gone.
+            if !matches!(rustix::io::read(&may_begin, &mut [0_u8; 1]), Ok(1)) {
+                sys::exit_now(71);
+            }
+            become_init(proof, control, plan, attempt, reasons, tell)
+        }
+        Forked::Parent(init) => {
+            drop((may_begin, tell));
+            let settled = settle(init, attempt, &begin, outcome);
+            if settled.is_err() {
+                sys::signal_process(init.as_raw_nonzero().get(), libc::SIGKILL);
+                let _ = rustix::process::waitpid(Some(init), rustix::process::WaitOptions::empty());
+            }
+            settled.map(|()| init)
+        }
     }
 }
 
-fn become_init(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> ! {
-    let report = match setup::apply(plan) {
-        Ok(enforcement) => match serde_json::to_string(&enforcement) {
-            Ok(enforcement) => InitReport::Ready { enforcement },
-            Err(error) => InitReport::Failed { reason: error.to_string() },
-        },
-        Err(error) => InitReport::Failed { reason: error.to_string() },
-    };
-    let sent = packet::send(control, &report.encode(), &[]);
-    let (InitReport::Ready { .. }, Ok(())) = (report, sent) else { sys::exit_now(71) };
-    let prepared =
-        control.try_clone().and_then(|control| Ok((control, sys::signal_descriptor(&[libc::SIGCHLD])?)));
+/// The guard's side of an attempt: maps users, lets init begin, waits for its word.
+fn settle(init: Pid, attempt: &Attempt, begin: &OwnedFd, outcome: OwnedFd) -> io::Result<()> {
+    if attempt.has(Namespace::User) {
+        namespaces::map_identities(init)
+            .map_err(|error| io::Error::other(format!("could not map users into the namespace: {error}")))?;
+    }
+    rustix::io::write(begin, &[1])?;
+    let mut word = Vec::new();
+    File::from(outcome).take(4096).read_to_end(&mut word)?;
+    match word.split_first() {
+        Some((0, _)) => Ok(()),
+        Some((_, reason)) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned())),
+        None => Err(io::Error::other("the sandbox's init died while it was set up")),
+    }
+}
+
+fn become_init(
+    proof: SingleThreaded,
+    control: &OwnedFd,
+    plan: &Plan,
+    attempt: &Attempt,
+    reasons: &[String],
+    tell: OwnedFd,
+) -> ! {
+    let prepared = setup::apply(plan, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
+        enforcement.fallbacks = reasons.to_vec();
+        let report = InitReport::Ready { enforcement: serde_json::to_string(&enforcement)? };
+        packet::send(control, &report.encode(), &[])?;
+        Ok((control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?))
+    });
     match prepared {
-        Ok((control, signals)) => init::serve(proof, control, signals),
-        Err(_) => sys::exit_now(72),
+        Ok((own_control, signals)) => {
+            let _ = rustix::io::write(&tell, &[0]);
+            drop(tell);
+            init::serve(proof, own_control, signals)
+        }
+        Err(error) => {
+            let mut word = vec![1];
+            word.extend(error.to_string().bytes().take(4000));
+            let _ = rustix::io::write(&tell, &word);
+            sys::exit_now(71)
+        }
     }
 }
 
@@ -154,10 +238,4 @@ fn end_everything() {
 fn tell_nobody(error: &io::Error) {
     let text = format!("sandbox guard: {error}\n");
     let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-}
-
-/// Ties init's life to the guard's, also against a guard that is already gone.
-pub(super) fn die_with_guard() -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(())
 }

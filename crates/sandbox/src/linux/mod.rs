@@ -6,8 +6,16 @@
 mod child;
 pub(crate) mod guard;
 mod init;
+mod landlock_rules;
+mod limits;
+mod mounts;
+mod namespaces;
 pub(crate) mod packet;
 mod process_tree;
+mod seccomp;
 mod setup;
+mod stand_ins;
 mod supervisor;
 mod sys;
+
+pub(crate) use sys::landlock_abi;

@@ -1,12 +1,175 @@
-//! Brings a plan into force in the process that becomes the session's init: a flat list of steps.
+//! Brings a plan into force in the process that becomes the session's init: a flat list of steps, each with its reason.
+//!
+//! Either every step succeeds and what is in force is returned, or the session does not start in this form. `guard` tries
+//! the forms in order; here nothing is skipped.
 
-use super::guard::die_with_guard;
-use crate::enforcement::Enforcement;
-use crate::plan::Plan;
+use super::landlock_rules::{self, LandlockError, Surroundings};
+use super::limits;
+use super::mounts::{self, MountError};
+use super::namespaces::Attempt;
+use super::seccomp::{self, SeccompError, Sockets};
+use super::sys;
+use crate::enforcement::{Enforcement, Namespace};
+use crate::plan::{Layers, Plan};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{DumpableBehavior, Signal};
+use rustix::thread::SecureComputingMode;
 use std::io;
+use std::path::Path;
 
-/// Applies the plan and returns what is in force.
-pub(super) fn apply(plan: &Plan) -> io::Result<Enforcement> {
-    die_with_guard()?;
-    Ok(Enforcement::none(plan.mode))
+/// Says which step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    #[error("could not tie the session to its guard: {0}")]
+    TieToGuard(#[source] io::Error),
+    #[error("could not bring the loopback interface up: {0}")]
+    Loopback(#[source] io::Error),
+    #[error(transparent)]
+    Mounts(#[from] MountError),
+    #[error("could not limit open files and core dumps: {0}")]
+    LimitFiles(#[source] io::Error),
+    #[error("could not give up capabilities: {0}")]
+    Capabilities(#[source] io::Error),
+    #[error("could not set no_new_privs: {0}")]
+    NoNewPrivileges(#[source] io::Error),
+    #[error(transparent)]
+    Landlock(#[from] LandlockError),
+    #[error(
+        "this kernel has no Landlock (or one older than ABI {least}), and there are no namespaces: nothing can keep commands from writing files",
+        least = landlock_rules::LEAST_ALONE
+    )]
+    NothingProtectsFiles,
+    #[error("only Landlock can restrict what is readable, and this kernel has none")]
+    NothingRestrictsReading,
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    #[error("the layers were applied, but {0} is not in force")]
+    NotInForce(&'static str),
+}
+
+/// Applies the plan to this process and returns what is in force.
+pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, SetupError> {
+    // Nothing inside may look into init; set here and not in the guard, whose `/proc` entry must stay writable for maps.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(io_error(SetupError::TieToGuard))?;
+    // The guard's death, however sudden, is init's, and init's is everybody's.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(io_error(SetupError::TieToGuard))?;
+    let mut enforcement = Enforcement::none(plan.mode);
+    enforcement.namespaces.clone_from(&attempt.0);
+    if !plan.mode.is_enforced() {
+        return Ok(enforcement);
+    }
+    // Before /proc/sys becomes read-only.
+    match limits::limit_processes(plan.limits, attempt.has(Namespace::User), attempt.has(Namespace::Pid)) {
+        Ok(mechanism) => enforcement.process_limit = Some(mechanism),
+        Err(reason) => enforcement.gaps.push(format!("the number of processes is not limited ({reason})")),
+    }
+    limits::limit_files(plan.limits).map_err(SetupError::LimitFiles)?;
+    // A private network of loopback alone, so that servers and tests can talk to themselves.
+    if attempt.has(Namespace::Network) {
+        sys::bring_loopback_up().map_err(SetupError::Loopback)?;
+    }
+    if attempt.has(Namespace::Mount) {
+        mounts::build(plan, attempt.has(Namespace::Pid))?;
+    }
+    limits::drop_capabilities().map_err(SetupError::Capabilities)?;
+    // No program gains rights by being executed; Landlock and seccomp demand it of everyone but root.
+    rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
+    apply_landlock(plan, attempt, &mut enforcement)?;
+    seccomp::apply(sockets(plan, attempt, &enforcement))?;
+    enforcement.seccomp = true;
+    verify(plan)?;
+    enforcement.gaps.extend(gaps(plan, attempt, &enforcement));
+    Ok(enforcement)
+}
+
+fn apply_landlock(plan: &Plan, attempt: &Attempt, enforcement: &mut Enforcement) -> Result<(), SetupError> {
+    let surroundings = Surroundings {
+        own_mounts: attempt.has(Namespace::Mount),
+        own_network: attempt.has(Namespace::Network),
+    };
+    if plan.layers != Layers::WithoutLandlock {
+        enforcement.landlock = landlock_rules::restrict(plan, &surroundings)?;
+    }
+    let abi = enforcement.landlock.unwrap_or(0);
+    if abi < landlock_rules::LEAST_ALONE && !surroundings.own_mounts {
+        return Err(SetupError::NothingProtectsFiles);
+    }
+    if abi == 0 && plan.only_readable.is_some() {
+        return Err(SetupError::NothingRestrictsReading);
+    }
+    Ok(())
+}
+
+/// Chooses the sockets: IP ones are harmless on a private loopback, and right where the network is allowed. Without either,
+/// Unix sockets of the host must be out of reach some other way, or none can be connected.
+fn sockets(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Sockets {
+    if plan.network.is_enabled() || attempt.has(Namespace::Network) {
+        Sockets::WithIp
+    } else if enforcement.landlock.unwrap_or(0) >= landlock_rules::UNIX_SOCKETS_SINCE {
+        Sockets::NoIp
+    } else {
+        Sockets::OnlyPairs
+    }
+}
+
+/// Looks once more, from inside, at what must be in force by now.
+fn verify(plan: &Plan) -> Result<(), SetupError> {
+    if rustix::thread::no_new_privs() != Ok(true) {
+        return Err(SetupError::NotInForce("no_new_privs"));
+    }
+    if rustix::thread::secure_computing_mode() != Ok(SecureComputingMode::Filter) {
+        return Err(SetupError::NotInForce("the filter of system calls"));
+    }
+    // A file without a name leaves no trace when it can be made after all.
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let root_is_writable = plan.writable.iter().any(|root| root == Path::new("/"));
+    if !root_is_writable && rustix::fs::open("/", flags, Mode::RUSR).is_ok() {
+        return Err(SetupError::NotInForce("write protection"));
+    }
+    Ok(())
+}
+
+/// Lists what the policy wants and these layers cannot do.
+fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String> {
+    let abi = enforcement.landlock.unwrap_or(0);
+    let mut gaps = Vec::new();
+    if !attempt.has(Namespace::Mount) {
+        let inside_roots =
+            |path: &&std::path::PathBuf| plan.writable.iter().any(|root| path.starts_with(root));
+        let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
+        let unprotected = plan.read_only.iter().chain(reserved).filter(inside_roots).count();
+        if unprotected > 0 {
+            gaps.push(format!(
+                "{unprotected} protected places inside writable folders (.git/hooks and the like) can be written, because there is no mount namespace"
+            ));
+        }
+        let unhidden = plan.hidden.iter().chain(&plan.emptied).filter(inside_roots).count();
+        if unhidden > 0 {
+            gaps.push(format!("{unhidden} hidden places inside writable folders can be read, because there is no mount namespace"));
+        }
+        gaps.push("modes, owners, times and attributes of the user's own files can be changed everywhere, because there is no mount namespace".to_owned());
+        if plan.network.is_enabled() && abi < landlock_rules::UNIX_SOCKETS_SINCE {
+            gaps.push(
+                "Unix sockets of the host can be reached, because there is no mount namespace".to_owned(),
+            );
+        }
+    }
+    if !attempt.has(Namespace::Pid) {
+        gaps.push(
+            "command lines of other processes can be seen, because there is no PID namespace".to_owned(),
+        );
+        if abi < landlock_rules::SCOPE_SINCE {
+            gaps.push("other processes of the user can be signalled".to_owned());
+        }
+    }
+    if !attempt.has(Namespace::Network) && abi < landlock_rules::SCOPE_SINCE {
+        gaps.push("abstract Unix sockets of the host can be reached".to_owned());
+    }
+    gaps
+}
+
+fn io_error(step: impl Fn(io::Error) -> SetupError) -> impl Fn(rustix::io::Errno) -> SetupError {
+    move |errno| step(errno.into())
 }

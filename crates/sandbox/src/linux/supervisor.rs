@@ -153,6 +153,9 @@ impl Supervisor {
             Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(process_tree::live(myself))),
             Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_group(self.program, number),
             Ok(CallCommand::Signal { .. }) => {}
+            Ok(CallCommand::RefusedRoutes) => {
+                tell(&self.socket, &CallEvent::RefusedRoutes { count: refused_routes() });
+            }
             Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
             Ok(CallCommand::EndAll { grace }) => {
                 if matches!(self.ending, Phase::Running) {
@@ -164,6 +167,19 @@ impl Supervisor {
         }
         true
     }
+}
+
+/// Adds up the kernel's `OutNoRoutes` counters of this network namespace.
+fn refused_routes() -> u64 {
+    let older = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    let mut lines = older.lines().filter(|line| line.starts_with("Ip:"));
+    let names = lines.next().unwrap_or_default().split_ascii_whitespace();
+    let values = lines.next().unwrap_or_default().split_ascii_whitespace();
+    let mut pairs: Vec<(&str, &str)> = names.zip(values).collect();
+    let newer = std::fs::read_to_string("/proc/net/snmp6").unwrap_or_default();
+    pairs.extend(newer.lines().filter_map(|line| line.split_once(char::is_whitespace)));
+    let counters = pairs.into_iter().filter(|(name, _)| matches!(*name, "OutNoRoutes" | "Ip6OutNoRoutes"));
+    counters.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum()
 }
 
 /// Waits for the socket, a child's end or the timeout; true when the socket has something.

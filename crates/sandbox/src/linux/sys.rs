@@ -45,6 +45,66 @@ pub(crate) fn fork(_proof: SingleThreaded) -> io::Result<Forked> {
     }
 }
 
+/// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).
+pub(crate) fn fork_into_namespaces(_proof: SingleThreaded, flags: libc::c_int) -> io::Result<Forked> {
+    let flags = libc::c_long::from(flags | libc::SIGCHLD);
+    // SAFETY: clone(2) without CLONE_VM and with a null stack copies the process as fork does; the remaining pointers
+    // are unused without their flags, so zero is right for them in any order of arguments. The proof says that no other
+    // thread can have left a lock taken in the copy.
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+    match i32::try_from(result) {
+        Ok(-1) => Err(io::Error::last_os_error()),
+        Ok(0) => Ok(Forked::Child),
+        Ok(raw) => Pid::from_raw(raw)
+            .map(Forked::Parent)
+            .ok_or_else(|| io::Error::other("clone returned no process")),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Changes the flags of a mount, or of the whole tree below it (mount_setattr(2), Linux 5.12).
+pub(crate) fn change_mount(mount: BorrowedFd<'_>, whole_tree: bool, set: u64, clear: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    let recursive = if whole_tree { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a NUL-terminated empty string, for which AT_EMPTY_PATH names the descriptor itself; the
+    // structure is live, initialised, and its exact size is told.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    nothing(result)
+}
+
+/// Asks the kernel for its Landlock ABI; none when it has no Landlock, or has it switched off.
+pub(crate) fn landlock_abi() -> Option<u32> {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with LANDLOCK_CREATE_RULESET_VERSION the attribute must be null and its size zero; nothing is created.
+    let result = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0_usize, VERSION)
+    };
+    u32::try_from(result).ok().filter(|abi| *abi > 0)
+}
+
+/// Brings the loopback interface of this network namespace up.
+pub(crate) fn bring_loopback_up() -> io::Result<()> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    // SAFETY: `ifreq` is a plain structure (a name and a union of plain structures) for which all zeroes is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::try_from(*from).unwrap_or(0);
+    }
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
+    // SAFETY: SIOCSIFFLAGS reads an `ifreq`, which is live and initialised; the socket is open.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    nothing(i64::from(result))
+}
+
 /// Replaces this process by a program; returns only when that failed.
 pub(crate) fn execute(program: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
     let terminated = |strings: &[CString]| -> Vec<*const libc::c_char> {

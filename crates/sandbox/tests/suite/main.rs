@@ -6,5 +6,13 @@
     reason = "a test fails by panicking, also in the code that tests share"
 )]
 
+/// Prints for whoever runs the tests with `--nocapture`; libtest captures standard error as well.
+macro_rules! tell {
+    ($($what:tt)*) => { eprintln!($($what)*) };
+}
+
 mod lifetime;
+mod programs;
+mod sessions;
 mod support;
+mod walls;

@@ -1,12 +1,19 @@
 //! Starts sessions and shells for tests, and waits for things without sleeping for luck.
 
+use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    Call, CallEvent, Ending, Launcher, LiveProcesses, Mode, Network, Plan, Session, SpawnRequest, Usage,
+    Call, CallEvent, Ending, Launcher, Layers, LiveProcesses, Mode, Network, Plan, Restrictions,
+    SandboxPolicy, Session, SpawnRequest, Usage,
 };
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{PipeReader, Read};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +23,189 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn launcher() -> Launcher {
     Launcher { program: env!("CARGO_BIN_EXE_sandbox-test-session").into(), arguments: Vec::new() }
+}
+
+/// Tries one system call and prints its outcome.
+pub(crate) const TRY: &str = env!("CARGO_BIN_EXE_sandbox-test-try");
+
+/// An unprivileged user who owns nothing: 65534, `nobody`.
+const NOBODY: u32 = 65534;
+
+/// As whom a session runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    Root,
+    Nobody,
+}
+
+/// In which form a session is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Everything,
+    Landlock,
+    Namespaces,
+}
+
+/// Tells whether a test can run, and says why not; fails instead where `TESTS_MUST_SANDBOX=1`.
+pub(crate) fn can_sandbox(user: User, form: Form) -> bool {
+    let missing = if !rustix::process::geteuid().is_root() && user == User::Root {
+        Some("the tests do not run as root".to_owned())
+    } else {
+        let mut plan = Plan::unenforced(Mode::ReadOnly, Network::Restricted);
+        plan.writable.clear();
+        plan.layers = form.layers();
+        Session::start(&launcher_of(user), &plan).err().map(|error| error.to_string())
+    };
+    let Some(missing) = missing else { return true };
+    assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "cannot sandbox: {missing}");
+    tell!("skipped: {missing}");
+    false
+}
+
+impl Form {
+    pub(crate) fn layers(self) -> Layers {
+        match self {
+            Form::Everything => Layers::RequireNamespaces,
+            Form::Landlock => Layers::WithoutNamespaces,
+            Form::Namespaces => Layers::WithoutLandlock,
+        }
+    }
+}
+
+/// A launcher that runs the session as the given user. As root, `setpriv` changes to `nobody`; otherwise the tests' own user
+/// is unprivileged already.
+pub(crate) fn launcher_of(user: User) -> Launcher {
+    let own = launcher();
+    if user == User::Root || !rustix::process::geteuid().is_root() {
+        return own;
+    }
+    let id = NOBODY.to_string();
+    let mut arguments: Vec<OsString> =
+        ["--reuid", &id, "--regid", &id, "--clear-groups", "--"].map(OsString::from).to_vec();
+    arguments.push(own.program.into());
+    Launcher { program: "/usr/bin/setpriv".into(), arguments }
+}
+
+/// A workspace, a folder outside it, a home folder with secrets, and a process and servers that are not in the sandbox.
+pub(crate) struct Place {
+    base: tempfile::TempDir,
+    pub(crate) workspace: PathBuf,
+    pub(crate) outside: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) datagram_socket: PathBuf,
+    pub(crate) abstract_name: String,
+    pub(crate) tcp: String,
+    pub(crate) disk: String,
+    pub(crate) outsider: i32,
+    before: Vec<PathBuf>,
+    process: Child,
+    _listeners: (UnixListener, UnixDatagram, UnixListener, TcpListener),
+}
+
+impl Place {
+    /// Not in `/tmp`, which is writable inside.
+    pub(crate) fn new(user: User) -> Self {
+        let base = tempfile::tempdir_in("/var/tmp").unwrap();
+        let root = base.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        for folder in ["ws/.git/objects", "ws/.git/refs", "ws/.vscode", "outside", "home/.ssh", "run"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for (file, text) in [
+            ("ws/file", "inside"),
+            ("ws/.git/HEAD", "ref: refs/heads/main\n"),
+            ("ws/.git/config", ""),
+            ("ws/.vscode/tasks.json", "{}"),
+            ("outside/file", "outside"),
+            ("home/notes", "notes"),
+            ("home/.ssh/id_ed25519", "secret"),
+            ("home/.netrc", "secret"),
+        ] {
+            fs::write(at(file), text).unwrap();
+        }
+        std::os::unix::fs::symlink(at("ws/file"), at("ws/inner-link")).unwrap();
+        std::os::unix::fs::symlink(at("outside/file"), at("ws/outer-link")).unwrap();
+        let abstract_name = format!("sandbox-test-{}", root.file_name().unwrap().display());
+        let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+        let listeners = (
+            UnixListener::bind(at("run/daemon.sock")).unwrap(),
+            UnixDatagram::bind(at("run/log.sock")).unwrap(),
+            UnixListener::bind_addr(&address).unwrap(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        );
+        let mut outsider = Command::new("sleep");
+        outsider.arg("1000");
+        if user == User::Nobody && rustix::process::geteuid().is_root() {
+            // The same user as the command: only the sandbox is in the way.
+            outsider.uid(NOBODY).gid(NOBODY);
+            let owned = Command::new("chown").arg("-R").arg(format!("{NOBODY}:{NOBODY}")).arg(&root).status();
+            assert!(owned.unwrap().success());
+        }
+        let process = outsider.spawn().unwrap();
+        let mut place = Place {
+            workspace: at("ws"),
+            outside: at("outside"),
+            home: at("home"),
+            socket: at("run/daemon.sock"),
+            datagram_socket: at("run/log.sock"),
+            abstract_name,
+            tcp: listeners.3.local_addr().unwrap().to_string(),
+            disk: ["/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/mem"]
+                .into_iter()
+                .find(|path| Path::new(path).exists())
+                .unwrap_or("/dev/mem")
+                .to_owned(),
+            outsider: i32::try_from(process.id()).unwrap(),
+            before: Vec::new(),
+            process,
+            base,
+            _listeners: listeners,
+        };
+        place.before = place.names();
+        place
+    }
+
+    pub(crate) fn plan(&self, mode: Mode, form: Form) -> Plan {
+        let surroundings = Surroundings {
+            workspace: vec![self.workspace.clone()],
+            home: Some(self.home.clone()),
+            ..Surroundings::default()
+        };
+        let mut plan =
+            resolve(&SandboxPolicy::of_mode(mode), &Restrictions::default(), &surroundings).unwrap();
+        plan.layers = form.layers();
+        plan
+    }
+
+    /// Names at the top of the workspace and of its `.git`, where stand-ins are made.
+    fn names(&self) -> Vec<PathBuf> {
+        let mut names: Vec<PathBuf> = [self.workspace.clone(), self.workspace.join(".git")]
+            .iter()
+            .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+            .filter(|path| {
+                path.file_name().is_some_and(|name| {
+                    name.as_encoded_bytes()[0] == b'.' || path.parent() != Some(&self.workspace)
+                })
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn assert_nothing_left(&self) {
+        let mut names = self.names();
+        // What the allowed twins made.
+        names.retain(|path| !path.ends_with("index.lock"));
+        assert_eq!(names, self.before, "stand-ins were left in {}", self.base.path().display());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
 }
 
 pub(crate) fn server() -> Helper {
@@ -65,7 +255,15 @@ impl Shell {
     }
 
     pub(crate) fn with_plan(plan: &Plan) -> Self {
-        let session = Session::start(&launcher(), plan).unwrap();
+        Self::started(&launcher(), plan)
+    }
+
+    pub(crate) fn for_user(user: User, plan: &Plan) -> Self {
+        Self::started(&launcher_of(user), plan)
+    }
+
+    fn started(launcher: &Launcher, plan: &Plan) -> Self {
+        let session = Session::start(launcher, plan).unwrap();
         Shell {
             session,
             environment: ["PATH=/usr/bin:/bin", "GREETING=hello"].map(OsString::from).to_vec(),
@@ -180,6 +378,16 @@ impl Started {
             assert!(count > 0, "output ended before {line:?}");
             self.seen.borrow_mut().push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
+    }
+
+    /// Reads one line, whatever it says.
+    pub(crate) fn read_any_line(&self) -> String {
+        let mut byte = [0];
+        let mut line = String::new();
+        while self.reader.borrow_mut().read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            line.push(char::from(byte[0]));
+        }
+        line
     }
 
     /// Reads output to its end, which comes when nobody holds the pipe any more.

@@ -17,6 +17,8 @@ use starlark::starlark_module;
 use starlark::values::range::Range;
 use starlark::values::{Heap, Value};
 
+use super::excerpt::render;
+use super::values::Context;
 use crate::errors::Problem;
 
 /// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1 s.
@@ -29,8 +31,10 @@ const MAX_CALLS: usize = 100;
 const MAX_LENGTH: i64 = 1_000_000;
 /// Deepest nesting of brackets: Starlark's parser and compiler recurse, and a deep file would overflow the stack.
 const MAX_NESTING: usize = 100;
-/// Longest run of operators in one statement, for the same reason.
-const MAX_OPERATORS: usize = 2_000;
+/// Longest run of operators, or of keywords, in one statement, for the same reason.
+const MAX_OPERATORS: usize = 500;
+/// Widest indentation of a statement, for the same reason.
+const MAX_INDENTATION: usize = 100;
 
 /// Operators that are replaced by a function of this module.
 pub(super) const OPERATORS: &[(&str, &str)] = &[("*", "__bounded_multiply"), ("+", "__bounded_add")];
@@ -55,6 +59,7 @@ pub(super) fn limit(evaluator: &mut Evaluator<'_, '_, '_>) -> starlark::Result<(
     Ok(())
 }
 
+/// Checks the heap, and notes the statement for errors of limits, which know no position.
 struct HeapCheck;
 
 impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
@@ -64,6 +69,9 @@ impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
         _continued: bool,
         evaluator: &mut Evaluator<'v, '_, 'e>,
     ) -> starlark::Result<()> {
+        if let Some(context) = evaluator.extra.and_then(|extra| extra.downcast_ref::<Context>()) {
+            context.last.replace(Some(span.to_file_span()));
+        }
         if evaluator.heap().allocated_bytes() > MAX_HEAP {
             let mut error = starlark::Error::new_other(LimitError::Memory);
             error.set_span(span.span, span.file);
@@ -126,47 +134,97 @@ fn refuse_longer(length: i64) -> starlark::Result<()> {
 
 /// Refuses text whose mere shape would overflow the stack of Starlark's parser, before it is parsed.
 ///
-/// A quick look at the characters, which knows comments and strings: brackets may nest so deep, and a statement hold so many operators.
+/// A quick look at the characters, which knows comments and strings. It bounds everything that the grammar nests: brackets, operators and
+/// keywords in one statement, indentation, and chains of `elif`.
 ///
 /// # Errors
 /// Names the line where the limit is passed.
 pub(super) fn check_shape(file: &Path, text: &str) -> Result<(), Problem> {
-    let mut depth = 0_usize;
-    let mut operators = 0_usize;
+    let mut shape = Shape::default();
     let mut line = 1_usize;
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'\n' => line += 1,
             b'#' => rest = rest.get(position(rest, b'\n')..).unwrap_or_default(),
             b'"' | b'\'' => {
                 let (lines, after) = skip_string(*byte, rest);
                 line += lines;
                 rest = after;
             }
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b'+' | b'-' | b'*' | b'/' | b'%' | b'|' | b'&' | b'^' | b'~' | b'<' | b'>' | b'=' | b'.'
-            | b':' => {
-                operators += 1;
+            b'\n' => {
+                line += 1;
+                shape.end_line(rest);
             }
-            _ => {}
-        }
-        if (*byte == b'\n' && depth == 0) || *byte == b',' {
-            operators = 0;
-        }
-        let what = match () {
-            () if depth > MAX_NESTING => format!("brackets nest deeper than {MAX_NESTING}"),
-            () if operators > MAX_OPERATORS => {
-                format!("more than {MAX_OPERATORS} operators in one statement")
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
+                let more =
+                    rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+                let word =
+                    text.as_bytes().get(text.len() - rest.len() - 1..).and_then(|from| from.get(..=more));
+                shape.word(word.unwrap_or_default());
+                rest = rest.get(more..).unwrap_or_default();
             }
-            () => continue,
-        };
-        let rendered = format!("{what}\n  --> {}:{line}:1", file.display());
-        return Err(Problem { message: what, position: Some((line, 1)), rendered });
+            other => shape.punctuation(*other),
+        }
+        if let Some(what) = shape.excess() {
+            let rendered = render(file, text, &what, Some((line, 1)), None);
+            return Err(Problem { message: what, position: Some((line, 1)), rendered });
+        }
     }
     Ok(())
+}
+
+/// How deep the text may nest at the current character.
+#[derive(Default)]
+struct Shape {
+    brackets: usize,
+    operators: usize,
+    keywords: usize,
+    indentation: usize,
+    elifs: usize,
+}
+
+impl Shape {
+    fn punctuation(&mut self, byte: u8) {
+        match byte {
+            b'(' | b'[' | b'{' => self.brackets += 1,
+            b')' | b']' | b'}' => self.brackets = self.brackets.saturating_sub(1),
+            b',' => self.operators = 0,
+            b' ' | b'\t' | b'\r' | b'0'..=b'9' => {}
+            _ => self.operators += 1,
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        match word {
+            b"and" | b"else" | b"for" | b"if" | b"in" | b"lambda" | b"not" | b"or" => self.keywords += 1,
+            b"elif" => self.elifs += 1,
+            _ => {}
+        }
+    }
+
+    fn end_line(&mut self, next: &[u8]) {
+        if self.brackets == 0 {
+            self.operators = 0;
+            self.keywords = 0;
+            self.indentation = next.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        }
+    }
+
+    fn excess(&self) -> Option<String> {
+        let Self { brackets, operators, keywords, indentation, elifs } = self;
+        match () {
+            () if *brackets > MAX_NESTING => Some(format!("brackets nest deeper than {MAX_NESTING}")),
+            () if *indentation > MAX_INDENTATION => {
+                Some(format!("a line is indented by more than {MAX_INDENTATION}"))
+            }
+            () if *operators > MAX_OPERATORS || *keywords > MAX_OPERATORS => {
+                Some(format!("more than {MAX_OPERATORS} operators in one statement"))
+            }
+            () if *elifs > MAX_OPERATORS => Some(format!("more than {MAX_OPERATORS} uses of elif")),
+            () => None,
+        }
+    }
 }
 
 fn position(bytes: &[u8], wanted: u8) -> usize {
@@ -201,7 +259,7 @@ mod tests {
     use crate::dialect::read;
 
     fn error(text: &str) -> String {
-        read(Path::new("test.rules"), text).expect_err(text).message
+        read(Path::new("test.rules"), text, None).expect_err(text).message
     }
 
     #[test]
@@ -239,13 +297,43 @@ mod tests {
 
     #[test]
     fn deep_shapes_are_refused_before_they_are_parsed() {
-        assert!(error(&"[".repeat(100_000)).contains("nest"));
-        assert!(error(&format!("x = 1{}\n", "+1".repeat(100_000))).contains("operators"));
+        let blocks: String = (0..5_000).map(|depth| format!("{}if True:\n", " ".repeat(depth))).collect();
+        for (text, expected) in [
+            ("[".repeat(100_000), "nest"),
+            (format!("x = 1{}\n", "+1".repeat(100_000)), "operators"),
+            (format!("x = {}1\n", "-".repeat(100_000)), "operators"),
+            (format!("x = {}1\n", "not ".repeat(100_000)), "operators"),
+            (format!("x = {}1\n", "lambda a, b: ".repeat(100_000)), "operators"),
+            (format!("x = {}1\n", "1 if x else ".repeat(100_000)), "operators"),
+            (format!("if x:\n  pass\n{}", "elif x:\n  pass\n".repeat(100_000)), "elif"),
+            (format!("x{}\n", ".a".repeat(100_000)), "operators"),
+            (blocks, "indented"),
+        ] {
+            assert!(error(&text).contains(expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn shapes_at_the_limit_do_not_overflow_the_stack() {
+        let blocks: String = (0..100).map(|depth| format!("{}if True:\n", " ".repeat(depth))).collect();
+        for text in [
+            format!("x = {}1{}\n", "[".repeat(100), "]".repeat(100)),
+            format!("x = 1{}\n", "+1".repeat(490)),
+            format!("x = {}1\n", "-".repeat(490)),
+            format!("x = {}True\n", "not ".repeat(490)),
+            format!("x = {}1\n", "lambda: ".repeat(490)),
+            format!("x = 1\ny = {}1\n", "1 if x else ".repeat(240)),
+            format!("x = 1\nif x:\n  pass\n{}", "elif x:\n  pass\n".repeat(490)),
+            format!("{blocks}{}pass\n", " ".repeat(100)),
+        ] {
+            let result = read(Path::new("test.rules"), &text, None);
+            assert!(result.is_ok(), "{}: {:?}", text.get(..40).unwrap_or(&text), result.err());
+        }
     }
 
     #[test]
     fn ordinary_files_pass() {
         let text = "# a [[[ comment\nx = [\"(\" + n for n in [\"a\", 'b']]\ny = \"\"\"\n((\n\"\"\"\nz = \"-\" * 20\n";
-        assert!(read(Path::new("test.rules"), text).is_ok());
+        assert!(read(Path::new("test.rules"), text, None).is_ok());
     }
 }

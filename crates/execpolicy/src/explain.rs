@@ -1,0 +1,137 @@
+//! `policy explain`, for people: what was decided about a command, by which rule on which line, and what would change it.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use crate::command::Command;
+use crate::decision::Decision;
+use crate::evaluate::Options;
+use crate::evaluation::{DecidedBy, Evaluation, RuleMatch, typed};
+use crate::policy::Policy;
+
+/// Most rules that are listed as near misses.
+const MAX_NEAR_MISSES: usize = 5;
+
+impl Policy {
+    /// Judges a command and describes the judgement in a few lines of text, each ended by a newline.
+    #[must_use]
+    pub fn explain(&self, command: &Command<'_>, options: &Options) -> String {
+        let evaluation = self.evaluate(command, options);
+        let mut text = String::new();
+        let whole = evaluation.commands().first().map(|words| typed(words)).unwrap_or_default();
+        line(&mut text, &format!("command:  {whole}"));
+        line(&mut text, &format!("decision: {} ({})", evaluation.decision(), source(&evaluation)));
+        for (index, words) in evaluation.commands().iter().enumerate() {
+            self.describe_part(&mut text, &evaluation, index, words);
+        }
+        if let Some(doubt) = evaluation.doubt() {
+            line(
+                &mut text,
+                &format!("note: rules that allow the commands inside do not allow the whole: {doubt}"),
+            );
+        }
+        line(&mut text, &format!("to change it: {}", advice(&evaluation)));
+        text
+    }
+
+    fn describe_part(&self, text: &mut String, evaluation: &Evaluation, index: usize, words: &[OsString]) {
+        let heading = if index == 0 { "rules for the whole command" } else { "rules for the command inside" };
+        line(text, &format!("\n{heading}: {}", typed(words)));
+        let deciding = evaluation.deciding_rule();
+        let mut any = false;
+        for one in evaluation.matches().iter().filter(|one| one.part == index) {
+            any = true;
+            let mark = if deciding.is_some_and(|deciding| std::ptr::eq(deciding, one)) { ">" } else { " " };
+            line(text, &format!("{mark} {}", describe(one)));
+        }
+        for danger in evaluation.dangers().iter().filter(|danger| danger.command == words) {
+            any = true;
+            line(text, &format!("> looks dangerous: {}", danger.danger));
+        }
+        if !any {
+            line(text, "  none");
+            self.describe_near_misses(text, words);
+        }
+    }
+
+    /// Rules for the same program whose arguments or conditions do not fit.
+    fn describe_near_misses(&self, text: &mut String, words: &[OsString]) {
+        let Some(command) = Command::from_words(words) else { return };
+        let near = self.candidates(command.program().as_encoded_bytes(), command.basename());
+        for rule in near.iter().take(MAX_NEAR_MISSES) {
+            line(text, &format!("  does not fit: {rule} at {}", rule.origin));
+        }
+        if near.len() > MAX_NEAR_MISSES {
+            line(text, &format!("  and {} more for this program", near.len() - MAX_NEAR_MISSES));
+        }
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{content}");
+}
+
+fn source(evaluation: &Evaluation) -> &'static str {
+    match evaluation.decided_by() {
+        DecidedBy::Rule => "by a rule",
+        DecidedBy::Parts => "by rules for the commands inside it",
+        DecidedBy::Heuristic => "no rule speaks about it, and it looks dangerous",
+        DecidedBy::IncompleteRules => "some rule files could not be read",
+        DecidedBy::Nothing => "no rule speaks about it, and it does not look dangerous",
+    }
+}
+
+fn describe(one: &RuleMatch) -> String {
+    let why = one.rule.justification.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} at {}{why}", one.rule, one.rule.origin)
+}
+
+fn advice(evaluation: &Evaluation) -> String {
+    match (evaluation.decided_by(), evaluation.deciding_rule()) {
+        (DecidedBy::IncompleteRules, _) => "mend the rule files that could not be read".to_owned(),
+        (_, Some(one)) if one.rule.decision > Decision::Allow => {
+            format!("remove or narrow the rule at {}; an allow rule cannot outweigh it", one.rule.origin)
+        }
+        (_, Some(one)) => {
+            format!(
+                "remove or narrow the rule at {}, or add a rule that says prompt or forbidden",
+                one.rule.origin
+            )
+        }
+        (_, None) => {
+            let words = evaluation.commands().first().cloned().unwrap_or_default();
+            match crate::amend::Amendment::allow(&words) {
+                Ok(amendment) => format!("add a rule, for instance {}", amendment.line()),
+                Err(error) => format!("add a rule for a narrower command ({error})"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::{Command, Options, Policy};
+
+    #[test]
+    fn an_explanation_names_rule_line_and_remedy() {
+        let rules = "prefix_rule([\"ls\"])\nprefix_rule([\"git\", [\"push\", \"pull\"]], \"prompt\", justification = \"ask me\")\n";
+        let policy = Policy::from_text(Path::new("/r/x.rules"), rules).unwrap();
+        let words = ["bash", "-lc", "ls && git push"];
+        let text = policy.explain(&Command::from_words(&words).unwrap(), &Options::default());
+        for expected in [
+            "decision: prompt (by rules for the commands inside it)",
+            "  prefix_rule([\"ls\"], \"allow\") at /r/x.rules:1\n",
+            "> prefix_rule([\"git\", [\"push\", \"pull\"]], \"prompt\") at /r/x.rules:2: ask me\n",
+            "to change it: remove or narrow the rule at /r/x.rules:2",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+        let words = ["git", "status"];
+        let text = policy.explain(&Command::from_words(&words).unwrap(), &Options::default());
+        assert!(text.contains("does not fit: prefix_rule([\"git\""), "{text}");
+        assert!(text.contains("prefix_rule(pattern=[\"git\", \"status\"], decision=\"allow\")"), "{text}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Programs that run other programs: what would this command run?
+//!
+//! `sh -c`, `env`, `xargs`, `find -exec` and their like. Each row of the table says where the inner command begins; nothing is executed or looked up.
+
+mod find;
+mod options;
+mod shells;
+mod table;
+mod wrapper;
+
+pub(crate) use wrapper::{inner, runs_commands};

@@ -1,0 +1,215 @@
+//! One command → the commands inside it.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+
+use super::options::{self, Start};
+use super::shells::Task;
+use super::table::{Runs, Wrapper};
+use super::{find, shells, table};
+use crate::command::{Command, Environment};
+use crate::shell::{self, Doubt, ScriptCommand};
+
+/// What a command would run.
+#[derive(Debug, Default)]
+pub(crate) struct Inner<'c> {
+    /// The commands inside, in the order of the text.
+    pub(crate) commands: Vec<Command<'c>>,
+    /// Why allowing each of them would not allow the whole; `None` when it would.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// Whether a program of this base name runs the programs in its arguments.
+pub(crate) fn runs_commands(name: &[u8]) -> bool {
+    let built_apart: &[&[u8]] =
+        &[b"eval", b"find", b"gfind", b"gwatch", b"runuser", b"script", b"source", b"su", b"trap", b"watch"];
+    shells::is_shell(name) || built_apart.contains(&name) || table::row(name).is_some()
+}
+
+/// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to read.
+pub(crate) fn inner<'c>(command: &'c Command<'_>, input: Option<&[u8]>) -> Option<Inner<'c>> {
+    let name = command.basename();
+    if shells::is_shell(name) {
+        return Some(match (shells::task(command), input) {
+            (Task::Script(script), _) => script_commands(script, command),
+            (Task::Input, Some(input)) => script_commands(input, command),
+            (Task::Input | Task::File, _) => Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) },
+        });
+    }
+    match name {
+        b"eval" => Some(script_commands(&joined(command, 0), command)),
+        b"watch" | b"gwatch" => {
+            Some(in_doubt(script_commands(&joined(command, watch_start(command)), command)))
+        }
+        b"trap" => command.arg_bytes(0).map(|script| in_doubt(script_commands(script, command))),
+        b"su" | b"runuser" | b"script" => script_option(command),
+        b"find" | b"gfind" => Some(found(command)).filter(|inner| !inner.commands.is_empty()),
+        b"." | b"source" | b"alias" => Some(Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) }),
+        _ => table::row(name).and_then(|wrapper| wrapped(wrapper, command)),
+    }
+}
+
+fn in_doubt(mut inner: Inner<'_>) -> Inner<'_> {
+    inner.doubt.get_or_insert(Doubt::MoreThanSeen);
+    inner
+}
+
+/// The command behind a wrapper's own arguments.
+fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>) -> Option<Inner<'c>> {
+    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+    if wrapper.names.contains(&"env")
+        && let Some(inner) = split_string(command, &arguments)
+    {
+        return Some(inner);
+    }
+    let start = options::command_start(wrapper, &arguments)?;
+    // A value of an unknown option may stand where the command seems to begin; then it begins one later.
+    let starts = if start.certain { start.index..start.index + 1 } else { start.index..start.index + 2 };
+    let commands: Vec<Command<'c>> = starts.filter_map(|index| tail(command, index, &start)).collect();
+    let doubt = match wrapper.runs {
+        Runs::AsItIs if command.certain.is_some_and(|certain| certain <= start.index) => {
+            Some(Doubt::DynamicProgram)
+        }
+        Runs::Otherwise => Some(Doubt::MoreThanSeen),
+        Runs::AsItIs if !start.certain => Some(Doubt::UnknownOption),
+        Runs::AsItIs if !start.harmless => Some(Doubt::SetsVariables),
+        Runs::AsItIs => None,
+    };
+    (!commands.is_empty()).then_some(Inner { commands, doubt })
+}
+
+/// The command that begins at one of the arguments.
+fn tail<'c>(command: &'c Command<'_>, index: usize, start: &Start) -> Option<Command<'c>> {
+    let (program, args) = command.args.get(index..)?.split_first()?;
+    let mut inner = Command::new::<OsStr, _>(program, args);
+    inner.certain = command.certain.map(|certain| certain.saturating_sub(index + 1));
+    if command.certain.is_some_and(|certain| certain <= index) {
+        // The program itself is not known; its text is judged all the same, by rules that ask or forbid.
+        inner.certain = Some(0);
+    }
+    if !start.changes_environment {
+        inherit(&mut inner, command);
+    }
+    Some(inner)
+}
+
+fn inherit<'c>(inner: &mut Command<'c>, outer: &'c Command<'_>) {
+    inner.cwd = outer.cwd.as_deref().map(Cow::Borrowed);
+    if let Environment::Known(variables) = outer.environment {
+        inner.environment = Environment::Known(variables);
+    }
+}
+
+/// `env -S 'command and arguments'`.
+fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]]) -> Option<Inner<'c>> {
+    let (index, text) = arguments.iter().enumerate().find_map(|(index, argument)| {
+        if let Some(text) = argument.strip_prefix(b"--split-string=") {
+            return Some((index, text));
+        }
+        let group = argument.strip_prefix(b"-").filter(|group| !group.starts_with(b"-"))?;
+        let letter = group.iter().position(|letter| *letter == b'S')?;
+        match group.get(letter + 1..) {
+            Some(text) if !text.is_empty() => Some((index, text)),
+            Some(_) | None => arguments.get(index + 1).map(|text| (index + 1, *text)),
+        }
+    })?;
+    let before_command = |index: &usize| {
+        let argument = arguments.get(*index).copied().unwrap_or_default();
+        argument.starts_with(b"-") || options::assigned_name(argument).is_some()
+    };
+    if !(0..index).all(|index| before_command(&index)) {
+        return None;
+    }
+    let mut script = text.to_vec();
+    for argument in command.args.get(index + 1..).unwrap_or_default() {
+        script.push(b' ');
+        script.extend(quoted(argument));
+    }
+    Some(in_doubt(script_commands(&script, command)))
+}
+
+/// A word in quotes, for a text that is read as a script again.
+fn quoted(word: &OsStr) -> Vec<u8> {
+    shlex::bytes::try_quote(word.as_encoded_bytes()).map_or_else(|_| Vec::new(), Cow::into_owned)
+}
+
+/// `su -c SCRIPT` and its like: the script runs with other rights.
+fn script_option<'c>(command: &'c Command<'_>) -> Option<Inner<'c>> {
+    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+    let script = arguments.iter().enumerate().find_map(|(index, argument)| match *argument {
+        b"-c" | b"--command" | b"--session-command" => arguments.get(index + 1).copied(),
+        other => other.strip_prefix(b"--command=").or_else(|| other.strip_prefix(b"--session-command=")),
+    })?;
+    Some(in_doubt(script_commands(script, command)))
+}
+
+/// The commands in find's arguments; what is found becomes part of them.
+fn found<'c>(command: &'c Command<'_>) -> Inner<'c> {
+    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+    let commands = find::commands(&arguments).into_iter().filter_map(|range| {
+        let (program, args) = command.args.get(range)?.split_first()?;
+        let mut inner = Command::new::<OsStr, _>(program, args);
+        let has_name = |arg: &Cow<'_, OsStr>| arg.as_encoded_bytes().windows(2).any(|pair| pair == b"{}");
+        inner.certain = args.iter().position(has_name);
+        inherit(&mut inner, command);
+        inner.cwd = None;
+        Some(inner)
+    });
+    Inner { commands: commands.collect(), doubt: Some(Doubt::MoreThanSeen) }
+}
+
+/// The commands of a script, which inherit nothing: earlier lines may have changed folder and environment.
+fn script_commands(script: &[u8], shell: &Command<'_>) -> Inner<'static> {
+    let script = shell::read(script);
+    let doubt = match shell.certain {
+        Some(_) => Some(Doubt::DynamicProgram),
+        None => script.doubt,
+    };
+    let mut inner = Inner { commands: Vec::new(), doubt };
+    for command in script.commands {
+        inner.commands.extend(script_command(command));
+    }
+    inner
+}
+
+fn script_command(command: ScriptCommand) -> Option<Command<'static>> {
+    let certain = command.words.iter().position(|word| !word.certain);
+    let mut words = command.words.into_iter().map(|word| Cow::Owned(os_string(word.bytes)));
+    let program = words.next()?;
+    Some(Command {
+        program,
+        args: words.collect(),
+        cwd: None,
+        environment: Environment::Unknown,
+        certain: certain.map(|index| index.saturating_sub(1)),
+        input: command.input,
+    })
+}
+
+/// The arguments from one on, joined by spaces, as `eval` reads them.
+fn joined(command: &Command<'_>, from: usize) -> Vec<u8> {
+    let words: Vec<&[u8]> = command.args().skip(from).map(OsStr::as_encoded_bytes).collect();
+    words.join(&b' ')
+}
+
+/// Index of the command in watch's arguments.
+fn watch_start(command: &Command<'_>) -> usize {
+    let takes_value = |option: &[u8]| {
+        matches!(option, b"-n" | b"-q" | b"-s" | b"--interval" | b"--equexit" | b"--shotsdir")
+    };
+    let mut index = 0;
+    while let Some(argument) = command.arg_bytes(index).filter(|argument| argument.starts_with(b"-")) {
+        index += if takes_value(argument) { 2 } else { 1 };
+    }
+    index
+}
+
+#[cfg(unix)]
+fn os_string(bytes: Vec<u8>) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: Vec<u8>) -> OsString {
+    OsString::from(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,22 @@
+//! The older `.policy` language: each program's options and arguments are described, and what does not fit the description is not verified.
+//!
+//! Kept for those who have such files. It answers "is this known to be harmless", where `.rules` answer "may this run".
+
+mod default;
+mod dialect;
+mod error;
+mod folders;
+mod matcher;
+mod outcome;
+mod policy;
+mod positional;
+mod spec;
+
+pub use default::default_policy;
+pub use error::CheckError;
+pub use folders::{Folders, check_folders, system_program};
+pub use matcher::{ArgMatcher, ArgType};
+pub use outcome::{
+    Call, ExitCode, ForbiddenCause, MatchedArg, MatchedCall, MatchedFlag, MatchedOpt, Outcome,
+};
+pub use policy::LegacyPolicy;

@@ -1,0 +1,370 @@
+//! The commands in a script, and what leaves it in doubt.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use tree_sitter::Node;
+
+use super::words::{self, Word};
+use super::{is_harmless, parse, redirect};
+
+/// Most nodes of a syntax tree that are looked at; a script of the largest size has fewer unless it is a puzzle.
+const MAX_NODES: usize = 200_000;
+/// Most commands that are listed; each is judged by all rules.
+const MAX_COMMANDS: usize = 1_000;
+
+/// What a script contains.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// The commands in the order of the text, also those in loops, functions and substitutions.
+    pub commands: Vec<ScriptCommand>,
+    /// Why there may be more to it than its commands; `None` when there is not.
+    pub doubt: Option<Doubt>,
+}
+
+/// One simple command.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptCommand {
+    /// The program and its arguments, never empty.
+    pub words: Vec<Word>,
+    /// What a here-document or here-string gives it to read.
+    pub input: Option<Vec<u8>>,
+}
+
+/// Why a text is not fully understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is not valid, or not in the grammar.
+    Syntax,
+    /// It is too long or too involved.
+    TooLarge,
+    /// It holds characters that readers and shells take differently.
+    StrangeCharacters,
+    /// It writes to a file by itself.
+    WritesFile,
+    /// It changes variables that programs obey.
+    SetsVariables,
+    /// It gives a name a new meaning.
+    DefinesNames,
+    /// What it runs is known only when it runs.
+    DynamicProgram,
+    /// It uses a construct that is not on the list.
+    Construct,
+    /// An option is not known, so it is not certain where the command begins.
+    UnknownOption,
+    /// The command gets more arguments, or other rights, than are seen here.
+    MoreThanSeen,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Syntax => "its syntax is not understood",
+            Self::TooLarge => "it is too large",
+            Self::StrangeCharacters => "it holds control or look-alike characters",
+            Self::WritesFile => "it writes to a file",
+            Self::SetsVariables => "it sets variables that programs obey",
+            Self::DefinesNames => "it defines functions, aliases or exported variables",
+            Self::DynamicProgram => "a program's name is computed while it runs",
+            Self::Construct => "it uses a construct that is not understood",
+            Self::UnknownOption => "an option before the command is not known",
+            Self::MoreThanSeen => "the command gets arguments or rights that are not seen here",
+        })
+    }
+}
+
+/// Lists the commands of a script.
+#[must_use]
+pub fn read(source: &[u8]) -> Script {
+    let mut reader = Reader { source, script: Script::default(), inputs: HashMap::new() };
+    if has_strange_characters(source) {
+        reader.doubt(Doubt::StrangeCharacters);
+    }
+    match parse::parse(source) {
+        Some(tree) => reader.walk(tree.root_node()),
+        None => reader.doubt(Doubt::TooLarge),
+    }
+    reader.script
+}
+
+/// Control characters other than tab and newline, and spaces beyond ASCII: shells and the grammar disagree about them.
+fn has_strange_characters(source: &[u8]) -> bool {
+    match std::str::from_utf8(source) {
+        Ok(text) => text.chars().any(|character| match character {
+            '\n' | '\t' | ' ' => false,
+            other => other.is_control() || other.is_whitespace() || is_invisible(other),
+        }),
+        Err(_) => true,
+    }
+}
+
+/// Zero-width and direction-changing characters.
+pub(crate) fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+struct Reader<'s> {
+    source: &'s [u8],
+    script: Script,
+    /// Node of a command → what its redirected statement feeds it.
+    inputs: HashMap<usize, Vec<u8>>,
+}
+
+impl Reader<'_> {
+    fn doubt(&mut self, doubt: Doubt) {
+        self.script.doubt.get_or_insert(doubt);
+    }
+
+    /// Looks at every node, in the order of the text, without recursion: the text decides how deep a tree is.
+    fn walk(&mut self, root: Node<'_>) {
+        let mut waiting = vec![root];
+        let mut seen = 0;
+        while let Some(node) = waiting.pop() {
+            seen += 1;
+            if seen > MAX_NODES || self.script.commands.len() >= MAX_COMMANDS {
+                self.doubt(Doubt::TooLarge);
+                return;
+            }
+            self.look_at(node);
+            let mut cursor = node.walk();
+            let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
+            waiting.extend(children.into_iter().rev());
+        }
+    }
+
+    fn look_at(&mut self, node: Node<'_>) {
+        if node.is_error() || node.is_missing() {
+            return self.doubt(Doubt::Syntax);
+        }
+        if !node.is_named() {
+            // The grammar takes `;;` for `;`, which no shell does.
+            let misplaced = node.kind().starts_with(";;")
+                && node.parent().is_none_or(|parent| parent.kind() != "case_item");
+            if misplaced {
+                self.doubt(Doubt::Syntax);
+            }
+            return;
+        }
+        match node.kind() {
+            "command" => self.command(node),
+            "redirected_statement" => self.redirected(node),
+            "file_redirect" => {
+                if redirect::writes(node, self.source) {
+                    self.doubt(Doubt::WritesFile);
+                }
+            }
+            "variable_assignment" => self.assignment(node.child_by_field_name("name")),
+            "for_statement" => self.assignment(node.child_by_field_name("variable")),
+            "function_definition" | "declaration_command" | "unset_command" => {
+                self.doubt(Doubt::DefinesNames)
+            }
+            // `${x:=value}`, `((x=1))` and `${x@P}` assign or evaluate.
+            "expansion" => self.expansion(node),
+            "postfix_expression" => self.doubt(Doubt::SetsVariables),
+            kind if UNDERSTOOD.contains(&kind) => {}
+            _ => self.doubt(Doubt::Construct),
+        }
+    }
+
+    fn assignment(&mut self, name: Option<Node<'_>>) {
+        let harmless = name.is_some_and(|name| is_harmless(words::text(name, self.source)));
+        if !harmless {
+            self.doubt(Doubt::SetsVariables);
+        }
+    }
+
+    fn expansion(&mut self, node: Node<'_>) {
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "=" | ":=" => self.doubt(Doubt::SetsVariables),
+                "@" | "!" => self.doubt(Doubt::Construct),
+                _ => {}
+            }
+        }
+    }
+
+    /// Remembers what a here-document feeds to the command that it stands behind.
+    fn redirected(&mut self, node: Node<'_>) {
+        let Some(body) = node.child_by_field_name("body") else { return };
+        let mut cursor = node.walk();
+        let input = node.named_children(&mut cursor).find_map(|child| redirect::input(child, self.source));
+        if let Some(input) = input {
+            self.inputs.insert(body.id(), input);
+        }
+    }
+
+    fn command(&mut self, node: Node<'_>) {
+        let mut command = ScriptCommand { words: Vec::new(), input: self.inputs.remove(&node.id()) };
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "variable_assignment" | "file_redirect" | "comment" => {}
+                "herestring_redirect" | "heredoc_redirect" => {
+                    command.input = redirect::input(child, self.source);
+                }
+                // A part of the grammar's own punctuation, not a word.
+                "(" | ")" => self.doubt(Doubt::Construct),
+                _ => command.words.push(words::read(child, self.source)),
+            }
+        }
+        let Some(first) = command.words.first() else { return };
+        if !first.certain {
+            self.doubt(Doubt::DynamicProgram);
+            // `$SUDO rm x` may well be `rm x`.
+            command.words.remove(0);
+        }
+        if !command.words.is_empty() {
+            self.script.commands.push(command);
+        }
+    }
+}
+
+/// Constructs that do nothing but run the commands in them, or that are parts of words.
+const UNDERSTOOD: &[&str] = &[
+    "program",
+    "list",
+    "pipeline",
+    "subshell",
+    "compound_statement",
+    "do_group",
+    "if_statement",
+    "elif_clause",
+    "else_clause",
+    "while_statement",
+    "case_statement",
+    "case_item",
+    "negated_command",
+    "command_name",
+    "command_substitution",
+    "process_substitution",
+    "simple_expansion",
+    "string",
+    "string_content",
+    "raw_string",
+    "ansi_c_string",
+    "word",
+    "number",
+    "concatenation",
+    "comment",
+    "test_command",
+    "test_operator",
+    "unary_expression",
+    "binary_expression",
+    "parenthesized_expression",
+    "extglob_pattern",
+    "regex",
+    "variable_name",
+    "special_variable_name",
+    "variable_assignments",
+    "heredoc_redirect",
+    "heredoc_start",
+    "heredoc_body",
+    "heredoc_content",
+    "heredoc_end",
+    "herestring_redirect",
+    "file_descriptor",
+    "brace_expression",
+    "arithmetic_expansion",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{Doubt, read};
+
+    fn listed(script: &str) -> (Vec<String>, Option<Doubt>) {
+        let script = read(script.as_bytes());
+        let typed = |word: &super::Word| {
+            let text = String::from_utf8_lossy(&word.bytes).into_owned();
+            if word.certain { text } else { format!("<{text}>") }
+        };
+        let commands = script
+            .commands
+            .iter()
+            .map(|command| command.words.iter().map(typed).collect::<Vec<_>>().join(" "))
+            .collect();
+        (commands, script.doubt)
+    }
+
+    #[test]
+    fn plain_commands_are_listed() {
+        for (script, commands) in [
+            ("ls", vec!["ls"]),
+            (
+                "git status && ls -l; pwd || true | cat\nid",
+                vec!["git status", "ls -l", "pwd", "true", "cat", "id"],
+            ),
+            ("echo 'a b' \"c d\" e\\ f -g\"*.py\"", vec!["echo a b c d e f -g*.py"]),
+            ("(cd x && ls)", vec!["cd x", "ls"]),
+            ("for i in a b; do rm $i; done", vec!["rm <$i>"]),
+            ("if true; then a; elif b; then c; else d; fi", vec!["true", "a", "b", "c", "d"]),
+            ("while a; do b; done; case x in y) c;; esac", vec!["a", "b", "c"]),
+            ("{ a; b; } 2>&1 >/dev/null", vec!["a", "b"]),
+            ("a < file", vec!["a"]),
+            ("! a", vec!["a"]),
+            (
+                "echo $(rm x) `rm y` <(rm z)",
+                vec!["echo <$(rm x)> <`rm y`> <<(rm z)>", "rm x", "rm y", "rm z"],
+            ),
+            ("echo \"$(rm x)\"", vec!["echo <\"$(rm x)\">", "rm x"]),
+            ("a & b", vec!["a", "b"]),
+            ("LANG=C a", vec!["a"]),
+            ("r\"\"m 'x'y $'\\x7a\\n\\101'", vec!["rm xy z\nA"]),
+            ("a \\\n  b # comment", vec!["a b"]),
+            ("ls *.c ~/x {a,b}", vec!["ls <*.c> <~/x> <{a,b}>"]),
+            ("[ -f x ] && [[ a = b ]] && test 1", vec!["test 1"]),
+            ("cat <<'E'\nrm x\nE\n", vec!["cat"]),
+            ("x=1; echo $x", vec!["echo <$x>"]),
+        ] {
+            let (found, doubt) = listed(script);
+            assert_eq!(found, commands, "{script}");
+            assert_eq!(doubt, None, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_its_commands_leaves_a_doubt() {
+        for (script, commands, doubt) in [
+            ("a > file", vec!["a"], Doubt::WritesFile),
+            ("a >> $x", vec!["a"], Doubt::WritesFile),
+            ("PATH=. a", vec!["a"], Doubt::SetsVariables),
+            ("PATH=.; a", vec!["a"], Doubt::SetsVariables),
+            ("for PATH in x; do a; done", vec!["a"], Doubt::SetsVariables),
+            ("a ${PATH:=.}", vec!["a <${PATH:=.}>"], Doubt::SetsVariables),
+            ("a ${x@P}", vec!["a <${x@P}>"], Doubt::Construct),
+            ("f() { rm x; }; f", vec!["rm x", "f"], Doubt::DefinesNames),
+            ("export PATH=x; a", vec!["a"], Doubt::DefinesNames),
+            ("$CMD rm x", vec!["rm x"], Doubt::DynamicProgram),
+            ("a; )", vec!["a"], Doubt::Syntax),
+            ("if a; then rm x", vec!["a", "rm x"], Doubt::Syntax),
+            ("a\r", vec!["a\r"], Doubt::StrangeCharacters),
+            ("a\u{202e} b", vec!["a\u{202e} b"], Doubt::StrangeCharacters),
+        ] {
+            let (found, found_doubt) = listed(script);
+            assert_eq!(found_doubt, Some(doubt), "{script}");
+            if !matches!(doubt, Doubt::StrangeCharacters | Doubt::Syntax) {
+                assert_eq!(found, commands, "{script}");
+            }
+        }
+    }
+
+    #[test]
+    fn puzzles_end() {
+        for script in [
+            "(".repeat(100_000),
+            "$(".repeat(50_000),
+            "if a; then ".repeat(10_000),
+            "a;".repeat(100_000),
+            "'".repeat(99_999),
+        ] {
+            assert!(read(script.as_bytes()).doubt.is_some());
+        }
+    }
+
+    #[test]
+    fn here_documents_reach_their_command() {
+        let script = read(b"bash <<'E'\nrm x\nE\nsh <<< 'rm y'\n");
+        let inputs: Vec<_> = script.commands.iter().map(|command| command.input.clone()).collect();
+        assert_eq!(inputs, [Some(b"rm x\n".to_vec()), Some(b"rm y".to_vec())]);
+    }
+}

@@ -1,0 +1,277 @@
+//! Explains what the sandbox probably refused to a command that failed, and the smallest way to allow it.
+//!
+//! The kernel does not tell a supervisor which call of a command it refused. So this looks for paths that the command's
+//! own last lines of output name beside an error of the right kind, and asks two questions that the output cannot forge:
+//! does the plan refuse that path, and would the user be allowed without the sandbox? Only when both are answered yes is it
+//! reported, as possible. What the kernel does count, refused routes of the private network, is certain.
+
+use crate::plan::Plan;
+use rustix::fs::{Access as UnixAccess, AtFlags, CWD};
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+/// Only this much of the end of the output is looked at, in bytes: the error is near the end.
+const LOOKED_AT: usize = 16 * 1024;
+/// More than this helps nobody.
+const MAX_DENIALS: usize = 8;
+
+/// What a command wanted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Denied {
+    /// To write, make, rename or remove.
+    Write(PathBuf),
+    /// To read.
+    Read(PathBuf),
+    /// To reach the network.
+    Network,
+}
+
+/// One denial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What was refused.
+    pub denied: Denied,
+    /// Whether the kernel told; otherwise it is only possible.
+    pub certain: bool,
+    /// The smallest way to allow it, for the user.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let possibly = if self.certain { "" } else { "possibly " };
+        match &self.denied {
+            Denied::Write(path) => {
+                write!(formatter, "{possibly}denied by the sandbox: writing {}", path.display())?
+            }
+            Denied::Read(path) => {
+                write!(formatter, "{possibly}denied by the sandbox: reading {}", path.display())?
+            }
+            Denied::Network => write!(formatter, "{possibly}denied by the sandbox: the network")?,
+        }
+        write!(formatter, "; {}", self.remedy)
+    }
+}
+
+/// What is known about a command that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// Its output, or the end of it.
+    pub output: &'a [u8],
+    /// Its working folder.
+    pub directory: &'a Path,
+    /// Whether the kernel counted refused routes while it ran (see `Call::ask_refused_routes`).
+    pub refused_routes: bool,
+}
+
+/// Says what the sandbox possibly refused; empty when nothing points to it.
+#[must_use]
+pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
+    if !plan.mode.is_enforced() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&evidence.output[evidence.output.len().saturating_sub(LOOKED_AT)..]);
+    let mut found = BTreeSet::new();
+    let mut network_named = false;
+    for line in text.lines() {
+        match kind(line) {
+            None => {}
+            Some(Kind::Network) => network_named = true,
+            Some(Kind::File) => {
+                let denied = paths(line, evidence.directory).filter_map(|path| judge(plan, &path));
+                found.extend(denied.take(MAX_DENIALS));
+            }
+        }
+    }
+    let mut denials: Vec<Denial> = found
+        .into_iter()
+        .take(MAX_DENIALS)
+        .map(|denied| Denial { remedy: remedy(plan, &denied), denied, certain: false })
+        .collect();
+    if !plan.network.is_enabled() && (evidence.refused_routes || network_named) {
+        let remedy = remedy(plan, &Denied::Network);
+        denials.push(Denial { denied: Denied::Network, certain: evidence.refused_routes, remedy });
+    }
+    denials
+}
+
+enum Kind {
+    File,
+    Network,
+}
+
+/// Recognises the C library's words for the errors that the sandbox causes. They only select lines to look at.
+fn kind(line: &str) -> Option<Kind> {
+    const FILE: &[&str] = &[
+        "Read-only file system",
+        "Permission denied",
+        "Operation not permitted",
+        "Device or resource busy",
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "EBUSY",
+    ];
+    const NETWORK: &[&str] = &[
+        "Network is unreachable",
+        "Temporary failure in name resolution",
+        "Could not resolve host",
+        "ENETUNREACH",
+        "EAI_AGAIN",
+        "dns error",
+        "Name or service not known",
+    ];
+    let names = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    if names(NETWORK) {
+        return Some(Kind::Network);
+    }
+    names(FILE).then_some(Kind::File)
+}
+
+/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to the folder.
+fn paths<'a>(line: &'a str, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
+    let quoted = line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2);
+    line.split(separators)
+        .chain(quoted)
+        .map(|word| word.trim_end_matches([':', '.', '!']).trim_start_matches("path:"))
+        .filter(|word| word.len() > 1 && word.len() < 4096)
+        // A bare word is a path only when it is there or looks like one.
+        .filter(|word| {
+            word.contains('/') || word.starts_with('.') || directory.join(word).symlink_metadata().is_ok()
+        })
+        .map(|word| normal(&directory.join(word)))
+}
+
+/// Resolves `.` and `..` by text, and links as far as the path exists.
+fn normal(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(component),
+        }
+    }
+    for ancestor in plain.ancestors() {
+        if let Ok(real) = ancestor.canonicalize() {
+            return match plain.strip_prefix(ancestor) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                Ok(_) | Err(_) => real,
+            };
+        }
+    }
+    plain
+}
+
+/// Reports a path only when the plan refuses it *and* the user could have it without the sandbox.
+fn judge(plan: &Plan, path: &Path) -> Option<Denied> {
+    const OUR_OWN: &[&str] = &["/dev", "/proc", "/sys"];
+    if OUR_OWN.iter().any(|kernel| path.starts_with(kernel)) {
+        return None;
+    }
+    if plan.hidden.iter().any(|hidden| path.starts_with(hidden)) {
+        return user_may(path, UnixAccess::READ_OK).then(|| Denied::Read(path.to_owned()));
+    }
+    (!plan.may_write(path) && user_may(path, UnixAccess::WRITE_OK)).then(|| Denied::Write(path.to_owned()))
+}
+
+/// Asks the kernel, outside the sandbox; of what does not exist, whether it could be made.
+fn user_may(path: &Path, access: UnixAccess) -> bool {
+    let asked = if path.symlink_metadata().is_ok() { Some(path) } else { path.parent() };
+    asked.is_some_and(|path| rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok())
+}
+
+fn remedy(plan: &Plan, denied: &Denied) -> String {
+    match denied {
+        Denied::Network => "allow it with --network".to_owned(),
+        Denied::Read(path) => format!("it is hidden from commands; allow it with allow_read = [\"{}\"]", path.display()),
+        Denied::Write(path) if plan.is_protected(path) => {
+            "it is protected, because programs outside trust it; run the command outside the sandbox if it must change".to_owned()
+        }
+        Denied::Write(path) => {
+            let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
+            format!("allow it with --writable-root {}", folder.display())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode, Network};
+    use std::fs;
+
+    fn place() -> (tempfile::TempDir, Plan, PathBuf) {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(base.join("ws/.git/hooks")).unwrap();
+        fs::create_dir_all(base.join("home/.ssh")).unwrap();
+        fs::create_dir_all(base.join("out")).unwrap();
+        let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
+        plan.writable = vec![base.join("ws")];
+        plan.read_only = vec![base.join("ws/.git/hooks")];
+        plan.hidden = vec![base.join("home/.ssh")];
+        (folder, plan, base)
+    }
+
+    fn explained(plan: &Plan, base: &Path, output: &str) -> Vec<String> {
+        let directory = base.join("ws");
+        let evidence = Evidence { output: output.as_bytes(), directory: &directory, refused_routes: false };
+        explain(plan, &evidence)
+            .iter()
+            .map(|denial| denial.to_string().replace(base.to_str().unwrap(), "BASE"))
+            .collect()
+    }
+
+    #[test]
+    fn a_write_outside_names_the_folder_to_allow() {
+        let (_folder, plan, base) = place();
+        for output in [
+            format!("sh: 1: cannot create {}/out/x: Read-only file system\n", base.display()),
+            "touch: cannot touch '../out/x': Permission denied\n".to_owned(),
+            format!("Error: EROFS: read-only file system, open '{}/out/x'", base.display()),
+        ] {
+            assert_eq!(
+                explained(&plan, &base, &output),
+                [
+                    "possibly denied by the sandbox: writing BASE/out/x; allow it with --writable-root BASE/out"
+                ],
+                "{output}"
+            );
+        }
+    }
+
+    #[test]
+    fn protected_hidden_and_network_are_told_apart() {
+        let (_folder, plan, base) = place();
+        let hook = explained(&plan, &base, "cannot create .git/hooks/x: Read-only file system");
+        assert!(hook[0].contains("writing BASE/ws/.git/hooks/x; it is protected"), "{hook:?}");
+        let key = explained(&plan, &base, &format!("cat: {}/home/.ssh: Permission denied", base.display()));
+        assert!(key[0].contains("reading BASE/home/.ssh; it is hidden"), "{key:?}");
+        let network = explained(&plan, &base, "curl: (6) Could not resolve host: example.org");
+        assert_eq!(network, ["possibly denied by the sandbox: the network; allow it with --network"]);
+        let evidence = Evidence { output: b"", directory: &base, refused_routes: true };
+        assert!(explain(&plan, &evidence)[0].certain);
+    }
+
+    /// Output that only sounds like a denial: the peer calls all of these "sandbox denied".
+    #[test]
+    fn words_alone_prove_nothing() {
+        let (_folder, plan, base) = place();
+        for output in [
+            "sandbox\n",
+            "seccomp landlock permission denied\n",
+            "Permission denied\n",
+            "./file: Permission denied\n",
+            "/etc/no-such-folder/x: No such file or directory\n",
+            "cannot write /proc/sys/x: Read-only file system\n",
+        ] {
+            assert!(
+                explained(&plan, &base, output).is_empty(),
+                "{output}: {:?}",
+                explained(&plan, &base, output)
+            );
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The environment that a command gets: a pure function of the server's environment and the user's policy.
+//!
+//! Secrets are dropped by name, because a command has no use for most and a sandbox without network is no reason to show
+//! them. The steps and their order are those of Codex's `shell_environment_policy`.
+
+use crate::policy::Network;
+use glob::{MatchOptions, Pattern};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// Where the environment of commands starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inherit {
+    /// Everything that the server has.
+    #[default]
+    All,
+    /// Only the variables of [`CORE`].
+    Core,
+    /// Nothing.
+    None,
+}
+
+/// What [`Inherit::Core`] keeps.
+pub const CORE: &[&str] = &[
+    "HOME", "LOGNAME", "PATH", "SHELL", "USER", "USERNAME", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL",
+    "LC_CTYPE", "TZ",
+];
+
+/// Names that are taken for secrets, in any case of letters.
+pub const SECRET_NAMES: &[&str] = &["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*"];
+
+/// Names that look like secrets and are none.
+const NOT_SECRET: &[&str] = &["SSH_ASKPASS_REQUIRE", "KEYBOARD*", "XKB_*", "KEYTIMEOUT"];
+
+/// Variables that make a program load or run something before its first line; the server's own must not reach commands.
+const NEVER: &[&str] = &[
+    "BASH_ENV",
+    "ENV",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "BASH_FUNC_*",
+    "DYLD_*",
+    "BASH_EXEC_WRAPPER",
+    "EXEC_WRAPPER",
+    "CODEX_ESCALATE_SOCKET",
+];
+
+/// Which variables commands get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentPolicy {
+    /// The start.
+    pub inherit: Inherit,
+    /// Keeps names that look like secrets.
+    pub keep_secret_names: bool,
+    /// Patterns (`*`, `?`, any case of letters) of names to drop.
+    pub exclude: Vec<String>,
+    /// Variables to set, over everything above.
+    pub set: BTreeMap<String, String>,
+    /// When not empty, patterns of the only names to keep, also among the ones set.
+    pub include_only: Vec<String>,
+}
+
+/// A pattern that is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is not a pattern of variable names: {reason}")]
+pub struct BadPattern {
+    /// The pattern.
+    pub pattern: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A command's environment, and what was left out of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandEnvironment {
+    /// The variables.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Names that were dropped because they look like secrets, for the user to see.
+    pub dropped_secrets: Vec<String>,
+}
+
+impl CommandEnvironment {
+    /// Returns `NAME=value` for each variable, in order.
+    #[must_use]
+    pub fn to_list(&self) -> Vec<OsString> {
+        let pair = |(name, value): (&OsString, &OsString)| {
+            let mut pair = name.clone();
+            pair.push("=");
+            pair.push(value);
+            pair
+        };
+        self.variables.iter().map(pair).collect()
+    }
+}
+
+/// Applies the policy: inherit, drop secrets, exclude, set, include only; then what the sandbox itself sets.
+///
+/// In an enforced sandbox, variables that point at sockets and credential files which are hidden there are dropped too.
+///
+/// # Errors
+/// [`BadPattern`] names a pattern that cannot be understood.
+pub fn command_environment(
+    own: impl IntoIterator<Item = (OsString, OsString)>,
+    policy: &EnvironmentPolicy,
+    enforced: bool,
+    network: Network,
+) -> Result<CommandEnvironment, BadPattern> {
+    let secrets = patterns(SECRET_NAMES)?;
+    let harmless = patterns(NOT_SECRET)?;
+    let never = patterns(NEVER)?;
+    let exclude = patterns(&policy.exclude)?;
+    let include_only = patterns(&policy.include_only)?;
+    let mut result = CommandEnvironment::default();
+    for (name, value) in own {
+        let inherited = match policy.inherit {
+            Inherit::All => true,
+            Inherit::Core => CORE.iter().any(|core| OsStr::new(core) == name),
+            Inherit::None => false,
+        };
+        if !inherited || matches_any(&never, &name) || matches_any(&exclude, &name) {
+            continue;
+        }
+        if enforced && points_at_something_hidden(&name) {
+            continue;
+        }
+        if !policy.keep_secret_names && matches_any(&secrets, &name) && !matches_any(&harmless, &name) {
+            result.dropped_secrets.push(name.to_string_lossy().into_owned());
+            continue;
+        }
+        result.variables.insert(name, value);
+    }
+    for (name, value) in &policy.set {
+        result.variables.insert(name.into(), value.into());
+    }
+    if !include_only.is_empty() {
+        result.variables.retain(|name, _| matches_any(&include_only, name));
+    }
+    if !network.is_enabled() {
+        result.variables.insert("CODEX_SANDBOX_NETWORK_DISABLED".into(), "1".into());
+    } else {
+        result.variables.remove(OsStr::new("CODEX_SANDBOX_NETWORK_DISABLED"));
+    }
+    result.dropped_secrets.sort();
+    Ok(result)
+}
+
+fn points_at_something_hidden(name: &OsStr) -> bool {
+    crate::resolve::HIDDEN_VARIABLES.iter().any(|(hidden, _)| OsStr::new(hidden) == name)
+}
+
+fn patterns(texts: &[impl AsRef<str>]) -> Result<Vec<Pattern>, BadPattern> {
+    texts
+        .iter()
+        .map(|text| {
+            Pattern::new(text.as_ref()).map_err(|error| BadPattern {
+                pattern: text.as_ref().to_owned(),
+                reason: error.msg.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn matches_any(patterns: &[Pattern], name: &OsStr) -> bool {
+    let options = MatchOptions { case_sensitive: false, ..MatchOptions::default() };
+    let name = name.to_string_lossy();
+    patterns.iter().any(|pattern| pattern.matches_with(&name, options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Vec<(OsString, OsString)> {
+        [
+            ("PATH", "/bin"),
+            ("HOME", "/h"),
+            ("EDITOR", "vi"),
+            ("GITHUB_TOKEN", "x"),
+            ("aws_secret_access_key", "x"),
+            ("SSH_AUTH_SOCK", "/tmp/a"),
+            ("LD_PRELOAD", "/x.so"),
+            ("BASH_FUNC_ls%%", "() { :; }"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec()
+    }
+
+    fn names(policy: &EnvironmentPolicy, enforced: bool, network: Network) -> Vec<String> {
+        let environment = command_environment(own(), policy, enforced, network).unwrap();
+        environment.variables.keys().map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn by_default_secrets_and_loaders_are_dropped_and_told() {
+        let environment =
+            command_environment(own(), &EnvironmentPolicy::default(), true, Network::Restricted).unwrap();
+        assert_eq!(environment.dropped_secrets, ["GITHUB_TOKEN", "aws_secret_access_key"]);
+        let names: Vec<_> = environment.to_list();
+        assert_eq!(names, ["CODEX_SANDBOX_NETWORK_DISABLED=1", "EDITOR=vi", "HOME=/h", "PATH=/bin"]);
+    }
+
+    #[test]
+    fn without_enforcement_sockets_stay() {
+        let names = names(&EnvironmentPolicy::default(), false, Network::Enabled);
+        assert_eq!(names, ["EDITOR", "HOME", "PATH", "SSH_AUTH_SOCK"]);
+    }
+
+    #[test]
+    fn the_steps_apply_in_order() {
+        let mut policy = EnvironmentPolicy { inherit: Inherit::Core, ..EnvironmentPolicy::default() };
+        assert_eq!(names(&policy, true, Network::Enabled), ["HOME", "PATH"]);
+        policy.exclude = vec!["hom?".into()];
+        policy.set = BTreeMap::from([("HOME".into(), "/set".into()), ("MY_TOKEN".into(), "wanted".into())]);
+        assert_eq!(names(&policy, true, Network::Enabled), ["HOME", "MY_TOKEN", "PATH"]);
+        policy.include_only = vec!["*TOKEN".into()];
+        assert_eq!(names(&policy, true, Network::Enabled), ["MY_TOKEN"]);
+        let all = EnvironmentPolicy { keep_secret_names: true, ..EnvironmentPolicy::default() };
+        assert!(names(&all, true, Network::Enabled).contains(&"GITHUB_TOKEN".to_owned()));
+        let none = EnvironmentPolicy { inherit: Inherit::None, ..EnvironmentPolicy::default() };
+        assert_eq!(names(&none, true, Network::Restricted), ["CODEX_SANDBOX_NETWORK_DISABLED"]);
+    }
+
+    #[test]
+    fn a_broken_pattern_is_named() {
+        let policy = EnvironmentPolicy { exclude: vec!["[".into()], ..EnvironmentPolicy::default() };
+        let error = command_environment(own(), &policy, true, Network::Enabled).unwrap_err();
+        assert_eq!(error.pattern, "[");
+    }
+}

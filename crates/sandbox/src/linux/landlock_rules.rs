@@ -1,0 +1,181 @@
+//! Landlock: read and execute where allowed, write only under writable roots, no TCP, no signals or abstract sockets to
+//! the outside.
+//!
+//! Applied once to init; every call inherits it. Landlock can only grant whole hierarchies, so what lies protected inside
+//! a writable root is the mounts' work; without mounts that is a gap, and it is said.
+
+use crate::plan::Plan;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The newest ABI that the library knows; the kernel's own is found out by the library.
+const NEWEST: ABI = ABI::V10;
+/// From this ABI on, files outside cannot be truncated: without that, Landlock alone does not protect writing.
+pub(super) const LEAST_ALONE: u32 = 3;
+/// From this ABI on, signals and abstract sockets are restricted.
+pub(super) const SCOPE_SINCE: u32 = 6;
+/// From this ABI on, connecting to Unix sockets by path is restricted.
+pub(super) const UNIX_SOCKETS_SINCE: u32 = 9;
+/// Rules for reading around hidden places, without mounts: more than any home folder needs.
+const MAX_RULES: usize = 20_000;
+/// Devices that commands write to.
+const DEVICES: &[&str] = &[
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/ptmx",
+    "/dev/pts",
+];
+
+/// Why Landlock could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LandlockError {
+    #[error("could not build the Landlock rules: {0}")]
+    Rules(#[from] RulesetError),
+    #[error("could not open {path} for a Landlock rule: {source}")]
+    Open { path: PathBuf, source: landlock::PathFdError },
+    #[error("too many places around hidden ones to list for Landlock")]
+    TooManyRules,
+    #[error("the kernel enforces only part of the Landlock rules")]
+    Partly,
+}
+
+/// How the session sees the rest, on which the rules depend.
+pub(super) struct Surroundings {
+    /// Mounts hide and protect; Landlock need not go around hidden places.
+    pub(super) own_mounts: bool,
+    /// The session has a loopback of its own, which may be used freely.
+    pub(super) own_network: bool,
+}
+
+/// Restricts this process and its descendants. Returns the ABI in force, or none where the kernel has no Landlock.
+pub(super) fn restrict(plan: &Plan, surroundings: &Surroundings) -> Result<Option<u32>, LandlockError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?;
+    // Without network and without a loopback of its own: no TCP at all (no port is granted).
+    if !plan.network.is_enabled() && !surroundings.own_network {
+        ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
+    }
+    let ruleset = ruleset.scope(Scope::from_all(NEWEST))?.create()?;
+    let ruleset = grant_reading(ruleset, plan, surroundings)?;
+    let ruleset = grant_writing(ruleset, plan)?;
+    let status = ruleset.restrict_self()?;
+    abi_in_force(&status)
+}
+
+fn abi_in_force(status: &RestrictionStatus) -> Result<Option<u32>, LandlockError> {
+    match (&status.ruleset, &status.landlock) {
+        (RulesetStatus::NotEnforced, _) => Ok(None),
+        (_, LandlockStatus::Available { effective_abi, .. }) => {
+            // The library's numbers are the kernel's.
+            let abi = *effective_abi as u32;
+            if status.no_new_privs { Ok(Some(abi)) } else { Err(LandlockError::Partly) }
+        }
+        (RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced, _) => Err(LandlockError::Partly),
+    }
+}
+
+fn grant_reading(
+    mut ruleset: RulesetCreated,
+    plan: &Plan,
+    surroundings: &Surroundings,
+) -> Result<RulesetCreated, LandlockError> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+    let everywhere = [PathBuf::from("/")];
+    let roots: &[PathBuf] = plan.only_readable.as_deref().unwrap_or(&everywhere);
+    let hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
+    let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &hidden };
+    let mut places = Vec::new();
+    for root in roots.iter().filter(|root| root.exists()) {
+        around(root, go_around, &mut places)?;
+        if !go_around.is_empty() {
+            // Names may be listed everywhere; contents only where granted below.
+            ruleset = rule(ruleset, root, AccessFs::ReadDir.into())?;
+        }
+    }
+    for place in &places {
+        ruleset = rule(ruleset, place, read)?;
+    }
+    Ok(ruleset)
+}
+
+/// Lists the largest places under `root` that contain nothing hidden.
+fn around(root: &Path, hidden: &[PathBuf], places: &mut Vec<PathBuf>) -> Result<(), LandlockError> {
+    if places.len() >= MAX_RULES {
+        return Err(LandlockError::TooManyRules);
+    }
+    if hidden.iter().any(|path| root.starts_with(path)) {
+        return Ok(());
+    }
+    if !hidden.iter().any(|path| path.starts_with(root)) {
+        places.push(root.to_owned());
+        return Ok(());
+    }
+    let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
+    for entry in entries.flatten() {
+        // A link needs no right of its own, and where it leads is granted or not by itself.
+        if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            around(&entry.path(), hidden, places)?;
+        }
+    }
+    Ok(())
+}
+
+fn grant_writing(mut ruleset: RulesetCreated, plan: &Plan) -> Result<RulesetCreated, LandlockError> {
+    for root in &plan.writable {
+        ruleset = rule(ruleset, root, AccessFs::from_all(NEWEST))?;
+    }
+    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;
+    for path in DEVICES.iter().map(Path::new).filter(|path| path.exists()) {
+        ruleset = rule(ruleset, path, device | AccessFs::ReadDir)?;
+    }
+    // The session's own with mounts; without, the host's, where every program may leave files anyway and many must.
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { rule(ruleset, shared, AccessFs::from_all(NEWEST)) } else { Ok(ruleset) }
+}
+
+/// Adds one rule; rights that make no sense for a file are left out for one.
+fn rule(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, LandlockError> {
+    // Entries of /proc and of temporary folders go away between listing and opening; not granting them is safe.
+    let opened = match PathFd::new(path) {
+        Ok(opened) => opened,
+        Err(_) if !path.exists() => return Ok(ruleset),
+        Err(source) => return Err(LandlockError::Open { path: path.to_owned(), source }),
+    };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+    Ok(ruleset.add_rule(PathBeneath::new(opened, access))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_places_are_gone_around() {
+        let home = tempfile::tempdir().unwrap();
+        for folder in [".ssh", ".config/gh", ".config/other", "work/deep"] {
+            fs::create_dir_all(home.path().join(folder)).unwrap();
+        }
+        fs::write(home.path().join(".netrc"), "secret").unwrap();
+        fs::write(home.path().join("notes"), "text").unwrap();
+        let hidden = [".ssh", ".config/gh", ".netrc"].map(|name| home.path().join(name));
+        let mut places = Vec::new();
+        around(home.path(), &hidden, &mut places).unwrap();
+        places.sort();
+        let expected = [".config/other", "notes", "work"].map(|name| home.path().join(name));
+        assert_eq!(places, expected);
+    }
+}

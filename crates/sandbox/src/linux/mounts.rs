@@ -1,0 +1,284 @@
+//! What the file system looks like inside: read-only but for the writable roots, secrets covered, own `/dev`, `/proc`.
+//!
+//! Runs in init, in a mount namespace of its own. Paths stay the same as outside: mounts are laid over the host's tree
+//! instead of pivoting into a new one. A new mount covers what it lies on, cannot be taken off without a capability that
+//! no command has, and (being a mount point) cannot be renamed or removed from inside.
+
+use super::sys;
+use crate::plan::Plan;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+const NO_SUID: u64 = libc::MOUNT_ATTR_NOSUID;
+const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
+const NO_EXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
+
+/// The devices that commands need; every other node of the host's `/dev` is absent inside.
+const DEVICES: &[(&str, &str)] = &[
+    ("null", "where output goes to die"),
+    ("zero", "zeroes"),
+    ("full", "tests of a full disk"),
+    ("random", "randomness"),
+    ("urandom", "randomness"),
+    ("tty", "asking whether there is a terminal; there is none"),
+];
+/// Links that the shell and libc expect in `/dev`.
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Says which step of building the file system's view failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MountError {
+    #[error("could not make mounts private: {0}")]
+    Private(#[source] io::Error),
+    #[error("could not make the file system read-only: {0}")]
+    ReadOnly(#[source] io::Error),
+    #[error("could not take a copy of the mount at {path}: {source}")]
+    Copy { path: PathBuf, source: io::Error },
+    #[error("could not change the mount for {path}: {source}")]
+    Change { path: PathBuf, source: io::Error },
+    #[error("could not place a mount at {path}: {source}")]
+    Place { path: PathBuf, source: io::Error },
+    #[error("could not make a {kind} file system: {source}")]
+    Make { kind: &'static str, source: io::Error },
+    #[error("could not fill /dev ({name}): {source}")]
+    Devices { name: &'static str, source: io::Error },
+}
+
+/// Whether a place inside a writable root stays writable (and only becomes a mount point) or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pin {
+    Writable,
+    ReadOnly,
+}
+
+/// Builds the view; `own_processes` says that there is a PID namespace, whose `/proc` is mounted.
+pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> {
+    let writes_everywhere = plan.writable.iter().any(|root| root == Path::new("/"));
+    // What the host mounts later stays outside, and nothing mounted here is seen there.
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|errno| MountError::Private(errno.into()))?;
+    // Copies taken before the tree becomes read-only keep their own flags.
+    let mut roots = Vec::new();
+    for root in plan.writable.iter().filter(|root| *root != Path::new("/")) {
+        roots.push((root, copy(root)?));
+    }
+    let devices = DEVICES
+        .iter()
+        .filter(|(name, _)| Path::new("/dev").join(name).exists())
+        .map(|(name, _)| Ok((*name, copy(&Path::new("/dev").join(name))?)))
+        .collect::<Result<Vec<_>, MountError>>()?;
+    let cover = copy(Path::new("/dev/null"))?;
+    // Everything is read-only, and set-user-id bits and device nodes mean nothing.
+    let whole = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| MountError::ReadOnly(errno.into()))?;
+    let flags = if writes_everywhere { NO_SUID | NO_DEVICES } else { READ_ONLY | NO_SUID | NO_DEVICES };
+    sys::change_mount(whole.as_fd(), true, flags, 0).map_err(MountError::ReadOnly)?;
+    // Outer roots first: an inner one lies on top of its outer one.
+    roots.sort_by_key(|(root, _)| root.components().count());
+    for (root, tree) in &roots {
+        sys::change_mount(tree.as_fd(), true, NO_SUID | NO_DEVICES, 0)
+            .map_err(|source| MountError::Change { path: (*root).clone(), source })?;
+        place(tree, root)?;
+    }
+    // Protected places, and everything on the way to them: a parent that could be renamed would take them along, and a
+    // fresh one could be put in its place.
+    for (path, pin) in pins(plan) {
+        let tree = copy(&path)?;
+        if pin == Pin::ReadOnly {
+            sys::change_mount(tree.as_fd(), true, READ_ONLY, 0)
+                .map_err(|source| MountError::Change { path: path.clone(), source })?;
+        }
+        place(&tree, &path)?;
+    }
+    own_devices(devices)?;
+    if own_processes {
+        let processes = make("proc", &[])?;
+        let flags = READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC;
+        sys::change_mount(processes.as_fd(), false, flags, 0)
+            .map_err(|source| MountError::Change { path: "/proc".into(), source })?;
+        place(&processes, Path::new("/proc"))?;
+    }
+    // Last, so that no later mount uncovers a secret.
+    for path in &plan.hidden {
+        hide(path, &cover)?;
+    }
+    if !plan.emptied.is_empty() {
+        let empty = empty_file()?;
+        for path in plan.emptied.iter().filter(|path| path.is_file()) {
+            change_and_place(&copy_of(&empty, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)?;
+        }
+    }
+    // A working folder from before would still be the uncovered one.
+    rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
+}
+
+/// Lists what becomes a mount point inside the writable roots, parents before children.
+fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+    let mut pins = BTreeMap::new();
+    let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
+    for path in plan.read_only.iter().chain(reserved) {
+        let Some(root) = plan
+            .writable
+            .iter()
+            .filter(|root| path.starts_with(root))
+            .min_by_key(|root| root.as_os_str().len())
+        else {
+            continue;
+        };
+        for ancestor in
+            path.ancestors().skip(1).take_while(|ancestor| *ancestor != root && ancestor.starts_with(root))
+        {
+            pins.entry(ancestor.to_owned()).or_insert(Pin::Writable);
+        }
+        pins.insert(path.clone(), Pin::ReadOnly);
+    }
+    // A writable root inside a read-only place inside a writable root was asked for by name: it stays writable.
+    for root in &plan.writable {
+        let below =
+            |(path, pin): (&PathBuf, &Pin)| *pin == Pin::ReadOnly && root.starts_with(path) && root != path;
+        if pins.iter().any(below) {
+            pins.insert(root.clone(), Pin::Writable);
+        }
+    }
+    pins
+}
+
+/// Covers a secret: a folder by an empty one, anything else by a device node on a mount that forbids devices, which fails
+/// every open with EACCES, whoever asks, and every connect with ECONNREFUSED.
+fn hide(path: &Path, null: &OwnedFd) -> Result<(), MountError> {
+    let Ok(kind) = fs::symlink_metadata(path).map(|metadata| metadata.file_type()) else {
+        // Gone since the plan was made: nothing to hide.
+        return Ok(());
+    };
+    if kind.is_dir() {
+        let empty = make("tmpfs", &[("mode", "0000"), ("size", "4k"), ("nr_inodes", "2")])?;
+        return change_and_place(&empty, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path);
+    }
+    change_and_place(&copy_of(null, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+}
+
+/// Copies a detached mount, to place it at `path`.
+fn copy_of(tree: &OwnedFd, path: &Path) -> Result<OwnedFd, MountError> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(tree, "", flags)
+        .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })
+}
+
+/// Makes an empty file on a file system of its own, as a detached mount.
+fn empty_file() -> Result<OwnedFd, MountError> {
+    let wrong = |errno: rustix::io::Errno| MountError::Make { kind: "tmpfs", source: errno.into() };
+    let folder = make("tmpfs", &[("mode", "0755"), ("size", "4k"), ("nr_inodes", "3")])?;
+    let create = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(&folder, "empty", create, Mode::RUSR | Mode::RGRP | Mode::ROTH).map_err(wrong)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(&folder, "empty", flags).map_err(wrong)
+}
+
+/// Replaces `/dev` by one with the few nodes of [`DEVICES`], terminals of its own and a private `/dev/shm`.
+fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> {
+    let folder = Path::new("/dev");
+    let wrong = |name: &'static str| move |source: io::Error| MountError::Devices { name, source };
+    let tree = make("tmpfs", &[("mode", "0755"), ("size", "64k")])?;
+    place(&tree, folder)?;
+    for (name, node) in devices {
+        fs::File::create(folder.join(name)).map_err(wrong(name))?;
+        sys::change_mount(node.as_fd(), false, NO_SUID | NO_EXEC, 0).map_err(wrong(name))?;
+        place(&node, &folder.join(name))?;
+    }
+    for (name, target) in DEVICE_LINKS {
+        std::os::unix::fs::symlink(target, folder.join(name)).map_err(wrong(name))?;
+    }
+    for name in ["pts", "shm"] {
+        fs::create_dir(folder.join(name)).map_err(wrong(name))?;
+    }
+    let terminals = make("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")])?;
+    change_and_place(&terminals, NO_SUID | NO_EXEC, &folder.join("pts"))?;
+    // A share of memory that one session cannot exceed; nothing in it is seen outside.
+    let shared = make("tmpfs", &[("mode", "1777"), ("size", "25%")])?;
+    change_and_place(&shared, NO_SUID | NO_DEVICES, &folder.join("shm"))?;
+    let placed = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| wrong("read-only")(errno.into()))?;
+    sys::change_mount(placed.as_fd(), false, READ_ONLY | NO_SUID | NO_EXEC, 0).map_err(wrong("read-only"))
+}
+
+fn change_and_place(tree: &OwnedFd, flags: u64, path: &Path) -> Result<(), MountError> {
+    sys::change_mount(tree.as_fd(), false, flags, 0)
+        .map_err(|source| MountError::Change { path: path.to_owned(), source })?;
+    place(tree, path)
+}
+
+/// Takes a detached copy of what is at a path, with everything mounted below it. A link is not followed: the plan's paths
+/// have none, so one that is there now was put there meanwhile.
+fn copy(path: &Path) -> Result<OwnedFd, MountError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    rustix::mount::open_tree(CWD, path, flags)
+        .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })
+}
+
+fn place(tree: &OwnedFd, path: &Path) -> Result<(), MountError> {
+    rustix::mount::move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| MountError::Place { path: path.to_owned(), source: errno.into() })
+}
+
+fn make(kind: &'static str, options: &[(&str, &str)]) -> Result<OwnedFd, MountError> {
+    let build = || -> rustix::io::Result<OwnedFd> {
+        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (name, value) in options {
+            if value.is_empty() {
+                rustix::mount::fsconfig_set_flag(context.as_fd(), *name)?;
+            } else {
+                rustix::mount::fsconfig_set_string(context.as_fd(), *name, *value)?;
+            }
+        }
+        rustix::mount::fsconfig_create(context.as_fd())?;
+        rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    };
+    build().map_err(|errno| MountError::Make { kind, source: errno.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode as SandboxMode, Network};
+
+    #[test]
+    fn the_way_to_a_protected_place_is_pinned() {
+        let mut plan = Plan::unenforced(SandboxMode::WorkspaceWrite, Network::Restricted);
+        plan.writable = vec!["/tmp".into(), "/tmp/a/ws".into(), "/tmp/a/ws/.git/hooks/mine".into()];
+        plan.read_only = vec!["/tmp/a/ws/.git/hooks".into(), "/elsewhere".into()];
+        let found: Vec<(String, Pin)> =
+            pins(&plan).into_iter().map(|(path, pin)| (path.display().to_string(), pin)).collect();
+        let expected = [
+            ("/tmp/a", Pin::Writable),
+            ("/tmp/a/ws", Pin::Writable),
+            ("/tmp/a/ws/.git", Pin::Writable),
+            ("/tmp/a/ws/.git/hooks", Pin::ReadOnly),
+            ("/tmp/a/ws/.git/hooks/mine", Pin::Writable),
+        ];
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(found, expected)| found.0 == expected.0 && found.1 == expected.1)
+        );
+        assert_eq!(found.len(), expected.len());
+    }
+}

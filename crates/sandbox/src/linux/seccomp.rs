@@ -1,0 +1,280 @@
+//! The filter of system calls: a table with a reason in each row.
+//!
+//! Applied once to init; every call inherits it and cannot take it off. Everything that is not in the table is allowed:
+//! the sandbox's walls are mounts, Landlock and namespaces; the filter closes the doors that lead around them, and the
+//! parts of the kernel from which most escapes were made.
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
+use std::collections::BTreeMap;
+
+/// Why the filter could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SeccompError {
+    #[error("this processor's system calls are not known to the filter: {0}")]
+    Architecture(#[source] seccompiler::BackendError),
+    #[error("could not build the filter of system calls: {0}")]
+    Build(#[source] seccompiler::BackendError),
+    #[error("could not apply the filter of system calls: {0}")]
+    Apply(#[source] seccompiler::Error),
+}
+
+/// Which sockets may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// Unix and IP sockets: the network is allowed, or is a private loopback.
+    WithIp,
+    /// Only Unix sockets.
+    NoIp,
+    /// Only Unix sockets that talk within a call: nothing else keeps commands from the host's sockets (no mounts that
+    /// hide them, and no Landlock that restricts them), and some of those are as good as root (Docker).
+    OnlyPairs,
+}
+
+/// When a row applies.
+enum When {
+    Always,
+    /// Any of these bits is set in the low half of the argument.
+    AnyBit(u8, &'static [u64]),
+    /// The low half of the argument is one of these.
+    OneOf(u8, &'static [u64]),
+    /// The low half of the argument is none of these.
+    NoneOf(u8, &'static [u64]),
+    /// Argument 0 is this and argument `.1` is not zero.
+    FirstIsAndNotZero(u64, u8),
+    /// The argument, under this mask, is this.
+    Masked(u8, u64, u64),
+    /// The argument, all of it, is not zero.
+    NotZero(u8),
+}
+
+/// One row: a system call, when it is refused, and why.
+type Row = (c_long, When, &'static str);
+
+const NAMESPACE_BITS: &[u64] = &[
+    0x0000_0080, // CLONE_NEWTIME (unshare and clone3 only)
+    0x0002_0000, // CLONE_NEWNS
+    0x0200_0000, // CLONE_NEWCGROUP
+    0x0400_0000, // CLONE_NEWUTS
+    0x0800_0000, // CLONE_NEWIPC
+    0x1000_0000, // CLONE_NEWUSER
+    0x2000_0000, // CLONE_NEWPID
+    0x4000_0000, // CLONE_NEWNET
+];
+/// As above without CLONE_NEWTIME, whose bit is part of the exit signal in clone(2).
+const CLONE_NAMESPACE_BITS: &[u64] = NAMESPACE_BITS.split_at(1).1;
+
+const UNIX: u64 = 1;
+const INET: u64 = 2;
+const INET6: u64 = 10;
+const NETLINK: u64 = 16;
+const DATAGRAM: u64 = 2;
+/// The low bits of a socket's type; the others are flags.
+const TYPE_MASK: u64 = 0xf;
+
+/// Refused with EPERM.
+#[rustfmt::skip]
+fn refused() -> Vec<Row> {
+    use When::{Always, AnyBit, NoneOf, OneOf};
+    vec![
+        (libc::SYS_ptrace, Always, "controls other processes, also init"),
+        (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
+        (libc::SYS_process_vm_writev, Always, "writes other processes' memory"),
+        (libc::SYS_pidfd_getfd, Always, "takes other processes' open files"),
+        (libc::SYS_kcmp, Always, "compares kernel objects of other processes"),
+        (libc::SYS_bpf, Always, "loads code into the kernel"),
+        (libc::SYS_userfaultfd, Always, "widens races in the kernel"),
+        (libc::SYS_perf_event_open, Always, "large attack surface, side channels"),
+        (libc::SYS_add_key, Always, "key rings are not namespaced"),
+        (libc::SYS_request_key, Always, "as add_key; runs a helper outside"),
+        (libc::SYS_keyctl, Always, "as add_key; reads the user's keys"),
+        (libc::SYS_mount, Always, "changes what the file system looks like"),
+        (libc::SYS_umount2, Always, "uncovers what is hidden"),
+        (libc::SYS_pivot_root, Always, "as mount"),
+        (libc::SYS_chroot, Always, "as mount"),
+        (libc::SYS_open_tree, Always, "as mount"),
+        (libc::SYS_move_mount, Always, "as mount"),
+        (libc::SYS_fsopen, Always, "as mount"),
+        (libc::SYS_fsconfig, Always, "as mount"),
+        (libc::SYS_fsmount, Always, "as mount"),
+        (libc::SYS_fspick, Always, "as mount"),
+        (libc::SYS_mount_setattr, Always, "makes a mount writable"),
+        (467 /* open_tree_attr, Linux 6.15 */, Always, "makes a mount writable"),
+        (libc::SYS_setns, Always, "enters other namespaces"),
+        (libc::SYS_unshare, AnyBit(0, NAMESPACE_BITS), "a new user namespace gives capabilities over large parts of the kernel"),
+        (libc::SYS_clone, AnyBit(0, CLONE_NAMESPACE_BITS), "as unshare"),
+        (libc::SYS_open_by_handle_at, Always, "opens files past every path check"),
+        (libc::SYS_kexec_load, Always, "replaces the kernel"),
+        (libc::SYS_kexec_file_load, Always, "replaces the kernel"),
+        (libc::SYS_init_module, Always, "loads code into the kernel"),
+        (libc::SYS_finit_module, Always, "loads code into the kernel"),
+        (libc::SYS_delete_module, Always, "unloads code from the kernel"),
+        (libc::SYS_reboot, Always, "ends the machine"),
+        (libc::SYS_swapon, Always, "changes the machine"),
+        (libc::SYS_swapoff, Always, "changes the machine"),
+        (libc::SYS_acct, Always, "changes the machine"),
+        (libc::SYS_quotactl, Always, "changes the machine"),
+        (libc::SYS_syslog, Always, "reads the kernel's log, with addresses"),
+        (libc::SYS_settimeofday, Always, "changes the machine's clock"),
+        (libc::SYS_clock_settime, Always, "changes the machine's clock"),
+        (libc::SYS_vhangup, Always, "hangs up a terminal"),
+        (libc::SYS_ioctl, OneOf(1, &[0x5412, 0x541c]), "TIOCSTI and TIOCLINUX type into a terminal that others read"),
+        (libc::SYS_socketpair, NoneOf(0, &[UNIX]), "no pairs but Unix ones are of use"),
+    ]
+}
+
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+fn refused_on_this_processor() -> Vec<Row> {
+    vec![
+        (libc::SYS_iopl, When::Always, "direct access to hardware"),
+        (libc::SYS_ioperm, When::Always, "direct access to hardware"),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn refused_on_this_processor() -> Vec<Row> {
+    Vec::new()
+}
+
+#[rustfmt::skip]
+fn refused_sockets(sockets: Sockets) -> Vec<Row> {
+    match sockets {
+        Sockets::WithIp => vec![
+            (libc::SYS_socket, When::NoneOf(0, &[UNIX, INET, INET6, NETLINK]), "rare protocols (packet, vsock, alg, …): attack surface, and ways around the network's rules"),
+            (libc::SYS_socket, When::FirstIsAndNotZero(NETLINK, 2), "of netlink only routes (protocol 0), which getifaddrs reads"),
+        ],
+        Sockets::NoIp => vec![
+            (libc::SYS_socket, When::NoneOf(0, &[UNIX]), "no network"),
+        ],
+        Sockets::OnlyPairs => vec![
+            (libc::SYS_socket, When::NoneOf(0, &[UNIX]), "no network"),
+            (libc::SYS_connect, When::Always, "the host's sockets are in reach"),
+            (libc::SYS_sendto, When::NotZero(4), "as connect: with an address, a datagram needs none"),
+            (libc::SYS_socket, When::Masked(1, TYPE_MASK, DATAGRAM), "as connect: sendmsg takes an address that the filter cannot see"),
+            (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "as above"),
+        ],
+    }
+}
+
+/// Refused with ENOSYS, on which callers use the older call that the filter can judge.
+#[rustfmt::skip]
+fn unknown() -> Vec<Row> {
+    vec![
+        (libc::SYS_clone3, When::Always, "its flags are in memory, where the filter cannot see them; libc falls back to clone"),
+        (libc::SYS_io_uring_setup, When::Always, "opens and connects past the filter; runtimes fall back to epoll"),
+        (libc::SYS_io_uring_enter, When::Always, "as io_uring_setup"),
+        (libc::SYS_io_uring_register, When::Always, "as io_uring_setup"),
+    ]
+}
+
+/// Filters the system calls of this process and of its descendants; `no_new_privs` must be set.
+pub(super) fn apply(sockets: Sockets) -> Result<(), SeccompError> {
+    let mut rows = refused();
+    rows.extend(refused_on_this_processor());
+    rows.extend(refused_sockets(sockets));
+    for program in [other_numbers(), compile(unknown(), libc::ENOSYS)?, compile(rows, libc::EPERM)?] {
+        seccompiler::apply_filter(&program).map_err(SeccompError::Apply)?;
+    }
+    Ok(())
+}
+
+/// Compiles rows into a program that also kills whatever calls by another processor's numbers.
+fn compile(rows: Vec<Row>, errno: i32) -> Result<BpfProgram, SeccompError> {
+    let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(SeccompError::Architecture)?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for (number, when, _reason) in rows {
+        let added = rules_for(&when).map_err(SeccompError::Build)?;
+        rules.entry(number).or_default().extend(added);
+    }
+    let errno = SeccompAction::Errno(errno.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, errno, architecture)
+        .and_then(BpfProgram::try_from)
+        .map_err(SeccompError::Build)
+}
+
+/// Returns alternatives, any of which matching refuses; none at all means always.
+fn rules_for(when: &When) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    use SeccompCmpOp::{Eq, MaskedEq, Ne};
+    let low = |argument: u8, operator: SeccompCmpOp, value: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+    };
+    match when {
+        When::Always => Ok(Vec::new()),
+        When::AnyBit(argument, bits) => {
+            bits.iter().map(|bit| SeccompRule::new(vec![low(*argument, MaskedEq(*bit), *bit)?])).collect()
+        }
+        When::OneOf(argument, values) => {
+            values.iter().map(|value| SeccompRule::new(vec![low(*argument, Eq, *value)?])).collect()
+        }
+        When::NoneOf(argument, values) => {
+            let all = values.iter().map(|value| low(*argument, Ne, *value)).collect::<Result<_, _>>()?;
+            Ok(vec![SeccompRule::new(all)?])
+        }
+        When::FirstIsAndNotZero(first, argument) => {
+            Ok(vec![SeccompRule::new(vec![low(0, Eq, *first)?, low(*argument, Ne, 0)?])?])
+        }
+        When::Masked(argument, mask, value) => {
+            Ok(vec![SeccompRule::new(vec![low(*argument, MaskedEq(*mask), *value)?])?])
+        }
+        When::NotZero(argument) => {
+            let whole = SeccompCondition::new(*argument, SeccompCmpArgLen::Qword, Ne, 0)?;
+            Ok(vec![SeccompRule::new(vec![whole])?])
+        }
+    }
+}
+
+/// Kills callers of x32 numbers: the same calls by other numbers, which the table does not list. On other processors there
+/// are none, and the program allows everything.
+fn other_numbers() -> BpfProgram {
+    const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const X32_BIT: u32 = 0x4000_0000;
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let mut program = Vec::new();
+    if cfg!(target_arch = "x86_64") {
+        program.push(step(LOAD_WORD, 0, 0, 0)); // seccomp_data.nr
+        program.push(step(JUMP_EQUAL, 2, 0, u32::MAX)); // -1 is no call at all
+        program.push(step(JUMP_SET, 0, 1, X32_BIT));
+        program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
+    }
+    program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_compiles_and_has_a_reason() {
+        for sockets in [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs] {
+            let mut rows = refused();
+            rows.extend(refused_on_this_processor());
+            rows.extend(refused_sockets(sockets));
+            assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()));
+            assert!(!compile(rows, libc::EPERM).unwrap().is_empty());
+        }
+        assert!(!compile(unknown(), libc::ENOSYS).unwrap().is_empty());
+    }
+
+    #[test]
+    fn no_call_has_a_row_that_always_applies_and_another() {
+        let mut seen = BTreeMap::new();
+        for (number, when, _) in refused().into_iter().chain(refused_sockets(Sockets::OnlyPairs)) {
+            let always = matches!(when, When::Always);
+            let (count, any) = seen.entry(number).or_insert((0, false));
+            *count += 1;
+            *any |= always;
+            assert!(
+                !*any || *count == 1,
+                "call {number}: an empty list of rules means always, so both would be lost"
+            );
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What must not be read or reached: credentials, and sockets behind which something outside acts for whoever asks.
+//!
+//! Only what exists when the sandbox starts can be covered. `allow_read` takes entries out, `deny_read` adds some.
+
+use super::roots::{ResolveError, Surroundings};
+use crate::plan::Plan;
+use crate::policy::Restrictions;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// In the home folder.
+const IN_HOME: &[(&str, &str)] = &[
+    (".ssh", "private keys"),
+    (".gnupg", "private keys"),
+    (".aws", "cloud credentials"),
+    (".azure", "cloud credentials"),
+    (".config/gcloud", "cloud credentials"),
+    (".config/doctl", "cloud credentials"),
+    (".oci", "cloud credentials"),
+    (".kube", "cluster credentials"),
+    (".docker/run", "Docker Desktop's sockets"),
+    (".config/containers/auth.json", "registry credentials"),
+    (".netrc", "passwords"),
+    (".config/gh", "GitHub token"),
+    (".config/hub", "GitHub token"),
+    (".config/glab-cli", "GitLab token"),
+    (".pypirc", "registry password"),
+    (".gem/credentials", "registry token"),
+    (".composer/auth.json", "registry token"),
+    (".terraform.d/credentials.tfrc.json", "cloud token"),
+    (".vault-token", "secret store"),
+    (".password-store", "passwords"),
+    (".local/share/keyrings", "passwords"),
+    (".config/op", "passwords"),
+    (".pgpass", "passwords"),
+    (".databrickscfg", "cloud credentials"),
+    (".config/rclone", "cloud credentials"),
+    (".s3cfg", "cloud credentials"),
+    (".boto", "cloud credentials"),
+    (".codex/auth.json", "agent's credentials"),
+    (".claude/.credentials.json", "agent's credentials"),
+    (".claude.json", "agent's credentials"),
+    (".gemini/oauth_creds.json", "agent's credentials"),
+    (".local/share/opencode/auth.json", "agent's credentials"),
+    (".config/github-copilot", "agent's credentials"),
+    (".mozilla", "browser profile: passwords, cookies"),
+    (".thunderbird", "mail"),
+    (".config/google-chrome", "browser profile"),
+    (".config/chromium", "browser profile"),
+    (".config/BraveSoftware", "browser profile"),
+    (".config/microsoft-edge", "browser profile"),
+    (".config/Code/User/globalStorage", "editor's secrets"),
+    (".config/Signal", "messages"),
+    (".bitcoin", "wallet"),
+    (".ethereum", "wallet"),
+    (".electrum", "wallet"),
+    (".bash_history", "commands with secrets in them"),
+    (".zsh_history", "as .bash_history"),
+    (".python_history", "as .bash_history"),
+    (".psql_history", "as .bash_history"),
+    (".mysql_history", "as .bash_history"),
+    (".Xauthority", "lets programs type into the user's windows"),
+];
+
+/// Anywhere.
+const ABSOLUTE: &[(&str, &str)] = &[
+    ("/run/docker.sock", "as good as root"),
+    ("/run/docker", "as good as root"),
+    ("/run/containerd", "as good as root"),
+    ("/run/podman", "as good as root"),
+    ("/run/crio", "as good as root"),
+    ("/run/libvirt", "as good as root"),
+    ("/run/lxd.socket", "as good as root"),
+    ("/run/snapd.socket", "installs software"),
+    ("/run/dbus", "asks system services to act"),
+    ("/run/systemd/private", "starts programs outside"),
+    ("/run/systemd/notify", "speaks for services"),
+    ("/run/systemd/journal", "writes the system's log"),
+    ("/run/user", "D-Bus, Wayland, audio and agents of the users' sessions"),
+    ("/run/secrets", "a container's secrets"),
+    ("/run/credentials", "services' secrets"),
+    ("/run/nscd", "name service outside"),
+    ("/run/avahi-daemon", "network discovery"),
+    ("/run/cups", "printers"),
+    ("/run/pcscd", "smart cards"),
+    ("/tmp/.X11-unix", "types into the user's windows"),
+    ("/tmp/.ICE-unix", "the desktop's session"),
+    ("/etc/shadow", "password hashes"),
+    ("/etc/gshadow", "password hashes"),
+    ("/etc/sudoers", "who may become root"),
+    ("/etc/sudoers.d", "who may become root"),
+    ("/etc/ssh/ssh_host_rsa_key", "the host's identity"),
+    ("/etc/ssh/ssh_host_ecdsa_key", "the host's identity"),
+    ("/etc/ssh/ssh_host_ed25519_key", "the host's identity"),
+    ("/etc/ssl/private", "private keys"),
+    ("/etc/kubernetes", "cluster credentials"),
+    ("/var/run/secrets", "a pod's credentials"),
+    ("/proc/kcore", "memory"),
+    ("/sys/kernel/security", "the kernel's own rules"),
+    ("/sys/firmware", "the machine's secrets"),
+];
+
+/// Variables that name a socket or a credential file; also dropped from the environment of commands.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    ("SSH_AUTH_SOCK", "signs with the user's keys"),
+    ("GPG_AGENT_INFO", "signs with the user's keys"),
+    ("GNUPGHOME", "private keys"),
+    ("DBUS_SESSION_BUS_ADDRESS", "asks the desktop to act"),
+    ("DOCKER_HOST", "as good as root"),
+    ("DOCKER_CONFIG", "registry credentials"),
+    ("KUBECONFIG", "cluster credentials"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "cloud credentials"),
+    ("AWS_CONFIG_FILE", "cloud credentials"),
+    ("GOOGLE_APPLICATION_CREDENTIALS", "cloud credentials"),
+    ("XAUTHORITY", "types into the user's windows"),
+    ("NETRC", "passwords"),
+    ("TMUX", "types into the user's terminals"),
+];
+
+/// Files in the home folder that tools read at every start and that may hold a token: these look empty instead of failing,
+/// because the tools would fail with them.
+const EMPTIED: &[(&str, &str)] = &[
+    (".npmrc", "npm and pnpm"),
+    (".yarnrc.yml", "yarn"),
+    (".m2/settings.xml", "Maven"),
+    (".gradle/gradle.properties", "Gradle"),
+    (".docker/config.json", "docker, and everything that pulls images"),
+    (".my.cnf", "mysql"),
+    (".git-credentials", "git"),
+    (".config/git/credentials", "git"),
+    (".cargo/credentials", "cargo"),
+    (".cargo/credentials.toml", "cargo"),
+];
+
+/// More sockets than a desktop has; each costs a mount.
+const MAX_SOCKETS: usize = 400;
+/// More files than a pattern is meant for.
+const MAX_MATCHES: usize = 2000;
+
+/// Adds what is hidden to the plan.
+pub(super) fn add(
+    plan: &mut Plan,
+    restrictions: &Restrictions,
+    surroundings: &Surroundings,
+) -> Result<(), ResolveError> {
+    let mut asked = Vec::new();
+    for path in &restrictions.deny_read {
+        if !path.is_absolute() {
+            return Err(ResolveError::Relative(path.clone()));
+        }
+        asked.push(path.clone());
+    }
+    for pattern in &restrictions.deny_read_globs {
+        asked.extend(matches(pattern, &mut plan.notes)?);
+    }
+    asked.extend(surroundings.private.iter().cloned());
+    let allowed: Vec<PathBuf> =
+        restrictions.allow_read.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let mut hidden: Vec<PathBuf> = Vec::new();
+    for path in asked.iter().filter_map(|path| path.canonicalize().ok()) {
+        if let Some(root) = plan.writable.iter().find(|root| root.starts_with(&path)) {
+            return Err(ResolveError::Contradiction { hidden: path, root: root.clone() });
+        }
+        hidden.push(path);
+    }
+    let is_allowed =
+        |path: &Path| allowed.iter().any(|allowed| path.starts_with(allowed) || allowed.starts_with(path));
+    for path in built_in(surroundings).filter_map(|path| path.canonicalize().ok()) {
+        let holds_a_root = plan.writable.iter().any(|root| root.starts_with(&path));
+        if holds_a_root {
+            plan.notes.push(format!("{} is usually hidden, but holds a writable folder", path.display()));
+        }
+        if !is_allowed(&path) && !holds_a_root {
+            hidden.push(path);
+        }
+    }
+    // `/proc` is replaced where it can be; an entry of the host's would not be there.
+    hidden.retain(|path| path != Path::new("/") && path != Path::new("/dev/null"));
+    hidden.sort();
+    hidden.dedup();
+    let all = hidden.clone();
+    // What lies below something hidden is hidden.
+    hidden.retain(|path| !all.iter().any(|other| path != other && path.starts_with(other)));
+    if let Some(odd) = hidden.iter().find(|path| path.to_str().is_none()) {
+        return Err(ResolveError::NotUtf8(odd.clone()));
+    }
+    let emptied =
+        EMPTIED.iter().filter_map(|(name, _)| surroundings.home.as_ref()?.join(name).canonicalize().ok());
+    let needed =
+        |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path) && path.to_str().is_some();
+    plan.emptied =
+        emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
+    plan.hidden = hidden;
+    Ok(())
+}
+
+fn built_in(surroundings: &Surroundings) -> impl Iterator<Item = PathBuf> {
+    let home = surroundings.home.clone();
+    let in_home = IN_HOME.iter().filter_map(move |(name, _)| home.as_ref().map(|home| home.join(name)));
+    let absolute = ABSOLUTE.iter().map(|(path, _)| PathBuf::from(path));
+    let variables = surroundings.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
+    in_home.chain(absolute).chain(variables).chain(listening_sockets())
+}
+
+/// Finds the paths in `/a:/b`, `unix:///run/x`, `unix:path=/run/x,guid=…` and `/tmp/tmux-0/default,123,0`.
+fn paths_of_variable(value: &OsStr) -> Vec<PathBuf> {
+    let text = value.to_string_lossy();
+    text.split([',', ';'])
+        .flat_map(|part| {
+            let part =
+                part.strip_prefix("unix:path=").or_else(|| part.strip_prefix("unix://")).unwrap_or(part);
+            let is_elsewhere = part.contains("://");
+            part.split(':').filter(|_| !is_elsewhere).map(PathBuf::from).collect::<Vec<_>>()
+        })
+        .filter(|path| path.is_absolute() && path.components().count() > 1)
+        .collect()
+}
+
+/// Lists the sockets that processes outside listen on now, wherever they are: a table cannot know them all. Those in a
+/// workspace stay reachable only if they are made later, by commands themselves.
+fn listening_sockets() -> Vec<PathBuf> {
+    let Ok(table) = fs::read("/proc/net/unix") else { return Vec::new() };
+    let mut found: Vec<PathBuf> = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let at = line.iter().position(|byte| *byte == b'/')?;
+            Some(PathBuf::from(OsStr::from_bytes(&line[at..])))
+        })
+        .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()))
+        .collect();
+    found.sort();
+    found.dedup();
+    found.truncate(MAX_SOCKETS);
+    found
+}
+
+fn matches(pattern: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, ResolveError> {
+    let wrong = |source| ResolveError::Pattern { pattern: pattern.to_owned(), source };
+    let found: Vec<PathBuf> = glob::glob(pattern).map_err(wrong)?.flatten().take(MAX_MATCHES).collect();
+    if found.len() == MAX_MATCHES {
+        notes.push(format!("`{pattern}` matches more than {MAX_MATCHES} files: not all are hidden"));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode, Network};
+
+    fn plan() -> Plan {
+        let mut plan = Plan::unenforced(Mode::ReadOnly, Network::Restricted);
+        plan.writable = Vec::new();
+        plan
+    }
+
+    #[test]
+    fn credentials_that_exist_are_hidden_unless_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(home.join(".ssh")).unwrap();
+        fs::create_dir_all(home.join(".aws")).unwrap();
+        fs::write(home.join(".netrc"), "").unwrap();
+        fs::write(home.join("app.env"), "").unwrap();
+        let surroundings = Surroundings { home: Some(home.clone()), ..Surroundings::default() };
+        let restrictions = Restrictions {
+            allow_read: vec![home.join(".aws")],
+            deny_read_globs: vec![format!("{}/**/*.env", home.display())],
+            ..Restrictions::default()
+        };
+        let mut plan = plan();
+        add(&mut plan, &restrictions, &surroundings).unwrap();
+        for (name, is_hidden) in
+            [(".ssh", true), (".netrc", true), ("app.env", true), (".aws", false), (".gnupg", false)]
+        {
+            assert_eq!(plan.hidden.contains(&home.join(name)), is_hidden, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_someone_listens_on_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("agent.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut plan = plan();
+        add(&mut plan, &Restrictions::default(), &Surroundings::default()).unwrap();
+        assert!(plan.hidden.contains(&path));
+    }
+
+    #[test]
+    fn variables_name_paths_in_several_ways() {
+        for (value, expected) in [
+            ("/tmp/ssh-x/agent.1", vec!["/tmp/ssh-x/agent.1"]),
+            ("unix:path=/run/user/1/bus,guid=ab", vec!["/run/user/1/bus"]),
+            ("unix:///run/docker.sock", vec!["/run/docker.sock"]),
+            ("tcp://10.0.0.1:2375", vec![]),
+            ("/a/config:/b/config", vec!["/a/config", "/b/config"]),
+            ("/tmp/tmux-0/default,12,0", vec!["/tmp/tmux-0/default"]),
+        ] {
+            let expected: Vec<PathBuf> = expected.into_iter().map(PathBuf::from).collect();
+            assert_eq!(paths_of_variable(OsStr::new(value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn hiding_what_holds_a_writable_root_is_a_contradiction() {
+        let folder = tempfile::tempdir().unwrap();
+        let outer = folder.path().canonicalize().unwrap();
+        fs::create_dir(outer.join("ws")).unwrap();
+        let mut plan = plan();
+        plan.writable = vec![outer.join("ws")];
+        let restrictions = Restrictions { deny_read: vec![outer], ..Restrictions::default() };
+        assert!(matches!(
+            add(&mut plan, &restrictions, &Surroundings::default()),
+            Err(ResolveError::Contradiction { .. })
+        ));
+    }
+}

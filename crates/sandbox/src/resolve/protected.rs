@@ -1,0 +1,301 @@
+//! What inside writable roots must not change: files that someone outside trusts and runs later.
+//!
+//! A command that may write `.git/config` or `.vscode/tasks.json` has the user run its code at the next `git status` or
+//! editor start, outside the sandbox. So these stay read-only, and names that do not exist are reserved.
+
+use super::roots::{ResolveError, Surroundings};
+use crate::plan::{Plan, Reserved, StandIn};
+use crate::policy::Restrictions;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does not
+/// take empty folders along with `git add -A`.
+const IN_WORKSPACE: &[(&str, &str)] = &[
+    (".codex", "rules and configuration of agents, trusted at the next start"),
+    (".agents", "as .codex"),
+    (".claude", "as .codex; hooks run commands"),
+    (".cursor", "as .codex"),
+    (".gemini", "as .codex"),
+    (".mcp.json", "lists programs that clients start"),
+    (".vscode", "tasks and settings name programs to run"),
+    (".idea", "run configurations"),
+];
+
+/// Names in the home folder that a shell, a desktop or Git reads at every start. A missing one is held only in the home
+/// folder itself, by an empty file, which for all of these means the same as none.
+const START_UP_FILES: &[&str] = &[
+    ".bashrc",
+    ".bash_profile",
+    ".bash_login",
+    ".bash_logout",
+    ".profile",
+    ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".zlogin",
+    ".zlogout",
+    ".kshrc",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
+    ".inputrc",
+    ".xprofile",
+    ".xinitrc",
+    ".xsession",
+    ".xsessionrc",
+    ".pam_environment",
+    ".gitconfig",
+];
+
+/// As above, but folders and deeper files, protected where they exist.
+const START_UP_PLACES: &[&str] = &[
+    ".config/fish",
+    ".config/git",
+    ".config/environment.d",
+    ".config/autostart",
+    ".config/systemd",
+    ".config/nushell",
+    ".ssh",
+    ".cargo/config",
+    ".cargo/config.toml",
+    ".npmrc",
+    ".config/pip",
+    ".bashrc.d",
+    ".zsh",
+    ".oh-my-zsh",
+];
+
+/// What Git runs or obeys inside a repository's own folder.
+const IN_GIT: &[(&str, StandIn, &str)] = &[
+    ("hooks", StandIn::Folder, "programs that Git runs"),
+    ("config", StandIn::File, "names programs that Git runs"),
+    ("config.worktree", StandIn::File, "as config"),
+];
+
+/// More submodules than any repository has; each costs two mounts.
+const MAX_SUBMODULES: usize = 200;
+/// How deep submodules' folders are looked for (`.git/modules/a/b/c`).
+const MAX_SUBMODULE_DEPTH: usize = 5;
+
+/// Adds what must not change to the plan. `workspaces` are the roots asked for; temporary folders hold no configuration.
+pub(super) fn add(
+    plan: &mut Plan,
+    workspaces: &[PathBuf],
+    restrictions: &Restrictions,
+    surroundings: &Surroundings,
+) -> Result<(), ResolveError> {
+    let mut found = Found { writable: plan.writable.clone(), ..Found::default() };
+    for root in workspaces.iter().filter(|root| root.is_dir() && *root != Path::new("/")) {
+        for (name, _) in IN_WORKSPACE {
+            found.protect(root.join(name), Some(StandIn::Folder));
+        }
+        for name in START_UP_FILES.iter().chain(START_UP_PLACES) {
+            found.protect(root.join(name), None);
+        }
+        found.protect_git(root);
+    }
+    let home = surroundings.home.as_ref().and_then(|home| home.canonicalize().ok());
+    if let Some(home) = home.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
+        START_UP_FILES.iter().for_each(|name| found.protect(home.join(name), Some(StandIn::File)));
+        START_UP_PLACES.iter().for_each(|name| found.protect(home.join(name), None));
+    }
+    for path in &restrictions.read_only {
+        if !path.is_absolute() {
+            return Err(ResolveError::Relative(path.clone()));
+        }
+        found.protect(path.clone(), Some(StandIn::Folder));
+    }
+    // A place that was itself asked for by name as writable is not protected against that wish.
+    found.read_only.retain(|path| !plan.writable.contains(path));
+    found.reserved.retain(|reserved| !plan.writable.contains(&reserved.path));
+    if let Some(odd) =
+        found.read_only.iter().chain(found.reserved.iter().map(|r| &r.path)).find(|p| p.to_str().is_none())
+    {
+        return Err(ResolveError::NotUtf8(odd.clone()));
+    }
+    plan.read_only = found.read_only;
+    plan.reserved = found.reserved;
+    plan.notes.extend(found.notes);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Found {
+    writable: Vec<PathBuf>,
+    read_only: Vec<PathBuf>,
+    reserved: Vec<Reserved>,
+    notes: Vec<String>,
+}
+
+impl Found {
+    /// Protects one path if it lies inside a writable root: as it is, or, when it is missing, by holding its name.
+    fn protect(&mut self, path: PathBuf, stand_in: Option<StandIn>) {
+        if !self.writable.iter().any(|root| path.starts_with(root)) {
+            return;
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                self.notes.push(format!(
+                    "{} is a link: what it points to is protected, the link itself is not",
+                    path.display()
+                ));
+                if let Ok(target) = path.canonicalize() {
+                    self.protect_existing(target);
+                }
+            }
+            Ok(_) => self.protect_existing(path),
+            Err(_) => {
+                let Some(stand_in) = stand_in else { return };
+                // A name whose folder is missing is held by holding the folder, which callers name themselves.
+                let parent_is_there = path.parent().is_some_and(Path::is_dir);
+                if parent_is_there && !self.reserved.iter().any(|reserved| reserved.path == path) {
+                    self.reserved.push(Reserved { path, stand_in });
+                }
+            }
+        }
+    }
+
+    fn protect_existing(&mut self, path: PathBuf) {
+        let inside = self.writable.iter().any(|root| path.starts_with(root));
+        if inside && !self.read_only.contains(&path) {
+            self.read_only.push(path);
+        }
+    }
+
+    /// Protects a workspace's repository: a folder, a link or a `gitdir:` file; without one, its name.
+    fn protect_git(&mut self, root: &Path) {
+        let place = root.join(".git");
+        if place.is_dir() {
+            if let Ok(folder) = place.canonicalize() {
+                self.protect_repository(&folder);
+            }
+            if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+                self.notes.push(format!("{} is a link, which can be replaced", place.display()));
+            }
+            return;
+        }
+        self.protect(place.clone(), Some(StandIn::Folder));
+        let Some(folder) = linked_folder(&place, "gitdir:") else { return };
+        self.protect_repository(&folder);
+        // A linked worktree's settings are those of its main repository.
+        if let Some(common) = linked_folder(&folder.join("commondir"), "") {
+            self.protect(folder.join("commondir"), None);
+            self.protect_repository(&common);
+        }
+    }
+
+    fn protect_repository(&mut self, folder: &Path) {
+        for (name, stand_in, _) in IN_GIT {
+            self.protect(folder.join(name), Some(*stand_in));
+        }
+        let mut left = MAX_SUBMODULES;
+        self.protect_submodules(&folder.join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
+    }
+
+    fn protect_submodules(&mut self, folder: &Path, depth: usize, left: &mut usize) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let path = entry.path();
+            if *left == 0 {
+                self.notes.push(format!("more than {MAX_SUBMODULES} submodules: not all are protected"));
+                return;
+            }
+            if path.join("HEAD").is_file() {
+                *left -= 1;
+                for (name, stand_in, _) in IN_GIT {
+                    self.protect(path.join(name), Some(*stand_in));
+                }
+                self.protect_submodules(&path.join("modules"), depth.saturating_sub(1), left);
+            } else if depth > 0 {
+                self.protect_submodules(&path, depth - 1, left);
+            }
+        }
+    }
+}
+
+/// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.
+fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
+    let is_small = fs::metadata(file).ok().filter(|metadata| metadata.is_file() && metadata.len() < 8192);
+    is_small?;
+    let text = fs::read_to_string(file).ok()?;
+    let target = text.trim_end().strip_prefix(prefix)?.trim_start();
+    let path = file.parent()?.join(target);
+    path.canonicalize().ok().filter(|path| path.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode, Network};
+
+    fn plan_of(root: &Path, surroundings: &Surroundings) -> Plan {
+        let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
+        plan.writable = vec![root.to_owned()];
+        add(&mut plan, &[root.to_owned()], &Restrictions::default(), surroundings).unwrap();
+        plan
+    }
+
+    fn reserved(plan: &Plan) -> Vec<PathBuf> {
+        plan.reserved.iter().map(|reserved| reserved.path.clone()).collect()
+    }
+
+    #[test]
+    fn existing_places_are_read_only_and_missing_ones_reserved() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join(".git/hooks")).unwrap();
+        fs::create_dir_all(root.join(".vscode")).unwrap();
+        fs::write(root.join(".bashrc"), "").unwrap();
+        let plan = plan_of(&root, &Surroundings::default());
+        for name in [".git/hooks", ".vscode", ".bashrc"] {
+            assert!(plan.read_only.contains(&root.join(name)), "{name}: {:?}", plan.read_only);
+        }
+        for name in [".git/config", ".codex", ".mcp.json"] {
+            assert!(reserved(&plan).contains(&root.join(name)), "{name}: {:?}", plan.reserved);
+        }
+        // Start-up files mean nothing outside a home folder, and `.git` itself stays writable for commits.
+        for name in [".zshrc", ".git"] {
+            assert!(!reserved(&plan).contains(&root.join(name)));
+        }
+    }
+
+    #[test]
+    fn without_a_repository_its_name_is_reserved_and_a_home_folder_has_its_start_up_files_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let surroundings = Surroundings { home: Some(root.clone()), ..Surroundings::default() };
+        let plan = plan_of(&root, &surroundings);
+        for name in [".git", ".zshrc", ".gitconfig"] {
+            assert!(reserved(&plan).contains(&root.join(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn gitdir_files_and_submodules_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let common = base.join("main/.git");
+        let linked = common.join("worktrees/w");
+        fs::create_dir_all(&linked).unwrap();
+        fs::create_dir_all(common.join("modules/a/b")).unwrap();
+        fs::write(common.join("modules/a/b/HEAD"), "").unwrap();
+        fs::write(common.join("modules/a/b/config"), "").unwrap();
+        fs::write(common.join("config"), "").unwrap();
+        fs::write(linked.join("commondir"), "../..\n").unwrap();
+        fs::create_dir(base.join("w")).unwrap();
+        fs::write(base.join("w/.git"), format!("gitdir: {}\n", linked.display())).unwrap();
+        let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
+        plan.writable = vec![base.join("w"), base.join("main")];
+        add(&mut plan, &[base.join("w")], &Restrictions::default(), &Surroundings::default()).unwrap();
+        for path in [
+            base.join("w/.git"),
+            common.join("config"),
+            common.join("modules/a/b/config"),
+            linked.join("commondir"),
+        ] {
+            assert!(plan.read_only.contains(&path), "{path:?}: {:?}", plan.read_only);
+        }
+        assert!(reserved(&plan).contains(&common.join("hooks")));
+    }
+}

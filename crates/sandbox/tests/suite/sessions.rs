@@ -1,0 +1,163 @@
+//! What calls of one session share, what limits them together, and how a session ends when its server is killed.
+
+use crate::support::{self, Form, Place, Shell, User, can_sandbox, eventually, process_exists};
+use sandbox::{CallEvent, Ending, Mode, Session};
+use std::time::{Duration, Instant};
+
+const USERS: [User; 2] = [User::Root, User::Nobody];
+
+#[test]
+fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        let shell = Shell::for_user(user, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+        let first =
+            shell.start("cd /; python3 -m http.server 8123 --bind 127.0.0.1 >/dev/null 2>&1 & echo started");
+        assert_eq!(first.until_ended().0, Ending::Code(0));
+        let fetch = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8123/etc/hostname').status)\" 2>/dev/null";
+        eventually("the next call reaches it", || shell.run(fetch).output == "200\n");
+        let pid = first.alive().listed[0].pid;
+        assert_eq!(shell.run(&format!("kill {pid}")).ending, Ending::Code(0));
+        let gone = first.call.event_within(Duration::from_secs(10)).unwrap();
+        assert_eq!(gone, Some(CallEvent::Gone));
+    }
+}
+
+#[test]
+fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        let mut plan = place.plan(Mode::WorkspaceWrite, Form::Everything);
+        plan.limits.processes = 300;
+        let shell = Shell::for_user(user, &plan);
+        assert!(shell.session.enforcement().process_limit.is_some());
+        let made: u32 = {
+            let counted = shell.start(&format!("exec {} forks 2000", support::TRY));
+            counted.until_ended();
+            counted.read_any_line().parse().unwrap()
+        };
+        assert!((100..=610).contains(&made), "{user:?} made {made} processes");
+        eventually("only init is left", || shell.descendants() == 1);
+        // Orphans that fork as fast as they can, in sessions of their own.
+        let bomb = shell.start("f() { (setsid sh -c 'while :; do sh -c \"sleep 1000 & sleep 1000 &\" & done' &) ; }; f; f; f; sleep 1000");
+        eventually("the limit is reached", || bomb.alive().total > 100);
+        let begun = Instant::now();
+        let events = bomb.call.end_and_wait(Duration::ZERO);
+        assert_eq!(events.last(), Some(&CallEvent::Gone), "{events:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(shell.run("echo next").output, "next\n");
+    }
+}
+
+#[test]
+fn shared_memory_and_temporary_sockets_are_private_and_core_dumps_off() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        let shell = Shell::for_user(user, &place.plan(Mode::ReadOnly, Form::Everything));
+        let name = format!("sandbox-test-{}", place.outsider);
+        assert_eq!(
+            shell.run(&format!("echo x > /dev/shm/{name} && ulimit -c && ls /dev")).ending,
+            Ending::Code(0)
+        );
+        assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
+        assert_eq!(shell.run("ulimit -c").output, "0\n");
+        assert_eq!(
+            shell.run("echo $(ls /dev)").output,
+            "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero\n"
+        );
+        // Nobody but init and this call's own processes.
+        assert_eq!(shell.run("ls /proc | grep -c '^[0-9]'").output, "5\n");
+        // Root keeps only what the table lists; others nothing.
+        let expected =
+            if user == User::Root { "CapEff:\t00000000000004fb\n" } else { "CapEff:\t0000000000000000\n" };
+        assert_eq!(shell.run("grep CapEff /proc/self/status").output, expected);
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_enforced_does_not_start() {
+    if !can_sandbox(User::Nobody, Form::Everything) {
+        return;
+    }
+    let place = Place::new(User::Nobody);
+    let mut plan = place.plan(Mode::WorkspaceWrite, Form::Everything);
+    // Without new user namespaces inside, a nested server that insists on namespaces cannot have them; Landlock nests.
+    let outer = Shell::for_user(User::Nobody, &plan);
+    plan.reserved.clear();
+    let server = env!("CARGO_BIN_EXE_sandbox-test-server");
+    let attempt = |plan: &sandbox::Plan| {
+        let json = serde_json::to_string(plan).unwrap();
+        outer.run(&format!("timeout 5 {server} true '{json}'")).output
+    };
+    let refused = attempt(&plan);
+    assert!(refused.contains("NotEnforceable") && refused.contains("namespaces"), "{refused}");
+    plan.layers = sandbox::Layers::Best;
+    let nested = attempt(&plan);
+    assert!(!nested.contains("NotEnforceable"), "{nested}");
+    plan.layers = sandbox::Layers::WithoutLandlock;
+    assert!(attempt(&plan).contains("NotEnforceable"));
+}
+
+#[test]
+fn a_killed_server_leaves_neither_processes_nor_stand_ins() {
+    for form in [Form::Everything, Form::Landlock] {
+        if !can_sandbox(User::Root, form) {
+            return;
+        }
+        let place = Place::new(User::Root);
+        let plan = serde_json::to_string(&place.plan(Mode::WorkspaceWrite, form)).unwrap();
+        let script =
+            "trap '' TERM; setsid sleep 1000 & (setsid sh -c 'sleep 1001 & sleep 1002' &) ; sleep 1003";
+        let mut server = support::server().arg(script).arg(&plan).spawn_with_output();
+        let pids = server.read_pids();
+        assert!(pids.len() >= 6, "{pids:?}");
+        let begun = Instant::now();
+        server.kill();
+        eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_dead_session_says_so() {
+    let shell = Shell::unenforced();
+    assert!(shell.session.is_alive());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(shell.session.guard_pid()).unwrap()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    eventually("it is noticed", || !shell.session.is_alive());
+}
+
+#[test]
+fn a_launcher_that_is_no_session_process_is_an_error() {
+    let launcher = sandbox::Launcher { program: "/bin/true".into(), arguments: Vec::new() };
+    let plan = sandbox::Plan::unenforced(Mode::DangerFullAccess, sandbox::Network::Enabled);
+    assert!(matches!(Session::start(&launcher, &plan), Err(sandbox::SessionError::Lost)));
+}
+
+#[test]
+fn the_kernel_tells_that_a_command_tried_the_network() {
+    if !can_sandbox(User::Nobody, Form::Everything) {
+        return;
+    }
+    let place = Place::new(User::Nobody);
+    let shell = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+    let refused = |script: &str| {
+        let call = shell.start(&format!("{script} >/dev/null 2>&1; sleep 1000"));
+        eventually("the script is done", || {
+            call.alive().listed.iter().any(|process| process.display() == "sleep 1000")
+        });
+        call.call.ask_refused_routes().unwrap();
+        match call.call.event_within(support::PATIENCE).unwrap() {
+            Some(CallEvent::RefusedRoutes { count }) => shell.session.routes_were_refused(count),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!refused("echo network"));
+    assert!(refused(&format!("{} connect-tcp 192.0.2.1:80", support::TRY)));
+    assert!(!refused("echo nothing more"));
+    assert!(refused(&format!("{} connect-tcp [2001:db8::1]:80", support::TRY)));
+}
