@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
-import { always, Session, type Human, type Outcome } from "./session.js";
+import { always, milliseconds, Session, type Human, type Outcome } from "./session.js";
 
 const RULES = `
 prefix_rule(pattern = ["sh", "-c"], decision = "allow", match = ["sh -c true"])
@@ -83,8 +83,9 @@ test("a client that cannot ask gets a refusal at once, which names the rule and 
   assert.ok(Date.now() - begun < 20_000, "refused at once, not after some time limit");
   assert.equal(outcome.exit_code, 1);
   assert.match(outcome.output, /Execution denied: /);
-  assert.match(outcome.output, /touch/);
-  assert.match(outcome.output, /allow/);
+  // The rule for touch is in line 3.
+  assert.match(outcome.output, /default\.rules:3\b/);
+  assert.match(outcome.output, /to allow it/);
   assert.ok(!made);
 });
 
@@ -108,6 +109,9 @@ test("the time that the human takes does not count against the command", async (
   const { outcome, made } = await touch(slow, { timeout_ms: 1_000 });
   assert.deepEqual({ exit_code: outcome.exit_code, timed_out: outcome.timed_out }, { exit_code: 0, timed_out: false }, outcome.output);
   assert.ok(made);
+  const [all, waiting] = [milliseconds(outcome.duration), milliseconds(outcome.approval_wait)];
+  assert.ok(waiting >= 2_490, `waited for ${waiting} ms`);
+  assert.ok(all >= waiting && all - waiting < 1_000, `${all} ms in all, ${waiting} ms of waiting`);
 });
 
 test("the time limit goes on after the answer", () =>

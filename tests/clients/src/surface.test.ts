@@ -22,7 +22,7 @@ test("there is one tool, shell, with the peer's arguments", () =>
     assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), ["command", "login", "timeout_ms", "workdir"]);
     assert.deepEqual([...(argumentsOf?.required ?? [])].sort(), ["command", "workdir"]);
     const results = Object.keys(shell?.outputSchema?.properties ?? {});
-    for (const field of ["exit_code", "output", "duration", "timed_out"]) assert.ok(results.includes(field), field);
+    for (const field of ["exit_code", "output", "duration", "timed_out", "approval_wait"]) assert.ok(results.includes(field), field);
     assert.ok(shell?.title ?? shell?.annotations?.title);
     assert.notEqual(shell?.annotations?.readOnlyHint, true);
   }));
