@@ -157,7 +157,7 @@ fn what_bash_runs_is_listed() {
     let strategy = prop::collection::vec(prop::sample::select(PIECES), 1..12);
     let (mut runner, cases) = texts(5000);
     let (mut understood, mut run) = (0, 0);
-    for _ in 0..cases0 {
+    for _ in 0..cases {
         let text: String = strategy.new_tree(&mut runner).expect("a text").current().concat();
         // Endless loops prove nothing.
         if text.contains("while") {
