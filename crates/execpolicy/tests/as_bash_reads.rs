@@ -184,7 +184,7 @@ fn what_bash_runs_is_listed() {
             }
         }
     }
-    assert!(understood > 300 && run > 300, "only {understood} texts were understood, and {run} commands run");
+    assert!(understood > 300 && run > 200, "only {understood} texts were understood, and {run} commands run");
 }
 
 fn words_of(note: &[u8]) -> Vec<&[u8]> {

@@ -1,5 +1,7 @@
 //! What holds for all rules and all commands.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::ffi::OsString;
 use std::path::Path;
 
