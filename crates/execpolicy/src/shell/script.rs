@@ -325,9 +325,14 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, mut command: ScriptCommand) {
-        let Some(first) = command.words.first() else { return };
-        if !first.certain {
-            self.doubt(Doubt::DynamicProgram);
+        while let Some(first) = command.words.first() {
+            let doubt = match (first.certain, RESERVED.contains(&first.bytes.as_slice())) {
+                (false, _) => Doubt::DynamicProgram,
+                // The grammar took a reserved word for a program.
+                (true, true) => Doubt::Syntax,
+                (true, false) => break,
+            };
+            self.doubt(doubt);
             // `$SUDO rm x` may well be `rm x`.
             command.words.remove(0);
         }
@@ -336,6 +341,30 @@ impl Reader<'_> {
         }
     }
 }
+
+/// Words that begin no simple command.
+const RESERVED: &[&[u8]] = &[
+    b"!",
+    b"{",
+    b"}",
+    b"[[",
+    b"]]",
+    b"if",
+    b"then",
+    b"else",
+    b"elif",
+    b"fi",
+    b"do",
+    b"done",
+    b"case",
+    b"esac",
+    b"for",
+    b"function",
+    b"in",
+    b"select",
+    b"until",
+    b"while",
+];
 
 /// Constructs that do nothing but run the commands in them, or that are parts of words.
 const UNDERSTOOD: &[&str] = &[
