@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::words;
+use super::words::{self, Word};
 
 /// Files that take output without keeping it.
 const SINKS: &[&[u8]] = &[b"/dev/null", b"/dev/stdout", b"/dev/stderr"];
@@ -37,5 +37,41 @@ pub(super) fn input(redirect: Node<'_>, source: &[u8]) -> Option<Vec<u8>> {
             Some(words::text(body, source).to_vec())
         }
         _ => None,
+    }
+}
+
+/// Words behind the file of a redirection, which the shell passes to the command: `rm >x -f y`.
+pub(super) fn words_behind(redirect: Node<'_>, source: &[u8]) -> Vec<Word> {
+    let mut cursor = redirect.walk();
+    match redirect.kind() {
+        "file_redirect" => {
+            let destinations = redirect.children_by_field_name("destination", &mut cursor).skip(1);
+            destinations.map(|node| words::read(node, source)).collect()
+        }
+        "heredoc_redirect" => {
+            let mut nested = redirect.walk();
+            let arguments = redirect
+                .children_by_field_name("argument", &mut cursor)
+                .map(|node| words::read(node, source));
+            let redirects = redirect.children_by_field_name("redirect", &mut nested);
+            arguments.chain(redirects.flat_map(|node| words_behind(node, source))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The command that a redirection behind a statement belongs to; `None` for a group, which takes no words.
+pub(super) fn last_command(statement: Node<'_>) -> Option<Node<'_>> {
+    let mut node = statement;
+    loop {
+        node = match node.kind() {
+            "command" => return Some(node),
+            "redirected_statement" => node.child_by_field_name("body")?,
+            "pipeline" | "list" | "negated_command" => {
+                let last = node.child_count().checked_sub(1)?;
+                node.child(u32::try_from(last).ok()?)?
+            }
+            _ => return None,
+        };
     }
 }

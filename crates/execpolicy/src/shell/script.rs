@@ -76,7 +76,7 @@ impl fmt::Display for Doubt {
 /// Lists the commands of a script.
 #[must_use]
 pub fn read(source: &[u8]) -> Script {
-    let mut reader = Reader { source, script: Script::default(), inputs: HashMap::new() };
+    let mut reader = Reader { source, script: Script::default(), behind: HashMap::new() };
     if has_strange_characters(source) {
         reader.doubt(Doubt::StrangeCharacters);
     }
@@ -98,6 +98,33 @@ fn has_strange_characters(source: &[u8]) -> bool {
     }
 }
 
+/// Words that the shell knows only when they stand alone.
+fn is_reserved(kind: &str) -> bool {
+    matches!(kind, "!" | "{" | "}" | "[[" | "]]" | "[" | "]")
+        || kind.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// Spaces and newlines, also escaped newlines, which join lines.
+fn is_space(mut text: &[u8]) -> bool {
+    loop {
+        text = match text {
+            [] => return true,
+            [b' ' | b'\t' | b'\n', rest @ ..] | [b'\\', b'\n', rest @ ..] => rest,
+            _ => return false,
+        }
+    }
+}
+
+/// Whether there is a newline that is not escaped.
+fn has_line_end(gap: &[u8]) -> bool {
+    let mut previous = b' ';
+    gap.iter().any(|byte| {
+        let ends = *byte == b'\n' && previous != b'\\';
+        previous = *byte;
+        ends
+    })
+}
+
 /// Zero-width and direction-changing characters.
 pub(crate) fn is_invisible(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -106,8 +133,8 @@ pub(crate) fn is_invisible(character: char) -> bool {
 struct Reader<'s> {
     source: &'s [u8],
     script: Script,
-    /// Node of a command → what its redirected statement feeds it.
-    inputs: HashMap<usize, Vec<u8>>,
+    /// Node of a command → what the redirections behind it give it.
+    behind: HashMap<usize, ScriptCommand>,
 }
 
 impl Reader<'_> {
@@ -119,6 +146,8 @@ impl Reader<'_> {
     fn walk(&mut self, root: Node<'_>) {
         let mut waiting = vec![root];
         let mut seen = 0;
+        // Up to where every byte belongs to a node or is space: what the grammar skips is not understood.
+        let mut covered = 0;
         while let Some(node) = waiting.pop() {
             seen += 1;
             if seen > MAX_NODES || self.script.commands.len() >= MAX_COMMANDS {
@@ -126,6 +155,16 @@ impl Reader<'_> {
                 return;
             }
             self.look_at(node);
+            if node.child_count() == 0 {
+                let gap = self.source.get(covered..node.start_byte()).unwrap_or_default();
+                // An escaped newline without a space joins what stands around it.
+                if !is_space(gap)
+                    || gap.starts_with(b"\\\n") && gap.iter().all(|byte| matches!(byte, b'\\' | b'\n'))
+                {
+                    self.doubt(Doubt::Syntax);
+                }
+                covered = node.end_byte().max(covered);
+            }
             let mut cursor = node.walk();
             let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
             waiting.extend(children.into_iter().rev());
@@ -140,7 +179,7 @@ impl Reader<'_> {
             // The grammar takes `;;` for `;`, which no shell does.
             let misplaced = node.kind().starts_with(";;")
                 && node.parent().is_none_or(|parent| parent.kind() != "case_item");
-            if misplaced {
+            if misplaced || (is_reserved(node.kind()) && !self.stands_alone(node)) {
                 self.doubt(Doubt::Syntax);
             }
             return;
@@ -148,7 +187,26 @@ impl Reader<'_> {
         match node.kind() {
             "command" => self.command(node),
             "redirected_statement" => self.redirected(node),
+            // To the shell a comment ends a command and its line, also behind a backslash.
+            "comment" => {
+                let text = words::text(node, self.source);
+                let inside = node.parent().is_some_and(|parent| {
+                    matches!(parent.kind(), "command" | "redirected_statement" | "file_redirect")
+                });
+                if inside
+                    || text.ends_with(b"\\")
+                    || !matches!(self.source.get(node.end_byte()), None | Some(b'\n'))
+                {
+                    self.doubt(Doubt::Syntax);
+                }
+            }
+            "heredoc_redirect" | "herestring_redirect" if self.has_split_descriptor(node) => {
+                self.doubt(Doubt::Syntax)
+            }
             "file_redirect" => {
+                if self.has_split_descriptor(node) {
+                    self.doubt(Doubt::Syntax);
+                }
                 if redirect::writes(node, self.source) {
                     self.doubt(Doubt::WritesFile);
                 }
@@ -164,6 +222,19 @@ impl Reader<'_> {
             kind if UNDERSTOOD.contains(&kind) => {}
             _ => self.doubt(Doubt::Construct),
         }
+    }
+
+    /// Whether the grammar took a redirection's descriptor (`2>`, `{fd}>`) for a word before it.
+    fn has_split_descriptor(&self, redirect: Node<'_>) -> bool {
+        let before = redirect.start_byte().checked_sub(1).and_then(|index| self.source.get(index));
+        before.is_some_and(|byte| byte.is_ascii_digit() || *byte == b'}')
+    }
+
+    /// Whether a reserved word is a word of its own, as the shell demands: `!x` is a name.
+    fn stands_alone(&self, node: Node<'_>) -> bool {
+        let ends_word = |byte: Option<&u8>| byte.is_none_or(|byte| b" \t\n;&|()<>`".contains(byte));
+        let before = node.start_byte().checked_sub(1).and_then(|index| self.source.get(index));
+        ends_word(before) && ends_word(self.source.get(node.end_byte()))
     }
 
     fn assignment(&mut self, name: Option<Node<'_>>) {
@@ -184,33 +255,84 @@ impl Reader<'_> {
         }
     }
 
-    /// Remembers what a here-document feeds to the command that it stands behind.
+    /// Remembers what redirections behind a command give it: input, and words that the grammar takes for files.
     fn redirected(&mut self, node: Node<'_>) {
-        let Some(body) = node.child_by_field_name("body") else { return };
         let mut cursor = node.walk();
-        let input = node.named_children(&mut cursor).find_map(|child| redirect::input(child, self.source));
-        if let Some(input) = input {
-            self.inputs.insert(body.id(), input);
+        let redirects: Vec<Node<'_>> = node.children_by_field_name("redirect", &mut cursor).collect();
+        let input = redirects.iter().find_map(|redirect| redirect::input(*redirect, self.source));
+        let words: Vec<Word> =
+            redirects.iter().flat_map(|redirect| redirect::words_behind(*redirect, self.source)).collect();
+        if input.is_none() && words.is_empty() {
+            return;
+        }
+        match node.child_by_field_name("body").and_then(redirect::last_command) {
+            Some(command) => {
+                let behind = self.behind.entry(command.id()).or_default();
+                // Outer statements are looked at first, and their redirections stand last.
+                behind.words.splice(0..0, words);
+                behind.input = input.or(behind.input.take());
+            }
+            None => self.doubt(Doubt::Syntax),
         }
     }
 
     fn command(&mut self, node: Node<'_>) {
-        let mut command = ScriptCommand { words: Vec::new(), input: self.inputs.remove(&node.id()) };
+        let behind = self.behind.remove(&node.id()).unwrap_or_default();
+        let mut command = ScriptCommand { words: Vec::new(), input: behind.input };
         let mut cursor = node.walk();
+        let mut end = node.start_byte();
         for child in node.children(&mut cursor) {
+            match self.source.get(end..child.start_byte()).unwrap_or_default() {
+                // The grammar sometimes reads on after the end of a line, where the shell begins another command.
+                gap if has_line_end(gap) => {
+                    self.doubt(Doubt::Syntax);
+                    self.list(std::mem::take(&mut command));
+                }
+                // Two words without a space between them are one to the shell, also over an escaped newline.
+                gap if child.start_byte() > node.start_byte()
+                    && !gap.iter().any(|byte| matches!(byte, b' ' | b'\t')) =>
+                {
+                    self.doubt(Doubt::Syntax);
+                }
+                _ => {}
+            }
+            end = child.end_byte();
             match child.kind() {
-                "variable_assignment" | "file_redirect" | "comment" => {}
+                "variable_assignment" | "comment" => {}
+                "file_redirect" => {
+                    if !redirect::words_behind(child, self.source).is_empty() {
+                        self.doubt(Doubt::Syntax);
+                    }
+                }
                 "herestring_redirect" | "heredoc_redirect" => {
                     command.input = redirect::input(child, self.source);
                 }
                 // A part of the grammar's own punctuation, not a word.
                 "(" | ")" => self.doubt(Doubt::Construct),
+                // The grammar takes newlines before a backslash for a part of the word.
+                "word" if has_line_end(words::text(child, self.source)) => {
+                    self.doubt(Doubt::Syntax);
+                    self.list(std::mem::take(&mut command));
+                    command
+                        .words
+                        .push(words::read_unquoted(words::text(child, self.source).trim_ascii_start()));
+                }
                 _ => command.words.push(words::read(child, self.source)),
             }
         }
-        let Some(first) = command.words.first() else { return };
-        if !first.certain {
-            self.doubt(Doubt::DynamicProgram);
+        command.words.extend(behind.words);
+        self.list(command);
+    }
+
+    fn list(&mut self, mut command: ScriptCommand) {
+        while let Some(first) = command.words.first() {
+            let doubt = match (first.certain, RESERVED.contains(&first.bytes.as_slice())) {
+                (false, _) => Doubt::DynamicProgram,
+                // The grammar took a reserved word for a program.
+                (true, true) => Doubt::Syntax,
+                (true, false) => break,
+            };
+            self.doubt(doubt);
             // `$SUDO rm x` may well be `rm x`.
             command.words.remove(0);
         }
@@ -219,6 +341,30 @@ impl Reader<'_> {
         }
     }
 }
+
+/// Words that begin no simple command.
+const RESERVED: &[&[u8]] = &[
+    b"!",
+    b"{",
+    b"}",
+    b"[[",
+    b"]]",
+    b"if",
+    b"then",
+    b"else",
+    b"elif",
+    b"fi",
+    b"do",
+    b"done",
+    b"case",
+    b"esac",
+    b"for",
+    b"function",
+    b"in",
+    b"select",
+    b"until",
+    b"while",
+];
 
 /// Constructs that do nothing but run the commands in them, or that are parts of words.
 const UNDERSTOOD: &[&str] = &[
@@ -246,7 +392,6 @@ const UNDERSTOOD: &[&str] = &[
     "word",
     "number",
     "concatenation",
-    "comment",
     "test_command",
     "test_operator",
     "unary_expression",

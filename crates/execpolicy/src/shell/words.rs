@@ -19,6 +19,14 @@ pub(super) fn read(node: Node<'_>, source: &[u8]) -> Word {
     }
 }
 
+/// Reads a word without quotes.
+pub(super) fn read_unquoted(text: &[u8]) -> Word {
+    match unquoted(text) {
+        Some(bytes) => Word { bytes, certain: true },
+        None => Word { bytes: text.to_vec(), certain: false },
+    }
+}
+
 /// The text of a node; empty when the tree does not belong to the text.
 pub(super) fn text<'s>(node: Node<'_>, source: &'s [u8]) -> &'s [u8] {
     source.get(node.byte_range()).unwrap_or_default()
@@ -62,9 +70,6 @@ fn concatenation(node: Node<'_>, source: &[u8]) -> Option<Vec<u8>> {
 
 /// A word without quotes: `None` when the shell would expand it.
 fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
-    if text.starts_with(b"~") {
-        return None;
-    }
     let mut plain = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
@@ -73,6 +78,10 @@ fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
                 b'\n' => {}
                 escaped => plain.push(*escaped),
             },
+            // A home folder, at the beginning or behind `=` and `:`.
+            b'~' => return None,
+            // These end a word, whatever the grammar thinks.
+            b' ' | b'\t' | b'\n' | b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' => return None,
             b'*' | b'?' | b'[' | b'{' | b'$' | b'`' | b'"' | b'\'' => {
                 // `[` and `{` alone are words: the test command, a literal brace.
                 if text.len() > 1 || matches!(byte, b'*' | b'?' | b'$' | b'`' | b'"' | b'\'') {

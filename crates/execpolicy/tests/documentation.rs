@@ -1,0 +1,101 @@
+//! Every example in `docs/rules.md` is what it says.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use execpolicy::{Command, DecidedBy, Decision, Options, Policy};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+
+/// The fenced blocks of the document: language, text, line.
+fn blocks(document: &str) -> Vec<(String, String, usize)> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, String, usize)> = None;
+    for (index, line) in document.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => open = Some((language.to_owned(), String::new(), index + 1)),
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some((_, text, _))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+/// What a line of a `decisions` block asks: `in FOLDER:` and `with NAME=VALUE…:` may stand before the command.
+fn decide(policy: &Policy, question: &str) -> &'static str {
+    let mut cwd = None;
+    let mut environment: Option<Vec<(OsString, OsString)>> = None;
+    let mut command = question;
+    if let Some((folder, rest)) = command.strip_prefix("in ").and_then(|rest| rest.split_once(": ")) {
+        (cwd, command) = (Some(folder), rest);
+    }
+    if let Some((variables, rest)) = command.strip_prefix("with ").and_then(|rest| rest.split_once(": ")) {
+        let pairs = variables.split(' ').filter_map(|pair| pair.split_once('='));
+        environment = Some(pairs.map(|(name, value)| (name.into(), value.into())).collect());
+        command = rest;
+    }
+    let words = shlex::split(command).expect("a command");
+    let mut command = Command::from_words(&words).expect("a command");
+    if let Some(cwd) = cwd {
+        command = command.with_cwd(Path::new(cwd));
+    }
+    if let Some(environment) = &environment {
+        command = command.with_environment(environment);
+    }
+    let evaluation = policy.evaluate(&command, &Options::default());
+    match (evaluation.decision(), evaluation.decided_by()) {
+        (Decision::Prompt, DecidedBy::Heuristic) => "dangerous",
+        (_, DecidedBy::Nothing) => "nothing",
+        (decision, _) => decision.word(),
+    }
+}
+
+#[test]
+fn every_example_is_what_it_says() {
+    let document = std::fs::read_to_string(DOCUMENT).expect("docs/rules.md");
+    let blocks = blocks(&document);
+    let mut tried = 0;
+    for (index, (language, text, line)) in blocks.iter().enumerate() {
+        let next = blocks.get(index + 1).map(|(language, text, _)| (language.as_str(), text.as_str()));
+        if language != "python" {
+            continue;
+        }
+        let read = Policy::from_text(Path::new("example.rules"), text);
+        if let Some(("error", expected)) = next {
+            let error = read.expect_err(text).to_string();
+            assert!(error.contains(expected.trim_end()), "line {line}: {error}");
+            tried += 1;
+            continue;
+        }
+        let policy = read.unwrap_or_else(|error| panic!("line {line}: {error}"));
+        let Some(("decisions", decisions)) = next else { continue };
+        for question in decisions.lines() {
+            let (expected, command) = question.split_once(' ').expect("a decision and a command");
+            assert_eq!(decide(&policy, command.trim_start()), expected, "line {line}: {command}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "only {tried} examples were found");
+}
+
+#[test]
+fn the_requirements_example_is_valid() {
+    let document = std::fs::read_to_string(DOCUMENT).expect("docs/rules.md");
+    let toml =
+        blocks(&document).into_iter().find(|(language, _, _)| language == "toml").expect("an example").1;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("requirements.toml");
+    std::fs::write(&file, toml).expect("a file");
+    let policy =
+        execpolicy::load(&[execpolicy::RuleSource::Requirements(file)]).strict().expect("valid requirements");
+    let words = ["rm", "-rf", "x"];
+    let evaluation = policy.evaluate(&Command::from_words(&words).expect("words"), &Options::default());
+    assert_eq!(evaluation.decision(), Decision::Forbidden);
+}
