@@ -60,9 +60,6 @@ pub enum ResolveError {
     /// A root in `/proc`, `/sys` or `/dev`.
     #[error("{0} cannot be a writable root: it is a window into the kernel")]
     KernelFiles(PathBuf),
-    /// A path whose name cannot be passed on.
-    #[error("{0:?} is not valid UTF-8, which sandbox paths must be")]
-    NotUtf8(PathBuf),
     /// Hidden and writable at once.
     #[error("{hidden} cannot be unreadable while {root} inside it is writable")]
     Contradiction {
@@ -168,9 +165,6 @@ fn canonical_root(root: &Path, notes: &mut Vec<String>) -> Result<PathBuf, Resol
     }
     if NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel)) {
         return Err(ResolveError::KernelFiles(canonical));
-    }
-    if canonical.to_str().is_none() {
-        return Err(ResolveError::NotUtf8(canonical));
     }
     Ok(canonical)
 }

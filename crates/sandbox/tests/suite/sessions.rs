@@ -54,7 +54,7 @@ fn shared_memory_and_temporary_sockets_are_private_and_core_dumps_off() {
     for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
         let place = Place::new(user);
         let shell = Shell::for_user(user, &place.plan(Mode::ReadOnly, Form::Everything));
-        let name = format!("sandbox-test-{}", place.outsider);
+        let name = format!("sandbox-own-{}", place.outsider);
         assert_eq!(
             shell.run(&format!("echo x > /dev/shm/{name} && ulimit -c && ls /dev")).ending,
             Ending::Code(0)
