@@ -105,6 +105,11 @@ pub(super) fn add(
         START_UP_FILES.iter().for_each(|name| found.protect(home.join(name), Some(StandIn::File)));
         START_UP_PLACES.iter().for_each(|name| found.protect(home.join(name), None));
     }
+    // A development build, or a package installed in the workspace: a command that could replace the shell or the wrapper
+    // would judge itself.
+    for program in surroundings.programs.iter().filter_map(|path| path.canonicalize().ok()) {
+        found.protect(program, None);
+    }
     for path in &restrictions.read_only {
         if !path.is_absolute() {
             return Err(ResolveError::Relative(path.clone()));

@@ -19,8 +19,10 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
-    /// The server's own folders (runtime, audit log, spool), never readable inside.
+    /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
     pub private: Vec<PathBuf>,
+    /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
+    pub programs: Vec<PathBuf>,
     /// Variables of the server's environment that name sockets and credential files (see [`Surroundings::from_process`]).
     pub variables: Vec<(String, OsString)>,
 }
@@ -37,6 +39,7 @@ impl Surroundings {
             home: variable("HOME").map(PathBuf::from),
             temporary: variable("TMPDIR").map(PathBuf::from),
             private: Vec::new(),
+            programs: Vec::new(),
             variables: variables.collect(),
         }
     }
@@ -107,7 +110,8 @@ pub fn resolve(
     hidden::add(&mut plan, restrictions, surroundings)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
         let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
-        existing.chain(plan.writable.iter().cloned()).collect()
+        let programs = surroundings.programs.iter().filter_map(|path| path.canonicalize().ok());
+        existing.chain(programs).chain(plan.writable.iter().cloned()).collect()
     });
     Ok(plan)
 }
