@@ -15,16 +15,21 @@ pub struct Plan {
     /// Whether the host's network is reachable.
     pub network: Network,
     /// Folders (or files) that can be written; canonical, none inside another unless both were asked for.
+    #[serde(with = "raw_paths")]
     pub writable: Vec<PathBuf>,
     /// Existing places inside writable ones that stay read-only.
+    #[serde(with = "raw_paths")]
     pub read_only: Vec<PathBuf>,
     /// Names inside writable folders that must not come into being.
     pub reserved: Vec<Reserved>,
     /// Existing files, folders and sockets that cannot be read or reached.
+    #[serde(with = "raw_paths")]
     pub hidden: Vec<PathBuf>,
     /// Existing files that look empty: tools that read them at every start would fail if they were hidden.
+    #[serde(with = "raw_paths")]
     pub emptied: Vec<PathBuf>,
     /// When present, nothing else can be read.
+    #[serde(with = "raw_paths::option")]
     pub only_readable: Option<Vec<PathBuf>>,
     /// What one session may use up.
     pub limits: Limits,
@@ -38,6 +43,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reserved {
     /// The absolute path.
+    #[serde(with = "raw_paths::one")]
     pub path: PathBuf,
     /// Whether a folder stands in for it while the session lives, or an empty file.
     pub stand_in: StandIn,
@@ -50,6 +56,8 @@ pub enum StandIn {
     Folder,
     /// An empty file, for files that programs read at their start.
     File,
+    /// A file that holds `.`: for Git's `commondir`, which then says what its absence says.
+    FileHoldingDot,
 }
 
 /// What one session may use up.
@@ -178,6 +186,85 @@ fn common(one: &[PathBuf], another: &[PathBuf]) -> Vec<PathBuf> {
     union(&first, &second)
 }
 
+/// Paths in JSON: text where they are UTF-8, else their bytes. A file name may be any bytes, and one that a plan could not
+/// carry could not be protected.
+mod raw_paths {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Raw {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    impl From<&Path> for Raw {
+        fn from(path: &Path) -> Self {
+            match path.to_str() {
+                Some(text) => Raw::Text(text.to_owned()),
+                None => Raw::Bytes(path.as_os_str().as_bytes().to_vec()),
+            }
+        }
+    }
+
+    impl From<Raw> for PathBuf {
+        fn from(raw: Raw) -> Self {
+            match raw {
+                Raw::Text(text) => text.into(),
+                Raw::Bytes(bytes) => OsString::from_vec(bytes).into(),
+            }
+        }
+    }
+
+    pub(super) fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(|path| Raw::from(path.as_path())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+        Ok(Vec::<Raw>::deserialize(deserializer)?.into_iter().map(PathBuf::from).collect())
+    }
+
+    pub(super) mod one {
+        use super::{Deserialize, Deserializer, Path, PathBuf, Raw, Serialize, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            path: &Path,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            Raw::from(path).serialize(serializer)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<PathBuf, D::Error> {
+            Raw::deserialize(deserializer).map(PathBuf::from)
+        }
+    }
+
+    pub(super) mod option {
+        use super::{Deserialize, Deserializer, PathBuf, Raw, Serialize, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            paths: &Option<Vec<PathBuf>>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            let raw: Option<Vec<Raw>> =
+                paths.as_ref().map(|paths| paths.iter().map(|path| Raw::from(path.as_path())).collect());
+            raw.serialize(serializer)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Vec<PathBuf>>, D::Error> {
+            let raw = Option::<Vec<Raw>>::deserialize(deserializer)?;
+            Ok(raw.map(|paths| paths.into_iter().map(PathBuf::from).collect()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +306,12 @@ mod tests {
 
     #[test]
     fn a_plan_survives_the_way_to_the_guard() {
-        let plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
+        use std::os::unix::ffi::OsStringExt;
+        let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
+        let odd = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
+        plan.only_readable = Some(vec![odd.clone()]);
+        plan.reserved = vec![Reserved { path: odd.clone(), stand_in: StandIn::File }];
+        plan.hidden = vec![odd];
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     }

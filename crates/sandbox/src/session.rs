@@ -4,6 +4,9 @@
 //! of a small process and no start of a large binary. Dropping a session, or the server's death by any means, closes its
 //! socket, and everything in the session is killed.
 //!
+//! Keep a session for as long as the *policy* is the same, not the plan: resolving again may find other sockets to hide, and
+//! a new session cannot reach what the old one left in the background.
+//!
 //! No async runtime here: a [`Call`] is a descriptor to wait on, with a method that never blocks.
 
 use crate::enforcement::{Enforcement, Namespace};
@@ -178,7 +181,9 @@ impl Session {
             && self.refused_routes.fetch_max(count, Ordering::Relaxed) < count
     }
 
-    /// Starts a program. Does not wait for it: [`CallEvent::Started`] or [`CallEvent::NotStarted`] follows on the call.
+    /// Starts a program. Does not wait for it: [`CallEvent::Started`] or [`CallEvent::NotStarted`] follows on the call, usually
+    /// within a millisecond. When neither comes for seconds, the session is broken (without a PID namespace a command can
+    /// stop its init): drop it and start another.
     ///
     /// # Errors
     /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.
@@ -189,7 +194,7 @@ impl Session {
         let mut passed = vec![theirs.as_fd(), request_file.as_fd()];
         passed.extend(request.descriptors.iter().map(|(descriptor, _)| *descriptor));
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        packet::send(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
+        packet::send_soon(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
             .map_err(|_| SessionError::Lost)?;
         Ok(Call { socket: ours, control: Arc::clone(&self.control), number })
     }
@@ -295,7 +300,7 @@ impl Call {
     /// answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
     pub fn destroy(&self) {
         // A session that is gone has nothing left to destroy.
-        let _ = packet::send(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
+        let _ = packet::send_soon(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
     }
 
     /// Waits for an answer to the question which processes are alive, dropping other events; for blocking callers.
@@ -346,7 +351,7 @@ impl Call {
     }
 
     fn command(&self, command: &CallCommand) -> Result<(), SessionError> {
-        packet::send(&self.socket, &command.encode(), &[]).map_err(|_| SessionError::Lost)
+        packet::send_soon(&self.socket, &command.encode(), &[]).map_err(|_| SessionError::Lost)
     }
 }
 

@@ -23,17 +23,10 @@ pub(super) const SCOPE_SINCE: u32 = 6;
 pub(super) const UNIX_SOCKETS_SINCE: u32 = 9;
 /// Rules for reading around hidden places, without mounts: more than any home folder needs.
 const MAX_RULES: usize = 20_000;
-/// Devices that commands write to.
-const DEVICES: &[&str] = &[
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/ptmx",
-    "/dev/pts",
-];
+/// Devices that commands write to, and that nothing outside reads from.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+/// Only where `/dev` is the session's own: the host's are the user's other terminals.
+const OWN_TERMINALS: &[&str] = &["/dev/ptmx", "/dev/pts"];
 
 /// Why Landlock could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +60,7 @@ pub(super) fn restrict(plan: &Plan, surroundings: &Surroundings) -> Result<Optio
     }
     let ruleset = ruleset.scope(Scope::from_all(NEWEST))?.create()?;
     let ruleset = grant_reading(ruleset, plan, surroundings)?;
-    let ruleset = grant_writing(ruleset, plan)?;
+    let ruleset = grant_writing(ruleset, plan, surroundings)?;
     let status = ruleset.restrict_self()?;
     abi_in_force(&status)
 }
@@ -130,17 +123,25 @@ fn around(root: &Path, hidden: &[PathBuf], places: &mut Vec<PathBuf>) -> Result<
     Ok(())
 }
 
-fn grant_writing(mut ruleset: RulesetCreated, plan: &Plan) -> Result<RulesetCreated, LandlockError> {
+fn grant_writing(
+    mut ruleset: RulesetCreated,
+    plan: &Plan,
+    surroundings: &Surroundings,
+) -> Result<RulesetCreated, LandlockError> {
     for root in &plan.writable {
         ruleset = rule(ruleset, root, AccessFs::from_all(NEWEST))?;
     }
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;
-    for path in DEVICES.iter().map(Path::new).filter(|path| path.exists()) {
+    let terminals = if surroundings.own_mounts { OWN_TERMINALS } else { &[] };
+    for path in DEVICES.iter().chain(terminals).map(Path::new).filter(|path| path.exists()) {
         ruleset = rule(ruleset, path, device | AccessFs::ReadDir)?;
     }
-    // The session's own with mounts; without, the host's, where every program may leave files anyway and many must.
+    // The host's holds memory that other programs share.
     let shared = Path::new("/dev/shm");
-    if shared.is_dir() { rule(ruleset, shared, AccessFs::from_all(NEWEST)) } else { Ok(ruleset) }
+    if surroundings.own_mounts && shared.is_dir() {
+        return rule(ruleset, shared, AccessFs::from_all(NEWEST));
+    }
+    Ok(ruleset)
 }
 
 /// Adds one rule; rights that make no sense for a file are left out for one.

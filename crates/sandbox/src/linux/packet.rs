@@ -1,6 +1,7 @@
 //! One packet with descriptors over a `SOCK_SEQPACKET` socket: sending and receiving, bounded on receipt.
 
 use crate::wire::{MAX_DESCRIPTORS, MAX_PACKET};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -11,6 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The call's socket and the request's memory file come with the program's own descriptors.
 const MAX_PASSED: usize = MAX_DESCRIPTORS + 2;
+
+/// How long a full socket may stay full: hundreds of packets wait in it by then.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// What arrived.
 pub(crate) struct Packet {
@@ -25,13 +29,35 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Sends one packet. A peer that is gone is an error, never a signal.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(socket, bytes, descriptors, SendFlags::empty())
+}
+
+/// Sends one packet without ever blocking for long: a peer that does not read (a command may have stopped it) is an error.
+pub(crate) fn send_soon(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let attempt = || send_with(&socket, bytes, descriptors, SendFlags::DONTWAIT);
+    match attempt() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
+            let _ = rustix::event::poll(&mut polled, Some(&PATIENCE));
+            attempt()
+        }
+        other => other,
+    }
+}
+
+fn send_with(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors for one message"));
     }
     let sent = rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+        rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL)
     })?;
     if sent == bytes.len() { Ok(()) } else { Err(io::Error::other("a packet was cut")) }
 }

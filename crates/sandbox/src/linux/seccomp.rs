@@ -67,6 +67,9 @@ const NAMESPACE_BITS: &[u64] = &[
 /// As above without CLONE_NEWTIME, whose bit is part of the exit signal in clone(2).
 const CLONE_NAMESPACE_BITS: &[u64] = NAMESPACE_BITS.split_at(1).1;
 
+/// Not in every C library's list.
+const KEXEC_FILE_LOAD: c_long = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
+
 const UNIX: u64 = 1;
 const INET: u64 = 2;
 const INET6: u64 = 10;
@@ -108,7 +111,7 @@ fn refused() -> Vec<Row> {
         (libc::SYS_clone, AnyBit(0, CLONE_NAMESPACE_BITS), "as unshare"),
         (libc::SYS_open_by_handle_at, Always, "opens files past every path check"),
         (libc::SYS_kexec_load, Always, "replaces the kernel"),
-        (libc::SYS_kexec_file_load, Always, "replaces the kernel"),
+        (KEXEC_FILE_LOAD, Always, "replaces the kernel"),
         (libc::SYS_init_module, Always, "loads code into the kernel"),
         (libc::SYS_finit_module, Always, "loads code into the kernel"),
         (libc::SYS_delete_module, Always, "unloads code from the kernel"),

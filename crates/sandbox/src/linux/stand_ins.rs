@@ -6,7 +6,7 @@
 
 use crate::plan::{Reserved, StandIn};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl Drop for StandIns {
             // looked at above.
             let _ = match made.stand_in {
                 StandIn::Folder => fs::remove_dir(&made.path),
-                StandIn::File => fs::remove_file(&made.path),
+                StandIn::File | StandIn::FileHoldingDot => fs::remove_file(&made.path),
             };
         }
     }
@@ -70,9 +70,18 @@ impl Drop for StandIns {
 fn make(name: &Reserved) -> io::Result<()> {
     match name.stand_in {
         StandIn::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path),
-        StandIn::File => {
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name.path).map(|_| ())
+        StandIn::File | StandIn::FileHoldingDot => {
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name.path)?;
+            file.write_all(text_of(name.stand_in))
         }
+    }
+}
+
+fn text_of(stand_in: StandIn) -> &'static [u8] {
+    match stand_in {
+        StandIn::Folder | StandIn::File => b"",
+        StandIn::FileHoldingDot => b".\n",
     }
 }
 
@@ -89,7 +98,9 @@ fn identify(name: &Reserved) -> io::Result<Made> {
 fn is_unchanged(made: &Made) -> bool {
     fs::symlink_metadata(Path::new(&made.path)).is_ok_and(|metadata| {
         let same = metadata.dev() == made.device && metadata.ino() == made.inode;
-        same && (metadata.is_dir() || metadata.len() == 0)
+        let text = text_of(made.stand_in);
+        let as_long = usize::try_from(metadata.len()).is_ok_and(|length| length == text.len());
+        same && (metadata.is_dir() || (as_long && fs::read(&made.path).is_ok_and(|found| found == text)))
     })
 }
 

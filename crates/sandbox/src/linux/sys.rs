@@ -100,9 +100,11 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
         *to = libc::c_char::try_from(*from).unwrap_or(0);
     }
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
-    // SAFETY: SIOCSIFFLAGS reads an `ifreq`, which is live and initialised; the socket is open.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    nothing(i64::from(result))
+    // SAFETY: SIOCSIFFLAGS reads an `ifreq`, which is live and initialised; the socket is open. Called by number, because
+    // C libraries differ in the type of the request.
+    let result =
+        unsafe { libc::syscall(libc::SYS_ioctl, socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    nothing(result)
 }
 
 /// Replaces this process by a program; returns only when that failed.

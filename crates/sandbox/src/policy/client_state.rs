@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub const CLIENT_STATE_KEYS: [&str; 2] = ["codex/sandbox-state", "codex/sandbox-state-meta"];
 
 /// A client program's sandbox state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientState {
     /// The policy that the client wants.
     pub policy: SandboxPolicy,

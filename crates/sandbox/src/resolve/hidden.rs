@@ -184,13 +184,9 @@ pub(super) fn add(
     let all = hidden.clone();
     // What lies below something hidden is hidden.
     hidden.retain(|path| !all.iter().any(|other| path != other && path.starts_with(other)));
-    if let Some(odd) = hidden.iter().find(|path| path.to_str().is_none()) {
-        return Err(ResolveError::NotUtf8(odd.clone()));
-    }
     let emptied =
         EMPTIED.iter().filter_map(|(name, _)| surroundings.home.as_ref()?.join(name).canonicalize().ok());
-    let needed =
-        |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path) && path.to_str().is_some();
+    let needed = |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path);
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
     plan.hidden = hidden;

@@ -71,7 +71,12 @@ const IN_GIT: &[(&str, StandIn, &str)] = &[
     ("hooks", StandIn::Folder, "programs that Git runs"),
     ("config", StandIn::File, "names programs that Git runs"),
     ("config.worktree", StandIn::File, "as config"),
+    ("commondir", StandIn::FileHoldingDot, "names the folder whose config and hooks count instead"),
 ];
+
+/// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
+const IN_WORKTREE: &[(&str, Option<StandIn>)] =
+    &[("commondir", None), ("gitdir", None), ("config.worktree", Some(StandIn::File))];
 
 /// More submodules than any repository has; each costs two mounts.
 const MAX_SUBMODULES: usize = 200;
@@ -100,6 +105,11 @@ pub(super) fn add(
         START_UP_FILES.iter().for_each(|name| found.protect(home.join(name), Some(StandIn::File)));
         START_UP_PLACES.iter().for_each(|name| found.protect(home.join(name), None));
     }
+    // A development build, or a package installed in the workspace: a command that could replace the shell or the wrapper
+    // would judge itself.
+    for program in surroundings.programs.iter().filter_map(|path| path.canonicalize().ok()) {
+        found.protect(program, None);
+    }
     for path in &restrictions.read_only {
         if !path.is_absolute() {
             return Err(ResolveError::Relative(path.clone()));
@@ -109,11 +119,6 @@ pub(super) fn add(
     // A place that was itself asked for by name as writable is not protected against that wish.
     found.read_only.retain(|path| !plan.writable.contains(path));
     found.reserved.retain(|reserved| !plan.writable.contains(&reserved.path));
-    if let Some(odd) =
-        found.read_only.iter().chain(found.reserved.iter().map(|r| &r.path)).find(|p| p.to_str().is_none())
-    {
-        return Err(ResolveError::NotUtf8(odd.clone()));
-    }
     plan.read_only = found.read_only;
     plan.reserved = found.reserved;
     plan.notes.extend(found.notes);
@@ -180,7 +185,6 @@ impl Found {
         self.protect_repository(&folder);
         // A linked worktree's settings are those of its main repository.
         if let Some(common) = linked_folder(&folder.join("commondir"), "") {
-            self.protect(folder.join("commondir"), None);
             self.protect_repository(&common);
         }
     }
@@ -188,6 +192,12 @@ impl Found {
     fn protect_repository(&mut self, folder: &Path) {
         for (name, stand_in, _) in IN_GIT {
             self.protect(folder.join(name), Some(*stand_in));
+        }
+        let worktrees = fs::read_dir(folder.join("worktrees")).into_iter().flatten().flatten();
+        for worktree in worktrees.take(MAX_SUBMODULES) {
+            for (name, stand_in) in IN_WORKTREE {
+                self.protect(worktree.path().join(name), *stand_in);
+            }
         }
         let mut left = MAX_SUBMODULES;
         self.protect_submodules(&folder.join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
@@ -206,12 +216,25 @@ impl Found {
                 for (name, stand_in, _) in IN_GIT {
                     self.protect(path.join(name), Some(*stand_in));
                 }
+                // The file in its work tree that leads here: pointed elsewhere, it would lead to other settings.
+                if let Some(work_tree) = work_tree_of(&path) {
+                    self.protect(work_tree.join(".git"), None);
+                }
                 self.protect_submodules(&path.join("modules"), depth.saturating_sub(1), left);
             } else if depth > 0 {
                 self.protect_submodules(&path, depth - 1, left);
             }
         }
     }
+}
+
+/// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
+fn work_tree_of(folder: &Path) -> Option<PathBuf> {
+    let file = folder.join("config");
+    fs::metadata(&file).ok().filter(|metadata| metadata.len() < 65_536)?;
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("worktree"))?;
+    folder.join(line.trim_start().strip_prefix('=')?.trim()).canonicalize().ok()
 }
 
 /// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.
@@ -280,7 +303,9 @@ mod tests {
         fs::create_dir_all(&linked).unwrap();
         fs::create_dir_all(common.join("modules/a/b")).unwrap();
         fs::write(common.join("modules/a/b/HEAD"), "").unwrap();
-        fs::write(common.join("modules/a/b/config"), "").unwrap();
+        fs::write(common.join("modules/a/b/config"), "[core]\n\tworktree = ../../../../b\n").unwrap();
+        fs::create_dir(base.join("main/b")).unwrap();
+        fs::write(base.join("main/b/.git"), "gitdir: ../.git/modules/a/b\n").unwrap();
         fs::write(common.join("config"), "").unwrap();
         fs::write(linked.join("commondir"), "../..\n").unwrap();
         fs::create_dir(base.join("w")).unwrap();
@@ -289,6 +314,7 @@ mod tests {
         plan.writable = vec![base.join("w"), base.join("main")];
         add(&mut plan, &[base.join("w")], &Restrictions::default(), &Surroundings::default()).unwrap();
         for path in [
+            base.join("main/b/.git"),
             base.join("w/.git"),
             common.join("config"),
             common.join("modules/a/b/config"),

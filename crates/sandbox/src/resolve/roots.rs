@@ -19,8 +19,10 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
-    /// The server's own folders (runtime, audit log, spool), never readable inside.
+    /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
     pub private: Vec<PathBuf>,
+    /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
+    pub programs: Vec<PathBuf>,
     /// Variables of the server's environment that name sockets and credential files (see [`Surroundings::from_process`]).
     pub variables: Vec<(String, OsString)>,
 }
@@ -37,6 +39,7 @@ impl Surroundings {
             home: variable("HOME").map(PathBuf::from),
             temporary: variable("TMPDIR").map(PathBuf::from),
             private: Vec::new(),
+            programs: Vec::new(),
             variables: variables.collect(),
         }
     }
@@ -60,9 +63,6 @@ pub enum ResolveError {
     /// A root in `/proc`, `/sys` or `/dev`.
     #[error("{0} cannot be a writable root: it is a window into the kernel")]
     KernelFiles(PathBuf),
-    /// A path whose name cannot be passed on.
-    #[error("{0:?} is not valid UTF-8, which sandbox paths must be")]
-    NotUtf8(PathBuf),
     /// Hidden and writable at once.
     #[error("{hidden} cannot be unreadable while {root} inside it is writable")]
     Contradiction {
@@ -110,7 +110,8 @@ pub fn resolve(
     hidden::add(&mut plan, restrictions, surroundings)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
         let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
-        existing.chain(plan.writable.iter().cloned()).collect()
+        let programs = surroundings.programs.iter().filter_map(|path| path.canonicalize().ok());
+        existing.chain(programs).chain(plan.writable.iter().cloned()).collect()
     });
     Ok(plan)
 }
@@ -168,9 +169,6 @@ fn canonical_root(root: &Path, notes: &mut Vec<String>) -> Result<PathBuf, Resol
     }
     if NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel)) {
         return Err(ResolveError::KernelFiles(canonical));
-    }
-    if canonical.to_str().is_none() {
-        return Err(ResolveError::NotUtf8(canonical));
     }
     Ok(canonical)
 }

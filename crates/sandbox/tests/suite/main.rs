@@ -13,6 +13,7 @@ macro_rules! tell {
 
 mod lifetime;
 mod programs;
+mod reading;
 mod sessions;
 mod support;
 mod walls;

@@ -10,8 +10,8 @@ use std::path::Path;
 type Work = (&'static str, &'static [&'static str], &'static str, &'static [Form]);
 
 const EVERYWHERE: &[Form] = &[Form::Everything, Form::Landlock, Form::Namespaces];
-/// Needs an IP socket: with namespaces there is a private loopback.
-const WITH_LOOPBACK: &[Form] = &[Form::Everything, Form::Namespaces];
+/// Needs a private loopback, `/dev/shm` or terminals: with Landlock alone they would be the host's.
+const WITH_NAMESPACES: &[Form] = &[Form::Everything, Form::Namespaces];
 
 #[rustfmt::skip]
 const WORK: &[Work] = &[
@@ -32,15 +32,15 @@ const WORK: &[Work] = &[
     ("python: asyncio, subprocess, threads", &["python3"],
      "python3 -c \"import asyncio,sys\nasync def m():\n p=await asyncio.create_subprocess_exec('echo','hi',stdout=asyncio.subprocess.PIPE)\n o,_=await p.communicate(); assert o==b'hi\\n'\n await asyncio.to_thread(print,'t')\nasyncio.run(m())\"", EVERYWHERE),
     ("python: multiprocessing pool and queue", &["python3"],
-     "cat > mp.py <<'E'\nimport multiprocessing as m\ndef f(x): return x*x\nif __name__=='__main__':\n  with m.Pool(3) as p: assert p.map(f,[1,2,3])==[1,4,9]\nE\npython3 mp.py", EVERYWHERE),
+     "cat > mp.py <<'E'\nimport multiprocessing as m\ndef f(x): return x*x\nif __name__=='__main__':\n  with m.Pool(3) as p: assert p.map(f,[1,2,3])==[1,4,9]\nE\npython3 mp.py", WITH_NAMESPACES),
     ("python: HTTP server and client on loopback", &["python3"],
-     "cat > s.py <<'E'\nimport http.server,threading,urllib.request\ns=http.server.ThreadingHTTPServer(('127.0.0.1',0),http.server.SimpleHTTPRequestHandler)\nthreading.Thread(target=s.serve_forever,daemon=True).start()\nassert urllib.request.urlopen('http://localhost:%d/file'%s.server_port).read()==b'inside'\nE\npython3 s.py 2>/dev/null", WITH_LOOPBACK),
+     "cat > s.py <<'E'\nimport http.server,threading,urllib.request\ns=http.server.ThreadingHTTPServer(('127.0.0.1',0),http.server.SimpleHTTPRequestHandler)\nthreading.Thread(target=s.serve_forever,daemon=True).start()\nassert urllib.request.urlopen('http://localhost:%d/file'%s.server_port).read()==b'inside'\nE\npython3 s.py 2>/dev/null", WITH_NAMESPACES),
     ("node: child processes, workers, file watching", &["node"],
      "cat > n.js <<'E'\nconst {execSync}=require('child_process');const {Worker}=require('worker_threads');const fs=require('fs');\nif(execSync('echo hi').toString()!=='hi\\n')process.exit(3);\nfs.watch('.').close();\nnew Worker('require(\"worker_threads\").parentPort.postMessage(1)',{eval:true}).on('message',()=>process.exit(0));\nE\nnode n.js", EVERYWHERE),
     ("node: pipes from stdin", &["node"],
      "echo data | node -e \"process.stdin.on('data',d=>process.exit(String(d)==='data\\n'?0:4))\"", EVERYWHERE),
     ("node: HTTP server and client on loopback", &["node"],
-     "node -e \"const h=require('http');const s=h.createServer((q,r)=>r.end('x')).listen(0,()=>h.get({port:s.address().port},r=>{process.exit(r.statusCode===200?0:5)}))\"", WITH_LOOPBACK),
+     "node -e \"const h=require('http');const s=h.createServer((q,r)=>r.end('x')).listen(0,()=>h.get({port:s.address().port},r=>{process.exit(r.statusCode===200?0:5)}))\"", WITH_NAMESPACES),
     ("npm run", &["npm"],
      "echo '{\"scripts\":{\"hello\":\"echo from-npm\"}}' > package.json; export HOME=$PWD npm_config_update_notifier=false; npm run -s hello | grep -qx from-npm", EVERYWHERE),
     ("cargo build, offline", &["cargo"],
@@ -50,9 +50,9 @@ const WORK: &[Work] = &[
     ("perl, awk, sed, find, tar, xargs", &["perl", "tar"],
      "perl -e 'print 1' | grep -q 1 && tar cf t.tar file && tar xf t.tar && find . -name file | xargs -n1 sed -n p | awk '{exit $1!=\"inside\"}'", EVERYWHERE),
     ("terminals of its own", &["script"],
-     "script -qec 'test -t 1' /dev/null < /dev/null", EVERYWHERE),
+     "script -qec 'test -t 1' /dev/null < /dev/null", WITH_NAMESPACES),
     ("shared memory and semaphores", &["python3"],
-     "python3 -c \"from multiprocessing import shared_memory as s;m=s.SharedMemory(create=True,size=9);m.close();m.unlink()\"", EVERYWHERE),
+     "python3 -c \"from multiprocessing import shared_memory as s;m=s.SharedMemory(create=True,size=9);m.close();m.unlink()\"", WITH_NAMESPACES),
 ];
 
 /// Looks along the path; what lies in root's home folder is of no use to others.

@@ -54,7 +54,7 @@ fn shared_memory_and_temporary_sockets_are_private_and_core_dumps_off() {
     for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
         let place = Place::new(user);
         let shell = Shell::for_user(user, &place.plan(Mode::ReadOnly, Form::Everything));
-        let name = format!("sandbox-test-{}", place.outsider);
+        let name = format!("sandbox-own-{}", place.outsider);
         assert_eq!(
             shell.run(&format!("echo x > /dev/shm/{name} && ulimit -c && ls /dev")).ending,
             Ending::Code(0)
@@ -160,4 +160,31 @@ fn the_kernel_tells_that_a_command_tried_the_network() {
     assert!(refused(&format!("{} connect-tcp 192.0.2.1:80", support::TRY)));
     assert!(!refused("echo nothing more"));
     assert!(refused(&format!("{} connect-tcp [2001:db8::1]:80", support::TRY)));
+}
+
+#[test]
+fn the_probe_tells_what_sessions_have() {
+    let found = sandbox::probe::probe(&support::launcher());
+    assert_eq!(found.forms.len(), 3);
+    let can_namespaces = can_sandbox(User::Root, Form::Everything);
+    assert_eq!(found.forms[1].enforcement.is_some(), can_namespaces);
+    assert_eq!(found.is_usable(), found.forms.iter().any(|form| form.enforcement.is_some()));
+    for form in &found.forms {
+        assert_ne!(form.enforcement.is_some(), form.refusal.is_some(), "{form:?}");
+    }
+    serde_json::to_string(&found).unwrap();
+}
+
+#[test]
+fn many_calls_at_once_share_a_session() {
+    if !can_sandbox(User::Nobody, Form::Everything) {
+        return;
+    }
+    let place = Place::new(User::Nobody);
+    let shell = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+    let calls: Vec<_> = (0..64).map(|number| shell.start(&format!("echo {number}; exit {number}"))).collect();
+    for (number, call) in calls.iter().enumerate() {
+        assert_eq!(call.until_ended().0, Ending::Code(u8::try_from(number).unwrap()));
+        assert_eq!(call.output(), format!("{number}\n"));
+    }
 }

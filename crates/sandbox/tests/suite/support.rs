@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{PipeReader, Read};
 use std::net::TcpListener;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
@@ -97,9 +97,12 @@ pub(crate) struct Place {
     pub(crate) abstract_name: String,
     pub(crate) tcp: String,
     pub(crate) disk: String,
+    pub(crate) terminal: String,
+    pub(crate) shared: PathBuf,
     pub(crate) outsider: i32,
     before: Vec<PathBuf>,
     process: Child,
+    _pair: OwnedFd,
     _listeners: (UnixListener, UnixDatagram, UnixListener, TcpListener),
 }
 
@@ -143,6 +146,18 @@ impl Place {
             assert!(owned.unwrap().success());
         }
         let process = outsider.spawn().unwrap();
+        // A terminal of someone outside, and memory that programs outside share.
+        let pair =
+            rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+        rustix::pty::grantpt(&pair).unwrap();
+        rustix::pty::unlockpt(&pair).unwrap();
+        let terminal = rustix::pty::ptsname(&pair, Vec::new()).unwrap().into_string().unwrap();
+        let shared = Path::new("/dev/shm").join(format!("sandbox-test-{}", process.id()));
+        fs::write(&shared, "shared").unwrap();
+        if user == User::Nobody && rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&shared, Some(NOBODY), None).unwrap();
+            std::os::unix::fs::chown(&terminal, Some(NOBODY), None).unwrap();
+        }
         let mut place = Place {
             workspace: at("ws"),
             outside: at("outside"),
@@ -156,9 +171,12 @@ impl Place {
                 .find(|path| Path::new(path).exists())
                 .unwrap_or("/dev/mem")
                 .to_owned(),
+            terminal,
+            shared,
             outsider: i32::try_from(process.id()).unwrap(),
             before: Vec::new(),
             process,
+            _pair: pair,
             base,
             _listeners: listeners,
         };
@@ -205,6 +223,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+        fs::remove_file(&self.shared).unwrap();
     }
 }
 

@@ -57,6 +57,7 @@ fn file_cases(place: &Place) -> Vec<Case> {
         case("31", "make a hook", format!("mkdir {ws}/.git/objects/aa"), format!("create {ws}/.git/hooks/pre-commit"), WRITE, landlock_only),
         case("31", "replace .git", format!("mkdir {ws}/other"), format!("rename {ws}/.git {ws}/git"), &["EBUSY"], landlock_only),
         case("31", "replace .git/config", "", format!("rename {ws}/file {ws}/.git/config"), &["EBUSY", "EROFS", "EXDEV"], landlock_only),
+        case("31", "redirect .git's settings", "", format!("rename {ws}/file {ws}/.git/commondir"), &["EBUSY", "EROFS", "EXDEV"], landlock_only),
         case("47", "make .codex's rules", format!("create {ws}/rules"), format!("create {ws}/.codex/default.rules"), WRITE, landlock_only),
         case("47", "make .mcp.json", "", format!("create {ws}/.mcp.json"), &["EEXIST"], landlock_only),
         case("47", "remove the held .mcp.json", "", format!("rename {ws}/.mcp.json {ws}/x"), &["EBUSY"], landlock_only),
@@ -66,6 +67,8 @@ fn file_cases(place: &Place) -> Vec<Case> {
         case("56", "write /proc/sys", "read /proc/sys/kernel/ostype", "write /proc/sys/kernel/core_pattern", WRITE, &[]),
         case("56", "write /sys", "list /sys", "write /sys/power/state", &["EROFS", "EACCES", "ENOENT"], &[]),
         case("56", "open a disk", "write /dev/null", format!("write {}", place.disk), &["ENOENT", "EACCES"], &[]),
+        case("56", "write to a terminal outside", "", format!("write {}", place.terminal), &["ENOENT", "EACCES", "EROFS"], &[]),
+        case("-", "shared memory outside", "", format!("write {}", place.shared.display()), &["ENOENT", "EACCES"], &[]),
         case("-", "write init's memory", "", "write /proc/1/mem", &["EROFS", "EACCES"], &[]),
     ]
 }
