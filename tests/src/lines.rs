@@ -1,7 +1,7 @@
 //! The server's standard streams by hand: for what no client library would send, and for when the connection breaks.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -35,12 +35,18 @@ impl Lines {
     /// When the server does not start.
     #[must_use]
     pub fn start_with(world: &World, arguments: &[&str]) -> Lines {
-        let mut child = world
-            .server(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        Lines::start_command(world.server(arguments))
+    }
+
+    /// Starts any server that speaks lines.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn start_command(mut command: Command) -> Lines {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the server starts");
         let input = child.stdin.take();
         let output = read_lines(child.stdout.take().expect("a pipe"));
         Lines { child, input, output, next_id: 0 }

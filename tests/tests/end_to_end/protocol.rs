@@ -49,7 +49,13 @@ fn junk_is_answered_and_nothing_is_lost() {
     let answer = server.request("tools/call", shell(&world, "echo here"));
     assert_eq!(output(&answer), "here\n");
     assert_eq!(server.request("tools/call", json!({"name": 5}))["error"]["code"], -32602);
-    assert_eq!(server.request("no/such", json!({}))["error"]["code"], -32601);
+    for method in ["no/such", "resources/list", "prompts/list", "completion/complete"] {
+        let answer = server.request(
+            method,
+            json!({"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "x", "value": ""}}),
+        );
+        assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
+    }
     assert_eq!(server.request("initialize", json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}))["error"]["code"], -32600);
     assert_eq!(output(&server.request("tools/call", shell(&world, "echo still"))), "still\n");
 }

@@ -1,0 +1,204 @@
+//! `make bench`: how fast the shell is, beside plain Bash and beside the peer where its npm package can be installed.
+//!
+//! Everything that is compared is measured in turn, round by round, so that a busy machine slows all of it alike; what is
+//! printed is the median, and the median of the ratios of each round. Nothing here fails for being slow.
+
+#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement that cannot be made must say so and end"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::lines::Lines;
+use end_to_end_tests::{World, binaries};
+use serde_json::{Value, json};
+
+const EXECS: usize = 1000;
+
+fn main() {
+    let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n");
+    let ours = Contestant {
+        name: "ours",
+        bash: binaries().join("bash"),
+        server: Box::new(|world| world.server(&["--sandbox", "danger-full-access"])),
+        unsandboxed: None,
+    };
+    let mut contestants = vec![ours];
+    match peer() {
+        Ok(peer) => contestants.push(peer),
+        Err(why) => println!("The peer is not measured: {why}\n"),
+    }
+    println!("{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "plain", "measured");
+    for contestant in &contestants {
+        contestant.measure(&world);
+    }
+}
+
+/// A server, and the Bash that it runs.
+struct Contestant {
+    name: &'static str,
+    bash: PathBuf,
+    server: Box<dyn Fn(&World) -> Command>,
+    /// What tells it to run without a sandbox, if it needs to be told.
+    unsandboxed: Option<Value>,
+}
+
+impl Contestant {
+    fn measure(&self, world: &World) {
+        let start = median((0..15).map(|_| self.start(world).1));
+        self.row("start to initialize answered", None, start, "20 ms");
+
+        let (mut server, _) = self.start(world);
+        let plain_true = || self.plain("true", world);
+        let (plain, ours, ratio) = in_turn(60, plain_true, || call(&mut server, world, "true"));
+        self.row("call of `true`, login: false, beside `bash -c true`", Some((plain, ratio)), ours, "2.5");
+
+        let many = format!("for ((i = 0; i < {EXECS}; i++)); do /bin/true; done");
+        let (plain, ours, ratio) =
+            in_turn(7, || self.plain(&many, world), || call(&mut server, world, &many));
+        self.row(&format!("{EXECS} × /bin/true under the hook"), Some((plain, ratio)), ours, "1.5");
+
+        let many = format!("for ((i = 0; i < {EXECS}; i++)); do /usr/bin/env; done > /dev/null");
+        let (plain, ours, ratio) =
+            in_turn(5, || self.plain(&many, world), || call(&mut server, world, &many));
+        self.row(&format!("{EXECS} × /usr/bin/env escalated"), Some((plain, ratio)), ours, "2.5");
+        println!(
+            "{:<58} {:>10} {:>7} KiB",
+            format!("{}: resident memory afterwards", self.name),
+            "",
+            resident(server.pid())
+        );
+    }
+
+    fn row(&self, what: &str, plain: Option<(Duration, f64)>, measured: Duration, goal: &str) {
+        let (plain, ratio) = match plain {
+            Some((plain, ratio)) => {
+                (format!("{:.2} ms", milliseconds(plain)), format!("{ratio:.2} ({goal})"))
+            }
+            None => (String::new(), format!("({goal})")),
+        };
+        let measured = format!("{:.2} ms", milliseconds(measured));
+        println!("{:<58} {plain:>10} {measured:>10}  {ratio}", format!("{}: {what}", self.name));
+    }
+
+    /// Starts the server and returns the time from its start to its answer.
+    fn start(&self, world: &World) -> (Lines, Duration) {
+        let begin = Instant::now();
+        let mut server = Lines::start_command((self.server)(world));
+        server.initialize();
+        let time = begin.elapsed();
+        if let Some(state) = &self.unsandboxed {
+            let answer = server.request("codex/sandbox-state/update", state.clone());
+            assert!(answer["error"].is_null(), "{answer}");
+        }
+        (server, time)
+    }
+
+    fn plain(&self, command: &str, world: &World) -> Duration {
+        let begin = Instant::now();
+        let status = Command::new(&self.bash)
+            .args(["-c", command])
+            .current_dir(world.workdir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.expect("Bash starts").success());
+        begin.elapsed()
+    }
+}
+
+fn call(server: &mut Lines, world: &World, command: &str) -> Duration {
+    let arguments =
+        json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": 300_000});
+    let begin = Instant::now();
+    let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    let time = begin.elapsed();
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.starts_with("{\"exit_code\":0,"), "{answer}");
+    time
+}
+
+/// Measures both in turn; the medians of each, and of the ratios of each round.
+fn in_turn(
+    rounds: usize,
+    mut plain: impl FnMut() -> Duration,
+    mut measured: impl FnMut() -> Duration,
+) -> (Duration, Duration, f64) {
+    let (_, _) = (plain(), measured());
+    let times: Vec<(Duration, Duration)> = (0..rounds).map(|_| (plain(), measured())).collect();
+    let mut ratios: Vec<f64> =
+        times.iter().map(|(plain, measured)| measured.as_secs_f64() / plain.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
+    (median(times.iter().map(|time| time.0)), median(times.iter().map(|time| time.1)), ratio)
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Resident memory of a process in KiB (proc(5), `VmRSS`).
+fn resident(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).unwrap_or("?").to_owned()
+}
+
+/// The peer, installed below `target/`.
+fn peer() -> Result<Contestant, String> {
+    const PACKAGE: &str = "@openai/codex-shell-tool-mcp";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-peer");
+    let vendor = folder.join("node_modules").join(PACKAGE).join("vendor/x86_64-unknown-linux-musl");
+    let server = vendor.join("codex-exec-mcp-server");
+    if !server.is_file() {
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let installed = Command::new("npm")
+            .args(["install", "--no-save", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&folder)
+            .arg(format!("{PACKAGE}@0.97.0"))
+            .stdout(Stdio::null())
+            .status();
+        if !installed.is_ok_and(|status| status.success()) || !server.is_file() {
+            return Err(format!("npm could not install {PACKAGE}@0.97.0 for this system"));
+        }
+    }
+    let wrapper = vendor.join("codex-execve-wrapper");
+    let bash = ["debian-12", "ubuntu-22.04", "debian-11"]
+        .map(|variant| vendor.join("bash").join(variant).join("bash"))
+        .into_iter()
+        .find(|bash| {
+            Command::new(bash)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        })
+        .ok_or("none of its Bash builds runs on this system")?;
+    Ok(Contestant {
+        name: "peer",
+        bash: bash.clone(),
+        server: Box::new(move |world| {
+            let mut command = world.server(&[]);
+            let environment: Vec<_> = command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+                .collect();
+            command = Command::new(&server);
+            command.arg("--execve").arg(&wrapper).arg("--bash").arg(&bash);
+            command.env_clear().envs(environment).current_dir(world.workdir());
+            command
+        }),
+        unsandboxed: Some(json!({"sandboxPolicy": {"type": "danger-full-access"}, "sandboxCwd": "/"})),
+    })
+}
