@@ -451,7 +451,7 @@ mod tests {
                 "echo $(rm x) `rm y` <(rm z)",
                 vec!["echo <$(rm x)> <`rm y`> <<(rm z)>", "rm x", "rm y", "rm z"],
             ),
-            ("echo \"$(rm x)\"", vec!["echo <\"$(rm x)\">", "rm x"]),
+            ("echo \"$(rm x)\"", vec!["echo <$(rm x)>", "rm x"]),
             ("a & b", vec!["a", "b"]),
             ("LANG=C a", vec!["a"]),
             ("r\"\"m 'x'y $'\\x7a\\n\\101'", vec!["rm xy z\nA"]),
