@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * [`load`]: rule files and folders → [`Policy`], with every error of every file.
+//! * [`mod@load`]: rule files and folders → [`Policy`], with every error of every file.
 //! * `dialect`: one file's Starlark text → rules; bounded, so that no file can stall or exhaust the process.
 //! * [`rule`], [`pattern`]: what one rule says, and whether it fits a command.
 //! * [`Policy::evaluate`]: a [`Command`] → an [`Evaluation`]: every rule that matched, and which one decided.
