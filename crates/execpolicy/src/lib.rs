@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! * [`load`]: rule files and folders → [`Policy`], with every error of every file.
+//! * [`mod@load`]: rule files and folders → [`Policy`], with every error of every file.
 //! * `dialect`: one file's Starlark text → rules; bounded, so that no file can stall or exhaust the process.
 //! * [`rule`], [`pattern`]: what one rule says, and whether it fits a command.
 //! * [`Policy::evaluate`]: a [`Command`] → an [`Evaluation`]: every rule that matched, and which one decided.
@@ -29,6 +29,7 @@ pub mod host;
 mod inner;
 pub mod layers;
 pub mod legacy;
+pub mod live;
 pub mod load;
 pub mod network;
 pub mod pattern;
@@ -44,6 +45,7 @@ pub use errors::{LoadError, LoadErrors};
 pub use evaluate::Options;
 pub use evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch};
 pub use layers::Layers;
+pub use live::LiveRules;
 pub use load::{Loaded, RuleSource, load};
 pub use policy::Policy;
 pub use rule::ProgramToken;

@@ -119,7 +119,7 @@ impl Loaded {
 }
 
 /// The rule files of a folder, sorted by name. A symlink to a regular file counts as one: people keep their rules in a repository.
-fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

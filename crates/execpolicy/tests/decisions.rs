@@ -256,6 +256,16 @@ const TABLE: &[(&str, Decision, DecidedBy)] = &[
     ("bash|-c|for f in *; do rm -f $f; done", Prompt, Heuristic),
     ("bash|-c|$SUDO rm -f x", Prompt, Heuristic),
     ("bash|-c|rm $X -f", Prompt, Heuristic),
+    ("bash|-c|rm >/dev/null -f x", Prompt, Heuristic),
+    ("bash|-c|>x rm -f y", Prompt, Heuristic),
+    ("bash|-c|ls\n\n\\rm -f x", Prompt, Heuristic),
+    ("bash|-c|sh -c \"rm -f $X\"", Prompt, Heuristic),
+    ("bash|-c|sh $OPTIONS -c 'rm -f x'", Prompt, Heuristic),
+    ("bash|-c|nice $OPTIONS rm -f x", Prompt, Heuristic),
+    ("bash|-c|timeout $T rm -f x", Prompt, Heuristic),
+    ("bash|-c|eval \"rm -f $X\"", Prompt, Heuristic),
+    ("bash|-c|find . -exec sh -c 'rm -f \"$1\"' _ {} \\;", Prompt, Heuristic),
+    ("bash|-c|a | xargs -n1 rm -f", Prompt, Heuristic),
 ];
 
 #[test]

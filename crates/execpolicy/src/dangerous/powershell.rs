@@ -7,11 +7,30 @@ use crate::command::Command;
 /// How deep `powershell cmd /c powershell …` is followed.
 const MAX_DEPTH: u8 = 4;
 /// Commands that open what they are given.
-const OPENERS: &[&str] = &["ii", "invoke-item", "saps", "start", "start-process"];
-/// What opens an address when it is a part of a longer word (`[x]::ShellExecute`, `Shell.Application`).
-const OPENERS_INSIDE: &[&str] = &["invoke-item", "shell.application", "shellexecute", "start-process"];
-/// Remove-Item and its aliases.
-const DELETERS: &[&str] = &["del", "erase", "rd", "remove-item", "ri", "rm", "rmdir"];
+const OPENERS: &[&str] = &[
+    "start-process", // hands an address to the default browser
+    "saps",          // alias of Start-Process
+    "start",         // alias of Start-Process
+    "invoke-item",   // opens with whatever is registered for it
+    "ii",            // alias of Invoke-Item
+];
+/// What opens an address as a part of a longer word.
+const OPENERS_INSIDE: &[&str] = &[
+    "start-process",     // `iex(Start-Process…)`
+    "invoke-item",       // the same
+    "shellexecute",      // a method of the shell's COM object, and of Win32 through P/Invoke
+    "shell.application", // that COM object
+];
+/// Commands that delete; with `-Force` also what is hidden or read-only.
+const DELETERS: &[&str] = &[
+    "remove-item", // the command itself
+    "ri",          // its aliases
+    "rm",
+    "del",
+    "erase",
+    "rd",
+    "rmdir",
+];
 
 /// Looks at what PowerShell is told to run.
 pub(super) fn find(command: &Command<'_>) -> Option<Danger> {

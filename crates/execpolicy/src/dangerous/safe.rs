@@ -8,11 +8,16 @@ use std::ffi::OsStr;
 use crate::command::Command;
 use crate::inner::inner;
 
-/// Safe with any arguments.
+/// Safe with any arguments: none of them writes a file, runs a program or changes anything outside of itself.
+#[rustfmt::skip]
 const ALWAYS: &[&str] = &[
-    "cat", "cd", "cut", "echo", "expr", "false", "grep", "head", "id", "ls", "nl", "paste", "pwd", "rev",
-    "seq", "stat", "tail", "tr", "true", "uname", "uniq", "wc", "which", "whoami", //
-    "numfmt", "tac", // Linux
+    "cat", "head", "nl", "tac", "tail",                       // print files
+    "cut", "numfmt", "paste", "rev", "tr", "wc",              // print files changed or counted
+    "grep",                                                   // searches files
+    "ls", "stat",                                             // print what is known of files
+    "echo", "expr", "false", "seq", "true",                   // print or compute
+    "id", "uname", "which", "whoami",                         // print what is known of the system
+    "cd", "pwd",                                              // change or print the shell's own folder
 ];
 
 /// Actions of find(1) that run, delete or write.
@@ -31,6 +36,8 @@ pub fn is_known_safe(command: &Command<'_>) -> bool {
             begins(arg, &["--pre=", "--hostname-bin="])
                 || ["--pre", "--hostname-bin", "--search-zip", "-z"].iter().any(|option| arg == *option)
         }),
+        // The second operand of uniq is written.
+        "uniq" => command.args().filter(|arg| !arg.as_encoded_bytes().starts_with(b"-")).count() < 2,
         "sed" => is_line_printing_sed(command),
         "bash" | "sh" | "zsh" => inner(command, None).is_some_and(|inner| {
             inner.doubt.is_none() && !inner.commands.is_empty() && inner.commands.iter().all(is_plain_safe)
@@ -93,6 +100,8 @@ mod tests {
             ("sed|-i|s/a/b/", false),
             ("sed|-n|1e", false),
             ("git|status", false),
+            ("uniq|-c|x", true),
+            ("uniq|x|y", false),
             ("rm|x", false),
             ("bash|-lc|ls && pwd", true),
             ("zsh|-c|ls|extra", true),

@@ -47,6 +47,8 @@ pub(super) fn task<'c>(command: &'c Command<'_>) -> Task<'c> {
                 // `-o name` and `-O name`; a group may hold several.
                 index += letters.iter().filter(|letter| matches!(letter, b'o' | b'O')).count();
             }
+            // A script's variable may hold options.
+            _ if !takes_script && index > command.certain_args() => {}
             _ => {
                 index -= 1;
                 break;

@@ -63,13 +63,13 @@ fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>) -> Option<Inner<'c>>
         return Some(inner);
     }
     let start = options::command_start(wrapper, &arguments)?;
-    // A value of an unknown option may stand where the command seems to begin; then it begins one later.
-    let starts = if start.certain { start.index..start.index + 1 } else { start.index..start.index + 2 };
+    let computed = command.certain.is_some_and(|certain| certain <= start.index);
+    // A value of an unknown option, or a script's variable, may stand where the command seems to begin; then it begins one later.
+    let starts =
+        if start.certain && !computed { start.index..start.index + 1 } else { start.index..start.index + 2 };
     let commands: Vec<Command<'c>> = starts.filter_map(|index| tail(command, index, &start)).collect();
     let doubt = match wrapper.runs {
-        Runs::AsItIs if command.certain.is_some_and(|certain| certain <= start.index) => {
-            Some(Doubt::DynamicProgram)
-        }
+        Runs::AsItIs if computed => Some(Doubt::DynamicProgram),
         Runs::Otherwise => Some(Doubt::MoreThanSeen),
         Runs::AsItIs if !start.certain => Some(Doubt::UnknownOption),
         Runs::AsItIs if !start.harmless => Some(Doubt::SetsVariables),

@@ -3,13 +3,16 @@
 //! The grammar is that of Bash, which `sh`, `dash`, `ksh` and `zsh` share as far as anything here is called understood. What is not on the list of
 //! understood constructs leaves a [`Doubt`]; the commands found are listed all the same, so that a forbidden one is still seen.
 
+mod characters;
+mod doubt;
 mod parse;
 mod redirect;
 mod script;
 mod variables;
 mod words;
 
-pub(crate) use script::is_invisible;
-pub use script::{Doubt, Script, ScriptCommand, read};
+pub(crate) use characters::is_invisible;
+pub use doubt::Doubt;
+pub use script::{Script, ScriptCommand, read};
 pub(crate) use variables::is_harmless;
 pub use words::Word;

@@ -1,10 +1,11 @@
 //! The commands in a script, and what leaves it in doubt.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use tree_sitter::Node;
 
+use super::characters::{has_line_end, has_strange_characters, is_reserved, is_space};
+use super::doubt::Doubt;
 use super::words::{self, Word};
 use super::{is_harmless, parse, redirect};
 
@@ -31,48 +32,6 @@ pub struct ScriptCommand {
     pub input: Option<Vec<u8>>,
 }
 
-/// Why a text is not fully understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// It is not valid, or not in the grammar.
-    Syntax,
-    /// It is too long or too involved.
-    TooLarge,
-    /// It holds characters that readers and shells take differently.
-    StrangeCharacters,
-    /// It writes to a file by itself.
-    WritesFile,
-    /// It changes variables that programs obey.
-    SetsVariables,
-    /// It gives a name a new meaning.
-    DefinesNames,
-    /// What it runs is known only when it runs.
-    DynamicProgram,
-    /// It uses a construct that is not on the list.
-    Construct,
-    /// An option is not known, so it is not certain where the command begins.
-    UnknownOption,
-    /// The command gets more arguments, or other rights, than are seen here.
-    MoreThanSeen,
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Syntax => "its syntax is not understood",
-            Self::TooLarge => "it is too large",
-            Self::StrangeCharacters => "it holds control or look-alike characters",
-            Self::WritesFile => "it writes to a file",
-            Self::SetsVariables => "it sets variables that programs obey",
-            Self::DefinesNames => "it defines functions, aliases or exported variables",
-            Self::DynamicProgram => "a program's name is computed while it runs",
-            Self::Construct => "it uses a construct that is not understood",
-            Self::UnknownOption => "an option before the command is not known",
-            Self::MoreThanSeen => "the command gets arguments or rights that are not seen here",
-        })
-    }
-}
-
 /// Lists the commands of a script.
 #[must_use]
 pub fn read(source: &[u8]) -> Script {
@@ -85,49 +44,6 @@ pub fn read(source: &[u8]) -> Script {
         None => reader.doubt(Doubt::TooLarge),
     }
     reader.script
-}
-
-/// Control characters other than tab and newline, and spaces beyond ASCII: shells and the grammar disagree about them.
-fn has_strange_characters(source: &[u8]) -> bool {
-    match std::str::from_utf8(source) {
-        Ok(text) => text.chars().any(|character| match character {
-            '\n' | '\t' | ' ' => false,
-            other => other.is_control() || other.is_whitespace() || is_invisible(other),
-        }),
-        Err(_) => true,
-    }
-}
-
-/// Words that the shell knows only when they stand alone.
-fn is_reserved(kind: &str) -> bool {
-    matches!(kind, "!" | "{" | "}" | "[[" | "]]" | "[" | "]")
-        || kind.bytes().all(|byte| byte.is_ascii_lowercase())
-}
-
-/// Spaces and newlines, also escaped newlines, which join lines.
-fn is_space(mut text: &[u8]) -> bool {
-    loop {
-        text = match text {
-            [] => return true,
-            [b' ' | b'\t' | b'\n', rest @ ..] | [b'\\', b'\n', rest @ ..] => rest,
-            _ => return false,
-        }
-    }
-}
-
-/// Whether there is a newline that is not escaped.
-fn has_line_end(gap: &[u8]) -> bool {
-    let mut previous = b' ';
-    gap.iter().any(|byte| {
-        let ends = *byte == b'\n' && previous != b'\\';
-        previous = *byte;
-        ends
-    })
-}
-
-/// Zero-width and direction-changing characters.
-pub(crate) fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 struct Reader<'s> {
@@ -451,7 +367,7 @@ mod tests {
                 "echo $(rm x) `rm y` <(rm z)",
                 vec!["echo <$(rm x)> <`rm y`> <<(rm z)>", "rm x", "rm y", "rm z"],
             ),
-            ("echo \"$(rm x)\"", vec!["echo <\"$(rm x)\">", "rm x"]),
+            ("echo \"$(rm x)\"", vec!["echo <$(rm x)>", "rm x"]),
             ("a & b", vec!["a", "b"]),
             ("LANG=C a", vec!["a"]),
             ("r\"\"m 'x'y $'\\x7a\\n\\101'", vec!["rm xy z\nA"]),

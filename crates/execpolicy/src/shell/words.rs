@@ -5,7 +5,7 @@ use tree_sitter::Node;
 /// A word of a command in a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// The word without quotes and escapes; as written when it is not certain.
+    /// The word without quotes and escapes; as written, but for the quotes around it, when it is not certain.
     pub bytes: Vec<u8>,
     /// Whether the program gets exactly these bytes as exactly one word.
     pub certain: bool,
@@ -15,7 +15,27 @@ pub struct Word {
 pub(super) fn read(node: Node<'_>, source: &[u8]) -> Word {
     match decode(node, source) {
         Some(bytes) => Word { bytes, certain: true },
-        None => Word { bytes: text(node, source).to_vec(), certain: false },
+        None => Word { bytes: as_written(node, source), certain: false },
+    }
+}
+
+/// An uncertain word without the quotes around it: in `sh -c "rm $x"` what stands inside is a script again.
+fn as_written(node: Node<'_>, source: &[u8]) -> Vec<u8> {
+    let text = text(node, source);
+    let quoted = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    match quoted {
+        Some(inside) if node.kind() == "string" => {
+            let mut plain = Vec::with_capacity(inside.len());
+            let mut bytes = inside.iter().peekable();
+            while let Some(byte) = bytes.next() {
+                match (byte, bytes.peek()) {
+                    (b'\\', Some(b'"' | b'\\')) => plain.extend(bytes.next()),
+                    (byte, _) => plain.push(*byte),
+                }
+            }
+            plain
+        }
+        Some(_) | None => text.to_vec(),
     }
 }
 

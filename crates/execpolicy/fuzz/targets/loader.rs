@@ -1,0 +1,23 @@
+//! Any text as a rules file: it is read or refused, never a crash, a stall or a flood. Run with `cargo fuzz run loader`.
+
+#![no_main]
+
+use std::path::Path;
+
+use execpolicy::legacy::LegacyPolicy;
+use execpolicy::{Command, Options, Policy};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let file = Path::new("fuzz.rules");
+    if let Ok(policy) = Policy::from_text(file, text) {
+        for rule in policy.rules() {
+            let _ = rule.to_string();
+        }
+        let words = ["git", "push"];
+        if let Some(command) = Command::from_words(&words) {
+            let _ = policy.explain(&command, &Options::default());
+        }
+    }
+    let _ = LegacyPolicy::from_text(file, text);
+});
