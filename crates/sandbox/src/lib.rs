@@ -25,6 +25,7 @@ pub mod probe;
 pub mod resolve;
 #[cfg(target_os = "linux")]
 pub mod session;
+mod stand_in;
 #[cfg(target_os = "linux")]
 mod wire;
 

@@ -49,15 +49,13 @@ pub struct Reserved {
     pub stand_in: StandIn,
 }
 
-/// What holds a reserved name while a session lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What holds a reserved name while a session lives. It must mean the same as nothing to whoever reads it outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StandIn {
     /// An empty folder: invisible to Git, so that `git add -A` does not take it.
     Folder,
-    /// An empty file, for files that programs read at their start.
-    File,
-    /// A file that holds `.`: for Git's `commondir`, which then says what its absence says.
-    FileHoldingDot,
+    /// A file holding this text, often none.
+    FileHolding(String),
 }
 
 /// What one session may use up.
@@ -310,7 +308,7 @@ mod tests {
         let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
         let odd = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
         plan.only_readable = Some(vec![odd.clone()]);
-        plan.reserved = vec![Reserved { path: odd.clone(), stand_in: StandIn::File }];
+        plan.reserved = vec![Reserved { path: odd.clone(), stand_in: StandIn::FileHolding(String::new()) }];
         plan.hidden = vec![odd];
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);

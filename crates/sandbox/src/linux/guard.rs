@@ -5,6 +5,7 @@
 //! subreaper: without a PID namespace the remains of a session fall to it, and it kills them.
 
 use super::namespaces::{self, Attempt};
+use super::repair::{self, Doors, Watcher};
 use super::stand_ins::StandIns;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::{init, packet, process_tree, setup};
@@ -44,12 +45,12 @@ fn begin() -> io::Result<()> {
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    let outcome = receive_plan(&control).and_then(|plan| start(proof, &control, &plan));
+    let outcome = receive_plan(&control).and_then(|plan| Ok((start(proof, &control, &plan)?, plan)));
     match outcome {
-        Ok(running) => {
+        Ok((mut running, plan)) => {
             // Only now: the maps of init are written through its `/proc` entry.
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-            watch(&control, &signals, running.init);
+            watch(proof, &control, &signals, &plan, &mut running);
             Ok(())
         }
         Err(error) => {
@@ -87,11 +88,25 @@ fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     serde_json::from_slice(&bytes).map_err(io::Error::other)
 }
 
+/// What the guard says to a new init.
+#[derive(Clone, Copy)]
+enum Word {
+    /// Begin; nobody will put mounts back.
+    Begin = 1,
+    /// Begin; mounts that something outside knocks off are put back.
+    BeginMended = 2,
+}
+
+/// Said of a session when the user has no inotify watches left.
+const NOT_MENDED: &str = "protected and hidden files that a program outside replaces lose their protection until the next session, because inotify watches are used up (sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)";
+
 /// What a session needs while it lives.
 struct Running {
     init: Pid,
     /// Removed from the user's folders when the session ends.
-    _stand_ins: StandIns,
+    stand_ins: StandIns,
+    /// For putting mounts back; none without mounts.
+    mending: Option<(Doors, Watcher)>,
 }
 
 /// Starts init in the best form that this machine allows; init reports to the server itself.
@@ -104,7 +119,7 @@ fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Ru
         let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
         let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
         match start_as(proof, control, plan, attempt, &reasons) {
-            Ok(init) => return Ok(Running { init, _stand_ins: stand_ins }),
+            Ok((init, mending)) => return Ok(Running { init, stand_ins, mending }),
             Err(error) => reasons.push(error.to_string()),
         }
     }
@@ -119,7 +134,7 @@ fn start_as(
     plan: &Plan,
     attempt: &Attempt,
     reasons: &[String],
-) -> io::Result<Pid> {
+) -> io::Result<(Pid, Option<(Doors, Watcher)>)> {
     let (may_begin, begin) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (outcome, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let forked = match attempt.flags() {
@@ -130,34 +145,48 @@ fn start_as(
         Forked::Child => {
             drop((begin, outcome));
             // The guard says when our users are mapped; silence means that it is gone.
-            if !matches!(rustix::io::read(&may_begin, &mut [0_u8; 1]), Ok(1)) {
+            let mut word = [0_u8; 1];
+            if !matches!(rustix::io::read(&may_begin, &mut word), Ok(1)) {
                 sys::exit_now(71);
             }
-            become_init(proof, control, plan, attempt, reasons, tell)
+            let mended = word[0] == Word::BeginMended as u8;
+            become_init(proof, control, plan, attempt, reasons, mended, tell)
         }
         Forked::Parent(init) => {
             drop((may_begin, tell));
-            let settled = settle(init, attempt, &begin, outcome);
+            let settled = settle(init, plan, attempt, &begin, outcome);
             if settled.is_err() {
                 sys::signal_process(init.as_raw_nonzero().get(), libc::SIGKILL);
                 let _ = rustix::process::waitpid(Some(init), rustix::process::WaitOptions::empty());
             }
-            settled.map(|()| init)
+            settled.map(|mending| (init, mending))
         }
     }
 }
 
 /// The guard's side of an attempt: maps users, lets init begin, waits for its word.
-fn settle(init: Pid, attempt: &Attempt, begin: &OwnedFd, outcome: OwnedFd) -> io::Result<()> {
+fn settle(
+    init: Pid,
+    plan: &Plan,
+    attempt: &Attempt,
+    begin: &OwnedFd,
+    outcome: OwnedFd,
+) -> io::Result<Option<(Doors, Watcher)>> {
     if attempt.has(Namespace::User) {
         namespaces::map_identities(init)
             .map_err(|error| io::Error::other(format!("could not map users into the namespace: {error}")))?;
     }
-    rustix::io::write(begin, &[1])?;
+    // Before init closes itself to looks, and before it mounts: what is replaced from now on is noticed.
+    let mending = match Doors::open(init, attempt)? {
+        None => None,
+        Some(doors) => Watcher::start(plan).ok().map(|watcher| (doors, watcher)),
+    };
+    let word = if mending.is_some() { Word::BeginMended } else { Word::Begin };
+    rustix::io::write(begin, &[word as u8])?;
     let mut word = Vec::new();
     File::from(outcome).take(4096).read_to_end(&mut word)?;
     match word.split_first() {
-        Some((0, _)) => Ok(()),
+        Some((0, _)) => Ok(mending),
         Some((_, reason)) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned())),
         None => Err(io::Error::other("the sandbox's init died while it was set up")),
     }
@@ -169,10 +198,14 @@ fn become_init(
     plan: &Plan,
     attempt: &Attempt,
     reasons: &[String],
+    mended: bool,
     tell: OwnedFd,
 ) -> ! {
     let prepared = setup::apply(plan, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
         enforcement.fallbacks = reasons.to_vec();
+        if attempt.has(Namespace::Mount) && !mended {
+            enforcement.gaps.push(NOT_MENDED.to_owned());
+        }
         let report = InitReport::Ready { enforcement: serde_json::to_string(&enforcement)? };
         packet::send(control, &report.encode(), &[])?;
         Ok((control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?))
@@ -193,16 +226,25 @@ fn become_init(
 }
 
 /// Returns when the session must end.
-fn watch(control: &OwnedFd, signals: &OwnedFd, init: Pid) {
+fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Plan, running: &mut Running) {
     loop {
-        let mut polled = [PollFd::new(control, PollFlags::empty()), PollFd::new(signals, PollFlags::IN)];
+        let mut polled = vec![PollFd::new(control, PollFlags::empty()), PollFd::new(signals, PollFlags::IN)];
+        polled.extend(running.mending.as_ref().map(|(_, watcher)| PollFd::new(watcher, PollFlags::IN)));
         // An interrupted wait only means another turn.
         let _ = rustix::event::poll(&mut polled, None);
         let server_gone = polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR);
         let told = sys::drain_signals(signals.as_fd());
         let child = u32::try_from(libc::SIGCHLD).unwrap_or(0);
-        if server_gone || told.iter().any(|signal| *signal != child) || has_ended(init) {
+        if server_gone || told.iter().any(|signal| *signal != child) || has_ended(running.init) {
             break;
+        }
+        if let Some((doors, watcher)) = &running.mending
+            && watcher.concerns_us()
+        {
+            running.stand_ins.restore(&plan.reserved);
+            if repair::repair(proof, doors, plan).is_err() {
+                break;
+            }
         }
     }
     end_everything();

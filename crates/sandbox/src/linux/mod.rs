@@ -12,6 +12,7 @@ mod mounts;
 mod namespaces;
 pub(crate) mod packet;
 mod process_tree;
+mod repair;
 mod seccomp;
 mod setup;
 mod stand_ins;

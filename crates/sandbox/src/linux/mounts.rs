@@ -97,12 +97,7 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
     // Protected places, and everything on the way to them: a parent that could be renamed would take them along, and a
     // fresh one could be put in its place.
     for (path, pin) in pins(plan) {
-        let tree = copy(&path)?;
-        if pin == Pin::ReadOnly {
-            sys::change_mount(tree.as_fd(), true, READ_ONLY, 0)
-                .map_err(|source| MountError::Change { path: path.clone(), source })?;
-        }
-        place(&tree, &path)?;
+        pin_down(&path, pin)?;
     }
     own_devices(devices)?;
     if own_processes {
@@ -118,18 +113,67 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
     }
     if !plan.emptied.is_empty() {
         let empty = empty_file()?;
-        for path in plan.emptied.iter().filter(|path| path.is_file()) {
-            change_and_place(&copy_of(&empty, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)?;
-        }
+        plan.emptied.iter().try_for_each(|path| show_empty(path, &empty))?;
     }
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
 }
 
+/// Puts back what was knocked off: every place that should be a mount and is none any more. Runs in the session's mount
+/// namespace, with the capabilities of its user namespace.
+pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
+    for (path, pin) in
+        pins(plan).into_iter().filter(|(path, _)| !is_mount(path) && path.symlink_metadata().is_ok())
+    {
+        pin_down(&path, pin)?;
+    }
+    let cover = copy(Path::new("/dev/null"))?;
+    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| hide(path, &cover))?;
+    let bare: Vec<&PathBuf> = plan.emptied.iter().filter(|path| !is_mount(path)).collect();
+    if !bare.is_empty() {
+        let empty = empty_file()?;
+        bare.into_iter().try_for_each(|path| show_empty(path, &empty))?;
+    }
+    Ok(())
+}
+
+/// Lists every path that should be a mount and that programs outside may replace.
+pub(super) fn places(plan: &Plan) -> Vec<PathBuf> {
+    let covered = plan.hidden.iter().chain(&plan.emptied).cloned();
+    pins(plan).into_keys().chain(covered).collect()
+}
+
+/// Tells whether something is mounted exactly here; what is not there is not.
+fn is_mount(path: &Path) -> bool {
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW | rustix::fs::AtFlags::NO_AUTOMOUNT;
+    rustix::fs::statx(CWD, path, flags, rustix::fs::StatxFlags::empty())
+        .is_ok_and(|found| found.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
+}
+
+/// Makes a place a mount point, which cannot be renamed or removed from inside; read-only if it is protected.
+fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
+    let tree = copy(path)?;
+    if pin == Pin::ReadOnly {
+        sys::change_mount(tree.as_fd(), true, READ_ONLY, 0)
+            .map_err(|source| MountError::Change { path: path.to_owned(), source })?;
+    }
+    place(&tree, path)
+}
+
+/// Lays an empty file over a file.
+fn show_empty(path: &Path, empty: &OwnedFd) -> Result<(), MountError> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    change_and_place(&copy_of(empty, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+}
+
 /// Lists what becomes a mount point inside the writable roots, parents before children.
 fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     let mut pins = BTreeMap::new();
-    let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
+    // A name that could not be held lies in a folder that commands cannot write either.
+    let reserved =
+        plan.reserved.iter().map(|reserved| &reserved.path).filter(|path| path.symlink_metadata().is_ok());
     for path in plan.read_only.iter().chain(reserved) {
         let Some(root) = plan
             .writable

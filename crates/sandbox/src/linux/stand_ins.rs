@@ -1,23 +1,28 @@
 //! Holds reserved names (`.git/hooks`, `.mcp.json`, …) while a session lives, so that there is something to mount over.
 //!
 //! The kernel can only protect a name that exists. The guard makes what is missing, outside and with the user's own
-//! rights, remembers exactly what it made, and takes it away when the session ends, however the server ended. Only what is
-//! still empty and still the same file is removed.
+//! rights, and takes it away when the session ends, however the server ended. Sessions that share a workspace share the
+//! stand-ins: each holds a lock on them, and the last one removes them. Only what is still exactly a stand-in is removed.
 
 use crate::plan::{Reserved, StandIn};
+use crate::stand_in::{MARK_SECONDS, is_stand_in};
+use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
 
-/// What was made, and is removed when this is dropped.
-pub(super) struct StandIns(Vec<Made>);
+/// How often a name is made again when another session removes it at the same moment.
+const ATTEMPTS: usize = 5;
 
-struct Made {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    stand_in: StandIn,
+/// What is held, and is removed when this is dropped.
+pub(super) struct StandIns(Vec<Held>);
+
+struct Held {
+    reserved: Reserved,
+    /// Locked, shared with other sessions.
+    lock: OwnedFd,
 }
 
 /// Says which name could not be held.
@@ -29,100 +34,155 @@ pub(super) struct StandInError {
 }
 
 impl StandIns {
-    /// Makes a stand-in for every name that does not exist. A folder that we may not write needs none: commands, running as
-    /// the same user, could not make the name either; those names are left out of what is protected.
+    /// Makes or adopts a stand-in for every name that is free. A folder that we may not write needs none: commands, running
+    /// as the same user, could not make the name either.
     pub(super) fn make(reserved: &[Reserved]) -> Result<Self, StandInError> {
-        let mut made = StandIns(Vec::new());
+        let mut held = StandIns(Vec::new());
         for name in reserved {
-            let wrong = |source| StandInError { path: name.path.clone(), source };
+            held.hold(name)?;
+        }
+        Ok(held)
+    }
+
+    /// Makes those again that someone outside has removed meanwhile.
+    pub(super) fn restore(&mut self, reserved: &[Reserved]) {
+        for name in reserved.iter().filter(|name| name.path.symlink_metadata().is_err()) {
+            self.0.retain(|held| held.reserved.path != name.path);
+            // Its folder may be gone as well; then there is nothing to protect.
+            let _ = self.hold(name);
+        }
+    }
+
+    fn hold(&mut self, name: &Reserved) -> Result<(), StandInError> {
+        let wrong = |source| StandInError { path: name.path.clone(), source };
+        for _ in 0..ATTEMPTS {
             match make(name) {
-                Ok(()) => made.0.push(identify(name).map_err(wrong)?),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                    ) => {}
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !is_stand_in(&name.path, &name.stand_in) {
+                        return Ok(());
+                    }
+                }
+                Err(error) if is_refusal(&error) => return Ok(()),
                 Err(error) => return Err(wrong(error)),
             }
+            if let Some(lock) = lock(name) {
+                self.0.push(Held { reserved: name.clone(), lock });
+                return Ok(());
+            }
         }
-        Ok(made)
+        Err(wrong(io::ErrorKind::ResourceBusy.into()))
     }
 }
 
 impl Drop for StandIns {
     fn drop(&mut self) {
         // Children before their parents.
-        for made in self.0.iter().rev() {
-            if !is_unchanged(made) {
+        for held in self.0.iter().rev() {
+            let is_last = rustix::fs::flock(&held.lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+            let Reserved { path, stand_in } = &held.reserved;
+            if !is_last || !is_stand_in(path, stand_in) {
                 continue;
             }
-            // One that was filled meanwhile by someone outside belongs to them: `remove_dir` refuses it, and a file was
-            // looked at above.
-            let _ = match made.stand_in {
-                StandIn::Folder => fs::remove_dir(&made.path),
-                StandIn::File | StandIn::FileHoldingDot => fs::remove_file(&made.path),
+            // Filled by someone outside in this very moment, a folder is not removed.
+            let _ = match stand_in {
+                StandIn::Folder => fs::remove_dir(path),
+                StandIn::FileHolding(_) => fs::remove_file(path),
             };
         }
     }
 }
 
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | NotFound | NotADirectory)
+}
+
 fn make(name: &Reserved) -> io::Result<()> {
-    match name.stand_in {
-        StandIn::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path),
-        StandIn::File | StandIn::FileHoldingDot => {
+    match &name.stand_in {
+        StandIn::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path)?,
+        StandIn::FileHolding(text) => {
             let mut file =
                 fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name.path)?;
-            file.write_all(text_of(name.stand_in))
+            file.write_all(text.as_bytes())?;
         }
     }
+    let mark = Timespec { tv_sec: MARK_SECONDS, tv_nsec: 0 };
+    let times = Timestamps { last_access: mark, last_modification: mark };
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::utimensat(rustix::fs::CWD, &name.path, &times, flags)?)
 }
 
-fn text_of(stand_in: StandIn) -> &'static [u8] {
-    match stand_in {
-        StandIn::Folder | StandIn::File => b"",
-        StandIn::FileHoldingDot => b".\n",
-    }
-}
-
-fn identify(name: &Reserved) -> io::Result<Made> {
-    let metadata = fs::symlink_metadata(&name.path)?;
-    Ok(Made {
-        path: name.path.clone(),
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        stand_in: name.stand_in,
-    })
-}
-
-fn is_unchanged(made: &Made) -> bool {
-    fs::symlink_metadata(Path::new(&made.path)).is_ok_and(|metadata| {
-        let same = metadata.dev() == made.device && metadata.ino() == made.inode;
-        let text = text_of(made.stand_in);
-        let as_long = usize::try_from(metadata.len()).is_ok_and(|length| length == text.len());
-        same && (metadata.is_dir() || (as_long && fs::read(&made.path).is_ok_and(|found| found == text)))
-    })
+/// Takes a shared lock; none when what was at the path is gone or another by the time the lock is ours.
+fn lock(name: &Reserved) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(&name.path, flags, Mode::empty()).ok()?;
+    rustix::fs::flock(&opened, FlockOperation::LockShared).ok()?;
+    let (ours, there) = (rustix::fs::fstat(&opened).ok()?, rustix::fs::lstat(&name.path).ok()?);
+    (ours.st_ino == there.st_ino && ours.st_dev == there.st_dev).then_some(opened)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn reserved(folder: &std::path::Path, name: &str, stand_in: StandIn) -> Reserved {
+        Reserved { path: folder.join(name), stand_in }
+    }
+
     #[test]
     fn what_was_made_goes_and_what_others_made_stays() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("theirs")).unwrap();
-        let reserved = [
-            Reserved { path: at("theirs"), stand_in: StandIn::Folder },
-            Reserved { path: at("ours"), stand_in: StandIn::Folder },
-            Reserved { path: at("ours/below"), stand_in: StandIn::File },
-            Reserved { path: at("filled"), stand_in: StandIn::File },
+        let names = [
+            reserved(folder.path(), "theirs", StandIn::Folder),
+            reserved(folder.path(), "ours", StandIn::Folder),
+            reserved(folder.path(), "filled", StandIn::Folder),
+            reserved(folder.path(), "dot", StandIn::FileHolding(".\n".to_owned())),
+            reserved(folder.path(), "written", StandIn::FileHolding(String::new())),
+            reserved(folder.path(), "no/such/folder", StandIn::Folder),
         ];
-        let made = StandIns::make(&reserved).unwrap();
-        assert!(at("ours/below").is_file());
-        fs::write(at("filled"), "text").unwrap();
+        let made = StandIns::make(&names).unwrap();
+        assert!(at("ours").is_dir() && fs::read_to_string(at("dot")).unwrap() == ".\n");
+        fs::write(at("written"), "text").unwrap();
+        fs::write(at("filled/file"), "text").unwrap();
         drop(made);
-        assert!(at("theirs").is_dir() && at("filled").is_file() && !at("ours").exists());
+        assert!(at("theirs").is_dir() && at("written").is_file() && at("filled/file").is_file());
+        assert!(!at("ours").exists() && !at("dot").exists());
+    }
+
+    #[test]
+    fn the_last_of_two_sessions_removes() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [reserved(folder.path(), "name", StandIn::Folder)];
+        let path = folder.path().join("name");
+        let first = StandIns::make(&names).unwrap();
+        let second = StandIns::make(&names).unwrap();
+        drop(first);
+        assert!(path.exists(), "the second still holds it");
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_adopted_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [reserved(folder.path(), "name", StandIn::FileHolding("text".to_owned()))];
+        make(&names[0]).unwrap();
+        drop(StandIns::make(&names).unwrap());
+        assert!(!folder.path().join("name").exists());
+    }
+
+    #[test]
+    fn what_was_removed_outside_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [reserved(folder.path(), "name", StandIn::Folder)];
+        let mut made = StandIns::make(&names).unwrap();
+        fs::remove_dir(folder.path().join("name")).unwrap();
+        made.restore(&names);
+        assert!(folder.path().join("name").is_dir());
+        drop(made);
+        assert!(!folder.path().join("name").exists());
     }
 }

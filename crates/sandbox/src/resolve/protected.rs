@@ -6,6 +6,7 @@
 use super::roots::{ResolveError, Surroundings};
 use crate::plan::{Plan, Reserved, StandIn};
 use crate::policy::Restrictions;
+use crate::stand_in::is_stand_in;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +24,9 @@ const IN_WORKSPACE: &[(&str, &str)] = &[
 ];
 
 /// Names in the home folder that a shell, a desktop or Git reads at every start. A missing one is held only in the home
-/// folder itself, by an empty file, which for all of these means the same as none.
+/// folder itself, by an empty file, which for these means the same as none.
 const START_UP_FILES: &[&str] = &[
     ".bashrc",
-    ".bash_profile",
-    ".bash_login",
     ".bash_logout",
     ".profile",
     ".zshrc",
@@ -36,17 +35,17 @@ const START_UP_FILES: &[&str] = &[
     ".zlogin",
     ".zlogout",
     ".kshrc",
-    ".cshrc",
-    ".tcshrc",
     ".login",
-    ".inputrc",
     ".xprofile",
-    ".xinitrc",
-    ".xsession",
     ".xsessionrc",
     ".pam_environment",
     ".gitconfig",
 ];
+
+/// As above, but an empty one would mean something (a desktop without programs, no system-wide key bindings, another file
+/// not read), so they are protected only where they exist.
+const START_UP_FILES_NOT_HELD: &[&str] =
+    &[".bash_profile", ".bash_login", ".cshrc", ".tcshrc", ".inputrc", ".xinitrc", ".xsession"];
 
 /// As above, but folders and deeper files, protected where they exist.
 const START_UP_PLACES: &[&str] = &[
@@ -67,16 +66,18 @@ const START_UP_PLACES: &[&str] = &[
 ];
 
 /// What Git runs or obeys inside a repository's own folder.
-const IN_GIT: &[(&str, StandIn, &str)] = &[
-    ("hooks", StandIn::Folder, "programs that Git runs"),
-    ("config", StandIn::File, "names programs that Git runs"),
-    ("config.worktree", StandIn::File, "as config"),
-    ("commondir", StandIn::FileHoldingDot, "names the folder whose config and hooks count instead"),
+///
+/// The second column is what holds a missing one: nothing for a folder, or a file's text. `commondir` holding `.` says what
+/// its absence says (gitrepository-layout(5)).
+const IN_GIT: &[(&str, Option<&str>, &str)] = &[
+    ("hooks", None, "programs that Git runs"),
+    ("config", Some(""), "names programs that Git runs"),
+    ("config.worktree", Some(""), "as config"),
+    ("commondir", Some(".\n"), "names the folder whose config and hooks count instead"),
 ];
 
 /// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
-const IN_WORKTREE: &[(&str, Option<StandIn>)] =
-    &[("commondir", None), ("gitdir", None), ("config.worktree", Some(StandIn::File))];
+const IN_WORKTREE: &[&str] = &["commondir", "gitdir"];
 
 /// More submodules than any repository has; each costs two mounts.
 const MAX_SUBMODULES: usize = 200;
@@ -95,15 +96,20 @@ pub(super) fn add(
         for (name, _) in IN_WORKSPACE {
             found.protect(root.join(name), Some(StandIn::Folder));
         }
-        for name in START_UP_FILES.iter().chain(START_UP_PLACES) {
+        for name in START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).chain(START_UP_PLACES) {
             found.protect(root.join(name), None);
         }
         found.protect_git(root);
     }
     let home = surroundings.home.as_ref().and_then(|home| home.canonicalize().ok());
     if let Some(home) = home.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
-        START_UP_FILES.iter().for_each(|name| found.protect(home.join(name), Some(StandIn::File)));
-        START_UP_PLACES.iter().for_each(|name| found.protect(home.join(name), None));
+        for name in START_UP_FILES {
+            found.protect(home.join(name), Some(StandIn::FileHolding(String::new())));
+        }
+        found.protect(home.join(".bash_profile"), Some(bash_profile(&home)));
+        for name in START_UP_FILES_NOT_HELD.iter().chain(START_UP_PLACES) {
+            found.protect(home.join(name), None);
+        }
     }
     // A development build, or a package installed in the workspace: a command that could replace the shell or the wrapper
     // would judge itself.
@@ -139,6 +145,8 @@ impl Found {
         if !self.writable.iter().any(|root| path.starts_with(root)) {
             return;
         }
+        // What another session holds is as good as missing.
+        let held = stand_in.as_ref().is_some_and(|stand_in| is_stand_in(&path, stand_in));
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
                 self.notes.push(format!(
@@ -149,8 +157,8 @@ impl Found {
                     self.protect_existing(target);
                 }
             }
-            Ok(_) => self.protect_existing(path),
-            Err(_) => {
+            Ok(_) if !held => self.protect_existing(path),
+            Ok(_) | Err(_) => {
                 let Some(stand_in) = stand_in else { return };
                 // A name whose folder is missing is held by holding the folder, which callers name themselves.
                 let parent_is_there = path.parent().is_some_and(Path::is_dir);
@@ -171,7 +179,7 @@ impl Found {
     /// Protects a workspace's repository: a folder, a link or a `gitdir:` file; without one, its name.
     fn protect_git(&mut self, root: &Path) {
         let place = root.join(".git");
-        if place.is_dir() {
+        if place.is_dir() && !is_stand_in(&place, &StandIn::Folder) {
             if let Ok(folder) = place.canonicalize() {
                 self.protect_repository(&folder);
             }
@@ -190,14 +198,15 @@ impl Found {
     }
 
     fn protect_repository(&mut self, folder: &Path) {
-        for (name, stand_in, _) in IN_GIT {
-            self.protect(folder.join(name), Some(*stand_in));
+        for (name, text, _) in IN_GIT {
+            self.protect(folder.join(name), Some(holding(*text)));
         }
         let worktrees = fs::read_dir(folder.join("worktrees")).into_iter().flatten().flatten();
         for worktree in worktrees.take(MAX_SUBMODULES) {
-            for (name, stand_in) in IN_WORKTREE {
-                self.protect(worktree.path().join(name), *stand_in);
+            for name in IN_WORKTREE {
+                self.protect(worktree.path().join(name), None);
             }
+            self.protect(worktree.path().join("config.worktree"), Some(StandIn::FileHolding(String::new())));
         }
         let mut left = MAX_SUBMODULES;
         self.protect_submodules(&folder.join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
@@ -213,8 +222,8 @@ impl Found {
             }
             if path.join("HEAD").is_file() {
                 *left -= 1;
-                for (name, stand_in, _) in IN_GIT {
-                    self.protect(path.join(name), Some(*stand_in));
+                for (name, text, _) in IN_GIT {
+                    self.protect(path.join(name), Some(holding(*text)));
                 }
                 // The file in its work tree that leads here: pointed elsewhere, it would lead to other settings.
                 if let Some(work_tree) = work_tree_of(&path) {
@@ -226,6 +235,16 @@ impl Found {
             }
         }
     }
+}
+
+fn holding(text: Option<&str>) -> StandIn {
+    text.map_or(StandIn::Folder, |text| StandIn::FileHolding(text.to_owned()))
+}
+
+/// What a missing `.bash_profile` must say: Bash reads the first of three files, so an empty one would keep it from the others.
+fn bash_profile(home: &Path) -> StandIn {
+    let next = [".bash_login", ".profile"].into_iter().find(|name| home.join(name).exists());
+    StandIn::FileHolding(next.map_or_else(String::new, |name| format!(". ~/{name}\n")))
 }
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).

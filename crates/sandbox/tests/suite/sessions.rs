@@ -114,7 +114,8 @@ fn a_killed_server_leaves_neither_processes_nor_stand_ins() {
         let begun = Instant::now();
         server.kill();
         eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        // Milliseconds when the machine is idle.
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         place.assert_nothing_left();
     }
 }
@@ -187,4 +188,61 @@ fn many_calls_at_once_share_a_session() {
         assert_eq!(call.until_ended().0, Ending::Code(u8::try_from(number).unwrap()));
         assert_eq!(call.output(), format!("{number}\n"));
     }
+}
+
+/// Programs outside replace files by renaming new ones over them, which makes the kernel drop the mounts on the old ones.
+#[test]
+fn what_is_replaced_outside_stays_protected_and_hidden_inside() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        std::fs::write(place.home.join(".npmrc"), "token").unwrap();
+        let shell = Shell::for_user(user, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+        let config = place.workspace.join(".git/config");
+        let netrc = place.home.join(".netrc");
+        let npmrc = place.home.join(".npmrc");
+        let replace = |path: &std::path::Path| {
+            let new = path.with_extension("new");
+            std::fs::write(&new, "changed outside").unwrap();
+            let metadata = std::fs::metadata(path).unwrap();
+            use std::os::unix::fs::MetadataExt;
+            std::os::unix::fs::chown(&new, Some(metadata.uid()), None).unwrap();
+            std::fs::rename(&new, path).unwrap();
+        };
+        let tried = |what: &str, path: &std::path::Path| {
+            shell.run(&format!("{} {what} {}", support::TRY, path.display())).output.trim().to_owned()
+        };
+        for _ in 0..3 {
+            replace(&config);
+            replace(&netrc);
+            replace(&npmrc);
+            eventually("the protection is back", || matches!(tried("write", &config).as_str(), "EROFS"));
+            eventually("the secret is hidden again", || tried("read", &netrc) == "EACCES");
+            eventually("the file looks empty again", || {
+                shell.run(&format!("cat {}", npmrc.display())).output.is_empty()
+            });
+        }
+        // A stand-in that someone outside removes is made again, and is protected again.
+        std::fs::remove_dir(place.workspace.join(".mcp.json")).unwrap();
+        eventually("the name is held again", || {
+            tried("chmod", &place.workspace.join(".mcp.json")) == "EROFS"
+        });
+        assert!(shell.session.is_alive());
+        drop(shell);
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
+fn two_sessions_in_one_workspace_do_not_take_each_others_protection_away() {
+    if !can_sandbox(User::Nobody, Form::Everything) {
+        return;
+    }
+    let place = Place::new(User::Nobody);
+    let first = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+    let second = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+    drop(first);
+    let hook = place.workspace.join(".git/hooks/pre-commit");
+    assert_eq!(second.run(&format!("{} create {}", support::TRY, hook.display())).output, "EROFS\n");
+    drop(second);
+    place.assert_nothing_left();
 }

@@ -1,0 +1,145 @@
+//! Puts mounts back that something outside has knocked off.
+//!
+//! When a program outside replaces a file that is protected or hidden inside (`git config` writes a new file and renames it
+//! over the old one; so do most editors and logins), the kernel takes the mount on the old file away, in every namespace.
+//! The guard watches the folders of all such places and, milliseconds later, has a child enter the session's
+//! namespaces and mount anew. What cannot be repaired ends the session.
+
+use super::mounts;
+use super::namespaces::Attempt;
+use super::sys::{self, Forked, SingleThreaded};
+use crate::enforcement::Namespace;
+use crate::plan::Plan;
+use rustix::event::Timespec;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, WaitOptions};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// How often, and how far apart, a repair is tried while files come and go.
+const ATTEMPTS: usize = 20;
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
+
+/// The session's namespaces, opened while init may still be looked at.
+pub(super) struct Doors {
+    user: Option<OwnedFd>,
+    mount: OwnedFd,
+}
+
+impl Doors {
+    /// Opens them; none when the session has no mounts of its own.
+    pub(super) fn open(init: Pid, attempt: &Attempt) -> io::Result<Option<Self>> {
+        if !attempt.has(Namespace::Mount) {
+            return Ok(None);
+        }
+        let open = |kind: &str| {
+            let path = format!("/proc/{}/ns/{kind}", init.as_raw_nonzero());
+            rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        };
+        let user = if attempt.has(Namespace::User) { Some(open("user")?) } else { None };
+        Ok(Some(Doors { user, mount: open("mnt")? }))
+    }
+}
+
+/// Watches the folders of all mounts that protect or hide.
+pub(super) struct Watcher {
+    descriptor: OwnedFd,
+    names: HashMap<i32, HashSet<OsString>>,
+}
+
+impl Watcher {
+    /// Starts watching. A folder that cannot be watched is one that we may not read; its entries are not ours to replace.
+    pub(super) fn start(plan: &Plan) -> io::Result<Self> {
+        let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mut folders: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
+        for place in mounts::places(plan) {
+            if let (Some(folder), Some(name)) = (place.parent(), place.file_name()) {
+                folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
+            }
+        }
+        let mut names: HashMap<i32, HashSet<OsString>> = HashMap::new();
+        let events = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
+        for (folder, entries) in folders {
+            match inotify::add_watch(&descriptor, &folder, events | WatchFlags::ONLYDIR) {
+                Ok(watch) => names.entry(watch).or_default().extend(entries),
+                Err(rustix::io::Errno::NOSPC) => {
+                    return Err(io::Error::other("the user's limit of inotify watches is reached"));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Watcher { descriptor, names })
+    }
+
+    /// Reads what happened; true when it concerned one of the places.
+    pub(super) fn concerns_us(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut reader = inotify::Reader::new(&self.descriptor, &mut buffer);
+        let mut concerned = false;
+        while let Ok(event) = reader.next() {
+            let name = event.file_name().map(|name| OsString::from_vec(name.to_bytes().to_vec()));
+            let ours =
+                |name: OsString| self.names.get(&event.wd()).is_some_and(|names| names.contains(&name));
+            // Events were lost, or a watched folder is gone: better to look.
+            concerned |= event.events().intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED)
+                || name.is_some_and(ours);
+        }
+        concerned
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Mounts anew whatever is missing. Only returns without an error when all is in place again.
+pub(super) fn repair(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::Result<()> {
+    let mut outcome = mend(proof, doors, plan);
+    for _ in 1..ATTEMPTS {
+        if outcome.is_ok() {
+            break;
+        }
+        // Whoever replaces a file may be in the middle of it.
+        let _ = rustix::event::poll(&mut [], Some(&PAUSE));
+        outcome = mend(proof, doors, plan);
+    }
+    outcome
+}
+
+fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::Result<()> {
+    match sys::fork(proof)? {
+        Forked::Child => {
+            let entered = doors
+                .user
+                .as_ref()
+                .map_or(Ok(()), |user| move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User)))
+                .and_then(|()| {
+                    move_into_link_name_space(doors.mount.as_fd(), Some(LinkNameSpaceType::Mount))
+                });
+            let done =
+                entered.map_err(io::Error::from).and_then(|()| mounts::mend(plan).map_err(io::Error::other));
+            if let Err(error) = &done {
+                // Standard error is the server's log.
+                let text = format!("sandbox: could not put a protection back: {error}\n");
+                let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+            }
+            sys::exit_now(i32::from(done.is_err()))
+        }
+        Forked::Parent(child) => {
+            let status = rustix::process::waitpid(Some(child), WaitOptions::empty())?;
+            match status.and_then(|(_, status)| status.exit_status()) {
+                Some(0) => Ok(()),
+                _ => Err(io::Error::other("a protection could not be put back")),
+            }
+        }
+    }
+}
