@@ -1,9 +1,11 @@
 //! What was typed, validated once: the programs, the rules, the sandbox.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use escalation_protocol::variables;
 use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 
 use crate::escalation::FileIdentity;
@@ -76,6 +78,22 @@ pub enum ConfigError {
     /// There is no home folder to look for rules in.
     #[error("neither CODEX_HOME nor HOME is set, so there is no place to look for rules; set one of them")]
     NoHome,
+    /// A program that was named is not what it must be.
+    #[error(
+        "{} is not {what}: it {problem}.\n\
+         The npm package brings the right one; from a checkout, `make build` leaves it in dist/bin", path.display()
+    )]
+    NotOurs {
+        /// What it must be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// How it differs.
+        problem: &'static str,
+    },
+    /// The sandbox that was asked for does not exist yet.
+    #[error("--sandbox {0} is not built in yet; so far only danger-full-access exists, which is no sandbox")]
+    NoSuchSandbox(sandbox::Mode),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] LoadErrors),
@@ -88,7 +106,11 @@ impl Config {
     ///
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
+        if let Some(mode) = settings.sandbox.filter(|mode| *mode != sandbox::Mode::DangerFullAccess) {
+            return Err(ConfigError::NoSuchSandbox(mode));
+        }
         let bash = find_bash(settings.bash)?;
+        verify_bash(&bash)?;
         let bash_identity =
             std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
                 ConfigError::Program {
@@ -98,6 +120,7 @@ impl Config {
                 }
             })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
+        verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
         let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
         Ok(Config {
@@ -165,6 +188,48 @@ fn usable(what: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
     match rustix::fs::access(&absolute, rustix::fs::Access::EXEC_OK) {
         Ok(()) => Ok(absolute),
         Err(errno) => Err(problem(&format!("it is not executable ({errno})"), &path)),
+    }
+}
+
+/// A Bash without our hook would run everything unjudged. Told to execute through a wrapper that is not there, ours
+/// refuses (126); any other runs the program.
+fn verify_bash(bash: &Path) -> Result<(), ConfigError> {
+    let status = Command::new(bash)
+        .args(["-c", "/bin/true"])
+        .env_clear()
+        .env(variables::WRAPPER, "/nonexistent/execve-wrapper")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.code() == Some(126) => Ok(()),
+        Ok(_) => Err(ConfigError::NotOurs {
+            what: "the patched Bash",
+            path: bash.to_owned(),
+            problem: "executes programs without asking",
+        }),
+        Err(error) => {
+            Err(ConfigError::Program { what: "Bash", path: bash.to_owned(), problem: error.to_string() })
+        }
+    }
+}
+
+/// Something else in the wrapper's place would run in the place of every program. Without a program, ours says how it is used.
+fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
+    let output = Command::new(wrapper).env_clear().stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.stderr.starts_with(b"usage: execve-wrapper ") => Ok(()),
+        Ok(_) => Err(ConfigError::NotOurs {
+            what: "the execve-wrapper",
+            path: wrapper.to_owned(),
+            problem: "does not answer as one",
+        }),
+        Err(error) => Err(ConfigError::Program {
+            what: "execve-wrapper",
+            path: wrapper.to_owned(),
+            problem: error.to_string(),
+        }),
     }
 }
 

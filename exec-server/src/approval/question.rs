@@ -27,7 +27,7 @@ impl Question {
     pub fn message(&self) -> String {
         let mut message = format!(
             "Allow agent to run `{}` in `{}`?",
-            self.command_line(),
+            shortened(&self.command_line()),
             visible(self.workdir.as_os_str().as_encoded_bytes())
         );
         if let Some(rule) = &self.rule {
@@ -47,6 +47,20 @@ impl Question {
         let words = std::iter::once(program).chain(self.arguments.iter().map(Vec::as_slice));
         words.map(quoted).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Characters of a command line that are shown in full.
+const MAX_SHOWN: usize = 4000;
+
+/// Keeps beginning and end of what is too long to be read, and says how much is left out between them.
+fn shortened(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= MAX_SHOWN {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(MAX_SHOWN / 2).collect();
+    let tail: String = text.chars().skip(count - MAX_SHOWN / 2).collect();
+    format!("{head} … {} characters left out … {tail}", count - MAX_SHOWN)
 }
 
 fn quoted(word: &[u8]) -> String {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use escalation_protocol::request::ExecRequest;
 
+use super::identity::FileState;
+
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
 #[derive(Debug)]
 pub(super) struct Exec {
@@ -20,8 +22,8 @@ pub(super) struct Exec {
     pub(super) directory: Option<OwnedFd>,
     /// Its path, for people and rules; ` (deleted)` is appended by the kernel when it is gone.
     pub(super) workdir: PathBuf,
-    /// What the file was when the wrapper looked (`O_PATH`), if it was there.
-    pub(super) opened_file: Option<OwnedFd>,
+    /// What the file was when the wrapper looked, if it was there.
+    pub(super) seen: Option<FileState>,
 }
 
 impl Exec {
@@ -39,8 +41,19 @@ impl Exec {
             env: request.env().map(owned).collect(),
             directory,
             workdir,
-            opened_file,
+            seen: opened_file.and_then(FileState::of),
         }
+    }
+
+    /// Whether the file that would be executed now is the one that was judged.
+    pub(super) fn is_unchanged(&self) -> bool {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        #[cfg(target_os = "linux")]
+        const LOOK: OFlags = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        const LOOK: OFlags = OFlags::NONBLOCK;
+        let now = openat(CWD, &self.file, LOOK | OFlags::CLOEXEC, Mode::empty()).ok().and_then(FileState::of);
+        now.is_some() && now == self.seen
     }
 
     /// The environment as names and values; entries without `=`, which only a hostile asker sends, are left out.

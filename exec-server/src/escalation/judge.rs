@@ -6,9 +6,13 @@ use std::sync::Arc;
 use execpolicy::{Options, Policy};
 
 use super::exec::Exec;
+use super::identity::{FileIdentity, FileState};
 use super::verdict::{Approved, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver};
 use crate::time::Stopwatch;
+
+/// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
+const JUDGED_AT_ONCE: usize = 2 << 10;
 
 /// What one call's programs are judged by.
 #[derive(Clone)]
@@ -38,17 +42,17 @@ pub(super) enum Action {
 
 impl Judge {
     /// Decides. Takes as long as the person does who is asked.
-    pub(super) async fn decide(&self, exec: &Exec) -> Action {
-        match judge(&self.policy, &self.options, exec) {
+    pub(super) async fn decide(&self, exec: &Arc<Exec>) -> Action {
+        match self.verdict(exec).await {
             Verdict::Run => self.run(exec),
-            Verdict::Escalate => Action::Escalate,
+            Verdict::Escalate => escalate(exec),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved } => {
                 let pause = self.stopwatch.pause();
                 let answer = self.approver.ask((*question).clone()).await;
                 drop(pause);
                 match (answer, approved) {
-                    (Answer::Approved, Approved::Escalates) => Action::Escalate,
+                    (Answer::Approved, Approved::Escalates) => escalate(exec),
                     (Answer::Approved, Approved::Runs) => self.run(exec),
                     (Answer::Declined, _) => Action::Deny { reason: "User declined execution".into() },
                     (Answer::Cancelled, _) => Action::Deny { reason: "User cancelled execution".into() },
@@ -60,29 +64,42 @@ impl Judge {
         }
     }
 
+    /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
+    async fn verdict(&self, exec: &Arc<Exec>) -> Verdict {
+        let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
+        if length <= JUDGED_AT_ONCE {
+            return judge(&self.policy, &self.options, exec);
+        }
+        let (policy, options, exec) = (Arc::clone(&self.policy), self.options, Arc::clone(exec));
+        match tokio::task::spawn_blocking(move || judge(&policy, &options, &exec)).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                tracing::error!(%error, "judging a program broke");
+                Verdict::Deny { reason: "judging it failed inside the server; its log says where".into() }
+            }
+        }
+    }
+
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
     /// to a hostile asker is harmless: all that they give is the right to ask.
     fn run(&self, exec: &Exec) -> Action {
-        let keep_interceptor = exec.opened_file.as_ref().and_then(FileIdentity::of) == Some(self.bash);
+        let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
         Action::Run { keep_interceptor }
     }
 }
 
-/// Which file something is, beyond its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileIdentity {
-    device: u64,
-    inode: u64,
-}
-
-impl FileIdentity {
-    /// The identity of an open file.
-    pub(crate) fn of(file: impl std::os::fd::AsFd) -> Option<FileIdentity> {
-        let status = rustix::fs::fstat(file).ok()?;
-        #[cfg_attr(
-            target_os = "linux",
-            expect(clippy::useless_conversion, reason = "the types differ between systems")
-        )]
-        Some(FileIdentity { device: u64::try_from(status.st_dev).ok()?, inode: u64::from(status.st_ino) })
+/// What was judged is what runs: not a file that was put in its place while a person was thinking.
+fn escalate(exec: &Exec) -> Action {
+    if exec.directory.is_none() {
+        return Action::Deny {
+            reason: "its working directory cannot be opened, so it cannot run outside".into(),
+        };
+    }
+    if exec.is_unchanged() {
+        Action::Escalate
+    } else {
+        Action::Deny {
+            reason: "the file is not the one that was judged; run it again to have it judged anew".into(),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketFlags,
@@ -126,12 +127,20 @@ enum Received {
     End,
 }
 
+/// Whether every holder of the other end has closed it.
+fn hung_up(socket: &impl AsFd) -> io::Result<bool> {
+    let mut watched = [PollFd::new(socket, PollFlags::empty())];
+    poll(&mut watched, Some(&Timespec::default()))?;
+    let [watched] = watched;
+    Ok(watched.revents().contains(PollFlags::HUP))
+}
+
 fn receive(socket: impl AsFd) -> io::Result<Received> {
     let mut payload = [0; HELLO_BYTES + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_HELLO_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [io::IoSliceMut::new(&mut payload)];
-    let message = match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+    let message = match recvmsg(&socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
         Ok(message) => message,
         Err(Errno::CONNRESET) => return Ok(Received::End),
         Err(errno) => return Err(errno.into()),
@@ -143,7 +152,8 @@ fn receive(socket: impl AsFd) -> io::Result<Received> {
         }
     }
     if message.bytes == 0 && descriptors.is_empty() {
-        return Ok(Received::End);
+        // Either nobody is left, or somebody sent an empty message to look like that.
+        return Ok(if hung_up(&socket)? { Received::End } else { Received::Junk });
     }
     let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
     let hello = payload.get(..message.bytes).map(Hello::decode);

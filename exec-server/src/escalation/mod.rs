@@ -4,11 +4,13 @@
 //! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
 
 mod exec;
+mod identity;
 mod judge;
 mod listener;
 mod session;
 mod verdict;
 mod wire;
 
-pub(crate) use judge::{FileIdentity, Judge};
+pub(crate) use identity::FileIdentity;
+pub(crate) use judge::Judge;
 pub(crate) use listener::{EndOfCall, Listener};

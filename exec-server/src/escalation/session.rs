@@ -1,6 +1,7 @@
 //! One dialogue with one wrapper, from its request to its end.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use escalation_protocol::frame::{Kind, MAX_RESPONSE_BYTES};
@@ -20,6 +21,9 @@ use crate::process::{Descriptor, Directory, Ended, Process, Signal, Spawn, Spawn
 
 /// How long an escalated program may take to end when it is told to.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
+const HURRY: Duration = Duration::from_secs(10);
 
 /// What came with a hello.
 pub(super) struct Attached {
@@ -42,7 +46,7 @@ pub(super) async fn hold(
     let Some((program, mut stream)) = escalated else { return Ok(()) };
     // From here to its end the program is never out of sight.
     let outcome = attend(program, &mut stream, &end.ending).await;
-    wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await
+    within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await
 }
 
 /// From the request to the answer, and to the start of an escalated program.
@@ -54,23 +58,23 @@ async fn negotiate(
 ) -> Result<Option<(Process, UnixStream)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
-    let (request, _memory) = read_request(&mut stream, memory).await?;
-    let exec = Exec::new(&request, directory, file);
+    let (request, _memory) = within(HURRY, read_request(&mut stream, memory)).await?;
+    let exec = Arc::new(Exec::new(&request, directory, file));
     let action = tokio::select! {
         biased;
         action = judge.decide(&exec) => action,
         // Below: the question is moot, because its call is ending, or its asker is gone. The wrapper has nothing to say
         // before it is answered, so all that can be heard of it is its end.
         () = ending.cancelled() => return Ok(None),
-        () = gone(&stream) => return Ok(None),
+        () = gone(&mut stream) => return Ok(None),
     };
     match action {
         Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await?,
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate => {
             respond(&mut stream, Response::Escalate).await?;
-            let descriptors = wire::read_handover(&mut stream).await?;
-            match escalate(exec, descriptors) {
+            let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
+            match escalate(&exec, descriptors) {
                 Ok(program) => return Ok(Some((program, stream))),
                 Err(error) => {
                     tracing::warn!(
@@ -86,50 +90,47 @@ async fn negotiate(
     Ok(None)
 }
 
+async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
+    tokio::time::timeout(time, step).await.unwrap_or(Err(WireError::TooSlow))
+}
+
 async fn read_request<'m>(
     stream: &mut UnixStream,
     memory: &'m Semaphore,
 ) -> Result<(ExecRequest, tokio::sync::SemaphorePermit<'m>), WireError> {
     let header = wire::read_header(stream, Kind::Request).await?;
-    let kib = header.length.div_ceil(1024);
-    let memory = memory.acquire_many(kib).await.map_err(std::io::Error::other)?;
-    let body = wire::read_body(stream, header).await?;
-    Ok((ExecRequest::decode(body)?, memory))
+    let (body, held) = wire::read_body_within(stream, header, memory).await?;
+    Ok((ExecRequest::decode(body)?, held))
 }
 
 async fn respond(stream: &mut UnixStream, response: Response<'_>) -> Result<(), WireError> {
     let mut buffer = [0; MAX_RESPONSE_BYTES as usize];
-    wire::write(stream, Kind::Response, response.encode(&mut buffer)).await
+    within(HURRY, wire::write(stream, Kind::Response, response.encode(&mut buffer))).await
 }
 
-/// Completes when the wrapper has closed its end.
-async fn gone(stream: &UnixStream) {
-    loop {
-        match stream.ready(tokio::io::Interest::READABLE).await {
-            Ok(ready) if ready.is_read_closed() => return,
-            // Bytes before an answer are no part of the protocol; reading them later ends the dialogue.
-            Ok(_) => std::future::pending().await,
-            Err(_) => return,
-        }
-    }
+/// Completes when the wrapper has closed its end, or breaks the protocol by saying something before it is answered.
+async fn gone(stream: &mut UnixStream) {
+    let _ = stream.read(&mut [0; 1]).await;
 }
 
 /// Starts a program outside the sandbox, with the wrapper's descriptors, directory, argv and environment.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read.
-fn escalate(exec: Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
+fn escalate(exec: &Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
     let descriptors = descriptors
         .into_iter()
         .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
         .collect();
     Spawn {
-        program: exec.file,
-        argv: exec.argv,
-        env: exec.env,
-        directory: exec.directory.map_or(Directory::Path(exec.workdir), Directory::Open),
+        program: exec.file.clone(),
+        argv: exec.argv.clone(),
+        env: exec.env.clone(),
+        directory: match &exec.directory {
+            Some(directory) => Directory::Open(directory.try_clone().map_err(SpawnError::Watch)?),
+            None => Directory::Path(exec.workdir.clone()),
+        },
         descriptors,
-        new_session: false,
     }
     .start()
 }
@@ -141,9 +142,9 @@ async fn attend(program: Process, stream: &mut UnixStream, ending: &Cancellation
             end = program.wait() => break end,
             signal = read_signal(stream) => match signal {
                 Ok(signal) => program.signal(signal),
-                Err(_) => break terminate(&program).await,
+                Err(_) => break end(&program).await,
             },
-            () = ending.cancelled() => break terminate(&program).await,
+            () = ending.cancelled() => break end(&program).await,
         }
     };
     match end {
@@ -172,14 +173,7 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
     Signal::try_from(i32::from(signal)).map_err(|errno| WireError::Io(errno.into()))
 }
 
-async fn terminate(program: &Process) -> std::io::Result<Ended> {
-    program.signal_group(Signal::SIGTERM);
-    program.signal_group(Signal::SIGCONT);
-    match tokio::time::timeout(GRACE, program.wait()).await {
-        Ok(end) => end,
-        Err(_) => {
-            program.signal_group(Signal::SIGKILL);
-            program.wait().await
-        }
-    }
+async fn end(program: &Process) -> std::io::Result<Ended> {
+    program.end_session(GRACE).await;
+    program.wait().await
 }

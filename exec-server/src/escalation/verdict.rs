@@ -76,14 +76,15 @@ fn forbidden(evaluation: &Evaluation) -> String {
 fn append_rule(reason: &mut String, matched: &RuleMatch) {
     if let Some(justification) = &matched.rule.justification {
         reason.push_str(": ");
-        reason.push_str(&visible(justification.as_bytes()));
+        reason.push_str(visible(justification.as_bytes()).trim_end_matches('.'));
     }
     reason.push_str(&format!(" (rule {})", matched.rule.origin));
 }
 
 /// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that.
 pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> String {
-    let mut reason = String::from("this program needs a person's approval");
+    let mut reason =
+        format!("{} needs a person's approval", visible(question.program.as_os_str().as_encoded_bytes()));
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
@@ -110,8 +111,9 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
 fn pattern(question: &Question) -> String {
     let name = question.program.file_name().unwrap_or_default().as_encoded_bytes();
     let words = std::iter::once(name).chain(question.arguments.iter().map(Vec::as_slice));
-    let quoted: Vec<String> = words.map(|word| format!("{:?}", String::from_utf8_lossy(word))).collect();
-    format!("[{}]", quoted.join(", "))
+    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+    // JSON's strings are Starlark's.
+    serde_json::to_string(&words).unwrap_or_default().replace("\",\"", "\", \"")
 }
 
 #[cfg(test)]
@@ -126,7 +128,7 @@ mod tests {
             env: Vec::new(),
             directory: None,
             workdir: "/work".into(),
-            opened_file: None,
+            seen: None,
         }
     }
 

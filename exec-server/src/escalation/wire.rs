@@ -10,9 +10,15 @@ use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Bytes that are reserved before any have come: a claim of eight megabytes costs this much until it is made good.
-const FIRST_RESERVATION: usize = 64 << 10;
+/// How much of a long body is read, and set memory aside for, at a time.
+const PIECE_KIB: u32 = 16;
+const PIECE_BYTES: usize = (PIECE_KIB as usize) << 10;
+
+/// The highest number that a descriptor of an escalated program may have; the wrapper hands over no higher ones, and
+/// numbers above are ours while the program is being started.
+const HIGHEST_NUMBER: u32 = 255;
 
 /// Why a dialogue cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,12 @@ pub(super) enum WireError {
     /// As many descriptors as numbers must come.
     #[error("the wrapper attached {attached} descriptors and numbered {numbered}")]
     Descriptors { attached: usize, numbered: usize },
+    /// A descriptor cannot have this number.
+    #[error("the wrapper numbered a descriptor {0}")]
+    Number(u32),
+    /// The wrapper says nothing, or reads nothing.
+    #[error("the wrapper takes too long")]
+    TooSlow,
     /// What was said to be a stream is not one.
     #[error("the wrapper's stream is no stream socket")]
     NotAStream,
@@ -52,10 +64,33 @@ pub(super) async fn read_header(stream: &mut UnixStream, kind: Kind) -> Result<H
     Ok(Header::decode_expecting(&header, kind)?)
 }
 
-/// Reads the body that `header` announces; memory grows with what arrives, not with what is claimed.
+/// Reads a long body, piece by piece, each within what `memory` (in KiB) still has: a claim costs nothing until it is made
+/// good. What is held is given back when the second value is dropped.
+pub(super) async fn read_body_within<'m>(
+    stream: &mut UnixStream,
+    header: Header,
+    memory: &'m Semaphore,
+) -> Result<(Vec<u8>, SemaphorePermit<'m>), WireError> {
+    let length = usize::try_from(header.length).map_err(|_| DecodeError::Malformed)?;
+    let mut body = Vec::new();
+    let mut held = memory.acquire_many(0).await.map_err(io::Error::other)?;
+    while body.len() < length {
+        held.merge(memory.acquire_many(PIECE_KIB).await.map_err(io::Error::other)?);
+        let end = length.min(body.len() + PIECE_BYTES);
+        let piece = u64::try_from(end - body.len()).map_err(|_| DecodeError::Malformed)?;
+        body.reserve_exact(end - body.len());
+        (&mut *stream).take(piece).read_to_end(&mut body).await?;
+        if body.len() < end {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+    Ok((body, held))
+}
+
+/// Reads a short body, whose limit was checked with its header.
 pub(super) async fn read_body(stream: &mut UnixStream, header: Header) -> Result<Vec<u8>, WireError> {
     let length = usize::try_from(header.length).map_err(|_| DecodeError::Malformed)?;
-    let mut body = Vec::with_capacity(length.min(FIRST_RESERVATION));
+    let mut body = Vec::with_capacity(length);
     (&mut *stream).take(u64::from(header.length)).read_to_end(&mut body).await?;
     if body.len() == length { Ok(body) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
 }
@@ -78,6 +113,9 @@ pub(super) async fn read_handover(stream: &mut UnixStream) -> Result<Vec<(u32, O
     let numbers = handover.numbers();
     if numbers.len() != descriptors.len() {
         return Err(WireError::Descriptors { attached: descriptors.len(), numbered: numbers.len() });
+    }
+    if let Some(number) = numbers.iter().find(|number| **number > HIGHEST_NUMBER) {
+        return Err(WireError::Number(*number));
     }
     Ok(numbers.iter().copied().zip(descriptors).collect())
 }

@@ -13,7 +13,7 @@ use super::transport::LineTransport;
 use crate::config::Config;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
-const PATIENCE: Duration = Duration::from_millis(900);
+const PATIENCE: Duration = Duration::from_millis(1200);
 
 /// How long answers may take to be written when the server was told to end.
 const LAST_WORDS: Duration = Duration::from_millis(100);

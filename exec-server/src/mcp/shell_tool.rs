@@ -59,10 +59,23 @@ fn input_schema() -> Arc<JsonObject> {
 
 fn output_schema() -> Arc<JsonObject> {
     let mut schema = schemars::schema_for!(ShellResult).to_value();
+    without_formats(&mut schema);
     if let Some(object) = schema.as_object_mut() {
         object.insert("type".into(), "object".into());
     }
     object(schema)
+}
+
+/// Removes `"format": "uint64"` and the like, which are no formats of JSON Schema: clients warn of them.
+fn without_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.remove("format");
+            object.values_mut().for_each(without_formats);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_formats),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn object(value: Value) -> Arc<JsonObject> {

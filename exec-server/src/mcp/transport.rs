@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId};
+use rmcp::model::{
+    ClientNotification, ClientRequest, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion,
+    RequestId,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde::Serialize;
@@ -25,7 +28,7 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// How long answers to requests that are under way may still take when the client has closed its end, so that
 /// `printf … | exec-server` gets them. Clients wait for two seconds before they kill.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(500);
 
 type Writer = Arc<tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
 
@@ -36,7 +39,7 @@ pub(super) struct LineTransport {
     line: Vec<u8>,
     /// The current line is over the limit: the rest of it is read and thrown away.
     discarding: bool,
-    /// A request has come, so rmcp accepts other messages.
+    /// A request has come after which rmcp accepts other messages.
     opened: bool,
     closed: Option<Instant>,
     under_way: Arc<UnderWay>,
@@ -133,7 +136,7 @@ impl LineTransport {
     fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
         match &message {
             JsonRpcMessage::Request(request) => {
-                self.opened = true;
+                self.opened |= opens(&request.request);
                 if !self.under_way.ids().insert(request.id.clone()) {
                     let error = ErrorData::invalid_request("the request id is already in use", None);
                     self.reject(error, Some(request.id.clone()));
@@ -149,7 +152,8 @@ impl LineTransport {
             }
             JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
-        self.opened.then_some(message)
+        let is_request = matches!(message, JsonRpcMessage::Request(_));
+        (self.opened || is_request).then_some(message)
     }
 
     /// Answers with an error, from a task of its own: `receive` may be dropped at any moment, half a line must not be.
@@ -233,6 +237,17 @@ impl Transport<RoleServer> for LineTransport {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether rmcp takes this request for the beginning: it ends at any other message that comes before.
+fn opens(request: &ClientRequest) -> bool {
+    if matches!(request, ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_)) {
+        return false;
+    }
+    let meta = request.get_meta();
+    let known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
+    matches!(request, ClientRequest::InitializeRequest(_))
+        || meta.protocol_version().is_some_and(known) && meta.client_capabilities().is_some()
 }
 
 /// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.

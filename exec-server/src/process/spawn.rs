@@ -21,8 +21,6 @@ pub(crate) struct Spawn {
     pub directory: Directory,
     /// The descriptors that it gets. Standard streams that are not among them are closed.
     pub descriptors: Vec<Descriptor>,
-    /// Begin a session (no controlling terminal); otherwise only a process group.
-    pub new_session: bool,
 }
 
 /// A descriptor of ours, and the number that it has in the program.
@@ -48,6 +46,9 @@ pub(crate) enum SpawnError {
     /// No process could be made.
     #[error("fork failed")]
     Fork(#[source] std::io::Error),
+    /// The new process cannot be watched, so it was killed.
+    #[error("the new process cannot be watched")]
+    Watch(#[source] std::io::Error),
     /// A step between fork and execve failed.
     #[error("{step} failed in the new process")]
     Prepare {
@@ -74,6 +75,7 @@ impl SpawnError {
         match self {
             SpawnError::Nul(_) => None,
             SpawnError::Fork(source)
+            | SpawnError::Watch(source)
             | SpawnError::Prepare { source, .. }
             | SpawnError::Execve { source, .. } => source.raw_os_error(),
         }
@@ -92,11 +94,13 @@ impl Spawn {
                 Directory::Open(open) => sys::DirectoryPlan::Open(open.as_raw_fd()),
             },
             descriptors: self.descriptors.iter().map(|one| (one.ours.as_raw_fd(), one.number)).collect(),
-            new_session: self.new_session,
             descriptor_limit: limits::inherited(),
         };
         let pid = plan.fork_and_exec().map_err(|failure| explain(failure, &self.program))?;
-        Process::adopt(pid).map_err(SpawnError::Fork)
+        Process::adopt(pid).map_err(|source| {
+            sys::kill_and_reap(pid);
+            SpawnError::Watch(source)
+        })
     }
 }
 

@@ -44,7 +44,6 @@ pub(super) struct Plan {
     pub(super) directory: DirectoryPlan,
     /// Our descriptor, and its number in the program.
     pub(super) descriptors: Vec<(RawFd, RawFd)>,
-    pub(super) new_session: bool,
     /// Soft and hard limit of open descriptors, when they are not the server's own.
     pub(super) descriptor_limit: Option<(libc::rlim_t, libc::rlim_t)>,
 }
@@ -53,7 +52,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Step {
-    Group,
+    Session,
     DeathSignal,
     Signals,
     Directory,
@@ -64,7 +63,7 @@ pub(super) enum Step {
 
 impl Step {
     const ALL: [Step; 7] = [
-        Step::Group,
+        Step::Session,
         Step::DeathSignal,
         Step::Signals,
         Step::Directory,
@@ -75,7 +74,7 @@ impl Step {
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Step::Group => "making a process group",
+            Step::Session => "beginning a session",
             Step::DeathSignal => "tying it to the server's life",
             Step::Signals => "resetting signals",
             Step::Directory => "changing to the working directory",
@@ -126,8 +125,9 @@ impl Plan {
 
     /// Returns only when a step has failed.
     fn in_child(&mut self, parent: u32) -> (Step, i32) {
-        if let Err(errno) = own_group(self.new_session) {
-            return (Step::Group, errno);
+        // SAFETY: no arguments; a fork's child is no group leader, so it may.
+        if let Err(errno) = check(unsafe { libc::setsid() }) {
+            return (Step::Session, errno);
         }
         if let Err(errno) = die_with(parent) {
             return (Step::DeathSignal, errno);
@@ -163,6 +163,14 @@ impl Plan {
     }
 }
 
+/// Ends a child of ours that nobody watches.
+pub(super) fn kill_and_reap(pid: libc::pid_t) {
+    // SAFETY: the child has not been waited for, so the number is still its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    // SAFETY: the child is ours and has no other waiter; no status is asked for.
+    unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+}
+
 /// Has the runtime watch a descriptor for being readable.
 pub(crate) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned, hence open, and the returned value never replaces or closes it before its end.
@@ -191,17 +199,6 @@ fn read_report(pipe: &OwnedFd) -> Option<(Step, io::Error)> {
     let [step, errno @ ..] = report;
     let step = Step::ALL.into_iter().find(|known| *known as u8 == step)?;
     (length == report.len()).then(|| (step, io::Error::from_raw_os_error(i32::from_ne_bytes(errno))))
-}
-
-fn own_group(new_session: bool) -> Result<(), i32> {
-    if new_session {
-        // SAFETY: no arguments; a fork's child is no group leader, so it may.
-        check(unsafe { libc::setsid() })?;
-    } else {
-        // SAFETY: 0, 0 is this process.
-        check(unsafe { libc::setpgid(0, 0) })?;
-    }
-    Ok(())
 }
 
 /// Has the kernel kill this process when the server ends, however it ends.

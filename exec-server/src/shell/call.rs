@@ -14,7 +14,7 @@ use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
 use crate::config::Config;
 use crate::escalation::{EndOfCall, Judge, Listener};
-use crate::process::{Ended, Process, Signal};
+use crate::process::{Ended, Process};
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
@@ -119,12 +119,13 @@ pub(super) fn start(
     let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
-    calls.spawn(serve(listener, cancel.clone(), end.clone()));
+    let shell = Arc::new(shell);
+    calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(shell, output, stopwatch, &cancel, &end).await;
+            let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
@@ -133,7 +134,7 @@ pub(super) fn start(
 
 /// From the running shell to the outcome.
 async fn attend(
-    shell: Process,
+    shell: &Process,
     output: Output,
     stopwatch: Stopwatch,
     cancel: &CancellationToken,
@@ -154,7 +155,7 @@ async fn attend(
     };
     if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
         end.ending.cancel();
-        terminate(&shell).await;
+        shell.end_session(GRACE).await;
         end.ended.cancel();
     }
     let (running, waiting) = stopwatch.read();
@@ -162,20 +163,8 @@ async fn attend(
     CallOutcome { ending, output, running, waiting }
 }
 
-/// Ends the shell and its process group: asks, waits a little, kills.
-async fn terminate(shell: &Process) {
-    shell.signal_group(Signal::SIGTERM);
-    shell.signal_group(Signal::SIGCONT);
-    if tokio::time::timeout(GRACE, shell.wait()).await.is_err() {
-        shell.signal_group(Signal::SIGKILL);
-        let _ = shell.wait().await;
-    }
-    // Others of the group may have outlived the shell.
-    shell.signal_group(Signal::SIGKILL);
-}
-
 /// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
-async fn serve(listener: Listener, cancel: CancellationToken, end: EndOfCall) {
+async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
     let serving = listener.serve();
     tokio::pin!(serving);
     tokio::select! {
@@ -183,8 +172,10 @@ async fn serve(listener: Listener, cancel: CancellationToken, end: EndOfCall) {
         () = cancel.cancelled() => {}
     }
     end.ending.cancel();
-    // While the shell is there it says when it has ended; afterwards its background processes get the same grace.
-    let _ = tokio::time::timeout(GRACE + GRACE, &mut serving).await;
-    end.ended.cancel();
-    serving.await;
+    // The shell, if it is still there, and its background processes if not.
+    shell.end_session(GRACE).await;
+    if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+        end.ended.cancel();
+        serving.await;
+    }
 }

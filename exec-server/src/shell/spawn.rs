@@ -57,11 +57,11 @@ pub(super) fn bash(
     let option = if request.login { "-lc" } else { "-c" };
     let spawn = Spawn {
         program: config.bash.clone(),
-        argv: vec!["bash".into(), option.into(), command],
+        // A command may begin with `-` or `+`.
+        argv: vec!["bash".into(), option.into(), "--".into(), command],
         env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
-        new_session: true,
     };
     Ok(spawn.start()?)
 }

@@ -137,3 +137,25 @@ async fn nothing_runs_without_a_sandbox_mode() {
     assert!(outcome.problem().contains("--sandbox danger-full-access"), "{outcome:?}");
     assert!(!world.workdir().join("ran").exists());
 }
+
+#[tokio::test]
+async fn a_command_may_begin_like_an_option() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(client.run("-x").await.ran(), (127, "bash: line 1: -x: command not found\n"));
+    assert_eq!(
+        client.run("--version; echo $0").await.ran(),
+        (0, "bash: line 1: --version: command not found\nbash\n")
+    );
+}
+
+#[tokio::test]
+async fn job_control_does_not_let_a_process_outlive_a_timeout() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let command = "set -m; sleep 1000 & echo $! > pid; wait";
+    assert_eq!(client.run_within(command, Duration::from_millis(500)).await.ran().0, 124);
+    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "it lives on: {stat}");
+}

@@ -199,3 +199,56 @@ fn a_forged_or_broken_socket_runs_nothing() {
         "{answer}"
     );
 }
+
+#[test]
+fn what_comes_between_a_first_request_and_initialize_does_not_end_the_server() {
+    let world = World::with_rules("");
+    for first in ["ping", "tools/list", "server/discover"] {
+        let mut server = Lines::start(&world);
+        server.request(first, json!({}));
+        server.send(
+            "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}",
+        );
+        server.send("{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{}}");
+        let answer = server.initialize();
+        assert_eq!(answer["result"]["serverInfo"]["name"], "shell-tool-mcp", "{first}: {answer}");
+        assert_eq!(output(&server.request("tools/call", shell(&world, "echo on"))), "on\n");
+    }
+}
+
+#[test]
+fn a_hostile_call_on_the_socket_hurts_nobody_else() {
+    let world = World::with_rules("prefix_rule(pattern=[\"id\"], decision=\"forbidden\")\n");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    // Python, started by Bash, inherits a copy of the socket that Bash alone should have.
+    let attack = r#"
+import os, socket, struct, array
+s = socket.socket(fileno=7)
+s.send(b"")
+for junk in (b"x", b"\x01", b"\x01\xff", b"\x02\x00", b"\x01\x00", os.urandom(4000)):
+    s.send(junk)
+def hello(stream):
+    s.sendmsg([b"\x01\x00"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [stream.fileno()]))])
+def dialogue(*frames):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for frame in frames: ours.send(frame)
+    hello(theirs); theirs.close()
+    return ours
+def frame(kind, body, length=None, version=1):
+    return b"XE" + bytes([version, kind]) + struct.pack("<I", len(body) if length is None else length) + body
+request = struct.pack("<II", 1, 0) + b"/usr/bin/id\x00id\x00"
+bad = [frame(1, b"", 0xffffffff), frame(1, b"", 8 << 20), frame(1, request, version=9), frame(3, b""), frame(1, b"\x00" * 8),
+       frame(1, struct.pack("<II", 0xffffffff, 0xffffffff) + b"x\x00"), b"XE", os.urandom(64)]
+kept = [dialogue(b) for b in bad for _ in range(20)]
+asked = dialogue(frame(1, request))
+asked.settimeout(20)
+answer = asked.recv(4096)
+print("denied" if answer[8:9] == b"\x03" else answer)
+"#;
+    std::fs::write(world.workdir().join("attack.py"), attack).expect("written");
+    let answer =
+        server.request("tools/call", shell(&world, "python3 attack.py 7>&240; echo $?; /bin/echo judged"));
+    assert_eq!(output(&answer), "denied\n0\njudged\n", "{answer}");
+    assert_eq!(output(&server.request("tools/call", shell(&world, "/bin/echo next"))), "next\n");
+}

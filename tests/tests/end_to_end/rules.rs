@@ -194,3 +194,77 @@ fn a_rules_folder_that_is_none_keeps_the_server_from_starting() {
     assert_eq!(code, Some(1));
     assert!(words.contains(&rules.display().to_string()), "{words}");
 }
+
+#[tokio::test]
+async fn a_question_ends_with_the_program_that_it_is_about() {
+    let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
+    let person = Person::answering([Accept]).thinking(Duration::from_secs(600));
+    let client = Client::start(&world, &person).await;
+    // While the question is open the clock stands still; when its program is gone it runs again.
+    let command = "touch q & sleep 1; kill -9 $!; sleep 1000";
+    let outcome = client.run_within(command, Duration::from_millis(2500)).await;
+    assert!(matches!(outcome, Outcome::Ran { timed_out: true, .. }), "{outcome:?}");
+    assert!(!world.workdir().join("q").exists());
+}
+
+#[tokio::test]
+async fn a_question_of_a_finished_call_is_a_no_at_once() {
+    let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
+    let client = Client::start(&world, &Person::answering([])).await;
+    let later = "{ while [ ! -e go ]; do sleep 0.05; done; touch q 2> said; echo $? > code; } > /dev/null 2>&1 & exit 0";
+    assert_eq!(client.run(later).await.ran(), (0, ""));
+    std::fs::write(world.workdir().join("go"), "").expect("written");
+    let wait = "for i in $(seq 200); do [ -s code ] && break; sleep 0.1; done; cat code said";
+    let outcome = client.run_within(wait, Duration::from_secs(30)).await;
+    let (_, output) = outcome.ran();
+    assert!(
+        output.starts_with("1\n") && output.contains("the request that started this command has ended"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_is_replaced_while_the_question_is_open_does_not_run() {
+    let world = World::with_rules("prefix_rule(pattern=[\"tool\"], decision=\"prompt\")\n");
+    let person = Person::answering([Accept, Accept]).thinking(Duration::from_millis(700));
+    let client = Client::start(&world, &person).await;
+    let make = "for t in tool evil; do printf '#!/bin/sh\\necho %s\\n' $t > $t; chmod +x $t; done";
+    assert_eq!(client.run(&format!("{make}; ./tool")).await.ran(), (0, "tool\n"));
+    let swap = format!("{make}; {{ sleep 0.2; mv evil tool; }} & ./tool; echo $?");
+    let outcome = client.run(&swap).await;
+    let (_, output) = outcome.ran();
+    assert!(output.contains("not the one that was judged") && output.ends_with("1\n"), "{output}");
+}
+
+#[tokio::test]
+async fn a_refusal_with_standard_error_closed_is_a_refusal_all_the_same() {
+    let world = World::with_rules("prefix_rule(pattern=[\"id\"], decision=\"forbidden\")\n");
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(
+        client.run("id 2>&-; echo $?; id 1>&- 2>&-; echo $?; true 2>&-; echo $?").await.ran(),
+        (0, "1\n1\n0\n")
+    );
+}
+
+#[test]
+fn a_bash_or_wrapper_that_is_not_ours_keeps_the_server_from_starting() {
+    let world = World::with_rules("");
+    for (arguments, words) in [
+        (["--bash", "/bin/sh"], ["is not the patched Bash", "executes programs without asking"]),
+        (["--execve", "/bin/true"], ["is not the execve-wrapper", "make build"]),
+    ] {
+        let (code, said) = run_to_end(&world, &arguments);
+        assert_eq!(code, Some(1));
+        assert!(words.iter().all(|word| said.contains(word)), "{said:?} should say {words:?}");
+    }
+}
+
+#[test]
+fn a_sandbox_that_does_not_exist_yet_is_not_pretended() {
+    let world = World::with_rules("");
+    for mode in ["read-only", "workspace-write", "external-sandbox"] {
+        let (code, said) = run_to_end(&world, &["--sandbox", mode]);
+        assert_eq!(code, Some(1), "{mode}");
+        assert!(said.contains("not built in yet"), "{said}");
+    }
+}

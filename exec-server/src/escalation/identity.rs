@@ -1,0 +1,50 @@
+//! Which file something is, beyond its names, and whether it is still the same.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{Stat, fstat};
+
+/// Which file something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// The identity of an open file.
+    pub(crate) fn of(file: impl AsFd) -> Option<FileIdentity> {
+        FileState::of(file).map(|state| state.identity())
+    }
+}
+
+/// Which file something is, and in which state: its content cannot change without one of these.
+#[derive(Clone, Debug)]
+pub(super) struct FileState(Stat);
+
+impl FileState {
+    /// The state of an open file.
+    pub(super) fn of(file: impl AsFd) -> Option<FileState> {
+        fstat(file).ok().map(FileState)
+    }
+
+    /// Which file it is.
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::unnecessary_cast, reason = "the types differ between systems")
+    )]
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(clippy::cast_sign_loss, reason = "a signed number there; it is compared only")
+    )]
+    pub(super) fn identity(&self) -> FileIdentity {
+        FileIdentity { device: self.0.st_dev as u64, inode: self.0.st_ino as u64 }
+    }
+}
+
+impl PartialEq for FileState {
+    fn eq(&self, other: &FileState) -> bool {
+        let change = |state: &Stat| (state.st_size, state.st_ctime, state.st_ctime_nsec, state.st_mode);
+        self.identity() == other.identity() && change(&self.0) == change(&other.0)
+    }
+}
