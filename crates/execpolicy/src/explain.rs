@@ -57,7 +57,7 @@ impl Policy {
     /// Rules for the same program whose arguments or conditions do not fit.
     fn describe_near_misses(&self, text: &mut String, words: &[OsString]) {
         let Some(command) = Command::from_words(words) else { return };
-        let near = self.candidates(command.program().as_encoded_bytes(), command.basename());
+        let near = self.candidates(&command);
         for rule in near.iter().take(MAX_NEAR_MISSES) {
             line(text, &format!("  does not fit: {rule} at {}", rule.origin));
         }

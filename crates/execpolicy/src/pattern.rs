@@ -155,7 +155,7 @@ fn has_parent_component(path: &[u8]) -> bool {
 }
 
 /// The path without `.`, doubled slashes and `name/..`, by its letters alone.
-fn normalised(path: &[u8]) -> Vec<u8> {
+pub(crate) fn normalised(path: &[u8]) -> Vec<u8> {
     let absolute = path.starts_with(b"/");
     let mut kept: Vec<&[u8]> = Vec::new();
     for component in path.split(|byte| *byte == b'/') {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::command::Command;
 use crate::dialect::Declarations;
 use crate::examples::Example;
 use crate::host::HostExecutables;
@@ -88,12 +89,18 @@ impl Policy {
         self.rules.push(Arc::new(rule));
     }
 
-    /// The rules that may fit a program given by its path and its base name, in the order in which they were read.
-    pub(crate) fn candidates(&self, given: &[u8], name: &[u8]) -> Vec<&Arc<PrefixRule>> {
-        let named = |word: &[u8]| self.by_program.get(word).into_iter().flatten();
-        let by_name = if name == given { None } else { Some(named(name)) };
-        let mut indices: Vec<usize> =
-            named(given).chain(by_name.into_iter().flatten()).chain(&self.by_expression).copied().collect();
+    /// The rules that may fit a command's program, in the order in which they were read.
+    pub(crate) fn candidates(&self, command: &Command<'_>) -> Vec<&Arc<PrefixRule>> {
+        let named = |word: &[u8]| self.by_program.get(word).map(Vec::as_slice).unwrap_or_default();
+        let given = command.program.as_encoded_bytes();
+        let name = command.basename();
+        let mut indices: Vec<usize> = [named(given), self.by_expression.as_slice()].concat();
+        if name != given {
+            indices.extend(named(name));
+        }
+        if let Some(plain) = command.plain_program() {
+            indices.extend(named(&plain));
+        }
         indices.sort_unstable();
         indices.iter().filter_map(|index| self.rules.get(*index)).collect()
     }
