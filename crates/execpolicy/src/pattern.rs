@@ -123,6 +123,20 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The plain words that this element stands for; `None` when an expression is among them.
+    pub(crate) fn words(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Word(word) => Some(vec![word]),
+            Self::AnyOf(alternatives) => {
+                let nested: Option<Vec<Vec<&str>>> = alternatives.iter().map(Self::words).collect();
+                nested.map(|words| words.concat())
+            }
+            Self::Expression(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
