@@ -85,6 +85,9 @@ impl Reader<'_> {
             let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
             waiting.extend(children.into_iter().rev());
         }
+        if !is_space(self.source.get(covered..).unwrap_or_default()) {
+            self.doubt(Doubt::Syntax);
+        }
     }
 
     fn look_at(&mut self, node: Node<'_>) {
