@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::pattern::normalised;
+
 /// A command as the kernel would be asked to execute it, or as a script names it.
 #[derive(Clone, Debug)]
 pub struct Command<'a> {
@@ -87,10 +89,36 @@ impl<'a> Command<'a> {
         self.args.get(index).map(|arg| arg.as_encoded_bytes())
     }
 
+    /// The program's absolute path in its plainest spelling; `None` when that is how it is given, or when it is relative.
+    pub(crate) fn plain_program(&self) -> Option<Vec<u8>> {
+        let given = self.program.as_encoded_bytes();
+        if !given.starts_with(b"/") {
+            return None;
+        }
+        let normal = normalised(given);
+        let plain = without_proc_root(&normal);
+        (plain != given).then(|| plain.to_vec())
+    }
+
     /// The last component of the program's path.
     pub(crate) fn basename(&self) -> &[u8] {
         basename(self.program.as_encoded_bytes())
     }
+}
+
+/// A path without `/proc/PID/root` before it, which is the root folder by another name (proc(5)).
+fn without_proc_root(mut path: &[u8]) -> &[u8] {
+    let below = |path: &[u8]| {
+        let name = path.strip_prefix(b"/proc/")?;
+        let end = name.iter().position(|byte| *byte == b'/')?;
+        let rest = path.get(b"/proc/".len() + end..)?;
+        let is_root = rest.starts_with(b"/root/");
+        is_root.then_some(b"/proc/".len() + end + b"/root".len())
+    };
+    while let Some(rest) = below(path).and_then(|start| path.get(start..)) {
+        path = rest;
+    }
+    path
 }
 
 /// The last component of a path as bytes; the whole when there is no slash.
@@ -107,6 +135,22 @@ mod tests {
         assert_eq!(basename(b"/usr/bin/git"), b"git");
         assert_eq!(basename(b"git"), b"git");
         assert_eq!(basename(b"/usr/bin/"), b"");
+    }
+
+    #[test]
+    fn plain_spellings_of_a_path_are_found() {
+        for (given, plain) in [
+            ("/usr/bin/git", None),
+            ("git", None),
+            ("./git", None),
+            ("/usr//bin/./x/../git", Some("/usr/bin/git")),
+            ("/proc/self/root/usr/bin/git", Some("/usr/bin/git")),
+            ("/proc/1/root/proc/self/root/usr/bin/git", Some("/usr/bin/git")),
+            ("/proc/self/rooted/git", None),
+        ] {
+            let command = Command::new::<str, &str>(given, &[]);
+            assert_eq!(command.plain_program().as_deref(), plain.map(str::as_bytes), "{given}");
+        }
     }
 
     #[test]

@@ -60,12 +60,11 @@ impl Policy {
     }
 
     fn matching_rules(&self, command: &Command<'_>, options: &Options, part: usize) -> Vec<RuleMatch> {
-        let given = command.program.as_encoded_bytes();
         let fitting = |rule: &Arc<PrefixRule>| {
             let fit = rule.program_fit(command, options.program_token, self.host_executables())?;
             rule.arguments_match(command, Unknown::Cautious).then(|| rule_match(rule, fit, command, part))
         };
-        self.candidates(given, command.basename()).into_iter().filter_map(fitting).collect()
+        self.candidates(command).into_iter().filter_map(fitting).collect()
     }
 }
 

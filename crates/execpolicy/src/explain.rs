@@ -8,6 +8,7 @@ use crate::decision::Decision;
 use crate::evaluate::Options;
 use crate::evaluation::{DecidedBy, Evaluation, RuleMatch, typed};
 use crate::policy::Policy;
+use crate::rule::ProgramToken;
 
 /// Most rules that are listed as near misses.
 const MAX_NEAR_MISSES: usize = 5;
@@ -57,7 +58,11 @@ impl Policy {
     /// Rules for the same program whose arguments or conditions do not fit.
     fn describe_near_misses(&self, text: &mut String, words: &[OsString]) {
         let Some(command) = Command::from_words(words) else { return };
-        let near = self.candidates(command.program().as_encoded_bytes(), command.basename());
+        let hosts = self.host_executables();
+        let near: Vec<_> = self
+            .rules()
+            .filter(|rule| rule.program_fit(&command, ProgramToken::Basename, hosts).is_some())
+            .collect();
         for rule in near.iter().take(MAX_NEAR_MISSES) {
             line(text, &format!("  does not fit: {rule} at {}", rule.origin));
         }

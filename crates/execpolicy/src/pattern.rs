@@ -123,6 +123,20 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The plain words that this element stands for; `None` when an expression is among them.
+    pub(crate) fn words(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Word(word) => Some(vec![word]),
+            Self::AnyOf(alternatives) => {
+                let nested: Option<Vec<Vec<&str>>> = alternatives.iter().map(Self::words).collect();
+                nested.map(|words| words.concat())
+            }
+            Self::Expression(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +169,7 @@ fn has_parent_component(path: &[u8]) -> bool {
 }
 
 /// The path without `.`, doubled slashes and `name/..`, by its letters alone.
-fn normalised(path: &[u8]) -> Vec<u8> {
+pub(crate) fn normalised(path: &[u8]) -> Vec<u8> {
     let absolute = path.starts_with(b"/");
     let mut kept: Vec<&[u8]> = Vec::new();
     for component in path.split(|byte| *byte == b'/') {

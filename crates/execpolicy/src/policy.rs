@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::command::Command;
 use crate::dialect::Declarations;
 use crate::examples::Example;
 use crate::host::HostExecutables;
@@ -14,14 +15,40 @@ use crate::rule::PrefixRule;
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Vec<Arc<PrefixRule>>,
-    /// First word, a bare name or a full path, → indices into `rules`.
-    by_program: HashMap<Vec<u8>, Vec<usize>>,
+    /// First word, a bare name or a full path, → the rules that begin with it.
+    by_program: HashMap<Vec<u8>, RulesOfProgram>,
     /// Rules whose first element is an expression: tried for every program.
     by_expression: Vec<usize>,
     hosts: HostExecutables,
     network: Vec<NetworkRule>,
     examples: Vec<Example>,
     incomplete: bool,
+}
+
+/// Indices of the rules that begin with one word. Many rules for one program usually differ in the next word.
+#[derive(Clone, Debug, Default)]
+struct RulesOfProgram {
+    by_argument: HashMap<Vec<u8>, Vec<usize>>,
+    /// Rules that ask for no argument, or for one by an expression.
+    by_program_alone: Vec<usize>,
+}
+
+impl RulesOfProgram {
+    fn add(&mut self, index: usize, rule: &PrefixRule) {
+        match rule.arguments.first().and_then(Element::words) {
+            Some(words) => {
+                for word in words {
+                    self.by_argument.entry(word.as_bytes().to_vec()).or_default().push(index);
+                }
+            }
+            None => self.by_program_alone.push(index),
+        }
+    }
+
+    fn candidates(&self, argument: Option<&[u8]>) -> impl Iterator<Item = usize> {
+        let by_argument = argument.and_then(|argument| self.by_argument.get(argument)).map(Vec::as_slice);
+        by_argument.unwrap_or_default().iter().chain(&self.by_program_alone).copied()
+    }
 }
 
 impl Policy {
@@ -81,20 +108,36 @@ impl Policy {
     pub(crate) fn add(&mut self, rule: PrefixRule) {
         let index = self.rules.len();
         match &rule.program {
-            Element::Word(word) => self.by_program.entry(word.as_bytes().to_vec()).or_default().push(index),
+            Element::Word(word) => {
+                self.by_program.entry(word.as_bytes().to_vec()).or_default().add(index, &rule);
+            }
             // Alternatives in the first position were made into one rule each.
             Element::AnyOf(_) | Element::Expression(_) => self.by_expression.push(index),
         }
         self.rules.push(Arc::new(rule));
     }
 
-    /// The rules that may fit a program given by its path and its base name, in the order in which they were read.
-    pub(crate) fn candidates(&self, given: &[u8], name: &[u8]) -> Vec<&Arc<PrefixRule>> {
-        let named = |word: &[u8]| self.by_program.get(word).into_iter().flatten();
-        let by_name = if name == given { None } else { Some(named(name)) };
-        let mut indices: Vec<usize> =
-            named(given).chain(by_name.into_iter().flatten()).chain(&self.by_expression).copied().collect();
+    /// The rules that may fit a command's program, in the order in which they were read.
+    pub(crate) fn candidates(&self, command: &Command<'_>) -> Vec<&Arc<PrefixRule>> {
+        let given = command.program.as_encoded_bytes();
+        let name = command.basename();
+        let argument = command.arg_bytes(0);
+        let mut indices = self.by_expression.clone();
+        let mut add = |word: &[u8]| {
+            if let Some(rules) = self.by_program.get(word) {
+                indices.extend(rules.candidates(argument));
+            }
+        };
+        add(given);
+        if name != given {
+            add(name);
+        }
+        if let Some(plain) = command.plain_program() {
+            add(&plain);
+        }
         indices.sort_unstable();
+        // Alternatives of one rule may repeat a word.
+        indices.dedup();
         indices.iter().filter_map(|index| self.rules.get(*index)).collect()
     }
 }

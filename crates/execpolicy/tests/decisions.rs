@@ -88,6 +88,9 @@ const TABLE: &[(&str, Decision, DecidedBy)] = &[
     // A rule with a full path
     ("/opt/tool/bin/deploy", Forbidden, Rule),
     ("/opt/tool/bin/deploy|now", Forbidden, Rule),
+    ("/opt//tool/./bin/deploy", Forbidden, Rule),
+    ("/opt/tool/x/../bin/deploy", Forbidden, Rule),
+    ("/proc/self/root/opt/tool/bin/deploy", Forbidden, Rule),
     ("deploy", Allow, Nothing),
     ("/usr/bin/deploy", Allow, Nothing),
     // Expressions

@@ -11,6 +11,7 @@ mod outcome;
 mod policy;
 mod positional;
 mod spec;
+mod verdict;
 
 pub use default::default_policy;
 pub use error::CheckError;
@@ -20,3 +21,4 @@ pub use outcome::{
     Call, ExitCode, ForbiddenCause, MatchedArg, MatchedCall, MatchedFlag, MatchedOpt, Outcome,
 };
 pub use policy::LegacyPolicy;
+pub use verdict::LegacyVerdict;

@@ -60,6 +60,19 @@ pub(super) fn words_behind(redirect: Node<'_>, source: &[u8]) -> Vec<Word> {
     }
 }
 
+/// Whether words of a redirection follow each other without a space, which makes them one to the shell.
+pub(super) fn has_joined_words(redirect: Node<'_>) -> bool {
+    let mut cursor = redirect.walk();
+    let mut end = None;
+    redirect.named_children(&mut cursor).any(|child| {
+        let joined = end == Some(child.start_byte());
+        let is_word =
+            !matches!(child.kind(), "file_descriptor" | "heredoc_body" | "heredoc_end" | "heredoc_start");
+        end = is_word.then_some(child.end_byte());
+        joined
+    })
+}
+
 /// The command that a redirection behind a statement belongs to; `None` for a group, which takes no words.
 pub(super) fn last_command(statement: Node<'_>) -> Option<Node<'_>> {
     let mut node = statement;

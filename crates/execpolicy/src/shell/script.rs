@@ -85,6 +85,9 @@ impl Reader<'_> {
             let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
             waiting.extend(children.into_iter().rev());
         }
+        if !is_space(self.source.get(covered..).unwrap_or_default()) {
+            self.doubt(Doubt::Syntax);
+        }
     }
 
     fn look_at(&mut self, node: Node<'_>) {
@@ -116,11 +119,13 @@ impl Reader<'_> {
                     self.doubt(Doubt::Syntax);
                 }
             }
-            "heredoc_redirect" | "herestring_redirect" if self.has_split_descriptor(node) => {
-                self.doubt(Doubt::Syntax)
+            "heredoc_redirect" | "herestring_redirect" => {
+                if self.has_split_descriptor(node) || redirect::has_joined_words(node) {
+                    self.doubt(Doubt::Syntax);
+                }
             }
             "file_redirect" => {
-                if self.has_split_descriptor(node) {
+                if self.has_split_descriptor(node) || redirect::has_joined_words(node) {
                     self.doubt(Doubt::Syntax);
                 }
                 if redirect::writes(node, self.source) {
@@ -318,12 +323,10 @@ const UNDERSTOOD: &[&str] = &[
     "variable_name",
     "special_variable_name",
     "variable_assignments",
-    "heredoc_redirect",
     "heredoc_start",
     "heredoc_body",
     "heredoc_content",
     "heredoc_end",
-    "herestring_redirect",
     "file_descriptor",
     "brace_expression",
     "arithmetic_expansion",
