@@ -5,12 +5,14 @@
 //! - [`resolve`]: from one to the other, looking at the file system once.
 //! - [`plan`]: what will be enforced.
 //! - [`environment`]: the variables that a command gets.
-//! - [`session`]: the server's side of the processes that enforce it, entered by every call.
+//! - [`session`]: the server's side of the processes that enforce it, entered by every [`call`].
 //! - `linux`: those processes, and the kernel; [`macos`]: the Seatbelt profile.
 //! - [`enforcement`]: what is really in force; [`probe`]: what could be; [`denial`]: what it possibly refused.
 //!
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
+#[cfg(target_os = "linux")]
+pub mod call;
 #[cfg(target_os = "linux")]
 pub mod denial;
 pub mod enforcement;
@@ -29,12 +31,14 @@ mod stand_in;
 #[cfg(target_os = "linux")]
 mod wire;
 
+#[cfg(target_os = "linux")]
+pub use call::Call;
 pub use enforcement::{Enforcement, Namespace};
 #[cfg(target_os = "linux")]
 pub use linux::guard::run_session_process;
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 #[cfg(target_os = "linux")]
-pub use session::{Call, Launcher, Session, SessionError, SpawnRequest};
+pub use session::{Launcher, Session, SessionError, SpawnRequest};
 #[cfg(target_os = "linux")]
 pub use wire::{CallEvent, Ending, LiveProcess, LiveProcesses, StartStep, Usage};

@@ -9,19 +9,19 @@
 //!
 //! No async runtime here: a [`Call`] is a descriptor to wait on, with a method that never blocks.
 
+use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
-    CallCommand, CallEvent, FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, LiveProcesses,
-    MAX_DESCRIPTORS, MAX_REQUEST, StartRequest, StartStep,
+    FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST, StartRequest,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::RecvFlags;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -32,9 +32,6 @@ use std::time::{Duration, Instant};
 const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
 /// After its socket is closed, a guard kills everything and exits within milliseconds.
 const GUARD_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After this much more than the grace, a supervisor that has not ended its call is taken for broken.
-const SUPERVISOR_PATIENCE: Duration = Duration::from_millis(400);
-
 /// How to execute the session's own process: a program that calls [`crate::run_session_process`].
 #[derive(Clone, Debug)]
 pub struct Launcher {
@@ -181,7 +178,7 @@ impl Session {
             && self.refused_routes.fetch_max(count, Ordering::Relaxed) < count
     }
 
-    /// Starts a program. Does not wait for it: [`CallEvent::Started`] or [`CallEvent::NotStarted`] follows on the call, usually
+    /// Starts a program. Does not wait for it: [`crate::CallEvent::Started`] or [`crate::CallEvent::NotStarted`] follows on the call, usually
     /// within a millisecond. When neither comes for seconds, the session is broken (without a PID namespace a command can
     /// stop its init): drop it and start another.
     ///
@@ -196,7 +193,7 @@ impl Session {
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         packet::send_soon(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
             .map_err(|_| SessionError::Lost)?;
-        Ok(Call { socket: ours, control: Arc::clone(&self.control), number })
+        Ok(Call::new(ours, Arc::clone(&self.control), number))
     }
 }
 
@@ -217,159 +214,6 @@ impl Drop for Session {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
         }
-    }
-}
-
-/// One program in a session and everything that it starts. Dropping it kills all of them.
-#[derive(Debug)]
-pub struct Call {
-    socket: OwnedFd,
-    control: Arc<OwnedFd>,
-    number: u64,
-}
-
-impl Call {
-    /// Takes the next event, if there is one; never blocks. Wait for the descriptor to be readable in between.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the supervisor is gone without having said [`CallEvent::Gone`]: a command killed it (then
-    /// init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
-    pub fn try_event(&self) -> Result<Option<CallEvent>, SessionError> {
-        match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
-            Ok(Some(packet)) => {
-                CallEvent::decode(&packet.bytes).map(Some).map_err(|_| SessionError::Malformed)
-            }
-            Ok(None) => Err(SessionError::Lost),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(SessionError::Channel(error)),
-        }
-    }
-
-    /// Waits for the next event; `None` when the time is over.
-    ///
-    /// # Errors
-    /// As [`Call::try_event`].
-    pub fn event_within(&self, timeout: Duration) -> Result<Option<CallEvent>, SessionError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(event) = self.try_event()? {
-                return Ok(Some(event));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !wait_readable(self.socket.as_fd(), left) {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Asks for the processes that are alive; [`CallEvent::Alive`] follows.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over.
-    pub fn ask_alive(&self) -> Result<(), SessionError> {
-        self.command(&CallCommand::List)
-    }
-
-    /// Asks for every process to be ended: SIGTERM, and SIGKILL after the grace (at once when it is zero).
-    /// [`CallEvent::Gone`] follows when none is left.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over.
-    pub fn ask_end(&self, grace: Duration) -> Result<(), SessionError> {
-        self.command(&CallCommand::EndAll { grace })
-    }
-
-    /// Asks how often the session's network refused a route; [`CallEvent::RefusedRoutes`] follows. For commands that failed:
-    /// a count above the last one (see [`Session::routes_were_refused`]) means that a command tried to reach the network.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over.
-    pub fn ask_refused_routes(&self) -> Result<(), SessionError> {
-        self.command(&CallCommand::RefusedRoutes)
-    }
-
-    /// Sends a signal to the program's process group.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over.
-    pub fn signal(&self, number: i32) -> Result<(), SessionError> {
-        self.command(&CallCommand::Signal { number })
-    }
-
-    /// Kills the call's supervisor, which makes init kill everything in the call: the way out when the supervisor does not
-    /// answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
-    pub fn destroy(&self) {
-        // A session that is gone has nothing left to destroy.
-        let _ = packet::send_soon(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
-    }
-
-    /// Waits for an answer to the question which processes are alive, dropping other events; for blocking callers.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over or does not answer in time.
-    pub fn alive_within(&self, timeout: Duration) -> Result<LiveProcesses, SessionError> {
-        self.ask_alive()?;
-        let deadline = Instant::now() + timeout;
-        loop {
-            match self.event_within(deadline.saturating_duration_since(Instant::now()))? {
-                Some(CallEvent::Alive(processes)) => return Ok(processes),
-                Some(CallEvent::Gone) => return Ok(LiveProcesses::default()),
-                Some(
-                    CallEvent::Started { .. }
-                    | CallEvent::NotStarted { .. }
-                    | CallEvent::Ended { .. }
-                    | CallEvent::RefusedRoutes { .. },
-                ) => {}
-                None => return Err(SessionError::Lost),
-            }
-        }
-    }
-
-    /// Ends the whole call and waits until nothing is left; for blocking callers. Returns the events on the way.
-    pub fn end_and_wait(&self, grace: Duration) -> Vec<CallEvent> {
-        let mut events = Vec::new();
-        let mut deadline = Instant::now() + grace + SUPERVISOR_PATIENCE;
-        let mut destroyed = self.ask_end(grace).is_err();
-        loop {
-            match self.event_within(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Some(event)) => {
-                    let over = matches!(event, CallEvent::Gone | CallEvent::NotStarted { .. });
-                    events.push(event);
-                    if over {
-                        return events;
-                    }
-                }
-                Err(_) => return events,
-                Ok(None) if destroyed => return events,
-                Ok(None) => {
-                    self.destroy();
-                    destroyed = true;
-                    deadline = Instant::now() + SUPERVISOR_PATIENCE;
-                }
-            }
-        }
-    }
-
-    fn command(&self, command: &CallCommand) -> Result<(), SessionError> {
-        packet::send_soon(&self.socket, &command.encode(), &[]).map_err(|_| SessionError::Lost)
-    }
-}
-
-impl AsFd for Call {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for Call {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl std::fmt::Display for StartStep {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.words())
     }
 }
 
@@ -411,7 +255,7 @@ fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
+pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
     let deadline = Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

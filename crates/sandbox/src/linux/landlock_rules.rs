@@ -4,13 +4,15 @@
 //! Applied once to init; every call inherits it. Landlock can only grant whole hierarchies, so what lies protected inside
 //! a writable root is the mounts' work; without mounts that is a gap, and it is said.
 
+use super::canonical;
 use crate::plan::Plan;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
     RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope,
 };
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The newest ABI that the library knows; the kernel's own is found out by the library.
@@ -25,8 +27,8 @@ pub(super) const UNIX_SOCKETS_SINCE: u32 = 9;
 const MAX_RULES: usize = 20_000;
 /// Devices that commands write to, and that nothing outside reads from.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-/// Only where `/dev` is the session's own: the host's are the user's other terminals.
-const OWN_TERMINALS: &[&str] = &["/dev/ptmx", "/dev/pts"];
+/// Only where `/dev` is the session's own (where `ptmx` lies in it): the host's are the user's other terminals.
+const OWN_TERMINALS: &[&str] = &["/dev/pts"];
 
 /// Why Landlock could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +36,7 @@ pub(super) enum LandlockError {
     #[error("could not build the Landlock rules: {0}")]
     Rules(#[from] RulesetError),
     #[error("could not open {path} for a Landlock rule: {source}")]
-    Open { path: PathBuf, source: landlock::PathFdError },
+    Open { path: PathBuf, source: io::Error },
     #[error("too many places around hidden ones to list for Landlock")]
     TooManyRules,
     #[error("the kernel enforces only part of the Landlock rules")]
@@ -151,7 +153,7 @@ fn rule(
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, LandlockError> {
     // Entries of /proc and of temporary folders go away between listing and opening; not granting them is safe.
-    let opened = match PathFd::new(path) {
+    let opened = match canonical::open(path) {
         Ok(opened) => opened,
         Err(_) if !path.exists() => return Ok(ruleset),
         Err(source) => return Err(LandlockError::Open { path: path.to_owned(), source }),

@@ -60,7 +60,9 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 
 /// No core dumps (they would hold the command's memory in a writable folder), and a bound on open files.
 pub(super) fn limit_files(limits: Limits) -> io::Result<()> {
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // One byte is too small for a file, and tells the kernel not to start a program that takes dumps (`core_pattern` with a
+    // pipe) either; zero would start it, outside and as root (core(5), and do_coredump in fs/coredump.c).
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) })?;
     set_limit(Resource::Nofile, limits.open_files)
 }
 

@@ -4,7 +4,7 @@
 //! instead of pivoting into a new one. A new mount covers what it lies on, cannot be taken off without a capability that
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
-use super::sys;
+use super::{canonical, sys};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -266,20 +266,22 @@ fn change_and_place(tree: &OwnedFd, flags: u64, path: &Path) -> Result<(), Mount
     place(tree, path)
 }
 
-/// Takes a detached copy of what is at a path, with everything mounted below it. A link is not followed: the plan's paths
-/// have none, so one that is there now was put there meanwhile.
+/// Takes a detached copy of what is at a path, with everything mounted below it.
 fn copy(path: &Path) -> Result<OwnedFd, MountError> {
+    let wrong = |source| MountError::Copy { path: path.to_owned(), source };
+    let there = canonical::open(path).map_err(wrong)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    rustix::mount::open_tree(CWD, path, flags)
-        .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(&there, "", flags).map_err(|errno| wrong(errno.into()))
 }
 
 fn place(tree: &OwnedFd, path: &Path) -> Result<(), MountError> {
-    rustix::mount::move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|errno| MountError::Place { path: path.to_owned(), source: errno.into() })
+    let wrong = |source| MountError::Place { path: path.to_owned(), source };
+    let there = canonical::open(path).map_err(wrong)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree, "", &there, "", flags).map_err(|errno| wrong(errno.into()))
 }
 
 fn make(kind: &'static str, options: &[(&str, &str)]) -> Result<OwnedFd, MountError> {

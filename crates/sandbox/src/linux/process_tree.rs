@@ -140,11 +140,18 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         assert!(descendants(me).contains(&pid));
-        let live = live(me);
-        let found = live.listed.iter().find(|process| process.pid == pid).unwrap();
-        assert_eq!(found.display(), "sleep 1000");
+        // A process has its command line a moment after `execve` lets its parent go on.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let told = loop {
+            let listed = live(me).listed;
+            let told = listed.iter().find(|process| process.pid == pid).map(LiveProcess::display);
+            if told.as_deref() != Some("") || std::time::Instant::now() > deadline {
+                break told;
+            }
+        };
         child.kill().unwrap();
         child.wait().unwrap();
+        assert_eq!(told.as_deref(), Some("sleep 1000"));
         assert!(!descendants(me).contains(&pid));
     }
 }

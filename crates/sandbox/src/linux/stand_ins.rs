@@ -13,8 +13,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-/// How often a name is made again when another session removes it at the same moment.
-const ATTEMPTS: usize = 5;
+/// How often, and how far apart, a name is made again when another session removes it at the same moment.
+const ATTEMPTS: usize = 10;
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// What is held, and is removed when this is dropped.
 pub(super) struct StandIns(Vec<Held>);
@@ -70,8 +71,15 @@ impl StandIns {
                 self.0.push(Held { reserved: name.clone(), lock });
                 return Ok(());
             }
+            let _ = rustix::event::poll(&mut [], Some(&PAUSE));
         }
-        Err(wrong(io::ErrorKind::ResourceBusy.into()))
+        // A command of another session may hold the lock, to keep us waiting. It is there, so it can be protected; who
+        // removes it is then another's business.
+        if is_stand_in(&name.path, &name.stand_in) {
+            Ok(())
+        } else {
+            Err(wrong(io::ErrorKind::ResourceBusy.into()))
+        }
     }
 }
 
@@ -113,11 +121,11 @@ fn make(name: &Reserved) -> io::Result<()> {
     Ok(rustix::fs::utimensat(rustix::fs::CWD, &name.path, &times, flags)?)
 }
 
-/// Takes a shared lock; none when what was at the path is gone or another by the time the lock is ours.
+/// Takes a shared lock without waiting; none when it cannot be had, or when what was at the path is gone or another by then.
 fn lock(name: &Reserved) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(&name.path, flags, Mode::empty()).ok()?;
-    rustix::fs::flock(&opened, FlockOperation::LockShared).ok()?;
+    rustix::fs::flock(&opened, FlockOperation::NonBlockingLockShared).ok()?;
     let (ours, there) = (rustix::fs::fstat(&opened).ok()?, rustix::fs::lstat(&name.path).ok()?);
     (ours.st_ino == there.st_ino && ours.st_dev == there.st_dev).then_some(opened)
 }
@@ -163,6 +171,16 @@ mod tests {
         assert!(path.exists(), "the second still holds it");
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_lock_that_a_command_holds_delays_but_does_not_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [reserved(folder.path(), "name", StandIn::Folder)];
+        make(&names[0]).unwrap();
+        let hostile = fs::File::open(folder.path().join("name")).unwrap();
+        rustix::fs::flock(&hostile, FlockOperation::LockExclusive).unwrap();
+        assert!(StandIns::make(&names).is_ok());
     }
 
     #[test]

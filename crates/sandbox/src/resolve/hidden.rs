@@ -74,6 +74,10 @@ const ABSOLUTE: &[(&str, &str)] = &[
     ("/run/crio", "as good as root"),
     ("/run/libvirt", "as good as root"),
     ("/run/lxd.socket", "as good as root"),
+    ("/run/k3s", "as good as root"),
+    ("/run/host-services", "Docker Desktop's way to the user's ssh-agent"),
+    ("/run/WSL", "starts Windows programs"),
+    ("/mnt/wslg", "types into the user's windows"),
     ("/run/snapd.socket", "installs software"),
     ("/run/dbus", "asks system services to act"),
     ("/run/systemd/private", "starts programs outside"),
@@ -116,6 +120,7 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ("AWS_CONFIG_FILE", "cloud credentials"),
     ("GOOGLE_APPLICATION_CREDENTIALS", "cloud credentials"),
     ("XAUTHORITY", "types into the user's windows"),
+    ("WSL_INTEROP", "starts Windows programs"),
     ("NETRC", "passwords"),
     ("TMUX", "types into the user's terminals"),
 ];

@@ -1,27 +1,37 @@
 //! Measures what a session adds to a call: starts a program through a session, and plainly, in turns, and prints medians.
 //!
-//! `sandbox-test-benchmark PROGRAM [ROUNDS] [PLAN JSON…]`; without plans, a session that enforces nothing.
+//! `sandbox-test-benchmark PROGRAM [ROUNDS] [WORKSPACE]`: with a workspace, the default policy there in every form that this
+//! machine has, protected and hidden places of the user included; without, a session that enforces nothing.
 #![expect(clippy::print_stdout, reason = "the figures are this program's output")]
 
-use sandbox::{CallEvent, Launcher, Mode, Network, Plan, Session, SpawnRequest};
+use sandbox::resolve::{Surroundings, resolve};
+use sandbox::{
+    CallEvent, Launcher, Layers, Mode, Network, Plan, Restrictions, SandboxPolicy, Session, SpawnRequest,
+};
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let program = arguments.next().ok_or("usage: benchmark PROGRAM [ROUNDS] [PLAN]")?;
+    let program = arguments.next().ok_or("usage: sandbox-test-benchmark PROGRAM [ROUNDS] [WORKSPACE]")?;
     let rounds: usize = arguments.next().map_or(Ok(500), |text| text.parse())?;
-    let mut plans: Vec<Plan> = arguments.map(|json| serde_json::from_str(&json)).collect::<Result<_, _>>()?;
-    if plans.is_empty() {
-        plans.push(Plan::unenforced(Mode::DangerFullAccess, Network::Enabled));
-    }
+    let plans = match arguments.next() {
+        Some(workspace) => plans_for(workspace.into())?,
+        None => vec![Plan::unenforced(Mode::DangerFullAccess, Network::Enabled)],
+    };
     let process = std::env::current_exe()?.with_file_name("sandbox-test-session");
     let launcher = Launcher { program: process, arguments: Vec::new() };
     for plan in &plans {
         let begun = Instant::now();
-        let session = Session::start(&launcher, plan)?;
+        let session = match Session::start(&launcher, plan) {
+            Ok(session) => session,
+            Err(error) => {
+                println!("{:?}: {error}", plan.layers);
+                continue;
+            }
+        };
         println!("{}: session set up in {:?}", session.enforcement(), begun.elapsed());
         let (mut plain, mut inside) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
@@ -32,6 +42,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         report("inside", &mut inside);
     }
     Ok(())
+}
+
+fn plans_for(workspace: PathBuf) -> Result<Vec<Plan>, Box<dyn Error>> {
+    let surroundings = Surroundings { workspace: vec![workspace], ..Surroundings::from_process() };
+    let policy = SandboxPolicy::of_mode(Mode::WorkspaceWrite);
+    let begun = Instant::now();
+    let plan = resolve(&policy, &Restrictions::default(), &surroundings)?;
+    println!(
+        "resolved in {:?}: {} writable, {} protected, {} hidden",
+        begun.elapsed(),
+        plan.writable.len(),
+        plan.read_only.len() + plan.reserved.len(),
+        plan.hidden.len() + plan.emptied.len()
+    );
+    let forms = [Layers::RequireNamespaces, Layers::WithoutNamespaces, Layers::WithoutLandlock];
+    Ok(forms.into_iter().map(|layers| Plan { layers, ..plan.clone() }).collect())
 }
 
 fn report(name: &str, times: &mut [Duration]) {

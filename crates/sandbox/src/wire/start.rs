@@ -1,0 +1,134 @@
+//! What to start, and the steps of starting it.
+
+use super::codec::{MAX_DESCRIPTORS, MAX_REQUEST, Malformed, Reader, Writer};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// Descriptor numbers that a program can be given are below this one; the supervisor keeps its own above.
+pub(crate) const FIRST_PRIVATE_DESCRIPTOR: i32 = 512;
+
+/// Says at which step starting a program failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartStep {
+    /// The request could not be read.
+    ReadRequest,
+    /// No process for the call's supervisor.
+    ForkSupervisor,
+    /// The supervisor could not prepare itself.
+    PrepareSupervisor,
+    /// No process for the program.
+    ForkProgram,
+    /// A session of its own.
+    NewSession,
+    /// Placing the descriptors.
+    PlaceDescriptors,
+    /// The working folder.
+    ChangeDirectory,
+    /// Starting the program itself.
+    Execute,
+}
+
+impl StartStep {
+    const ALL: [StartStep; 8] = [
+        StartStep::ReadRequest,
+        StartStep::ForkSupervisor,
+        StartStep::PrepareSupervisor,
+        StartStep::ForkProgram,
+        StartStep::NewSession,
+        StartStep::PlaceDescriptors,
+        StartStep::ChangeDirectory,
+        StartStep::Execute,
+    ];
+
+    /// Returns the words for an error message, fit after "failed to".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            StartStep::ReadRequest => "read the start request",
+            StartStep::ForkSupervisor => "start the call's supervisor",
+            StartStep::PrepareSupervisor => "prepare the call's supervisor",
+            StartStep::ForkProgram => "start a process for the program",
+            StartStep::NewSession => "give the program a session of its own",
+            StartStep::PlaceDescriptors => "hand the program its descriptors",
+            StartStep::ChangeDirectory => "enter the working folder",
+            StartStep::Execute => "execute the program",
+        }
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        Self::ALL
+            .iter()
+            .position(|step| *step == self)
+            .and_then(|at| u8::try_from(at).ok())
+            .unwrap_or(u8::MAX)
+    }
+
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+impl std::fmt::Display for StartStep {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.words())
+    }
+}
+
+/// What to start; written by the server into a memory file, read by the call's supervisor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StartRequest {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// `NAME=value` each.
+    pub(crate) environment: Vec<OsString>,
+    pub(crate) directory: PathBuf,
+    /// The numbers at which the program finds the descriptors that came with the message.
+    pub(crate) targets: Vec<i32>,
+}
+
+impl StartRequest {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer(Vec::with_capacity(4096)).bytes(self.program.as_os_str().as_bytes());
+        for list in [&self.arguments, &self.environment] {
+            writer = writer.count(list.len());
+            for item in list {
+                writer = writer.bytes(item.as_bytes());
+            }
+        }
+        writer = writer.bytes(self.directory.as_os_str().as_bytes()).count(self.targets.len());
+        for target in &self.targets {
+            writer = writer.i32(*target);
+        }
+        writer.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader(bytes);
+        let program = OsString::from_vec(reader.bytes(MAX_REQUEST)?.to_vec()).into();
+        let arguments = reader.strings()?;
+        let environment = reader.strings()?;
+        let directory = OsString::from_vec(reader.bytes(MAX_REQUEST)?.to_vec()).into();
+        let targets =
+            (0..reader.count_up_to(MAX_DESCRIPTORS)?).map(|_| reader.i32()).collect::<Result<_, _>>()?;
+        reader.end()?;
+        Ok(StartRequest { program, arguments, environment, directory, targets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_back() {
+        let request = StartRequest {
+            program: "/bin/sh".into(),
+            arguments: vec!["sh".into(), OsString::from_vec(vec![0xff, b'x'])],
+            environment: vec!["A=b".into()],
+            directory: "/".into(),
+            targets: vec![0, 1, 250],
+        };
+        assert_eq!(StartRequest::decode(&request.encode()), Ok(request));
+    }
+}
