@@ -5,13 +5,13 @@
 //!
 //! A call, from the client and back:
 //!
-//! * [`mcp`]: decodes requests, attaches them to calls, carries questions to the client, encodes results.
-//! * [`shell`]: one call: spawn, capture, wait, end.
-//! * [`escalation`]: one program of a call: what the wrapper asks, what is decided, what runs outside.
-//! * [`approval`]: asking a person; a trait that is implemented above.
-//! * [`time`]: the clock that stands still while a person is asked.
-//! * [`process`]: starting programs, waiting for them.
-//! * [`config`]: what was typed, validated once.
+//! * `mcp`: decodes requests, attaches them to calls, carries questions to the client, encodes results.
+//! * `shell`: one call: spawn, capture, wait, end.
+//! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
+//! * `approval`: asking a person; a trait that is implemented above.
+//! * `time`: the clock that stands still while a person is asked.
+//! * `process`: starting programs, waiting for them.
+//! * `config`: what was typed, validated once.
 //!
 //! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`.
 

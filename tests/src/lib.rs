@@ -2,6 +2,12 @@
 //!
 //! The binaries come from `$SHELL_TOOL_MCP_BIN_DIR` (`make test` sets it), else from `dist/bin` of this checkout.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test stands on must break the test when it breaks"
+)]
+
 pub mod client;
 pub mod lines;
 

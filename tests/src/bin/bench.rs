@@ -4,11 +4,7 @@
 //! printed is the median, and the median of the ratios of each round. Nothing here fails for being slow.
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a measurement that cannot be made must say so and end"
-)]
+#![expect(clippy::expect_used, reason = "a measurement that cannot be made must say so and end")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

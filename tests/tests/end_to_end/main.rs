@@ -1,5 +1,11 @@
 //! End-to-end tests: one module per stage.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test stands on must break the test when it breaks"
+)]
+
 mod bash_faithful;
 mod bash_hook;
 mod calls;

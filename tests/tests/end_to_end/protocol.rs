@@ -100,12 +100,12 @@ fn running(server: &mut Lines, world: &World) -> String {
     );
     let pid = world.workdir().join("pid");
     for _ in 0..1000 {
-        if let Ok(pid) = std::fs::read_to_string(&pid) {
-            return pid.trim().to_owned();
+        if pid.exists() {
+            break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("the command does not start");
+    std::fs::read_to_string(pid).expect("the command starts").trim().to_owned()
 }
 
 fn gone(pid: &str) -> bool {
