@@ -309,9 +309,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_no_request_is_passed_over_until_the_first_request() {
+    async fn what_is_no_request_is_passed_over_until_initialize() {
         let notification = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        let request = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let request = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#;
         let (through, written) = converse(&[&notification[..], request, notification].join(&b'\n')).await;
         assert_eq!(through.len(), 2, "the request, and the last line although it has no end: {through:?}");
         assert_eq!(written, "");
