@@ -321,9 +321,9 @@ impl Shell {
             descriptors: &descriptors,
         };
         let call = self.session.spawn(&request).unwrap();
-        match call.event_within(PATIENCE).unwrap() {
-            Some(CallEvent::Started { pid }) => assert!(pid > 0),
-            other => panic!("{other:?}"),
+        match call.event_within(PATIENCE) {
+            Ok(Some(CallEvent::Started { pid })) => assert!(pid > 0),
+            other => panic!("{other:?} for `{script}`; session alive: {}", self.session.is_alive()),
         }
         Started { call, reader: RefCell::new(reader), seen: RefCell::new(String::new()) }
     }
