@@ -44,7 +44,8 @@ pub(super) fn terminate(root: i32) {
 ///
 /// A tree that forks while it is being killed is frozen first: a process with a pending SIGSTOP cannot finish a fork
 /// (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands still.
-/// Passes go on until one finds nobody new.
+/// Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at once after it was
+/// read: one that was kept since the first pass may belong to another process by now.
 pub(super) fn kill_all(root: i32, spared: &[i32]) {
     let mut frozen = HashSet::new();
     for _ in 0..MAX_PASSES {
@@ -58,7 +59,8 @@ pub(super) fn kill_all(root: i32, spared: &[i32]) {
             break;
         }
     }
-    for pid in frozen {
+    // Bottom-up: while a parent is stopped, the numbers of its dead children stay taken.
+    for pid in walk_sparing(root, spared, &mut |_| {}).into_iter().rev() {
         sys::signal_process(pid, libc::SIGKILL);
     }
 }

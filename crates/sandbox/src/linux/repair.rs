@@ -103,19 +103,17 @@ impl AsFd for Watcher {
 
 /// Mounts anew whatever is missing. Only returns without an error when all is in place again.
 pub(super) fn repair(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::Result<()> {
-    let mut outcome = mend(proof, doors, plan);
     for _ in 1..ATTEMPTS {
-        if outcome.is_ok() {
-            break;
+        if mend(proof, doors, plan, false).is_ok() {
+            return Ok(());
         }
         // Whoever replaces a file may be in the middle of it.
         let _ = rustix::event::poll(&mut [], Some(&PAUSE));
-        outcome = mend(proof, doors, plan);
     }
-    outcome
+    mend(proof, doors, plan, true)
 }
 
-fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::Result<()> {
+fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io::Result<()> {
     match sys::fork(proof)? {
         Forked::Child => {
             let entered = doors
@@ -127,7 +125,9 @@ fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::Result<()> {
                 });
             let done =
                 entered.map_err(io::Error::from).and_then(|()| mounts::mend(plan).map_err(io::Error::other));
-            if let Err(error) = &done {
+            if let Err(error) = &done
+                && is_last
+            {
                 // Standard error is the server's log.
                 let text = format!("sandbox: could not put a protection back: {error}\n");
                 let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());

@@ -167,8 +167,6 @@ fn the_kernel_tells_that_a_command_tried_the_network() {
 fn the_probe_tells_what_sessions_have() {
     let found = sandbox::probe::probe(&support::launcher());
     assert_eq!(found.forms.len(), 3);
-    let can_namespaces = can_sandbox(User::Root, Form::Everything);
-    assert_eq!(found.forms[1].enforcement.is_some(), can_namespaces);
     assert_eq!(found.is_usable(), found.forms.iter().any(|form| form.enforcement.is_some()));
     for form in &found.forms {
         assert_ne!(form.enforcement.is_some(), form.refusal.is_some(), "{form:?}");
