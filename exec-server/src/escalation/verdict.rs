@@ -76,7 +76,7 @@ fn forbidden(evaluation: &Evaluation) -> String {
 fn append_rule(reason: &mut String, matched: &RuleMatch) {
     if let Some(justification) = &matched.rule.justification {
         reason.push_str(": ");
-        reason.push_str(visible(justification.as_bytes()).trim_end_matches('.'));
+        reason.push_str(&visible(justification.as_bytes()));
     }
     reason.push_str(&format!(" (rule {})", matched.rule.origin));
 }
