@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, Ending, SpawnRequest};
+use sandbox::{Call, CallEvent, Ending, MissingStreams, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -32,7 +32,7 @@ pub(crate) struct Process {
     told: watch::Receiver<Told>,
     follower: AbortHandle,
     /// Keeps the session, without which the program would end.
-    _place: Arc<Place>,
+    place: Arc<Place>,
 }
 
 /// What the session has told of the program so far.
@@ -44,8 +44,8 @@ struct Told {
     gone: bool,
     /// Answers so far, and the last one.
     alive: (u64, Remaining),
-    /// Answers so far, and the last one.
-    refused_routes: (u64, u64),
+    /// The session's count when the program failed.
+    refused_routes: u64,
 }
 
 impl Process {
@@ -56,7 +56,7 @@ impl Process {
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
         let follower = tokio::spawn(follow(Arc::clone(&call), tell)).abort_handle();
-        let mut process = Process { call, told, follower, _place: Arc::clone(place) };
+        let mut process = Process { call, told, follower, place: Arc::clone(place) };
         process.started().await?;
         Ok(process)
     }
@@ -122,14 +122,9 @@ impl Process {
         }
     }
 
-    /// How often the session's private network has refused a route so far; `None` when it does not tell.
-    pub(crate) async fn refused_routes(&self) -> Option<u64> {
-        let mut told = self.told.clone();
-        let before = told.borrow().refused_routes.0;
-        self.call.get_ref().ask_refused_routes().ok()?;
-        let answered = told.wait_for(|told| told.refused_routes.0 != before || told.gone);
-        let told = tokio::time::timeout(ANSWER_TIMEOUT, answered).await.ok()?.ok()?;
-        (told.refused_routes.0 != before).then_some(told.refused_routes.1)
+    /// Whether the sandbox has refused the network to the program, which has failed, or to one that ran beside it.
+    pub(crate) fn was_refused_the_network(&self) -> bool {
+        self.place.session().routes_were_refused(self.told.borrow().refused_routes)
     }
 }
 
@@ -153,6 +148,7 @@ fn request(spawn: &Spawn, place: &Place) -> Result<Call, SpawnError> {
             Directory::Open(open) => sandbox::Directory::Open(open.as_fd()),
         },
         descriptors: &descriptors,
+        missing_streams: MissingStreams::Closed,
     })?)
 }
 
@@ -185,7 +181,8 @@ impl Told {
                 self.started = Some(Err(SpawnError::NotStarted { step: step.words(), source }));
                 self.gone = true;
             }
-            CallEvent::Ended { ending, .. } => {
+            CallEvent::Ended { ending, refused_routes, .. } => {
+                self.refused_routes = refused_routes;
                 self.ended = Some(match ending {
                     Ending::Code(code) => Ended::Exited(code),
                     Ending::Signal(signal) => Ended::Signaled(u8::try_from(signal).unwrap_or(u8::MAX)),
@@ -196,7 +193,6 @@ impl Told {
                 let listed = listed.map(|process| (process.pid, process.display())).collect();
                 self.alive = (self.alive.0 + 1, Remaining { total: processes.total, listed });
             }
-            CallEvent::RefusedRoutes { count } => self.refused_routes = (self.refused_routes.0 + 1, count),
             CallEvent::Gone => self.gone = true,
         }
     }

@@ -58,14 +58,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Step; 6] = [
-        Step::Session,
-        Step::Signals,
-        Step::Directory,
-        Step::Descriptors,
-        Step::Limits,
-        Step::Execve,
-    ];
+    const ALL: [Step; 6] =
+        [Step::Session, Step::Signals, Step::Directory, Step::Descriptors, Step::Limits, Step::Execve];
 
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -68,8 +68,8 @@ impl Process {
     }
 
     /// Not told by this system.
-    pub(crate) async fn refused_routes(&self) -> Option<u64> {
-        None
+    pub(crate) fn was_refused_the_network(&self) -> bool {
+        false
     }
 
     /// Sends a signal to the program alone; it may be gone already.

@@ -19,7 +19,7 @@ pub(crate) struct Spawn {
     pub env: Vec<OsString>,
     /// The working directory.
     pub directory: Directory,
-    /// The descriptors that it gets; standard streams that are not among them are `/dev/null` (closed where the server forks by itself).
+    /// The descriptors that it gets. Standard streams that are not among them are closed.
     pub descriptors: Vec<Descriptor>,
 }
 

@@ -11,3 +11,4 @@ mod bash_hook;
 mod calls;
 mod protocol;
 mod rules;
+mod sandbox;

@@ -396,7 +396,7 @@ impl Started {
     pub(crate) fn until_ended(&self) -> (Ending, Usage) {
         loop {
             match self.call.event_within(PATIENCE).unwrap() {
-                Some(CallEvent::Ended { ending, usage }) => return (ending, usage),
+                Some(CallEvent::Ended { ending, usage, .. }) => return (ending, usage),
                 Some(_) => {}
                 None => panic!("the program did not end in time"),
             }
