@@ -233,7 +233,12 @@ fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
     }
 }
 
-fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+/// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.
+///
+/// # Errors
+///
+/// When what was named is no folder, or nothing is known of a home.
+pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let named =
         given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
     match named {

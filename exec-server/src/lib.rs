@@ -9,6 +9,7 @@
 //! * `shell`: one call: spawn, capture, wait, end.
 //! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
 //! * `config`: what was typed, validated once.
@@ -16,16 +17,19 @@
 //! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`.
 
 mod approval;
+pub mod audit;
 mod config;
 mod escalation;
 mod mcp;
+mod private;
 mod process;
 mod shell;
 mod time;
 
 pub use approval::{Answer, Approver, Question};
-pub use config::{Config, ConfigError, Settings};
+pub use config::{Config, ConfigError, Settings, find_codex_home};
 pub use mcp::{ShellServer, serve_stdio};
+pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
 pub use sandbox::Mode;
 pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};

@@ -7,7 +7,7 @@ mod question;
 mod visible;
 
 pub use question::Question;
-pub(crate) use visible::visible;
+pub(crate) use visible::{hides, visible};
 
 use std::future::Future;
 use std::pin::Pin;

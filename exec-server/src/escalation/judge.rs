@@ -7,8 +7,10 @@ use execpolicy::{Options, Policy};
 
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
-use super::verdict::{Approved, Verdict, judge, unasked};
+use super::minutes::Minutes;
+use super::verdict::{Approved, Judged, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver};
+use crate::audit::{CallRecord, ExecRecord};
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -29,6 +31,8 @@ pub(crate) struct Judge {
     pub(crate) bash: FileIdentity,
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
+    /// Where decisions are recorded.
+    pub(crate) record: CallRecord,
 }
 
 /// The final decision about one program.
@@ -41,15 +45,25 @@ pub(super) enum Action {
 }
 
 impl Judge {
-    /// Decides. Takes as long as the person does who is asked.
-    pub(super) async fn decide(&self, exec: &Arc<Exec>) -> Action {
-        match self.verdict(exec).await {
+    /// Decides, and puts it on record. Takes as long as the person does who is asked.
+    pub(super) async fn decide(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
+        let mut minutes = Minutes::new(record, exec);
+        let action = self.consider(exec, &mut minutes).await;
+        minutes.conclude(action).await
+    }
+
+    async fn consider(&self, exec: &Arc<Exec>, minutes: &mut Minutes<'_>) -> Action {
+        let Judged { verdict, rule } = self.verdict(exec).await;
+        minutes.rule(rule);
+        match verdict {
             Verdict::Run => self.run(exec),
             Verdict::Escalate => escalate(exec),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved } => {
                 let pause = self.stopwatch.pause();
+                minutes.ask();
                 let answer = self.approver.ask((*question).clone()).await;
+                minutes.answer(&answer);
                 drop(pause);
                 match (answer, approved) {
                     (Answer::Approved, Approved::Escalates) => escalate(exec),
@@ -65,17 +79,18 @@ impl Judge {
     }
 
     /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
-    async fn verdict(&self, exec: &Arc<Exec>) -> Verdict {
+    async fn verdict(&self, exec: &Arc<Exec>) -> Judged {
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
         if length <= JUDGED_AT_ONCE {
             return judge(&self.policy, &self.options, exec);
         }
         let (policy, options, exec) = (Arc::clone(&self.policy), self.options, Arc::clone(exec));
         match tokio::task::spawn_blocking(move || judge(&policy, &options, &exec)).await {
-            Ok(verdict) => verdict,
+            Ok(judged) => judged,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
-                Verdict::Deny { reason: "judging it failed inside the server; its log says where".into() }
+                let reason = "judging it failed inside the server; its log says where".into();
+                Judged { verdict: Verdict::Deny { reason }, rule: None }
             }
         }
     }

@@ -7,6 +7,7 @@ mod exec;
 mod identity;
 mod judge;
 mod listener;
+mod minutes;
 mod session;
 mod verdict;
 mod wire;

@@ -30,15 +30,28 @@ pub(super) enum Approved {
     Runs,
 }
 
+/// What is to be done about one program, and the rule that says so.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// File and line.
+    pub(super) rule: Option<String>,
+}
+
 /// Judges one program by the rules.
-pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict {
+pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Judged {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
+    let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
+    Judged { verdict: by_rules(exec, &evaluation), rule }
+}
+
+fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        (Decision::Prompt, DecidedBy::Rule) => ask(exec, &evaluation, Approved::Escalates),
+        (Decision::Prompt, DecidedBy::Rule) => ask(exec, evaluation, Approved::Escalates),
         // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
         // up later, where the asker decides what is found.
         (
@@ -48,8 +61,8 @@ pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict 
         (
             Decision::Prompt,
             DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => ask(exec, &evaluation, Approved::Runs),
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(&evaluation) },
+        ) => ask(exec, evaluation, Approved::Runs),
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(evaluation) },
     }
 }
 
@@ -134,7 +147,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), &exec(words))
+        judge(&policy, &Options::default(), &exec(words)).verdict
     }
 
     const RULES: &str = r#"

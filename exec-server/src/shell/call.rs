@@ -12,6 +12,7 @@ use super::output::Output;
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
+use crate::audit::CallRecord;
 use crate::config::Config;
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process};
@@ -102,6 +103,7 @@ pub(super) fn start(
     config: &Config,
     request: CallRequest,
     approver: Arc<dyn Approver>,
+    record: CallRecord,
     cancel: CancellationToken,
     calls: &TaskTracker,
 ) -> Result<Call, StartError> {
@@ -113,6 +115,7 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        record,
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();

@@ -17,7 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
+use crate::audit::{Audit, Event};
 use crate::config::Config;
+
+/// How long the last lines of the audit log may take to be written when the server ends.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
@@ -25,13 +29,19 @@ pub struct Shell {
     config: Arc<Config>,
     calls: TaskTracker,
     closing: CancellationToken,
+    audit: Audit,
 }
 
 impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new() }
+        let audit = Audit::new(&config.codex_home);
+        audit.record(Event::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sandbox: config.sandbox.map(|mode| mode.to_string()),
+        });
+        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
     }
 
     /// The configuration that calls run by.
@@ -46,7 +56,8 @@ impl Shell {
     ///
     /// When the system has no descriptors or processes left.
     pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls)
+        let record = self.audit.call();
+        call::start(&self.config, request, approver, record, self.closing.child_token(), &self.calls)
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.
@@ -56,5 +67,7 @@ impl Shell {
         if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
             tracing::error!("some calls did not end in time");
         }
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
     }
 }
