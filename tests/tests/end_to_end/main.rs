@@ -9,5 +9,7 @@
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod live_rules;
+mod policy;
 mod protocol;
 mod rules;
