@@ -1,6 +1,8 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
 mod audit;
+mod policy;
+mod rules;
 
 use std::path::PathBuf;
 
@@ -22,6 +24,8 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Audit(audit::AuditArguments),
+    #[command(visible_alias = "execpolicy")]
+    Policy(policy::PolicyArguments),
 }
 
 /// The options of the server.
@@ -39,6 +43,9 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     preserve_program_paths: bool,
 
+    #[command(flatten)]
+    rules: rules::RuleArguments,
+
     /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
@@ -51,6 +58,7 @@ impl ServerArguments {
             bash: self.bash,
             codex_home: None,
             preserve_program_paths: self.preserve_program_paths,
+            rules: self.rules.settings(),
             sandbox: self.sandbox,
         }
     }

@@ -12,9 +12,10 @@
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
+//! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed, validated once.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`.
 
 mod approval;
 pub mod audit;
@@ -23,6 +24,7 @@ mod escalation;
 mod mcp;
 mod private;
 mod process;
+mod rules;
 mod shell;
 mod time;
 
@@ -31,6 +33,7 @@ pub use config::{Config, ConfigError, Settings, find_codex_home};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
+pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
 pub use time::Stopwatch;

@@ -7,10 +7,12 @@ use execpolicy::{Options, Policy};
 
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
+use super::legacy::Legacy;
 use super::minutes::Minutes;
 use super::verdict::{Approved, Judged, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver};
 use crate::audit::{CallRecord, ExecRecord};
+use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -20,7 +22,7 @@ const JUDGED_AT_ONCE: usize = 2 << 10;
 #[derive(Clone)]
 pub(crate) struct Judge {
     /// The user's rules.
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) rules: Arc<Rules>,
     /// How they are applied.
     pub(crate) options: Options,
     /// Who is asked.
@@ -33,6 +35,8 @@ pub(crate) struct Judge {
     pub(crate) default_rules: PathBuf,
     /// Where decisions are recorded.
     pub(crate) record: CallRecord,
+    /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
+    pub(crate) writable: Vec<PathBuf>,
 }
 
 /// The final decision about one program.
@@ -80,12 +84,13 @@ impl Judge {
 
     /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
     async fn verdict(&self, exec: &Arc<Exec>) -> Judged {
+        let policy = self.rules.current().await;
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
         if length <= JUDGED_AT_ONCE {
-            return judge(&self.policy, &self.options, exec);
+            return self.judge(&policy, exec);
         }
-        let (policy, options, exec) = (Arc::clone(&self.policy), self.options, Arc::clone(exec));
-        match tokio::task::spawn_blocking(move || judge(&policy, &options, &exec)).await {
+        let (judge, exec) = (self.clone(), Arc::clone(exec));
+        match tokio::task::spawn_blocking(move || judge.judge(&policy, &exec)).await {
             Ok(judged) => judged,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
@@ -93,6 +98,11 @@ impl Judge {
                 Judged { verdict: Verdict::Deny { reason }, rule: None }
             }
         }
+    }
+
+    fn judge(&self, policy: &Policy, exec: &Exec) -> Judged {
+        let legacy = self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable });
+        judge(policy, &self.options, legacy.as_ref(), exec)
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them

@@ -6,6 +6,7 @@
 mod exec;
 mod identity;
 mod judge;
+mod legacy;
 mod listener;
 mod minutes;
 mod session;

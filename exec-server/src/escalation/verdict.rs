@@ -5,6 +5,7 @@ use std::path::Path;
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
+use super::legacy::Legacy;
 use crate::approval::{Question, visible};
 
 /// What is to be done about one program.
@@ -38,14 +39,18 @@ pub(super) struct Judged {
     pub(super) rule: Option<String>,
 }
 
-/// Judges one program by the rules.
-pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Judged {
+/// Judges one program by the rules, and by the legacy policy where they are silent.
+pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Judged {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
     let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
-    Judged { verdict: by_rules(exec, &evaluation), rule }
+    let verdict = match legacy {
+        Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
+        None => by_rules(exec, &evaluation),
+    };
+    Judged { verdict, rule }
 }
 
 fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
@@ -72,9 +77,22 @@ fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
-        danger: evaluation.dangers().first().map(|danger| danger.danger.to_string()),
+        danger: reason(evaluation),
     };
     Verdict::Ask { question: Box::new(question), approved }
+}
+
+/// Why everything is asked about when the rules are incomplete.
+const BROKEN_RULES: &str = "some rule files are broken, so every program is asked about";
+
+/// Why it is asked about when no rule asks.
+fn reason(evaluation: &Evaluation) -> Option<String> {
+    match evaluation.decided_by() {
+        DecidedBy::IncompleteRules => Some(BROKEN_RULES.into()),
+        DecidedBy::Rule | DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::Nothing => {
+            evaluation.dangers().first().map(|danger| danger.danger.to_string())
+        }
+    }
 }
 
 fn forbidden(evaluation: &Evaluation) -> String {
@@ -105,6 +123,10 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()
             )
+        }
+        None if question.danger.as_deref() == Some(BROKEN_RULES) => {
+            reason.push_str(&format!(": {BROKEN_RULES}"));
+            "mend them; the server's log and every result say what is wrong with them".to_owned()
         }
         None => {
             if let Some(danger) = &question.danger {
@@ -147,7 +169,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), &exec(words)).verdict
+        judge(&policy, &Options::default(), None, &exec(words)).verdict
     }
 
     const RULES: &str = r#"

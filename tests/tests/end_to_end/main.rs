@@ -10,5 +10,7 @@ mod audit;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod live_rules;
+mod policy;
 mod protocol;
 mod rules;
