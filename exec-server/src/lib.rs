@@ -23,7 +23,9 @@ mod process;
 mod shell;
 mod time;
 
-pub use approval::{Answer, Approver, Question};
+pub use approval::{
+    Answer, Approver, Asked, Channel, Choice, Offers, OpenQuestion, Question, QuestionId, Reply, Scope,
+};
 pub use config::{Config, ConfigError, Settings};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;

@@ -52,11 +52,13 @@ impl Judge {
                 let answer = self.approver.ask((*question).clone()).await;
                 drop(pause);
                 match (answer, approved) {
-                    (Answer::Approved, Approved::Escalates) => escalate(exec),
-                    (Answer::Approved, Approved::Runs) => self.run(exec),
-                    (Answer::Declined, _) => Action::Deny { reason: "User declined execution".into() },
-                    (Answer::Cancelled, _) => Action::Deny { reason: "User cancelled execution".into() },
-                    (Answer::NobodyToAsk(why), _) => {
+                    (Answer::Approved { .. }, Approved::Escalates) => escalate(exec),
+                    (Answer::Approved { .. }, Approved::Runs) => self.run(exec),
+                    (Answer::Declined { .. }, _) => Action::Deny { reason: "User declined execution".into() },
+                    (Answer::Cancelled { .. }, _) => {
+                        Action::Deny { reason: "User cancelled execution".into() }
+                    }
+                    (Answer::Unanswered(why), _) => {
                         Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
                     }
                 }

@@ -39,7 +39,7 @@ impl Approver for Desk {
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            let nobody = || Answer::NobodyToAsk("the request that started this command has ended".into());
+            let nobody = || Answer::Unanswered("the request that started this command has ended".into());
             // A failed send gives the question back, with the sender that `answered` would wait for.
             match self.questions.send(Pending { question, answer }).await {
                 Ok(()) => answered.await.unwrap_or_else(|_| nobody()),

@@ -13,7 +13,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::attachment::Pending;
-use crate::approval::{Answer, Question};
+use crate::approval::{Answer, Question, Scope};
+
+/// The name of this way of asking.
+const CLIENT: &str = "client";
 
 /// Whether and how the client of one request can be asked.
 #[derive(Clone)]
@@ -47,7 +50,7 @@ impl Channel {
     pub(super) async fn carry(self, pending: Pending, client_gone: CancellationToken) {
         let Pending { question, mut answer } = pending;
         let answered = match self {
-            Channel::None(why) => Answer::NobodyToAsk(why.into()),
+            Channel::None(why) => Answer::Unanswered(why.into()),
             Channel::Request(peer) => tokio::select! {
                 answered = ask(&peer, &question, &mut answer) => match answered {
                     Some(answered) => answered,
@@ -83,12 +86,12 @@ async fn ask(
     tokio::select! {
         response = handle.await_response() => Some(match response {
             Ok(ClientResult::ElicitResult(result)) => match result.action {
-                ElicitationAction::Accept => Answer::Approved,
-                ElicitationAction::Decline => Answer::Declined,
-                ElicitationAction::Cancel => Answer::Cancelled,
-                _ => Answer::Declined, // A later revision's: not a clear yes.
+                ElicitationAction::Accept => Answer::Approved { scope: Scope::Once, reason: None, by: CLIENT },
+                ElicitationAction::Decline => Answer::Declined { reason: None, by: CLIENT },
+                ElicitationAction::Cancel => Answer::Cancelled { by: CLIENT },
+                _ => Answer::Declined { reason: None, by: CLIENT }, // A later revision's: not a clear yes.
             },
-            Ok(_) => Answer::NobodyToAsk("the client's answer was not one to a question".into()),
+            Ok(_) => Answer::Unanswered("the client's answer was not one to a question".into()),
             Err(error) => failed(&error),
         }),
         () = asker.closed() => {
@@ -101,7 +104,7 @@ async fn ask(
 
 fn failed(error: &impl std::fmt::Display) -> Answer {
     tracing::warn!(%error, "asking the client failed");
-    Answer::NobodyToAsk(format!("asking the client failed ({error})"))
+    Answer::Unanswered(format!("asking the client failed ({error})"))
 }
 
 /// The form that clients of this kind of server know: an optional reason, next to accept and decline.
