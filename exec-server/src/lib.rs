@@ -24,7 +24,8 @@ mod shell;
 mod time;
 
 pub use approval::{
-    Answer, Approver, Asked, Channel, Choice, Offers, OpenQuestion, Question, QuestionId, Reply, Scope,
+    Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
+    Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{Config, ConfigError, Settings};
 pub use mcp::{ShellServer, serve_stdio};

@@ -6,12 +6,22 @@
 
 mod answer;
 mod channel;
+mod command;
+mod desk;
+mod ladder;
+mod memory;
 mod question;
+mod settings;
 mod visible;
 
 pub use answer::{Answer, Scope};
 pub use channel::{Asked, Channel, Choice, Offers, OpenQuestion, QuestionId, Reply};
+pub(crate) use command::CommandChannel;
+pub(crate) use desk::Desk;
+pub(crate) use ladder::{Ladder, nobody_answered};
+pub use memory::Identity;
 pub use question::Question;
+pub use settings::{ApprovalSettings, ChannelKind, UnknownChannel};
 pub(crate) use visible::visible;
 
 use std::future::Future;

@@ -8,7 +8,7 @@ use execpolicy::{Options, Policy};
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
 use super::verdict::{Approved, Verdict, judge, unasked};
-use crate::approval::{Answer, Approver};
+use crate::approval::{Answer, Approver, Question, visible};
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -51,14 +51,13 @@ impl Judge {
                 let pause = self.stopwatch.pause();
                 let answer = self.approver.ask((*question).clone()).await;
                 drop(pause);
-                match (answer, approved) {
-                    (Answer::Approved { .. }, Approved::Escalates) => escalate(exec),
-                    (Answer::Approved { .. }, Approved::Runs) => self.run(exec),
-                    (Answer::Declined { .. }, _) => Action::Deny { reason: "User declined execution".into() },
-                    (Answer::Cancelled { .. }, _) => {
-                        Action::Deny { reason: "User cancelled execution".into() }
+                match answer {
+                    Answer::Approved { .. } => self.confirm(exec, &question, approved).await,
+                    Answer::Declined { reason, .. } => {
+                        Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
                     }
-                    (Answer::Unanswered(why), _) => {
+                    Answer::Cancelled { .. } => Action::Deny { reason: "User cancelled execution".into() },
+                    Answer::Unanswered(why) => {
                         Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
                     }
                 }
@@ -66,14 +65,32 @@ impl Judge {
         }
     }
 
+    /// What was approved still has to be asked about: the rules may have changed while the question was open.
+    async fn confirm(&self, exec: &Arc<Exec>, question: &Question, approved: Approved) -> Action {
+        match self.verdict(exec).await {
+            Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
+                Approved::Escalates => escalate(exec),
+                Approved::Runs => self.run(exec),
+            },
+            Verdict::Ask { .. } => Action::Deny {
+                reason: "the rules have changed while the question was open; run it again to be asked anew"
+                    .into(),
+            },
+            Verdict::Run => self.run(exec),
+            Verdict::Escalate => escalate(exec),
+            Verdict::Deny { reason } => Action::Deny { reason },
+        }
+    }
+
     /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
     async fn verdict(&self, exec: &Arc<Exec>) -> Verdict {
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
         if length <= JUDGED_AT_ONCE {
-            return judge(&self.policy, &self.options, exec);
+            return judge(&self.policy, &self.options, &self.default_rules, exec);
         }
-        let (policy, options, exec) = (Arc::clone(&self.policy), self.options, Arc::clone(exec));
-        match tokio::task::spawn_blocking(move || judge(&policy, &options, &exec)).await {
+        let (judging, exec) = (self.clone(), Arc::clone(exec));
+        let judging = move || judge(&judging.policy, &judging.options, &judging.default_rules, &exec);
+        match tokio::task::spawn_blocking(judging).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
@@ -87,6 +104,14 @@ impl Judge {
     fn run(&self, exec: &Exec) -> Action {
         let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
         Action::Run { keep_interceptor }
+    }
+}
+
+/// Adds what a person said, for the agent.
+fn with_reason(text: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{text}: {}", visible(reason.as_bytes())),
+        None => text.to_owned(),
     }
 }
 

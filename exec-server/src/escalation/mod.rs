@@ -4,6 +4,7 @@
 //! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
 
 mod exec;
+mod fingerprint;
 mod identity;
 mod judge;
 mod listener;

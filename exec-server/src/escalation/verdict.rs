@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use execpolicy::amend::{Amendment, suggest_answer};
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
+use super::fingerprint::identity;
 use crate::approval::{Question, visible};
 
 /// What is to be done about one program.
@@ -30,15 +32,19 @@ pub(super) enum Approved {
     Runs,
 }
 
-/// Judges one program by the rules.
-pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict {
+/// Judges one program by the rules. Answers for good would be added to `default_rules`.
+pub(super) fn judge(policy: &Policy, options: &Options, default_rules: &Path, exec: &Exec) -> Verdict {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        (Decision::Prompt, DecidedBy::Rule) => ask(exec, &evaluation, Approved::Escalates),
+        (Decision::Prompt, DecidedBy::Rule) => {
+            let folder = default_rules.parent().unwrap_or(default_rules);
+            let always = suggest_answer(&evaluation, &command, options, folder);
+            ask(exec, &evaluation, Approved::Escalates, always)
+        }
         // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
         // up later, where the asker decides what is found.
         (
@@ -48,18 +54,20 @@ pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict 
         (
             Decision::Prompt,
             DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => ask(exec, &evaluation, Approved::Runs),
+        ) => ask(exec, &evaluation, Approved::Runs, None),
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(&evaluation) },
     }
 }
 
-fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
+fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved, always: Option<Amendment>) -> Verdict {
     let question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
         danger: evaluation.dangers().first().map(|danger| danger.danger.to_string()),
+        identity: identity(exec, evaluation, approved),
+        always,
     };
     Verdict::Ask { question: Box::new(question), approved }
 }
@@ -88,6 +96,13 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
+            if let Some(amendment) = &question.always {
+                return format!(
+                    "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
+                    default_rules.display(),
+                    visible(amendment.line().as_bytes())
+                );
+            }
             format!(
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()
@@ -134,7 +149,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), &exec(words))
+        judge(&policy, &Options::default(), Path::new("default.rules"), &exec(words))
     }
 
     const RULES: &str = r#"
