@@ -6,8 +6,10 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod approvals;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
 mod protocol;
+mod rounds;
 mod rules;
