@@ -1,15 +1,35 @@
-//! What is typed.
+//! What is typed: the server's options, or a subcommand that does something else and ends.
+
+mod policy;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser};
 use exec_server::{ApprovalSettings, ChannelKind, Mode, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
-#[command(name = "exec-server", version, max_term_width = 110)]
+#[command(name = "exec-server", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) subcommand: Option<Subcommand>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+/// What the program does besides serving.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    #[command(visible_alias = "execpolicy")]
+    Policy(policy::PolicyArguments),
+}
+
+/// The options of the server.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
     /// The execve-wrapper; by default the one beside this executable
     #[arg(long, value_name = "PATH")]
     execve: Option<PathBuf>,
@@ -21,6 +41,9 @@ pub(crate) struct Cli {
     /// Match rules against the full path of a program only, not against its base name
     #[arg(long)]
     preserve_program_paths: bool,
+
+    #[command(flatten)]
+    rules: rules::RuleArguments,
 
     /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
     #[arg(long, value_name = "MODE")]
@@ -59,13 +82,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-impl Cli {
+impl ServerArguments {
     pub(crate) fn settings(self) -> Settings {
         Settings {
             execve_wrapper: self.execve,
             bash: self.bash,
             codex_home: None,
             preserve_program_paths: self.preserve_program_paths,
+            rules: self.rules.settings(),
             sandbox: self.sandbox,
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

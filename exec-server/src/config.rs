@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use escalation_protocol::variables;
-use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
+use execpolicy::{Heuristics, Options, ProgramToken};
 
 use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::FileIdentity;
+use crate::rules::{RuleSettings, Rules, RulesError};
 
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub struct Settings {
     pub codex_home: Option<PathBuf>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
+    /// Which rules there are besides the machine's and the user's own.
+    pub rules: RuleSettings,
     /// The sandbox; without one no command runs.
     pub sandbox: Option<sandbox::Mode>,
     /// How people are asked.
@@ -37,7 +40,8 @@ pub struct Config {
     pub(crate) bash: PathBuf,
     pub(crate) bash_identity: FileIdentity,
     pub(crate) execve_wrapper: PathBuf,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) heuristics: Heuristics,
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandbox: Option<sandbox::Mode>,
@@ -103,7 +107,7 @@ pub enum ConfigError {
     Approvals(&'static str),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
-    Rules(#[from] LoadErrors),
+    Rules(#[from] RulesError),
 }
 
 impl Config {
@@ -129,12 +133,13 @@ impl Config {
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
-        let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
+        let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
         Ok(Config {
             bash,
             bash_identity,
             execve_wrapper,
-            policy,
+            rules,
+            heuristics: settings.rules.heuristics,
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandbox: settings.sandbox,
@@ -146,7 +151,22 @@ impl Config {
     pub(crate) fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        Options { program_token, ..Options::default() }
+        Options { program_token, heuristics: self.heuristics, ..Options::default() }
+    }
+
+    /// Folders that the sandbox lets calls write.
+    pub(crate) fn writable_folders(&self) -> Vec<PathBuf> {
+        match self.sandbox {
+            Some(sandbox::Mode::DangerFullAccess | sandbox::Mode::ExternalSandbox) => vec!["/".into()],
+            Some(sandbox::Mode::ReadOnly | sandbox::Mode::WorkspaceWrite) | None => Vec::new(),
+        }
+    }
+
+    /// Every file and folder that says which programs may run, also those that are not there yet. A sandbox must not let
+    /// them be written.
+    #[must_use]
+    pub fn rule_places(&self) -> Vec<PathBuf> {
+        self.rules.places()
     }
 
     /// The file into which a user's own rules go.
@@ -261,7 +281,12 @@ fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
     }
 }
 
-fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+/// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.
+///
+/// # Errors
+///
+/// When what was named is no folder, or nothing is known of a home.
+pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let named =
         given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
     match named {

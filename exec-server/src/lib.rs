@@ -11,15 +11,17 @@
 //! * `approval`: asking a person; a trait that is implemented above.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
+//! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed, validated once.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`.
 
 mod approval;
 mod config;
 mod escalation;
 mod mcp;
 mod process;
+mod rules;
 mod shell;
 mod time;
 
@@ -27,9 +29,10 @@ pub use approval::{
     Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
-pub use config::{Config, ConfigError, Settings};
+pub use config::{Config, ConfigError, Settings, find_codex_home};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;
+pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
 pub use time::Stopwatch;

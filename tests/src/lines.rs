@@ -187,3 +187,15 @@ pub fn run_to_end(world: &World, arguments: &[&str]) -> (Option<i32>, String) {
     child.stderr.take().expect("a pipe").read_to_string(&mut words).expect("UTF-8");
     (child.wait().expect("it ends").code(), words)
 }
+
+/// Runs a subcommand of the server to its end and returns its exit code, its standard output and its standard error.
+///
+/// # Panics
+///
+/// When it does not start.
+#[must_use]
+pub fn run_subcommand(world: &World, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = world.server(arguments).stdin(Stdio::null()).output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

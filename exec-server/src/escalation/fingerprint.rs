@@ -3,8 +3,6 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use execpolicy::Evaluation;
-
 use super::exec::Exec;
 use super::identity::FileState;
 use super::verdict::Approved;
@@ -14,12 +12,8 @@ use crate::approval::Identity;
 /// is compared by itself.
 const CHANGING: &[&str] = &["_", "SHLVL", "PWD", "OLDPWD"];
 
-/// The identity of the question about this program.
-pub(super) fn identity(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Identity {
-    let asks = match evaluation.deciding_rule() {
-        Some(matched) => format!("{} {}", matched.rule.origin, matched.rule.decision),
-        None => evaluation.reason(),
-    };
+/// The identity of the question about this program that `asks` asks.
+pub(super) fn identity(exec: &Exec, asks: &str, approved: Approved) -> Identity {
     let gives = match approved {
         Approved::Escalates => "escalates",
         Approved::Runs => "runs",

@@ -7,8 +7,11 @@ use execpolicy::{Options, Policy};
 
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
+use super::legacy::Legacy;
+use super::offer::offer;
 use super::verdict::{Approved, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver, Question, visible};
+use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -18,7 +21,7 @@ const JUDGED_AT_ONCE: usize = 2 << 10;
 #[derive(Clone)]
 pub(crate) struct Judge {
     /// The user's rules.
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) rules: Arc<Rules>,
     /// How they are applied.
     pub(crate) options: Options,
     /// Who is asked.
@@ -29,6 +32,8 @@ pub(crate) struct Judge {
     pub(crate) bash: FileIdentity,
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
+    /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
+    pub(crate) writable: Vec<PathBuf>,
 }
 
 /// The final decision about one program.
@@ -84,19 +89,29 @@ impl Judge {
 
     /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
     async fn verdict(&self, exec: &Arc<Exec>) -> Verdict {
+        let policy = self.rules.current().await;
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
         if length <= JUDGED_AT_ONCE {
-            return judge(&self.policy, &self.options, &self.default_rules, exec);
+            return self.judge(&policy, exec);
         }
-        let (judging, exec) = (self.clone(), Arc::clone(exec));
-        let judging = move || judge(&judging.policy, &judging.options, &judging.default_rules, &exec);
-        match tokio::task::spawn_blocking(judging).await {
+        let (judge, exec) = (self.clone(), Arc::clone(exec));
+        match tokio::task::spawn_blocking(move || judge.judge(&policy, &exec)).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
                 Verdict::Deny { reason: "judging it failed inside the server; its log says where".into() }
             }
         }
+    }
+
+    fn judge(&self, policy: &Policy, exec: &Exec) -> Verdict {
+        let legacy = self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable });
+        let mut verdict = judge(policy, &self.options, legacy.as_ref(), exec);
+        if let Verdict::Ask { question, approved: Approved::Escalates } = &mut verdict {
+            let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
+            question.always = offer(policy, &self.options, folder, exec);
+        }
+        verdict
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them

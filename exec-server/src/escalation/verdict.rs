@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use execpolicy::amend::{Amendment, suggest_answer};
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
 use super::fingerprint::identity;
+use super::legacy::Legacy;
 use crate::approval::{Question, visible};
 
 /// What is to be done about one program.
@@ -32,19 +32,22 @@ pub(super) enum Approved {
     Runs,
 }
 
-/// Judges one program by the rules. Answers for good would be added to `default_rules`.
-pub(super) fn judge(policy: &Policy, options: &Options, default_rules: &Path, exec: &Exec) -> Verdict {
+/// Judges one program by the rules, and by the legacy policy where they are silent.
+pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Verdict {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
+    match legacy {
+        Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
+        None => by_rules(exec, &evaluation),
+    }
+}
+
+fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        (Decision::Prompt, DecidedBy::Rule) => {
-            let folder = default_rules.parent().unwrap_or(default_rules);
-            let always = suggest_answer(&evaluation, &command, options, folder);
-            ask(exec, &evaluation, Approved::Escalates, always)
-        }
+        (Decision::Prompt, DecidedBy::Rule) => ask(exec, evaluation, Approved::Escalates),
         // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
         // up later, where the asker decides what is found.
         (
@@ -54,22 +57,43 @@ pub(super) fn judge(policy: &Policy, options: &Options, default_rules: &Path, ex
         (
             Decision::Prompt,
             DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => ask(exec, &evaluation, Approved::Runs, None),
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(&evaluation) },
+        ) => ask(exec, evaluation, Approved::Runs),
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(evaluation) },
     }
 }
 
-fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved, always: Option<Amendment>) -> Verdict {
+fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
     let question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
-        danger: evaluation.dangers().first().map(|danger| danger.danger.to_string()),
-        identity: identity(exec, evaluation, approved),
-        always,
+        danger: reason(evaluation),
+        identity: identity(exec, &asker(evaluation), approved),
+        always: None,
     };
     Verdict::Ask { question: Box::new(question), approved }
+}
+
+/// Who asks: another rule, or another reason, asks another question.
+fn asker(evaluation: &Evaluation) -> String {
+    match evaluation.deciding_rule() {
+        Some(matched) => format!("{} {}", matched.rule.origin, matched.rule.decision),
+        None => evaluation.reason(),
+    }
+}
+
+/// Why everything is asked about when the rules are incomplete.
+const BROKEN_RULES: &str = "some rule files are broken, so every program is asked about";
+
+/// Why it is asked about when no rule asks.
+fn reason(evaluation: &Evaluation) -> Option<String> {
+    match evaluation.decided_by() {
+        DecidedBy::IncompleteRules => Some(BROKEN_RULES.into()),
+        DecidedBy::Rule | DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::Nothing => {
+            evaluation.dangers().first().map(|danger| danger.danger.to_string())
+        }
+    }
 }
 
 fn forbidden(evaluation: &Evaluation) -> String {
@@ -107,6 +131,10 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()
             )
+        }
+        None if question.danger.as_deref() == Some(BROKEN_RULES) => {
+            reason.push_str(&format!(": {BROKEN_RULES}"));
+            "mend them; the server's log and every result say what is wrong with them".to_owned()
         }
         None => {
             if let Some(danger) = &question.danger {
@@ -149,7 +177,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), Path::new("default.rules"), &exec(words))
+        judge(&policy, &Options::default(), None, &exec(words))
     }
 
     const RULES: &str = r#"

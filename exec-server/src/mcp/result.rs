@@ -21,6 +21,9 @@ pub(super) struct ShellResult {
     timed_out: bool,
     /// The part of `duration` in which a person was asked for approval; it does not count against the timeout.
     approval_wait: Span,
+    /// Rule files that are broken, and what that means for this command; absent when none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules_trouble: Option<String>,
 }
 
 /// A length of time.
@@ -46,6 +49,7 @@ impl From<&CallOutcome> for ShellResult {
             duration: (outcome.running + outcome.waiting).into(),
             timed_out: outcome.ending == Ending::TimedOut,
             approval_wait: outcome.waiting.into(),
+            rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
         }
     }
 }

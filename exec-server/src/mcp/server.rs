@@ -76,7 +76,8 @@ impl ShellServer {
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
-                let ticket = self.rounds.resume(&request, state, &self.shell.config().policy)?;
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
                 ticket.client.attach(way);
                 ticket
             }
@@ -121,7 +122,8 @@ impl ShellServer {
             () = context.ct.cancelled() => ticket.end().await,
             () = self.client_gone.cancelled() => ticket.end().await,
             () = client.has_questions() => {
-                let waiting = self.rounds.park(ticket, request, &self.shell.config().policy)?;
+                let rules = self.shell.config().rules.current().await;
+                let waiting = self.rounds.park(ticket, request, &rules)?;
                 return Ok(waiting.into());
             }
         };

@@ -15,6 +15,7 @@ use crate::approval::Approver;
 use crate::config::Config;
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process};
+use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
@@ -61,6 +62,8 @@ pub struct CallOutcome {
     pub running: Duration,
     /// Time in which a person was being asked.
     pub waiting: Duration,
+    /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
+    pub rules_trouble: Option<Arc<str>>,
 }
 
 /// Why a call could not start.
@@ -107,12 +110,13 @@ pub(super) fn start(
 ) -> Result<Call, StartError> {
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
-        policy: Arc::clone(&config.policy),
+        rules: Arc::clone(&config.rules),
         options: config.policy_options(),
         approver,
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        writable: config.writable_folders(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
@@ -120,12 +124,13 @@ pub(super) fn start(
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
     let shell = Arc::new(shell);
+    let rules = Arc::clone(&config.rules);
     calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
+            let outcome = attend(&shell, output, stopwatch, &rules, &cancel, &end).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
@@ -137,6 +142,7 @@ async fn attend(
     shell: &Process,
     output: Output,
     stopwatch: Stopwatch,
+    rules: &Rules,
     cancel: &CancellationToken,
     end: &EndOfCall,
 ) -> CallOutcome {
@@ -160,7 +166,7 @@ async fn attend(
     }
     let (running, waiting) = stopwatch.read();
     let output = output.collect().await;
-    CallOutcome { ending, output, running, waiting }
+    CallOutcome { ending, output, running, waiting, rules_trouble: rules.trouble() }
 }
 
 /// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.

@@ -10,6 +10,8 @@ mod approvals;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod live_rules;
+mod policy;
 mod protocol;
 mod rounds;
 mod rules;
