@@ -5,9 +5,10 @@ mod policy;
 mod rules;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser};
-use exec_server::{Mode, Settings};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -49,6 +50,38 @@ pub(crate) struct ServerArguments {
     /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
+
+    #[command(flatten)]
+    approvals: Approvals,
+}
+
+/// How people are asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Approvals")]
+struct Approvals {
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (exec-server approve),
+    /// command (--approval-command). By default all of them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    approvals: Option<Vec<ChannelKind>>,
+
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or session, always,
+    /// deny; with a "reason" if it likes
+    #[arg(long, value_name = "PATH")]
+    approval_command: Option<PathBuf>,
+
+    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to come
+    /// back with the answer (MCP 2026-07-28): 600
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    approval_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
+        Ok(_) | Err(_) => Err("a number of seconds above 0".into()),
+    }
 }
 
 impl ServerArguments {
@@ -60,6 +93,11 @@ impl ServerArguments {
             preserve_program_paths: self.preserve_program_paths,
             rules: self.rules.settings(),
             sandbox: self.sandbox,
+            approvals: ApprovalSettings {
+                channels: self.approvals.approvals,
+                command: self.approvals.approval_command,
+                timeout: self.approvals.approval_timeout,
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
 
+use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::FileIdentity;
 use crate::rules::{RuleSettings, Rules, RulesError};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub rules: RuleSettings,
     /// The sandbox; without one no command runs.
     pub sandbox: Option<sandbox::Mode>,
+    /// How people are asked.
+    pub approvals: ApprovalSettings,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -42,6 +45,7 @@ pub struct Config {
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandbox: Option<sandbox::Mode>,
+    pub(crate) approvals: ApprovalSettings,
     pub(crate) default_timeout: Duration,
 }
 
@@ -98,6 +102,9 @@ pub enum ConfigError {
     /// The sandbox that was asked for does not exist yet.
     #[error("--sandbox {0} is not built in yet; so far only danger-full-access exists, which is no sandbox")]
     NoSuchSandbox(sandbox::Mode),
+    /// A way of asking is asked for that cannot be.
+    #[error("{0}")]
+    Approvals(&'static str),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -136,6 +143,7 @@ impl Config {
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandbox: settings.sandbox,
+            approvals: approvals(settings.approvals)?,
             default_timeout: DEFAULT_TIMEOUT,
         })
     }
@@ -165,6 +173,26 @@ impl Config {
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
     }
+}
+
+/// The approval command must be one, and must be wanted.
+fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigError> {
+    let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
+    match (&settings.command, &settings.channels) {
+        (None, _) if named => {
+            return Err(ConfigError::Approvals(
+                "--approvals names command, but there is no --approval-command",
+            ));
+        }
+        (Some(_), Some(_)) if !named => {
+            return Err(ConfigError::Approvals(
+                "there is an --approval-command, but --approvals does not name command",
+            ));
+        }
+        (None | Some(_), None | Some(_)) => {}
+    }
+    settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
+    Ok(settings)
 }
 
 fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {

@@ -28,7 +28,10 @@ mod rules;
 mod shell;
 mod time;
 
-pub use approval::{Answer, Approver, Question};
+pub use approval::{
+    Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
+    Question, QuestionId, Reply, Scope, UnknownChannel,
+};
 pub use config::{Config, ConfigError, Settings, find_codex_home};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};

@@ -9,8 +9,9 @@ use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
 use super::legacy::Legacy;
 use super::minutes::Minutes;
+use super::offer::offer;
 use super::verdict::{Approved, Judged, Verdict, judge, unasked};
-use crate::approval::{Answer, Approver};
+use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
@@ -69,16 +70,34 @@ impl Judge {
                 let answer = self.approver.ask((*question).clone()).await;
                 minutes.answer(&answer);
                 drop(pause);
-                match (answer, approved) {
-                    (Answer::Approved, Approved::Escalates) => escalate(exec),
-                    (Answer::Approved, Approved::Runs) => self.run(exec),
-                    (Answer::Declined, _) => Action::Deny { reason: "User declined execution".into() },
-                    (Answer::Cancelled, _) => Action::Deny { reason: "User cancelled execution".into() },
-                    (Answer::NobodyToAsk(why), _) => {
+                match answer {
+                    Answer::Approved { .. } => self.confirm(exec, &question, approved).await,
+                    Answer::Declined { reason, .. } => {
+                        Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
+                    }
+                    Answer::Cancelled { .. } => Action::Deny { reason: "User cancelled execution".into() },
+                    Answer::Unanswered(why) => {
                         Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
                     }
                 }
             }
+        }
+    }
+
+    /// What was approved still has to be asked about: the rules may have changed while the question was open.
+    async fn confirm(&self, exec: &Arc<Exec>, question: &Question, approved: Approved) -> Action {
+        match self.verdict(exec).await.verdict {
+            Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
+                Approved::Escalates => escalate(exec),
+                Approved::Runs => self.run(exec),
+            },
+            Verdict::Ask { .. } => Action::Deny {
+                reason: "the rules have changed while the question was open; run it again to be asked anew"
+                    .into(),
+            },
+            Verdict::Run => self.run(exec),
+            Verdict::Escalate => escalate(exec),
+            Verdict::Deny { reason } => Action::Deny { reason },
         }
     }
 
@@ -102,7 +121,12 @@ impl Judge {
 
     fn judge(&self, policy: &Policy, exec: &Exec) -> Judged {
         let legacy = self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable });
-        judge(policy, &self.options, legacy.as_ref(), exec)
+        let mut judged = judge(policy, &self.options, legacy.as_ref(), exec);
+        if let Verdict::Ask { question, approved: Approved::Escalates } = &mut judged.verdict {
+            let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
+            question.always = offer(policy, &self.options, folder, exec);
+        }
+        judged
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
@@ -110,6 +134,14 @@ impl Judge {
     fn run(&self, exec: &Exec) -> Action {
         let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
         Action::Run { keep_interceptor }
+    }
+}
+
+/// Adds what a person said, for the agent.
+fn with_reason(text: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{text}: {}", visible(reason.as_bytes())),
+        None => text.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::exec::Exec;
 use super::judge::Action;
-use crate::approval::Answer;
+use crate::approval::{Answer, Scope};
 use crate::audit::{AnswerKind, Asked, AuditError, Basis, Decided, ExecRecord};
 
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
@@ -35,14 +35,21 @@ impl<'a> Minutes<'a> {
     /// The person has answered, or nobody could be asked.
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.asking = false;
-        let by_client = Some("client".to_owned());
-        let (answer, channel) = match answer {
-            Answer::Approved => (AnswerKind::Once, by_client),
-            Answer::Declined => (AnswerKind::Declined, by_client),
-            Answer::Cancelled => (AnswerKind::Cancelled, by_client),
-            Answer::NobodyToAsk(_) => (AnswerKind::Nobody, None),
+        let (answer, by, words) = match answer {
+            Answer::Approved { scope: Scope::Once, reason, by } => {
+                (AnswerKind::Once, Some(by), reason.clone())
+            }
+            Answer::Approved { scope: Scope::Session, reason, by } => {
+                (AnswerKind::Session, Some(by), reason.clone())
+            }
+            Answer::Approved { scope: Scope::Always, reason, by } => {
+                (AnswerKind::Always, Some(by), reason.clone())
+            }
+            Answer::Declined { reason, by } => (AnswerKind::Declined, Some(by), reason.clone()),
+            Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(by), None),
+            Answer::Unanswered(_) => (AnswerKind::Nobody, None, None),
         };
-        self.basis.asked = Some(Asked { answer, channel, words: None });
+        self.basis.asked = Some(Asked { answer, channel: by.map(|by| (*by).to_owned()), words });
     }
 
     /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.

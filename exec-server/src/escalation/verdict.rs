@@ -5,6 +5,7 @@ use std::path::Path;
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
+use super::fingerprint::identity;
 use super::legacy::Legacy;
 use crate::approval::{Question, visible};
 
@@ -78,8 +79,18 @@ fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
         danger: reason(evaluation),
+        identity: identity(exec, &asker(evaluation), approved),
+        always: None,
     };
     Verdict::Ask { question: Box::new(question), approved }
+}
+
+/// Who asks: another rule, or another reason, asks another question.
+fn asker(evaluation: &Evaluation) -> String {
+    match evaluation.deciding_rule() {
+        Some(matched) => format!("{} {}", matched.rule.origin, matched.rule.decision),
+        None => evaluation.reason(),
+    }
 }
 
 /// Why everything is asked about when the rules are incomplete.
@@ -119,6 +130,13 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
+            if let Some(amendment) = &question.always {
+                return format!(
+                    "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
+                    default_rules.display(),
+                    visible(amendment.line().as_bytes())
+                );
+            }
             format!(
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
+    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
-use super::attachment::{Questions, desk};
-use super::elicitation::Channel;
+use super::client::{ClientChannel, Way};
+use super::rounds::{Rounds, Ticket};
 use super::{result, shell_tool};
+use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
 use crate::config::Config;
-use crate::shell::{Call, Shell};
+use crate::shell::Shell;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -29,19 +30,31 @@ const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it 
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
+    ladder: Arc<Ladder>,
+    rounds: Arc<Rounds>,
     client_gone: CancellationToken,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl ShellServer {
     /// A server that runs commands as `config` says.
-    #[must_use]
-    pub fn new(config: Config) -> ShellServer {
-        ShellServer {
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let ApprovalSettings { command, timeout, .. } = &config.approvals;
+        let command =
+            command.clone().map(|program| Arc::new(CommandChannel::new(program)) as Arc<dyn Channel>);
+        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
+        Ok(ShellServer {
             shell: Shell::new(Arc::new(config)),
+            ladder: Arc::new(ladder),
+            rounds: Arc::new(rounds),
             client_gone: CancellationToken::new(),
             initialized: Arc::default(),
-        }
+        })
     }
 
     pub(super) fn shell(&self) -> &Shell {
@@ -53,56 +66,72 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: reads the arguments, starts a call, attends to it until its end.
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
+        let way = Way::of(&context, &self.client_gone);
+        let ticket = match &request.request_state {
+            // A request that brings a state never starts anything.
+            Some(state) => {
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                ticket.client.attach(way);
+                ticket
+            }
+            None => match self.start(&request, way) {
+                Ok(ticket) => ticket,
+                Err(problem) => return Ok(result::problem(problem).into()),
+            },
+        };
+        self.attend(ticket, &request, context).await
+    }
+
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    fn start(&self, request: &CallToolRequestParams, way: Way) -> Result<Ticket, String> {
         let config = self.shell.config();
         if config.sandbox.is_none() {
-            return Ok(result::problem(NO_SANDBOX));
+            return Err(NO_SANDBOX.into());
         }
-        let request = match shell_tool::read(request.arguments.as_ref(), config.default_timeout) {
-            Ok(request) => request,
-            Err(error) => return Ok(result::problem(error.to_string())),
-        };
-        let (desk, questions) = desk();
-        match self.shell.start(request, Arc::new(desk)) {
-            Ok(call) => self.attend(call, questions, context).await,
-            Err(error) => {
-                Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
-            }
+        let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
+            .map_err(|error| error.to_string())?;
+        // Whoever has to come back may never do so.
+        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let timeout = config.approvals.timeout.or(patience);
+        let client = Arc::new(ClientChannel::new(way));
+        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        match self.shell.start(arguments, Arc::new(desk)) {
+            Ok(call) => Ok(Ticket { call, client }),
+            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
     }
 
-    /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
+    /// Attaches a request to a call until the call ends, or has questions for the client to take along.
     async fn attend(
         &self,
-        mut call: Call,
-        mut questions: Questions,
+        mut ticket: Ticket,
+        request: &CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let channel = Channel::of(&context);
-        let outcome = loop {
-            tokio::select! {
-                outcome = call.finished() => break outcome,
-                Some(pending) = questions.recv() => {
-                    tokio::spawn(channel.clone().carry(pending, self.client_gone.clone()));
-                }
-                () = context.ct.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
-                () = self.client_gone.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = Arc::clone(&ticket.client);
+        let outcome = tokio::select! {
+            biased;
+            outcome = ticket.call.finished() => outcome,
+            () = context.ct.cancelled() => ticket.end().await,
+            () = self.client_gone.cancelled() => ticket.end().await,
+            () = client.has_questions() => {
+                let rules = self.shell.config().rules.current().await;
+                let waiting = self.rounds.park(ticket, request, &rules)?;
+                return Ok(waiting.into());
             }
         };
+        client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        result::encode(&outcome).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        let result = result::encode(&outcome);
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
@@ -155,7 +184,7 @@ impl ServerHandler for ShellServer {
         // A task of its own: rmcp would never answer if this panicked.
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
-            Ok(result) => result.map(CallToolResponse::from),
+            Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
                 Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))

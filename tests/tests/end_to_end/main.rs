@@ -6,6 +6,7 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod approvals;
 mod audit;
 mod bash_faithful;
 mod bash_hook;
@@ -13,4 +14,5 @@ mod calls;
 mod live_rules;
 mod policy;
 mod protocol;
+mod rounds;
 mod rules;
