@@ -4,9 +4,13 @@
 //! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
 
 mod exec;
+mod fingerprint;
 mod identity;
 mod judge;
+mod legacy;
 mod listener;
+mod minutes;
+mod offer;
 mod session;
 mod verdict;
 mod wire;

@@ -1,10 +1,11 @@
-//! The protocol's edge: MCP over standard input and output, tool schemas, results, elicitation.
+//! The protocol's edge: MCP over standard input and output, tool schemas, results, questions to the client.
 //!
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
-mod attachment;
-mod elicitation;
+mod client;
+mod form;
 mod result;
+mod rounds;
 mod sandbox_state;
 mod serve;
 mod server;

@@ -29,6 +29,9 @@ pub(super) struct ShellResult {
     /// Processes that the command has left running.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     background: Vec<Background>,
+    /// Rule files that are broken, and what that means for this command; absent when none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules_trouble: Option<String>,
 }
 
 /// A process that lives on in the sandbox when its call has returned.
@@ -70,6 +73,7 @@ impl From<&CallOutcome> for ShellResult {
                 .iter()
                 .map(|one| Background { pid: one.pid, command: one.command.clone() })
                 .collect(),
+            rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
         }
     }
 }

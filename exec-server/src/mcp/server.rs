@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
+    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
-use super::attachment::{Questions, desk};
-use super::elicitation::Channel;
+use super::client::{ClientChannel, Way};
+use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
 use super::{result, shell_tool};
-use crate::config::Config;
-use crate::shell::{Call, Shell};
+use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
+use crate::config::{Config, Wanted};
+use crate::shell::Shell;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -27,6 +28,8 @@ const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and 
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
+    ladder: Arc<Ladder>,
+    rounds: Arc<Rounds>,
     client_gone: CancellationToken,
     sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
@@ -34,14 +37,27 @@ pub struct ShellServer {
 
 impl ShellServer {
     /// A server that runs commands as `config` says.
-    #[must_use]
-    pub fn new(config: Config) -> ShellServer {
-        ShellServer {
-            shell: Shell::new(Arc::new(config)),
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let shell = Shell::new(Arc::new(config));
+        let config = shell.config();
+        let ApprovalSettings { command, timeout, .. } = &config.approvals;
+        let command = command.clone().map(|program| {
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+        });
+        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
+        Ok(ShellServer {
+            shell,
+            ladder: Arc::new(ladder),
+            rounds: Arc::new(rounds),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
-        }
+        })
     }
 
     pub(super) fn shell(&self) -> &Shell {
@@ -53,54 +69,77 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: reads the arguments, starts a call, attends to it until its end.
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let config = self.shell.config();
-        let request = match shell_tool::read(request.arguments.as_ref(), config.default_timeout) {
-            Ok(request) => request,
-            Err(error) => return Ok(result::problem(error.to_string())),
-        };
-        let wanted = self.sandbox_state.wanted(&config.sandboxing, &context).await?;
-        let (desk, questions) = desk();
-        match self.shell.start_in(&wanted, request, Arc::new(desk)).await {
-            Ok(call) => self.attend(call, questions, context).await,
-            Err(error) => {
-                Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
+    ) -> Result<CallToolResponse, ErrorData> {
+        let way = Way::of(&context, &self.client_gone);
+        let ticket = match &request.request_state {
+            // A request that brings a state never starts anything.
+            Some(state) => {
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                ticket.client.attach(way);
+                ticket
             }
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
+        };
+        self.attend(ticket, &request, context).await
+    }
+
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+    ) -> Result<Ticket, String> {
+        let config = self.shell.config();
+        let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
+            .map_err(|error| error.to_string())?;
+        // Whoever has to come back may never do so.
+        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let timeout = config.approvals.timeout.or(patience);
+        let client = Arc::new(ClientChannel::new(way));
+        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        match self.shell.start_in(wanted, arguments, Arc::new(desk)).await {
+            Ok(call) => Ok(Ticket { call, client }),
+            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
     }
 
-    /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
+    /// Attaches a request to a call until the call ends, or has questions for the client to take along.
     async fn attend(
         &self,
-        mut call: Call,
-        mut questions: Questions,
+        mut ticket: Ticket,
+        request: &CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let channel = Channel::of(&context);
-        let outcome = loop {
-            tokio::select! {
-                outcome = call.finished() => break outcome,
-                Some(pending) = questions.recv() => {
-                    tokio::spawn(channel.clone().carry(pending, self.client_gone.clone()));
-                }
-                () = context.ct.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
-                () = self.client_gone.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = Arc::clone(&ticket.client);
+        let outcome = tokio::select! {
+            biased;
+            outcome = ticket.call.finished() => outcome,
+            () = context.ct.cancelled() => ticket.end().await,
+            () = self.client_gone.cancelled() => ticket.end().await,
+            () = client.has_questions() => {
+                let rules = self.shell.config().rules.current().await;
+                let waiting = self.rounds.park(ticket, request, &rules)?;
+                return Ok(waiting.into());
             }
         };
+        client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        result::encode(&outcome).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        let result = result::encode(&outcome);
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
@@ -155,7 +194,7 @@ impl ServerHandler for ShellServer {
         // A task of its own: rmcp would never answer if this panicked.
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
-            Ok(result) => result.map(CallToolResponse::from),
+            Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
                 Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::denials;
 use super::output::Output;
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
 use crate::approval::Approver;
-use crate::config::{Config, Wanted};
-use crate::confinement::{Place, PlaceError, Places};
+use crate::config::Wanted;
+use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process};
+use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
@@ -64,6 +64,8 @@ pub struct CallOutcome {
     pub running: Duration,
     /// Time in which a person was being asked.
     pub waiting: Duration,
+    /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
+    pub rules_trouble: Option<Arc<str>>,
     /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
     pub sandbox: String,
     /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
@@ -119,18 +121,17 @@ impl Call {
 
 /// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
 pub(super) async fn start(
-    config: &Config,
-    places: &Arc<Places>,
+    shell: &Shell,
     wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
-    cancel: CancellationToken,
-    calls: &TaskTracker,
 ) -> Result<Call, StartError> {
+    let Shell { config, places, calls, closing, audit } = shell;
+    let cancel = closing.child_token();
     let place = places.place(wanted).await.map_err(StartStep::Place)?;
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
-        policy: Arc::clone(&config.policy),
+        rules: Arc::clone(&config.rules),
         options: config.policy_options(),
         approver,
         stopwatch: stopwatch.clone(),
@@ -138,6 +139,8 @@ pub(super) async fn start(
         default_rules: config.default_rules(),
         place: Arc::clone(&place),
         places: Arc::clone(places),
+        record: audit.call(),
+        writable: place.plan().writable.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
@@ -147,7 +150,8 @@ pub(super) async fn start(
     let shell = Arc::new(shell);
     calls.spawn(keep(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
-    let attended = Attended { shell, place, output, stopwatch, end, workdir: request.workdir };
+    let rules = Arc::clone(&config.rules);
+    let attended = Attended { shell, place, output, stopwatch, end, rules, workdir: request.workdir };
     calls.spawn({
         let cancel = cancel.clone();
         async move {
@@ -165,6 +169,7 @@ struct Attended {
     output: Output,
     stopwatch: Stopwatch,
     end: EndOfCall,
+    rules: Arc<Rules>,
     workdir: PathBuf,
 }
 
@@ -195,7 +200,8 @@ impl Attended {
         let output = self.output.collect().await;
         let denials = denials::explain(&self.place, &self.shell, &output, &self.workdir, ending).await;
         let sandbox = self.place.level();
-        CallOutcome { ending, output, running, waiting, sandbox, denials, background }
+        let rules_trouble = self.rules.trouble();
+        CallOutcome { ending, output, running, waiting, sandbox, denials, background, rules_trouble }
     }
 }
 

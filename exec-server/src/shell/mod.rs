@@ -18,8 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
+use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
+
+/// How long the last lines of the audit log may take to be written when the server ends.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
@@ -28,6 +32,7 @@ pub struct Shell {
     places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
+    audit: Audit,
 }
 
 impl Shell {
@@ -35,13 +40,20 @@ impl Shell {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
         let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
-        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new() }
+        let audit = Audit::new(&config.codex_home);
+        let sandbox = Some(config.sandboxing.mode().to_string());
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
     }
 
     /// The configuration that calls run by.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
@@ -62,8 +74,7 @@ impl Shell {
         request: CallRequest,
         approver: Arc<dyn Approver>,
     ) -> Result<Call, StartError> {
-        let cancel = self.closing.child_token();
-        call::start(&self.config, &self.places, wanted, request, approver, cancel, &self.calls).await
+        call::start(self, wanted, request, approver).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.
@@ -73,5 +84,7 @@ impl Shell {
         if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
             tracing::error!("some calls did not end in time");
         }
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
     }
 }

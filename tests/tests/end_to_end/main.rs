@@ -6,9 +6,14 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod approvals;
+mod audit;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod live_rules;
+mod policy;
 mod protocol;
+mod rounds;
 mod rules;
 mod sandbox;
