@@ -9,6 +9,7 @@ use escalation_protocol::variables;
 use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 
 use crate::escalation::FileIdentity;
+use crate::shell::SpoolLimits;
 
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ pub struct Config {
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandbox: Option<sandbox::Mode>,
     pub(crate) default_timeout: Duration,
+    pub(crate) spool: SpoolLimits,
 }
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
@@ -132,6 +134,7 @@ impl Config {
             preserve_program_paths: settings.preserve_program_paths,
             sandbox: settings.sandbox,
             default_timeout: DEFAULT_TIMEOUT,
+            spool: SpoolLimits::default(),
         })
     }
 

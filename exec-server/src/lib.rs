@@ -25,8 +25,12 @@ mod time;
 
 pub use approval::{Answer, Approver, Question};
 pub use config::{Config, ConfigError, Settings};
+pub use escalation::{Decided, Decision};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;
 pub use sandbox::Mode;
-pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use shell::{
+    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Presentation, Query, Recording,
+    RequestError, Shell, Spool, SpoolLimits, StartError, View,
+};
 pub use time::Stopwatch;

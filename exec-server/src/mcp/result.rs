@@ -42,7 +42,7 @@ impl From<&CallOutcome> for ShellResult {
     fn from(outcome: &CallOutcome) -> ShellResult {
         ShellResult {
             exit_code: outcome.ending.exit_code(),
-            output: String::from_utf8_lossy(&outcome.output).into_owned(),
+            output: outcome.output.view(Default::default()).text,
             duration: (outcome.running + outcome.waiting).into(),
             timed_out: outcome.ending == Ending::TimedOut,
             approval_wait: outcome.waiting.into(),

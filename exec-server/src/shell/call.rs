@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::output::Output;
+use super::outcome::{CallOutcome, Ending};
+use super::output::{Output, Recording, Spool};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
@@ -19,49 +20,6 @@ use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The shell exited with this code.
-    Exited(u8),
-    /// The shell was killed by this signal.
-    Signaled(u8),
-    /// The timeout was reached.
-    TimedOut,
-    /// Whoever asked for it did not want it any more.
-    Cancelled,
-    /// The shell was lost sight of: the system refused to tell how it ended.
-    Lost,
-}
-
-impl Ending {
-    /// The exit code that stands for the ending: the shell's own; 128 and the signal's number; 124 for a timeout, as
-    /// timeout(1) has it; 130 for a cancellation, as after an interrupt; 125 when it is not known.
-    #[must_use]
-    pub fn exit_code(self) -> i32 {
-        match self {
-            Ending::Exited(code) => Ended::Exited(code).code(),
-            Ending::Signaled(signal) => Ended::Signaled(signal).code(),
-            Ending::TimedOut => 124,
-            Ending::Cancelled => 130,
-            Ending::Lost => 125,
-        }
-    }
-}
-
-/// What a call came to.
-#[derive(Clone, Debug)]
-pub struct CallOutcome {
-    /// How it ended.
-    pub ending: Ending,
-    /// What the command printed to standard output and standard error, in the order in which it was written.
-    pub output: Vec<u8>,
-    /// Time that counted against the timeout.
-    pub running: Duration,
-    /// Time in which a person was being asked.
-    pub waiting: Duration,
-}
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +41,23 @@ enum StartStep {
 pub struct Call {
     outcome: watch::Receiver<Option<Arc<CallOutcome>>>,
     cancel: CancellationToken,
+    stopwatch: Stopwatch,
+    output: Recording,
 }
 
 impl Call {
+    /// What was printed so far.
+    #[must_use]
+    pub fn output(&self) -> &Recording {
+        &self.output
+    }
+
+    /// Time that counted against the timeout so far, and time in which a person was being asked.
+    #[must_use]
+    pub fn times(&self) -> (Duration, Duration) {
+        self.stopwatch.read()
+    }
+
     /// Waits for the call's end. `None`: the call's task itself broke.
     pub async fn finished(&mut self) -> Option<Arc<CallOutcome>> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
@@ -104,6 +76,7 @@ pub(super) fn start(
     approver: Arc<dyn Approver>,
     cancel: CancellationToken,
     calls: &TaskTracker,
+    spool: &Spool,
 ) -> Result<Call, StartError> {
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
@@ -116,20 +89,23 @@ pub(super) fn start(
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
-    let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
+    let (output, pipe) = Output::capture(spool).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
     let shell = Arc::new(shell);
     calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
-    calls.spawn({
-        let cancel = cancel.clone();
-        async move {
-            let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
-            announce.send_replace(Some(Arc::new(outcome)));
-        }
+    let call = Call {
+        outcome,
+        cancel: cancel.clone(),
+        stopwatch: stopwatch.clone(),
+        output: output.recording().clone(),
+    };
+    calls.spawn(async move {
+        let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
+        announce.send_replace(Some(Arc::new(outcome)));
     });
-    Ok(Call { outcome, cancel })
+    Ok(call)
 }
 
 /// From the running shell to the outcome.
@@ -158,9 +134,8 @@ async fn attend(
         shell.end_session(GRACE).await;
         end.ended.cancel();
     }
-    let (running, waiting) = stopwatch.read();
-    let output = output.collect().await;
-    CallOutcome { ending, output, running, waiting }
+    let times = stopwatch.read();
+    CallOutcome::new(ending, output.collect().await, times)
 }
 
 /// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.

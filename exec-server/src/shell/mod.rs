@@ -3,11 +3,14 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
 mod call;
+mod outcome;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{Call, CallOutcome, Ending, StartError};
+pub use call::{Call, StartError};
+pub use outcome::{BackgroundProcess, CallOutcome, Ending};
+pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -25,13 +28,15 @@ pub struct Shell {
     config: Arc<Config>,
     calls: TaskTracker,
     closing: CancellationToken,
+    outputs: Spool,
 }
 
 impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new() }
+        let outputs = Spool::new(config.spool);
+        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), outputs }
     }
 
     /// The configuration that calls run by.
@@ -40,13 +45,19 @@ impl Shell {
         &self.config
     }
 
+    /// The outputs that can be asked for.
+    #[must_use]
+    pub fn outputs(&self) -> &Spool {
+        &self.outputs
+    }
+
     /// Starts a command; `approver` is asked when a rule says so. Must be called within the runtime.
     ///
     /// # Errors
     ///
     /// When the system has no descriptors or processes left.
     pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls)
+        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls, &self.outputs)
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.
