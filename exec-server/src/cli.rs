@@ -1,9 +1,10 @@
 //! What is typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
-use exec_server::{Mode, Settings};
+use exec_server::{Limits, Mode, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -24,11 +25,30 @@ pub(crate) struct Cli {
     /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
+
+    /// The longest timeout that a call may ask for, in milliseconds; longer ones are lowered
+    #[arg(long, value_name = "MS")]
+    max_timeout: Option<u64>,
+
+    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise
+    #[arg(long, value_name = "N", default_value_t = Limits::default().output_tokens)]
+    max_output_tokens: u64,
+
+    /// Commands that run at once; more wait, in order
+    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_calls)]
+    max_calls: usize,
 }
 
 impl Cli {
     pub(crate) fn settings(self) -> Settings {
+        let limits = Limits {
+            max_timeout: self.max_timeout.map(Duration::from_millis),
+            output_tokens: self.max_output_tokens,
+            concurrent_calls: self.max_calls,
+            ..Limits::default()
+        };
         Settings {
+            limits,
             execve_wrapper: self.execve,
             bash: self.bash,
             codex_home: None,

@@ -3,16 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use escalation_protocol::variables;
 use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 
 use crate::escalation::FileIdentity;
-use crate::shell::SpoolLimits;
-
-/// A command's timeout when the caller gives none; the peer's, which agents know.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::shell::Limits;
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +23,8 @@ pub struct Settings {
     pub preserve_program_paths: bool,
     /// The sandbox; without one no command runs.
     pub sandbox: Option<sandbox::Mode>,
+    /// Timeouts, sizes, numbers.
+    pub limits: Limits,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -39,8 +37,7 @@ pub struct Config {
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandbox: Option<sandbox::Mode>,
-    pub(crate) default_timeout: Duration,
-    pub(crate) spool: SpoolLimits,
+    pub(crate) limits: Limits,
 }
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
@@ -133,8 +130,7 @@ impl Config {
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandbox: settings.sandbox,
-            default_timeout: DEFAULT_TIMEOUT,
-            spool: SpoolLimits::default(),
+            limits: settings.limits,
         })
     }
 

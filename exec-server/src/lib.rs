@@ -25,12 +25,12 @@ mod time;
 
 pub use approval::{Answer, Approver, Question};
 pub use config::{Config, ConfigError, Settings};
-pub use escalation::{Decided, Decision};
+pub use escalation::{Decided, JudgedProgram};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;
 pub use sandbox::Mode;
 pub use shell::{
-    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Presentation, Query, Recording,
-    RequestError, Shell, Spool, SpoolLimits, StartError, View,
+    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Limits, Place, Presentation, Query,
+    Recording, RequestError, Shell, Spool, SpoolLimits, StartError, View,
 };
 pub use time::Stopwatch;

@@ -3,12 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Decisions of one call that its result names; of more only the first are.
-pub(crate) const MAX_DECISIONS: usize = 100;
-
 /// A program that did not simply run in the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Decision {
+pub struct JudgedProgram {
     /// The program's path.
     pub program: String,
     /// Its arguments, the name it was called by first.

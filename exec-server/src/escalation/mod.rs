@@ -12,7 +12,7 @@ mod session;
 mod verdict;
 mod wire;
 
-pub use decision::{Decided, Decision};
+pub use decision::{Decided, JudgedProgram};
 pub(crate) use identity::FileIdentity;
 pub(crate) use judge::Judge;
 pub(crate) use listener::{EndOfCall, Listener};

@@ -2,9 +2,14 @@
 //!
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
+mod arguments;
 mod attachment;
 mod elicitation;
+mod progress;
+mod read_output;
+mod resources;
 mod result;
+mod schema;
 mod serve;
 mod server;
 mod shell_tool;

@@ -6,8 +6,8 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
     CompleteResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
     InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::attachment::{Questions, desk};
 use super::elicitation::Channel;
-use super::{result, shell_tool};
+use super::progress::{self, Progress};
+use super::{read_output, resources, result, shell_tool};
 use crate::config::Config;
-use crate::shell::{Call, Shell};
+use crate::shell::{Call, CallOutcome, Place, Shell};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -63,17 +64,43 @@ impl ShellServer {
         if config.sandbox.is_none() {
             return Ok(result::problem(NO_SANDBOX));
         }
-        let request = match shell_tool::read(request.arguments.as_ref(), config.default_timeout) {
-            Ok(request) => request,
+        let arguments = match shell_tool::read(request.arguments.as_ref(), &config.limits) {
+            Ok(arguments) => arguments,
             Err(error) => return Ok(result::problem(error.to_string())),
         };
+        let mut progress = Progress::of(&context);
+        let Some(place) = self.enter(&mut progress, &context).await else {
+            return Ok(result::problem("the command was cancelled before it started"));
+        };
         let (desk, questions) = desk();
-        match self.shell.start(request, Arc::new(desk)) {
-            Ok(call) => self.attend(call, questions, context).await,
+        let call = match self.shell.start(arguments.request, Arc::new(desk), place) {
+            Ok(call) => call,
             Err(error) => {
-                Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
+                let text = format!("the command did not start: {:#}", anyhow::Error::new(error));
+                return Ok(result::problem(text));
             }
-        }
+        };
+        let outcome = self.attend(call, questions, &mut progress, context).await?;
+        result::encode(&outcome, arguments.presentation, arguments.notes, self.shell.outputs())
+            .await
+            .map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    }
+
+    /// Waits for a place among the running commands. `None`: nobody wants the command any more.
+    async fn enter(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Place> {
+        let queue = || {
+            let (running, waiting) = self.shell.load();
+            format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
+        };
+        let place = tokio::select! {
+            biased;
+            place = self.shell.enter() => Some(place),
+            () = context.ct.cancelled() => None,
+            () = self.client_gone.cancelled() => None,
+            never = progress.tell(queue) => match never {},
+        };
+        progress.settle(&self.client_gone).await;
+        place
     }
 
     /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
@@ -81,9 +108,11 @@ impl ShellServer {
         &self,
         mut call: Call,
         mut questions: Questions,
+        progress: &mut Progress,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<Arc<CallOutcome>, ErrorData> {
         let channel = Channel::of(&context);
+        let watched = call.clone();
         let outcome = loop {
             tokio::select! {
                 outcome = call.finished() => break outcome,
@@ -98,17 +127,17 @@ impl ShellServer {
                     call.cancel();
                     break call.finished().await;
                 }
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
             }
         };
-        let outcome = outcome
-            .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        result::encode(&outcome).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        progress.settle(&self.client_gone).await;
+        outcome.ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))
     }
 }
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_resources().build())
             .with_server_info(
                 Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
             )
@@ -133,10 +162,11 @@ impl ServerHandler for ShellServer {
         request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.is_some_and(|request| request.cursor.is_some()) {
-            return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
-        }
-        Ok(ListToolsResult::with_all_items(vec![shell_tool::describe()]))
+        one_page(request)?;
+        Ok(ListToolsResult::with_all_items(vec![
+            shell_tool::describe(&self.shell.config().limits),
+            read_output::describe(),
+        ]))
     }
 
     async fn call_tool(
@@ -144,12 +174,12 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if request.name == read_output::NAME {
+            return Ok(read_output::call(request.arguments.as_ref(), self.shell.outputs()).await.into());
+        }
         if request.name != shell_tool::NAME {
-            let text = format!(
-                "tool not found: {:?}; this server has one tool, {:?}",
-                request.name,
-                shell_tool::NAME
-            );
+            let tools = [shell_tool::NAME, read_output::NAME];
+            let text = format!("tool not found: {:?}; this server has {tools:?}", request.name);
             return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
@@ -163,6 +193,32 @@ impl ServerHandler for ShellServer {
         }
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
+    }
+
     // What is not offered is refused; rmcp would answer with empty lists.
 
     async fn list_prompts(
@@ -171,22 +227,6 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn list_resources(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
     }
 
     async fn complete(
@@ -203,14 +243,23 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if matches!(request.method.as_str(), "tools/call" | "tools/list") {
-            let text = format!(
-                "invalid parameters of {}: name must be a string, arguments an object",
-                request.method
-            );
+        let expected = match request.method.as_str() {
+            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
+            "resources/read" => Some("uri must be a string"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let text = format!("invalid parameters of {}: {expected}", request.method);
             return Err(ErrorData::invalid_params(text, None));
         }
         let text = format!("method not found: {}", request.method);
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
+    }
+}
+
+fn one_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("unknown cursor: the list has one page", None)),
+        None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Place;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording, Spool};
 use super::request::CallRequest;
@@ -52,10 +53,10 @@ impl Call {
         &self.output
     }
 
-    /// Time that counted against the timeout so far, and time in which a person was being asked.
+    /// Whether a person is being asked at the moment.
     #[must_use]
-    pub fn times(&self) -> (Duration, Duration) {
-        self.stopwatch.read()
+    pub fn is_waiting(&self) -> bool {
+        self.stopwatch.is_paused()
     }
 
     /// Waits for the call's end. `None`: the call's task itself broke.
@@ -74,6 +75,7 @@ pub(super) fn start(
     config: &Config,
     request: CallRequest,
     approver: Arc<dyn Approver>,
+    place: Place,
     cancel: CancellationToken,
     calls: &TaskTracker,
     spool: &Spool,
@@ -103,6 +105,7 @@ pub(super) fn start(
     };
     calls.spawn(async move {
         let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
+        drop(place);
         announce.send_replace(Some(Arc::new(outcome)));
     });
     Ok(call)

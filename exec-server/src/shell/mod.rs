@@ -2,14 +2,19 @@
 //!
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
+mod admission;
 mod call;
+mod limits;
 mod outcome;
 mod output;
 mod request;
 mod spawn;
 
+pub use admission::Place;
 pub use call::{Call, StartError};
+pub use limits::Limits;
 pub use outcome::{BackgroundProcess, CallOutcome, Ending};
+pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
 pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
 
@@ -21,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
 use crate::config::Config;
+use admission::Admission;
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
@@ -29,14 +35,16 @@ pub struct Shell {
     calls: TaskTracker,
     closing: CancellationToken,
     outputs: Spool,
+    admission: Admission,
 }
 
 impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        let outputs = Spool::new(config.spool);
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), outputs }
+        let outputs = Spool::new(config.limits.spool);
+        let admission = Admission::new(config.limits.concurrent_calls);
+        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), outputs, admission }
     }
 
     /// The configuration that calls run by.
@@ -51,13 +59,38 @@ impl Shell {
         &self.outputs
     }
 
-    /// Starts a command; `approver` is asked when a rule says so. Must be called within the runtime.
+    /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
+    pub async fn enter(&self) -> Place {
+        self.admission.enter().await
+    }
+
+    /// How many commands may run at once, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.admission.load()
+    }
+
+    /// Starts a command; `approver` is asked when a rule says so. Its place is given back when its shell has ended. Must be
+    /// called within the runtime.
     ///
     /// # Errors
     ///
     /// When the system has no descriptors or processes left.
-    pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls, &self.outputs)
+    pub fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        place: Place,
+    ) -> Result<Call, StartError> {
+        call::start(
+            &self.config,
+            request,
+            approver,
+            place,
+            self.closing.child_token(),
+            &self.calls,
+            &self.outputs,
+        )
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::output::Recording;
-use crate::escalation::Decision;
+use crate::escalation::JudgedProgram;
 use crate::process::Ended;
 
 /// How a call ended.
@@ -66,7 +66,7 @@ pub struct CallOutcome {
     /// What the sandbox enforced, in one word.
     pub sandbox: String,
     /// The programs that did not simply run.
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<JudgedProgram>,
     /// What the sandbox possibly refused, one sentence each.
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.

@@ -9,5 +9,8 @@
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod load;
+mod output;
+mod progress;
 mod protocol;
 mod rules;

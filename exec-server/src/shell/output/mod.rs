@@ -17,6 +17,7 @@ mod search;
 mod spool;
 mod text;
 
+pub(crate) use budget::{DEFAULT_TOKENS, MAX_TOKENS};
 pub use budget::{Presentation, View};
 pub(super) use capture::Output;
 pub use recording::Recording;

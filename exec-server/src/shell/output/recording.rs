@@ -38,6 +38,15 @@ impl Recording {
         Recording { inner: Arc::new(inner) }
     }
 
+    /// A finished output.
+    #[cfg(test)]
+    pub(crate) fn of(spool: &Spool, bytes: &[u8]) -> Recording {
+        let recording = spool.begin();
+        recording.add(bytes);
+        recording.close();
+        recording
+    }
+
     /// What it is asked for by.
     #[must_use]
     pub fn id(&self) -> &str {
