@@ -12,6 +12,12 @@ const CALLS: u64 = 300;
 /// Calls after which the server is in its steady state.
 const WARM_UP: u64 = 100;
 
+/// Outputs that the server keeps, with a file each.
+const KEPT_OUTPUTS: u64 = 128;
+
+/// A command whose output does not fit into an answer.
+const LONG: &str = "head -c 100000 /dev/zero";
+
 /// What a server holds.
 #[derive(Debug)]
 struct Holdings {
@@ -29,6 +35,9 @@ fn soak_many_calls_leave_nothing_behind() {
     server.initialize();
     for number in 0..WARM_UP {
         one(&mut server, &world, number);
+    }
+    for _ in 0..KEPT_OUTPUTS {
+        call(&mut server, &world, LONG, 300_000);
     }
     let before = holdings(&server);
     for number in WARM_UP..calls {
@@ -51,11 +60,15 @@ fn one(server: &mut Lines, world: &World, number: u64) {
     let (command, timeout) = match number % 20 {
         3 => ("/bin/echo printed; exit 3", 300_000),
         7 => ("env > /dev/null", 300_000),
-        11 => ("head -c 100000 /dev/zero", 300_000),
+        11 => (LONG, 300_000),
         13 => ("no-such-program", 300_000),
         17 => ("sleep 1000", 1),
         _ => ("echo $$ | cat", 300_000),
     };
+    call(server, world, command, timeout);
+}
+
+fn call(server: &mut Lines, world: &World, command: &str, timeout: u64) {
     let arguments =
         json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": timeout});
     let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));

@@ -36,7 +36,8 @@ async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
     let truncation = &result["truncation"];
     let (start, length) = (number(&truncation["omitted_offset"]), number(&truncation["omitted_bytes"]));
     assert_eq!(number(&truncation["total_bytes"]), whole.len() as u64);
-    let (start, end) = (start as usize, (start + length) as usize);
+    let index = |offset: u64| usize::try_from(offset).expect("it is in memory");
+    let (start, end) = (index(start), index(start + length));
     let expected = format!("{}… {length} bytes omitted …\n{}", &whole[..start], &whole[end..]);
     assert!(shown == expected, "beginning, marker, end");
 

@@ -137,21 +137,26 @@ impl Reader {
 
     /// Reads a little here, or a lot on a thread.
     async fn some(&mut self) -> io::Result<Paused> {
-        let mut buffer = [0; SMALL_BYTES];
-        let (mut paused, read) = read_some(self.pipe.get_ref(), &self.recording, &mut buffer, ENOUGH, false)?;
+        let (paused, read) = self.little()?;
         self.read += read;
-        if matches!(paused, Paused::Flood) {
-            let (pipe, recording) = (Arc::clone(&self.pipe), self.recording.clone());
-            let flood = move || {
-                grow(pipe.get_ref());
-                let mut buffer = vec![0; LARGE_BYTES];
-                read_some(pipe.get_ref(), &recording, &mut buffer, FLOOD_BYTES, true)
-            };
-            let (then, read) = tokio::task::spawn_blocking(flood).await.map_err(io::Error::other)??;
-            self.read += read;
-            paused = then;
+        if !matches!(paused, Paused::Flood) {
+            return Ok(paused);
         }
+        let (pipe, recording) = (Arc::clone(&self.pipe), self.recording.clone());
+        let flood = move || {
+            grow(pipe.get_ref());
+            let mut buffer = vec![0; LARGE_BYTES];
+            read_some(pipe.get_ref(), &recording, &mut buffer, FLOOD_BYTES, true)
+        };
+        let (paused, read) = tokio::task::spawn_blocking(flood).await.map_err(io::Error::other)??;
+        self.read += read;
         Ok(paused)
+    }
+
+    fn little(&self) -> io::Result<(Paused, u64)> {
+        // Not held while waiting, so that it is on the stack and not in each call's memory.
+        let mut buffer = [0; SMALL_BYTES];
+        read_some(self.pipe.get_ref(), &self.recording, &mut buffer, ENOUGH, false)
     }
 
     /// Tells who waits, if it is time.

@@ -251,7 +251,7 @@ mod tests {
         for end in [1, 10, IN_MEMORY, IN_MEMORY + 1, CAPACITY] {
             let start = kept.total();
             kept.add(&pattern(start..end), &spool);
-            check(&kept, end, &[0..end]);
+            check(&kept, end, std::slice::from_ref(&(0..end)));
             assert_eq!(matches!(kept.medium, Medium::File { .. }), end > IN_MEMORY);
         }
     }

@@ -109,7 +109,7 @@ impl Recording {
         let bytes = read_range(&kept, end.saturating_sub(4 << 10), end);
         drop(kept);
         let line = bytes.split(|byte| *byte == b'\n').map(|line| text::clean(line, true).text);
-        let line = line.filter(|line| !line.trim().is_empty()).last()?;
+        let line = line.rev().find(|line| !line.trim().is_empty())?;
         Some(line.trim().chars().take(MAX_LAST_LINE).collect())
     }
 
