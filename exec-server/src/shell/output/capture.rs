@@ -32,6 +32,9 @@ const FLOOD_BYTES: u64 = 8 << 20;
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
+/// How long the thread lets the pipe fill.
+const FLOOD_BREATH: Duration = Duration::from_micros(100);
+
 /// How long the thread waits for more of a flood, in milliseconds.
 const FLOOD_PAUSE: i64 = 2;
 
@@ -176,23 +179,39 @@ fn read_some(
     patient: bool,
 ) -> io::Result<(Paused, u64)> {
     let mut read = 0;
-    while read < enough {
-        match rustix::io::read(pipe, &mut *buffer) {
-            Ok(0) => return Ok((Paused::End, read)),
+    let mut filled = 0;
+    let paused = loop {
+        if read >= enough {
+            break Ok(Paused::Flood);
+        }
+        if filled == buffer.len() {
+            recording.add(buffer);
+            filled = 0;
+        }
+        match rustix::io::read(pipe, buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break Ok(Paused::End),
             Ok(length) => {
-                recording.add(buffer.get(..length).unwrap_or_default());
+                filled += length;
                 read += u64::try_from(length).unwrap_or(u64::MAX);
             }
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                if !patient || !more_comes(pipe)? {
-                    return Ok((Paused::Empty, read));
+            Err(Errno::AGAIN) if patient => {
+                recording.add(buffer.get(..filled).unwrap_or_default());
+                filled = 0;
+                // Reading each small piece at once would cost the writer more than it saves.
+                std::thread::sleep(FLOOD_BREATH);
+                match more_comes(pipe) {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(Paused::Empty),
+                    Err(error) => break Err(error),
                 }
             }
-            Err(errno) => return Err(errno.into()),
+            Err(Errno::AGAIN) => break Ok(Paused::Empty),
+            Err(errno) => break Err(errno.into()),
         }
-    }
-    Ok((Paused::Flood, read))
+    };
+    recording.add(buffer.get(..filled).unwrap_or_default());
+    paused.map(|paused| (paused, read))
 }
 
 fn more_comes(pipe: &OwnedFd) -> io::Result<bool> {
