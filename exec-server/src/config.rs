@@ -10,6 +10,14 @@ use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 use crate::escalation::FileIdentity;
 use crate::shell::Limits;
 
+mod file;
+mod sandboxing;
+
+use file::ConfigFile;
+pub use file::ConfigFileError;
+pub use sandboxing::{SandboxSettings, SandboxSettingsError};
+pub(crate) use sandboxing::{Sandboxing, Wanted};
+
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -21,8 +29,10 @@ pub struct Settings {
     pub codex_home: Option<PathBuf>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
-    /// The sandbox; without one no command runs.
-    pub sandbox: Option<sandbox::Mode>,
+    /// The sandbox that commands run in.
+    pub sandbox: SandboxSettings,
+    /// A program that calls [`crate::become_session_process`] first; by default the running one.
+    pub session_program: Option<PathBuf>,
     /// Timeouts, sizes, numbers.
     pub limits: Limits,
 }
@@ -36,7 +46,8 @@ pub struct Config {
     pub(crate) policy: Arc<Policy>,
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
-    pub(crate) sandbox: Option<sandbox::Mode>,
+    pub(crate) sandboxing: Arc<Sandboxing>,
+    pub(crate) session_program: Option<PathBuf>,
     pub(crate) limits: Limits,
 }
 
@@ -90,9 +101,12 @@ pub enum ConfigError {
         /// How it differs.
         problem: &'static str,
     },
-    /// The sandbox that was asked for does not exist yet.
-    #[error("--sandbox {0} is not built in yet; so far only danger-full-access exists, which is no sandbox")]
-    NoSuchSandbox(sandbox::Mode),
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// The sandbox that was asked for cannot be.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxSettingsError),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] LoadErrors),
@@ -105,9 +119,6 @@ impl Config {
     ///
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
-        if let Some(mode) = settings.sandbox.filter(|mode| *mode != sandbox::Mode::DangerFullAccess) {
-            return Err(ConfigError::NoSuchSandbox(mode));
-        }
         let bash = find_bash(settings.bash)?;
         verify_bash(&bash)?;
         let bash_identity =
@@ -121,6 +132,11 @@ impl Config {
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
+        let file = ConfigFile::read(&codex_home)?;
+        let programs =
+            [bash.clone(), execve_wrapper.clone()].into_iter().chain(std::env::current_exe().ok()).collect();
+        let sandboxing =
+            Arc::new(Sandboxing::new(settings.sandbox, &file, &codex_home, programs, Vec::new())?);
         let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
         Ok(Config {
             bash,
@@ -129,7 +145,8 @@ impl Config {
             policy,
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
-            sandbox: settings.sandbox,
+            sandboxing,
+            session_program: settings.session_program,
             limits: settings.limits,
         })
     }

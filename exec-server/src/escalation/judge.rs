@@ -9,6 +9,7 @@ use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
 use super::verdict::{Approved, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver};
+use crate::confinement::{Place, Places};
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -29,6 +30,10 @@ pub(crate) struct Judge {
     pub(crate) bash: FileIdentity,
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
+    /// Where the call's programs run.
+    pub(crate) place: Arc<Place>,
+    /// Where else programs can run.
+    pub(crate) places: Arc<Places>,
 }
 
 /// The final decision about one program.

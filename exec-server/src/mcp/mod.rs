@@ -9,6 +9,7 @@ mod progress;
 mod read_output;
 mod resources;
 mod result;
+mod sandbox_state;
 mod schema;
 mod serve;
 mod server;

@@ -36,13 +36,12 @@ pub(super) struct ShellResult {
     invalid_bytes: u64,
     /// The part of `duration` in which a person was asked for approval; it does not count against the timeout.
     approval_wait: Span,
-    /// What the sandbox enforced.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// What confined the command: the layers in force, such as `namespaces+landlock-7+seccomp`, or `none`.
     sandbox: String,
     /// Programs that did not simply run in the sandbox: escalated, approved, or refused, and by which rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     decisions: Vec<JudgedProgram>,
-    /// What the sandbox possibly refused.
+    /// What the sandbox has refused, or possibly has, when the command failed, each with the way to allow it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     denials: Vec<String>,
     /// Processes that live on in the background. What they print later can be read with `read_output` and `output_id`.

@@ -9,28 +9,27 @@ use rmcp::model::{
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::attachment::{Questions, desk};
 use super::elicitation::Channel;
 use super::progress::{self, Progress};
+use super::sandbox_state::{self, SandboxState};
 use super::{read_output, resources, result, shell_tool};
 use crate::config::Config;
-use crate::shell::{Call, CallOutcome, Place, Shell};
+use crate::shell::{Call, CallOutcome, Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
-
-const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
-    to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
     client_gone: CancellationToken,
+    sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -41,6 +40,7 @@ impl ShellServer {
         ShellServer {
             shell: Shell::new(Arc::new(config)),
             client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
             initialized: Arc::default(),
         }
     }
@@ -61,19 +61,17 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let config = self.shell.config();
-        if config.sandbox.is_none() {
-            return Ok(result::problem(NO_SANDBOX));
-        }
         let arguments = match shell_tool::read(request.arguments.as_ref(), &config.limits) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(result::problem(error.to_string())),
         };
         let mut progress = Progress::of(&context);
-        let Some(place) = self.enter(&mut progress, &context).await else {
+        let Some(turn) = self.turn(&mut progress, &context).await else {
             return Ok(result::problem("the command was cancelled before it started"));
         };
+        let wanted = self.sandbox_state.wanted(&config.sandboxing, &context).await?;
         let (desk, questions) = desk();
-        let call = match self.shell.start(arguments.request, Arc::new(desk), place) {
+        let call = match self.shell.start_in(&wanted, arguments.request, Arc::new(desk), turn).await {
             Ok(call) => call,
             Err(error) => {
                 let text = format!("the command did not start: {:#}", anyhow::Error::new(error));
@@ -86,21 +84,21 @@ impl ShellServer {
             .map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 
-    /// Waits for a place among the running commands. `None`: nobody wants the command any more.
-    async fn enter(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Place> {
+    /// Waits until the command may start. `None`: nobody wants the command any more.
+    async fn turn(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Turn> {
         let queue = || {
             let (running, waiting) = self.shell.load();
             format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
         };
-        let place = tokio::select! {
+        let turn = tokio::select! {
             biased;
-            place = self.shell.enter() => Some(place),
+            turn = self.shell.turn() => Some(turn),
             () = context.ct.cancelled() => None,
             () = self.client_gone.cancelled() => None,
             never = progress.tell(queue) => match never {},
         };
         progress.settle(&self.client_gone).await;
-        place
+        turn
     }
 
     /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
@@ -137,7 +135,9 @@ impl ShellServer {
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_resources().build())
+        let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
+        ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
             )
@@ -193,6 +193,10 @@ impl ServerHandler for ShellServer {
         }
     }
 
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.sandbox_state.forget_roots().await;
+    }
+
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
@@ -243,6 +247,9 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if request.method == sandbox_state::UPDATE {
+            return self.sandbox_state.update(&self.shell.config().sandboxing, request);
+        }
         let expected = match request.method.as_str() {
             "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
             "resources/read" => Some("uri must be a string"),

@@ -18,8 +18,8 @@ pub(super) struct Admission {
 
 /// The right to run one command; given back when it is dropped.
 #[derive(Debug)]
-#[must_use = "dropping it gives the place to the next command"]
-pub struct Place {
+#[must_use = "dropping it gives the turn to the next command"]
+pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -32,16 +32,16 @@ impl Admission {
         Admission { places: Arc::new(Semaphore::new(count)), count, waiting: Arc::default() }
     }
 
-    /// Waits for a place. Dropping the future leaves the queue.
-    pub(super) async fn enter(&self) -> Place {
+    /// Waits for a turn. Dropping the future leaves the queue.
+    pub(super) async fn enter(&self) -> Turn {
         let place = Arc::clone(&self.places);
         if let Ok(permit) = Arc::clone(&place).try_acquire_owned() {
-            return Place { _permit: Some(permit) };
+            return Turn { _permit: Some(permit) };
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(Arc::clone(&self.waiting));
         // The semaphore is never closed; if it were, nobody would be held up.
-        Place { _permit: place.acquire_owned().await.ok() }
+        Turn { _permit: place.acquire_owned().await.ok() }
     }
 
     /// How many commands run at once, and how many wait.
@@ -70,7 +70,7 @@ mod tests {
         for number in 0..5 {
             let (admission, order) = (admission.clone(), Arc::clone(&order));
             waiters.push(tokio::spawn(async move {
-                let _place = admission.enter().await;
+                let _turn = admission.enter().await;
                 order.lock().unwrap().push(number);
             }));
             tokio::task::yield_now().await;

@@ -1,20 +1,23 @@
 //! The life of one call.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::admission::Place;
-use super::outcome::{CallOutcome, Ending};
-use super::output::{Output, Recording, Spool};
+use super::Shell;
+use super::admission::Turn;
+use super::denials;
+use super::outcome::{BackgroundProcess, CallOutcome, Ending};
+use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::config::Wanted;
+use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process};
 use crate::time::Stopwatch;
@@ -29,6 +32,8 @@ pub struct StartError(#[from] StartStep);
 
 #[derive(Debug, thiserror::Error)]
 enum StartStep {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
@@ -70,16 +75,17 @@ impl Call {
     }
 }
 
-/// Starts a call: the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-pub(super) fn start(
-    config: &Config,
+/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) async fn start(
+    shell: &Shell,
+    wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
-    place: Place,
-    cancel: CancellationToken,
-    calls: &TaskTracker,
-    spool: &Spool,
+    turn: Turn,
 ) -> Result<Call, StartError> {
+    let config = &*shell.config;
+    let cancel = shell.closing.child_token();
+    let place = shell.places.place(wanted).await.map_err(StartStep::Place)?;
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
         policy: Arc::clone(&config.policy),
@@ -88,14 +94,16 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        place: Arc::clone(&place),
+        places: Arc::clone(&shell.places),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
-    let (output, pipe) = Output::capture(spool).map_err(StartStep::Output)?;
+    let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
-    let shell = Arc::new(shell);
-    calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
+    let process = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
+    let process = Arc::new(process);
+    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -103,47 +111,64 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
     };
-    calls.spawn(async move {
-        let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
-        drop(place);
+    let attended = Attended { shell: process, place, output, stopwatch, end, workdir: request.workdir };
+    shell.calls.spawn(async move {
+        let outcome = attended.until_end(&cancel).await;
+        drop(turn);
         announce.send_replace(Some(Arc::new(outcome)));
     });
     Ok(call)
 }
 
-/// From the running shell to the outcome.
-async fn attend(
-    shell: &Process,
+/// A call while its shell runs.
+struct Attended {
+    shell: Arc<Process>,
+    place: Arc<Place>,
     output: Output,
     stopwatch: Stopwatch,
-    cancel: &CancellationToken,
-    end: &EndOfCall,
-) -> CallOutcome {
-    let ending = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Ending::Cancelled,
-        end = shell.wait() => match end {
-            Ok(Ended::Exited(code)) => Ending::Exited(code),
-            Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
-            Err(error) => {
-                tracing::error!(%error, "waiting for a shell failed");
-                Ending::Lost
-            }
-        },
-        () = stopwatch.expired() => Ending::TimedOut,
-    };
-    if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-        end.ending.cancel();
-        shell.end_session(GRACE).await;
-        end.ended.cancel();
-    }
-    let times = stopwatch.read();
-    CallOutcome::new(ending, output.collect().await, times)
+    end: EndOfCall,
+    workdir: PathBuf,
 }
 
-/// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
-async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
-    let serving = listener.serve();
+impl Attended {
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            end = self.shell.wait() => match end {
+                Ok(Ended::Exited(code)) => Ending::Exited(code),
+                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Err(error) => {
+                    tracing::error!(%error, "waiting for a shell failed");
+                    Ending::Lost
+                }
+            },
+            () = self.stopwatch.expired() => Ending::TimedOut,
+        };
+        if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+            self.end.ending.cancel();
+            self.shell.end(GRACE).await;
+            self.end.ended.cancel();
+        }
+        let times = self.stopwatch.read();
+        let remaining = self.shell.alive().await.listed.into_iter();
+        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let output = self.output.collect().await;
+        let end = output.end(denials::LOOKED_AT);
+        let denials = denials::explain(&self.place, &self.shell, end, &self.workdir, ending).await;
+        let sandbox = self.place.level();
+        CallOutcome { sandbox, denials, background, ..CallOutcome::new(ending, output, times) }
+    }
+}
+
+/// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
+/// of them has ended or the server ends the call.
+async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
+    let serving = async {
+        listener.serve().await;
+        shell.gone().await;
+    };
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return,
@@ -151,7 +176,7 @@ async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToke
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end_session(GRACE).await;
+    shell.end(GRACE).await;
     if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;

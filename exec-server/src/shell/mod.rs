@@ -4,13 +4,14 @@
 
 mod admission;
 mod call;
+mod denials;
 mod limits;
 mod outcome;
 mod output;
 mod request;
 mod spawn;
 
-pub use admission::Place;
+pub use admission::Turn;
 pub use call::{Call, StartError};
 pub use limits::Limits;
 pub use outcome::{BackgroundProcess, CallOutcome, Ending};
@@ -25,13 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::config::{Config, Wanted};
+use crate::confinement::Places;
 use admission::Admission;
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
 pub struct Shell {
     config: Arc<Config>,
+    places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
     outputs: Spool,
@@ -42,9 +45,15 @@ impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        let outputs = Spool::new(config.limits.spool);
-        let admission = Admission::new(config.limits.concurrent_calls);
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), outputs, admission }
+        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        Shell {
+            outputs: Spool::new(config.limits.spool),
+            admission: Admission::new(config.limits.concurrent_calls),
+            config,
+            places,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
     }
 
     /// The configuration that calls run by.
@@ -60,7 +69,7 @@ impl Shell {
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
-    pub async fn enter(&self) -> Place {
+    pub async fn turn(&self) -> Turn {
         self.admission.enter().await
     }
 
@@ -70,27 +79,31 @@ impl Shell {
         self.admission.load()
     }
 
-    /// Starts a command; `approver` is asked when a rule says so. Its place is given back when its shell has ended. Must be
-    /// called within the runtime.
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptors or processes left.
-    pub fn start(
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(
         &self,
         request: CallRequest,
         approver: Arc<dyn Approver>,
-        place: Place,
+        turn: Turn,
     ) -> Result<Call, StartError> {
-        call::start(
-            &self.config,
-            request,
-            approver,
-            place,
-            self.closing.child_token(),
-            &self.calls,
-            &self.outputs,
-        )
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver, turn).await
+    }
+
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
+    pub(crate) async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        call::start(self, wanted, request, approver, turn).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

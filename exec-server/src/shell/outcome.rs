@@ -63,11 +63,11 @@ pub struct CallOutcome {
     pub running: Duration,
     /// Time in which a person was being asked.
     pub waiting: Duration,
-    /// What the sandbox enforced, in one word.
+    /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
     pub sandbox: String,
     /// The programs that did not simply run.
     pub decisions: Vec<JudgedProgram>,
-    /// What the sandbox possibly refused, one sentence each.
+    /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.
     pub background: Vec<BackgroundProcess>,
@@ -96,8 +96,8 @@ impl CallOutcome {
 /// A process that lives on after its call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BackgroundProcess {
-    /// Its number, as commands in the sandbox see it.
-    pub pid: u32,
-    /// Its command line.
-    pub argv: Vec<String>,
+    /// Its number, as commands in the same sandbox see it.
+    pub pid: i32,
+    /// Its command line, or the beginning of it.
+    pub command: String,
 }

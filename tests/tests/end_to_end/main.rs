@@ -14,3 +14,4 @@ mod output;
 mod progress;
 mod protocol;
 mod rules;
+mod sandbox;

@@ -101,13 +101,17 @@ impl Recording {
         ranges.iter().map(read).collect::<Vec<_>>().concat()
     }
 
+    /// At most so many of the last bytes.
+    pub(crate) fn end(&self, length: u64) -> Vec<u8> {
+        let kept = self.kept();
+        let end = kept.total();
+        read_range(&kept, end.saturating_sub(length), end)
+    }
+
     /// The last line that has something in it, while the command runs.
     #[must_use]
     pub fn last_line(&self) -> Option<String> {
-        let kept = self.kept();
-        let end = kept.total();
-        let bytes = read_range(&kept, end.saturating_sub(4 << 10), end);
-        drop(kept);
+        let bytes = self.end(4 << 10);
         let line = bytes.split(|byte| *byte == b'\n').map(|line| text::clean(line, true).text);
         let line = line.rev().find(|line| !line.trim().is_empty())?;
         Some(line.trim().chars().take(MAX_LAST_LINE).collect())
