@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
 use crate::approval::nobody_answered;
-use crate::shell::{Call, CallOutcome};
+use crate::shell::{Call, CallOutcome, Presentation};
 
 /// Calls that wait at the same time; the one that has waited longest gives way. Open questions are limited long before.
 const MOST: usize = 256;
@@ -29,6 +29,10 @@ const MOST: usize = 256;
 pub(super) struct Ticket {
     pub(super) call: Call,
     pub(super) client: Arc<ClientChannel>,
+    /// How the output is to be shown.
+    pub(super) presentation: Presentation,
+    /// What the caller should know about its arguments.
+    pub(super) notes: Vec<String>,
 }
 
 impl Ticket {
@@ -163,7 +167,7 @@ impl Rounds {
             tokio::time::sleep(rounds.patience).await;
             let waiting = rounds.parked().calls.remove(&number);
             if let Some(waiting) = waiting {
-                let Ticket { call, client } = waiting.ticket.clone();
+                let Ticket { call, client, .. } = waiting.ticket.clone();
                 let why = nobody_answered(rounds.patience);
                 tracing::warn!("{why}, so the command was ended");
                 client.give_up(&why);
