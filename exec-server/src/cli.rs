@@ -1,6 +1,7 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
 mod audit;
+mod doctor;
 mod policy;
 mod rules;
 
@@ -25,6 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Audit(audit::AuditArguments),
+    Doctor(doctor::DoctorArguments),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }

@@ -11,6 +11,7 @@ mod audit;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod doctor;
 mod live_rules;
 mod load;
 mod output;
