@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use exec_server::{Limits, Mode, SandboxSettings, Settings};
+use exec_server::{AfterCall, Limits, Mode, SandboxSettings, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -50,6 +50,10 @@ pub(crate) struct Cli {
     /// Commands that run at once; more wait, in order
     #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_calls)]
     max_calls: usize,
+
+    /// What becomes of background processes when their command returns: live (until the server ends) or end
+    #[arg(long, value_name = "WORD", default_value = "live")]
+    background: AfterCall,
 }
 
 impl Cli {
@@ -58,6 +62,7 @@ impl Cli {
             max_timeout: self.max_timeout.map(Duration::from_millis),
             output_tokens: self.max_output_tokens,
             concurrent_calls: self.max_calls,
+            after_call: self.background,
             ..Limits::default()
         };
         Settings {

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod attachment;
+mod background;
 mod elicitation;
 mod progress;
 mod read_output;

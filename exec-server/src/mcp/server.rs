@@ -17,7 +17,7 @@ use super::attachment::{Questions, desk};
 use super::elicitation::Channel;
 use super::progress::{self, Progress};
 use super::sandbox_state::{self, SandboxState};
-use super::{read_output, resources, result, shell_tool};
+use super::{background, read_output, resources, result, shell_tool};
 use crate::config::Config;
 use crate::shell::{Call, CallOutcome, Shell, Turn};
 
@@ -163,10 +163,9 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         one_page(request)?;
-        Ok(ListToolsResult::with_all_items(vec![
-            shell_tool::describe(&self.shell.config().limits),
-            read_output::describe(),
-        ]))
+        let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
+        tools.extend(background::describe());
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(
@@ -174,11 +173,21 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if request.name == read_output::NAME {
-            return Ok(read_output::call(request.arguments.as_ref(), self.shell.outputs()).await.into());
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            background::LIST => {
+                return Ok(background::list(arguments, self.shell.background()).await.into());
+            }
+            background::KILL => {
+                return Ok(background::kill(arguments, self.shell.background()).await.into());
+            }
+            read_output::NAME => {
+                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            }
+            _ => {}
         }
         if request.name != shell_tool::NAME {
-            let tools = [shell_tool::NAME, read_output::NAME];
+            let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
             let text = format!("tool not found: {:?}; this server has {tools:?}", request.name);
             return Err(ErrorData::invalid_params(text, None));
         }

@@ -1,7 +1,6 @@
 //! The life of one call.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shell;
 use super::admission::Turn;
+use super::background::{self, AfterCall, Background};
 use super::denials;
-use super::outcome::{BackgroundProcess, CallOutcome, Ending};
+use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
@@ -19,7 +19,7 @@ use crate::approval::Approver;
 use crate::config::Wanted;
 use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Remaining};
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
@@ -111,7 +111,16 @@ pub(super) async fn start(
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
     };
-    let attended = Attended { shell: process, place, output, stopwatch, end, workdir: request.workdir };
+    let attended = Attended {
+        shell: process,
+        place,
+        output,
+        stopwatch,
+        end,
+        request,
+        after_call: config.limits.after_call,
+        background: shell.background.clone(),
+    };
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
         drop(turn);
@@ -127,7 +136,9 @@ struct Attended {
     output: Output,
     stopwatch: Stopwatch,
     end: EndOfCall,
-    workdir: PathBuf,
+    request: CallRequest,
+    after_call: AfterCall,
+    background: Background,
 }
 
 impl Attended {
@@ -147,18 +158,33 @@ impl Attended {
             () = self.stopwatch.expired() => Ending::TimedOut,
         };
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-            self.end.ending.cancel();
-            self.shell.end(GRACE).await;
-            self.end.ended.cancel();
+            self.end_all().await;
         }
         let times = self.stopwatch.read();
-        let remaining = self.shell.alive().await.listed.into_iter();
-        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let mut remaining = self.shell.alive().await;
+        let mut notes = Vec::new();
+        if remaining.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", remaining.total));
+            self.end_all().await;
+            remaining = Remaining::default();
+        }
         let output = self.output.collect().await;
+        if remaining.total > 0 {
+            let command = self.request.command.to_string_lossy();
+            self.background.add(output.id(), &command, &self.shell, cancel.clone());
+        }
+        let background = background::named(remaining);
         let end = output.end(denials::LOOKED_AT);
-        let denials = denials::explain(&self.place, &self.shell, end, &self.workdir, ending).await;
+        let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
-        CallOutcome { sandbox, denials, background, ..CallOutcome::new(ending, output, times) }
+        CallOutcome { sandbox, denials, background, notes, ..CallOutcome::new(ending, output, times) }
+    }
+
+    /// Ends everything that the call has started, inside and outside the sandbox.
+    async fn end_all(&self) {
+        self.end.ending.cancel();
+        self.shell.end(GRACE).await;
+        self.end.ended.cancel();
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
 mod admission;
+mod background;
 mod call;
 mod denials;
 mod limits;
@@ -12,9 +13,10 @@ mod request;
 mod spawn;
 
 pub use admission::Turn;
+pub use background::{AfterCall, Background, BackgroundCall, BackgroundProcess, UnknownAfterCall};
 pub use call::{Call, StartError};
 pub use limits::Limits;
-pub use outcome::{BackgroundProcess, CallOutcome, Ending};
+pub use outcome::{CallOutcome, Ending};
 pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
 pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
@@ -39,6 +41,7 @@ pub struct Shell {
     closing: CancellationToken,
     outputs: Spool,
     admission: Admission,
+    background: Background,
 }
 
 impl Shell {
@@ -49,6 +52,7 @@ impl Shell {
         Shell {
             outputs: Spool::new(config.limits.spool),
             admission: Admission::new(config.limits.concurrent_calls),
+            background: Background::default(),
             config,
             places,
             calls: TaskTracker::new(),
@@ -66,6 +70,12 @@ impl Shell {
     #[must_use]
     pub fn outputs(&self) -> &Spool {
         &self.outputs
+    }
+
+    /// The processes that commands have left behind.
+    #[must_use]
+    pub fn background(&self) -> &Background {
+        &self.background
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
+use super::background::BackgroundProcess;
 use super::output::Recording;
 use crate::escalation::JudgedProgram;
 use crate::process::Ended;
@@ -91,13 +89,4 @@ impl CallOutcome {
             notes: Vec::new(),
         }
     }
-}
-
-/// A process that lives on after its call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct BackgroundProcess {
-    /// Its number, as commands in the same sandbox see it.
-    pub pid: i32,
-    /// Its command line, or the beginning of it.
-    pub command: String,
 }

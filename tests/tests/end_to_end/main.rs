@@ -6,6 +6,7 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod background;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
