@@ -1,15 +1,38 @@
-//! What is typed.
+//! What is typed: the server's options, or a subcommand that does something else and ends.
+
+mod audit;
+mod limits;
+mod policy;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
-use exec_server::{AfterCall, Limits, Mode, SandboxSettings, Settings};
+use clap::{Args, Parser};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
-#[command(name = "exec-server", version, max_term_width = 110)]
+#[command(name = "exec-server", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) subcommand: Option<Subcommand>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+/// What the program does besides serving.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    Audit(audit::AuditArguments),
+    #[command(visible_alias = "execpolicy")]
+    Policy(policy::PolicyArguments),
+}
+
+/// The options of the server.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
     /// The execve-wrapper; by default the one beside this executable
     #[arg(long, value_name = "PATH")]
     execve: Option<PathBuf>,
@@ -39,34 +62,48 @@ pub(crate) struct Cli {
     #[arg(long)]
     no_trust_client_sandbox: bool,
 
-    /// The longest timeout that a call may ask for, in milliseconds; longer ones are lowered
-    #[arg(long, value_name = "MS")]
-    max_timeout: Option<u64>,
+    #[command(flatten)]
+    rules: rules::RuleArguments,
 
-    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise
-    #[arg(long, value_name = "N", default_value_t = Limits::default().output_tokens)]
-    max_output_tokens: u64,
+    #[command(flatten)]
+    limits: limits::LimitArguments,
 
-    /// Commands that run at once; more wait, in order
-    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_calls)]
-    max_calls: usize,
-
-    /// What becomes of background processes when their command returns: live (until the server ends) or end
-    #[arg(long, value_name = "WORD", default_value = "live")]
-    background: AfterCall,
+    #[command(flatten)]
+    approvals: Approvals,
 }
 
-impl Cli {
+/// How people are asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Approvals")]
+struct Approvals {
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (exec-server approve),
+    /// command (--approval-command). By default all of them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    approvals: Option<Vec<ChannelKind>>,
+
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or session, always,
+    /// deny; with a "reason" if it likes
+    #[arg(long, value_name = "PATH")]
+    approval_command: Option<PathBuf>,
+
+    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to come
+    /// back with the answer (MCP 2026-07-28): 600
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    approval_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
+        Ok(_) | Err(_) => Err("a number of seconds above 0".into()),
+    }
+}
+
+impl ServerArguments {
     pub(crate) fn settings(self) -> Settings {
-        let limits = Limits {
-            max_timeout: self.max_timeout.map(Duration::from_millis),
-            output_tokens: self.max_output_tokens,
-            concurrent_calls: self.max_calls,
-            after_call: self.background,
-            ..Limits::default()
-        };
         Settings {
-            limits,
             execve_wrapper: self.execve,
             bash: self.bash,
             codex_home: None,
@@ -78,6 +115,13 @@ impl Cli {
                 distrust_client: self.no_trust_client_sandbox,
             },
             session_program: None,
+            limits: self.limits.limits(),
+            rules: self.rules.settings(),
+            approvals: ApprovalSettings {
+                channels: self.approvals.approvals,
+                command: self.approvals.approval_command,
+                timeout: self.approvals.approval_timeout,
+            },
         }
     }
 }

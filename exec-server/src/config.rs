@@ -5,9 +5,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use escalation_protocol::variables;
-use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
+use execpolicy::{Heuristics, Options, ProgramToken};
 
+use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::FileIdentity;
+use crate::private::{make_private, private_folders};
+use crate::rules::{RuleSettings, Rules, RulesError};
 use crate::shell::Limits;
 
 mod file;
@@ -15,6 +18,7 @@ mod sandboxing;
 
 use file::ConfigFile;
 pub use file::ConfigFileError;
+use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
 
@@ -35,6 +39,10 @@ pub struct Settings {
     pub session_program: Option<PathBuf>,
     /// Timeouts, sizes, numbers.
     pub limits: Limits,
+    /// Which rules there are besides the machine's and the user's own.
+    pub rules: RuleSettings,
+    /// How people are asked.
+    pub approvals: ApprovalSettings,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -43,12 +51,14 @@ pub struct Config {
     pub(crate) bash: PathBuf,
     pub(crate) bash_identity: FileIdentity,
     pub(crate) execve_wrapper: PathBuf,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) heuristics: Heuristics,
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandboxing: Arc<Sandboxing>,
     pub(crate) session_program: Option<PathBuf>,
     pub(crate) limits: Limits,
+    pub(crate) approvals: ApprovalSettings,
 }
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
@@ -107,9 +117,12 @@ pub enum ConfigError {
     /// The sandbox that was asked for cannot be.
     #[error(transparent)]
     Sandbox(#[from] SandboxSettingsError),
+    /// A way of asking is asked for that cannot be.
+    #[error("{0}")]
+    Approvals(&'static str),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
-    Rules(#[from] LoadErrors),
+    Rules(#[from] RulesError),
 }
 
 impl Config {
@@ -132,35 +145,77 @@ impl Config {
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
-        let file = ConfigFile::read(&codex_home)?;
-        let programs =
-            [bash.clone(), execve_wrapper.clone()].into_iter().chain(std::env::current_exe().ok()).collect();
-        let sandboxing =
-            Arc::new(Sandboxing::new(settings.sandbox, &file, &codex_home, programs, Vec::new())?);
-        let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
+        let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
+        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
         Ok(Config {
             bash,
             bash_identity,
             execve_wrapper,
-            policy,
+            rules,
+            heuristics: settings.rules.heuristics,
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
-            sandboxing,
+            sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
             limits: settings.limits,
+            approvals: approvals(settings.approvals)?,
         })
     }
 
     pub(crate) fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        Options { program_token, ..Options::default() }
+        Options { program_token, heuristics: self.heuristics, ..Options::default() }
     }
 
     /// The file into which a user's own rules go.
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
     }
+}
+
+/// The approval command must be one, and must be wanted.
+fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigError> {
+    let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
+    match (&settings.command, &settings.channels) {
+        (None, _) if named => {
+            return Err(ConfigError::Approvals(
+                "--approvals names command, but there is no --approval-command",
+            ));
+        }
+        (Some(_), Some(_)) if !named => {
+            return Err(ConfigError::Approvals(
+                "there is an --approval-command, but --approvals does not name command",
+            ));
+        }
+        (None | Some(_), None | Some(_)) => {}
+    }
+    settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
+    Ok(settings)
+}
+
+/// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
+fn sandboxing(
+    settings: SandboxSettings,
+    codex_home: &Path,
+    rules: &Rules,
+    programs: [&PathBuf; 2],
+) -> Result<Sandboxing, ConfigError> {
+    let file = ConfigFile::read(codex_home)?;
+    let private = private_folders(codex_home);
+    for folder in &private {
+        // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
+        if let Err(error) = make_private(folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
+        }
+    }
+    let own = Own {
+        // Who may write rules may let himself out.
+        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
+        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        private,
+    };
+    Ok(Sandboxing::new(settings, &file, own)?)
 }
 
 fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
@@ -249,7 +304,12 @@ fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
     }
 }
 
-fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+/// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.
+///
+/// # Errors
+///
+/// When what was named is no folder, or nothing is known of a home.
+pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let named =
         given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
     match named {

@@ -9,27 +9,39 @@
 //! * `shell`: one call: spawn, capture, wait, end.
 //! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
 //! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`, `process → confinement → config`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`, `process → confinement → config`.
 
 mod approval;
+pub mod audit;
 mod config;
 mod confinement;
 mod escalation;
 mod mcp;
+mod private;
 mod process;
+mod rules;
 mod shell;
 mod time;
 
-pub use approval::{Answer, Approver, Question};
-pub use config::{Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings};
+pub use approval::{
+    Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
+    Question, QuestionId, Reply, Scope, UnknownChannel,
+};
+pub use config::{
+    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
+};
 pub use escalation::{Decided, JudgedProgram};
 pub use mcp::{ShellServer, serve_stdio};
+pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
+pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
     AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,

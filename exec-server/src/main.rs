@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use exec_server::Config;
+use cli::{Cli, Subcommand};
+use exec_server::{Config, Settings};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     exec_server::become_session_process();
-    let cli = cli::Cli::parse();
+    let cli = Cli::parse();
     start_logging();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -23,8 +24,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: cli::Cli) -> anyhow::Result<()> {
-    let config = Config::new(cli.settings())?;
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.subcommand {
+        None => serve(cli.server.settings()),
+        Some(Subcommand::Audit(audit)) => audit.run(),
+        Some(Subcommand::Policy(policy)) => policy.run(),
+    }
+}
+
+fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let config = Config::new(settings)?;
     exec_server::raise_descriptor_limit();
     // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -34,7 +43,8 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
     let served = runtime.block_on(exec_server::serve_stdio(config));
     // A thread may still be reading a terminal; it must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(served?)
+    served?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Logs to standard error. The protocol library logs whole requests at its lower levels, so it is kept to warnings.

@@ -109,13 +109,7 @@ impl Client {
     /// # Panics
     ///
     /// When the server does not start.
-    pub async fn start_with_variables(world: &World, variables: &[(&str, &str)]) -> Client {
-        let mut command = world.server(&[]);
-        command.envs(variables.iter().copied());
-        Client::start_command(world, &Person::absent(), command).await
-    }
-
-    async fn start_command(world: &World, person: &Person, command: std::process::Command) -> Client {
+    pub async fn start_command(world: &World, person: &Person, command: std::process::Command) -> Client {
         let transport =
             TokioChildProcess::new(tokio::process::Command::from(command)).expect("the server starts");
         let service = person.clone().serve(transport).await.expect("the server answers initialize");

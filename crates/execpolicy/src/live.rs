@@ -50,6 +50,12 @@ impl LiveRules {
         Self { sources, policy: Arc::new(policy), seen, trouble }
     }
 
+    /// Whether the files are no longer those that were read. Asks for metadata only, which takes microseconds.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        stamps(&self.sources) != self.seen
+    }
+
     /// The rules in force, after a look at the files. Returns whether they were read again, well or not.
     pub fn refresh(&mut self) -> bool {
         let now = stamps(&self.sources);

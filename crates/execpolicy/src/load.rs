@@ -27,6 +27,30 @@ pub enum RuleSource {
     Requirements(PathBuf),
 }
 
+impl RuleSource {
+    /// The file or folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::File(path) | Self::Named(path) | Self::Requirements(path) => path,
+        }
+    }
+
+    /// The rule files that are there now.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        match self {
+            Self::Folder(folder) => rule_files(folder),
+            Self::Named(path) if path.is_dir() => rule_files(path),
+            Self::File(file) | Self::Named(file) | Self::Requirements(file) => {
+                Ok(if file.exists() { vec![file.clone()] } else { Vec::new() })
+            }
+        }
+    }
+}
+
 /// What loading brought: the rules of all good files, and what is wrong with the others.
 #[must_use]
 #[derive(Debug, Default)]
@@ -139,7 +163,7 @@ pub(crate) fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_file(file: &Path) -> Result<String, LoadError> {
+pub(crate) fn read_file(file: &Path) -> Result<String, LoadError> {
     let failed = |source| LoadError::ReadFile { file: file.to_owned(), source };
     let mut text = String::new();
     let opened = fs::File::open(file).map_err(failed)?;

@@ -58,6 +58,17 @@ pub enum SandboxSettingsError {
     NoStart(std::io::Error),
 }
 
+/// What a server keeps from commands for its own sake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// Files and folders that say what commands may do; never writable.
+    pub(super) trusted: Vec<PathBuf>,
+    /// Programs that it starts; never writable.
+    pub(super) programs: Vec<PathBuf>,
+    /// Its records and sockets; not even readable. They must exist.
+    pub(super) private: Vec<PathBuf>,
+}
+
 /// The user's side of the sandbox.
 #[derive(Clone, Debug)]
 pub(crate) struct Sandboxing {
@@ -92,13 +103,11 @@ struct OwnPolicy {
 }
 
 impl Sandboxing {
-    /// Puts flags and file together. `programs` are the server's own, `private` its folders that nobody else may read.
+    /// Puts flags and file together.
     pub(super) fn new(
         settings: SandboxSettings,
         file: &ConfigFile,
-        codex_home: &Path,
-        programs: Vec<PathBuf>,
-        private: Vec<PathBuf>,
+        own: Own,
     ) -> Result<Sandboxing, SandboxSettingsError> {
         let from_file = file.sandbox_mode.as_deref().map(str::parse).transpose()?;
         let roots_typed = settings.writable_roots.first();
@@ -114,8 +123,7 @@ impl Sandboxing {
         // What is typed is meant from where it is typed.
         let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
         let mut restrictions = restrictions(file)?;
-        // Who may write rules may let himself out.
-        restrictions.read_only.push(codex_home.to_owned());
+        restrictions.read_only.extend(own.trusted);
         let sandboxing = Sandboxing {
             mode,
             workspace_write: WorkspaceWrite {
@@ -134,7 +142,11 @@ impl Sandboxing {
             },
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
-            surroundings: Surroundings { programs, private, ..Surroundings::from_process() },
+            surroundings: Surroundings {
+                programs: own.programs,
+                private: own.private,
+                ..Surroundings::from_process()
+            },
             environment: environment(file),
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
@@ -147,6 +159,11 @@ impl Sandboxing {
     /// What a call gets: the client's state where there is one, else what the user asked for, else the default.
     pub(crate) fn wanted(&self, client_roots: &[PathBuf], client: Option<ClientState>) -> Wanted {
         Wanted { own: self.own(client_roots), client }
+    }
+
+    /// The user's own mode, as long as the client says nothing.
+    pub(crate) fn mode(&self) -> Mode {
+        self.own(&[]).policy.mode()
     }
 
     /// The folders that are the workspace as far as the user is concerned.
@@ -265,8 +282,7 @@ mod tests {
 
     fn sandboxing(settings: SandboxSettings, file: &str) -> Result<Sandboxing, String> {
         let file = toml::from_str(file).unwrap();
-        Sandboxing::new(settings, &file, Path::new("/nonexistent"), Vec::new(), Vec::new())
-            .map_err(|error| error.to_string())
+        Sandboxing::new(settings, &file, Own::default()).map_err(|error| error.to_string())
     }
 
     fn mode_of(sandboxing: &Sandboxing) -> Mode {

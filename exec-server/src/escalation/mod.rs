@@ -5,9 +5,13 @@
 
 mod decision;
 mod exec;
+mod fingerprint;
 mod identity;
 mod judge;
+mod legacy;
 mod listener;
+mod minutes;
+mod offer;
 mod session;
 mod verdict;
 mod wire;

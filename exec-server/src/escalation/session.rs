@@ -17,6 +17,7 @@ use super::exec::Exec;
 use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
 use super::wire::{self, WireError};
+use crate::audit::{End, ExecRecord};
 use crate::confinement::PlaceError;
 use crate::process::{Descriptor, Ended, Process, Signal, Spawn, SpawnError};
 
@@ -44,9 +45,10 @@ pub(super) async fn hold(
         escalated = negotiate(attached, judge, memory, &end.ending) => escalated?,
         () = end.ended.cancelled() => return Ok(()),
     };
-    let Some((program, mut stream)) = escalated else { return Ok(()) };
+    let Some((program, mut stream, record)) = escalated else { return Ok(()) };
     // From here to its end the program is never out of sight.
     let outcome = attend(program, &mut stream, &end.ending).await;
+    record.ended(on_record(outcome));
     within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await
 }
 
@@ -56,14 +58,15 @@ async fn negotiate(
     judge: &Judge,
     memory: &Semaphore,
     ending: &CancellationToken,
-) -> Result<Option<(Process, UnixStream)>, WireError> {
+) -> Result<Option<(Process, UnixStream, ExecRecord)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
     let (request, _memory) = within(HURRY, read_request(&mut stream, memory)).await?;
     let exec = Arc::new(Exec::new(&request, directory, file));
+    let record = judge.record.program();
     let action = tokio::select! {
         biased;
-        action = judge.decide(&exec) => action,
+        action = judge.decide(&exec, &record) => action,
         // Below: the question is moot, because its call is ending, or its asker is gone. The wrapper has nothing to say
         // before it is answered, so all that can be heard of it is its end.
         () = ending.cancelled() => return Ok(None),
@@ -76,19 +79,29 @@ async fn negotiate(
             respond(&mut stream, Response::Escalate).await?;
             let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
             match escalate(judge, &exec, descriptors).await {
-                Ok(program) => return Ok(Some((program, stream))),
+                Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "an escalated program did not start"
                     );
                     let errno = error.errno().unwrap_or(libc::EINVAL).unsigned_abs();
-                    wire::write(&mut stream, Kind::Outcome, &Outcome::NotStarted(errno).encode()).await?;
+                    let outcome = Outcome::NotStarted(errno);
+                    record.ended(on_record(outcome));
+                    wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await?;
                 }
             }
         }
     }
     Ok(None)
+}
+
+fn on_record(outcome: Outcome) -> End {
+    match outcome {
+        Outcome::Exited(code) => End::ExitCode(code),
+        Outcome::Signaled(signal) => End::Signal(signal),
+        Outcome::NotStarted(errno) => End::NotStarted(errno),
+    }
 }
 
 async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {

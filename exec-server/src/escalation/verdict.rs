@@ -5,6 +5,8 @@ use std::path::Path;
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
+use super::fingerprint::identity;
+use super::legacy::Legacy;
 use crate::approval::{Question, visible};
 
 /// What is to be done about one program.
@@ -30,15 +32,32 @@ pub(super) enum Approved {
     Runs,
 }
 
-/// Judges one program by the rules.
-pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict {
+/// What is to be done about one program, and the rule that says so.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// File and line.
+    pub(super) rule: Option<String>,
+}
+
+/// Judges one program by the rules, and by the legacy policy where they are silent.
+pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Judged {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
+    let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
+    let verdict = match legacy {
+        Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
+        None => by_rules(exec, &evaluation),
+    };
+    Judged { verdict, rule }
+}
+
+fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
     match (evaluation.decision(), evaluation.decided_by()) {
         (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        (Decision::Prompt, DecidedBy::Rule) => ask(exec, &evaluation, Approved::Escalates),
+        (Decision::Prompt, DecidedBy::Rule) => ask(exec, evaluation, Approved::Escalates),
         // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
         // up later, where the asker decides what is found.
         (
@@ -48,8 +67,8 @@ pub(super) fn judge(policy: &Policy, options: &Options, exec: &Exec) -> Verdict 
         (
             Decision::Prompt,
             DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => ask(exec, &evaluation, Approved::Runs),
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(&evaluation) },
+        ) => ask(exec, evaluation, Approved::Runs),
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(evaluation) },
     }
 }
 
@@ -59,9 +78,32 @@ fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
-        danger: evaluation.dangers().first().map(|danger| danger.danger.to_string()),
+        danger: reason(evaluation),
+        identity: identity(exec, &asker(evaluation), approved),
+        always: None,
     };
     Verdict::Ask { question: Box::new(question), approved }
+}
+
+/// Who asks: another rule, or another reason, asks another question.
+fn asker(evaluation: &Evaluation) -> String {
+    match evaluation.deciding_rule() {
+        Some(matched) => format!("{} {}", matched.rule.origin, matched.rule.decision),
+        None => evaluation.reason(),
+    }
+}
+
+/// Why everything is asked about when the rules are incomplete.
+const BROKEN_RULES: &str = "some rule files are broken, so every program is asked about";
+
+/// Why it is asked about when no rule asks.
+fn reason(evaluation: &Evaluation) -> Option<String> {
+    match evaluation.decided_by() {
+        DecidedBy::IncompleteRules => Some(BROKEN_RULES.into()),
+        DecidedBy::Rule | DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::Nothing => {
+            evaluation.dangers().first().map(|danger| danger.danger.to_string())
+        }
+    }
 }
 
 fn forbidden(evaluation: &Evaluation) -> String {
@@ -88,10 +130,21 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
+            if let Some(amendment) = &question.always {
+                return format!(
+                    "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
+                    default_rules.display(),
+                    visible(amendment.line().as_bytes())
+                );
+            }
             format!(
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()
             )
+        }
+        None if question.danger.as_deref() == Some(BROKEN_RULES) => {
+            reason.push_str(&format!(": {BROKEN_RULES}"));
+            "mend them; the server's log and every result say what is wrong with them".to_owned()
         }
         None => {
             if let Some(danger) = &question.danger {
@@ -134,7 +187,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), &exec(words))
+        judge(&policy, &Options::default(), None, &exec(words)).verdict
     }
 
     const RULES: &str = r#"

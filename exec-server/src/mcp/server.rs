@@ -3,23 +3,25 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
+    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
-use super::attachment::{Questions, desk};
-use super::elicitation::Channel;
+use super::client::{ClientChannel, Way};
 use super::progress::{self, Progress};
+use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
+use super::shell_tool::ShellArguments;
 use super::{background, read_output, resources, result, shell_tool};
-use crate::config::Config;
-use crate::shell::{Call, CallOutcome, Shell, Turn};
+use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
+use crate::config::{Config, Wanted};
+use crate::shell::{Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -28,6 +30,8 @@ const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and 
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
+    ladder: Arc<Ladder>,
+    rounds: Arc<Rounds>,
     client_gone: CancellationToken,
     sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
@@ -35,14 +39,27 @@ pub struct ShellServer {
 
 impl ShellServer {
     /// A server that runs commands as `config` says.
-    #[must_use]
-    pub fn new(config: Config) -> ShellServer {
-        ShellServer {
-            shell: Shell::new(Arc::new(config)),
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let shell = Shell::new(Arc::new(config));
+        let config = shell.config();
+        let ApprovalSettings { command, timeout, .. } = &config.approvals;
+        let command = command.clone().map(|program| {
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+        });
+        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
+        Ok(ShellServer {
+            shell,
+            ladder: Arc::new(ladder),
+            rounds: Arc::new(rounds),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
-        }
+        })
     }
 
     pub(super) fn shell(&self) -> &Shell {
@@ -54,34 +71,55 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: reads the arguments, starts a call, attends to it until its end.
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let config = self.shell.config();
-        let arguments = match shell_tool::read(request.arguments.as_ref(), &config.limits) {
-            Ok(arguments) => arguments,
-            Err(error) => return Ok(result::problem(error.to_string())),
-        };
+    ) -> Result<CallToolResponse, ErrorData> {
+        let way = Way::of(&context, &self.client_gone);
         let mut progress = Progress::of(&context);
-        let Some(turn) = self.turn(&mut progress, &context).await else {
-            return Ok(result::problem("the command was cancelled before it started"));
-        };
-        let wanted = self.sandbox_state.wanted(&config.sandboxing, &context).await?;
-        let (desk, questions) = desk();
-        let call = match self.shell.start_in(&wanted, arguments.request, Arc::new(desk), turn).await {
-            Ok(call) => call,
-            Err(error) => {
-                let text = format!("the command did not start: {:#}", anyhow::Error::new(error));
-                return Ok(result::problem(text));
+        let ticket = match &request.request_state {
+            // A request that brings a state never starts anything.
+            Some(state) => {
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                ticket.client.attach(way);
+                ticket
+            }
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way, &mut progress, &context).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
             }
         };
-        let outcome = self.attend(call, questions, &mut progress, context).await?;
-        result::encode(&outcome, arguments.presentation, arguments.notes, self.shell.outputs())
-            .await
-            .map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        self.attend(ticket, &request, &mut progress, context).await
+    }
+
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Ticket, String> {
+        let config = self.shell.config();
+        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
+            .map_err(|error| error.to_string())?;
+        let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
+        // Whoever has to come back may never do so.
+        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let timeout = config.approvals.timeout.or(patience);
+        let client = Arc::new(ClientChannel::new(way));
+        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        match self.shell.start_in(wanted, request, Arc::new(desk), turn).await {
+            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
+            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
+        }
     }
 
     /// Waits until the command may start. `None`: nobody wants the command any more.
@@ -101,35 +139,36 @@ impl ShellServer {
         turn
     }
 
-    /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
+    /// Attaches a request to a call until the call ends, or has questions for the client to take along.
     async fn attend(
         &self,
-        mut call: Call,
-        mut questions: Questions,
+        mut ticket: Ticket,
+        request: &CallToolRequestParams,
         progress: &mut Progress,
         context: RequestContext<RoleServer>,
-    ) -> Result<Arc<CallOutcome>, ErrorData> {
-        let channel = Channel::of(&context);
-        let watched = call.clone();
-        let outcome = loop {
-            tokio::select! {
-                outcome = call.finished() => break outcome,
-                Some(pending) = questions.recv() => {
-                    tokio::spawn(channel.clone().carry(pending, self.client_gone.clone()));
-                }
-                () = context.ct.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
-                () = self.client_gone.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
-                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = Arc::clone(&ticket.client);
+        let shown = Arc::clone(&ticket.shown);
+        let watched = ticket.call.clone();
+        let outcome = tokio::select! {
+            biased;
+            outcome = ticket.call.finished() => outcome,
+            () = context.ct.cancelled() => ticket.end().await,
+            () = self.client_gone.cancelled() => ticket.end().await,
+            () = client.has_questions() => {
+                let rules = self.shell.config().rules.current().await;
+                let waiting = self.rounds.park(ticket, request, &rules)?;
+                progress.settle(&self.client_gone).await;
+                return Ok(waiting.into());
             }
+            never = progress.tell(|| progress::of_call(&watched)) => match never {},
         };
         progress.settle(&self.client_gone).await;
-        outcome.ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))
+        client.end();
+        let outcome = outcome
+            .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
+        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
@@ -175,26 +214,26 @@ impl ServerHandler for ShellServer {
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.as_ref();
         match &*request.name {
+            shell_tool::NAME => {}
+            read_output::NAME => {
+                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            }
             background::LIST => {
                 return Ok(background::list(arguments, self.shell.background()).await.into());
             }
             background::KILL => {
                 return Ok(background::kill(arguments, self.shell.background()).await.into());
             }
-            read_output::NAME => {
-                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                return Err(ErrorData::invalid_params(text, None));
             }
-            _ => {}
-        }
-        if request.name != shell_tool::NAME {
-            let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
-            let text = format!("tool not found: {:?}; this server has {tools:?}", request.name);
-            return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
-            Ok(result) => result.map(CallToolResponse::from),
+            Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
                 Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))

@@ -7,19 +7,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Shell;
 use super::admission::Turn;
 use super::background::{self, AfterCall, Background};
-use super::denials;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::Wanted;
 use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process, Remaining};
+use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
@@ -83,19 +83,21 @@ pub(super) async fn start(
     approver: Arc<dyn Approver>,
     turn: Turn,
 ) -> Result<Call, StartError> {
-    let config = &*shell.config;
+    let Shell { config, places, audit, .. } = shell;
     let cancel = shell.closing.child_token();
-    let place = shell.places.place(wanted).await.map_err(StartStep::Place)?;
+    let place = places.place(wanted).await.map_err(StartStep::Place)?;
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
-        policy: Arc::clone(&config.policy),
+        rules: Arc::clone(&config.rules),
         options: config.policy_options(),
         approver,
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
         place: Arc::clone(&place),
-        places: Arc::clone(&shell.places),
+        places: Arc::clone(places),
+        record: audit.call(),
+        writable: place.plan().writable.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
@@ -118,6 +120,7 @@ pub(super) async fn start(
         stopwatch,
         end,
         request,
+        rules: Arc::clone(&config.rules),
         after_call: config.limits.after_call,
         background: shell.background.clone(),
     };
@@ -137,6 +140,7 @@ struct Attended {
     stopwatch: Stopwatch,
     end: EndOfCall,
     request: CallRequest,
+    rules: Arc<Rules>,
     after_call: AfterCall,
     background: Background,
 }
@@ -177,7 +181,9 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
-        CallOutcome { sandbox, denials, background, notes, ..CallOutcome::new(ending, output, times) }
+        let rules_trouble = self.rules.trouble();
+        let known = CallOutcome::new(ending, output, times);
+        CallOutcome { sandbox, denials, background, rules_trouble, notes, ..known }
     }
 
     /// Ends everything that the call has started, inside and outside the sandbox.

@@ -28,9 +28,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
+use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
 use admission::Admission;
+
+/// How long the last lines of the audit log may take to be written when the server ends.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
@@ -42,6 +46,7 @@ pub struct Shell {
     outputs: Spool,
     admission: Admission,
     background: Background,
+    audit: Audit,
 }
 
 impl Shell {
@@ -49,6 +54,9 @@ impl Shell {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
         let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        let audit = Audit::new(&config.codex_home);
+        let sandbox = Some(config.sandboxing.mode().to_string());
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         Shell {
             outputs: Spool::new(config.limits.spool),
             admission: Admission::new(config.limits.concurrent_calls),
@@ -57,6 +65,7 @@ impl Shell {
             places,
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
+            audit,
         }
     }
 
@@ -87,6 +96,10 @@ impl Shell {
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
         self.admission.load()
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
@@ -123,5 +136,7 @@ impl Shell {
         if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
             tracing::error!("some calls did not end in time");
         }
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
     }
 }

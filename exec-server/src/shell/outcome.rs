@@ -1,5 +1,6 @@
 //! What a call came to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::background::BackgroundProcess;
@@ -69,6 +70,8 @@ pub struct CallOutcome {
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.
     pub background: Vec<BackgroundProcess>,
+    /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
+    pub rules_trouble: Option<Arc<str>>,
     /// What else the caller should know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -86,6 +89,7 @@ impl CallOutcome {
             decisions: Vec::new(),
             denials: Vec::new(),
             background: Vec::new(),
+            rules_trouble: None,
             notes: Vec::new(),
         }
     }

@@ -89,7 +89,8 @@ const PROMPT: &str =
 #[tokio::test]
 async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     let world = World::with_rules(PROMPT);
-    let person = Person::answering([Accept, Decline, Cancel]);
+    // Long enough to be a person's answer: one that comes at once is reported as the client's own.
+    let person = Person::answering([Accept, Decline, Cancel]).thinking(Duration::from_millis(400));
     let client = Client::start(&world, &person).await;
     assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "sandbox-call\n"));
     assert_eq!(

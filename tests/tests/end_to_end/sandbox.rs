@@ -182,7 +182,9 @@ async fn a_state_sent_with_a_call_counts_for_that_call() {
 #[tokio::test]
 async fn secrets_of_the_server_are_not_in_the_environment_of_commands() {
     let world = World::with_rules("").configured("");
-    let client = Client::start_with_variables(&world, &[("MY_API_TOKEN", "x"), ("HARMLESS", "y")]).await;
+    let mut command = world.server(&[]);
+    command.env("MY_API_TOKEN", "x").env("HARMLESS", "y");
+    let client = Client::start_command(&world, &Person::absent(), command).await;
     assert_eq!(
         client.run("echo ${MY_API_TOKEN-none} $HARMLESS $CODEX_SANDBOX_NETWORK_DISABLED").await.ran(),
         (0, "none y 1\n")

@@ -28,6 +28,14 @@ impl LegacyPolicy {
             .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })
     }
 
+    /// Reads a policy from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what is wrong with its text.
+    pub fn from_file(file: &Path) -> Result<Self, LoadError> {
+        Self::from_text(file, &crate::load::read_file(file)?)
+    }
+
     /// Checks one call: forbidden programs, then forbidden words, then the program's descriptions in their order, of which the first that fits
     /// decides.
     pub fn check(&self, call: &Call) -> Outcome {

@@ -1,0 +1,37 @@
+//! Which rules a subcommand is about: those that are named, else those that a server started here would go by.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use exec_server::{RuleSettings, find_codex_home};
+use execpolicy::{Policy, RuleSource};
+
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
+    /// A rules file, or a folder of them; may be repeated. Without it: the rules of /etc/codex and $CODEX_HOME
+    #[arg(short, long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+
+    /// Also the rules of the project in this folder, as the server reads them with the same option
+    #[arg(long, conflicts_with = "rules")]
+    trust_project_rules: bool,
+}
+
+impl SourceArguments {
+    pub(super) fn sources(&self) -> anyhow::Result<Vec<RuleSource>> {
+        if !self.rules.is_empty() {
+            return Ok(self.rules.iter().cloned().map(RuleSource::Named).collect());
+        }
+        let settings = RuleSettings { trust_project: self.trust_project_rules, ..RuleSettings::default() };
+        Ok(settings.layers(&find_codex_home(None)?)?.sources())
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// Every error of every file.
+    pub(super) fn policy(&self) -> anyhow::Result<Policy> {
+        Ok(execpolicy::load(&self.sources()?).strict()?)
+    }
+}

@@ -1,0 +1,226 @@
+//! The rules in force, now. Files that changed are read again before the next program is judged.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use execpolicy::legacy::LegacyPolicy;
+use execpolicy::{LiveRules, LoadErrors, Policy, RuleSource};
+use tokio::sync::Mutex;
+
+use super::settings::{RuleSettings, RulesError};
+
+/// Characters of the errors that results carry; the log has all of them.
+const MAX_TROUBLE: usize = 4000;
+
+/// The rules of one server.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    live: Arc<Mutex<LiveRules>>,
+    /// What is wrong with the files, for those who read results.
+    trouble: RwLock<Option<Arc<str>>>,
+    sources: Vec<RuleSource>,
+    legacy: Option<(PathBuf, LegacyPolicy)>,
+}
+
+impl Rules {
+    /// Reads the rules for the first time.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with any file. With `keep_going`, what is wrong with the legacy policy only.
+    pub(crate) fn start(settings: &RuleSettings, codex_home: &Path) -> Result<Rules, RulesError> {
+        let sources = settings.layers(codex_home)?.sources();
+        let legacy = settings.legacy_policy.as_deref().map(LegacyPolicy::from_file).transpose();
+        let live = if settings.keep_going {
+            Ok(LiveRules::start_keeping_going(sources.clone()))
+        } else {
+            LiveRules::start(sources.clone())
+        };
+        let (live, legacy) = match (live, legacy) {
+            (Ok(live), Ok(legacy)) => (live, settings.legacy_policy.clone().zip(legacy)),
+            (Ok(_), Err(legacy)) => return Err(RulesError::Legacy(legacy)),
+            (Err(rules), Ok(_)) => return Err(RulesError::Rules(rules)),
+            (Err(rules), Err(legacy)) => return Err(RulesError::Both(rules, legacy)),
+        };
+        let trouble = RwLock::new(note(&live, false));
+        Ok(Rules { live: Arc::new(Mutex::new(live)), trouble, sources, legacy })
+    }
+
+    /// The rules in force, after a look at their files. Takes microseconds; longer when a file has changed.
+    pub(crate) async fn current(self: &Arc<Self>) -> Arc<Policy> {
+        let live = Arc::clone(&self.live).lock_owned().await;
+        if !live.is_stale() {
+            return Arc::clone(live.policy());
+        }
+        let before = Arc::clone(live.policy());
+        let rules = Arc::clone(self);
+        // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what it says.
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut live = live;
+            live.refresh();
+            let trouble = note(&live, rules.trouble().is_some());
+            *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+            Arc::clone(live.policy())
+        });
+        reading.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "reading the rules broke; those from before stay in force");
+            before
+        })
+    }
+
+    /// What is wrong with the rule files as they are now; `None` when the rules in force are theirs.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The legacy policy, if there is one.
+    pub(crate) fn legacy(&self) -> Option<&LegacyPolicy> {
+        self.legacy.as_ref().map(|(_, policy)| policy)
+    }
+
+    /// Every file and folder that rules are read from, also those that are not there yet, and what links lead to: whoever
+    /// may write one of them writes the rules.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        let mut places: Vec<PathBuf> = self.legacy.iter().map(|(file, _)| file.clone()).collect();
+        for source in &self.sources {
+            places.push(source.path().to_owned());
+            places.extend(source.files().unwrap_or_default());
+        }
+        let targets: Vec<PathBuf> = places.iter().filter_map(|place| place.canonicalize().ok()).collect();
+        places.extend(targets);
+        places.sort();
+        places.dedup();
+        places
+    }
+}
+
+/// Logs what is wrong with the files, or that nothing is any more, and returns what results say about it.
+fn note(live: &LiveRules, was_broken: bool) -> Option<Arc<str>> {
+    let Some(errors) = live.trouble() else {
+        if was_broken {
+            tracing::warn!("the rule files are mended; their rules are in force");
+        }
+        return None;
+    };
+    let text = describe(errors, live.policy());
+    tracing::error!("{text}");
+    Some(match text.char_indices().nth(MAX_TROUBLE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    })
+}
+
+/// One text for the log and for results: what that means, then each error.
+fn describe(errors: &LoadErrors, policy: &Policy) -> String {
+    let consequence = if policy.is_incomplete() {
+        "every program is asked about until they are mended"
+    } else {
+        "the rules from before stay in force until they are mended"
+    };
+    format!("some rule files are broken, so {consequence}:\n{errors}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use execpolicy::{Command, DecidedBy, Decision, Options};
+
+    use super::*;
+
+    struct Home {
+        root: tempfile::TempDir,
+        settings: RuleSettings,
+    }
+
+    impl Home {
+        fn new() -> Home {
+            let root = tempfile::tempdir().expect("a folder");
+            for folder in ["home/rules", "system/rules"] {
+                fs::create_dir_all(root.path().join(folder)).expect("a folder");
+            }
+            let settings =
+                RuleSettings { system_folder: Some(root.path().join("system")), ..RuleSettings::default() };
+            Home { root, settings }
+        }
+
+        fn write(&self, file: &str, text: &str) {
+            fs::write(self.root.path().join(file), text).expect("written");
+        }
+
+        fn start(&self) -> Result<Arc<Rules>, RulesError> {
+            Rules::start(&self.settings, &self.root.path().join("home")).map(Arc::new)
+        }
+    }
+
+    async fn decide(rules: &Arc<Rules>, word: &str) -> (Decision, DecidedBy) {
+        let words = [word];
+        let command = Command::from_words(&words).expect("a word");
+        let evaluation = rules.current().await.evaluate(&command, &Options::default());
+        (evaluation.decision(), evaluation.decided_by())
+    }
+
+    #[tokio::test]
+    async fn all_layers_count_and_the_administrator_only_tightens() {
+        let mut home = Home::new();
+        home.write("system/rules/a.rules", "prefix_rule([\"a\"], \"forbidden\")\nprefix_rule([\"s\"])\n");
+        home.write(
+            "system/requirements.toml",
+            "[rules]\nprefix_rules = [{ pattern = [{ token = \"r\" }], decision = \"prompt\" }]\n",
+        );
+        home.write(
+            "home/rules/b.rules",
+            "prefix_rule([\"a\"])\nprefix_rule([\"r\"])\nprefix_rule([\"h\"])\n",
+        );
+        home.write("c.rules", "prefix_rule([\"n\"])\n");
+        home.settings.named = vec![home.root.path().join("c.rules")];
+        let rules = home.start().expect("good rules");
+        assert_eq!(decide(&rules, "a").await.0, Decision::Forbidden);
+        assert_eq!(decide(&rules, "r").await.0, Decision::Prompt);
+        for word in ["s", "h", "n"] {
+            assert_eq!(decide(&rules, word).await, (Decision::Allow, DecidedBy::Rule), "{word}");
+        }
+        let places = rules.places();
+        for place in ["system/rules", "system/requirements.toml", "home/rules/b.rules", "c.rules"] {
+            assert!(places.contains(&home.root.path().join(place)), "{place} in {places:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_change_leaves_the_last_good_rules_and_is_told_until_it_is_mended() {
+        let home = Home::new();
+        home.write("home/rules/a.rules", "prefix_rule([\"a\"], \"forbidden\")\n");
+        let rules = home.start().expect("good rules");
+        assert_eq!(decide(&rules, "a").await.0, Decision::Forbidden);
+        assert_eq!(rules.trouble(), None);
+        home.write("home/rules/a.rules", "prefix_rule([\"a\"], \"prompt\"\n");
+        assert_eq!(decide(&rules, "a").await.0, Decision::Forbidden);
+        let trouble = rules.trouble().expect("it is broken");
+        assert!(trouble.contains("stay in force") && trouble.contains("a.rules:"), "{trouble}");
+        home.write("home/rules/a.rules", "prefix_rule([\"a\"], \"prompt\")\n");
+        assert_eq!(decide(&rules, "a").await.0, Decision::Prompt);
+        assert_eq!(rules.trouble(), None);
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_wrong_is_said_at_once_unless_told_to_keep_going() {
+        let mut home = Home::new();
+        home.write("home/rules/a.rules", "prefix_rule([])\n");
+        home.write("system/rules/b.rules", "nonsense(\n");
+        home.write("x.policy", "nonsense(\n");
+        home.settings.legacy_policy = Some(home.root.path().join("x.policy"));
+        let error = home.start().expect_err("all are broken").to_string();
+        for name in ["a.rules:1:1", "b.rules:", "x.policy:"] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+        home.settings.legacy_policy = None;
+        home.settings.keep_going = true;
+        let rules = home.start().expect("it keeps going");
+        assert_eq!(decide(&rules, "a").await, (Decision::Prompt, DecidedBy::IncompleteRules));
+        assert!(rules.trouble().expect("broken").contains("every program is asked about"));
+        home.write("home/rules/a.rules", "");
+        home.write("system/rules/b.rules", "");
+        assert_eq!(decide(&rules, "a").await, (Decision::Allow, DecidedBy::Nothing));
+        assert_eq!(rules.trouble(), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The user's rules as the server uses them: found in layers, followed while their files change, beside a legacy policy.
+//!
+//! [`Rules`] is asked before each program for the rules in force. It decides nothing: `escalation` does.
+
+mod live;
+mod settings;
+
+pub(crate) use live::Rules;
+pub use settings::{RuleSettings, RulesError};

@@ -1,0 +1,140 @@
+//! `exec-server policy …`: what is printed, and which exit codes come of it.
+
+use std::fs;
+
+use end_to_end_tests::World;
+use end_to_end_tests::lines::run_subcommand;
+use serde_json::{Value, json};
+
+const RULES: &str = r#"
+prefix_rule(["git", ["status", "log"]], match = ["git status -s"], not_match = ["git push"])
+prefix_rule(["git", "push"], "prompt", justification = "others see it")
+prefix_rule(["ls"])
+host_executable("ls", ["/usr/bin/ls", "/bin/ls"])
+"#;
+
+fn json_of(world: &World, arguments: &[&str]) -> Value {
+    let (code, out, error) = run_subcommand(world, arguments);
+    assert_eq!((code, &*error), (Some(0), ""), "{arguments:?}: {out}");
+    serde_json::from_str(&out).expect("JSON")
+}
+
+#[test]
+fn check_prints_the_json_that_scripts_know() {
+    let world = World::with_rules(RULES);
+    let prompt = json!({"matchedRules": [{"prefixRuleMatch":
+        {"matchedPrefix": ["git", "push"], "decision": "prompt", "justification": "others see it"}}], "decision": "prompt"});
+    for command in ["policy", "execpolicy"] {
+        assert_eq!(json_of(&world, &[command, "check", "--", "git", "push", "-f"]), prompt);
+        assert_eq!(json_of(&world, &[command, "check", "--pretty", "git", "push", "-f"]), prompt);
+    }
+    let nothing = json!({"matchedRules": []});
+    for words in [&["git", "fetch"][..], &["rm", "-rf", "x"], &["/usr/bin/ls"]] {
+        assert_eq!(json_of(&world, &[&["policy", "check", "--"], words].concat()), nothing);
+    }
+    assert_eq!(
+        json_of(&world, &["policy", "check", "--resolve-host-executables", "/usr/bin/ls", "-l"]),
+        json!({"matchedRules": [{"prefixRuleMatch":
+            {"matchedPrefix": ["ls"], "decision": "allow", "resolvedProgram": "/usr/bin/ls"}}], "decision": "allow"})
+    );
+    assert_eq!(json_of(&world, &["policy", "check", "--resolve-host-executables", "/work/ls"]), nothing);
+}
+
+#[test]
+fn rules_that_are_named_are_the_only_ones_and_add_up() {
+    let world = World::with_rules(RULES);
+    let (one, two) = (world.workdir().join("one.rules"), world.workdir().join("more"));
+    fs::write(&one, "prefix_rule([\"a\"])\n").expect("written");
+    fs::create_dir(&two).expect("made");
+    fs::write(two.join("two.rules"), "prefix_rule([\"a\"], \"forbidden\")\n").expect("written");
+    let (one, two) = (one.to_str().expect("UTF-8"), two.to_str().expect("UTF-8"));
+    let check = |rules: &[&str], word: &str| {
+        json_of(&world, &[&["policy", "check"], rules, &["--", word]].concat())["decision"].clone()
+    };
+    assert_eq!(check(&["--rules", one], "a"), json!("allow"));
+    assert_eq!(check(&["-r", one, "-r", two], "a"), json!("forbidden"));
+    assert_eq!(check(&["-r", one], "ls"), Value::Null);
+    let (code, out, error) = run_subcommand(&world, &["policy", "check", "-r", "missing.rules", "--", "a"]);
+    assert_eq!((code, &*out), (Some(1), ""));
+    assert!(error.contains("missing.rules"), "{error}");
+    assert_eq!(run_subcommand(&world, &["policy", "check"]).0, Some(2));
+}
+
+#[test]
+fn the_projects_rules_count_only_when_they_are_trusted() {
+    let world = World::with_rules("");
+    let rules = world.workdir().join(".codex/rules");
+    fs::create_dir_all(&rules).expect("made");
+    fs::write(rules.join("p.rules"), "prefix_rule([\"a\"])\n").expect("written");
+    assert_eq!(json_of(&world, &["policy", "check", "a"])["decision"], Value::Null);
+    assert_eq!(json_of(&world, &["policy", "check", "--trust-project-rules", "a"])["decision"], "allow");
+}
+
+#[test]
+fn explain_names_rule_line_remedy_and_consequence() {
+    let world = World::with_rules(RULES);
+    let place = format!("{}:3", world.rules_file().display());
+    let (code, out, _) = run_subcommand(&world, &["policy", "explain", "--", "git", "push"]);
+    assert_eq!(code, Some(0));
+    for words in ["decision: prompt", &place, "others see it", "to change it: ", "with a yes it runs outside"]
+    {
+        assert!(out.contains(words), "{words} in {out}");
+    }
+    let (_, out, _) = run_subcommand(&world, &["policy", "explain", "--", "sh", "-c", "ls; git push"]);
+    assert!(out.contains(&place) && out.contains("with a yes it runs in the sandbox"), "{out}");
+    let (_, out, _) = run_subcommand(&world, &["policy", "explain", "--", "rm", "-f", "x"]);
+    assert!(out.contains("looks dangerous"), "{out}");
+    let (_, out, _) =
+        run_subcommand(&world, &["policy", "explain", "--heuristics", "none", "--", "rm", "-f", "x"]);
+    assert!(out.contains("it runs in the sandbox, unasked"), "{out}");
+    let (_, out, _) =
+        run_subcommand(&world, &["policy", "explain", "--heuristics", "git", "--", "git", "reset"]);
+    assert!(out.contains("can lose commits"), "{out}");
+}
+
+#[test]
+fn test_lists_the_examples_and_says_which_is_not_as_it_should_be() {
+    let world = World::with_rules(RULES);
+    let (code, out, _) = run_subcommand(&world, &["policy", "test"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("matches `git status -s`") && out.contains("does not match `git push`"), "{out}");
+    fs::write(world.rules_file(), "prefix_rule([\"ls\"], match = [\"la\"])\n").expect("written");
+    let (code, _, error) = run_subcommand(&world, &["policy", "test"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("unmatched: `la`") && error.contains("default.rules:1:1"), "{error}");
+}
+
+#[test]
+fn fmt_names_what_is_untidy() {
+    let world = World::with_rules(RULES);
+    assert_eq!(run_subcommand(&world, &["policy", "fmt", "--check"]), (Some(0), "".into(), "".into()));
+    fs::write(world.rules_file(), "prefix_rule([\"ls\"]) \n").expect("written");
+    let said = format!("{}:1: space at the end of the line\n", world.rules_file().display());
+    assert_eq!(run_subcommand(&world, &["policy", "fmt", "--check"]), (Some(1), said, "".into()));
+    assert_eq!(run_subcommand(&world, &["policy", "fmt"]).0, Some(2));
+}
+
+#[test]
+fn legacy_policies_have_the_results_and_exit_codes_of_their_own_program() {
+    let world = World::with_rules("");
+    let file = world.workdir().join("x.policy");
+    fs::write(&file, "forbid_program_regex(\"^rm$\", \"not here\")\n").expect("written");
+    let policy = ["--policy", file.to_str().expect("UTF-8")];
+    for (arguments, result, code) in [
+        (&["check", "ls", "-l"][..], "safe", 0),
+        (&["check", "cp", "a", "b"], "match", 12),
+        (&["check", "unknown", "-x"], "unverified", 13),
+        (&[policy[0], policy[1], "check", "rm", "-rf", "/"], "forbidden", 14),
+        (&["check-json", "{\"program\":\"ls\",\"args\":[\"-l\"]}"], "safe", 0),
+    ] {
+        let strict = [&["policy", "check-legacy", "--require-safe"], arguments].concat();
+        let (found, out, _) = run_subcommand(&world, &strict);
+        assert_eq!(found, Some(code), "{arguments:?}: {out}");
+        let json: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(json["result"], result);
+        assert_eq!(json_of(&world, &[&["policy", "check-legacy"], arguments].concat()), json);
+    }
+    let (code, _, error) = run_subcommand(&world, &["policy", "check-legacy", "check-json", "[]"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("not as expected"), "{error}");
+}
