@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
 use super::background::{self, AfterCall, Background};
+use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
 use super::request::CallRequest;
@@ -86,6 +87,11 @@ pub(super) async fn start(
     let Shell { config, places, audit, .. } = shell;
     let cancel = shell.closing.child_token();
     let place = places.place(wanted).await.map_err(StartStep::Place)?;
+    // The start-up files' time is not the command's.
+    let login = match request.login {
+        true => Some(shell.logins.login(&config.bash, &place).await),
+        false => None,
+    };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
         rules: Arc::clone(&config.rules),
@@ -103,7 +109,9 @@ pub(super) async fn start(
     let end = EndOfCall::default();
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let process = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
+    let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
+        .await
+        .map_err(StartStep::Spawn)?;
     let process = Arc::new(process);
     shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
@@ -120,6 +128,7 @@ pub(super) async fn start(
         stopwatch,
         end,
         request,
+        login,
         rules: Arc::clone(&config.rules),
         after_call: config.limits.after_call,
         background: shell.background.clone(),
@@ -140,6 +149,7 @@ struct Attended {
     stopwatch: Stopwatch,
     end: EndOfCall,
     request: CallRequest,
+    login: Option<Login>,
     rules: Arc<Rules>,
     after_call: AfterCall,
     background: Background,
@@ -167,6 +177,9 @@ impl Attended {
         let times = self.stopwatch.read();
         let mut remaining = self.shell.alive().await;
         let mut notes = Vec::new();
+        if let Some(Login::Without(why)) = &self.login {
+            notes.push(why.clone());
+        }
         if remaining.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", remaining.total));
             self.end_all().await;

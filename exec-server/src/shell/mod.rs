@@ -7,6 +7,7 @@ mod background;
 mod call;
 mod denials;
 mod limits;
+mod login;
 mod outcome;
 mod output;
 mod request;
@@ -32,6 +33,7 @@ use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
 use admission::Admission;
+use login::Logins;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -46,6 +48,7 @@ pub struct Shell {
     outputs: Spool,
     admission: Admission,
     background: Background,
+    logins: Logins,
     audit: Audit,
 }
 
@@ -61,6 +64,7 @@ impl Shell {
             outputs: Spool::new(config.limits.spool),
             admission: Admission::new(config.limits.concurrent_calls),
             background: Background::default(),
+            logins: Logins::default(),
             config,
             places,
             calls: TaskTracker::new(),

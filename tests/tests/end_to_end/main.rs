@@ -14,6 +14,7 @@ mod bash_hook;
 mod calls;
 mod live_rules;
 mod load;
+mod login;
 mod output;
 mod policy;
 mod progress;
