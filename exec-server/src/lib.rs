@@ -46,8 +46,9 @@ pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
-    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Limits, Presentation, Query, Recording,
-    RequestError, Shell, Spool, SpoolLimits, StartError, Turn, View,
+    AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Limits, Presentation, Query, Recording, RequestError, Shell, Spool, SpoolLimits, StartError, Turn,
+    UnknownAfterCall, View,
 };
 pub use time::Stopwatch;
 

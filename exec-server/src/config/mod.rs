@@ -40,12 +40,12 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// A program that calls [`crate::become_session_process`] first; by default the running one.
     pub session_program: Option<PathBuf>,
+    /// Timeouts, sizes, numbers.
+    pub limits: Limits,
     /// Which rules there are besides the machine's and the user's own.
     pub rules: RuleSettings,
     /// How people are asked.
     pub approvals: ApprovalSettings,
-    /// Timeouts, sizes, numbers.
-    pub limits: Limits,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -60,8 +60,8 @@ pub struct Config {
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandboxing: Arc<Sandboxing>,
     pub(crate) session_program: Option<PathBuf>,
-    pub(crate) approvals: ApprovalSettings,
     pub(crate) limits: Limits,
+    pub(crate) approvals: ApprovalSettings,
 }
 
 impl Config {
@@ -94,8 +94,8 @@ impl Config {
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
-            approvals: approvals(settings.approvals)?,
             limits: settings.limits,
+            approvals: approvals(settings.approvals)?,
         })
     }
 

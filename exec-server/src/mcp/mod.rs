@@ -3,6 +3,7 @@
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
 mod arguments;
+mod background;
 mod client;
 mod form;
 mod progress;

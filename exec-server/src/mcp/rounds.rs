@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
+use super::shell_tool::Shown;
 use crate::approval::nobody_answered;
-use crate::shell::{Call, CallOutcome, Presentation};
+use crate::shell::{Call, CallOutcome};
 
 /// Calls that wait at the same time; the one that has waited longest gives way. Open questions are limited long before.
 const MOST: usize = 256;
@@ -29,10 +30,8 @@ const MOST: usize = 256;
 pub(super) struct Ticket {
     pub(super) call: Call,
     pub(super) client: Arc<ClientChannel>,
-    /// How the output is to be shown.
-    pub(super) presentation: Presentation,
-    /// What the caller should know about its arguments.
-    pub(super) notes: Vec<String>,
+    /// How its result is to be shown.
+    pub(super) shown: Arc<Shown>,
 }
 
 impl Ticket {
