@@ -106,7 +106,7 @@ impl CommandChannel {
         }
         match program.process()?.wait().await.map_err(NoAnswer::Wait)? {
             Ended::Exited(0) => decode(&answer),
-            ended => Err(NoAnswer::Failed(ended)),
+            ended @ (Ended::Exited(_) | Ended::Signaled(_)) => Err(NoAnswer::Failed(ended)),
         }
     }
 }
