@@ -9,6 +9,7 @@ mod rounds;
 mod serve;
 mod server;
 mod shell_tool;
+mod signature;
 mod stdio;
 mod transport;
 

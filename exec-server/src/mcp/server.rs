@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
-    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
-    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
     ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{ClientChannel, Way};
 use super::rounds::{Rounds, Ticket};
-use super::{result, shell_tool};
+use super::{result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
 use crate::config::Config;
 use crate::shell::Shell;
@@ -25,6 +25,9 @@ const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and 
 
 const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
     to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
+
+/// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
+const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
@@ -138,9 +141,7 @@ impl ShellServer {
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
-            )
+            .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -160,12 +161,18 @@ impl ServerHandler for ShellServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if request.is_some_and(|request| request.cursor.is_some()) {
             return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
         }
-        Ok(ListToolsResult::with_all_items(vec![shell_tool::describe()]))
+        let mut tools = ListToolsResult::with_all_items(vec![shell_tool::describe()]);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut tools.meta);
+            // The list is a part of this program.
+            tools.ttl_ms = Some(TOOLS_FRESH_MS);
+        }
+        Ok(tools)
     }
 
     async fn call_tool(
@@ -182,8 +189,17 @@ impl ServerHandler for ShellServer {
             return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
+        let signed = signature::is_wanted(&context);
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
+            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
             Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
