@@ -22,7 +22,7 @@ pub(crate) use ladder::{Ladder, nobody_answered};
 pub use memory::Identity;
 pub use question::Question;
 pub use settings::{ApprovalSettings, ChannelKind, UnknownChannel};
-pub(crate) use visible::visible;
+pub(crate) use visible::{hides, visible};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -87,7 +87,7 @@ mod tests {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
         let writable = [folder.path().to_owned()];
         let legacy = Legacy { policy: legacy, writable: &writable };
-        judge(&policy, &Options::default(), Some(&legacy), &exec)
+        judge(&policy, &Options::default(), Some(&legacy), &exec).verdict
     }
 
     #[test]

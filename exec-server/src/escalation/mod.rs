@@ -9,6 +9,7 @@ mod identity;
 mod judge;
 mod legacy;
 mod listener;
+mod minutes;
 mod offer;
 mod session;
 mod verdict;

@@ -32,16 +32,26 @@ pub(super) enum Approved {
     Runs,
 }
 
+/// What is to be done about one program, and the rule that says so.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// File and line.
+    pub(super) rule: Option<String>,
+}
+
 /// Judges one program by the rules, and by the legacy policy where they are silent.
-pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Verdict {
+pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Judged {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
-    match legacy {
+    let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
+    let verdict = match legacy {
         Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
         None => by_rules(exec, &evaluation),
-    }
+    };
+    Judged { verdict, rule }
 }
 
 fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
@@ -177,7 +187,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), None, &exec(words))
+        judge(&policy, &Options::default(), None, &exec(words)).verdict
     }
 
     const RULES: &str = r#"

@@ -6,6 +6,7 @@ mod client;
 mod form;
 mod result;
 mod rounds;
+mod sandbox_state;
 mod serve;
 mod server;
 mod shell_tool;

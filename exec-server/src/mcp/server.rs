@@ -9,22 +9,20 @@ use rmcp::model::{
     ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{ClientChannel, Way};
 use super::rounds::{Rounds, Ticket};
+use super::sandbox_state::{self, SandboxState};
 use super::{result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
-use crate::config::Config;
+use crate::config::{Config, Wanted};
 use crate::shell::Shell;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
-
-const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
-    to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
 
 /// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
 const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
@@ -36,6 +34,7 @@ pub struct ShellServer {
     ladder: Arc<Ladder>,
     rounds: Arc<Rounds>,
     client_gone: CancellationToken,
+    sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -46,16 +45,20 @@ impl ShellServer {
     ///
     /// When the system gives no random numbers.
     pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let shell = Shell::new(Arc::new(config));
+        let config = shell.config();
         let ApprovalSettings { command, timeout, .. } = &config.approvals;
-        let command =
-            command.clone().map(|program| Arc::new(CommandChannel::new(program)) as Arc<dyn Channel>);
+        let command = command.clone().map(|program| {
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+        });
         let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
         let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
         Ok(ShellServer {
-            shell: Shell::new(Arc::new(config)),
+            shell,
             ladder: Arc::new(ladder),
             rounds: Arc::new(rounds),
             client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
             initialized: Arc::default(),
         })
     }
@@ -84,20 +87,25 @@ impl ShellServer {
                 ticket.client.attach(way);
                 ticket
             }
-            None => match self.start(&request, way) {
-                Ok(ticket) => ticket,
-                Err(problem) => return Ok(result::problem(problem).into()),
-            },
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
         };
         self.attend(ticket, &request, context).await
     }
 
     /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
-    fn start(&self, request: &CallToolRequestParams, way: Way) -> Result<Ticket, String> {
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+    ) -> Result<Ticket, String> {
         let config = self.shell.config();
-        if config.sandbox.is_none() {
-            return Err(NO_SANDBOX.into());
-        }
         let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
             .map_err(|error| error.to_string())?;
         // Whoever has to come back may never do so.
@@ -105,7 +113,7 @@ impl ShellServer {
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        match self.shell.start(arguments, Arc::new(desk)) {
+        match self.shell.start_in(wanted, arguments, Arc::new(desk)).await {
             Ok(call) => Ok(Ticket { call, client }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
@@ -140,7 +148,9 @@ impl ShellServer {
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
+        ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
@@ -208,6 +218,10 @@ impl ServerHandler for ShellServer {
         }
     }
 
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.sandbox_state.forget_roots().await;
+    }
+
     // What is not offered is refused; rmcp would answer with empty lists.
 
     async fn list_prompts(
@@ -248,6 +262,9 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if request.method == sandbox_state::UPDATE {
+            return self.sandbox_state.update(&self.shell.config().sandboxing, request);
+        }
         if matches!(request.method.as_str(), "tools/call" | "tools/list") {
             let text = format!(
                 "invalid parameters of {}: name must be a string, arguments an object",

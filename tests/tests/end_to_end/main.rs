@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod audit;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
@@ -15,3 +16,4 @@ mod policy;
 mod protocol;
 mod rounds;
 mod rules;
+mod sandbox;
