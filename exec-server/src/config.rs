@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
@@ -12,6 +11,7 @@ use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::FileIdentity;
 use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules, RulesError};
+use crate::shell::Limits;
 
 mod file;
 mod sandboxing;
@@ -21,9 +21,6 @@ pub use file::ConfigFileError;
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
-
-/// A command's timeout when the caller gives none; the peer's, which agents know.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +41,8 @@ pub struct Settings {
     pub rules: RuleSettings,
     /// How people are asked.
     pub approvals: ApprovalSettings,
+    /// Timeouts, sizes, numbers.
+    pub limits: Limits,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -59,7 +58,7 @@ pub struct Config {
     pub(crate) sandboxing: Arc<Sandboxing>,
     pub(crate) session_program: Option<PathBuf>,
     pub(crate) approvals: ApprovalSettings,
-    pub(crate) default_timeout: Duration,
+    pub(crate) limits: Limits,
 }
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
@@ -159,7 +158,7 @@ impl Config {
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
             approvals: approvals(settings.approvals)?,
-            default_timeout: DEFAULT_TIMEOUT,
+            limits: settings.limits,
         })
     }
 

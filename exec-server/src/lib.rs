@@ -37,12 +37,16 @@ pub use approval::{
 pub use config::{
     Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
 };
+pub use escalation::{Decided, JudgedProgram};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
-pub use shell::{BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use shell::{
+    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Limits, Presentation, Query, Recording,
+    RequestError, Shell, Spool, SpoolLimits, StartError, Turn, View,
+};
 pub use time::Stopwatch;
 
 /// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
     CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
-    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{ClientChannel, Way};
+use super::progress::{self, Progress};
 use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
-use super::{result, shell_tool, signature};
+use super::shell_tool::ShellArguments;
+use super::{read_output, resources, result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
-use crate::config::{Config, Wanted};
-use crate::shell::Shell;
+use crate::config::Config;
+use crate::shell::{Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -72,13 +74,14 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
+    /// One `tools/call` of `shell`: starts a call, or comes back for one that waits for answers; attends to it until its end.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let way = Way::of(&context, &self.client_gone);
+        let mut progress = Progress::of(&context);
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
@@ -87,36 +90,58 @@ impl ShellServer {
                 ticket.client.attach(way);
                 ticket
             }
-            None => {
-                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
-                match self.start(&request, &wanted, way).await {
-                    Ok(ticket) => ticket,
-                    Err(problem) => return Ok(result::problem(problem).into()),
-                }
-            }
+            None => match self.start(&request, way, &mut progress, &context).await? {
+                Ok(ticket) => ticket,
+                Err(problem) => return Ok(result::problem(problem).into()),
+            },
         };
-        self.attend(ticket, &request, context).await
+        self.attend(ticket, &request, progress, context).await
     }
 
-    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    /// Reads the arguments and starts a call when it is its turn; a problem is told in words that reach the agent.
     async fn start(
         &self,
         request: &CallToolRequestParams,
-        wanted: &Wanted,
         way: Way,
-    ) -> Result<Ticket, String> {
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<Ticket, String>, ErrorData> {
         let config = self.shell.config();
-        let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
-            .map_err(|error| error.to_string())?;
+        let arguments = match shell_tool::read(request.arguments.as_ref(), &config.limits) {
+            Ok(arguments) => arguments,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let Some(turn) = self.turn(progress, context).await else {
+            return Ok(Err("the command was cancelled before it started".to_owned()));
+        };
+        let wanted = self.sandbox_state.wanted(&config.sandboxing, context).await?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        match self.shell.start_in(wanted, arguments, Arc::new(desk)).await {
-            Ok(call) => Ok(Ticket { call, client }),
+        let ShellArguments { request, presentation, notes } = arguments;
+        Ok(match self.shell.start_in(&wanted, request, Arc::new(desk), turn).await {
+            Ok(call) => Ok(Ticket { call, client, presentation, notes }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
-        }
+        })
+    }
+
+    /// Waits until the command may start. `None`: nobody wants the command any more.
+    async fn turn(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Turn> {
+        let queue = || {
+            let (running, waiting) = self.shell.load();
+            format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
+        };
+        let turn = tokio::select! {
+            biased;
+            turn = self.shell.turn() => Some(turn),
+            () = context.ct.cancelled() => None,
+            () = self.client_gone.cancelled() => None,
+            never = progress.tell(queue) => match never {},
+        };
+        progress.settle(&self.client_gone).await;
+        turn
     }
 
     /// Attaches a request to a call until the call ends, or has questions for the client to take along.
@@ -124,31 +149,43 @@ impl ShellServer {
         &self,
         mut ticket: Ticket,
         request: &CallToolRequestParams,
+        mut progress: Progress,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let client = Arc::clone(&ticket.client);
-        let outcome = tokio::select! {
-            biased;
-            outcome = ticket.call.finished() => outcome,
-            () = context.ct.cancelled() => ticket.end().await,
-            () = self.client_gone.cancelled() => ticket.end().await,
-            () = client.has_questions() => {
-                let rules = self.shell.config().rules.current().await;
-                let waiting = self.rounds.park(ticket, request, &rules)?;
+        let watched = ticket.call.clone();
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
                 return Ok(waiting.into());
             }
         };
         client.end();
+        progress.settle(&self.client_gone).await;
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        let result = result::encode(&outcome);
-        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        result::encode(&outcome, ticket.presentation, ticket.notes, self.shell.outputs())
+            .await
+            .map(Into::into)
+            .map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
@@ -173,10 +210,11 @@ impl ServerHandler for ShellServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.is_some_and(|request| request.cursor.is_some()) {
-            return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
-        }
-        let mut tools = ListToolsResult::with_all_items(vec![shell_tool::describe()]);
+        one_page(request)?;
+        let mut tools = ListToolsResult::with_all_items(vec![
+            shell_tool::describe(&self.shell.config().limits),
+            read_output::describe(),
+        ]);
         if signature::is_wanted(&context) {
             signature::sign(&mut tools.meta);
             // The list is a part of this program.
@@ -190,12 +228,12 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if request.name == read_output::NAME {
+            return Ok(read_output::call(request.arguments.as_ref(), self.shell.outputs()).await.into());
+        }
         if request.name != shell_tool::NAME {
-            let text = format!(
-                "tool not found: {:?}; this server has one tool, {:?}",
-                request.name,
-                shell_tool::NAME
-            );
+            let tools = [shell_tool::NAME, read_output::NAME];
+            let text = format!("tool not found: {:?}; this server has {tools:?}", request.name);
             return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
@@ -222,6 +260,32 @@ impl ServerHandler for ShellServer {
         self.sandbox_state.forget_roots().await;
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
+    }
+
     // What is not offered is refused; rmcp would answer with empty lists.
 
     async fn list_prompts(
@@ -230,22 +294,6 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn list_resources(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
     }
 
     async fn complete(
@@ -265,14 +313,23 @@ impl ServerHandler for ShellServer {
         if request.method == sandbox_state::UPDATE {
             return self.sandbox_state.update(&self.shell.config().sandboxing, request);
         }
-        if matches!(request.method.as_str(), "tools/call" | "tools/list") {
-            let text = format!(
-                "invalid parameters of {}: name must be a string, arguments an object",
-                request.method
-            );
+        let expected = match request.method.as_str() {
+            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
+            "resources/read" => Some("uri must be a string"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let text = format!("invalid parameters of {}: {expected}", request.method);
             return Err(ErrorData::invalid_params(text, None));
         }
         let text = format!("method not found: {}", request.method);
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
+    }
+}
+
+fn one_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("unknown cursor: the list has one page", None)),
+        None => Ok(()),
     }
 }

@@ -2,13 +2,21 @@
 //!
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
+mod admission;
 mod call;
 mod denials;
+mod limits;
+mod outcome;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{BackgroundProcess, Call, CallOutcome, Ending, StartError};
+pub use admission::Turn;
+pub use call::{Call, StartError};
+pub use limits::Limits;
+pub use outcome::{BackgroundProcess, CallOutcome, Ending};
+pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
+pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -21,6 +29,7 @@ use crate::approval::Approver;
 use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
+use admission::Admission;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -33,6 +42,8 @@ pub struct Shell {
     calls: TaskTracker,
     closing: CancellationToken,
     audit: Audit,
+    outputs: Spool,
+    admission: Admission,
 }
 
 impl Shell {
@@ -43,7 +54,15 @@ impl Shell {
         let audit = Audit::new(&config.codex_home);
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
-        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
+        Shell {
+            audit,
+            outputs: Spool::new(config.limits.spool),
+            admission: Admission::new(config.limits.concurrent_calls),
+            config,
+            places,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
     }
 
     /// The configuration that calls run by.
@@ -56,25 +75,48 @@ impl Shell {
         &self.places
     }
 
+    /// The outputs that can be asked for.
+    #[must_use]
+    pub fn outputs(&self) -> &Spool {
+        &self.outputs
+    }
+
+    /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
+    pub async fn turn(&self) -> Turn {
+        self.admission.enter().await
+    }
+
+    /// How many commands may run at once, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.admission.load()
+    }
+
     /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
     /// the runtime.
     ///
     /// # Errors
     ///
     /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
-    pub async fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
+    pub async fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
         let wanted = self.config.sandboxing.wanted(&[], None);
-        self.start_in(&wanted, request, approver).await
+        self.start_in(&wanted, request, approver, turn).await
     }
 
-    /// Starts a command in the sandbox of one policy.
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
     pub(crate) async fn start_in(
         &self,
         wanted: &Wanted,
         request: CallRequest,
         approver: Arc<dyn Approver>,
+        turn: Turn,
     ) -> Result<Call, StartError> {
-        call::start(self, wanted, request, approver).await
+        call::start(self, wanted, request, approver, turn).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.
