@@ -8,7 +8,7 @@ use std::time::Duration;
 use escalation_protocol::variables;
 use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 
-use crate::escalation::FileIdentity;
+use crate::escalation::{FileIdentity, Programs, Variables};
 
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +39,10 @@ pub struct Config {
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandbox: Option<sandbox::Mode>,
     pub(crate) default_timeout: Duration,
+    /// The environment that the user started the server with.
+    pub(crate) environment: Arc<Variables>,
+    /// The programs on its search path.
+    pub(crate) programs: Arc<Programs>,
 }
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
@@ -132,6 +136,8 @@ impl Config {
             preserve_program_paths: settings.preserve_program_paths,
             sandbox: settings.sandbox,
             default_timeout: DEFAULT_TIMEOUT,
+            environment: Arc::new(std::env::vars_os().collect()),
+            programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
     }
 

@@ -25,6 +25,7 @@ mod time;
 
 pub use approval::{Answer, Approver, Question};
 pub use config::{Config, ConfigError, Settings};
+pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;
 pub use sandbox::Mode;

@@ -19,6 +19,8 @@ pub struct Question {
     pub rule: Option<RuleMatch>,
     /// Why the heuristic asks, when it does.
     pub danger: Option<String>,
+    /// What else a person should know before saying yes, a line each; nothing in them hides.
+    pub details: Vec<String>,
 }
 
 impl Question {
@@ -37,6 +39,9 @@ impl Question {
             message.push_str(&format!("\nRule: {}", rule.rule.origin));
         } else if let Some(danger) = &self.danger {
             message.push_str(&format!("\nReason: {danger}"));
+        }
+        for detail in &self.details {
+            message.push_str(&format!("\n{detail}"));
         }
         message
     }

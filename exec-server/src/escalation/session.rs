@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::exec::Exec;
 use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
+use super::verdict::Outside;
 use super::wire::{self, WireError};
 use crate::process::{Descriptor, Directory, Ended, Process, Signal, Spawn, SpawnError};
 
@@ -71,10 +72,10 @@ async fn negotiate(
     match action {
         Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await?,
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
-        Action::Escalate => {
+        Action::Escalate(outside) => {
             respond(&mut stream, Response::Escalate).await?;
             let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(&exec, descriptors) {
+            match escalate(&exec, *outside, descriptors) {
                 Ok(program) => return Ok(Some((program, stream))),
                 Err(error) => {
                     tracing::warn!(
@@ -113,19 +114,20 @@ async fn gone(stream: &mut UnixStream) {
     let _ = stream.read(&mut [0; 1]).await;
 }
 
-/// Starts a program outside the sandbox, with the wrapper's descriptors, directory, argv and environment.
+/// Starts a program outside the sandbox, with the wrapper's descriptors, directory and argv. The file and the environment
+/// are the judgement's, not the wrapper's.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read.
-fn escalate(exec: &Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
+fn escalate(exec: &Exec, outside: Outside, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
     let descriptors = descriptors
         .into_iter()
         .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
         .collect();
     Spawn {
-        program: exec.file.clone(),
+        program: outside.program.path,
         argv: exec.argv.clone(),
-        env: exec.env.clone(),
+        env: outside.env,
         directory: match &exec.directory {
             Some(directory) => Directory::Open(directory.try_clone().map_err(SpawnError::Watch)?),
             None => Directory::Path(exec.workdir.clone()),

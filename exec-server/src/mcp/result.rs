@@ -6,6 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::escalation::DecisionRecord;
 use crate::shell::{CallOutcome, Ending};
 
 /// The result of a command that ran. A command that fails is a normal result; see `exit_code`.
@@ -21,6 +22,9 @@ pub(super) struct ShellResult {
     timed_out: bool,
     /// The part of `duration` in which a person was asked for approval; it does not count against the timeout.
     approval_wait: Span,
+    /// Programs that did not simply run inside the sandbox: what was decided about each, by which rule, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    decisions: Vec<DecisionRecord>,
 }
 
 /// A length of time.
@@ -46,6 +50,7 @@ impl From<&CallOutcome> for ShellResult {
             duration: (outcome.running + outcome.waiting).into(),
             timed_out: outcome.ending == Ending::TimedOut,
             approval_wait: outcome.waiting.into(),
+            decisions: outcome.decisions.clone(),
         }
     }
 }

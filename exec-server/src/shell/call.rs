@@ -13,7 +13,7 @@ use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
 use crate::config::Config;
-use crate::escalation::{EndOfCall, Judge, Listener};
+use crate::escalation::{DecisionRecord, Decisions, EndOfCall, Environment, Judge, Listener, Trust};
 use crate::process::{Ended, Process};
 use crate::time::Stopwatch;
 
@@ -61,6 +61,10 @@ pub struct CallOutcome {
     pub running: Duration,
     /// Time in which a person was being asked.
     pub waiting: Duration,
+    /// What was decided about programs that did not simply run.
+    pub decisions: Vec<DecisionRecord>,
+    /// How many more such decisions there were than are kept.
+    pub more_decisions: usize,
 }
 
 /// Why a call could not start.
@@ -106,6 +110,8 @@ pub(super) fn start(
     calls: &TaskTracker,
 ) -> Result<Call, StartError> {
     let stopwatch = Stopwatch::start(Some(request.timeout));
+    let decisions = Decisions::default();
+    let plan = Arc::new(sandbox::Plan::unenforced(sandbox::Mode::DangerFullAccess, true.into()));
     let judge = Judge {
         policy: Arc::clone(&config.policy),
         options: config.policy_options(),
@@ -113,6 +119,9 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        trust: Trust::new(Arc::clone(&config.programs), plan),
+        environment: Environment::new(Arc::clone(&config.environment), Arc::clone(&config.environment)),
+        decisions: decisions.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
@@ -125,7 +134,7 @@ pub(super) fn start(
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(&shell, output, stopwatch, &cancel, &end).await;
+            let outcome = attend(&shell, output, stopwatch, &cancel, &end, &decisions).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
@@ -139,6 +148,7 @@ async fn attend(
     stopwatch: Stopwatch,
     cancel: &CancellationToken,
     end: &EndOfCall,
+    decisions: &Decisions,
 ) -> CallOutcome {
     let ending = tokio::select! {
         biased;
@@ -160,7 +170,8 @@ async fn attend(
     }
     let (running, waiting) = stopwatch.read();
     let output = output.collect().await;
-    CallOutcome { ending, output, running, waiting }
+    let (decisions, more_decisions) = decisions.read();
+    CallOutcome { ending, output, running, waiting, decisions, more_decisions }
 }
 
 /// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
