@@ -88,27 +88,24 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
     let other = strictest_of_other_names(grounds, exec, &own, &variables);
     let own = Heard { name: None, evaluation: own };
-    let (asks, forbids) = (Decision::Prompt, Decision::Forbidden);
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
     let heard = stricter.as_ref().unwrap_or(&own);
     let rule = heard.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
-    let verdict = match heard.evaluation.decision() {
-        decision if decision == forbids => Verdict::Deny { reason: forbidden(heard) },
-        decision if decision == asks => {
-            // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
-            // parts are allowed looks their names up later, where the asker decides what is found.
-            let speaks = by_rule.then(|| outside(grounds, exec, &own.evaluation, &variables));
-            ask(exec, heard, speaks)
+    let verdict = match (heard.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
+        // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
+        // are allowed looks their names up later, where the asker decides what is found.
+        (Decision::Prompt, true) => {
+            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
-        _ if by_rule => match outside(grounds, exec, &own.evaluation, &variables) {
+        (Decision::Prompt, false) => ask(exec, heard, None),
+        (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
-            Ok((outside, care)) => match care.caution {
-                None => Verdict::Escalate(Box::new(outside)),
-                Some(caution) => cautious(exec, &own, outside, caution),
-            },
+            Ok((outside, git::Care { caution: Some(caution), .. })) => cautious(exec, &own, outside, caution),
+            Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
         },
-        _ => Verdict::Run { why_inside: None },
+        (Decision::Allow, false) => Verdict::Run { why_inside: None },
     };
     Judgement { verdict, rule }
 }

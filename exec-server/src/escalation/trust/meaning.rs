@@ -31,7 +31,7 @@ impl Trust {
         rules: impl Iterator<Item = &'r RuleMatch>,
         hosts: &HostExecutables,
     ) -> Result<(), Untrusted> {
-        if rules.into_iter().any(|matched| names_the_path(matched)) {
+        if rules.into_iter().any(names_the_path) {
             return Ok(());
         }
         // What is left are rules for the base name, which all mean the same.
