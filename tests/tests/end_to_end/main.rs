@@ -9,5 +9,6 @@
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod escalation;
 mod protocol;
 mod rules;
