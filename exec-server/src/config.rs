@@ -10,6 +10,14 @@ use execpolicy::{LoadErrors, Options, Policy, ProgramToken, RuleSource};
 
 use crate::escalation::{FileIdentity, Programs, Variables};
 
+mod file;
+mod sandboxing;
+
+use file::ConfigFile;
+pub use file::ConfigFileError;
+pub use sandboxing::{SandboxSettings, SandboxSettingsError};
+pub(crate) use sandboxing::{Sandboxing, Wanted};
+
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,8 +32,10 @@ pub struct Settings {
     pub codex_home: Option<PathBuf>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
-    /// The sandbox; without one no command runs.
-    pub sandbox: Option<sandbox::Mode>,
+    /// The sandbox that commands run in.
+    pub sandbox: SandboxSettings,
+    /// A program that calls [`crate::become_session_process`] first; by default the running one.
+    pub session_program: Option<PathBuf>,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -37,7 +47,8 @@ pub struct Config {
     pub(crate) policy: Arc<Policy>,
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
-    pub(crate) sandbox: Option<sandbox::Mode>,
+    pub(crate) sandboxing: Arc<Sandboxing>,
+    pub(crate) session_program: Option<PathBuf>,
     pub(crate) default_timeout: Duration,
     /// The environment that the user started the server with.
     pub(crate) environment: Arc<Variables>,
@@ -95,9 +106,12 @@ pub enum ConfigError {
         /// How it differs.
         problem: &'static str,
     },
-    /// The sandbox that was asked for does not exist yet.
-    #[error("--sandbox {0} is not built in yet; so far only danger-full-access exists, which is no sandbox")]
-    NoSuchSandbox(sandbox::Mode),
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// The sandbox that was asked for cannot be.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxSettingsError),
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] LoadErrors),
@@ -110,9 +124,6 @@ impl Config {
     ///
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
-        if let Some(mode) = settings.sandbox.filter(|mode| *mode != sandbox::Mode::DangerFullAccess) {
-            return Err(ConfigError::NoSuchSandbox(mode));
-        }
         let bash = find_bash(settings.bash)?;
         verify_bash(&bash)?;
         let bash_identity =
@@ -126,6 +137,11 @@ impl Config {
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
+        let file = ConfigFile::read(&codex_home)?;
+        let programs =
+            [bash.clone(), execve_wrapper.clone()].into_iter().chain(std::env::current_exe().ok()).collect();
+        let sandboxing =
+            Arc::new(Sandboxing::new(settings.sandbox, &file, &codex_home, programs, Vec::new())?);
         let policy = Arc::new(execpolicy::load(&[RuleSource::Folder(codex_home.join("rules"))]).strict()?);
         Ok(Config {
             bash,
@@ -134,9 +150,10 @@ impl Config {
             policy,
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
-            sandbox: settings.sandbox,
+            sandboxing,
+            session_program: settings.session_program,
             default_timeout: DEFAULT_TIMEOUT,
-            environment: Arc::new(std::env::vars_os().collect()),
+            environment: Arc::new(own_environment()),
             programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
     }
@@ -151,6 +168,12 @@ impl Config {
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
     }
+}
+
+/// The environment that the server was started with, without what an interceptor around it has left there.
+fn own_environment() -> Variables {
+    let is_ours = |name: &std::ffi::OsString| variables::ALL.iter().any(|private| name == private);
+    std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect()
 }
 
 fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {

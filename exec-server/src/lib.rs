@@ -11,12 +11,14 @@
 //! * `approval`: asking a person; a trait that is implemented above.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
-//! * `config`: what was typed, validated once.
+//! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `config`: what was typed and written down, validated once.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, process, time}`, `process → confinement → config`.
 
 mod approval;
 mod config;
+mod confinement;
 mod escalation;
 mod mcp;
 mod process;
@@ -24,10 +26,28 @@ mod shell;
 mod time;
 
 pub use approval::{Answer, Approver, Question};
-pub use config::{Config, ConfigError, Settings};
+pub use config::{Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings};
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use process::raise_descriptor_limit;
 pub use sandbox::Mode;
-pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use shell::{BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
 pub use time::Stopwatch;
+
+/// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.
+///
+/// The server starts its own program anew to set a sandbox up, so `main` must call this before anything else, and certainly
+/// before it starts a thread. A program that embeds the server and cannot do that names one that does in
+/// [`Settings::session_program`].
+pub fn become_session_process() {
+    #[cfg(target_os = "linux")]
+    {
+        let mut arguments = std::env::args_os().skip(1);
+        if arguments.next().is_some_and(|first| first == confinement::SESSION_ARGUMENT) {
+            if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
+                process::lower_descriptor_limit(soft);
+            }
+            sandbox::run_session_process()
+        }
+    }
+}

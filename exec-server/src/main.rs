@@ -11,6 +11,7 @@ use exec_server::Config;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    exec_server::become_session_process();
     let cli = cli::Cli::parse();
     start_logging();
     match run(cli) {

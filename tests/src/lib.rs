@@ -55,6 +55,18 @@ impl World {
         world
     }
 
+    /// The same, with the user's `config.toml`. `/tmp` is not writable in the sandbox, so that what a test calls outside is.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn configured(self, more: &str) -> World {
+        let text = format!("[sandbox_workspace_write]\nexclude_slash_tmp = true\n{more}");
+        std::fs::write(self.codex_home().join("config.toml"), text).expect("a configuration file");
+        self
+    }
+
     /// The folder that stands for `~/.codex`.
     #[must_use]
     pub fn codex_home(&self) -> PathBuf {

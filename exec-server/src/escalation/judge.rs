@@ -12,6 +12,7 @@ use super::identity::{FileIdentity, FileState};
 use super::trust::Trust;
 use super::verdict::{Approved, Grounds, Judgement, Outside, Unasked, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver, Question};
+use crate::confinement::{Place, Places};
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -38,6 +39,10 @@ pub(crate) struct Judge {
     pub(crate) default_rules: PathBuf,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
+    /// Where the call's programs run.
+    pub(crate) place: Arc<Place>,
+    /// Where else programs can run.
+    pub(crate) places: Arc<Places>,
 }
 
 /// The final decision about one program.

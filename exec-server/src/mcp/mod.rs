@@ -5,6 +5,7 @@
 mod attachment;
 mod elicitation;
 mod result;
+mod sandbox_state;
 mod serve;
 mod server;
 mod shell_tool;

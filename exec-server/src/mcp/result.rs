@@ -25,6 +25,23 @@ pub(super) struct ShellResult {
     /// Programs that did not simply run inside the sandbox: what was decided about each, by which rule, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     decisions: Vec<DecisionRecord>,
+    /// What confined the command: the layers in force, such as `namespaces+landlock-7+seccomp`, or `none`.
+    sandbox: String,
+    /// What the sandbox has refused, or possibly has, when the command failed, each with the way to allow it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denials: Vec<String>,
+    /// Processes that the command has left running.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    background: Vec<Background>,
+}
+
+/// A process that lives on in the sandbox when its call has returned.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Background {
+    /// Its number, as commands see it.
+    pid: i32,
+    /// Its command line, or the beginning of it.
+    command: String,
 }
 
 /// A length of time.
@@ -51,6 +68,13 @@ impl From<&CallOutcome> for ShellResult {
             timed_out: outcome.ending == Ending::TimedOut,
             approval_wait: outcome.waiting.into(),
             decisions: outcome.decisions.clone(),
+            sandbox: outcome.sandbox.clone(),
+            denials: outcome.denials.clone(),
+            background: outcome
+                .background
+                .iter()
+                .map(|one| Background { pid: one.pid, command: one.command.clone() })
+                .collect(),
         }
     }
 }

@@ -9,12 +9,13 @@ use rmcp::model::{
     ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::attachment::{Questions, desk};
 use super::elicitation::Channel;
+use super::sandbox_state::{self, SandboxState};
 use super::{result, shell_tool};
 use crate::config::Config;
 use crate::shell::{Call, Shell};
@@ -22,14 +23,12 @@ use crate::shell::{Call, Shell};
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
-const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
-    to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
-
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
     client_gone: CancellationToken,
+    sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -40,6 +39,7 @@ impl ShellServer {
         ShellServer {
             shell: Shell::new(Arc::new(config)),
             client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
             initialized: Arc::default(),
         }
     }
@@ -60,15 +60,13 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let config = self.shell.config();
-        if config.sandbox.is_none() {
-            return Ok(result::problem(NO_SANDBOX));
-        }
         let request = match shell_tool::read(request.arguments.as_ref(), config.default_timeout) {
             Ok(request) => request,
             Err(error) => return Ok(result::problem(error.to_string())),
         };
+        let wanted = self.sandbox_state.wanted(&config.sandboxing, &context).await?;
         let (desk, questions) = desk();
-        match self.shell.start(request, Arc::new(desk)) {
+        match self.shell.start_in(&wanted, request, Arc::new(desk)).await {
             Ok(call) => self.attend(call, questions, context).await,
             Err(error) => {
                 Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
@@ -108,7 +106,9 @@ impl ShellServer {
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
+        ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
             )
@@ -163,6 +163,10 @@ impl ServerHandler for ShellServer {
         }
     }
 
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.sandbox_state.forget_roots().await;
+    }
+
     // What is not offered is refused; rmcp would answer with empty lists.
 
     async fn list_prompts(
@@ -203,6 +207,9 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if request.method == sandbox_state::UPDATE {
+            return self.sandbox_state.update(&self.shell.config().sandboxing, request);
+        }
         if matches!(request.method.as_str(), "tools/call" | "tools/list") {
             let text = format!(
                 "invalid parameters of {}: name must be a string, arguments an object",

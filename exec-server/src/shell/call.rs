@@ -1,6 +1,7 @@
 //! The life of one call.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::denials;
 use super::output::Output;
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::config::{Config, Wanted};
+use crate::confinement::{Place, PlaceError, Places};
 use crate::escalation::{DecisionRecord, Decisions, EndOfCall, Environment, Judge, Listener, Trust};
 use crate::process::{Ended, Process};
 use crate::time::Stopwatch;
@@ -65,6 +68,21 @@ pub struct CallOutcome {
     pub decisions: Vec<DecisionRecord>,
     /// How many more such decisions there were than are kept.
     pub more_decisions: usize,
+    /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
+    pub sandbox: String,
+    /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
+    pub denials: Vec<String>,
+    /// Processes that the command has left in the background.
+    pub background: Vec<BackgroundProcess>,
+}
+
+/// A process that lives on when its call has returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundProcess {
+    /// Its number, as commands in the same sandbox see it.
+    pub pid: i32,
+    /// Its command line, or the beginning of it.
+    pub command: String,
 }
 
 /// Why a call could not start.
@@ -74,6 +92,8 @@ pub struct StartError(#[from] StartStep);
 
 #[derive(Debug, thiserror::Error)]
 enum StartStep {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
@@ -101,17 +121,19 @@ impl Call {
     }
 }
 
-/// Starts a call: the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-pub(super) fn start(
+/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) async fn start(
     config: &Config,
+    places: &Arc<Places>,
+    wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
     cancel: CancellationToken,
     calls: &TaskTracker,
 ) -> Result<Call, StartError> {
+    let place = places.place(wanted).await.map_err(StartStep::Place)?;
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let decisions = Decisions::default();
-    let plan = Arc::new(sandbox::Plan::unenforced(sandbox::Mode::DangerFullAccess, true.into()));
     let judge = Judge {
         policy: Arc::clone(&config.policy),
         options: config.policy_options(),
@@ -119,64 +141,91 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
-        trust: Trust::new(Arc::clone(&config.programs), plan),
-        environment: Environment::new(Arc::clone(&config.environment), Arc::clone(&config.environment)),
+        trust: Trust::new(Arc::clone(&config.programs), Arc::clone(place.plan())),
+        environment: Environment::new(Arc::clone(&config.environment), place.environment()),
         decisions: decisions.clone(),
+        place: Arc::clone(&place),
+        places: Arc::clone(places),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
     let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
+    let shell = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
     let shell = Arc::new(shell);
-    calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
+    calls.spawn(keep(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
+    let attended = Attended { shell, place, output, stopwatch, end, decisions, workdir: request.workdir };
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(&shell, output, stopwatch, &cancel, &end, &decisions).await;
+            let outcome = attended.until_end(&cancel).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
     Ok(Call { outcome, cancel })
 }
 
-/// From the running shell to the outcome.
-async fn attend(
-    shell: &Process,
+/// A call while its shell runs.
+struct Attended {
+    shell: Arc<Process>,
+    place: Arc<Place>,
     output: Output,
     stopwatch: Stopwatch,
-    cancel: &CancellationToken,
-    end: &EndOfCall,
-    decisions: &Decisions,
-) -> CallOutcome {
-    let ending = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Ending::Cancelled,
-        end = shell.wait() => match end {
-            Ok(Ended::Exited(code)) => Ending::Exited(code),
-            Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
-            Err(error) => {
-                tracing::error!(%error, "waiting for a shell failed");
-                Ending::Lost
-            }
-        },
-        () = stopwatch.expired() => Ending::TimedOut,
-    };
-    if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-        end.ending.cancel();
-        shell.end_session(GRACE).await;
-        end.ended.cancel();
-    }
-    let (running, waiting) = stopwatch.read();
-    let output = output.collect().await;
-    let (decisions, more_decisions) = decisions.read();
-    CallOutcome { ending, output, running, waiting, decisions, more_decisions }
+    end: EndOfCall,
+    decisions: Decisions,
+    workdir: PathBuf,
 }
 
-/// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
-async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
-    let serving = listener.serve();
+impl Attended {
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            end = self.shell.wait() => match end {
+                Ok(Ended::Exited(code)) => Ending::Exited(code),
+                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Err(error) => {
+                    tracing::error!(%error, "waiting for a shell failed");
+                    Ending::Lost
+                }
+            },
+            () = self.stopwatch.expired() => Ending::TimedOut,
+        };
+        if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+            self.end.ending.cancel();
+            self.shell.end(GRACE).await;
+            self.end.ended.cancel();
+        }
+        let (running, waiting) = self.stopwatch.read();
+        let remaining = self.shell.alive().await.listed.into_iter();
+        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let output = self.output.collect().await;
+        let denials = denials::explain(&self.place, &self.shell, &output, &self.workdir, ending).await;
+        let sandbox = self.place.level();
+        let (decisions, more_decisions) = self.decisions.read();
+        CallOutcome {
+            ending,
+            output,
+            running,
+            waiting,
+            sandbox,
+            denials,
+            background,
+            decisions,
+            more_decisions,
+        }
+    }
+}
+
+/// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
+/// of them has ended or the server ends the call.
+async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
+    let serving = async {
+        listener.serve().await;
+        shell.gone().await;
+    };
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return,
@@ -184,7 +233,7 @@ async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToke
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end_session(GRACE).await;
+    shell.end(GRACE).await;
     if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;

@@ -3,11 +3,12 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
 mod call;
+mod denials;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{Call, CallOutcome, Ending, StartError};
+pub use call::{BackgroundProcess, Call, CallOutcome, Ending, StartError};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::config::{Config, Wanted};
+use crate::confinement::Places;
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
 pub struct Shell {
     config: Arc<Config>,
+    places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
 }
@@ -31,7 +34,8 @@ impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new() }
+        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new() }
     }
 
     /// The configuration that calls run by.
@@ -40,13 +44,26 @@ impl Shell {
         &self.config
     }
 
-    /// Starts a command; `approver` is asked when a rule says so. Must be called within the runtime.
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptors or processes left.
-    pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls)
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver).await
+    }
+
+    /// Starts a command in the sandbox of one policy.
+    pub(crate) async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+    ) -> Result<Call, StartError> {
+        let cancel = self.closing.child_token();
+        call::start(&self.config, &self.places, wanted, request, approver, cancel, &self.calls).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

@@ -21,7 +21,7 @@ fn planted(name: &str) -> String {
 
 const ALLOW_SH: &str = "prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n";
 
-/// Tells where a program runs: an escalated one is a child of the server, any other one of the shell.
+/// Tells where a program runs: an escalated one is a child of the server's, any other one of the shell.
 const PARENT: &str = "ps -o comm= -p $PPID";
 
 #[tokio::test]
@@ -29,13 +29,14 @@ async fn the_program_that_a_name_means_leaves_and_a_planted_one_stays() {
     let world = World::with_rules(ALLOW_SH);
     let client = Client::start(&world, &Person::absent()).await;
     let real = client.run(&format!("sh -c '{PARENT}'; :")).await;
-    assert_eq!(real.ran(), (0, "exec-server\n"));
+    assert_eq!(real.ran(), (0, "sandbox-call\n"));
     let made = &decisions(&real)[0];
     assert_eq!((&made["decision"], &made["argv"][0]), (&"escalated".into(), &"sh".into()), "{made}");
     assert_eq!(made["rule"].as_str(), Some(&*format!("{}:1", world.rules_file().display())));
 
     let fake = format!("mkdir bin; printf '#!/bin/dash\\n{PARENT}\\n' > bin/sh; chmod +x bin/sh");
-    for call in ["bin/sh; :", "$PWD/bin/sh; :", "PATH=$PWD/bin:$PATH; sh; :", "hash -p $PWD/bin/sh sh; sh; :"] {
+    for call in ["bin/sh; :", "$PWD/bin/sh; :", "PATH=$PWD/bin:$PATH; sh; :", "hash -p $PWD/bin/sh sh; sh; :"]
+    {
         let outcome = client.run(&format!("{fake}; {call}")).await;
         assert_eq!(outcome.ran(), (0, "bash\n"), "{call}");
         let made = &decisions(&outcome)[0];
@@ -51,7 +52,7 @@ async fn a_link_to_the_program_is_the_program() {
     let world = World::with_rules(ALLOW_SH);
     let client = Client::start(&world, &Person::absent()).await;
     let outcome = client.run(&format!("ln -s $(command -v sh) sh; ./sh -c '{PARENT}'; :")).await;
-    assert_eq!(outcome.ran(), (0, "exec-server\n"));
+    assert_eq!(outcome.ran(), (0, "sandbox-call\n"));
     // By a name of the agent's own the rule does not speak about it.
     let outcome = client.run(&format!("ln -s $(command -v sh) mine; ./mine -c '{PARENT}'; :")).await;
     assert_eq!(outcome.ran(), (0, "bash\n"));
@@ -68,7 +69,10 @@ async fn a_program_in_a_place_of_others_stays_even_if_a_rule_names_its_path() {
     assert!(outcome.ran().1.starts_with("planted "), "{outcome:?}");
     let made = &decisions(&outcome)[0];
     assert_eq!(made["decision"], "ran_inside");
-    assert!(made["why_not_escalated"].as_str().is_some_and(|why| why.contains("can be changed by other users")), "{made}");
+    assert!(
+        made["why_not_escalated"].as_str().is_some_and(|why| why.contains("can be changed by other users")),
+        "{made}"
+    );
 }
 
 #[tokio::test]
@@ -76,7 +80,7 @@ async fn a_question_about_another_program_says_so_and_a_yes_keeps_it_inside() {
     let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n");
     let person = Person::answering([Accept, Accept]);
     let client = Client::start(&world, &person).await;
-    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "sandbox-call\n"));
     let fake = format!("printf '#!/bin/dash\\n{PARENT}\\n' > sh; chmod +x sh");
     let outcome = client.run(&format!("{fake}; ./sh; :")).await;
     assert_eq!(outcome.ran(), (0, "bash\n"));
@@ -102,8 +106,14 @@ async fn a_forbidden_program_is_refused_under_every_name() {
         ("", "exec 9< ID; /proc/self/fd/9"),
         ("", "exec -a harmless ID"),
         ("printf '#!%s\\n' ID > e; chmod +x e", "./e"),
-        ("", "$(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) ID"),
-        ("cp ID f", "$(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) ./f"),
+        (
+            "",
+            "$(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) ID",
+        ),
+        (
+            "cp ID f",
+            "$(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) ./f",
+        ),
         ("cp ID g", "timeout 5 ./g"),
     ] {
         let line = format!("{make}\n{call} > out; code=$?; rm -f [a-g]; exit $code").replace("ID", id);
@@ -144,7 +154,9 @@ async fn an_escalated_program_gets_the_servers_environment_and_harmless_changes(
     let (code, output) = outcome.ran();
     assert_eq!(code, 0);
     let lines: Vec<&str> = output.lines().collect();
-    for present in ["GREETING=hello", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] {
+    for present in
+        ["GREETING=hello", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    {
         assert!(lines.contains(&present), "{present} should be in {output}");
     }
     for absent in ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "PAGER", "BASH_FUNC", "LANG=", "evil"] {
@@ -154,14 +166,16 @@ async fn an_escalated_program_gets_the_servers_environment_and_harmless_changes(
     let made = &decisions(&outcome)[0];
     let dropped: Vec<&str> =
         made["dropped_variables"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    assert_eq!(dropped, ["BASH_ENV", "BASH_FUNC_f%%", "GIT_SSH_COMMAND", "HOME", "LD_PRELOAD", "PAGER", "PATH"]);
+    assert_eq!(
+        dropped,
+        ["BASH_ENV", "BASH_FUNC_f%%", "GIT_SSH_COMMAND", "HOME", "LD_PRELOAD", "PAGER", "PATH"]
+    );
 }
 
 #[tokio::test]
 async fn a_variable_that_a_rule_demands_is_passed_and_shown() {
-    let world = World::with_rules(
-        "prefix_rule(pattern=[\"env\"], decision=\"prompt\", env={\"PAGER\": \"cat\"})\n",
-    );
+    let world =
+        World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"prompt\", env={\"PAGER\": \"cat\"})\n");
     let person = Person::answering([Accept]);
     let client = Client::start(&world, &person).await;
     let outcome = client.run("PAGER=cat EDITOR=evil env").await;

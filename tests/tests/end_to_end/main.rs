@@ -12,3 +12,4 @@ mod calls;
 mod escalation;
 mod protocol;
 mod rules;
+mod sandbox;

@@ -205,3 +205,19 @@ fn a_descriptor_is_found_at_its_number_and_no_other_is_open() {
     assert_eq!(std::io::read_to_string(reader).unwrap(), "through\n");
     assert_eq!(done.output, "0 1 2 250 3 ");
 }
+
+#[test]
+fn a_program_starts_in_an_open_folder_wherever_that_is_by_now() {
+    let shell = Shell::unenforced();
+    let parent = tempfile::tempdir().unwrap();
+    let (old, new) = (parent.path().join("old"), parent.path().join("new"));
+    std::fs::create_dir(&old).unwrap();
+    let folder = std::fs::File::open(&old).unwrap();
+    std::fs::rename(&old, &new).unwrap();
+    std::fs::write(new.join("here"), "").unwrap();
+    let done = shell.run_in(&folder, "ls; ls /proc/self/fd");
+    assert_eq!(done.output, "here\n0\n1\n2\n3\n");
+    std::fs::remove_file(new.join("here")).unwrap();
+    std::fs::remove_dir(&new).unwrap();
+    assert_eq!(shell.run_in(&folder, "exec ls").ending, Ending::Code(0));
+}

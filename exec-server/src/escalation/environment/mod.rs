@@ -25,7 +25,7 @@ pub(crate) struct Environment {
     /// The server's own, as it was when it started.
     server: Arc<Variables>,
     /// What the call's shell was given; what differs from it is the script's doing.
-    given: Arc<Variables>,
+    given: Variables,
 }
 
 /// What an escalated program gets.
@@ -40,9 +40,15 @@ pub(super) struct Prepared {
 }
 
 impl Environment {
-    /// The environment of the server, and what a call's shell was given of it.
-    pub(crate) fn new(server: Arc<Variables>, given: Arc<Variables>) -> Environment {
-        Environment { server, given }
+    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each.
+    pub(crate) fn new(server: Arc<Variables>, given: &[OsString]) -> Environment {
+        let pair = |entry: &OsString| {
+            let bytes = entry.as_bytes();
+            let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
+            let value = value.get(1..).unwrap_or_default();
+            Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value).to_owned()))
+        };
+        Environment { server, given: given.iter().filter_map(pair).collect() }
     }
 
     /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those that
@@ -188,7 +194,7 @@ mod tests {
     fn environment() -> Environment {
         // The sandbox hides the agent's socket, and the user's settings add a variable.
         let given = variables(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("PAGER", "cat")]);
-        Environment::new(Arc::new(variables(SERVER)), Arc::new(given))
+        Environment::new(Arc::new(variables(SERVER)), &entries(&given))
     }
 
     fn dropped(prepared: &Prepared) -> Vec<&str> {
