@@ -125,7 +125,7 @@ async fn a_forbidden_program_is_refused_under_every_name() {
         assert!(made.iter().any(|made| made["decision"] == "refused"), "{made:?}");
     }
     // The twin: another program by the same ways.
-    let outcome = client.run("cp $(command -v true) a; ./a && ln a b && ./b && exec -a x ./b").await;
+    let outcome = client.run("cp $(type -P true) a; ./a && ln a b && ./b && exec -a x ./b").await;
     assert_eq!(outcome.ran(), (0, ""));
     assert!(decisions(&outcome).is_empty(), "what simply runs is not on record");
 }
