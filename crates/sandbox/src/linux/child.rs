@@ -124,15 +124,16 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> i
         .map(|descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
         .collect::<Result<_, _>>()?;
     sys::close_all_on_exec()?;
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    let null = rustix::io::fcntl_dupfd_cloexec(&null, FIRST_PRIVATE_DESCRIPTOR)?;
-    for standard in (0..3).filter(|number| !targets.contains(number)) {
-        // What is open there is closed by the next `execve`, unless it is replaced.
-        if request.missing_streams == MissingStreams::Null {
+    if request.missing_streams == MissingStreams::Null {
+        let lowest = rustix::fs::open(
+            "/dev/null",
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        let null = rustix::io::fcntl_dupfd_cloexec(&lowest, FIRST_PRIVATE_DESCRIPTOR)?;
+        // Its number may be one that is to be placed, so it must not be closed later.
+        drop(lowest);
+        for standard in (0..3).filter(|number| !targets.contains(number)) {
             sys::place_descriptor(null.as_fd(), standard)?;
         }
     }
