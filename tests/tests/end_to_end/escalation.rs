@@ -1,6 +1,6 @@
 //! Which program leaves the sandbox, under which name, and with which environment.
 //!
-//! These run without a sandbox: what is tested here holds there too. (A temporary folder can be changed by everybody, so
+//! These run without a sandbox, as far as what is tested holds there too. (A temporary folder can be changed by everybody, so
 //! nothing in it is trusted.)
 
 use end_to_end_tests::World;
@@ -8,8 +8,10 @@ use end_to_end_tests::client::{Client, Outcome, Person};
 use rmcp::model::ElicitationAction::Accept;
 use serde_json::Value;
 
+mod git;
+
 /// What was decided about programs, as the result says it.
-fn decisions(outcome: &Outcome) -> Vec<Value> {
+pub(super) fn decisions(outcome: &Outcome) -> Vec<Value> {
     let Outcome::Ran { json, .. } = outcome else { panic!("{outcome:?}") };
     json["decisions"].as_array().cloned().unwrap_or_default()
 }

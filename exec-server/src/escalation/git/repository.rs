@@ -13,7 +13,7 @@ const LONGEST_CONFIG: u64 = 1 << 20;
 /// What Git obeys in its own folders.
 const OBEYED: &[&str] = &["config", "config.worktree", "hooks", "commondir"];
 
-/// Settings whose value is run.
+/// Settings whose value is run, beside those that are switched off anyway.
 const RUN: &[&str] = &[
     "askpass",
     "clean",
@@ -22,10 +22,8 @@ const RUN: &[&str] = &[
     "driver",
     "editor",
     "external",
-    "fsmonitor",
     "gitproxy",
     "helper",
-    "hookspath",
     "pager",
     "process",
     "program",

@@ -81,7 +81,8 @@ fn a_configuration_that_leads_into_the_workspace_is_in_doubt() {
     repository(&ws.join(".git"));
     let kept = trust(&[&ws], &protected(&ws.join(".git")));
     for (config, fine) in [
-        ("[core]\n\thooksPath = .husky/_\n", false),
+        ("[core]\n\teditor = ./edit\n", false),
+        ("[core]\n\thooksPath = .husky/_\n", true),
         ("[include]\n\tpath = ../x\n", false),
         ("[filter \"x\"] clean = ./tools/clean %f\n", false),
         ("[credential]\n\thelper = \"!tools/x\"\n", false),
