@@ -8,4 +8,4 @@ mod shells;
 mod table;
 mod wrapper;
 
-pub(crate) use wrapper::{inner, runs_commands};
+pub(crate) use wrapper::{Effort, inner, runs_commands};
