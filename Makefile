@@ -27,6 +27,9 @@ BIN_DIR := $(CURDIR)/dist/bin
 INSTALLED := $(CURDIR)/target/installed
 LAUNCHER := $(INSTALLED)/node_modules/.bin/shell-tool-mcp
 
+PYTHON ?= python3
+PYTHON_CLIENTS := $(CURDIR)/target/python-clients
+
 # The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
 
@@ -96,6 +99,23 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 	$(call step,'Tests with MCP clients, through the installed launcher')
 	cd tests/clients && npm run --silent build && SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) npm run --silent test
 
+	@$(MAKE) --no-print-directory test-python-clients
+
+# In a folder of its own below target/. Without a Python that can, the other clients have to do.
+.PHONY: test-python-clients
+test-python-clients:
+	$(call step,'Tests with MCP clients written in Python')
+	@if $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed && cd tests/clients/python && \
+	  PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(PYTHON_CLIENTS)/bin/python -m unittest test_clients; \
+	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
+
+$(PYTHON_CLIENTS)/.installed: tests/clients/python/requirements.txt
+	@rm -rf $(PYTHON_CLIENTS)
+	$(PYTHON) -m venv $(PYTHON_CLIENTS)
+	$(PYTHON_CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: check
 check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json demo/node_modules/.package-lock.json ## Check format, lints, documentation, types and licences.
 	$(call step,'Format')
@@ -114,6 +134,11 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 bench: build ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --locked -p end-to-end-tests --bin bench
+
+.PHONY: soak
+soak: build ## Make 10,000 calls in a row and look for what is left behind.
+	$(call step,'Calling 10000 times')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SOAK_CALLS=10000 $(CARGO) test --locked -p end-to-end-tests soak -- --nocapture
 
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.

@@ -1,12 +1,16 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
+mod audit;
+mod doctor;
+mod limits;
 mod policy;
 mod rules;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser};
-use exec_server::{Mode, Settings};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -22,6 +26,8 @@ pub(crate) struct Cli {
 /// What the program does besides serving.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
+    Audit(audit::AuditArguments),
+    Doctor(doctor::DoctorArguments),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }
@@ -41,12 +47,60 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     preserve_program_paths: bool,
 
+    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
+    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
+    #[arg(long, value_name = "MODE")]
+    sandbox: Option<Mode>,
+
+    /// A folder that commands may write, besides the workspace; can be repeated, and means workspace-write
+    #[arg(long, value_name = "PATH")]
+    writable_root: Vec<PathBuf>,
+
+    /// Let commands use the network
+    #[arg(long)]
+    network: bool,
+
+    /// Let the sandbox state that the client sends only narrow what is allowed here, never widen it
+    #[arg(long)]
+    no_trust_client_sandbox: bool,
+
     #[command(flatten)]
     rules: rules::RuleArguments,
 
-    /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
-    #[arg(long, value_name = "MODE")]
-    sandbox: Option<Mode>,
+    #[command(flatten)]
+    limits: limits::LimitArguments,
+
+    #[command(flatten)]
+    approvals: Approvals,
+}
+
+/// How people are asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Approvals")]
+struct Approvals {
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (exec-server approve),
+    /// command (--approval-command). By default all of them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    approvals: Option<Vec<ChannelKind>>,
+
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or session, always,
+    /// deny; with a "reason" if it likes
+    #[arg(long, value_name = "PATH")]
+    approval_command: Option<PathBuf>,
+
+    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to come
+    /// back with the answer (MCP 2026-07-28): 600
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    approval_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
+        Ok(_) | Err(_) => Err("a number of seconds above 0".into()),
+    }
 }
 
 impl ServerArguments {
@@ -56,8 +110,20 @@ impl ServerArguments {
             bash: self.bash,
             codex_home: None,
             preserve_program_paths: self.preserve_program_paths,
+            sandbox: SandboxSettings {
+                mode: self.sandbox,
+                writable_roots: self.writable_root,
+                network: self.network,
+                distrust_client: self.no_trust_client_sandbox,
+            },
+            session_program: None,
+            limits: self.limits.limits(),
             rules: self.rules.settings(),
-            sandbox: self.sandbox,
+            approvals: ApprovalSettings {
+                channels: self.approvals.approvals,
+                command: self.approvals.approval_command,
+                timeout: self.approvals.approval_timeout,
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ use exec_server::{Config, Settings};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    exec_server::become_session_process();
     let cli = Cli::parse();
     start_logging();
     match run(cli) {
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         None => serve(cli.server.settings()),
+        Some(Subcommand::Audit(audit)) => audit.run(),
+        Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
     }
 }

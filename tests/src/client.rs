@@ -101,8 +101,17 @@ impl Client {
     ///
     /// When the server does not start.
     pub async fn start_with(world: &World, person: &Person, arguments: &[&str]) -> Client {
-        let transport = TokioChildProcess::new(tokio::process::Command::from(world.server(arguments)))
-            .expect("the server starts");
+        Client::start_command(world, person, world.server(arguments)).await
+    }
+
+    /// Starts the server of `world` with these variables around it, in the sandbox that is the default.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
+    pub async fn start_command(world: &World, person: &Person, command: std::process::Command) -> Client {
+        let transport =
+            TokioChildProcess::new(tokio::process::Command::from(command)).expect("the server starts");
         let service = person.clone().serve(transport).await.expect("the server answers initialize");
         Client { service, workdir: world.workdir().to_str().expect("UTF-8").to_owned() }
     }

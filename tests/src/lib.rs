@@ -55,6 +55,24 @@ impl World {
         world
     }
 
+    /// The same, with the user's `config.toml`. `/tmp` is not writable in the sandbox, so that what a test calls outside is.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn configured(self, more: &str) -> World {
+        let text = format!("[sandbox_workspace_write]\nexclude_slash_tmp = true\n{more}");
+        std::fs::write(self.codex_home().join("config.toml"), text).expect("a configuration file");
+        self
+    }
+
+    /// The home folder.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.root.path()
+    }
+
     /// The folder that stands for `~/.codex`.
     #[must_use]
     pub fn codex_home(&self) -> PathBuf {

@@ -54,9 +54,14 @@ impl Lines {
 
     /// Says `initialize` as a client of 2025-06-18 without capabilities does, and returns the answer.
     pub fn initialize(&mut self) -> Value {
+        self.initialize_as("2025-06-18", &json!({}))
+    }
+
+    /// Says `initialize` as a client of this revision that can do this, and returns the answer.
+    pub fn initialize_as(&mut self, version: &str, capabilities: &Value) -> Value {
         let answer = self.request(
             "initialize",
-            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "lines", "version": "1"}}),
+            json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "lines", "version": "1"}}),
         );
         self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         answer
@@ -87,6 +92,21 @@ impl Lines {
         loop {
             let message = self.receive();
             if message["id"] == json!(id) {
+                return message;
+            }
+        }
+    }
+
+    /// Answers a request of the server's.
+    pub fn respond(&mut self, id: &Value, result: &Value) {
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string());
+    }
+
+    /// The next message that is not a notification of progress or the like: a request or an answer.
+    pub fn receive_call(&mut self) -> Value {
+        loop {
+            let message = self.receive();
+            if message.get("id").is_some() {
                 return message;
             }
         }

@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use crate::answers;
 use crate::command::Command;
 use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
@@ -43,7 +44,8 @@ impl Policy {
         let mut judge = Judge::new(self, options);
         let allowed = judge.judge(command, 0, false);
         let Judge { matches, dangers, commands, doubt, .. } = judge;
-        let deciding = deciding(&matches);
+        let settled = answers::settled(&matches);
+        let deciding = settled.or_else(|| deciding(&matches));
         let strictest = deciding.and_then(|index| matches.get(index));
         let by = |one: &RuleMatch| if one.part == 0 { DecidedBy::Rule } else { DecidedBy::Parts };
         let (mut decision, mut decided_by) = match strictest {

@@ -12,6 +12,7 @@
 //! file system to judge a command. Whether a file *is* the program that a rule means is the caller's question.
 
 pub mod amend;
+mod answers;
 pub mod check;
 pub mod command;
 pub mod conditions;

@@ -1,13 +1,28 @@
 //! Asking a human whether a program may run.
 //!
-//! The escalation side asks through the [`Approver`] trait, which this module owns and the protocol's edge implements:
-//! the question goes up, the answer comes down, and nothing here knows who carries it. What is not a clear yes is a no.
+//! The escalation side asks through the [`Approver`] trait: the question goes up, the answer comes down. A call's
+//! approver is a ladder of [`Channel`]s: the client (which the protocol's edge implements), a terminal, a
+//! program of the user's. What is not a clear yes is a no.
 
+mod answer;
+mod channel;
+mod command;
+mod desk;
+mod ladder;
+mod memory;
 mod question;
+mod settings;
 mod visible;
 
+pub use answer::{Answer, Scope};
+pub use channel::{Asked, Channel, Choice, Offers, OpenQuestion, QuestionId, Reply};
+pub(crate) use command::CommandChannel;
+pub(crate) use desk::Desk;
+pub(crate) use ladder::{Ladder, nobody_answered};
+pub use memory::Identity;
 pub use question::Question;
-pub(crate) use visible::visible;
+pub use settings::{ApprovalSettings, ChannelKind, UnknownChannel};
+pub(crate) use visible::{hides, visible};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,18 +31,4 @@ use std::pin::Pin;
 pub trait Approver: Send + Sync {
     /// Asks, and waits for the answer. Dropping the future withdraws the question.
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
-}
-
-/// What came of a question.
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes, this once.
-    Approved,
-    /// No.
-    Declined,
-    /// The question was closed without a decision.
-    Cancelled,
-    /// Nobody could be asked; the text says why, for the person who reads the command's output.
-    NobodyToAsk(String),
 }

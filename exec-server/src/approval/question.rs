@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use execpolicy::RuleMatch;
+use execpolicy::amend::Amendment;
 
+use super::memory::Identity;
 use super::visible;
 
 /// One program that waits for a person's decision.
@@ -19,6 +21,10 @@ pub struct Question {
     pub rule: Option<RuleMatch>,
     /// Why the heuristic asks, when it does.
     pub danger: Option<String>,
+    /// What the answer is bound to: another command has another identity.
+    pub identity: Identity,
+    /// The rule that an answer for good would write, if there is a narrow one that would help.
+    pub always: Option<Amendment>,
 }
 
 impl Question {

@@ -27,7 +27,7 @@ pub(crate) fn visible(bytes: &[u8]) -> String {
 
 /// Controls (C0, C1), and the characters of Unicode's `Bidi_Control`, `Default_Ignorable_Code_Point` and line-breaking
 /// kinds that occur in texts meant to deceive ("Trojan Source", CVE-2021-42574), and spaces that are not the space.
-fn hides(character: char) -> bool {
+pub(crate) fn hides(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || matches!(character,

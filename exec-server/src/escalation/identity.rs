@@ -42,6 +42,21 @@ impl FileState {
     }
 }
 
+impl FileState {
+    /// The same for the same state, and never the same for another one.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        format!(
+            "{:?} {} {} {} {}",
+            self.identity(),
+            self.0.st_size,
+            self.0.st_ctime,
+            self.0.st_ctime_nsec,
+            self.0.st_mode
+        )
+        .into_bytes()
+    }
+}
+
 impl PartialEq for FileState {
     fn eq(&self, other: &FileState) -> bool {
         let change = |state: &Stat| (state.st_size, state.st_ctime, state.st_ctime_nsec, state.st_mode);

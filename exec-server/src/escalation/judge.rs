@@ -8,8 +8,12 @@ use execpolicy::{Options, Policy};
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
 use super::legacy::Legacy;
-use super::verdict::{Approved, Verdict, judge, unasked};
-use crate::approval::{Answer, Approver};
+use super::minutes::Minutes;
+use super::offer::offer;
+use super::verdict::{Approved, Judged, Verdict, judge, unasked};
+use crate::approval::{Answer, Approver, Question, visible};
+use crate::audit::{CallRecord, ExecRecord};
+use crate::confinement::{Place, Places};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
@@ -31,6 +35,12 @@ pub(crate) struct Judge {
     pub(crate) bash: FileIdentity,
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
+    /// Where the call's programs run.
+    pub(crate) place: Arc<Place>,
+    /// Where else programs can run.
+    pub(crate) places: Arc<Places>,
+    /// Where decisions are recorded.
+    pub(crate) record: CallRecord,
     /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
     pub(crate) writable: Vec<PathBuf>,
 }
@@ -45,22 +55,33 @@ pub(super) enum Action {
 }
 
 impl Judge {
-    /// Decides. Takes as long as the person does who is asked.
-    pub(super) async fn decide(&self, exec: &Arc<Exec>) -> Action {
-        match self.verdict(exec).await {
+    /// Decides, and puts it on record. Takes as long as the person does who is asked.
+    pub(super) async fn decide(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
+        let mut minutes = Minutes::new(record, exec);
+        let action = self.consider(exec, &mut minutes).await;
+        minutes.conclude(action).await
+    }
+
+    async fn consider(&self, exec: &Arc<Exec>, minutes: &mut Minutes<'_>) -> Action {
+        let Judged { verdict, rule } = self.verdict(exec).await;
+        minutes.rule(rule);
+        match verdict {
             Verdict::Run => self.run(exec),
             Verdict::Escalate => escalate(exec),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved } => {
                 let pause = self.stopwatch.pause();
+                minutes.ask();
                 let answer = self.approver.ask((*question).clone()).await;
+                minutes.answer(&answer);
                 drop(pause);
-                match (answer, approved) {
-                    (Answer::Approved, Approved::Escalates) => escalate(exec),
-                    (Answer::Approved, Approved::Runs) => self.run(exec),
-                    (Answer::Declined, _) => Action::Deny { reason: "User declined execution".into() },
-                    (Answer::Cancelled, _) => Action::Deny { reason: "User cancelled execution".into() },
-                    (Answer::NobodyToAsk(why), _) => {
+                match answer {
+                    Answer::Approved { .. } => self.confirm(exec, &question, approved).await,
+                    Answer::Declined { reason, .. } => {
+                        Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
+                    }
+                    Answer::Cancelled { .. } => Action::Deny { reason: "User cancelled execution".into() },
+                    Answer::Unanswered(why) => {
                         Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
                     }
                 }
@@ -68,8 +89,25 @@ impl Judge {
         }
     }
 
+    /// What was approved still has to be asked about: the rules may have changed while the question was open.
+    async fn confirm(&self, exec: &Arc<Exec>, question: &Question, approved: Approved) -> Action {
+        match self.verdict(exec).await.verdict {
+            Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
+                Approved::Escalates => escalate(exec),
+                Approved::Runs => self.run(exec),
+            },
+            Verdict::Ask { .. } => Action::Deny {
+                reason: "the rules have changed while the question was open; run it again to be asked anew"
+                    .into(),
+            },
+            Verdict::Run => self.run(exec),
+            Verdict::Escalate => escalate(exec),
+            Verdict::Deny { reason } => Action::Deny { reason },
+        }
+    }
+
     /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
-    async fn verdict(&self, exec: &Arc<Exec>) -> Verdict {
+    async fn verdict(&self, exec: &Arc<Exec>) -> Judged {
         let policy = self.rules.current().await;
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
         if length <= JUDGED_AT_ONCE {
@@ -77,17 +115,23 @@ impl Judge {
         }
         let (judge, exec) = (self.clone(), Arc::clone(exec));
         match tokio::task::spawn_blocking(move || judge.judge(&policy, &exec)).await {
-            Ok(verdict) => verdict,
+            Ok(judged) => judged,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
-                Verdict::Deny { reason: "judging it failed inside the server; its log says where".into() }
+                let reason = "judging it failed inside the server; its log says where".into();
+                Judged { verdict: Verdict::Deny { reason }, rule: None }
             }
         }
     }
 
-    fn judge(&self, policy: &Policy, exec: &Exec) -> Verdict {
+    fn judge(&self, policy: &Policy, exec: &Exec) -> Judged {
         let legacy = self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable });
-        judge(policy, &self.options, legacy.as_ref(), exec)
+        let mut judged = judge(policy, &self.options, legacy.as_ref(), exec);
+        if let Verdict::Ask { question, approved: Approved::Escalates } = &mut judged.verdict {
+            let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
+            question.always = offer(policy, &self.options, folder, exec);
+        }
+        judged
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
@@ -95,6 +139,14 @@ impl Judge {
     fn run(&self, exec: &Exec) -> Action {
         let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
         Action::Run { keep_interceptor }
+    }
+}
+
+/// Adds what a person said, for the agent.
+fn with_reason(text: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{text}: {}", visible(reason.as_bytes())),
+        None => text.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use execpolicy::legacy::{Folders, LegacyPolicy, LegacyVerdict};
 use execpolicy::{Command, DecidedBy, Evaluation};
 
 use super::exec::Exec;
+use super::fingerprint::identity;
 use super::verdict::{Approved, Verdict};
 use crate::approval::Question;
 
@@ -37,6 +38,7 @@ impl Legacy<'_> {
             },
             LegacyVerdict::Run if !rules_speak => Verdict::Run,
             LegacyVerdict::Prompt { reason } if !rules_speak => {
+                let identity = identity(exec, &reason, Approved::Runs);
                 let question = Question {
                     program: exec.file.clone(),
                     arguments: exec
@@ -47,6 +49,8 @@ impl Legacy<'_> {
                     workdir: exec.workdir.clone(),
                     rule: None,
                     danger: Some(format!("{reason} (the legacy policy)")),
+                    identity,
+                    always: None,
                 };
                 Verdict::Ask { question: Box::new(question), approved: Approved::Runs }
             }
@@ -83,7 +87,7 @@ mod tests {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
         let writable = [folder.path().to_owned()];
         let legacy = Legacy { policy: legacy, writable: &writable };
-        judge(&policy, &Options::default(), Some(&legacy), &exec)
+        judge(&policy, &Options::default(), Some(&legacy), &exec).verdict
     }
 
     #[test]

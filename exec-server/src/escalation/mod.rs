@@ -3,15 +3,20 @@
 //! [`Listener`] hears a call's wrappers, `session` leads one dialogue, [`Judge`] decides, `program` runs what is
 //! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
 
+mod decision;
 mod exec;
+mod fingerprint;
 mod identity;
 mod judge;
 mod legacy;
 mod listener;
+mod minutes;
+mod offer;
 mod session;
 mod verdict;
 mod wire;
 
+pub use decision::{Decided, JudgedProgram};
 pub(crate) use identity::FileIdentity;
 pub(crate) use judge::Judge;
 pub(crate) use listener::{EndOfCall, Listener};

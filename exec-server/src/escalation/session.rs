@@ -17,7 +17,9 @@ use super::exec::Exec;
 use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
 use super::wire::{self, WireError};
-use crate::process::{Descriptor, Directory, Ended, Process, Signal, Spawn, SpawnError};
+use crate::audit::{End, ExecRecord};
+use crate::confinement::PlaceError;
+use crate::process::{Descriptor, Ended, Process, Signal, Spawn, SpawnError};
 
 /// How long an escalated program may take to end when it is told to.
 const GRACE: Duration = Duration::from_millis(500);
@@ -43,9 +45,10 @@ pub(super) async fn hold(
         escalated = negotiate(attached, judge, memory, &end.ending) => escalated?,
         () = end.ended.cancelled() => return Ok(()),
     };
-    let Some((program, mut stream)) = escalated else { return Ok(()) };
+    let Some((program, mut stream, record)) = escalated else { return Ok(()) };
     // From here to its end the program is never out of sight.
     let outcome = attend(program, &mut stream, &end.ending).await;
+    record.ended(on_record(outcome));
     within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await
 }
 
@@ -55,14 +58,15 @@ async fn negotiate(
     judge: &Judge,
     memory: &Semaphore,
     ending: &CancellationToken,
-) -> Result<Option<(Process, UnixStream)>, WireError> {
+) -> Result<Option<(Process, UnixStream, ExecRecord)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
     let (request, _memory) = within(HURRY, read_request(&mut stream, memory)).await?;
     let exec = Arc::new(Exec::new(&request, directory, file));
+    let record = judge.record.program();
     let action = tokio::select! {
         biased;
-        action = judge.decide(&exec) => action,
+        action = judge.decide(&exec, &record) => action,
         // Below: the question is moot, because its call is ending, or its asker is gone. The wrapper has nothing to say
         // before it is answered, so all that can be heard of it is its end.
         () = ending.cancelled() => return Ok(None),
@@ -74,20 +78,30 @@ async fn negotiate(
         Action::Escalate => {
             respond(&mut stream, Response::Escalate).await?;
             let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(&exec, descriptors) {
-                Ok(program) => return Ok(Some((program, stream))),
+            match escalate(judge, &exec, descriptors).await {
+                Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "an escalated program did not start"
                     );
                     let errno = error.errno().unwrap_or(libc::EINVAL).unsigned_abs();
-                    wire::write(&mut stream, Kind::Outcome, &Outcome::NotStarted(errno).encode()).await?;
+                    let outcome = Outcome::NotStarted(errno);
+                    record.ended(on_record(outcome));
+                    wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await?;
                 }
             }
         }
     }
     Ok(None)
+}
+
+fn on_record(outcome: Outcome) -> End {
+    match outcome {
+        Outcome::Exited(code) => End::ExitCode(code),
+        Outcome::Signaled(signal) => End::Signal(signal),
+        Outcome::NotStarted(errno) => End::NotStarted(errno),
+    }
 }
 
 async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
@@ -113,26 +127,52 @@ async fn gone(stream: &mut UnixStream) {
     let _ = stream.read(&mut [0; 1]).await;
 }
 
+/// Why an escalated program did not start.
+#[derive(Debug, thiserror::Error)]
+enum EscalateError {
+    /// There is nothing to run it in.
+    #[error("the outside cannot be entered")]
+    Outside(#[from] PlaceError),
+    /// Its working directory cannot be used.
+    #[error("its working directory cannot be used outside the sandbox")]
+    Directory(#[source] std::io::Error),
+    /// It was not executed.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl EscalateError {
+    fn errno(&self) -> Option<i32> {
+        match self {
+            EscalateError::Outside(_) => None,
+            EscalateError::Directory(source) => source.raw_os_error(),
+            EscalateError::Spawn(error) => error.errno(),
+        }
+    }
+}
+
 /// Starts a program outside the sandbox, with the wrapper's descriptors, directory, argv and environment.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read.
-fn escalate(exec: &Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
+async fn escalate(
+    judge: &Judge,
+    exec: &Exec,
+    descriptors: Vec<(u32, OwnedFd)>,
+) -> Result<Process, EscalateError> {
     let descriptors = descriptors
         .into_iter()
         .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
         .collect();
-    Spawn {
+    let outside = judge.places.outside().await?;
+    let spawn = Spawn {
         program: exec.file.clone(),
         argv: exec.argv.clone(),
         env: exec.env.clone(),
-        directory: match &exec.directory {
-            Some(directory) => Directory::Open(directory.try_clone().map_err(SpawnError::Watch)?),
-            None => Directory::Path(exec.workdir.clone()),
-        },
+        directory: exec.directory_outside(&judge.place).map_err(EscalateError::Directory)?,
         descriptors,
-    }
-    .start()
+    };
+    Ok(spawn.start(&outside).await?)
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
@@ -174,6 +214,6 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
 }
 
 async fn end(program: &Process) -> std::io::Result<Ended> {
-    program.end_session(GRACE).await;
+    program.end(GRACE).await;
     program.wait().await
 }

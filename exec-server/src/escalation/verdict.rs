@@ -5,6 +5,7 @@ use std::path::Path;
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
 use super::exec::Exec;
+use super::fingerprint::identity;
 use super::legacy::Legacy;
 use crate::approval::{Question, visible};
 
@@ -31,16 +32,26 @@ pub(super) enum Approved {
     Runs,
 }
 
+/// What is to be done about one program, and the rule that says so.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// File and line.
+    pub(super) rule: Option<String>,
+}
+
 /// Judges one program by the rules, and by the legacy policy where they are silent.
-pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Verdict {
+pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Judged {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
     let evaluation = policy.evaluate(&command, options);
-    match legacy {
+    let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
+    let verdict = match legacy {
         Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
         None => by_rules(exec, &evaluation),
-    }
+    };
+    Judged { verdict, rule }
 }
 
 fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
@@ -68,8 +79,18 @@ fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
         workdir: exec.workdir.clone(),
         rule: evaluation.deciding_rule().cloned(),
         danger: reason(evaluation),
+        identity: identity(exec, &asker(evaluation), approved),
+        always: None,
     };
     Verdict::Ask { question: Box::new(question), approved }
+}
+
+/// Who asks: another rule, or another reason, asks another question.
+fn asker(evaluation: &Evaluation) -> String {
+    match evaluation.deciding_rule() {
+        Some(matched) => format!("{} {}", matched.rule.origin, matched.rule.decision),
+        None => evaluation.reason(),
+    }
 }
 
 /// Why everything is asked about when the rules are incomplete.
@@ -109,6 +130,13 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
+            if let Some(amendment) = &question.always {
+                return format!(
+                    "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
+                    default_rules.display(),
+                    visible(amendment.line().as_bytes())
+                );
+            }
             format!(
                 "to allow it without asking, change that rule's decision to \"allow\" in {}",
                 matched.rule.origin.file.display()
@@ -159,7 +187,7 @@ mod tests {
 
     fn judged(rules: &str, words: &[&str]) -> Verdict {
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), None, &exec(words))
+        judge(&policy, &Options::default(), None, &exec(words)).verdict
     }
 
     const RULES: &str = r#"

@@ -1,13 +1,22 @@
-//! The protocol's edge: MCP over standard input and output, tool schemas, results, elicitation.
+//! The protocol's edge: MCP over standard input and output, tool schemas, results, questions to the client.
 //!
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
-mod attachment;
-mod elicitation;
+mod arguments;
+mod background;
+mod client;
+mod form;
+mod progress;
+mod read_output;
+mod resources;
 mod result;
+mod rounds;
+mod sandbox_state;
+mod schema;
 mod serve;
 mod server;
 mod shell_tool;
+mod signature;
 mod stdio;
 mod transport;
 

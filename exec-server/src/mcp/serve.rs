@@ -24,6 +24,9 @@ pub enum ServeError {
     /// The signals that end the server cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
+    /// No server could be made.
+    #[error("cannot get random numbers")]
+    Random(#[source] std::io::Error),
     /// The client and we could not begin.
     #[error("the client did not begin as MCP demands")]
     Initialize(#[source] Box<ServerInitializeError>),
@@ -35,7 +38,7 @@ pub enum ServeError {
 ///
 /// When the first messages are not MCP, or signals cannot be heard.
 pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
-    let server = ShellServer::new(config);
+    let server = ShellServer::new(config).map_err(ServeError::Random)?;
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();
     let told_to_end = told_to_end()?;

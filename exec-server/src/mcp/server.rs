@@ -3,45 +3,66 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
-    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
-use super::attachment::{Questions, desk};
-use super::elicitation::Channel;
-use super::{result, shell_tool};
-use crate::config::Config;
-use crate::shell::{Call, Shell};
+use super::client::{ClientChannel, Way};
+use super::progress::{self, Progress};
+use super::rounds::{Rounds, Ticket};
+use super::sandbox_state::{self, SandboxState};
+use super::shell_tool::ShellArguments;
+use super::{background, read_output, resources, result, shell_tool, signature};
+use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
+use crate::config::{Config, Wanted};
+use crate::shell::{Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
-const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
-    to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
+/// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
+const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
 pub struct ShellServer {
     shell: Shell,
+    ladder: Arc<Ladder>,
+    rounds: Arc<Rounds>,
     client_gone: CancellationToken,
+    sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl ShellServer {
     /// A server that runs commands as `config` says.
-    #[must_use]
-    pub fn new(config: Config) -> ShellServer {
-        ShellServer {
-            shell: Shell::new(Arc::new(config)),
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let shell = Shell::new(Arc::new(config));
+        let config = shell.config();
+        let ApprovalSettings { command, timeout, .. } = &config.approvals;
+        let command = command.clone().map(|program| {
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+        });
+        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
+        Ok(ShellServer {
+            shell,
+            ladder: Arc::new(ladder),
+            rounds: Arc::new(rounds),
             client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
             initialized: Arc::default(),
-        }
+        })
     }
 
     pub(super) fn shell(&self) -> &Shell {
@@ -53,65 +74,118 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: reads the arguments, starts a call, attends to it until its end.
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let config = self.shell.config();
-        if config.sandbox.is_none() {
-            return Ok(result::problem(NO_SANDBOX));
-        }
-        let request = match shell_tool::read(request.arguments.as_ref(), config.default_timeout) {
-            Ok(request) => request,
-            Err(error) => return Ok(result::problem(error.to_string())),
-        };
-        let (desk, questions) = desk();
-        match self.shell.start(request, Arc::new(desk)) {
-            Ok(call) => self.attend(call, questions, context).await,
-            Err(error) => {
-                Ok(result::problem(format!("the command did not start: {:#}", anyhow::Error::new(error))))
+    ) -> Result<CallToolResponse, ErrorData> {
+        let way = Way::of(&context, &self.client_gone);
+        let mut progress = Progress::of(&context);
+        let ticket = match &request.request_state {
+            // A request that brings a state never starts anything.
+            Some(state) => {
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                ticket.client.attach(way);
+                ticket
             }
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way, &mut progress, &context).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
+        };
+        self.attend(ticket, &request, &mut progress, context).await
+    }
+
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Ticket, String> {
+        let config = self.shell.config();
+        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
+            .map_err(|error| error.to_string())?;
+        let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
+        // Whoever has to come back may never do so.
+        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let timeout = config.approvals.timeout.or(patience);
+        let client = Arc::new(ClientChannel::new(way));
+        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        match self.shell.start_in(wanted, request, Arc::new(desk), turn).await {
+            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
+            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
     }
 
-    /// Attaches a request to a call: carries the call's questions to the client, and the client's wishes to the call.
+    /// Waits until the command may start. `None`: nobody wants the command any more.
+    async fn turn(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Turn> {
+        let queue = || {
+            let (running, waiting) = self.shell.load();
+            format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
+        };
+        let turn = tokio::select! {
+            biased;
+            turn = self.shell.turn() => Some(turn),
+            () = context.ct.cancelled() => None,
+            () = self.client_gone.cancelled() => None,
+            never = progress.tell(queue) => match never {},
+        };
+        progress.settle(&self.client_gone).await;
+        turn
+    }
+
+    /// Attaches a request to a call until the call ends, or has questions for the client to take along.
     async fn attend(
         &self,
-        mut call: Call,
-        mut questions: Questions,
+        mut ticket: Ticket,
+        request: &CallToolRequestParams,
+        progress: &mut Progress,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let channel = Channel::of(&context);
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = Arc::clone(&ticket.client);
+        let shown = Arc::clone(&ticket.shown);
+        let watched = ticket.call.clone();
         let outcome = loop {
             tokio::select! {
-                outcome = call.finished() => break outcome,
-                Some(pending) = questions.recv() => {
-                    tokio::spawn(channel.clone().carry(pending, self.client_gone.clone()));
-                }
-                () = context.ct.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
-                () = self.client_gone.cancelled() => {
-                    call.cancel();
-                    break call.finished().await;
-                }
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
+                return Ok(waiting.into());
             }
         };
+        progress.settle(&self.client_gone).await;
+        client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        result::encode(&outcome).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
-            )
+        let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
+        ServerConfig::new(capabilities)
+            .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -131,12 +205,18 @@ impl ServerHandler for ShellServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.is_some_and(|request| request.cursor.is_some()) {
-            return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
+        one_page(request)?;
+        let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
+        tools.extend(background::describe());
+        let mut tools = ListToolsResult::with_all_items(tools);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut tools.meta);
+            // The list is a part of this program.
+            tools.ttl_ms = Some(TOOLS_FRESH_MS);
         }
-        Ok(ListToolsResult::with_all_items(vec![shell_tool::describe()]))
+        Ok(tools)
     }
 
     async fn call_tool(
@@ -144,23 +224,72 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if request.name != shell_tool::NAME {
-            let text = format!(
-                "tool not found: {:?}; this server has one tool, {:?}",
-                request.name,
-                shell_tool::NAME
-            );
-            return Err(ErrorData::invalid_params(text, None));
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => {}
+            read_output::NAME => {
+                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            }
+            background::LIST => {
+                return Ok(background::list(arguments, self.shell.background()).await.into());
+            }
+            background::KILL => {
+                return Ok(background::kill(arguments, self.shell.background()).await.into());
+            }
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                return Err(ErrorData::invalid_params(text, None));
+            }
         }
         // A task of its own: rmcp would never answer if this panicked.
+        let signed = signature::is_wanted(&context);
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
-            Ok(result) => result.map(CallToolResponse::from),
+            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
                 Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
             }
         }
+    }
+
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.sandbox_state.forget_roots().await;
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
     }
 
     // What is not offered is refused; rmcp would answer with empty lists.
@@ -171,22 +300,6 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn list_resources(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
     }
 
     async fn complete(
@@ -203,14 +316,26 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if matches!(request.method.as_str(), "tools/call" | "tools/list") {
-            let text = format!(
-                "invalid parameters of {}: name must be a string, arguments an object",
-                request.method
-            );
+        if request.method == sandbox_state::UPDATE {
+            return self.sandbox_state.update(&self.shell.config().sandboxing, request);
+        }
+        let expected = match request.method.as_str() {
+            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
+            "resources/read" => Some("uri must be a string"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let text = format!("invalid parameters of {}: {expected}", request.method);
             return Err(ErrorData::invalid_params(text, None));
         }
         let text = format!("method not found: {}", request.method);
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
+    }
+}
+
+fn one_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("unknown cursor: the list has one page", None)),
+        None => Ok(()),
     }
 }

@@ -6,65 +6,25 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::output::Output;
+use super::admission::Turn;
+use super::background::{self, AfterCall, Background};
+use super::login::Login;
+use super::outcome::{CallOutcome, Ending};
+use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::config::Wanted;
+use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Remaining};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The shell exited with this code.
-    Exited(u8),
-    /// The shell was killed by this signal.
-    Signaled(u8),
-    /// The timeout was reached.
-    TimedOut,
-    /// Whoever asked for it did not want it any more.
-    Cancelled,
-    /// The shell was lost sight of: the system refused to tell how it ended.
-    Lost,
-}
-
-impl Ending {
-    /// The exit code that stands for the ending: the shell's own; 128 and the signal's number; 124 for a timeout, as
-    /// timeout(1) has it; 130 for a cancellation, as after an interrupt; 125 when it is not known.
-    #[must_use]
-    pub fn exit_code(self) -> i32 {
-        match self {
-            Ending::Exited(code) => Ended::Exited(code).code(),
-            Ending::Signaled(signal) => Ended::Signaled(signal).code(),
-            Ending::TimedOut => 124,
-            Ending::Cancelled => 130,
-            Ending::Lost => 125,
-        }
-    }
-}
-
-/// What a call came to.
-#[derive(Clone, Debug)]
-pub struct CallOutcome {
-    /// How it ended.
-    pub ending: Ending,
-    /// What the command printed to standard output and standard error, in the order in which it was written.
-    pub output: Vec<u8>,
-    /// Time that counted against the timeout.
-    pub running: Duration,
-    /// Time in which a person was being asked.
-    pub waiting: Duration,
-    /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
-    pub rules_trouble: Option<Arc<str>>,
-}
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +33,8 @@ pub struct StartError(#[from] StartStep);
 
 #[derive(Debug, thiserror::Error)]
 enum StartStep {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
@@ -86,9 +48,23 @@ enum StartStep {
 pub struct Call {
     outcome: watch::Receiver<Option<Arc<CallOutcome>>>,
     cancel: CancellationToken,
+    stopwatch: Stopwatch,
+    output: Recording,
 }
 
 impl Call {
+    /// What was printed so far.
+    #[must_use]
+    pub fn output(&self) -> &Recording {
+        &self.output
+    }
+
+    /// Whether a person is being asked at the moment.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.stopwatch.is_paused()
+    }
+
     /// Waits for the call's end. `None`: the call's task itself broke.
     pub async fn finished(&mut self) -> Option<Arc<CallOutcome>> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
@@ -100,14 +76,22 @@ impl Call {
     }
 }
 
-/// Starts a call: the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-pub(super) fn start(
-    config: &Config,
+/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) async fn start(
+    shell: &Shell,
+    wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
-    cancel: CancellationToken,
-    calls: &TaskTracker,
+    turn: Turn,
 ) -> Result<Call, StartError> {
+    let Shell { config, places, audit, .. } = shell;
+    let cancel = shell.closing.child_token();
+    let place = places.place(wanted).await.map_err(StartStep::Place)?;
+    // The start-up files' time is not the command's.
+    let login = match request.login {
+        true => Some(shell.logins.login(&config.bash, &place).await),
+        false => None,
+    };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
         rules: Arc::clone(&config.rules),
@@ -116,62 +100,120 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
-        writable: config.writable_folders(),
+        place: Arc::clone(&place),
+        places: Arc::clone(places),
+        record: audit.call(),
+        writable: place.plan().writable.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
-    let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
+    let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
-    let shell = Arc::new(shell);
-    let rules = Arc::clone(&config.rules);
-    calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
+    let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
+        .await
+        .map_err(StartStep::Spawn)?;
+    let process = Arc::new(process);
+    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
-    calls.spawn({
-        let cancel = cancel.clone();
-        async move {
-            let outcome = attend(&shell, output, stopwatch, &rules, &cancel, &end).await;
-            announce.send_replace(Some(Arc::new(outcome)));
-        }
+    let call = Call {
+        outcome,
+        cancel: cancel.clone(),
+        stopwatch: stopwatch.clone(),
+        output: output.recording().clone(),
+    };
+    let attended = Attended {
+        shell: process,
+        place,
+        output,
+        stopwatch,
+        end,
+        request,
+        login,
+        rules: Arc::clone(&config.rules),
+        after_call: config.limits.after_call,
+        background: shell.background.clone(),
+    };
+    shell.calls.spawn(async move {
+        let outcome = attended.until_end(&cancel).await;
+        drop(turn);
+        announce.send_replace(Some(Arc::new(outcome)));
     });
-    Ok(Call { outcome, cancel })
+    Ok(call)
 }
 
-/// From the running shell to the outcome.
-async fn attend(
-    shell: &Process,
+/// A call while its shell runs.
+struct Attended {
+    shell: Arc<Process>,
+    place: Arc<Place>,
     output: Output,
     stopwatch: Stopwatch,
-    rules: &Rules,
-    cancel: &CancellationToken,
-    end: &EndOfCall,
-) -> CallOutcome {
-    let ending = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Ending::Cancelled,
-        end = shell.wait() => match end {
-            Ok(Ended::Exited(code)) => Ending::Exited(code),
-            Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
-            Err(error) => {
-                tracing::error!(%error, "waiting for a shell failed");
-                Ending::Lost
-            }
-        },
-        () = stopwatch.expired() => Ending::TimedOut,
-    };
-    if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-        end.ending.cancel();
-        shell.end_session(GRACE).await;
-        end.ended.cancel();
-    }
-    let (running, waiting) = stopwatch.read();
-    let output = output.collect().await;
-    CallOutcome { ending, output, running, waiting, rules_trouble: rules.trouble() }
+    end: EndOfCall,
+    request: CallRequest,
+    login: Option<Login>,
+    rules: Arc<Rules>,
+    after_call: AfterCall,
+    background: Background,
 }
 
-/// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
-async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
-    let serving = listener.serve();
+impl Attended {
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            end = self.shell.wait() => match end {
+                Ok(Ended::Exited(code)) => Ending::Exited(code),
+                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Err(error) => {
+                    tracing::error!(%error, "waiting for a shell failed");
+                    Ending::Lost
+                }
+            },
+            () = self.stopwatch.expired() => Ending::TimedOut,
+        };
+        if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+            self.end_all().await;
+        }
+        let times = self.stopwatch.read();
+        let mut remaining = self.shell.alive().await;
+        let mut notes = Vec::new();
+        if let Some(Login::Without(why)) = &self.login {
+            notes.push(why.clone());
+        }
+        if remaining.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", remaining.total));
+            self.end_all().await;
+            remaining = Remaining::default();
+        }
+        let output = self.output.collect().await;
+        if remaining.total > 0 {
+            let command = self.request.command.to_string_lossy();
+            self.background.add(output.id(), &command, &self.shell, cancel.clone());
+        }
+        let background = background::named(remaining);
+        let end = output.end(denials::LOOKED_AT);
+        let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
+        let sandbox = self.place.level();
+        let rules_trouble = self.rules.trouble();
+        let known = CallOutcome::new(ending, output, times);
+        CallOutcome { sandbox, denials, background, rules_trouble, notes, ..known }
+    }
+
+    /// Ends everything that the call has started, inside and outside the sandbox.
+    async fn end_all(&self) {
+        self.end.ending.cancel();
+        self.shell.end(GRACE).await;
+        self.end.ended.cancel();
+    }
+}
+
+/// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
+/// of them has ended or the server ends the call.
+async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
+    let serving = async {
+        listener.serve().await;
+        shell.gone().await;
+    };
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return,
@@ -179,7 +221,7 @@ async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToke
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end_session(GRACE).await;
+    shell.end(GRACE).await;
     if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;

@@ -2,12 +2,24 @@
 //!
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
+mod admission;
+mod background;
 mod call;
+mod denials;
+mod limits;
+mod login;
+mod outcome;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{Call, CallOutcome, Ending, StartError};
+pub use admission::Turn;
+pub use background::{AfterCall, Background, BackgroundCall, BackgroundProcess, UnknownAfterCall};
+pub use call::{Call, StartError};
+pub use limits::Limits;
+pub use outcome::{CallOutcome, Ending};
+pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
+pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -17,21 +29,48 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
-use crate::config::Config;
+use crate::audit::{Audit, Event};
+use crate::config::{Config, Wanted};
+use crate::confinement::Places;
+use admission::Admission;
+use login::Logins;
+
+/// How long the last lines of the audit log may take to be written when the server ends.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
 pub struct Shell {
     config: Arc<Config>,
+    places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
+    outputs: Spool,
+    admission: Admission,
+    background: Background,
+    logins: Logins,
+    audit: Audit,
 }
 
 impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new() }
+        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        let audit = Audit::new(&config.codex_home);
+        let sandbox = Some(config.sandboxing.mode().to_string());
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        Shell {
+            outputs: Spool::new(config.limits.spool),
+            admission: Admission::new(config.limits.concurrent_calls),
+            background: Background::default(),
+            logins: Logins::default(),
+            config,
+            places,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            audit,
+        }
     }
 
     /// The configuration that calls run by.
@@ -40,13 +79,58 @@ impl Shell {
         &self.config
     }
 
-    /// Starts a command; `approver` is asked when a rule says so. Must be called within the runtime.
+    /// The outputs that can be asked for.
+    #[must_use]
+    pub fn outputs(&self) -> &Spool {
+        &self.outputs
+    }
+
+    /// The processes that commands have left behind.
+    #[must_use]
+    pub fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
+    pub async fn turn(&self) -> Turn {
+        self.admission.enter().await
+    }
+
+    /// How many commands may run at once, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.admission.load()
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptors or processes left.
-    pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        call::start(&self.config, request, approver, self.closing.child_token(), &self.calls)
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver, turn).await
+    }
+
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
+    pub(crate) async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        call::start(self, wanted, request, approver, turn).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.
@@ -56,5 +140,7 @@ impl Shell {
         if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
             tracing::error!("some calls did not end in time");
         }
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
     }
 }

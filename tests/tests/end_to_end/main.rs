@@ -6,10 +6,20 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod approvals;
+mod audit;
+mod background;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod doctor;
 mod live_rules;
+mod load;
+mod login;
+mod output;
 mod policy;
+mod progress;
 mod protocol;
+mod rounds;
 mod rules;
+mod sandbox;

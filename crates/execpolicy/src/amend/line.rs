@@ -1,11 +1,16 @@
 //! The text of an added rule.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::broad::too_broad;
+use crate::answers::MARK;
+use crate::command::Command;
 use crate::decision::Decision;
-use crate::evaluation::{DecidedBy, Evaluation};
+use crate::evaluate::Options;
+use crate::evaluation::{DecidedBy, Evaluation, RuleMatch};
 use crate::network::{Protocol, normalise_host};
+use crate::policy::Policy;
 
 /// A rule to be added, known to be valid and not too broad.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,17 @@ impl Amendment {
     /// The prefix is too broad, or not text.
     pub fn allow(words: &[OsString]) -> Result<Self, AmendmentError> {
         Self::prefix(words, Decision::Allow)
+    }
+
+    /// A rule that allows every command that begins with these words, and settles the question of the rule that asked: see
+    /// [`suggest_answer`].
+    ///
+    /// # Errors
+    /// The prefix is too broad, or not text.
+    pub fn answer(words: &[OsString]) -> Result<Self, AmendmentError> {
+        let Self { line } = Self::allow(words)?;
+        let open = line.strip_suffix(')').unwrap_or(&line);
+        Ok(Self { line: format!("{open}, justification={})", quoted(MARK)) })
     }
 
     /// A rule about every command that begins with these words.
@@ -115,6 +131,33 @@ pub fn suggest(evaluation: &Evaluation) -> Option<Amendment> {
     let [whole] = evaluation.commands() else { return None };
     let unspoken = evaluation.decided_by() == DecidedBy::Nothing && evaluation.matches().is_empty();
     if unspoken && evaluation.doubt().is_none() { Amendment::allow(whole).ok() } else { None }
+}
+
+/// A rule worth offering to a human who is asked because a rule in `folder` says so: with it, that rule asks no more about
+/// commands that begin with all of these words. Other rules that ask, and all that forbid, hold as before.
+///
+/// `None` when it would not help (the rule lies elsewhere, has conditions, or is about a command inside this one), or when the command holds
+/// other commands, looks dangerous, or would make too broad a rule.
+#[must_use]
+pub fn suggest_answer(
+    evaluation: &Evaluation,
+    command: &Command<'_>,
+    options: &Options,
+    folder: &Path,
+) -> Option<Amendment> {
+    let asked_here = |one: &&RuleMatch| {
+        one.rule.decision == Decision::Prompt
+            && one.part == 0
+            && one.rule.origin.file.parent() == Some(folder)
+    };
+    let asking = || evaluation.matches().iter().filter(|one| one.rule.decision > Decision::Allow);
+    let helps = evaluation.decided_by() == DecidedBy::Rule && asking().all(|one| asked_here(&one));
+    // As if no rule spoke: is it a single command that does not look dangerous?
+    let plain = Policy::empty().evaluate(command, options);
+    let ([whole], DecidedBy::Nothing, None) = (plain.commands(), plain.decided_by(), plain.doubt()) else {
+        return None;
+    };
+    if helps { Amendment::answer(whole).ok() } else { None }
 }
 
 #[cfg(test)]

@@ -1,0 +1,95 @@
+//! Rules that a person added in answer to a question: they settle that question for good.
+//!
+//! The strictest rule wins, so an ordinary rule that allows cannot silence one that asks. A rule that was written because a
+//! person was asked and said *always* does, within narrow bounds: it silences only rules that ask (never one that forbids),
+//! that lie in the same folder (nobody's answer overrules an administrator), that fit the command itself (not one inside it),
+//! that ask for no more words than it does, and that have no conditions (these may speak about what follows). It is an ordinary line for every other reader of the file, which
+//! goes on asking.
+
+use crate::decision::Decision;
+use crate::evaluation::RuleMatch;
+use crate::rule::PrefixRule;
+
+/// The justification that marks such a rule.
+pub(crate) const MARK: &str = "a person said always";
+
+/// The rule that settles the questions of all others, if there is one.
+pub(crate) fn settled(matches: &[RuleMatch]) -> Option<usize> {
+    let asks = |one: &&RuleMatch| one.rule.decision > Decision::Allow;
+    matches.iter().position(|answer| {
+        is_answer(&answer.rule)
+            && answer.part == 0
+            && matches.iter().any(|one| asks(&one))
+            && matches.iter().filter(asks).all(|one| silences(answer, one))
+    })
+}
+
+fn is_answer(rule: &PrefixRule) -> bool {
+    rule.decision == Decision::Allow && rule.justification.as_deref() == Some(MARK)
+}
+
+fn silences(answer: &RuleMatch, asking: &RuleMatch) -> bool {
+    asking.rule.decision == Decision::Prompt
+        && asking.part == 0
+        && asking.rule.origin.file.parent() == answer.rule.origin.file.parent()
+        && asking.rule.length() <= answer.rule.length()
+        && asking.rule.conditions.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    use super::MARK;
+    use crate::amend::Amendment;
+    use crate::{Command, DecidedBy, Decision, Options, Policy};
+
+    fn decide(rules: &str, words: &[&str]) -> Decision {
+        let policy = Policy::from_text(Path::new("/home/u/.codex/rules/default.rules"), rules).unwrap();
+        let evaluation = policy.evaluate(&Command::from_words(words).unwrap(), &Options::default());
+        if evaluation.decision() == Decision::Allow {
+            assert_eq!(evaluation.decided_by(), DecidedBy::Rule, "{words:?}");
+        }
+        evaluation.decision()
+    }
+
+    #[test]
+    fn an_answer_settles_its_question_and_no_other() {
+        let words: Vec<OsString> = ["git", "push", "origin"].iter().map(OsString::from).collect();
+        let line = Amendment::answer(&words).unwrap();
+        assert!(line.line().contains(MARK));
+        let rules = format!("prefix_rule([\"git\", \"push\"], \"prompt\")\n{}\n", line.line());
+        assert_eq!(decide(&rules, &["git", "push", "origin", "main"]), Decision::Allow);
+        assert_eq!(decide(&rules, &["git", "push"]), Decision::Prompt);
+        assert_eq!(decide(&rules, &["git", "push", "elsewhere"]), Decision::Prompt);
+        let narrower = format!("{rules}prefix_rule([\"git\", \"push\", \"origin\", \"live\"], \"prompt\")\n");
+        assert_eq!(decide(&narrower, &["git", "push", "origin", "live"]), Decision::Prompt);
+        let forbidden = format!("{rules}prefix_rule([\"git\"], \"forbidden\", args_any=[\"--force\"])\n");
+        assert_eq!(decide(&forbidden, &["git", "push", "origin", "--force"]), Decision::Forbidden);
+        assert_eq!(decide(&forbidden, &["git", "push", "origin"]), Decision::Allow);
+        let tail = format!("{rules}prefix_rule([\"git\"], \"prompt\", args_any=[\"--force\"])\n");
+        assert_eq!(decide(&tail, &["git", "push", "origin", "--force"]), Decision::Prompt);
+        let unmarked =
+            "prefix_rule([\"git\", \"push\"], \"prompt\")\nprefix_rule([\"git\", \"push\", \"origin\"])\n";
+        assert_eq!(decide(unmarked, &["git", "push", "origin"]), Decision::Prompt);
+    }
+
+    #[test]
+    fn an_answer_does_not_reach_into_scripts_or_other_folders() {
+        let answer = format!("prefix_rule([\"env\", \"git\"], \"allow\", justification=\"{MARK}\")\n");
+        let rules = format!("prefix_rule([\"git\"], \"prompt\")\n{answer}");
+        assert_eq!(decide(&rules, &["env", "git", "push"]), Decision::Prompt);
+        let root = tempfile::tempdir().unwrap();
+        let (admin, user) = (root.path().join("admin"), root.path().join("user"));
+        std::fs::create_dir(&admin).unwrap();
+        std::fs::create_dir(&user).unwrap();
+        std::fs::write(admin.join("a.rules"), "prefix_rule([\"git\"], \"prompt\")\n").unwrap();
+        let mine = format!("prefix_rule([\"git\", \"push\"], justification=\"{MARK}\")\n");
+        std::fs::write(user.join("default.rules"), mine).unwrap();
+        let sources = [admin, user].map(crate::RuleSource::Folder);
+        let policy = crate::load(&sources).strict().unwrap();
+        let push = Command::from_words(&["git", "push"]).unwrap();
+        assert_eq!(policy.evaluate(&push, &Options::default()).decision(), Decision::Prompt);
+    }
+}

@@ -1,0 +1,464 @@
+//! Climbs from channel to channel until somebody has decided.
+//!
+//! The channels are asked in the order in which the user named them; the next one when the one before cannot be asked or has
+//! passed. Channels that somebody watches see every question from the beginning. The first decision counts, and withdraws
+//! the question everywhere else. When nobody is left the answer is no, with everything that stood in the way.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use execpolicy::amend::append;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::answer::{Answer, Scope};
+use super::channel::{Channel, Choice, Offers, OpenQuestion, QuestionId, Reply};
+use super::memory::{Identity, Memory};
+use super::question::Question;
+use super::settings::ChannelKind;
+
+/// Questions of one server that are open at once; more wait.
+const OPEN_PER_SERVER: usize = 64;
+
+/// The ways to a person that a server has, and what was answered before.
+pub(crate) struct Ladder {
+    rungs: Vec<Rung>,
+    memory: Memory,
+    pub(super) places: Semaphore,
+    default_rules: PathBuf,
+}
+
+enum Rung {
+    /// The client of the call that asks.
+    Client,
+    Other(Arc<dyn Channel>),
+}
+
+impl Ladder {
+    /// The channels of these kinds, in this order; those that are not given are left out. Rules for *always* go into
+    /// `default_rules`.
+    pub(crate) fn new(
+        kinds: &[ChannelKind],
+        terminal: Option<Arc<dyn Channel>>,
+        command: Option<Arc<dyn Channel>>,
+        default_rules: PathBuf,
+    ) -> Ladder {
+        let rung = |kind: &ChannelKind| match kind {
+            ChannelKind::Client => Some(Rung::Client),
+            ChannelKind::Terminal => terminal.clone().map(Rung::Other),
+            ChannelKind::Command => command.clone().map(Rung::Other),
+        };
+        Ladder {
+            rungs: kinds.iter().filter_map(rung).collect(),
+            memory: Memory::default(),
+            places: Semaphore::new(OPEN_PER_SERVER),
+            default_rules,
+        }
+    }
+
+    /// What was answered for the rest of the session, if this is the very same question.
+    pub(super) fn remembered(&self, identity: &Identity) -> Option<Answer> {
+        let answer = Answer::Approved { scope: Scope::Session, reason: None, by: "session" };
+        self.memory.allows(identity).then_some(answer)
+    }
+
+    /// Asks, and does what the answer says. Dropping the future withdraws the question.
+    pub(super) async fn ask(
+        &self,
+        question: Question,
+        client: &Arc<dyn Channel>,
+        timeout: Option<Duration>,
+    ) -> Answer {
+        let always = question.always.as_ref().map(|amendment| amendment.line().to_owned());
+        let open = Arc::new(OpenQuestion {
+            id: QuestionId::next(),
+            offers: Offers { session: self.memory.has_room(), always },
+            question,
+            since: SystemTime::now(),
+        });
+        let (choice, reason, by) = match climb(&self.channels(client), &open, timeout).await {
+            Ok(Decision { choice, reason, by }) => (choice, reason, by),
+            Err(answer) => return answer,
+        };
+        let scope = match choice {
+            Choice::Once => Scope::Once,
+            Choice::Session => {
+                self.memory.allow(open.question.identity);
+                Scope::Session
+            }
+            Choice::Always => self.write_rule(&open.question).await,
+            Choice::Deny => return Answer::Declined { reason, by },
+        };
+        Answer::Approved { scope, reason, by }
+    }
+
+    /// The channels for one call, in order.
+    fn channels(&self, client: &Arc<dyn Channel>) -> Vec<Arc<dyn Channel>> {
+        let channel = |rung: &Rung| match rung {
+            Rung::Client => Arc::clone(client),
+            Rung::Other(channel) => Arc::clone(channel),
+        };
+        self.rungs.iter().map(channel).collect()
+    }
+
+    /// Writes the rule of *always*. When that fails, the yes counts once.
+    async fn write_rule(&self, question: &Question) -> Scope {
+        let Some(amendment) = question.always.clone() else { return Scope::Once };
+        let file = self.default_rules.clone();
+        let writing = tokio::task::spawn_blocking(move || append(&file, &amendment));
+        match writing.await {
+            Ok(Ok(_)) => Scope::Always,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a rule that a person asked for was not written; the command is allowed once");
+                Scope::Once
+            }
+            Err(error) => {
+                tracing::error!(%error, "writing a rule broke; the command is allowed once");
+                Scope::Once
+            }
+        }
+    }
+}
+
+struct Decision {
+    choice: Choice,
+    reason: Option<String>,
+    by: &'static str,
+}
+
+/// Asks until somebody has decided, or nobody is left, or the time is over.
+async fn climb(
+    channels: &[Arc<dyn Channel>],
+    open: &Arc<OpenQuestion>,
+    timeout: Option<Duration>,
+) -> Result<Decision, Answer> {
+    let mut climb = Climb::default();
+    let decided = climb.decide(channels, open);
+    let Some(timeout) = timeout else { return decided.await };
+    match tokio::time::timeout(timeout, decided).await {
+        Ok(decided) => decided,
+        Err(_) => Err(Answer::Unanswered(nobody_answered(timeout))),
+    }
+}
+
+/// What is said when the time for an answer is over.
+pub(crate) fn nobody_answered(timeout: Duration) -> String {
+    format!("nobody answered within {}", human(timeout))
+}
+
+fn human(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds if seconds >= 120 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        _ => format!("{} s", time.as_secs_f64()),
+    }
+}
+
+/// One question on its way. Dropping it withdraws the question from every channel.
+#[derive(Default)]
+struct Climb {
+    asked: JoinSet<(&'static str, bool, Reply)>,
+    /// Channels in reach that have been shown the question and have not replied.
+    hoped_for: usize,
+    /// Why those that cannot be asked, or have passed, have not decided.
+    obstacles: Vec<String>,
+}
+
+impl Climb {
+    async fn decide(
+        &mut self,
+        channels: &[Arc<dyn Channel>],
+        open: &Arc<OpenQuestion>,
+    ) -> Result<Decision, Answer> {
+        let mut in_turn = Vec::new();
+        let mut onlookers = Vec::new();
+        for channel in channels {
+            match (channel.reach(), channel.watches()) {
+                (Ok(()), true) => self.show(channel, open, true),
+                (Ok(()), false) => in_turn.push(channel),
+                (Err(obstacle), watches) => {
+                    self.obstacles.push(obstacle);
+                    onlookers.extend(watches.then_some(channel));
+                }
+            }
+        }
+        let mut in_turn = in_turn.into_iter();
+        self.hoped_for += self.asked.len();
+        let mut next_is_due = true;
+        loop {
+            if next_is_due && let Some(channel) = in_turn.next() {
+                self.show(channel, open, true);
+                self.hoped_for += 1;
+            }
+            if self.hoped_for == 0 {
+                return Err(self.nobody());
+            }
+            // As long as somebody else is asked, somebody may come to a channel that nobody watches yet.
+            for onlooker in onlookers.drain(..) {
+                self.show(onlooker, open, false);
+            }
+            let Some(replied) = self.asked.join_next().await else { return Err(self.nobody()) };
+            next_is_due = match replied {
+                Ok((by, _, Reply::Decided { choice, reason })) => {
+                    // What was not on offer was not understood: not a clear yes.
+                    let on_offer = open.offers.choices().contains(&choice);
+                    return Ok(Decision { choice: if on_offer { choice } else { Choice::Deny }, reason, by });
+                }
+                Ok((by, _, Reply::Closed)) => return Err(Answer::Cancelled { by }),
+                Ok((_, hoped_for, Reply::Passed(obstacle))) => {
+                    self.obstacles.push(obstacle);
+                    self.hoped_for -= usize::from(hoped_for);
+                    hoped_for
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a way of asking broke");
+                    self.obstacles.push("a way of asking broke inside the server; its log says where".into());
+                    self.hoped_for = self.hoped_for.saturating_sub(1);
+                    true
+                }
+            };
+        }
+    }
+
+    fn nobody(&self) -> Answer {
+        if self.obstacles.is_empty() {
+            return Answer::Unanswered("no way of asking anybody is set up (--approvals)".into());
+        }
+        Answer::Unanswered(self.obstacles.join("; "))
+    }
+
+    fn show(&mut self, channel: &Arc<dyn Channel>, open: &Arc<OpenQuestion>, hoped_for: bool) {
+        let asked = Arc::clone(channel).ask(Arc::clone(open));
+        let name = channel.name();
+        self.asked.spawn(async move { (name, hoped_for, asked.await) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::approval::Approver;
+    use crate::approval::{ApprovalSettings, Asked, Desk};
+
+    /// A channel that replies as it was told, or waits for ever.
+    struct Scripted {
+        name: &'static str,
+        reach: Result<(), String>,
+        watches: bool,
+        replies: Mutex<Vec<Reply>>,
+        asked: Mutex<usize>,
+        open: Arc<Mutex<usize>>,
+    }
+
+    impl Scripted {
+        fn new(name: &'static str, replies: Vec<Reply>) -> Scripted {
+            Scripted {
+                name,
+                reach: Ok(()),
+                watches: false,
+                replies: Mutex::new(replies),
+                asked: Mutex::default(),
+                open: Arc::default(),
+            }
+        }
+    }
+
+    struct Shown(Arc<Mutex<usize>>);
+
+    impl Drop for Shown {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() -= 1;
+        }
+    }
+
+    impl Channel for Scripted {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn reach(&self) -> Result<(), String> {
+            self.reach.clone()
+        }
+
+        fn watches(&self) -> bool {
+            self.watches
+        }
+
+        fn ask(self: Arc<Self>, _open: Arc<OpenQuestion>) -> Asked {
+            *self.asked.lock().unwrap() += 1;
+            *self.open.lock().unwrap() += 1;
+            let shown = Shown(Arc::clone(&self.open));
+            Box::pin(async move {
+                let _shown = shown;
+                let reply = self.replies.lock().unwrap().pop();
+                match reply {
+                    Some(reply) => reply,
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    fn decided(choice: Choice) -> Reply {
+        Reply::Decided { choice, reason: None }
+    }
+
+    fn question(words: &str) -> Question {
+        Question {
+            program: "/bin/tool".into(),
+            arguments: vec![words.as_bytes().to_vec()],
+            workdir: "/work".into(),
+            rule: None,
+            danger: None,
+            identity: Identity::of([words.as_bytes()]),
+            always: None,
+        }
+    }
+
+    const ALL: [ChannelKind; 3] = [ChannelKind::Client, ChannelKind::Terminal, ChannelKind::Command];
+
+    fn desk(client: &Arc<Scripted>, terminal: &Arc<Scripted>, command: &Arc<Scripted>) -> Arc<Desk> {
+        let other = |channel: &Arc<Scripted>| Some(Arc::clone(channel) as Arc<dyn Channel>);
+        let ladder = Ladder::new(&ALL, other(terminal), other(command), "/nonexistent/default.rules".into());
+        Arc::new(Desk::new(Arc::new(ladder), Arc::clone(client) as Arc<dyn Channel>, None))
+    }
+
+    fn three() -> [Scripted; 3] {
+        let mut terminal = Scripted::new("terminal", vec![]);
+        terminal.watches = true;
+        [Scripted::new("client", vec![]), terminal, Scripted::new("command", vec![])]
+    }
+
+    fn approved(by: &'static str) -> Answer {
+        Answer::Approved { scope: Scope::Once, reason: None, by }
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_counts_and_withdraws_the_others() {
+        let [client, mut terminal, command] = three();
+        terminal.replies = Mutex::new(vec![decided(Choice::Once)]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let desk = desk(&client, &terminal, &command);
+        assert_eq!(desk.ask(question("a")).await, approved("terminal"));
+        while *client.open.lock().unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*client.asked.lock().unwrap(), 1);
+        assert_eq!(*command.asked.lock().unwrap(), 0, "it was not its turn");
+    }
+
+    #[tokio::test]
+    async fn one_that_passes_makes_way_for_the_next_and_one_that_refuses_does_not() {
+        let [mut client, mut terminal, mut command] = three();
+        terminal.reach = Err("no terminal".into());
+        client.replies = Mutex::new(vec![decided(Choice::Deny), Reply::Passed("at once".into())]);
+        command.replies = Mutex::new(vec![decided(Choice::Once)]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let desk = desk(&client, &terminal, &command);
+        assert_eq!(desk.ask(question("a")).await, approved("command"));
+        assert_eq!(desk.ask(question("b")).await, Answer::Declined { reason: None, by: "client" });
+        assert_eq!(*command.asked.lock().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn when_nobody_is_left_everything_that_stood_in_the_way_is_named() {
+        let [mut client, mut terminal, mut command] = three();
+        client.reach = Err("no client".into());
+        terminal.reach = Err("no terminal".into());
+        command.replies = Mutex::new(vec![Reply::Passed("broken command".into())]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let answer = desk(&client, &terminal, &command).ask(question("a")).await;
+        assert_eq!(answer, Answer::Unanswered("no client; no terminal; broken command".into()));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_on_offer_is_a_no() {
+        let [mut client, terminal, command] = three();
+        client.replies = Mutex::new(vec![decided(Choice::Always)]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let answer = desk(&client, &terminal, &command).ask(question("a")).await;
+        assert_eq!(answer, Answer::Declined { reason: None, by: "client" });
+    }
+
+    #[tokio::test]
+    async fn a_session_answer_holds_for_the_same_question_only() {
+        let [mut client, terminal, command] = three();
+        client.replies = Mutex::new(vec![decided(Choice::Deny), decided(Choice::Session)]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let desk = desk(&client, &terminal, &command);
+        let session = |by| Answer::Approved { scope: Scope::Session, reason: None, by };
+        assert_eq!(desk.ask(question("a")).await, session("client"));
+        assert_eq!(desk.ask(question("a")).await, session("session"));
+        assert_eq!(desk.ask(question("b")).await, Answer::Declined { reason: None, by: "client" });
+        assert_eq!(*client.asked.lock().unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_same_question_is_asked_once_and_a_refusal_holds_for_the_call() {
+        let [mut client, terminal, command] = three();
+        client.replies = Mutex::new(vec![decided(Choice::Deny), decided(Choice::Once)]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let desk = desk(&client, &terminal, &command);
+        let (one, two) = tokio::join!(desk.ask(question("a")), desk.ask(question("a")));
+        assert_eq!((one, two), (approved("client"), approved("client")));
+        assert_eq!(*client.asked.lock().unwrap(), 1);
+        let refused = Answer::Declined { reason: None, by: "client" };
+        assert_eq!(desk.ask(question("a")).await, refused, "once is once");
+        assert_eq!(desk.ask(question("a")).await, refused);
+        assert_eq!(*client.asked.lock().unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn sixteen_questions_of_a_call_are_open_and_sixty_four_of_a_server() {
+        let channels = three().map(Arc::new);
+        let [client, terminal, command] = &channels;
+        let first = desk(client, terminal, command);
+        let ladder = first.ladder();
+        let mut asking = JoinSet::new();
+        for call in 0..6 {
+            let desk = Arc::new(Desk::new(Arc::clone(&ladder), Arc::clone(client) as Arc<dyn Channel>, None));
+            for number in 0..20 {
+                let desk = Arc::clone(&desk);
+                asking.spawn(async move { desk.ask(question(&format!("{call} {number}"))).await });
+            }
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(*client.open.lock().unwrap(), (16 * (call + 1)).min(64), "call {call}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_answer_in_time_it_is_a_no() {
+        let [client, terminal, command] = three().map(Arc::new);
+        let ladder = Ladder::new(&ALL, Some(terminal), Some(command), Path::new("/x").into());
+        let patience = ApprovalSettings::PARKED;
+        let desk = Desk::new(Arc::new(ladder), client, Some(patience));
+        let answer = desk.ask(question("a")).await;
+        assert_eq!(answer, Answer::Unanswered("nobody answered within 10 min".into()));
+    }
+
+    #[tokio::test]
+    async fn always_writes_the_rule() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("rules/default.rules");
+        let [mut client, _, _] = three();
+        client.replies = Mutex::new(vec![decided(Choice::Always)]);
+        let ladder = Ladder::new(&ALL, None, None, file.clone());
+        let desk = Desk::new(Arc::new(ladder), Arc::new(client), None);
+        let words = ["tool", "a"].map(std::ffi::OsString::from);
+        let mut question = question("a");
+        question.always = execpolicy::amend::Amendment::answer(&words).ok();
+        let always = Answer::Approved { scope: Scope::Always, reason: None, by: "client" };
+        assert_eq!(desk.ask(question).await, always);
+        let written = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            written.starts_with("prefix_rule(pattern=[\"tool\", \"a\"], decision=\"allow\""),
+            "{written}"
+        );
+    }
+}

@@ -1,0 +1,338 @@
+//! The way to the log: a bounded queue and the thread that writes it down.
+//!
+//! What happens often (programs that run inside the sandbox) costs its caller microseconds: it is queued and written
+//! within moments. What gives rights waits until its line is in the file.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::append::{Appender, Limits};
+use super::event::Event;
+use super::files::Folder;
+use super::record::CallRecord;
+use crate::private::PrivateFolderError;
+
+/// Events that may wait to be written. One of them has a few hundred bytes, rarely more than some thousands.
+const WAITING: usize = 8192;
+
+/// How long events that nobody waits for are gathered, so that many are written at once.
+const GATHERING: Duration = Duration::from_millis(20);
+
+/// How long somebody waits for a line: a disk or another server that holds it up for longer is as good as broken.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
+
+/// Why something could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// There is no place for the log.
+    #[error(transparent)]
+    Folder(#[from] PrivateFolderError),
+    /// A step failed: the disk is full, for example.
+    #[error("cannot {step} {}", path.display())]
+    Io {
+        /// Which step.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The log does not end in a line that the chain could go on from.
+    #[error(
+        "{} does not end in a line of the audit log; look at it with `exec-server audit verify`, and move it away to begin a new log",
+        .0.display()
+    )]
+    NotOurs(PathBuf),
+    /// The log did not take the line in time.
+    #[error("the audit log did not take the line in time; another process may hold its lock")]
+    TooSlow,
+    /// Too much is waiting to be written.
+    #[error("too much is waiting to be written to the audit log")]
+    Full,
+    /// There is no thread that writes.
+    #[error("the audit log's thread is not running")]
+    NoThread,
+}
+
+/// The audit log. Clones are the same log.
+#[derive(Clone)]
+pub struct Audit {
+    shared: Arc<Shared>,
+    /// Ends the thread with the last clone.
+    _closing: Arc<Closing>,
+}
+
+struct Shared {
+    /// Calls so far.
+    calls: AtomicU64,
+    queue: Mutex<Queue>,
+    /// Something came into the queue that should be looked at.
+    came: Condvar,
+    /// Everything was written, or was tried.
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Queued>,
+    /// Decisions that found no room or could not be written, since that was last recorded.
+    lost: u64,
+    /// Somebody waits for a line.
+    urgent: bool,
+    /// The thread has taken events and not yet settled them.
+    writing: bool,
+    running: bool,
+    closing: bool,
+}
+
+struct Queued {
+    time: SystemTime,
+    event: Event,
+    /// Who waits for it.
+    told: Option<oneshot::Sender<Result<(), Arc<AuditError>>>>,
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Audit").finish_non_exhaustive()
+    }
+}
+
+impl Audit {
+    /// The log of the user whose rules are below `codex_home`. Nothing is touched before the first event.
+    #[must_use]
+    pub fn new(codex_home: &Path) -> Audit {
+        Audit::with(Folder::of(codex_home), Limits::default())
+    }
+
+    pub(super) fn with(folder: Folder, limits: Limits) -> Audit {
+        let queue = Queue { running: true, ..Queue::default() };
+        let shared = Arc::new(Shared {
+            calls: AtomicU64::new(0),
+            queue: Mutex::new(queue),
+            came: Condvar::new(),
+            settled: Condvar::new(),
+        });
+        let appender = Appender::new(folder, limits);
+        let thread = std::thread::Builder::new().name("audit".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.write_down(appender)
+        });
+        if let Err(error) = thread {
+            tracing::error!(%error, "the audit log's thread did not start; nothing will run outside the sandbox");
+            shared.lock().running = false;
+        }
+        let closing = Arc::new(Closing(Arc::clone(&shared)));
+        Audit { shared, _closing: closing }
+    }
+
+    /// The record of a new call.
+    pub(crate) fn call(&self) -> CallRecord {
+        let number = self.shared.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        CallRecord::new(self.clone(), &number.to_string())
+    }
+
+    /// Records an event that gives no rights. Returns at once; when it cannot be written, a later line says that
+    /// something is missing.
+    pub fn record(&self, event: Event) {
+        let mut queue = self.shared.lock();
+        if queue.events.len() >= WAITING || !queue.running {
+            queue.lost += 1;
+            return;
+        }
+        queue.events.push_back(Queued { time: SystemTime::now(), event, told: None });
+        if queue.events.len() == 1 && !queue.writing {
+            self.shared.came.notify_one();
+        }
+    }
+
+    /// Records an event, and waits until its line is in the log.
+    ///
+    /// # Errors
+    ///
+    /// When it is not: what it stands for must not happen.
+    pub async fn record_and_wait(&self, event: Event) -> Result<(), Arc<AuditError>> {
+        let (told, written) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if !queue.running {
+                return Err(Arc::new(AuditError::NoThread));
+            }
+            // Room of its own: a flood of what gives no rights must not keep out what does.
+            if queue.events.len() >= 2 * WAITING {
+                return Err(Arc::new(AuditError::Full));
+            }
+            queue.events.push_back(Queued { time: SystemTime::now(), event, told: Some(told) });
+            queue.urgent = true;
+            self.shared.came.notify_one();
+        }
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(_)) => Err(Arc::new(AuditError::NoThread)),
+            Err(_) => Err(Arc::new(AuditError::TooSlow)),
+        }
+    }
+
+    /// Waits until everything so far is written or has failed; at most for `patience`. For the server's end.
+    pub fn settle(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut queue = self.shared.lock();
+        queue.urgent = true;
+        self.shared.came.notify_one();
+        while queue.running && (queue.writing || !queue.events.is_empty()) {
+            let Some(rest) = until.checked_duration_since(Instant::now()) else { return };
+            queue = self.shared.settled.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.lock().closing = true;
+        self.0.came.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread's life.
+    fn write_down(&self, mut appender: Appender) {
+        let mut broken = false;
+        while let Some((batch, lost)) = self.next() {
+            let note = Event::Lost { decisions: lost };
+            let now = SystemTime::now();
+            let events = batch.iter().map(|queued| (queued.time, &queued.event));
+            let written = appender.append(events.chain((lost > 0).then_some((now, &note)))).map_err(Arc::new);
+            match &written {
+                Ok(()) if broken => tracing::warn!("the audit log can be written again"),
+                Err(error) if !broken => tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "the audit log cannot be written; until it can, nothing runs outside the sandbox"
+                ),
+                Ok(()) | Err(_) => {}
+            }
+            broken = written.is_err();
+            let mut queue = self.lock();
+            queue.writing = false;
+            if broken {
+                // Whoever waits for an event is told; what nobody waits for is missing.
+                queue.lost += lost + batch.iter().filter(|queued| queued.told.is_none()).count() as u64;
+            }
+            self.settled.notify_all();
+            drop(queue);
+            for told in batch.into_iter().filter_map(|queued| queued.told) {
+                let _ = told.send(written.clone());
+            }
+        }
+    }
+
+    /// The next events; `None` when there will be none.
+    fn next(&self) -> Option<(Vec<Queued>, u64)> {
+        let mut queue = self.lock();
+        while queue.events.is_empty() {
+            if queue.closing {
+                return None;
+            }
+            queue = self.came.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let until = Instant::now() + GATHERING;
+        while !queue.urgent && !queue.closing {
+            let Some(rest) = until.checked_duration_since(Instant::now()) else { break };
+            queue = self.came.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.urgent = false;
+        queue.writing = true;
+        Some((queue.events.drain(..).collect(), std::mem::take(&mut queue.lost)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::verify::verify_folder;
+
+    fn event(version: impl Into<String>) -> Event {
+        Event::Started { version: version.into(), sandbox: None }
+    }
+
+    fn text(folder: &Folder) -> String {
+        std::fs::read_to_string(folder.newest()).expect("a log")
+    }
+
+    #[tokio::test]
+    async fn who_waits_finds_its_line_and_all_before_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let audit = Audit::new(home.path());
+        let folder = Folder::of(home.path());
+        for round in 0..100 {
+            audit.record(event(format!("early {round}")));
+        }
+        audit.record_and_wait(event("waited for")).await.expect("written");
+        assert_eq!(verify_folder(&folder).expect("intact").lines, 101);
+        assert!(text(&folder).contains("waited for"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_an_error_for_who_waits_and_a_gap_that_is_named_for_the_rest() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::of(home.path());
+        crate::private::make_private(folder.path().parent().expect("has one")).expect("made");
+        std::fs::write(folder.path(), "in the way").expect("written");
+        let audit = Audit::new(home.path());
+        audit.record(event("lost"));
+        let error = audit.record_and_wait(event("refused")).await.expect_err("not written");
+        assert!(error.to_string().ends_with("audit is not a folder"), "{error}");
+        std::fs::remove_file(folder.path()).expect("removed");
+        audit.record_and_wait(event("again")).await.expect("written");
+        assert!(!text(&folder).contains("refused"));
+        assert!(text(&folder).contains("\"event\":\"lost\",\"decisions\":1}"), "{}", text(&folder));
+        assert_eq!(verify_folder(&folder).expect("intact").lines, 2);
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_counted_and_does_not_keep_out_who_waits() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::of(home.path());
+        crate::private::make_private(folder.path()).expect("made");
+        let lock = folder.lock().expect("locked");
+        let audit = Audit::new(home.path());
+        let flood = 3 * WAITING;
+        for _ in 0..flood {
+            audit.record(event("flood"));
+        }
+        drop(lock);
+        audit.record_and_wait(event("waited for")).await.expect("written");
+        audit.settle(Duration::from_secs(60));
+        let text = text(&folder);
+        let lost: usize = text
+            .lines()
+            .filter_map(|line| {
+                line.split_once("\"decisions\":")?.1.trim_end_matches('}').parse::<usize>().ok()
+            })
+            .sum();
+        assert!(lost > 0);
+        assert_eq!(text.matches("flood").count() + lost, flood);
+    }
+
+    #[test]
+    fn settling_and_dropping_write_everything() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::of(home.path());
+        let audit = Audit::new(home.path());
+        audit.record(event("one"));
+        audit.settle(Duration::from_secs(60));
+        assert_eq!(verify_folder(&folder).expect("intact").lines, 1);
+    }
+}

@@ -1,0 +1,136 @@
+//! What is recorded, as it stands in the log's lines.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A server began.
+    Started {
+        /// The server's version.
+        version: String,
+        /// The sandbox's mode; none: no command runs.
+        sandbox: Option<String>,
+    },
+    /// A program was judged.
+    Decision(Box<Decision>),
+    /// A program that ran outside the sandbox ended.
+    Ended {
+        /// Its call.
+        call: String,
+        /// Which program of the call.
+        exec: u64,
+        /// How it ended.
+        #[serde(flatten)]
+        end: End,
+    },
+    /// Decisions to run programs inside the sandbox are missing here, because they came faster than they could be
+    /// written, or the log could not be written.
+    Lost {
+        /// How many.
+        decisions: u64,
+    },
+    /// A server or machine had died in the middle of a line; what there was of it was removed.
+    Repaired {
+        /// How much of it there was.
+        removed_bytes: u64,
+    },
+}
+
+/// What was decided about one program, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The call.
+    pub call: String,
+    /// Which program of the call, from 1.
+    pub exec: u64,
+    /// What was decided.
+    pub decision: Decided,
+    /// The program's path.
+    pub program: String,
+    /// The argument vector, `argv[0]` first, cut where it is long. Bytes that are not UTF-8 are written `\xNN`.
+    pub argv: Vec<String>,
+    /// What was cut off `argv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+    /// The working directory.
+    pub cwd: String,
+    /// The rule that decided or asked: file and line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Who was asked, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+    /// Why it was denied, or what else there is to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How much of an argument vector is not in the log, and the hash by which the whole is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Arguments that the program got.
+    pub arguments: u64,
+    /// Bytes that they have together.
+    pub bytes: u64,
+    /// SHA-256 of all of them, each ended by a NUL byte.
+    pub sha256: String,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// It runs inside the sandbox.
+    Run,
+    /// It runs outside the sandbox.
+    Escalate,
+    /// It does not run.
+    Deny,
+}
+
+/// A question and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What was answered.
+    pub answer: AnswerKind,
+    /// Through which channel the answer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What the person wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// Yes, once.
+    Once,
+    /// Yes, for this session.
+    Session,
+    /// Yes, from now on, by a rule.
+    Always,
+    /// No.
+    Declined,
+    /// Closed without a decision.
+    Cancelled,
+    /// Nobody could be asked, or nobody answered in time.
+    Nobody,
+    /// The program or its call ended before there was an answer.
+    Withdrawn,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// With this exit code.
+    ExitCode(u8),
+    /// Killed by this signal.
+    Signal(u8),
+    /// It did not start; the number is the system's error.
+    NotStarted(u32),
+}

@@ -1,0 +1,150 @@
+//! `exec-server audit …`: reads the record of decisions. Nothing is run, nothing is changed.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+use exec_server::audit::{self, Filter, ShowError, VerifyError};
+use exec_server::find_codex_home;
+
+/// Shows or checks the record of decisions, $CODEX_HOME/shell-tool-mcp/audit
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Show(ShowArguments),
+    Verify(VerifyArguments),
+}
+
+/// Shows what was decided, oldest first: which program, by which rule, who was asked, how it ended
+#[derive(Debug, Args)]
+struct ShowArguments {
+    /// The log's lines as they are (JSON), for scripts
+    #[arg(long)]
+    json: bool,
+
+    /// Only what happened since then: a time (2026-11-24, "2026-11-24 05:00:00", in UTC) or how long ago (90m, 2days)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<SystemTime>,
+
+    /// Not the programs that simply ran inside the sandbox, which nobody was asked about
+    #[arg(long)]
+    without_runs: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Checks that no line was changed, removed or added: each carries the hash of the one before. Exit codes: 0 unbroken, 1
+/// broken, 2 not known (no log, or it cannot be read)
+#[derive(Debug, Args)]
+struct VerifyArguments {
+    /// Also check that a line with this hash is in the log: one that an earlier check printed. Tells whether the log was cut
+    /// or written anew since
+    #[arg(long, value_name = "HASH")]
+    head: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// The folder that the log is below; by default $CODEX_HOME, then ~/.codex
+    #[arg(long, value_name = "FOLDER")]
+    codex_home: Option<PathBuf>,
+}
+
+/// What `audit verify` came to.
+enum Verified {
+    Broken = 1,
+    Unknown = 2,
+}
+
+impl From<Verified> for ExitCode {
+    fn from(verified: Verified) -> ExitCode {
+        ExitCode::from(verified as u8)
+    }
+}
+
+impl AuditArguments {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.action {
+            Action::Show(arguments) => arguments.run(),
+            Action::Verify(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl ShowArguments {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let codex_home = find_codex_home(self.place.codex_home)?;
+        let filter = Filter { since: self.since, without_runs: self.without_runs, json: self.json };
+        match audit::show(&codex_home, filter, &mut BufWriter::new(io::stdout().lock())) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            // Whoever reads has seen enough.
+            Err(ShowError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl VerifyArguments {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let verified = find_codex_home(self.place.codex_home)
+            .map_err(anyhow::Error::from)
+            .and_then(|codex_home| Ok(audit::verify(&codex_home, self.head.as_deref())?));
+        let intact = match verified {
+            Ok(intact) => intact,
+            Err(error) => {
+                crate::report(&error);
+                let broken =
+                    matches!(error.downcast_ref(), Some(VerifyError::Broken(_) | VerifyError::NoSuchLine(_)));
+                return Ok(if broken { Verified::Broken } else { Verified::Unknown }.into());
+            }
+        };
+        let mut output = io::stdout().lock();
+        writeln!(output, "unbroken: {} lines in {} files", intact.lines, intact.files)?;
+        if intact.first > 1 {
+            writeln!(output, "it begins at line {}: rotation removed older files", intact.first)?;
+        }
+        writeln!(output, "head: {}", intact.head)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A time, or how long ago it was.
+fn since(text: &str) -> Result<SystemTime, String> {
+    let time = humantime::parse_rfc3339_weak(text)
+        .or_else(|_| humantime::parse_rfc3339_weak(&format!("{text} 00:00:00")));
+    if let Ok(time) = time {
+        return Ok(time);
+    }
+    let ago: Duration = humantime::parse_duration(text).map_err(|error| {
+        format!("neither a time, as in 2026-11-24, nor how long ago, as in 90m ({error})")
+    })?;
+    Ok(SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_understands_times_and_how_long_ago() {
+        let midnight = since("2026-11-24").expect("a date");
+        assert_eq!(since("2026-11-24T00:00:00Z"), Ok(midnight));
+        assert_eq!(since("2026-11-24 05:00:00"), Ok(midnight + Duration::from_secs(5 * 3600)));
+        assert!(since("2h").expect("a duration") <= SystemTime::now() - Duration::from_secs(7200));
+        assert!(since("yesterday").unwrap_err().starts_with("neither a time"));
+        assert_eq!(since("9999999years"), Ok(SystemTime::UNIX_EPOCH));
+    }
+}

@@ -1,0 +1,175 @@
+//! What was typed, validated once: the programs, the rules, the sandbox.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use execpolicy::{Heuristics, Options, ProgramToken};
+
+use crate::approval::{ApprovalSettings, ChannelKind};
+use crate::escalation::FileIdentity;
+use crate::private::{make_private, private_folders};
+use crate::rules::{RuleSettings, Rules};
+use crate::shell::Limits;
+
+mod error;
+mod file;
+mod programs;
+mod sandboxing;
+
+pub use error::ConfigError;
+use file::ConfigFile;
+pub use file::ConfigFileError;
+use programs::usable;
+pub(crate) use programs::{find_bash, find_wrapper};
+use sandboxing::Own;
+pub use sandboxing::{SandboxSettings, SandboxSettingsError};
+pub(crate) use sandboxing::{Sandboxing, Wanted};
+
+/// What an embedder or the command line asks for, not yet checked.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The wrapper; by default `execve-wrapper` beside the running executable.
+    pub execve_wrapper: Option<PathBuf>,
+    /// The patched Bash; by default `$CODEX_BASH_PATH`, then `bash` beside the running executable.
+    pub bash: Option<PathBuf>,
+    /// The folder with the user's rules (`rules/*.rules` in it); by default `$CODEX_HOME`, then `~/.codex`.
+    pub codex_home: Option<PathBuf>,
+    /// Match rules against full paths of programs only.
+    pub preserve_program_paths: bool,
+    /// The sandbox that commands run in.
+    pub sandbox: SandboxSettings,
+    /// A program that calls [`crate::become_session_process`] first; by default the running one.
+    pub session_program: Option<PathBuf>,
+    /// Timeouts, sizes, numbers.
+    pub limits: Limits,
+    /// Which rules there are besides the machine's and the user's own.
+    pub rules: RuleSettings,
+    /// How people are asked.
+    pub approvals: ApprovalSettings,
+}
+
+/// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) bash: PathBuf,
+    pub(crate) bash_identity: FileIdentity,
+    pub(crate) execve_wrapper: PathBuf,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) heuristics: Heuristics,
+    pub(crate) codex_home: PathBuf,
+    pub(crate) preserve_program_paths: bool,
+    pub(crate) sandboxing: Arc<Sandboxing>,
+    pub(crate) session_program: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    pub(crate) approvals: ApprovalSettings,
+}
+
+impl Config {
+    /// Finds the programs and loads the rules.
+    ///
+    /// # Errors
+    ///
+    /// When something that the server needs is missing or wrong.
+    pub fn new(settings: Settings) -> Result<Config, ConfigError> {
+        let bash = find_bash(settings.bash)?;
+        let bash_identity =
+            std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
+                ConfigError::Program {
+                    what: "Bash",
+                    path: bash.clone(),
+                    problem: "it cannot be opened".into(),
+                }
+            })?;
+        let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
+        let codex_home = find_codex_home(settings.codex_home)?;
+        let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
+        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
+        Ok(Config {
+            bash,
+            bash_identity,
+            execve_wrapper,
+            rules,
+            heuristics: settings.rules.heuristics,
+            codex_home,
+            preserve_program_paths: settings.preserve_program_paths,
+            sandboxing: Arc::new(sandboxing),
+            session_program: settings.session_program,
+            limits: settings.limits,
+            approvals: approvals(settings.approvals)?,
+        })
+    }
+
+    pub(crate) fn policy_options(&self) -> Options {
+        let program_token =
+            if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
+        Options { program_token, heuristics: self.heuristics, ..Options::default() }
+    }
+
+    /// The file into which a user's own rules go.
+    pub(crate) fn default_rules(&self) -> PathBuf {
+        self.codex_home.join("rules/default.rules")
+    }
+}
+
+/// The approval command must be one, and must be wanted.
+fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigError> {
+    let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
+    match (&settings.command, &settings.channels) {
+        (None, _) if named => {
+            return Err(ConfigError::Approvals(
+                "--approvals names command, but there is no --approval-command",
+            ));
+        }
+        (Some(_), Some(_)) if !named => {
+            return Err(ConfigError::Approvals(
+                "there is an --approval-command, but --approvals does not name command",
+            ));
+        }
+        (None | Some(_), None | Some(_)) => {}
+    }
+    settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
+    Ok(settings)
+}
+
+/// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
+fn sandboxing(
+    settings: SandboxSettings,
+    codex_home: &Path,
+    rules: &Rules,
+    programs: [&PathBuf; 2],
+) -> Result<Sandboxing, ConfigError> {
+    let file = ConfigFile::read(codex_home)?;
+    let private = private_folders(codex_home);
+    for folder in &private {
+        // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
+        if let Err(error) = make_private(folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
+        }
+    }
+    let own = Own {
+        // Who may write rules may let himself out.
+        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
+        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        private,
+    };
+    Ok(Sandboxing::new(settings, &file, own)?)
+}
+
+/// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.
+///
+/// # Errors
+///
+/// When what was named is no folder, or nothing is known of a home.
+pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    let named =
+        given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
+    match named {
+        Some(path) => {
+            path.canonicalize().ok().filter(|path| path.is_dir()).ok_or(ConfigError::NoCodexHome(path))
+        }
+        None => Ok(std::env::home_dir()
+            .filter(|home| !home.as_os_str().is_empty())
+            .ok_or(ConfigError::NoHome)?
+            .join(".codex")),
+    }
+}

@@ -1,0 +1,211 @@
+//! Calls that wait for a client which has to come back (MCP 2026-07-28).
+//!
+//! The result that asks for input carries a sealed state. It names the call, is authenticated, expires, and is good for one
+//! request with the very same arguments under the very same rules. A request that brings it resumes the call; a request
+//! that brings anything else starts nothing.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use execpolicy::Policy;
+use rmcp::model::{
+    CallToolRequestParams, ErrorData, InputRequiredResult, RequestStateCodec, RequestStateError, SealOptions,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+
+use super::client::ClientChannel;
+use super::shell_tool::Shown;
+use crate::approval::nobody_answered;
+use crate::shell::{Call, CallOutcome};
+
+/// Calls that wait at the same time; the one that has waited longest gives way. Open questions are limited long before.
+const MOST: usize = 256;
+
+/// A call, and how its client is asked.
+#[derive(Clone)]
+pub(super) struct Ticket {
+    pub(super) call: Call,
+    pub(super) client: Arc<ClientChannel>,
+    /// How its result is to be shown.
+    pub(super) shown: Arc<Shown>,
+}
+
+impl Ticket {
+    /// Ends the call and waits for what it came to.
+    pub(super) async fn end(&mut self) -> Option<Arc<CallOutcome>> {
+        self.call.cancel();
+        self.call.finished().await
+    }
+}
+
+/// The calls that wait for their client.
+pub(super) struct Rounds {
+    codec: RequestStateCodec,
+    patience: Duration,
+    parked: Mutex<Parked>,
+}
+
+#[derive(Default)]
+struct Parked {
+    next: u64,
+    calls: HashMap<u64, Waiting>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    questions: Vec<String>,
+    /// The rules that were in force when the questions were taken to the client.
+    rules: Arc<Policy>,
+    patience: AbortHandle,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.patience.abort();
+    }
+}
+
+/// What a state says. Its number is used once, so a state that was used names nothing.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    number: u64,
+    questions: Vec<String>,
+}
+
+impl Rounds {
+    /// No calls yet; each will wait for so long.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub(super) fn new(patience: Duration) -> std::io::Result<Rounds> {
+        let mut key = [0; 32];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+        let codec = RequestStateCodec::try_new(key).map_err(std::io::Error::other)?;
+        Ok(Rounds { codec, patience, parked: Mutex::default() })
+    }
+
+    /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
+    /// `rules` are in force now.
+    pub(super) fn park(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        request: &CallToolRequestParams,
+        rules: &Arc<Policy>,
+    ) -> Result<Option<InputRequiredResult>, ErrorData> {
+        let broken = |error: &dyn std::error::Error| ErrorData::internal_error(error.to_string(), None);
+        let requests = ticket.client.take_along().map_err(|error| broken(&error))?;
+        if requests.is_empty() {
+            return Ok(None);
+        }
+        let questions: Vec<String> = requests.keys().cloned().collect();
+        let mut parked = self.parked();
+        parked.next += 1;
+        let number = parked.next;
+        let sealed = Sealed { number, questions: questions.clone() };
+        let binding = binding(request);
+        let options = SealOptions::new().associated_data(&binding).ttl(self.patience);
+        let state = self.codec.seal_json_with(&sealed, &options).map_err(|error| broken(&error))?;
+        if parked.calls.len() >= MOST
+            && let Some(oldest) = parked.calls.keys().min().copied()
+            && let Some(waiting) = parked.calls.remove(&oldest)
+        {
+            waiting.ticket.call.cancel();
+        }
+        let patience = self.expire(number);
+        parked.calls.insert(
+            number,
+            Waiting { ticket: ticket.clone(), questions, rules: Arc::clone(rules), patience },
+        );
+        drop(parked);
+        Ok(Some(InputRequiredResult::new(Some(requests), Some(state))))
+    }
+
+    /// Finds the call that a request resumes, and passes its answers on.
+    ///
+    /// # Errors
+    ///
+    /// When the state is not one of ours for this very request, or was used, or is too old. Nothing runs then.
+    pub(super) fn resume(
+        &self,
+        request: &CallToolRequestParams,
+        state: &str,
+        rules: &Arc<Policy>,
+    ) -> Result<Ticket, ErrorData> {
+        let refused = |why: &str| ErrorData::invalid_params(format!("requestState refused: {why}"), None);
+        let sealed: Sealed = match self.codec.open_json_with(state, &binding(request)) {
+            Ok(sealed) => sealed,
+            Err(RequestStateError::Expired) => {
+                return Err(refused(&format!(
+                    "{}, so the command was ended",
+                    nobody_answered(self.patience)
+                )));
+            }
+            Err(error) => return Err(refused(&error.to_string())),
+        };
+        let mut parked = self.parked();
+        let waiting =
+            parked.calls.remove(&sealed.number).filter(|waiting| waiting.questions == sealed.questions);
+        drop(parked);
+        let Some(waiting) = waiting else {
+            return Err(refused("it was used already, or its command has been ended"));
+        };
+        let ticket = waiting.ticket.clone();
+        if !Arc::ptr_eq(&waiting.rules, rules) {
+            ticket.client.end();
+            ticket.call.cancel();
+            return Err(refused("the rules have changed since the question was asked; call the tool anew"));
+        }
+        if let Some(responses) = &request.input_responses {
+            ticket.client.answer(responses);
+        }
+        Ok(ticket)
+    }
+
+    /// Ends the call if nobody comes back for it in time.
+    fn expire(self: &Arc<Self>, number: u64) -> AbortHandle {
+        let rounds = Arc::clone(self);
+        let expiring = tokio::spawn(async move {
+            tokio::time::sleep(rounds.patience).await;
+            let waiting = rounds.parked().calls.remove(&number);
+            if let Some(waiting) = waiting {
+                let Ticket { call, client, .. } = waiting.ticket.clone();
+                let why = nobody_answered(rounds.patience);
+                tracing::warn!("{why}, so the command was ended");
+                client.give_up(&why);
+                // The programs that waited are refused before the rest is ended.
+                tokio::task::yield_now().await;
+                client.end();
+                call.cancel();
+            }
+        });
+        expiring.abort_handle()
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a state is bound to: the tool and all of its arguments, whatever the order of their names.
+fn binding(request: &CallToolRequestParams) -> Vec<u8> {
+    let arguments = request.arguments.clone().map_or(Value::Null, Value::Object);
+    let bound = json!({"method": "tools/call", "name": request.name, "arguments": sorted(arguments)});
+    bound.to_string().into_bytes()
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut members: Vec<(String, Value)> = object.into_iter().collect();
+            members.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+            Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}

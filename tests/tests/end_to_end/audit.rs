@@ -1,0 +1,192 @@
+//! The audit log: what is in it, what is not, and what happens when it cannot be written.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use rmcp::model::ElicitationAction::{Accept, Decline};
+use serde_json::{Value, json};
+
+const RULES: &str = r#"
+prefix_rule(pattern=["printenv"], decision="allow")
+prefix_rule(pattern=["sh", "-c"], decision="prompt")
+prefix_rule(pattern=["shutdown"], decision="forbidden")
+"#;
+
+fn newest(world: &World) -> PathBuf {
+    world.codex_home().join("shell-tool-mcp/audit/audit.jsonl")
+}
+
+/// What `audit show --json` prints, once `enough` is in it: what runs inside the sandbox is written a moment later.
+async fn shown(world: &World, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let start = std::time::Instant::now();
+    loop {
+        let output = world.server(&["audit", "show", "--json"]).output().expect("exec-server");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        if enough(&lines) {
+            return lines;
+        }
+        assert!(start.elapsed().as_secs() < 60, "not in the log: {text}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Exit code, standard output and standard error of `audit verify`.
+fn verified(world: &World, arguments: &[&str]) -> (i32, String, String) {
+    let arguments = [&["audit", "verify"], arguments].concat();
+    let output = world.server(&arguments).output().expect("exec-server");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+}
+
+fn decisions(lines: &[Value]) -> Vec<&Value> {
+    lines.iter().filter(|line| line["event"] == "decision").collect()
+}
+
+#[tokio::test]
+async fn every_decision_is_on_record_without_values_and_output() {
+    let world = World::with_rules(RULES);
+    let client = Client::start(&world, &Person::answering([Accept, Decline])).await;
+    assert_eq!(client.run("TOKEN=s3cret printenv TOKEN").await.ran(), (0, "s3cret\n"));
+    assert_eq!(client.run("cat /dev/null").await.ran(), (0, ""));
+    assert_eq!(client.run("sh -c 'exit 3'; echo $?").await.ran(), (0, "3\n"));
+    assert_eq!(client.run("sh -c 'exit 4'; echo $?").await.ran().1.lines().last(), Some("1"));
+    assert_eq!(client.run("shutdown now; :").await.ran().0, 0);
+
+    let lines = shown(&world, |lines| decisions(lines).len() >= 5).await;
+    let what: Vec<_> = decisions(&lines)
+        .iter()
+        .map(|line| {
+            (line["call"].as_str().unwrap_or_default(), line["decision"].as_str().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(
+        what,
+        [("1", "escalate"), ("2", "run"), ("3", "escalate"), ("4", "deny"), ("5", "deny")],
+        "{lines:#?}"
+    );
+    let [printenv, cat, approved, declined, forbidden] = decisions(&lines)[..] else { panic!("five") };
+    assert_eq!(printenv["argv"], json!(["printenv", "TOKEN"]));
+    assert!(printenv["program"].as_str().expect("a path").ends_with("/printenv"));
+    assert_eq!(printenv["cwd"], world.workdir().to_str().expect("UTF-8"));
+    assert_eq!(printenv["rule"], format!("{}:2", world.rules_file().display()));
+    assert_eq!(printenv["asked"], Value::Null);
+    assert_eq!((&cat["rule"], &cat["asked"]), (&Value::Null, &Value::Null));
+    assert_eq!(approved["asked"]["answer"], "once");
+    assert_eq!(approved["asked"]["channel"], "client");
+    assert_eq!(approved["rule"], format!("{}:3", world.rules_file().display()));
+    assert_eq!(declined["asked"]["answer"], "declined");
+    assert!(forbidden["reason"].as_str().expect("a reason").contains("forbidden by policy"));
+
+    let ended: Vec<_> = lines.iter().filter(|line| line["event"] == "ended").collect();
+    assert_eq!(ended.len(), 2, "{lines:#?}");
+    assert_eq!((&ended[0]["call"], &ended[0]["exit_code"]), (&json!("1"), &json!(0)));
+    assert_eq!((&ended[1]["call"], &ended[1]["exit_code"]), (&json!("3"), &json!(3)));
+
+    let file = std::fs::read_to_string(newest(&world)).expect("the log");
+    assert!(!file.contains("s3cret"), "{file}");
+    let folder = newest(&world).parent().expect("has one").to_owned();
+    for (path, mode) in [(newest(&world), 0o600), (folder, 0o700)] {
+        let permissions = path.metadata().expect("there").permissions();
+        assert_eq!(permissions.mode() & 0o7777, mode, "{}", path.display());
+    }
+    assert_eq!(verified(&world, &[]).0, 0);
+}
+
+#[tokio::test]
+async fn an_unwritable_log_stops_escalations_but_not_commands_and_says_so() {
+    let world = World::with_rules(RULES);
+    let client = Client::start(&world, &Person::absent()).await;
+    let escalated = "printenv HOME >/dev/null && echo ran";
+    assert_eq!(client.run(escalated).await.ran(), (0, "ran\n"));
+
+    // Nothing is on its way to the log any more, so nothing makes the folder again.
+    shown(&world, |lines| lines.iter().any(|line| line["event"] == "ended")).await;
+    let folder = world.codex_home().join("shell-tool-mcp/audit");
+    std::fs::rename(&folder, world.workdir().join("aside")).expect("moved away");
+    std::fs::write(&folder, "in the way").expect("written");
+    let outcome = client.run(escalated).await;
+    let (code, output) = outcome.ran();
+    assert_eq!(code, 1);
+    assert!(output.contains("may run outside the sandbox only when that is on record"), "{output}");
+    assert!(output.contains("audit"), "{output}");
+    assert_eq!(client.run("cat /dev/null && echo ran").await.ran(), (0, "ran\n"));
+
+    std::fs::remove_file(&folder).expect("removed");
+    assert_eq!(client.run(escalated).await.ran(), (0, "ran\n"));
+    assert_eq!(verified(&world, &[]).0, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_escalations_but_not_commands_and_leaves_the_log_whole() {
+    let world = World::with_rules(RULES);
+    // A limit to the size of files, with its signal ignored, is what a full disk is to a writer.
+    let limited = "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\"";
+    let server = world.server(&["--sandbox", "danger-full-access"]);
+    let mut command = world.server(&[]);
+    let mut wrapped = std::process::Command::new("bash");
+    wrapped.args(["-c", limited]).arg(server.get_program()).args(server.get_args()).env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            wrapped.env(name, value);
+        }
+    }
+    command = wrapped;
+    command.current_dir(world.workdir());
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+
+    let escalated = "printenv HOME >/dev/null && echo ran";
+    assert_eq!(client.run(escalated).await.ran(), (0, "ran\n"));
+    let mut denied = None;
+    for _ in 0..20 {
+        let outcome = client.run(escalated).await;
+        if outcome.ran().0 != 0 {
+            denied = Some(outcome);
+            break;
+        }
+    }
+    let denied: Outcome = denied.expect("the disk is full in the end");
+    let (_, output) = denied.ran();
+    assert!(output.contains("cannot write to") && output.contains("audit.jsonl"), "{output}");
+    assert_eq!(client.run("cat /dev/null && echo ran").await.ran(), (0, "ran\n"));
+    assert_eq!(client.run(escalated).await.ran().0, 1);
+    let (code, output, error) = verified(&world, &[]);
+    assert_eq!(code, 0, "{output}{error}");
+}
+
+#[tokio::test]
+async fn servers_of_one_user_share_one_chain_and_tampering_is_named() {
+    let world = World::with_rules(RULES);
+    let person = Person::absent();
+    assert_eq!(verified(&world, &[]).0, 2);
+    let (first, second) = tokio::join!(Client::start(&world, &person), Client::start(&world, &person));
+    for _ in 0..3 {
+        let command = "for i in 1 2 3; do printenv HOME; cat /dev/null; done >/dev/null";
+        let (one, other) = tokio::join!(first.run(command), second.run(command));
+        assert_eq!((one.ran(), other.ran()), ((0, ""), (0, "")));
+    }
+    let lines = shown(&world, |lines| decisions(lines).len() >= 36).await;
+    let servers: std::collections::BTreeSet<_> = lines.iter().map(|line| line["server"].as_u64()).collect();
+    assert_eq!(servers.len(), 2);
+    let (code, output, error) = verified(&world, &[]);
+    assert_eq!(code, 0, "{output}{error}");
+    let head = output.lines().find_map(|line| line.strip_prefix("head: ")).expect("a head").to_owned();
+    assert_eq!(verified(&world, &["--head", &head]).0, 0);
+    drop((first, second));
+
+    let file = std::fs::read_to_string(newest(&world)).expect("the log");
+    let (cut, _) = file.trim_end().rsplit_once('\n').expect("lines");
+    std::fs::write(newest(&world), format!("{cut}\n")).expect("written");
+    assert_eq!(verified(&world, &[]).0, 0);
+    let (code, _, error) = verified(&world, &["--head", &head]);
+    assert!(code == 1 && error.contains(&head), "{code} {error}");
+
+    std::fs::write(newest(&world), file.replacen("/printenv", "/harmless", 1)).expect("written");
+    let (code, _, error) = verified(&world, &[]);
+    let changed = file.lines().position(|line| line.contains("/printenv")).expect("there") + 1;
+    let place = format!("{}:{}", newest(&world).display(), changed + 1);
+    assert!(code == 1 && error.contains(&place), "{code} {error}");
+}
