@@ -13,6 +13,7 @@
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
 //! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `doctor`: whether all of it works on this machine.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
 //!
@@ -22,6 +23,7 @@ mod approval;
 pub mod audit;
 mod config;
 mod confinement;
+pub mod doctor;
 mod escalation;
 mod mcp;
 mod private;
@@ -35,7 +37,8 @@ pub use approval::{
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
+    Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
+    Settings, find_codex_home,
 };
 pub use escalation::{Decided, JudgedProgram};
 pub use mcp::{ShellServer, serve_stdio};

@@ -12,6 +12,7 @@ mod background;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod doctor;
 mod live_rules;
 mod load;
 mod login;
