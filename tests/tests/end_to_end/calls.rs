@@ -155,18 +155,20 @@ async fn a_timeout_ends_the_call_however_its_processes_behave() {
     let world = World::with_rules("").configured("");
     for flags in [&[][..], &["--sandbox", "danger-full-access"]] {
         let client = Client::start_with(&world, &Person::absent(), flags).await;
-        for (behaviour, marker) in [
-            ("exec sleep 98701", "98701"),
-            ("kill -STOP $$", "kill -STOP"),
-            ("(setsid sleep 98702 &); wait; sleep 98703", "9870[23]"),
-            ("trap '' TERM HUP INT; while :; do sleep 0.05; done", "trap .. TERM HUP"),
-            ("(exec > /dev/null 2>&1; sleep 98704) & sleep 98705", "9870[45]"),
-            ("sleep 98706 | cat", "98706"),
+        // Seen from outside a PID namespace there may be others of these tests.
+        let mark = 1_000_000_000 + u64::from(std::process::id());
+        for behaviour in [
+            format!("exec sleep {mark}"),
+            format!(": {mark}; kill -STOP $$"),
+            format!("(setsid sleep {mark} &); wait; sleep {mark}"),
+            format!("trap '' TERM HUP INT; while :; do : {mark}; sleep 0.05; done"),
+            format!("(exec > /dev/null 2>&1; sleep {mark}) & sleep {mark}"),
+            format!("sleep {mark} | cat"),
         ] {
             let outcome =
                 client.run_within(&format!("echo before; {behaviour}"), Duration::from_millis(300)).await;
             assert_eq!(outcome.ran(), (124, "before\n"), "{behaviour}");
-            let left = client.run(&format!("ps -eo args | grep -v grep | grep -c '{marker}'")).await;
+            let left = client.run(&format!("ps -eo args | grep -v grep | grep -c {mark}")).await;
             assert_eq!(left.ran(), (1, "0\n"), "{behaviour}");
         }
         assert_eq!(client.run_within("echo > ran", Duration::ZERO).await.ran().0, 124);
