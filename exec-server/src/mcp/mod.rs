@@ -16,6 +16,7 @@ mod schema;
 mod serve;
 mod server;
 mod shell_tool;
+mod signature;
 mod stdio;
 mod transport;
 

@@ -89,15 +89,19 @@ impl Rounds {
         Ok(Rounds { codec, patience, parked: Mutex::default() })
     }
 
-    /// Lets a call wait, and makes the result that takes its questions to the client. `rules` are in force now.
+    /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
+    /// `rules` are in force now.
     pub(super) fn park(
         self: &Arc<Self>,
-        ticket: Ticket,
+        ticket: &Ticket,
         request: &CallToolRequestParams,
         rules: &Arc<Policy>,
-    ) -> Result<InputRequiredResult, ErrorData> {
+    ) -> Result<Option<InputRequiredResult>, ErrorData> {
         let broken = |error: &dyn std::error::Error| ErrorData::internal_error(error.to_string(), None);
         let requests = ticket.client.take_along().map_err(|error| broken(&error))?;
+        if requests.is_empty() {
+            return Ok(None);
+        }
         let questions: Vec<String> = requests.keys().cloned().collect();
         let mut parked = self.parked();
         parked.next += 1;
@@ -113,9 +117,12 @@ impl Rounds {
             waiting.ticket.call.cancel();
         }
         let patience = self.expire(number);
-        parked.calls.insert(number, Waiting { ticket, questions, rules: Arc::clone(rules), patience });
+        parked.calls.insert(
+            number,
+            Waiting { ticket: ticket.clone(), questions, rules: Arc::clone(rules), patience },
+        );
         drop(parked);
-        Ok(InputRequiredResult::new(Some(requests), Some(state)))
+        Ok(Some(InputRequiredResult::new(Some(requests), Some(state))))
     }
 
     /// Finds the call that a request resumes, and passes its answers on.

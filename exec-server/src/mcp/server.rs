@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
-    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
-    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -18,13 +18,16 @@ use super::progress::{self, Progress};
 use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
 use super::shell_tool::ShellArguments;
-use super::{background, read_output, resources, result, shell_tool};
+use super::{background, read_output, resources, result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
 use crate::config::{Config, Wanted};
 use crate::shell::{Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
+
+/// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
+const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
@@ -150,18 +153,23 @@ impl ShellServer {
         let client = Arc::clone(&ticket.client);
         let shown = Arc::clone(&ticket.shown);
         let watched = ticket.call.clone();
-        let outcome = tokio::select! {
-            biased;
-            outcome = ticket.call.finished() => outcome,
-            () = context.ct.cancelled() => ticket.end().await,
-            () = self.client_gone.cancelled() => ticket.end().await,
-            () = client.has_questions() => {
-                let rules = self.shell.config().rules.current().await;
-                let waiting = self.rounds.park(ticket, request, &rules)?;
-                progress.settle(&self.client_gone).await;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
                 return Ok(waiting.into());
             }
-            never = progress.tell(|| progress::of_call(&watched)) => match never {},
         };
         progress.settle(&self.client_gone).await;
         client.end();
@@ -177,9 +185,7 @@ impl ServerHandler for ShellServer {
         let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
-            .with_server_info(
-                Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
-            )
+            .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -199,12 +205,18 @@ impl ServerHandler for ShellServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         one_page(request)?;
         let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
         tools.extend(background::describe());
-        Ok(ListToolsResult::with_all_items(tools))
+        let mut tools = ListToolsResult::with_all_items(tools);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut tools.meta);
+            // The list is a part of this program.
+            tools.ttl_ms = Some(TOOLS_FRESH_MS);
+        }
+        Ok(tools)
     }
 
     async fn call_tool(
@@ -231,8 +243,17 @@ impl ServerHandler for ShellServer {
             }
         }
         // A task of its own: rmcp would never answer if this panicked.
+        let signed = signature::is_wanted(&context);
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
+            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
             Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
