@@ -40,7 +40,7 @@ pub use config::{
     Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
     Settings, find_codex_home,
 };
-pub use escalation::{Decided, JudgedProgram};
+pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
