@@ -39,7 +39,7 @@ pub use approval::{
 pub use config::{
     Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
 };
-pub use escalation::{Decided, JudgedProgram};
+pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;

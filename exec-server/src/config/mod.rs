@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
 
 use crate::approval::{ApprovalSettings, ChannelKind};
-use crate::escalation::FileIdentity;
+use crate::escalation::{FileIdentity, Programs, Variables};
 use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules};
 use crate::shell::Limits;
@@ -62,6 +63,10 @@ pub struct Config {
     pub(crate) session_program: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) approvals: ApprovalSettings,
+    /// The environment that the user started the server with.
+    pub(crate) environment: Arc<Variables>,
+    /// The programs on its search path.
+    pub(crate) programs: Arc<Programs>,
 }
 
 impl Config {
@@ -96,6 +101,8 @@ impl Config {
             session_program: settings.session_program,
             limits: settings.limits,
             approvals: approvals(settings.approvals)?,
+            environment: Arc::new(own_environment()),
+            programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
     }
 
@@ -109,6 +116,12 @@ impl Config {
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
     }
+}
+
+/// The environment that the server was started with, without what an interceptor around it has left there.
+fn own_environment() -> Variables {
+    let is_ours = |name: &std::ffi::OsString| variables::ALL.iter().any(|private| name == private);
+    std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect()
 }
 
 /// The approval command must be one, and must be wanted.

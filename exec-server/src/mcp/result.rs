@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::shell_tool::Shown;
 use super::{read_output, resources};
-use crate::escalation::JudgedProgram;
+use crate::escalation::DecisionRecord;
 use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
@@ -41,7 +41,7 @@ pub(super) struct ShellResult {
     sandbox: String,
     /// Programs that did not simply run in the sandbox: escalated, approved, or refused, and by which rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    decisions: Vec<JudgedProgram>,
+    decisions: Vec<DecisionRecord>,
     /// What the sandbox has refused, or possibly has, when the command failed, each with the way to allow it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     denials: Vec<String>,
@@ -209,7 +209,7 @@ mod tests {
         let mut outcome = CallOutcome::new(ending, recording, times);
         outcome.decisions = decisions
             .iter()
-            .map(|decision| JudgedProgram {
+            .map(|decision| DecisionRecord {
                 program: "/usr/bin/git".into(),
                 argv: vec!["git".into(), "push".into()],
                 decision: *decision,

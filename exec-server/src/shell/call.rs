@@ -18,7 +18,7 @@ use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::Wanted;
 use crate::confinement::{Place, PlaceError};
-use crate::escalation::{EndOfCall, Judge, Listener};
+use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust};
 use crate::process::{Ended, Process, Remaining};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
@@ -93,6 +93,7 @@ pub(super) async fn start(
         false => None,
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
+    let decisions = Decisions::default();
     let judge = Judge {
         rules: Arc::clone(&config.rules),
         options: config.policy_options(),
@@ -100,6 +101,9 @@ pub(super) async fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        trust: Trust::new(Arc::clone(&config.programs), Arc::clone(place.plan())),
+        environment: Environment::new(Arc::clone(&config.environment), place.environment()),
+        decisions: decisions.clone(),
         place: Arc::clone(&place),
         places: Arc::clone(places),
         record: audit.call(),
@@ -132,6 +136,7 @@ pub(super) async fn start(
         rules: Arc::clone(&config.rules),
         after_call: config.limits.after_call,
         background: shell.background.clone(),
+        decisions,
     };
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
@@ -153,6 +158,7 @@ struct Attended {
     rules: Arc<Rules>,
     after_call: AfterCall,
     background: Background,
+    decisions: Decisions,
 }
 
 impl Attended {
@@ -195,8 +201,12 @@ impl Attended {
         let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
         let rules_trouble = self.rules.trouble();
+        let (decisions, more) = self.decisions.read();
+        if more > 0 {
+            notes.push(format!("{more} more programs were refused, asked about or let out than are listed"));
+        }
         let known = CallOutcome::new(ending, output, times);
-        CallOutcome { sandbox, denials, background, rules_trouble, notes, ..known }
+        CallOutcome { sandbox, decisions, denials, background, rules_trouble, notes, ..known }
     }
 
     /// Ends everything that the call has started, inside and outside the sandbox.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::background::BackgroundProcess;
 use super::output::Recording;
-use crate::escalation::JudgedProgram;
+use crate::escalation::DecisionRecord;
 use crate::process::Ended;
 
 /// How a call ended.
@@ -65,7 +65,7 @@ pub struct CallOutcome {
     /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
     pub sandbox: String,
     /// The programs that did not simply run.
-    pub decisions: Vec<JudgedProgram>,
+    pub decisions: Vec<DecisionRecord>,
     /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.

@@ -13,6 +13,7 @@ mod bash_faithful;
 mod bash_hook;
 mod calls;
 mod doctor;
+mod escalation;
 mod live_rules;
 mod load;
 mod login;
