@@ -24,3 +24,4 @@ mod protocol;
 mod rounds;
 mod rules;
 mod sandbox;
+mod texts;
