@@ -94,6 +94,20 @@ pub(crate) struct ShellToolTable {
     pub(super) namespaces: Option<NamespacesWord>,
     /// Whether the client's sandbox state may widen what is allowed here.
     pub(super) trust_client_sandbox: Option<bool>,
+    /// Whether commands get the variables that suit an agent (`NO_COLOR`, `PAGER=cat`, …).
+    pub(super) agent_environment: Option<bool>,
+    /// A command's timeout when the caller gives none.
+    pub(super) default_timeout_ms: Option<u64>,
+    /// The longest timeout that a caller gets.
+    pub(super) max_timeout_ms: Option<u64>,
+    /// The time between asking a call's processes to end and killing them.
+    pub(super) grace_ms: Option<u64>,
+    /// Tokens of output in an answer when the caller does not say.
+    pub(super) max_output_tokens: Option<u64>,
+    /// Commands that run at once; more wait.
+    pub(super) max_calls: Option<usize>,
+    /// `live` or `end`: what becomes of background processes.
+    pub(super) background: Option<String>,
 }
 
 /// The words of `namespaces`.
