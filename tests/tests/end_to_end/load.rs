@@ -31,11 +31,13 @@ struct Holdings {
 fn soak_many_calls_leave_nothing_behind() {
     let calls = std::env::var("SOAK_CALLS").map_or(CALLS, |calls| calls.parse().expect("a number"));
     for arguments in [&["--sandbox", "danger-full-access"][..], &[]] {
-        soak(arguments, calls);
+        let (before, after) = soak(arguments, calls);
+        println!("{arguments:?}, after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
     }
 }
 
-fn soak(arguments: &[&str], calls: u64) {
+/// Calls so often, and returns what the server held near the beginning and at the end.
+fn soak(arguments: &[&str], calls: u64) -> (Holdings, Holdings) {
     let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n").configured("");
     let mut server = Lines::start_with(&world, arguments);
     server.initialize();
@@ -50,7 +52,6 @@ fn soak(arguments: &[&str], calls: u64) {
         one(&mut server, &world, number);
     }
     let after = holdings_when_settled(&server, before.descendants);
-    println!("{arguments:?}, after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
     assert!(
         after.resident_kib <= before.resident_kib + before.resident_kib / 10 + 1024,
         "memory: {before:?}, then {after:?}"
@@ -59,6 +60,7 @@ fn soak(arguments: &[&str], calls: u64) {
     assert!(after.descriptors <= before.descriptors + 8, "descriptors: {before:?}, then {after:?}");
     assert!(after.threads <= before.threads + 8, "threads: {before:?}, then {after:?}");
     assert!(after.descendants <= before.descendants, "processes: {before:?}, then {after:?}");
+    (before, after)
 }
 
 /// One call: mostly small ones; some print, escalate, fail, are cut off, or are too long for one answer.
