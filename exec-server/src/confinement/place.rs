@@ -27,6 +27,13 @@ impl Place {
         environment: &EnvironmentPolicy,
     ) -> Result<Place, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
+        let enforcement = session.enforcement();
+        for reason in &enforcement.fallbacks {
+            tracing::warn!("the sandbox is {enforcement} only: {reason}");
+        }
+        for gap in &enforcement.gaps {
+            tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
+        }
         let environment = command_variables(&plan, environment);
         Ok(Place { plan: Arc::new(plan), environment, session })
     }
