@@ -1,6 +1,8 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
 mod audit;
+mod doctor;
+mod limits;
 mod policy;
 mod rules;
 
@@ -8,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use exec_server::{ApprovalSettings, ChannelKind, Limits, Mode, SandboxSettings, Settings};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -25,6 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Audit(audit::AuditArguments),
+    Doctor(doctor::DoctorArguments),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }
@@ -65,19 +68,10 @@ pub(crate) struct ServerArguments {
     rules: rules::RuleArguments,
 
     #[command(flatten)]
+    limits: limits::LimitArguments,
+
+    #[command(flatten)]
     approvals: Approvals,
-
-    /// The longest timeout that a call may ask for, in milliseconds; longer ones are lowered
-    #[arg(long, value_name = "MS")]
-    max_timeout: Option<u64>,
-
-    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise
-    #[arg(long, value_name = "N", default_value_t = Limits::default().output_tokens)]
-    max_output_tokens: u64,
-
-    /// Commands that run at once; more wait, in order
-    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_calls)]
-    max_calls: usize,
 }
 
 /// How people are asked.
@@ -111,14 +105,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl ServerArguments {
     pub(crate) fn settings(self) -> Settings {
-        let limits = Limits {
-            max_timeout: self.max_timeout.map(Duration::from_millis),
-            output_tokens: self.max_output_tokens,
-            concurrent_calls: self.max_calls,
-            ..Limits::default()
-        };
         Settings {
-            limits,
             execve_wrapper: self.execve,
             bash: self.bash,
             codex_home: None,
@@ -130,6 +117,7 @@ impl ServerArguments {
                 distrust_client: self.no_trust_client_sandbox,
             },
             session_program: None,
+            limits: self.limits.limits(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

@@ -13,6 +13,7 @@
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
 //! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `doctor`: whether all of it works on this machine.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
 //!
@@ -22,6 +23,7 @@ mod approval;
 pub mod audit;
 mod config;
 mod confinement;
+pub mod doctor;
 mod escalation;
 mod mcp;
 mod private;
@@ -44,8 +46,9 @@ pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
-    BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found, Limits, Presentation, Query, Recording,
-    RequestError, Shell, Spool, SpoolLimits, StartError, Turn, View,
+    AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Limits, Presentation, Query, Recording, RequestError, Shell, Spool, SpoolLimits, StartError, Turn,
+    UnknownAfterCall, View,
 };
 pub use time::Stopwatch;
 

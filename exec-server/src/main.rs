@@ -28,6 +28,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         None => serve(cli.server.settings()),
         Some(Subcommand::Audit(audit)) => audit.run(),
+        Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
     }
 }

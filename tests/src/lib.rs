@@ -69,8 +69,8 @@ impl World {
 
     /// The home folder.
     #[must_use]
-    pub fn home(&self) -> PathBuf {
-        self.root.path().to_owned()
+    pub fn home(&self) -> &Path {
+        self.root.path()
     }
 
     /// The folder that stands for `~/.codex`.

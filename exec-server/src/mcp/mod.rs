@@ -3,6 +3,7 @@
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
 mod arguments;
+mod background;
 mod client;
 mod form;
 mod progress;
@@ -15,6 +16,7 @@ mod schema;
 mod serve;
 mod server;
 mod shell_tool;
+mod signature;
 mod stdio;
 mod transport;
 

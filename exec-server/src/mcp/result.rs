@@ -6,6 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::shell_tool::Shown;
 use super::{read_output, resources};
 use crate::escalation::JudgedProgram;
 use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
@@ -144,8 +145,8 @@ impl ShellResult {
             denials: outcome.denials.clone(),
             background: outcome.background.clone(),
             output_id: readable.then(|| recording.id().to_owned()),
-            notes: [outcome.notes.as_slice(), &notes].concat(),
             rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
+            notes: [outcome.notes.as_slice(), &notes].concat(),
         }
     }
 }
@@ -158,11 +159,11 @@ fn is_zero(number: &u64) -> bool {
 /// whole output when there is more of it, which is kept in `outputs` from then on.
 pub(super) async fn encode(
     outcome: &CallOutcome,
-    presentation: Presentation,
-    mut notes: Vec<String>,
+    shown: &Shown,
     outputs: &Spool,
 ) -> Result<CallToolResult, serde_json::Error> {
-    let view = view(&outcome.output, presentation).await;
+    let mut notes = shown.notes.clone();
+    let view = view(&outcome.output, shown.presentation).await;
     if let Some(why) = outcome.output.no_file().filter(|_| view.omitted.is_some()) {
         notes.push(format!("only the beginning and the end of the output could be kept: {why}"));
     }
@@ -221,16 +222,19 @@ mod tests {
         outcome
     }
 
+    fn shown(presentation: Presentation, notes: &[&str]) -> Shown {
+        Shown { presentation, notes: notes.iter().map(ToString::to_string).collect() }
+    }
+
     #[tokio::test]
     async fn the_text_begins_with_what_the_peers_clients_read() {
         let outputs = Spool::new(SpoolLimits::default());
         let outcome = outcome(Ending::Exited(3), &[]);
-        let encoded =
-            encode(&outcome, Presentation::default(), vec!["a note".into()], &outputs).await.unwrap();
+        let encoded = encode(&outcome, &shown(Presentation::default(), &["a note"]), &outputs).await.unwrap();
         assert_eq!(
             encoded.content[0].as_text().unwrap().text,
             "{\"exit_code\":3,\"output\":\"printed\\n\",\"duration\":{\"secs\":3,\"nanos\":500000000},\"timed_out\":false,\
-             \"status\":\"failed\",\"approval_wait\":{\"secs\":2,\"nanos\":0},\"notes\":[\"a note\"]}"
+             \"status\":\"failed\",\"approval_wait\":{\"secs\":2,\"nanos\":0},\"sandbox\":\"\",\"notes\":[\"a note\"]}"
         );
         assert_eq!((encoded.content.len(), encoded.is_error), (1, Some(false)));
         assert!(outputs.find(outcome.output.id()).is_none(), "nothing of it is left out");
@@ -241,7 +245,7 @@ mod tests {
         let outputs = Spool::new(SpoolLimits::default());
         let outcome = outcome(Ending::Exited(0), &[]);
         let presentation = Presentation { max_bytes: 4, strip_ansi: true };
-        let encoded = encode(&outcome, presentation, Vec::new(), &outputs).await.unwrap();
+        let encoded = encode(&outcome, &shown(presentation, &[]), &outputs).await.unwrap();
         let structured = encoded.structured_content.unwrap();
         assert_eq!(structured["truncation"]["omitted_bytes"], 4);
         assert_eq!(structured["output_id"], outcome.output.id());

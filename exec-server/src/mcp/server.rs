@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
-    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
-    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -18,13 +18,16 @@ use super::progress::{self, Progress};
 use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
 use super::shell_tool::ShellArguments;
-use super::{read_output, resources, result, shell_tool};
+use super::{background, read_output, resources, result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
-use crate::config::Config;
+use crate::config::{Config, Wanted};
 use crate::shell::{Shell, Turn};
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
+
+/// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
+const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
@@ -71,7 +74,7 @@ impl ShellServer {
         &self.client_gone
     }
 
-    /// One `tools/call` of `shell`: starts a call, or comes back for one that waits for answers; attends to it until its end.
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
@@ -87,41 +90,39 @@ impl ShellServer {
                 ticket.client.attach(way);
                 ticket
             }
-            None => match self.start(&request, way, &mut progress, &context).await? {
-                Ok(ticket) => ticket,
-                Err(problem) => return Ok(result::problem(problem).into()),
-            },
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way, &mut progress, &context).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
         };
-        self.attend(ticket, &request, progress, context).await
+        self.attend(ticket, &request, &mut progress, context).await
     }
 
-    /// Reads the arguments and starts a call when it is its turn; a problem is told in words that reach the agent.
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
     async fn start(
         &self,
         request: &CallToolRequestParams,
+        wanted: &Wanted,
         way: Way,
         progress: &mut Progress,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<Ticket, String>, ErrorData> {
+    ) -> Result<Ticket, String> {
         let config = self.shell.config();
-        let arguments = match shell_tool::read(request.arguments.as_ref(), &config.limits) {
-            Ok(arguments) => arguments,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let Some(turn) = self.turn(progress, context).await else {
-            return Ok(Err("the command was cancelled before it started".to_owned()));
-        };
-        let wanted = self.sandbox_state.wanted(&config.sandboxing, context).await?;
+        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
+            .map_err(|error| error.to_string())?;
+        let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        let ShellArguments { request, presentation, notes } = arguments;
-        Ok(match self.shell.start_in(&wanted, request, Arc::new(desk), turn).await {
-            Ok(call) => Ok(Ticket { call, client, presentation, notes }),
+        match self.shell.start_in(wanted, request, Arc::new(desk), turn).await {
+            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
-        })
+        }
     }
 
     /// Waits until the command may start. `None`: nobody wants the command any more.
@@ -146,32 +147,36 @@ impl ShellServer {
         &self,
         mut ticket: Ticket,
         request: &CallToolRequestParams,
-        mut progress: Progress,
+        progress: &mut Progress,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let client = Arc::clone(&ticket.client);
+        let shown = Arc::clone(&ticket.shown);
         let watched = ticket.call.clone();
-        let outcome = tokio::select! {
-            biased;
-            outcome = ticket.call.finished() => outcome,
-            () = context.ct.cancelled() => ticket.end().await,
-            () = self.client_gone.cancelled() => ticket.end().await,
-            () = client.has_questions() => {
-                progress.settle(&self.client_gone).await;
-                let rules = self.shell.config().rules.current().await;
-                let waiting = self.rounds.park(ticket, request, &rules)?;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
                 return Ok(waiting.into());
             }
-            never = progress.tell(|| progress::of_call(&watched)) => match never {},
         };
-        client.end();
         progress.settle(&self.client_gone).await;
+        client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        result::encode(&outcome, ticket.presentation, ticket.notes, self.shell.outputs())
-            .await
-            .map(Into::into)
-            .map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
@@ -180,9 +185,7 @@ impl ServerHandler for ShellServer {
         let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
-            .with_server_info(
-                Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
-            )
+            .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -202,13 +205,18 @@ impl ServerHandler for ShellServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         one_page(request)?;
-        Ok(ListToolsResult::with_all_items(vec![
-            shell_tool::describe(&self.shell.config().limits),
-            read_output::describe(),
-        ]))
+        let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
+        tools.extend(background::describe());
+        let mut tools = ListToolsResult::with_all_items(tools);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut tools.meta);
+            // The list is a part of this program.
+            tools.ttl_ms = Some(TOOLS_FRESH_MS);
+        }
+        Ok(tools)
     }
 
     async fn call_tool(
@@ -216,17 +224,36 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if request.name == read_output::NAME {
-            return Ok(read_output::call(request.arguments.as_ref(), self.shell.outputs()).await.into());
-        }
-        if request.name != shell_tool::NAME {
-            let tools = [shell_tool::NAME, read_output::NAME];
-            let text = format!("tool not found: {:?}; this server has {tools:?}", request.name);
-            return Err(ErrorData::invalid_params(text, None));
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => {}
+            read_output::NAME => {
+                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            }
+            background::LIST => {
+                return Ok(background::list(arguments, self.shell.background()).await.into());
+            }
+            background::KILL => {
+                return Ok(background::kill(arguments, self.shell.background()).await.into());
+            }
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                return Err(ErrorData::invalid_params(text, None));
+            }
         }
         // A task of its own: rmcp would never answer if this panicked.
+        let signed = signature::is_wanted(&context);
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
+            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
             Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");

@@ -84,7 +84,14 @@ const KNOWN: &[&str] = &["command", "workdir", "timeout_ms", "login", "max_outpu
 pub(super) struct ShellArguments {
     /// What is to be run.
     pub(super) request: CallRequest,
-    /// How its output is to be shown.
+    /// How its result is to be shown.
+    pub(super) shown: Shown,
+}
+
+/// How a call's result is to be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// Its output.
     pub(super) presentation: Presentation,
     /// What the caller should know about the arguments.
     pub(super) notes: Vec<String>,
@@ -118,7 +125,7 @@ pub(super) fn read(given: Option<&JsonObject>, limits: &Limits) -> Result<ShellA
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
     let request = CallRequest::new(command, PathBuf::from(workdir), timeout, login)?;
-    Ok(ShellArguments { request, presentation, notes })
+    Ok(ShellArguments { request, shown: Shown { presentation, notes } })
 }
 
 #[cfg(test)]
@@ -172,7 +179,7 @@ mod tests {
         let call = |more: Value| {
             let mut arguments = json!({"command": "true", "workdir": "/"});
             arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            understood(&arguments).unwrap()
+            understood(&arguments).unwrap().shown
         };
         assert_eq!(call(json!({"timeout_ms": 60_000})).notes, [""; 0]);
         let [note] = &call(json!({"timeout_ms": 60_001})).notes[..] else { panic!("one note") };

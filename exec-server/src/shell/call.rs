@@ -1,25 +1,25 @@
 //! The life of one call.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Shell;
 use super::admission::Turn;
-use super::denials;
-use super::outcome::{BackgroundProcess, CallOutcome, Ending};
+use super::background::{self, AfterCall, Background};
+use super::login::Login;
+use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::Wanted;
 use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Remaining};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
@@ -84,9 +84,14 @@ pub(super) async fn start(
     approver: Arc<dyn Approver>,
     turn: Turn,
 ) -> Result<Call, StartError> {
-    let config = &*shell.config;
+    let Shell { config, places, audit, .. } = shell;
     let cancel = shell.closing.child_token();
-    let place = shell.places.place(wanted).await.map_err(StartStep::Place)?;
+    let place = places.place(wanted).await.map_err(StartStep::Place)?;
+    // The start-up files' time is not the command's.
+    let login = match request.login {
+        true => Some(shell.logins.login(&config.bash, &place).await),
+        false => None,
+    };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
         rules: Arc::clone(&config.rules),
@@ -96,15 +101,17 @@ pub(super) async fn start(
         bash: config.bash_identity,
         default_rules: config.default_rules(),
         place: Arc::clone(&place),
-        places: Arc::clone(&shell.places),
-        record: shell.audit.call(),
+        places: Arc::clone(places),
+        record: audit.call(),
         writable: place.plan().writable.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let process = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
+    let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
+        .await
+        .map_err(StartStep::Spawn)?;
     let process = Arc::new(process);
     shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
@@ -114,9 +121,18 @@ pub(super) async fn start(
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
     };
-    let rules = Arc::clone(&config.rules);
-    let attended =
-        Attended { shell: process, place, output, stopwatch, end, rules, workdir: request.workdir };
+    let attended = Attended {
+        shell: process,
+        place,
+        output,
+        stopwatch,
+        end,
+        request,
+        login,
+        rules: Arc::clone(&config.rules),
+        after_call: config.limits.after_call,
+        background: shell.background.clone(),
+    };
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
         drop(turn);
@@ -132,8 +148,11 @@ struct Attended {
     output: Output,
     stopwatch: Stopwatch,
     end: EndOfCall,
+    request: CallRequest,
+    login: Option<Login>,
     rules: Arc<Rules>,
-    workdir: PathBuf,
+    after_call: AfterCall,
+    background: Background,
 }
 
 impl Attended {
@@ -153,19 +172,38 @@ impl Attended {
             () = self.stopwatch.expired() => Ending::TimedOut,
         };
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-            self.end.ending.cancel();
-            self.shell.end(GRACE).await;
-            self.end.ended.cancel();
+            self.end_all().await;
         }
         let times = self.stopwatch.read();
-        let remaining = self.shell.alive().await.listed.into_iter();
-        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let mut remaining = self.shell.alive().await;
+        let mut notes = Vec::new();
+        if let Some(Login::Without(why)) = &self.login {
+            notes.push(why.clone());
+        }
+        if remaining.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", remaining.total));
+            self.end_all().await;
+            remaining = Remaining::default();
+        }
         let output = self.output.collect().await;
+        if remaining.total > 0 {
+            let command = self.request.command.to_string_lossy();
+            self.background.add(output.id(), &command, &self.shell, cancel.clone());
+        }
+        let background = background::named(remaining);
         let end = output.end(denials::LOOKED_AT);
-        let denials = denials::explain(&self.place, &self.shell, end, &self.workdir, ending).await;
+        let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
         let rules_trouble = self.rules.trouble();
-        CallOutcome { sandbox, denials, background, rules_trouble, ..CallOutcome::new(ending, output, times) }
+        let known = CallOutcome::new(ending, output, times);
+        CallOutcome { sandbox, denials, background, rules_trouble, notes, ..known }
+    }
+
+    /// Ends everything that the call has started, inside and outside the sandbox.
+    async fn end_all(&self) {
+        self.end.ending.cancel();
+        self.shell.end(GRACE).await;
+        self.end.ended.cancel();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::admission::DEFAULT_PLACES;
+use super::background::AfterCall;
 use super::output::{DEFAULT_TOKENS, SpoolLimits};
 
 /// A command's timeout when the caller gives none; the peer's, which agents know.
@@ -21,6 +22,8 @@ pub struct Limits {
     pub spool: SpoolLimits,
     /// Commands that run at once; more wait.
     pub concurrent_calls: usize,
+    /// What becomes of background processes.
+    pub after_call: AfterCall,
 }
 
 impl Default for Limits {
@@ -31,6 +34,7 @@ impl Default for Limits {
             output_tokens: DEFAULT_TOKENS,
             spool: SpoolLimits::default(),
             concurrent_calls: DEFAULT_PLACES,
+            after_call: AfterCall::default(),
         }
     }
 }

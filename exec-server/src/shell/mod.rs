@@ -3,18 +3,21 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
 mod admission;
+mod background;
 mod call;
 mod denials;
 mod limits;
+mod login;
 mod outcome;
 mod output;
 mod request;
 mod spawn;
 
 pub use admission::Turn;
+pub use background::{AfterCall, Background, BackgroundCall, BackgroundProcess, UnknownAfterCall};
 pub use call::{Call, StartError};
 pub use limits::Limits;
-pub use outcome::{BackgroundProcess, CallOutcome, Ending};
+pub use outcome::{CallOutcome, Ending};
 pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
 pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
@@ -30,6 +33,7 @@ use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
 use admission::Admission;
+use login::Logins;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -41,9 +45,11 @@ pub struct Shell {
     places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
-    audit: Audit,
     outputs: Spool,
     admission: Admission,
+    background: Background,
+    logins: Logins,
+    audit: Audit,
 }
 
 impl Shell {
@@ -55,13 +61,15 @@ impl Shell {
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         Shell {
-            audit,
             outputs: Spool::new(config.limits.spool),
             admission: Admission::new(config.limits.concurrent_calls),
+            background: Background::default(),
+            logins: Logins::default(),
             config,
             places,
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
+            audit,
         }
     }
 
@@ -71,14 +79,16 @@ impl Shell {
         &self.config
     }
 
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        &self.places
-    }
-
     /// The outputs that can be asked for.
     #[must_use]
     pub fn outputs(&self) -> &Spool {
         &self.outputs
+    }
+
+    /// The processes that commands have left behind.
+    #[must_use]
+    pub fn background(&self) -> &Background {
+        &self.background
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
@@ -90,6 +100,10 @@ impl Shell {
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
         self.admission.load()
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within

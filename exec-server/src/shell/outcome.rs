@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
+use super::background::BackgroundProcess;
 use super::output::Recording;
 use crate::escalation::JudgedProgram;
 use crate::process::Ended;
@@ -72,10 +70,10 @@ pub struct CallOutcome {
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.
     pub background: Vec<BackgroundProcess>,
-    /// What else the caller should know, one sentence each.
-    pub notes: Vec<String>,
     /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
     pub rules_trouble: Option<Arc<str>>,
+    /// What else the caller should know, one sentence each.
+    pub notes: Vec<String>,
 }
 
 impl CallOutcome {
@@ -91,17 +89,8 @@ impl CallOutcome {
             decisions: Vec::new(),
             denials: Vec::new(),
             background: Vec::new(),
-            notes: Vec::new(),
             rules_trouble: None,
+            notes: Vec::new(),
         }
     }
-}
-
-/// A process that lives on after its call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct BackgroundProcess {
-    /// Its number, as commands in the same sandbox see it.
-    pub pid: i32,
-    /// Its command line, or the beginning of it.
-    pub command: String,
 }

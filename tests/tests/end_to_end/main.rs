@@ -8,11 +8,14 @@
 
 mod approvals;
 mod audit;
+mod background;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod doctor;
 mod live_rules;
 mod load;
+mod login;
 mod output;
 mod policy;
 mod progress;

@@ -28,7 +28,7 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
     ("22", "sed w", "sed", "sed -n 'w FILE' file"),
     ("22", "sed e", "sed", "sed -n '1e TRY write FILE' file"),
     ("23", "rg --pre", "rg", "rg --pre TRY x file; TRY write FILE"),
-    ("24", "pager with a preprocessor", "less", "LESSOPEN='|TRY write FILE' less file"),
+    ("24", "pager with a preprocessor", "less", "LESSOPEN=\"|sh -c 'TRY write FILE' %s\" less file"),
 ];
 
 /// All that are installed; others are told.
