@@ -37,7 +37,8 @@ pub use approval::{
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
+    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, TrustedPlaceError,
+    find_codex_home,
 };
 pub use escalation::{Decided, JudgedProgram};
 pub use mcp::{ShellServer, serve_stdio};

@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod programs;
 mod sandboxing;
+mod trusted;
 
 pub use error::ConfigError;
 use file::ConfigFile;
@@ -24,6 +25,8 @@ pub(crate) use programs::{find_bash, find_wrapper};
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
+use trusted::Trusted;
+pub use trusted::TrustedPlaceError;
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +86,9 @@ impl Config {
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
         let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
-        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
+        let approvals = approvals(settings.approvals)?;
+        let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
+        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, programs)?;
         Ok(Config {
             bash,
             bash_identity,
@@ -95,7 +100,7 @@ impl Config {
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
             limits: settings.limits,
-            approvals: approvals(settings.approvals)?,
+            approvals,
         })
     }
 
@@ -136,7 +141,7 @@ fn sandboxing(
     settings: SandboxSettings,
     codex_home: &Path,
     rules: &Rules,
-    programs: [&PathBuf; 2],
+    programs: impl IntoIterator<Item = PathBuf>,
 ) -> Result<Sandboxing, ConfigError> {
     let file = ConfigFile::read(codex_home)?;
     let private = private_folders(codex_home);
@@ -148,8 +153,11 @@ fn sandboxing(
     }
     let own = Own {
         // Who may write rules may let himself out.
-        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
-        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        trusted: Trusted {
+            home: codex_home.to_owned(),
+            rules: rules.places(),
+            programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
+        },
         private,
     };
     Ok(Sandboxing::new(settings, &file, own)?)

@@ -61,6 +61,14 @@ impl Place {
         self.session.enforcement()
     }
 
+    /// Whether what lies protected in a writable folder is protected by mounts. Elsewhere the system's own sandbox does it.
+    pub(super) fn has_mounts(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.enforcement().has(sandbox::Namespace::Mount);
+        #[cfg(not(target_os = "linux"))]
+        return true;
+    }
+
     /// The session that starts programs in here.
     #[cfg(target_os = "linux")]
     pub(crate) fn session(&self) -> &sandbox::Session {

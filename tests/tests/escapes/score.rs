@@ -49,10 +49,7 @@ fn score_of_every_escape() {
     }
     let of = |form: Form| -> Vec<&Column> { columns.iter().filter(|column| column.form == form).collect() };
     let (namespaces, landlock) = (of(Form::Namespaces), of(Form::Landlock));
-    let mut table = format!(
-        "{:<58} {:<32} {}\n",
-        "case (users: all that were tried)", "with namespaces", "Landlock alone"
-    );
+    let mut table = format!("{:<58} {:<32} Landlock alone\n", "case, and what stops it", "with namespaces");
     let rows = columns.first().map_or(0, |column| column.results.len());
     for row in 0..rows {
         let name = columns[0].results[row].0.clone();
@@ -65,7 +62,7 @@ fn score_of_every_escape() {
         let open = results().filter(|result| **result == Result::OpenAndSaid).count();
         writeln!(
             table,
-            "{form}: {stopped} of {} stopped, {open} not stopped and said, {} wrong, as {:?}",
+            "{form}: {stopped} of {} stopped, {open} not stopped and said, {} wrong; as {:?}",
             results().count(),
             results().count() - stopped - open,
             columns.iter().map(|column| column.user).collect::<Vec<_>>()
