@@ -11,6 +11,7 @@ use rmcp::model::ElicitationAction::Accept;
 use serde_json::Value;
 
 mod git;
+mod wire;
 
 /// What was decided about programs, as the result says it.
 pub(super) fn decisions(outcome: &Outcome) -> Vec<Value> {
