@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Audit(audit::AuditArguments),
-    Doctor(doctor::DoctorArguments),
+    Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }
@@ -117,7 +117,7 @@ impl ServerArguments {
                 distrust_client: self.no_trust_client_sandbox,
             },
             session_program: None,
-            limits: self.limits.limits(),
+            limits: self.limits.settings(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

@@ -8,6 +8,7 @@ use sandbox::{
     ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
 
+use super::agent::AGENT_VARIABLES;
 use super::file::{ConfigFile, NamespacesWord};
 
 /// What was typed about the sandbox.
@@ -267,11 +268,15 @@ fn limits(file: &ConfigFile) -> Limits {
 
 fn environment(file: &ConfigFile) -> EnvironmentPolicy {
     let table = &file.shell_environment_policy;
+    let wanted = file.shell_tool.agent_environment != Some(false);
+    let excluded = |name: &str| table.exclude.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
+    let agent = AGENT_VARIABLES.iter().filter(|(name, _)| wanted && !excluded(name));
+    let agent = agent.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     EnvironmentPolicy {
         inherit: table.inherit.map(Into::into).unwrap_or_default(),
         keep_secret_names: table.ignore_default_excludes == Some(true),
         exclude: table.exclude.clone(),
-        set: table.set.clone(),
+        set: agent.chain(table.set.clone()).collect(),
         include_only: table.include_only.clone(),
     }
 }
