@@ -14,8 +14,11 @@ use serde_json::json;
 use crate::bash_faithful::scripts;
 
 /// Words of scripts that are judged by more than the rules, which are empty, or that show the path of the Bash itself.
-const NOT_COMPARABLE: &[(&str, &str)] =
-    &[("rm -rf", "a forced removal is asked about although no rule speaks"), ("rm -f", "as above")];
+const NOT_COMPARABLE: &[(&str, &str)] = &[
+    ("rm -rf", "a forced removal is asked about although no rule speaks"),
+    ("rm -f", "as above"),
+    ("\"$BASH\"", "the Bash that is tested has another path, which it says in its errors"),
+];
 
 /// What can be seen of a run: exit code, output, and the content of each file.
 #[derive(Debug, PartialEq)]
