@@ -14,6 +14,7 @@ mod bash_hook;
 mod calls;
 mod doctor;
 mod escalation;
+mod faithful;
 mod live_rules;
 mod load;
 mod login;
