@@ -90,8 +90,9 @@ impl Config {
             })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
-        let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
         let file = ConfigFile::read(&codex_home)?;
+        let rules = settings.rules.clone().trusting(file.trusted_projects());
+        let rules = Arc::new(Rules::start(&rules, &codex_home)?);
         let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, [&bash, &execve_wrapper])?;
         Ok(Config {
             bash,
@@ -170,6 +171,15 @@ fn sandboxing(
         private,
     };
     Ok(Sandboxing::new(settings, file, own)?)
+}
+
+/// Folders of the projects that the user trusts, as `config.toml` in the user's folder has them.
+///
+/// # Errors
+///
+/// When the file cannot be read or is not understood.
+pub fn trusted_projects(codex_home: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    Ok(ConfigFile::read(codex_home)?.trusted_projects())
 }
 
 /// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.

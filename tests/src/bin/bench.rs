@@ -36,6 +36,7 @@ fn main() {
         contestant.measure(&world);
         contestant.measure_calls(&world);
     }
+    approvals();
 }
 
 /// A server, and the Bash that it runs.
@@ -148,6 +149,73 @@ impl Contestant {
             .status();
         assert!(status.expect("Bash starts").success());
         begin.elapsed()
+    }
+}
+
+/// What it costs to ask, when the client answers at once, beside the same program allowed by a rule.
+fn approvals() {
+    println!("\n{:<58} {:>10} {:>10}  difference (goal)", "median of each", "allowed", "asked");
+    let rules = "prefix_rule(pattern=[\"env\"], decision=\"allow\")\nprefix_rule(pattern=[\"printenv\"], decision=\"prompt\")\n";
+    let world = World::with_rules(rules);
+    let start = || Lines::start_with(&world, &["--sandbox", "danger-full-access"]);
+    let (allowed, asked) = ("/usr/bin/env > /dev/null", "/usr/bin/printenv > /dev/null");
+
+    let server = std::cell::RefCell::new(start());
+    server.borrow_mut().initialize_as("2025-11-25", &json!({"elicitation": {"form": {}}}));
+    let legacy = |command: &str| ask_by_request(&mut server.borrow_mut(), &world, command);
+    let (plain, measured, _) = in_turn(100, || legacy(allowed), || legacy(asked));
+    cost("a prompt answered at once, by elicitation/create", plain, measured, "1.5 ms");
+
+    let server = std::cell::RefCell::new(start());
+    let modern = |command: &str| ask_by_result(&mut server.borrow_mut(), &world, command);
+    let (plain, measured, _) = in_turn(100, || modern(allowed), || modern(asked));
+    cost("a prompt answered at once, by input_required and a retry", plain, measured, "3 ms");
+}
+
+fn cost(what: &str, plain: Duration, measured: Duration, goal: &str) {
+    let [plain, measured] = [plain, measured].map(milliseconds);
+    println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {:.2} ms ({goal})", measured - plain);
+}
+
+/// Calls as a client of 2025-11-25 that accepts whatever it is asked.
+fn ask_by_request(server: &mut Lines, world: &World, command: &str) -> Duration {
+    let arguments = json!({"command": command, "workdir": world.workdir(), "login": false});
+    let begin = Instant::now();
+    let id = server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    loop {
+        let message = server.receive_call();
+        if message["method"] == "elicitation/create" {
+            server.respond(&message["id"], &json!({"action": "accept", "content": {}}));
+        } else if message["id"] == json!(id) {
+            let time = begin.elapsed();
+            assert_eq!(message["result"]["structuredContent"]["exit_code"], 0, "{message}");
+            return time;
+        }
+    }
+}
+
+/// Calls as a client of 2026-07-28 that accepts whatever it is asked.
+fn ask_by_result(server: &mut Lines, world: &World, command: &str) -> Duration {
+    let mut params = json!({
+        "name": "shell",
+        "arguments": {"command": command, "workdir": world.workdir(), "login": false},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"}
+        }
+    });
+    let begin = Instant::now();
+    loop {
+        let answer = server.request("tools/call", params.clone());
+        let Some(requests) = answer["result"]["inputRequests"].as_object() else {
+            let time = begin.elapsed();
+            assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0, "{answer}");
+            return time;
+        };
+        let accept = |id: &String| (id.clone(), json!({"action": "accept", "content": {}}));
+        params["inputResponses"] = Value::Object(requests.keys().map(accept).collect());
+        params["requestState"] = answer["result"]["requestState"].clone();
     }
 }
 

@@ -161,7 +161,7 @@ async fn an_escalated_program_gets_the_servers_environment_and_harmless_changes(
     {
         assert!(lines.contains(&present), "{present} should be in {output}");
     }
-    for absent in ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "PAGER", "BASH_FUNC", "LANG="] {
+    for absent in ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "PAGER=", "BASH_FUNC", "LANG="] {
         assert!(!lines.iter().any(|line| line.starts_with(absent)), "{absent} should not be in {output}");
     }
     assert!(!output.contains("evil"), "{output}");
