@@ -38,7 +38,7 @@ pub use approval::{
 };
 pub use config::{
     Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
-    Settings, find_codex_home, trusted_projects,
+    Settings, TrustedPlaceError, find_codex_home, trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
