@@ -37,8 +37,9 @@ pub use approval::{
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
-    Settings, TrustedPlaceError, find_codex_home, trusted_projects,
+    AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, SandboxSettings,
+    SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError, UnknownAfterCall, find_codex_home,
+    trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
@@ -47,9 +48,8 @@ pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
-    AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
-    Limits, Presentation, Query, Recording, RequestError, Shell, Spool, SpoolLimits, StartError, Turn,
-    UnknownAfterCall, View,
+    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Presentation, Query, Recording, RequestError, Shell, Spool, StartError, Turn, View,
 };
 pub use time::Stopwatch;
 

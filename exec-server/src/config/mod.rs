@@ -10,7 +10,6 @@ use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::{FileIdentity, Programs, Variables};
 use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules};
-use crate::shell::Limits;
 
 mod agent;
 mod error;
@@ -23,7 +22,8 @@ mod trusted;
 pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
-pub use limits::{LimitError, LimitSettings};
+pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, UnknownAfterCall};
+pub(crate) use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
 use programs::usable;
 pub(crate) use programs::{find_bash, find_wrapper};
 use sandboxing::Own;

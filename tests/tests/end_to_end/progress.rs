@@ -27,6 +27,16 @@ fn until_answered(server: &mut Lines, id: u64) -> (Vec<Value>, Value) {
     }
 }
 
+/// Waits for a message like this, which follows others of its kind.
+fn until(server: &mut Lines, wanted: impl Fn(&Value) -> bool) {
+    for _ in 0..1000 {
+        if wanted(&server.receive()) {
+            return;
+        }
+    }
+    panic!("it does not come");
+}
+
 /// A command that prints a line and goes on when the file `go` appears.
 const PATIENT: &str = "echo started; until [ -e go ]; do sleep 0.05; done; echo done";
 
@@ -46,9 +56,9 @@ fn who_asks_is_told_the_time_and_the_last_line_and_nothing_after_the_answer() {
         assert!(progress > last, "{progress} after {last}");
         last = progress;
     }
-    let message = server.receive();
-    let text = message["params"]["message"].as_str().expect("a message");
-    assert!(text.ends_with(" s: started"), "{text}");
+    until(&mut server, |message| {
+        message["params"]["message"].as_str().expect("a text").ends_with(" s: started")
+    });
     std::fs::write(world.workdir().join("go"), "").expect("written");
     let (_, answer) = until_answered(&mut server, id);
     assert_eq!(answer["result"]["structuredContent"]["output"], "started\ndone\n");
@@ -94,11 +104,11 @@ fn messages_come_to_who_asks_for_them_in_either_way() {
     let told = |server: &mut Lines, mut params: Value, meta: Value| {
         params["_meta"] = meta;
         let id = server.send_request("tools/call", params);
-        let message = server.receive();
-        assert_eq!(message["method"], "notifications/message", "{message}");
-        assert_eq!(message["params"]["level"], "info");
-        let text = message["params"]["data"]["message"].as_str().expect("a text");
-        assert!(text.ends_with(": started"), "{text}");
+        until(server, |message| {
+            assert_eq!(message["method"], "notifications/message", "{message}");
+            assert_eq!(message["params"]["level"], "info");
+            message["params"]["data"]["message"].as_str().expect("a text").ends_with(": started")
+        });
         std::fs::write(world.workdir().join("go"), "").expect("written");
         until_answered(server, id);
         std::fs::remove_file(world.workdir().join("go")).expect("it is there");

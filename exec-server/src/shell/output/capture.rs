@@ -239,8 +239,9 @@ fn in_pipe(pipe: impl AsFd) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Presentation, SpoolLimits};
+    use super::super::Presentation;
     use super::*;
+    use crate::config::SpoolLimits;
     use std::fs::File;
     use std::io::Write;
 
