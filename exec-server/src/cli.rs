@@ -1,5 +1,6 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
+mod approve;
 mod audit;
 mod policy;
 mod rules;
@@ -24,6 +25,7 @@ pub(crate) struct Cli {
 /// What the program does besides serving.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
+    Approve(approve::ApproveArguments),
     Audit(audit::AuditArguments),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),

@@ -26,6 +26,7 @@ mod private;
 mod process;
 mod rules;
 mod shell;
+mod terminal;
 mod time;
 
 pub use approval::{
@@ -39,4 +40,5 @@ pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;

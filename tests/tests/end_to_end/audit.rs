@@ -49,7 +49,9 @@ fn decisions(lines: &[Value]) -> Vec<&Value> {
 #[tokio::test]
 async fn every_decision_is_on_record_without_values_and_output() {
     let world = World::with_rules(RULES);
-    let client = Client::start(&world, &Person::answering([Accept, Decline])).await;
+    // Who declines at once is taken for a program.
+    let person = Person::answering([Accept, Decline]).thinking(std::time::Duration::from_millis(400));
+    let client = Client::start(&world, &person).await;
     assert_eq!(client.run("TOKEN=s3cret printenv TOKEN").await.ran(), (0, "s3cret\n"));
     assert_eq!(client.run("cat /dev/null").await.ran(), (0, ""));
     assert_eq!(client.run("sh -c 'exit 3'; echo $?").await.ran(), (0, "3\n"));
