@@ -27,6 +27,9 @@ BIN_DIR := $(CURDIR)/dist/bin
 INSTALLED := $(CURDIR)/target/installed
 LAUNCHER := $(INSTALLED)/node_modules/.bin/shell-tool-mcp
 
+PYTHON ?= python3
+PYTHON_CLIENTS := $(CURDIR)/target/python-clients
+
 # The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
 
@@ -95,6 +98,23 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 	cd npm && npm run --silent test
 	$(call step,'Tests with MCP clients, through the installed launcher')
 	cd tests/clients && npm run --silent build && SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) npm run --silent test
+
+	@$(MAKE) --no-print-directory test-python-clients
+
+# In a folder of its own below target/. Without a Python that can, the other clients have to do.
+.PHONY: test-python-clients
+test-python-clients:
+	$(call step,'Tests with MCP clients written in Python')
+	@if $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed && cd tests/clients/python && \
+	  PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(PYTHON_CLIENTS)/bin/python -m unittest test_clients; \
+	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
+
+$(PYTHON_CLIENTS)/.installed: tests/clients/python/requirements.txt
+	@rm -rf $(PYTHON_CLIENTS)
+	$(PYTHON) -m venv $(PYTHON_CLIENTS)
+	$(PYTHON_CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 .PHONY: check
 check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json demo/node_modules/.package-lock.json ## Check format, lints, documentation, types and licences.

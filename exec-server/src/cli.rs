@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use exec_server::{ApprovalSettings, ChannelKind, Mode, Settings};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
@@ -46,12 +46,25 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     preserve_program_paths: bool,
 
-    #[command(flatten)]
-    rules: rules::RuleArguments,
-
-    /// The sandbox that commands run in. Without it no command runs; so far only danger-full-access (no sandbox) exists
+    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
+    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
+
+    /// A folder that commands may write, besides the workspace; can be repeated, and means workspace-write
+    #[arg(long, value_name = "PATH")]
+    writable_root: Vec<PathBuf>,
+
+    /// Let commands use the network
+    #[arg(long)]
+    network: bool,
+
+    /// Let the sandbox state that the client sends only narrow what is allowed here, never widen it
+    #[arg(long)]
+    no_trust_client_sandbox: bool,
+
+    #[command(flatten)]
+    rules: rules::RuleArguments,
 
     #[command(flatten)]
     approvals: Approvals,
@@ -93,8 +106,14 @@ impl ServerArguments {
             bash: self.bash,
             codex_home: None,
             preserve_program_paths: self.preserve_program_paths,
+            sandbox: SandboxSettings {
+                mode: self.sandbox,
+                writable_roots: self.writable_root,
+                network: self.network,
+                distrust_client: self.no_trust_client_sandbox,
+            },
+            session_program: None,
             rules: self.rules.settings(),
-            sandbox: self.sandbox,
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,
                 command: self.approvals.approval_command,

@@ -10,7 +10,17 @@ use execpolicy::{Heuristics, Options, ProgramToken};
 
 use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::FileIdentity;
+use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules, RulesError};
+
+mod file;
+mod sandboxing;
+
+use file::ConfigFile;
+pub use file::ConfigFileError;
+use sandboxing::Own;
+pub use sandboxing::{SandboxSettings, SandboxSettingsError};
+pub(crate) use sandboxing::{Sandboxing, Wanted};
 
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,10 +36,12 @@ pub struct Settings {
     pub codex_home: Option<PathBuf>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
+    /// The sandbox that commands run in.
+    pub sandbox: SandboxSettings,
+    /// A program that calls [`crate::become_session_process`] first; by default the running one.
+    pub session_program: Option<PathBuf>,
     /// Which rules there are besides the machine's and the user's own.
     pub rules: RuleSettings,
-    /// The sandbox; without one no command runs.
-    pub sandbox: Option<sandbox::Mode>,
     /// How people are asked.
     pub approvals: ApprovalSettings,
 }
@@ -44,7 +56,8 @@ pub struct Config {
     pub(crate) heuristics: Heuristics,
     pub(crate) codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
-    pub(crate) sandbox: Option<sandbox::Mode>,
+    pub(crate) sandboxing: Arc<Sandboxing>,
+    pub(crate) session_program: Option<PathBuf>,
     pub(crate) approvals: ApprovalSettings,
     pub(crate) default_timeout: Duration,
 }
@@ -99,9 +112,12 @@ pub enum ConfigError {
         /// How it differs.
         problem: &'static str,
     },
-    /// The sandbox that was asked for does not exist yet.
-    #[error("--sandbox {0} is not built in yet; so far only danger-full-access exists, which is no sandbox")]
-    NoSuchSandbox(sandbox::Mode),
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// The sandbox that was asked for cannot be.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxSettingsError),
     /// A way of asking is asked for that cannot be.
     #[error("{0}")]
     Approvals(&'static str),
@@ -117,9 +133,6 @@ impl Config {
     ///
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
-        if let Some(mode) = settings.sandbox.filter(|mode| *mode != sandbox::Mode::DangerFullAccess) {
-            return Err(ConfigError::NoSuchSandbox(mode));
-        }
         let bash = find_bash(settings.bash)?;
         verify_bash(&bash)?;
         let bash_identity =
@@ -134,6 +147,7 @@ impl Config {
         verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
         let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
+        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
         Ok(Config {
             bash,
             bash_identity,
@@ -142,7 +156,8 @@ impl Config {
             heuristics: settings.rules.heuristics,
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
-            sandbox: settings.sandbox,
+            sandboxing: Arc::new(sandboxing),
+            session_program: settings.session_program,
             approvals: approvals(settings.approvals)?,
             default_timeout: DEFAULT_TIMEOUT,
         })
@@ -152,21 +167,6 @@ impl Config {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
         Options { program_token, heuristics: self.heuristics, ..Options::default() }
-    }
-
-    /// Folders that the sandbox lets calls write.
-    pub(crate) fn writable_folders(&self) -> Vec<PathBuf> {
-        match self.sandbox {
-            Some(sandbox::Mode::DangerFullAccess | sandbox::Mode::ExternalSandbox) => vec!["/".into()],
-            Some(sandbox::Mode::ReadOnly | sandbox::Mode::WorkspaceWrite) | None => Vec::new(),
-        }
-    }
-
-    /// Every file and folder that says which programs may run, also those that are not there yet. A sandbox must not let
-    /// them be written.
-    #[must_use]
-    pub fn rule_places(&self) -> Vec<PathBuf> {
-        self.rules.places()
     }
 
     /// The file into which a user's own rules go.
@@ -193,6 +193,30 @@ fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigE
     }
     settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
     Ok(settings)
+}
+
+/// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
+fn sandboxing(
+    settings: SandboxSettings,
+    codex_home: &Path,
+    rules: &Rules,
+    programs: [&PathBuf; 2],
+) -> Result<Sandboxing, ConfigError> {
+    let file = ConfigFile::read(codex_home)?;
+    let private = private_folders(codex_home);
+    for folder in &private {
+        // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
+        if let Err(error) = make_private(folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
+        }
+    }
+    let own = Own {
+        // Who may write rules may let himself out.
+        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
+        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        private,
+    };
+    Ok(Sandboxing::new(settings, &file, own)?)
 }
 
 fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {

@@ -9,17 +9,20 @@
 //! * `shell`: one call: spawn, capture, wait, end.
 //! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `terminal`: asking in a terminal of the user's, and what is shown there.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
+//! * `confinement`: where programs run: the sandbox of one policy, or outside.
 //! * `rules`: the rules in force, followed while their files change.
-//! * `config`: what was typed, validated once.
+//! * `config`: what was typed and written down, validated once.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`, `process → confinement → config`.
 
 mod approval;
 pub mod audit;
 mod config;
+mod confinement;
 mod escalation;
 mod mcp;
 mod private;
@@ -33,12 +36,32 @@ pub use approval::{
     Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
-pub use config::{Config, ConfigError, Settings, find_codex_home};
+pub use config::{
+    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
+};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
-pub use shell::{Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use shell::{BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
 pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
+
+/// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.
+///
+/// The server starts its own program anew to set a sandbox up, so `main` must call this before anything else, and certainly
+/// before it starts a thread. A program that embeds the server and cannot do that names one that does in
+/// [`Settings::session_program`].
+pub fn become_session_process() {
+    #[cfg(target_os = "linux")]
+    {
+        let mut arguments = std::env::args_os().skip(1);
+        if arguments.next().is_some_and(|first| first == confinement::SESSION_ARGUMENT) {
+            if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
+                process::lower_descriptor_limit(soft);
+            }
+            sandbox::run_session_process()
+        }
+    }
+}

@@ -12,6 +12,7 @@ use exec_server::{Config, Settings};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    exec_server::become_session_process();
     let cli = Cli::parse();
     start_logging();
     match run(cli) {

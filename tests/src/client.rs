@@ -104,7 +104,7 @@ impl Client {
         Client::start_command(world, person, world.server(arguments)).await
     }
 
-    /// Starts a server by this command, and a client with this person.
+    /// Starts the server of `world` with these variables around it, in the sandbox that is the default.
     ///
     /// # Panics
     ///

@@ -55,6 +55,18 @@ impl World {
         world
     }
 
+    /// The same, with the user's `config.toml`. `/tmp` is not writable in the sandbox, so that what a test calls outside is.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn configured(self, more: &str) -> World {
+        let text = format!("[sandbox_workspace_write]\nexclude_slash_tmp = true\n{more}");
+        std::fs::write(self.codex_home().join("config.toml"), text).expect("a configuration file");
+        self
+    }
+
     /// The folder that stands for `~/.codex`.
     #[must_use]
     pub fn codex_home(&self) -> PathBuf {
@@ -84,6 +96,7 @@ impl World {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.root.path())
             .env("CODEX_HOME", self.codex_home())
+            .env("XDG_RUNTIME_DIR", self.root.path().join("runtime"))
             .env("LANG", "C.UTF-8")
             .current_dir(self.workdir());
         command

@@ -75,16 +75,7 @@ impl Call {
         self.command(&CallCommand::EndAll { grace })
     }
 
-    /// Asks how often the session's network refused a route; [`CallEvent::RefusedRoutes`] follows. For commands that failed:
-    /// a count above the last one (see [`crate::Session::routes_were_refused`]) means that a command tried to reach the network.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over.
-    pub fn ask_refused_routes(&self) -> Result<(), SessionError> {
-        self.command(&CallCommand::RefusedRoutes)
-    }
-
-    /// Sends a signal to the program's process group.
+    /// Sends a signal to the program alone.
     ///
     /// # Errors
     /// [`SessionError::Lost`] when the call is over.
@@ -110,12 +101,7 @@ impl Call {
             match self.event_within(deadline.saturating_duration_since(Instant::now()))? {
                 Some(CallEvent::Alive(processes)) => return Ok(processes),
                 Some(CallEvent::Gone) => return Ok(LiveProcesses::default()),
-                Some(
-                    CallEvent::Started { .. }
-                    | CallEvent::NotStarted { .. }
-                    | CallEvent::Ended { .. }
-                    | CallEvent::RefusedRoutes { .. },
-                ) => {}
+                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
                 None => return Err(SessionError::Lost),
             }
         }

@@ -60,7 +60,7 @@ pub struct Evidence<'a> {
     pub output: &'a [u8],
     /// Its working folder.
     pub directory: &'a Path,
-    /// Whether the kernel counted refused routes while it ran (see `Call::ask_refused_routes`).
+    /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`).
     pub refused_routes: bool,
 }
 

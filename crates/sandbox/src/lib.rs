@@ -39,6 +39,6 @@ pub use linux::guard::run_session_process;
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 #[cfg(target_os = "linux")]
-pub use session::{Launcher, Session, SessionError, SpawnRequest};
+pub use session::{Directory, Launcher, Session, SessionError, SpawnRequest};
 #[cfg(target_os = "linux")]
-pub use wire::{CallEvent, Ending, LiveProcess, LiveProcesses, StartStep, Usage};
+pub use wire::{CallEvent, Ending, LiveProcess, LiveProcesses, MissingStreams, StartStep, Usage};

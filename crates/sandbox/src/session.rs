@@ -14,7 +14,8 @@ use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
-    FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST, StartRequest,
+    FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST, MissingStreams,
+    StartRequest, WORKING_FOLDER,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -73,6 +74,15 @@ pub enum SessionError {
     BadRequest(&'static str),
 }
 
+/// Where a program starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Directory<'a> {
+    /// At an absolute path, as it is found inside.
+    Path(&'a Path),
+    /// In an open folder, which may have been moved or removed meanwhile.
+    Open(BorrowedFd<'a>),
+}
+
 /// A program to run in a session.
 #[derive(Debug)]
 pub struct SpawnRequest<'a> {
@@ -82,11 +92,12 @@ pub struct SpawnRequest<'a> {
     pub arguments: &'a [OsString],
     /// The whole environment, `NAME=value` each.
     pub environment: &'a [OsString],
-    /// The working folder, absolute.
-    pub directory: &'a Path,
-    /// Descriptors and the numbers (0 to 511) at which the program finds them. Of 0, 1 and 2, those not named here are
-    /// `/dev/null`. Nothing else is inherited.
+    /// The working folder.
+    pub directory: Directory<'a>,
+    /// Descriptors (at most 250) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited.
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
+    /// What becomes of those of 0, 1 and 2 that are not among them.
+    pub missing_streams: MissingStreams,
 }
 
 /// A set of processes that enforce one plan for many calls.
@@ -190,6 +201,9 @@ impl Session {
         let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let mut passed = vec![theirs.as_fd(), request_file.as_fd()];
         passed.extend(request.descriptors.iter().map(|(descriptor, _)| *descriptor));
+        if let Directory::Open(folder) = request.directory {
+            passed.push(folder);
+        }
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         packet::send_soon(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
             .map_err(|_| SessionError::Lost)?;
@@ -218,25 +232,31 @@ impl Drop for Session {
 }
 
 fn encode(request: &SpawnRequest<'_>) -> Result<Vec<u8>, SessionError> {
-    if !request.program.is_absolute() || !request.directory.is_absolute() {
+    let (directory, open_folder) = match request.directory {
+        Directory::Path(path) => (path, None),
+        Directory::Open(_) => (Path::new("/"), Some(WORKING_FOLDER)),
+    };
+    if !request.program.is_absolute() || !directory.is_absolute() {
         return Err(SessionError::BadRequest("the program and the working folder must be absolute"));
     }
     if request.arguments.is_empty() {
         return Err(SessionError::BadRequest("the argument list is empty"));
     }
-    if request.descriptors.len() > MAX_DESCRIPTORS {
-        return Err(SessionError::BadRequest("too many descriptors"));
-    }
-    let targets: Vec<i32> = request.descriptors.iter().map(|(_, target)| *target).collect();
+    let mut targets: Vec<i32> = request.descriptors.iter().map(|(_, target)| *target).collect();
     if targets.iter().any(|target| !(0..FIRST_PRIVATE_DESCRIPTOR).contains(target)) {
         return Err(SessionError::BadRequest("a descriptor's number is out of range"));
+    }
+    targets.extend(open_folder);
+    if targets.len() > MAX_DESCRIPTORS {
+        return Err(SessionError::BadRequest("too many descriptors"));
     }
     let encoded = StartRequest {
         program: request.program.to_owned(),
         arguments: request.arguments.to_vec(),
         environment: request.environment.to_vec(),
-        directory: request.directory.to_owned(),
+        directory: directory.to_owned(),
         targets,
+        missing_streams: request.missing_streams,
     }
     .encode();
     if encoded.len() > MAX_REQUEST {

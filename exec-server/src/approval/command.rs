@@ -19,6 +19,7 @@ use tokio::net::unix::pipe;
 
 use super::channel::{Asked, Channel, Choice, OpenQuestion, Reply};
 use super::visible;
+use crate::confinement::{Place, PlaceError, Places};
 use crate::process::{Descriptor, Directory, Ended, Process, Spawn, SpawnError};
 
 /// Bytes of an answer; a decision has a few hundred.
@@ -50,6 +51,7 @@ const PASSED_ON: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct CommandChannel {
     program: PathBuf,
+    places: Arc<Places>,
 }
 
 /// What the program prints.
@@ -64,6 +66,8 @@ struct Printed {
 enum NoAnswer {
     #[error("cannot be given a pipe")]
     Pipe(#[source] io::Error),
+    #[error("cannot be started")]
+    Outside(#[source] PlaceError),
     #[error("did not start")]
     Start(#[source] SpawnError),
     #[error("cannot be waited for")]
@@ -79,16 +83,17 @@ enum NoAnswer {
 }
 
 impl CommandChannel {
-    /// Asks `program`, an absolute path.
-    pub(crate) fn new(program: PathBuf) -> CommandChannel {
-        CommandChannel { program }
+    /// Asks `program`, an absolute path, outside of every sandbox.
+    pub(crate) fn new(program: PathBuf, places: Arc<Places>) -> CommandChannel {
+        CommandChannel { program, places }
     }
 
     async fn run(&self, open: &OpenQuestion) -> Result<Reply, NoAnswer> {
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| NoAnswer::Pipe(errno.into()));
         let (their_input, our_output) = pipe()?;
         let (our_input, their_output) = pipe()?;
-        let program = Running::start(&self.program, their_input, their_output)?;
+        let outside = self.places.outside().await.map_err(NoAnswer::Outside)?;
+        let program = Running::start(&self.program, &outside, their_input, their_output).await?;
         let mut input = pipe::Receiver::from_owned_fd(our_input).map_err(NoAnswer::Pipe)?;
         let mut output = pipe::Sender::from_owned_fd(our_output).map_err(NoAnswer::Pipe)?;
         let question = format!("{}\n", describe(open));
@@ -151,7 +156,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Path, input: OwnedFd, output: OwnedFd) -> Result<Running, NoAnswer> {
+    async fn start(
+        program: &Path,
+        outside: &Arc<Place>,
+        input: OwnedFd,
+        output: OwnedFd,
+    ) -> Result<Running, NoAnswer> {
         // Its complaints go where the server's go.
         let complaints = io::stderr().as_fd().try_clone_to_owned().map_err(NoAnswer::Pipe)?;
         let env = PASSED_ON.iter().filter_map(|name| {
@@ -171,7 +181,8 @@ impl Running {
                 Descriptor { ours: complaints, number: 2 },
             ],
         };
-        spawn.start().map(|process| Running { process: Some(process) }).map_err(NoAnswer::Start)
+        let process = spawn.start(outside).await.map_err(NoAnswer::Start)?;
+        Ok(Running { process: Some(process) })
     }
 
     fn process(&self) -> Result<&Process, NoAnswer> {
@@ -184,7 +195,7 @@ impl Drop for Running {
         let Some(process) = self.process.take() else { return };
         // Without a runtime the server is ending, and dropping the process kills it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { process.end_session(GRACE).await });
+            runtime.spawn(async move { process.end(GRACE).await });
         }
     }
 }

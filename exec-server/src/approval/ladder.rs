@@ -151,7 +151,7 @@ fn human(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds if seconds >= 120 && seconds % 60 == 0 => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
+        _ => format!("{} s", time.as_secs_f64()),
     }
 }
 

@@ -1,13 +1,16 @@
 //! The program that a wrapper asks about, as the server understands the request.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use escalation_protocol::request::ExecRequest;
 
-use super::identity::FileState;
+use super::identity::{FileIdentity, FileState};
+use crate::confinement::Place;
+use crate::process::Directory;
 
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
 #[derive(Debug)]
@@ -54,6 +57,23 @@ impl Exec {
         const LOOK: OFlags = OFlags::NONBLOCK;
         let now = openat(CWD, &self.file, LOOK | OFlags::CLOEXEC, Mode::empty()).ok().and_then(FileState::of);
         now.is_some() && now == self.seen
+    }
+
+    /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the sandbox's
+    /// mounts, where most is read-only; the same directory is opened anew from outside.
+    pub(super) fn directory_outside(&self, place: &Place) -> io::Result<Directory> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        let inside = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(CWD, &self.workdir, flags, Mode::empty()) {
+            Ok(outside) if FileIdentity::of(&outside) == FileIdentity::of(inside) => {
+                Ok(Directory::Open(outside))
+            }
+            // Renamed meanwhile, or removed: without mounts of its own the descriptor is as good.
+            Ok(_) | Err(_) if !place.plan().mode.is_enforced() => Ok(Directory::Open(inside.try_clone()?)),
+            Ok(_) => Err(io::ErrorKind::NotFound.into()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// The environment as names and values; entries without `=`, which only a hostile asker sends, are left out.

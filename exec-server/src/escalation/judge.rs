@@ -13,6 +13,7 @@ use super::offer::offer;
 use super::verdict::{Approved, Judged, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
+use crate::confinement::{Place, Places};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
@@ -34,6 +35,10 @@ pub(crate) struct Judge {
     pub(crate) bash: FileIdentity,
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
+    /// Where the call's programs run.
+    pub(crate) place: Arc<Place>,
+    /// Where else programs can run.
+    pub(crate) places: Arc<Places>,
     /// Where decisions are recorded.
     pub(crate) record: CallRecord,
     /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.

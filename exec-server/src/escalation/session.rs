@@ -18,7 +18,8 @@ use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
 use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
-use crate::process::{Descriptor, Directory, Ended, Process, Signal, Spawn, SpawnError};
+use crate::confinement::PlaceError;
+use crate::process::{Descriptor, Ended, Process, Signal, Spawn, SpawnError};
 
 /// How long an escalated program may take to end when it is told to.
 const GRACE: Duration = Duration::from_millis(500);
@@ -77,7 +78,7 @@ async fn negotiate(
         Action::Escalate => {
             respond(&mut stream, Response::Escalate).await?;
             let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(&exec, descriptors) {
+            match escalate(judge, &exec, descriptors).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
@@ -126,26 +127,52 @@ async fn gone(stream: &mut UnixStream) {
     let _ = stream.read(&mut [0; 1]).await;
 }
 
+/// Why an escalated program did not start.
+#[derive(Debug, thiserror::Error)]
+enum EscalateError {
+    /// There is nothing to run it in.
+    #[error("the outside cannot be entered")]
+    Outside(#[from] PlaceError),
+    /// Its working directory cannot be used.
+    #[error("its working directory cannot be used outside the sandbox")]
+    Directory(#[source] std::io::Error),
+    /// It was not executed.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl EscalateError {
+    fn errno(&self) -> Option<i32> {
+        match self {
+            EscalateError::Outside(_) => None,
+            EscalateError::Directory(source) => source.raw_os_error(),
+            EscalateError::Spawn(error) => error.errno(),
+        }
+    }
+}
+
 /// Starts a program outside the sandbox, with the wrapper's descriptors, directory, argv and environment.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read.
-fn escalate(exec: &Exec, descriptors: Vec<(u32, OwnedFd)>) -> Result<Process, SpawnError> {
+async fn escalate(
+    judge: &Judge,
+    exec: &Exec,
+    descriptors: Vec<(u32, OwnedFd)>,
+) -> Result<Process, EscalateError> {
     let descriptors = descriptors
         .into_iter()
         .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
         .collect();
-    Spawn {
+    let outside = judge.places.outside().await?;
+    let spawn = Spawn {
         program: exec.file.clone(),
         argv: exec.argv.clone(),
         env: exec.env.clone(),
-        directory: match &exec.directory {
-            Some(directory) => Directory::Open(directory.try_clone().map_err(SpawnError::Watch)?),
-            None => Directory::Path(exec.workdir.clone()),
-        },
+        directory: exec.directory_outside(&judge.place).map_err(EscalateError::Directory)?,
         descriptors,
-    }
-    .start()
+    };
+    Ok(spawn.start(&outside).await?)
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
@@ -187,6 +214,6 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
 }
 
 async fn end(program: &Process) -> std::io::Result<Ended> {
-    program.end_session(GRACE).await;
+    program.end(GRACE).await;
     program.wait().await
 }

@@ -6,9 +6,11 @@ mod client;
 mod form;
 mod result;
 mod rounds;
+mod sandbox_state;
 mod serve;
 mod server;
 mod shell_tool;
+mod signature;
 mod stdio;
 mod transport;
 

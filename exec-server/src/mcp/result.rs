@@ -21,9 +21,26 @@ pub(super) struct ShellResult {
     timed_out: bool,
     /// The part of `duration` in which a person was asked for approval; it does not count against the timeout.
     approval_wait: Span,
+    /// What confined the command: the layers in force, such as `namespaces+landlock-7+seccomp`, or `none`.
+    sandbox: String,
+    /// What the sandbox has refused, or possibly has, when the command failed, each with the way to allow it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denials: Vec<String>,
+    /// Processes that the command has left running.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    background: Vec<Background>,
     /// Rule files that are broken, and what that means for this command; absent when none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules_trouble: Option<String>,
+}
+
+/// A process that lives on in the sandbox when its call has returned.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Background {
+    /// Its number, as commands see it.
+    pid: i32,
+    /// Its command line, or the beginning of it.
+    command: String,
 }
 
 /// A length of time.
@@ -49,6 +66,13 @@ impl From<&CallOutcome> for ShellResult {
             duration: (outcome.running + outcome.waiting).into(),
             timed_out: outcome.ending == Ending::TimedOut,
             approval_wait: outcome.waiting.into(),
+            sandbox: outcome.sandbox.clone(),
+            denials: outcome.denials.clone(),
+            background: outcome
+                .background
+                .iter()
+                .map(|one| Background { pid: one.pid, command: one.command.clone() })
+                .collect(),
             rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
         }
     }

@@ -4,27 +4,30 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
-    CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, InitializeRequestParams,
-    InitializeResult, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
     ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{ClientChannel, Way};
 use super::rounds::{Rounds, Ticket};
-use super::{result, shell_tool};
-use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
-use crate::config::Config;
+use super::sandbox_state::{self, SandboxState};
+use super::{result, shell_tool, signature};
+use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Desk, Ladder};
+use crate::config::{Config, Wanted};
+use crate::private::runtime_folders;
 use crate::shell::Shell;
+use crate::terminal::TerminalChannel;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
-const NO_SANDBOX: &str = "this server was started without a sandbox mode, so it runs nothing. No sandbox is built in yet; \
-    to run commands with the full rights of the user, start the server with: --sandbox danger-full-access";
+/// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
+const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 
 /// Serves MCP over any transport of rmcp's.
 #[derive(Clone)]
@@ -32,7 +35,9 @@ pub struct ShellServer {
     shell: Shell,
     ladder: Arc<Ladder>,
     rounds: Arc<Rounds>,
+    terminal: Option<Arc<TerminalChannel>>,
     client_gone: CancellationToken,
+    sandbox_state: Arc<SandboxState>,
     initialized: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -43,16 +48,27 @@ impl ShellServer {
     ///
     /// When the system gives no random numbers.
     pub fn new(config: Config) -> std::io::Result<ShellServer> {
+        let shell = Shell::new(Arc::new(config));
+        let config = shell.config();
         let ApprovalSettings { command, timeout, .. } = &config.approvals;
-        let command =
-            command.clone().map(|program| Arc::new(CommandChannel::new(program)) as Arc<dyn Channel>);
-        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let command = command.clone().map(|program| {
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+        });
+        let channels = config.approvals.channels();
+        let terminal = channels.contains(&ChannelKind::Terminal).then(|| {
+            let folders = runtime_folders(&config.codex_home);
+            Arc::new(TerminalChannel::new(&folders, config.codex_home.clone()))
+        });
+        let in_terminals = terminal.clone().map(|terminal| terminal as Arc<dyn Channel>);
+        let ladder = Ladder::new(&channels, in_terminals, command, config.default_rules());
         let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
         Ok(ShellServer {
-            shell: Shell::new(Arc::new(config)),
+            shell,
             ladder: Arc::new(ladder),
             rounds: Arc::new(rounds),
+            terminal,
             client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
             initialized: Arc::default(),
         })
     }
@@ -81,19 +97,27 @@ impl ShellServer {
                 ticket.client.attach(way);
                 ticket
             }
-            None => match self.start(&request, way) {
-                Ok(ticket) => ticket,
-                Err(problem) => return Ok(result::problem(problem).into()),
-            },
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
         };
         self.attend(ticket, &request, context).await
     }
 
     /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
-    fn start(&self, request: &CallToolRequestParams, way: Way) -> Result<Ticket, String> {
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+    ) -> Result<Ticket, String> {
         let config = self.shell.config();
-        if config.sandbox.is_none() {
-            return Err(NO_SANDBOX.into());
+        if let Some(terminal) = &self.terminal {
+            terminal.listen();
         }
         let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
             .map_err(|error| error.to_string())?;
@@ -102,7 +126,7 @@ impl ShellServer {
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        match self.shell.start(arguments, Arc::new(desk)) {
+        match self.shell.start_in(wanted, arguments, Arc::new(desk)).await {
             Ok(call) => Ok(Ticket { call, client }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
@@ -137,10 +161,10 @@ impl ShellServer {
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool"),
-            )
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
+        ServerConfig::new(capabilities)
+            .with_server_info(signature::server_info())
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -160,12 +184,18 @@ impl ServerHandler for ShellServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if request.is_some_and(|request| request.cursor.is_some()) {
             return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
         }
-        Ok(ListToolsResult::with_all_items(vec![shell_tool::describe()]))
+        let mut tools = ListToolsResult::with_all_items(vec![shell_tool::describe()]);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut tools.meta);
+            // The list is a part of this program.
+            tools.ttl_ms = Some(TOOLS_FRESH_MS);
+        }
+        Ok(tools)
     }
 
     async fn call_tool(
@@ -182,14 +212,27 @@ impl ServerHandler for ShellServer {
             return Err(ErrorData::invalid_params(text, None));
         }
         // A task of its own: rmcp would never answer if this panicked.
+        let signed = signature::is_wanted(&context);
         let call = tokio::spawn(self.clone().call_shell(request, context));
         match call.await {
+            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
+            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
+                signature::sign(&mut result.meta);
+                Ok(result.into())
+            }
             Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a call broke");
                 Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
             }
         }
+    }
+
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.sandbox_state.forget_roots().await;
     }
 
     // What is not offered is refused; rmcp would answer with empty lists.
@@ -232,6 +275,9 @@ impl ServerHandler for ShellServer {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if request.method == sandbox_state::UPDATE {
+            return self.sandbox_state.update(&self.shell.config().sandboxing, request);
+        }
         if matches!(request.method.as_str(), "tools/call" | "tools/list") {
             let text = format!(
                 "invalid parameters of {}: name must be a string, arguments an object",

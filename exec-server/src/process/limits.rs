@@ -20,7 +20,22 @@ pub fn raise_descriptor_limit() {
     }
 }
 
+/// Lowers the soft limit again, in a process of the server's that starts programs.
+#[cfg(target_os = "linux")]
+pub(crate) fn lower_descriptor_limit(soft: rlim_t) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
+    }
+}
+
+/// The soft limit that programs get, if the server has raised its own.
+#[cfg(target_os = "linux")]
+pub(crate) fn soft_descriptor_limit() -> Option<rlim_t> {
+    INHERITED.get().map(|(soft, _)| *soft)
+}
+
 /// The limits (soft, hard) that programs get, if they differ from the server's own.
+#[cfg(not(target_os = "linux"))]
 pub(super) fn inherited() -> Option<(rlim_t, rlim_t)> {
     INHERITED.get().copied()
 }

@@ -1,14 +1,27 @@
-//! Starting programs and waiting for them: exactly these descriptors, this directory, this environment, nothing else.
+//! Starting programs in a place and waiting for them: exactly these descriptors, this directory, this environment, nothing
+//! else; and ending whatever they have started.
 //!
-//! The standard library's `Command` cannot place descriptors at chosen numbers (its own error pipe may sit there) and
-//! inherits the server's standard streams, which are the protocol. So the fork and the steps after it are ours.
+//! On Linux a program is started by the place's own session (`confined`), which keeps all its descendants in sight, also
+//! those that begin a session of their own, and ends them when the server is gone, however that ended. Elsewhere the server
+//! forks by itself (`forked`).
 
+#[cfg(target_os = "linux")]
+mod confined;
+#[cfg(not(target_os = "linux"))]
+mod fork;
+#[cfg(not(target_os = "linux"))]
+mod forked;
 mod limits;
 mod spawn;
 mod sys;
-mod wait;
 
+#[cfg(target_os = "linux")]
+pub(crate) use confined::Process;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use forked::Process;
 pub use limits::raise_descriptor_limit;
-pub(crate) use spawn::{Descriptor, Directory, Spawn, SpawnError};
+#[cfg(target_os = "linux")]
+pub(crate) use limits::{lower_descriptor_limit, soft_descriptor_limit};
+pub(crate) use nix::sys::signal::Signal;
+pub(crate) use spawn::{Descriptor, Directory, Ended, Spawn, SpawnError};
 pub(crate) use sys::watch_readable;
-pub(crate) use wait::{Ended, Process, Signal};

@@ -1,12 +1,12 @@
 //! What a program is started with.
 
-use std::ffi::{CString, OsString};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::wait::Process;
-use super::{limits, sys};
+use super::Process;
+use crate::confinement::Place;
 
 /// A program to be started. Only what is named here reaches it.
 #[derive(Debug)]
@@ -41,29 +41,26 @@ pub(crate) enum Directory {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
     /// A string has a NUL byte, which the kernel's interface cannot carry.
+    #[cfg(not(target_os = "linux"))]
     #[error("a NUL byte in its path, arguments or environment")]
     Nul(#[from] std::ffi::NulError),
-    /// No process could be made.
-    #[error("fork failed")]
-    Fork(#[source] std::io::Error),
+    /// The session that should start it does not.
+    #[cfg(target_os = "linux")]
+    #[error("the sandbox cannot start it")]
+    Session(#[from] sandbox::SessionError),
+    /// The session does not answer.
+    #[cfg(target_os = "linux")]
+    #[error("the sandbox's own process ended or does not answer")]
+    SessionLost,
     /// The new process cannot be watched, so it was killed.
     #[error("the new process cannot be watched")]
     Watch(#[source] std::io::Error),
-    /// A step between fork and execve failed.
-    #[error("{step} failed in the new process")]
-    Prepare {
-        /// The step.
+    /// A step of starting it failed.
+    #[error("failed to {step}")]
+    NotStarted {
+        /// The step, fit after "failed to".
         step: &'static str,
         /// Its reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The kernel does not execute the file.
-    #[error("cannot execute {}", program.display())]
-    Execve {
-        /// The file.
-        program: PathBuf,
-        /// The kernel's reason.
         #[source]
         source: std::io::Error,
     },
@@ -73,51 +70,46 @@ impl SpawnError {
     /// The errno, where there is one.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
+            #[cfg(not(target_os = "linux"))]
             SpawnError::Nul(_) => None,
-            SpawnError::Fork(source)
-            | SpawnError::Watch(source)
-            | SpawnError::Prepare { source, .. }
-            | SpawnError::Execve { source, .. } => source.raw_os_error(),
+            #[cfg(target_os = "linux")]
+            SpawnError::Session(_) | SpawnError::SessionLost => None,
+            SpawnError::Watch(source) | SpawnError::NotStarted { source, .. } => source.raw_os_error(),
         }
     }
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It exited with this code.
+    Exited(u8),
+    /// It was killed by this signal.
+    Signaled(u8),
+}
+
+impl Ended {
+    /// The exit code as shells report it: 128 and the signal's number for a death by signal.
+    pub(crate) fn code(self) -> i32 {
+        match self {
+            Ended::Exited(code) => i32::from(code),
+            Ended::Signaled(signal) => 128 + i32::from(signal),
+        }
+    }
+}
+
+/// Processes of a call that are alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    /// How many there are.
+    pub total: usize,
+    /// The first of them: number, as commands in the same place see it, and command line.
+    pub listed: Vec<(i32, String)>,
 }
 
 impl Spawn {
-    /// Starts the program. Our copies of its descriptors are closed, whatever happens.
-    pub(crate) fn start(self) -> Result<Process, SpawnError> {
-        let plan = sys::Plan {
-            program: c_string(self.program.as_os_str().to_owned())?,
-            argv: sys::CStringArray::new(c_strings(self.argv)?),
-            env: sys::CStringArray::new(c_strings(self.env)?),
-            directory: match &self.directory {
-                Directory::Path(path) => sys::DirectoryPlan::Path(c_string(path.clone().into_os_string())?),
-                Directory::Open(open) => sys::DirectoryPlan::Open(open.as_raw_fd()),
-            },
-            descriptors: self.descriptors.iter().map(|one| (one.ours.as_raw_fd(), one.number)).collect(),
-            descriptor_limit: limits::inherited(),
-        };
-        let pid = plan.fork_and_exec().map_err(|failure| explain(failure, &self.program))?;
-        Process::adopt(pid).map_err(|source| {
-            sys::kill_and_reap(pid);
-            SpawnError::Watch(source)
-        })
+    /// Starts the program in a place. Our copies of its descriptors are closed, whatever happens.
+    pub(crate) async fn start(self, place: &Arc<Place>) -> Result<Process, SpawnError> {
+        Process::start(self, place).await
     }
-}
-
-fn explain(failure: sys::Failure, program: &Path) -> SpawnError {
-    match failure {
-        sys::Failure::Fork(source) => SpawnError::Fork(source),
-        sys::Failure::Child { step: sys::Step::Execve, source } => {
-            SpawnError::Execve { program: program.to_owned(), source }
-        }
-        sys::Failure::Child { step, source } => SpawnError::Prepare { step: step.name(), source },
-    }
-}
-
-fn c_strings(strings: Vec<OsString>) -> Result<Vec<CString>, std::ffi::NulError> {
-    strings.into_iter().map(c_string).collect()
-}
-
-fn c_string(string: OsString) -> Result<CString, std::ffi::NulError> {
-    CString::new(string.into_vec())
 }

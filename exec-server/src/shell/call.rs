@@ -1,19 +1,20 @@
 //! The life of one call.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::output::Output;
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
 use crate::approval::Approver;
-use crate::audit::CallRecord;
-use crate::config::Config;
+use crate::config::Wanted;
+use crate::confinement::{Place, PlaceError};
 use crate::escalation::{EndOfCall, Judge, Listener};
 use crate::process::{Ended, Process};
 use crate::rules::Rules;
@@ -65,6 +66,21 @@ pub struct CallOutcome {
     pub waiting: Duration,
     /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
     pub rules_trouble: Option<Arc<str>>,
+    /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
+    pub sandbox: String,
+    /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
+    pub denials: Vec<String>,
+    /// Processes that the command has left in the background.
+    pub background: Vec<BackgroundProcess>,
+}
+
+/// A process that lives on when its call has returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundProcess {
+    /// Its number, as commands in the same sandbox see it.
+    pub pid: i32,
+    /// Its command line, or the beginning of it.
+    pub command: String,
 }
 
 /// Why a call could not start.
@@ -74,6 +90,8 @@ pub struct StartError(#[from] StartStep);
 
 #[derive(Debug, thiserror::Error)]
 enum StartStep {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
@@ -101,15 +119,16 @@ impl Call {
     }
 }
 
-/// Starts a call: the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-pub(super) fn start(
-    config: &Config,
+/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) async fn start(
+    shell: &Shell,
+    wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
-    record: CallRecord,
-    cancel: CancellationToken,
-    calls: &TaskTracker,
 ) -> Result<Call, StartError> {
+    let Shell { config, places, calls, closing, audit } = shell;
+    let cancel = closing.child_token();
+    let place = places.place(wanted).await.map_err(StartStep::Place)?;
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let judge = Judge {
         rules: Arc::clone(&config.rules),
@@ -118,63 +137,81 @@ pub(super) fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
-        record,
-        writable: config.writable_folders(),
+        place: Arc::clone(&place),
+        places: Arc::clone(places),
+        record: audit.call(),
+        writable: place.plan().writable.clone(),
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
     let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let shell = spawn::bash(config, &request, pipe, socket).map_err(StartStep::Spawn)?;
+    let shell = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
     let shell = Arc::new(shell);
-    let rules = Arc::clone(&config.rules);
-    calls.spawn(serve(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
+    calls.spawn(keep(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
+    let rules = Arc::clone(&config.rules);
+    let attended = Attended { shell, place, output, stopwatch, end, rules, workdir: request.workdir };
     calls.spawn({
         let cancel = cancel.clone();
         async move {
-            let outcome = attend(&shell, output, stopwatch, &rules, &cancel, &end).await;
+            let outcome = attended.until_end(&cancel).await;
             announce.send_replace(Some(Arc::new(outcome)));
         }
     });
     Ok(Call { outcome, cancel })
 }
 
-/// From the running shell to the outcome.
-async fn attend(
-    shell: &Process,
+/// A call while its shell runs.
+struct Attended {
+    shell: Arc<Process>,
+    place: Arc<Place>,
     output: Output,
     stopwatch: Stopwatch,
-    rules: &Rules,
-    cancel: &CancellationToken,
-    end: &EndOfCall,
-) -> CallOutcome {
-    let ending = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Ending::Cancelled,
-        end = shell.wait() => match end {
-            Ok(Ended::Exited(code)) => Ending::Exited(code),
-            Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
-            Err(error) => {
-                tracing::error!(%error, "waiting for a shell failed");
-                Ending::Lost
-            }
-        },
-        () = stopwatch.expired() => Ending::TimedOut,
-    };
-    if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-        end.ending.cancel();
-        shell.end_session(GRACE).await;
-        end.ended.cancel();
-    }
-    let (running, waiting) = stopwatch.read();
-    let output = output.collect().await;
-    CallOutcome { ending, output, running, waiting, rules_trouble: rules.trouble() }
+    end: EndOfCall,
+    rules: Arc<Rules>,
+    workdir: PathBuf,
 }
 
-/// Serves the call's wrappers; also after the shell's exit, for background processes, until the server ends the call.
-async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
-    let serving = listener.serve();
+impl Attended {
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            end = self.shell.wait() => match end {
+                Ok(Ended::Exited(code)) => Ending::Exited(code),
+                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Err(error) => {
+                    tracing::error!(%error, "waiting for a shell failed");
+                    Ending::Lost
+                }
+            },
+            () = self.stopwatch.expired() => Ending::TimedOut,
+        };
+        if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+            self.end.ending.cancel();
+            self.shell.end(GRACE).await;
+            self.end.ended.cancel();
+        }
+        let (running, waiting) = self.stopwatch.read();
+        let remaining = self.shell.alive().await.listed.into_iter();
+        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let output = self.output.collect().await;
+        let denials = denials::explain(&self.place, &self.shell, &output, &self.workdir, ending).await;
+        let sandbox = self.place.level();
+        let rules_trouble = self.rules.trouble();
+        CallOutcome { ending, output, running, waiting, sandbox, denials, background, rules_trouble }
+    }
+}
+
+/// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
+/// of them has ended or the server ends the call.
+async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
+    let serving = async {
+        listener.serve().await;
+        shell.gone().await;
+    };
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return,
@@ -182,7 +219,7 @@ async fn serve(listener: Listener, shell: Arc<Process>, cancel: CancellationToke
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end_session(GRACE).await;
+    shell.end(GRACE).await;
     if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;

@@ -3,11 +3,12 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
 mod call;
+mod denials;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{Call, CallOutcome, Ending, StartError};
+pub use call::{BackgroundProcess, Call, CallOutcome, Ending, StartError};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::Approver;
 use crate::audit::{Audit, Event};
-use crate::config::Config;
+use crate::config::{Config, Wanted};
+use crate::confinement::Places;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -27,6 +29,7 @@ const LAST_LINES: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub struct Shell {
     config: Arc<Config>,
+    places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
     audit: Audit,
@@ -36,12 +39,11 @@ impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
+        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
         let audit = Audit::new(&config.codex_home);
-        audit.record(Event::Started {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            sandbox: config.sandbox.map(|mode| mode.to_string()),
-        });
-        Shell { config, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
+        let sandbox = Some(config.sandboxing.mode().to_string());
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
     }
 
     /// The configuration that calls run by.
@@ -50,14 +52,29 @@ impl Shell {
         &self.config
     }
 
-    /// Starts a command; `approver` is asked when a rule says so. Must be called within the runtime.
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptors or processes left.
-    pub fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
-        let record = self.audit.call();
-        call::start(&self.config, request, approver, record, self.closing.child_token(), &self.calls)
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver).await
+    }
+
+    /// Starts a command in the sandbox of one policy.
+    pub(crate) async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+    ) -> Result<Call, StartError> {
+        call::start(self, wanted, request, approver).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

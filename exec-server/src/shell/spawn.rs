@@ -4,11 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
 
 use escalation_protocol::variables;
 
 use super::request::CallRequest;
 use crate::config::Config;
+use crate::confinement::Place;
 use crate::process::{Descriptor, Directory, Process, Spawn, SpawnError};
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
@@ -34,8 +36,9 @@ pub(super) enum ShellSpawnError {
 
 /// Starts `bash -c COMMAND` (`-lc` for a login shell) with the call's pipe as standard output and standard error, the
 /// escalation socket, and nothing else.
-pub(super) fn bash(
+pub(super) async fn bash(
     config: &Config,
+    place: &Arc<Place>,
     request: &CallRequest,
     output: OwnedFd,
     socket: OwnedFd,
@@ -47,7 +50,7 @@ pub(super) fn bash(
         Descriptor { ours: output, number: 2 },
         Descriptor { ours: socket, number: SOCKET_NUMBER },
     ];
-    let mut env = environment(config);
+    let mut env = environment(config, place);
     let mut command = request.command.clone();
     if command.len() > MAX_ARGUMENT_BYTES {
         descriptors.push(Descriptor { ours: in_memory(command.as_encoded_bytes())?, number: COMMAND_NUMBER });
@@ -63,19 +66,16 @@ pub(super) fn bash(
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
     };
-    Ok(spawn.start()?)
+    Ok(spawn.start(place).await?)
 }
 
-/// The server's environment, and the interceptor's variables for Bash, which keeps them to itself.
-fn environment(config: &Config) -> Vec<OsString> {
-    let inherited = std::env::vars_os()
-        .filter(|(name, _)| !variables::ALL.iter().any(|private| name == private))
-        .map(|(name, value)| assignment(name, value));
+/// The place's environment, and the interceptor's variables for Bash, which keeps them to itself.
+fn environment(config: &Config, place: &Place) -> Vec<OsString> {
     let ours = [
         assignment(variables::WRAPPER, &config.execve_wrapper),
         assignment(variables::SOCKET, SOCKET_NUMBER.to_string()),
     ];
-    inherited.chain(ours).collect()
+    place.environment().iter().cloned().chain(ours).collect()
 }
 
 fn assignment(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> OsString {

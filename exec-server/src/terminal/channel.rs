@@ -316,7 +316,9 @@ mod tests {
     async fn asked(stream: &mut UnixStream) -> Shown {
         match hear(stream).await {
             FromServer::Asked(shown) => *shown,
-            other => panic!("{other:?}"),
+            other @ (FromServer::Hello { .. } | FromServer::Refused { .. } | FromServer::Closed { .. }) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -374,7 +376,8 @@ mod tests {
         let world = World::new();
         let (mut bad, mut good) = (world.terminal().await, world.terminal().await);
         bad.write_all(&[0xff; 64]).await.expect("sent");
-        assert!(read::<FromServer>(&mut bad, MAX_MESSAGE).await.is_ok_and(|message| message.is_none()));
+        // Closed in the middle of what it said: the system may call that a reset.
+        assert!(!matches!(read::<FromServer>(&mut bad, MAX_MESSAGE).await, Ok(Some(_))));
         let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
         let shown = asked(&mut good).await;
         answer(&mut good, &shown.id, "once", None).await;

@@ -17,7 +17,7 @@ use crate::approval::{Choice, visible};
 use crate::private::runtime_folders;
 
 /// How often it is looked for new servers.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Messages that may wait for the person's screen.
 const WAITING: usize = 64;
@@ -68,8 +68,8 @@ struct Heard {
 
 enum Said {
     Message(FromServer),
-    /// The connection ended; with an error when it was not the server that closed it.
-    End(Option<String>),
+    /// The connection ended.
+    End,
 }
 
 impl Servers {
@@ -151,33 +151,25 @@ impl Servers {
         tokio::spawn(async move {
             let (mut input, mut output) = stream.into_split();
             let hear = async {
-                loop {
-                    match read::<FromServer>(&mut input, MAX_MESSAGE).await {
-                        Ok(Some(message)) => {
-                            let heard =
-                                Heard { server, socket: socket.clone(), what: Said::Message(message) };
-                            if sender.send(heard).await.is_err() {
-                                return None;
-                            }
-                        }
-                        Ok(None) => return None,
-                        Err(error) => return Some(error.to_string()),
+                while let Ok(Some(message)) = read::<FromServer>(&mut input, MAX_MESSAGE).await {
+                    let heard = Heard { server, socket: socket.clone(), what: Said::Message(message) };
+                    if sender.send(heard).await.is_err() {
+                        break;
                     }
                 }
             };
             let tell = async {
                 while let Some(message) = answers.recv().await {
-                    if let Err(error) = output.write_all(&message).await {
-                        return Some(error.to_string());
+                    if output.write_all(&message).await.is_err() {
+                        break;
                     }
                 }
-                None
             };
-            let end = tokio::select! {
-                end = hear => end,
-                end = tell => end,
-            };
-            let _ = sender.send(Heard { server, socket: socket.clone(), what: Said::End(end) }).await;
+            tokio::select! {
+                () = hear => {}
+                () = tell => {}
+            }
+            let _ = sender.send(Heard { server, socket: socket.clone(), what: Said::End }).await;
         });
     }
 
@@ -202,7 +194,7 @@ impl Servers {
                 Some(News::Asked(server, Box::new(shown.made_visible())))
             }
             Said::Message(FromServer::Closed { id }) => Some(News::Closed(server, visible(id.as_bytes()))),
-            Said::End(_) => {
+            Said::End => {
                 self.sockets.remove(&socket);
                 self.links.remove(&server);
                 Some(News::Went(server))

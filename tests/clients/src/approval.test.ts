@@ -46,7 +46,7 @@ test("an accepted program runs", async () => {
   assert.equal(asked.length, 1);
 });
 
-test("the question names program, arguments, folder and the rule's reason, and asks for an optional reason", () =>
+test("the question names program, arguments, folder and the rule's reason, and asks for a decision and an optional reason", () =>
   Session.with({ rules: RULES, human: always("accept") }, async (session) => {
     await session.run("touch 'a file'");
     const [question] = session.questions;
@@ -54,7 +54,7 @@ test("the question names program, arguments, folder and the rule's reason, and a
     assert.ok(question?.message.includes(`in \`${session.folders.workdir}\`?`), question?.message);
     assert.match(question?.message ?? "", /It makes a file\./);
     assert.equal(question?.requestedSchema.type, "object");
-    assert.deepEqual(Object.keys(question?.requestedSchema.properties ?? {}), ["reason"]);
+    assert.deepEqual(Object.keys(question?.requestedSchema.properties ?? {}), ["decision", "reason"]);
     assert.deepEqual(question?.requestedSchema.required ?? [], []);
   }));
 

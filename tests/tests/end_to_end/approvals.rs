@@ -1,7 +1,8 @@
 //! Asking: what may be answered, through which channels, and what answers that are none come to.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use end_to_end_tests::World;
@@ -59,11 +60,19 @@ fn wait_for(path: &Path) {
     }
 }
 
-/// A program of the user's that is asked.
+/// A program of the user's that is asked. Another process writes it: a server that is started meanwhile would inherit our
+/// open file, and a file that is open for writing cannot be executed.
 fn approver(world: &World, script: &str) -> PathBuf {
     let path = world.codex_home().join("approver");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    let mut writer = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\"", text(&path)])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut input = writer.stdin.take().expect("a pipe");
+    writeln!(input, "#!/bin/sh\n{script}").expect("written");
+    drop(input);
+    assert!(writer.wait().expect("it ends").success());
     path
 }
 

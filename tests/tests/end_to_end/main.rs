@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod approve;
 mod audit;
 mod bash_faithful;
 mod bash_hook;
@@ -16,3 +17,4 @@ mod policy;
 mod protocol;
 mod rounds;
 mod rules;
+mod sandbox;

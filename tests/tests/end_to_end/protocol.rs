@@ -69,7 +69,13 @@ fn the_stateless_revision_is_served() {
     assert!(versions.contains("2026-07-28") && versions.contains("2025-06-18"), "{discovered}");
     let call =
         |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
-    assert_eq!(output(&server.request("tools/call", call("echo modern"))), "modern\n");
+    let answer = server.request("tools/call", call("echo modern"));
+    assert_eq!(output(&answer), "modern\n");
+    let tools = server.request("tools/list", json!({"_meta": modern(&json!({}))["_meta"]}));
+    for answer in [answer, tools] {
+        let info = &answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
+        assert_eq!(info["name"], "shell-tool-mcp", "{answer}");
+    }
 }
 
 #[test]

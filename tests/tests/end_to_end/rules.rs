@@ -35,7 +35,7 @@ prefix_rule(pattern=["pwd"], decision="allow")
 "#,
     );
     let client = Client::start(&world, &Person::absent()).await;
-    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "sandbox-call\n"));
     assert_eq!(client.run(&format!("dash -c '{PARENT}'; :")).await.ran(), (0, "bash\n"));
     assert_eq!(
         client.run("echo piped | cat | cat; echo ${PIPESTATUS[@]}").await.ran(),
@@ -92,7 +92,7 @@ async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     // Long enough to be a person's answer: one that comes at once is reported as the client's own.
     let person = Person::answering([Accept, Decline, Cancel]).thinking(Duration::from_millis(400));
     let client = Client::start(&world, &person).await;
-    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "exec-server\n"));
+    assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "sandbox-call\n"));
     assert_eq!(
         client.run("sh -c 'echo > ran'").await.ran(),
         (1, "Execution denied: User declined execution\n")
@@ -257,15 +257,5 @@ fn a_bash_or_wrapper_that_is_not_ours_keeps_the_server_from_starting() {
         let (code, said) = run_to_end(&world, &arguments);
         assert_eq!(code, Some(1));
         assert!(words.iter().all(|word| said.contains(word)), "{said:?} should say {words:?}");
-    }
-}
-
-#[test]
-fn a_sandbox_that_does_not_exist_yet_is_not_pretended() {
-    let world = World::with_rules("");
-    for mode in ["read-only", "workspace-write", "external-sandbox"] {
-        let (code, said) = run_to_end(&world, &["--sandbox", mode]);
-        assert_eq!(code, Some(1), "{mode}");
-        assert!(said.contains("not built in yet"), "{said}");
     }
 }

@@ -4,7 +4,7 @@
 //! successful `execve` closes.
 
 use super::sys::{self, Forked, SingleThreaded};
-use crate::wire::{FIRST_PRIVATE_DESCRIPTOR, StartRequest, StartStep};
+use crate::wire::{FIRST_PRIVATE_DESCRIPTOR, MissingStreams, StartRequest, StartStep, WORKING_FOLDER};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use std::ffi::{CString, OsStr};
@@ -89,21 +89,31 @@ fn become_program(
     if let Err(errno) = rustix::process::setsid() {
         return NotStarted::at(StartStep::NewSession)(errno.into());
     }
-    // The descriptors meant for the program, at their numbers; everything else closes at execve.
-    if let Err(error) = place(&request.targets, descriptors, report) {
-        return NotStarted::at(StartStep::PlaceDescriptors)(error);
-    }
-    if let Err(errno) = rustix::process::chdir(&request.directory) {
+    // Before the descriptor, if it is one, is closed.
+    if let Err(errno) = enter_folder(request, descriptors) {
         return NotStarted::at(StartStep::ChangeDirectory)(errno.into());
+    }
+    // The descriptors meant for the program, at their numbers; everything else closes at execve.
+    if let Err(error) = place(request, descriptors, report) {
+        return NotStarted::at(StartStep::PlaceDescriptors)(error);
     }
     sys::default_signals();
     let error = sys::execute(&prepared.program, &prepared.arguments, &prepared.environment);
     NotStarted::at(StartStep::Execute)(error)
 }
 
-fn place(targets: &[i32], descriptors: &[OwnedFd], report: &OwnedFd) -> io::Result<()> {
+fn enter_folder(request: &StartRequest, descriptors: &[OwnedFd]) -> Result<(), Errno> {
+    let mut pairs = request.targets.iter().zip(descriptors);
+    match pairs.find(|(target, _)| **target == WORKING_FOLDER) {
+        Some((_, folder)) => rustix::process::fchdir(folder),
+        None => rustix::process::chdir(&request.directory),
+    }
+}
+
+fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> io::Result<()> {
+    let targets = &request.targets;
     if targets.len() != descriptors.len()
-        || targets.iter().any(|to| !(0..FIRST_PRIVATE_DESCRIPTOR).contains(to))
+        || targets.iter().any(|to| *to != WORKING_FOLDER && !(0..FIRST_PRIVATE_DESCRIPTOR).contains(to))
     {
         return Err(Errno::BADF.into());
     }
@@ -114,17 +124,20 @@ fn place(targets: &[i32], descriptors: &[OwnedFd], report: &OwnedFd) -> io::Resu
         .map(|descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
         .collect::<Result<_, _>>()?;
     sys::close_all_on_exec()?;
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    let null = rustix::io::fcntl_dupfd_cloexec(&null, FIRST_PRIVATE_DESCRIPTOR)?;
-    // A program without standard descriptors would take the next files that it opens for them.
-    for standard in (0..3).filter(|number| !targets.contains(number)) {
-        sys::place_descriptor(null.as_fd(), standard)?;
+    if request.missing_streams == MissingStreams::Null {
+        let lowest = rustix::fs::open(
+            "/dev/null",
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        let null = rustix::io::fcntl_dupfd_cloexec(&lowest, FIRST_PRIVATE_DESCRIPTOR)?;
+        // Its number may be one that is to be placed, so it must not be closed later.
+        drop(lowest);
+        for standard in (0..3).filter(|number| !targets.contains(number)) {
+            sys::place_descriptor(null.as_fd(), standard)?;
+        }
     }
-    for (descriptor, target) in moved.iter().zip(targets) {
+    for (descriptor, target) in moved.iter().zip(targets).filter(|(_, target)| **target != WORKING_FOLDER) {
         sys::place_descriptor(descriptor.as_fd(), *target)?;
     }
     Ok(())

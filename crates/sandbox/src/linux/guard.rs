@@ -41,6 +41,8 @@ fn begin() -> io::Result<()> {
     // Nothing of the server's may stay open in here.
     sys::close_inherited(proof)?;
     let control = take_standard_input()?;
+    // For people who look at lists of processes.
+    let _ = rustix::thread::set_name(c"sandbox-guard");
     // A terminal's Ctrl-C is for the server, which ends the session when it is done with it.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;

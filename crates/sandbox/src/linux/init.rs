@@ -21,6 +21,8 @@ const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 /// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along).
 pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -> ! {
     let myself = rustix::process::getpid();
+    // For people who look at lists of processes.
+    let _ = rustix::thread::set_name(c"sandbox-init");
     // Without a PID namespace we are not PID 1, and the orphans of a killed supervisor come to us all the same. A kernel
     // that refuses sends them to the guard, which is one too.
     let _ = rustix::process::set_child_subreaper(Some(myself));

@@ -31,6 +31,8 @@ pub(super) struct Start {
 /// Runs a call to its end and exits.
 pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
     let socket = start.socket;
+    // For people who look at lists of processes.
+    let _ = rustix::thread::set_name(c"sandbox-call");
     let outcome = begin(proof, start.init, start.request, start.descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
@@ -135,7 +137,9 @@ impl Supervisor {
 
     fn report_end(&mut self, ending: Ending, usage: Usage) {
         self.ended = true;
-        tell(&self.socket, &CallEvent::Ended { ending, usage });
+        // Reading the counters takes a moment, which the many programs that end well need not wait for.
+        let refused_routes = if ending == Ending::Code(0) { 0 } else { refused_routes() };
+        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes });
     }
 
     /// Takes one command from the server; false when the server is gone.
@@ -151,11 +155,8 @@ impl Supervisor {
         };
         match CallCommand::decode(&packet.bytes) {
             Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(process_tree::live(myself))),
-            Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_group(self.program, number),
+            Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_process(self.program, number),
             Ok(CallCommand::Signal { .. }) => {}
-            Ok(CallCommand::RefusedRoutes) => {
-                tell(&self.socket, &CallEvent::RefusedRoutes { count: refused_routes() });
-            }
             Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
             Ok(CallCommand::EndAll { grace }) => {
                 if matches!(self.ending, Phase::Running) {

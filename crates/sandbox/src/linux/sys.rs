@@ -289,14 +289,6 @@ pub(crate) fn signal_process(pid: i32, signal: i32) {
     }
 }
 
-/// Sends a signal to a process group; a group that is gone is not an error.
-pub(crate) fn signal_group(group: i32, signal: i32) {
-    if group > 1 {
-        // SAFETY: kill(2) takes two integers; a negative number below -1 names one group.
-        unsafe { libc::kill(-group, signal) };
-    }
-}
-
 fn owned(raw: RawFd) -> io::Result<OwnedFd> {
     if raw < 0 {
         return Err(io::Error::last_os_error());

@@ -16,10 +16,8 @@ pub(crate) enum CallCommand {
     List,
     /// End every process: TERM, then KILL after the grace.
     EndAll { grace: Duration },
-    /// Send a signal to the program's process group.
+    /// Send a signal to the program alone.
     Signal { number: i32 },
-    /// Tell how often the session's private network refused a route.
-    RefusedRoutes,
 }
 
 impl CallCommand {
@@ -30,7 +28,6 @@ impl CallCommand {
                 Writer::tagged(2).u64(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).0
             }
             CallCommand::Signal { number } => Writer::tagged(3).i32(*number).0,
-            CallCommand::RefusedRoutes => vec![4],
         }
     }
 
@@ -40,7 +37,6 @@ impl CallCommand {
             1 => CallCommand::List,
             2 => CallCommand::EndAll { grace: Duration::from_millis(reader.u64()?) },
             3 => CallCommand::Signal { number: reader.i32()? },
-            4 => CallCommand::RefusedRoutes,
             _ => return Err(Malformed("unknown command")),
         };
         reader.end()?;
@@ -121,15 +117,13 @@ pub enum CallEvent {
         ending: Ending,
         /// What it used.
         usage: Usage,
+        /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since the
+        /// session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a network
+        /// namespace, see [`crate::Session::routes_were_refused`].
+        refused_routes: u64,
     },
     /// Answer to a question for the live processes.
     Alive(LiveProcesses),
-    /// Answer to a question for refused routes: how often anything in the session was told "network is unreachable" since
-    /// the session began. Only means something in a session with a network namespace.
-    RefusedRoutes {
-        /// The kernel's counters, IPv4 and IPv6 together.
-        count: u64,
-    },
     /// No process of the call is left; nothing else follows.
     Gone,
 }
@@ -139,7 +133,7 @@ impl CallEvent {
         match self {
             CallEvent::Started { pid } => Writer::tagged(1).i32(*pid).0,
             CallEvent::NotStarted { step, errno } => Writer::tagged(2).u8(step.code()).i32(*errno).0,
-            CallEvent::Ended { ending, usage } => {
+            CallEvent::Ended { ending, usage, refused_routes } => {
                 let (kind, value) = match ending {
                     Ending::Code(code) => (0, i32::from(*code)),
                     Ending::Signal(number) => (1, *number),
@@ -150,6 +144,7 @@ impl CallEvent {
                     .u64(micros(usage.user))
                     .u64(micros(usage.system))
                     .u64(usage.max_resident)
+                    .u64(*refused_routes)
                     .0
             }
             CallEvent::Alive(processes) => {
@@ -162,7 +157,6 @@ impl CallEvent {
                 writer.0
             }
             CallEvent::Gone => vec![5],
-            CallEvent::RefusedRoutes { count } => Writer::tagged(6).u64(*count).0,
         }
     }
 
@@ -182,7 +176,8 @@ impl CallEvent {
                 };
                 let user = Duration::from_micros(reader.u64()?);
                 let system = Duration::from_micros(reader.u64()?);
-                CallEvent::Ended { ending, usage: Usage { user, system, max_resident: reader.u64()? } }
+                let usage = Usage { user, system, max_resident: reader.u64()? };
+                CallEvent::Ended { ending, usage, refused_routes: reader.u64()? }
             }
             4 => {
                 let total = reader.count()?;
@@ -196,7 +191,6 @@ impl CallEvent {
                 CallEvent::Alive(LiveProcesses { total, listed })
             }
             5 => CallEvent::Gone,
-            6 => CallEvent::RefusedRoutes { count: reader.u64()? },
             _ => return Err(Malformed("unknown event")),
         };
         reader.end()?;
@@ -220,12 +214,12 @@ mod tests {
             CallEvent::Ended {
                 ending: Ending::Signal(9),
                 usage: Usage { user: Duration::from_micros(5), system: Duration::ZERO, max_resident: 4096 },
+                refused_routes: 3,
             },
             CallEvent::Alive(LiveProcesses {
                 total: 3,
                 listed: vec![LiveProcess { pid: 3, command_line: b"sleep\x001".to_vec() }],
             }),
-            CallEvent::RefusedRoutes { count: 3 },
             CallEvent::Gone,
         ]
     }
@@ -239,7 +233,6 @@ mod tests {
             CallCommand::List,
             CallCommand::EndAll { grace: Duration::from_millis(500) },
             CallCommand::Signal { number: 15 },
-            CallCommand::RefusedRoutes,
         ] {
             assert_eq!(CallCommand::decode(&command.encode()), Ok(command));
         }

@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Largest encoded start request, in bytes: above what `execve` takes with the default 8 MiB stack (2 MiB).
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
-/// Most descriptors that one program is given; the kernel's own limit for one message is 253.
-pub(crate) const MAX_DESCRIPTORS: usize = 64;
+/// Most descriptors that come with one start request: the kernel's limit for one message (`SCM_MAX_FD`, 253) without the two
+/// that every request has.
+pub(crate) const MAX_DESCRIPTORS: usize = 251;
 /// Says that a message could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]

@@ -17,5 +17,5 @@ pub(crate) use call::CallCommand;
 pub use call::{CallEvent, Ending, LiveProcess, LiveProcesses, Usage};
 pub(crate) use codec::{MAX_DESCRIPTORS, MAX_PACKET, MAX_REQUEST};
 pub(crate) use init::{InitCommand, InitReport};
-pub use start::StartStep;
-pub(crate) use start::{FIRST_PRIVATE_DESCRIPTOR, StartRequest};
+pub(crate) use start::{FIRST_PRIVATE_DESCRIPTOR, StartRequest, WORKING_FOLDER};
+pub use start::{MissingStreams, StartStep};

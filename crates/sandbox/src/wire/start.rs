@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Descriptor numbers that a program can be given are below this one; the supervisor keeps its own above.
 pub(crate) const FIRST_PRIVATE_DESCRIPTOR: i32 = 512;
 
+/// In place of a number: the descriptor is the folder that the program starts in.
+pub(crate) const WORKING_FOLDER: i32 = -1;
+
 /// Says at which step starting a program failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartStep {
@@ -75,6 +78,16 @@ impl std::fmt::Display for StartStep {
     }
 }
 
+/// What a program finds at those of its standard streams (0, 1, 2) that it was not given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingStreams {
+    /// `/dev/null`: a program without standard streams would take the next files that it opens for them.
+    #[default]
+    Null,
+    /// Nothing, as where a shell has closed them.
+    Closed,
+}
+
 /// What to start; written by the server into a memory file, read by the call's supervisor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartRequest {
@@ -82,9 +95,11 @@ pub(crate) struct StartRequest {
     pub(crate) arguments: Vec<OsString>,
     /// `NAME=value` each.
     pub(crate) environment: Vec<OsString>,
+    /// Where the program starts, unless a descriptor says it ([`WORKING_FOLDER`]).
     pub(crate) directory: PathBuf,
-    /// The numbers at which the program finds the descriptors that came with the message.
+    /// The numbers at which the program finds the descriptors that came with the message, or [`WORKING_FOLDER`].
     pub(crate) targets: Vec<i32>,
+    pub(crate) missing_streams: MissingStreams,
 }
 
 impl StartRequest {
@@ -100,7 +115,7 @@ impl StartRequest {
         for target in &self.targets {
             writer = writer.i32(*target);
         }
-        writer.0
+        writer.u8(u8::from(self.missing_streams == MissingStreams::Closed)).0
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -111,8 +126,13 @@ impl StartRequest {
         let directory = OsString::from_vec(reader.bytes(MAX_REQUEST)?.to_vec()).into();
         let targets =
             (0..reader.count_up_to(MAX_DESCRIPTORS)?).map(|_| reader.i32()).collect::<Result<_, _>>()?;
+        let missing_streams = match reader.u8()? {
+            0 => MissingStreams::Null,
+            1 => MissingStreams::Closed,
+            _ => return Err(Malformed("unknown kind of missing streams")),
+        };
         reader.end()?;
-        Ok(StartRequest { program, arguments, environment, directory, targets })
+        Ok(StartRequest { program, arguments, environment, directory, targets, missing_streams })
     }
 }
 
@@ -127,7 +147,8 @@ mod tests {
             arguments: vec!["sh".into(), OsString::from_vec(vec![0xff, b'x'])],
             environment: vec!["A=b".into()],
             directory: "/".into(),
-            targets: vec![0, 1, 250],
+            targets: vec![0, 1, 250, WORKING_FOLDER],
+            missing_streams: MissingStreams::Closed,
         };
         assert_eq!(StartRequest::decode(&request.encode()), Ok(request));
     }

@@ -6,7 +6,8 @@
 
 use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    CallEvent, Launcher, Layers, Mode, Network, Plan, Restrictions, SandboxPolicy, Session, SpawnRequest,
+    CallEvent, Directory, Launcher, Layers, MissingStreams, Mode, Network, Plan, Restrictions, SandboxPolicy,
+    Session, SpawnRequest,
 };
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -84,8 +85,9 @@ fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Erro
         program: Path::new(program),
         arguments: &arguments,
         environment: &["PATH=/usr/bin:/bin".into()],
-        directory: Path::new("/"),
+        directory: Directory::Path(Path::new("/")),
         descriptors: &[],
+        missing_streams: MissingStreams::Null,
     })?;
     loop {
         match call.event_within(Duration::from_secs(10))? {

@@ -1,7 +1,7 @@
 //! A server reduced to its session, for tests that kill it: starts a script, prints the numbers of all processes of the
 //! session (as seen from outside), and waits to be killed.
 
-use sandbox::{CallEvent, Launcher, Mode, Network, Plan, Session, SpawnRequest};
+use sandbox::{CallEvent, Directory, Launcher, MissingStreams, Mode, Network, Plan, Session, SpawnRequest};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
@@ -21,8 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         program: Path::new("/bin/sh"),
         arguments: &["sh", "-c", &script].map(OsString::from),
         environment: &["PATH=/usr/bin:/bin".into()],
-        directory: Path::new("/"),
+        directory: Directory::Path(Path::new("/")),
         descriptors: &[],
+        missing_streams: MissingStreams::Null,
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
     // The script has some time to start what it starts; what is printed is what exists.

@@ -2,6 +2,7 @@
 
 use crate::support::{self, Shell, Started, eventually, process_exists};
 use sandbox::{CallEvent, Ending, StartStep};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -204,4 +205,31 @@ fn a_descriptor_is_found_at_its_number_and_no_other_is_open() {
     drop(writer);
     assert_eq!(std::io::read_to_string(reader).unwrap(), "through\n");
     assert_eq!(done.output, "0 1 2 250 3 ");
+}
+
+/// Low numbers are also those of what the processes in between have open themselves.
+#[test]
+fn every_number_can_be_given() {
+    let shell = Shell::unenforced();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let passed: Vec<(&dyn AsFd, i32)> = (3..40).map(|number| (&null as &dyn AsFd, number)).collect();
+    let done =
+        shell.run_passing("for n in 0 1 2 $(seq 3 39); do [ -e /proc/$$/fd/$n ] || echo $n; done", &passed);
+    assert_eq!(done.output, "");
+}
+
+#[test]
+fn a_program_starts_in_an_open_folder_wherever_that_is_by_now() {
+    let shell = Shell::unenforced();
+    let parent = tempfile::tempdir().unwrap();
+    let (old, new) = (parent.path().join("old"), parent.path().join("new"));
+    std::fs::create_dir(&old).unwrap();
+    let folder = std::fs::File::open(&old).unwrap();
+    std::fs::rename(&old, &new).unwrap();
+    std::fs::write(new.join("here"), "").unwrap();
+    let done = shell.run_in(&folder, "ls; ls /proc/self/fd");
+    assert_eq!(done.output, "here\n0\n1\n2\n3\n");
+    std::fs::remove_file(new.join("here")).unwrap();
+    std::fs::remove_dir(&new).unwrap();
+    assert_eq!(shell.run_in(&folder, "exec ls").ending, Ending::Code(0));
 }

@@ -147,13 +147,11 @@ fn the_kernel_tells_that_a_command_tried_the_network() {
     let place = Place::new(User::Nobody);
     let shell = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
     let refused = |script: &str| {
-        let call = shell.start(&format!("{script} >/dev/null 2>&1; sleep 1000"));
-        eventually("the script is done", || {
-            call.alive().listed.iter().any(|process| process.display() == "sleep 1000")
-        });
-        call.call.ask_refused_routes().unwrap();
+        let call = shell.start(&format!("{script} >/dev/null 2>&1; exit 1"));
         match call.call.event_within(support::PATIENCE).unwrap() {
-            Some(CallEvent::RefusedRoutes { count }) => shell.session.routes_were_refused(count),
+            Some(CallEvent::Ended { refused_routes, .. }) => {
+                shell.session.routes_were_refused(refused_routes)
+            }
             other => panic!("{other:?}"),
         }
     };

@@ -2,8 +2,8 @@
 
 use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    Call, CallEvent, Ending, Launcher, Layers, LiveProcesses, Mode, Network, Plan, Restrictions,
-    SandboxPolicy, Session, SpawnRequest, Usage,
+    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, MissingStreams, Mode, Network, Plan,
+    Restrictions, SandboxPolicy, Session, SpawnRequest, Usage,
 };
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -297,18 +297,28 @@ impl Shell {
     pub(crate) fn run_with(&self, script: &str, more_environment: &[String]) -> Done {
         let mut environment = self.environment.clone();
         environment.extend(more_environment.iter().map(OsString::from));
-        self.begin(script, &[], &environment).finish()
+        self.begin(script, &[], &environment, None).finish()
     }
 
     pub(crate) fn run_passing(&self, script: &str, passed: &[(&dyn AsFd, i32)]) -> Done {
-        self.begin(script, passed, &self.environment).finish()
+        self.begin(script, passed, &self.environment, None).finish()
     }
 
     pub(crate) fn start(&self, script: &str) -> Started {
-        self.begin(script, &[], &self.environment)
+        self.begin(script, &[], &self.environment, None)
     }
 
-    fn begin(&self, script: &str, passed: &[(&dyn AsFd, i32)], environment: &[OsString]) -> Started {
+    pub(crate) fn run_in(&self, folder: &impl AsFd, script: &str) -> Done {
+        self.begin(script, &[], &self.environment, Some(folder.as_fd())).finish()
+    }
+
+    fn begin(
+        &self,
+        script: &str,
+        passed: &[(&dyn AsFd, i32)],
+        environment: &[OsString],
+        folder: Option<BorrowedFd<'_>>,
+    ) -> Started {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut descriptors: Vec<(BorrowedFd<'_>, i32)> = vec![(writer.as_fd(), 1), (writer.as_fd(), 2)];
         descriptors.extend(passed.iter().map(|(descriptor, target)| (descriptor.as_fd(), *target)));
@@ -317,8 +327,12 @@ impl Shell {
             program: Path::new("/bin/sh"),
             arguments: &arguments,
             environment,
-            directory: &self.directory,
+            directory: match folder {
+                Some(folder) => Directory::Open(folder),
+                None => Directory::Path(&self.directory),
+            },
             descriptors: &descriptors,
+            missing_streams: MissingStreams::Null,
         };
         let call = self.session.spawn(&request).unwrap();
         match call.event_within(PATIENCE) {
@@ -333,8 +347,9 @@ impl Shell {
             program: Path::new(program),
             arguments: &["x".into()],
             environment: &[],
-            directory: Path::new(directory),
+            directory: Directory::Path(Path::new(directory)),
             descriptors: &[],
+            missing_streams: MissingStreams::Null,
         };
         self.session.spawn(&request).unwrap()
     }
@@ -381,7 +396,7 @@ impl Started {
     pub(crate) fn until_ended(&self) -> (Ending, Usage) {
         loop {
             match self.call.event_within(PATIENCE).unwrap() {
-                Some(CallEvent::Ended { ending, usage }) => return (ending, usage),
+                Some(CallEvent::Ended { ending, usage, .. }) => return (ending, usage),
                 Some(_) => {}
                 None => panic!("the program did not end in time"),
             }

@@ -1,5 +1,7 @@
 //! What the view knows, and what keys do. Pure: no terminal, no socket.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a keyboard has more keys than are used here")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -41,8 +41,7 @@ pub(super) fn question(
                     Word::New(text) => ("+", text, style.new),
                     Word::Gone(text) => ("-", text, style.gone),
                 };
-                // Each word by itself, so that spaces in it are no borders.
-                let text = shlex::try_quote(text).map_or_else(|_| text.clone(), |quoted| quoted.into_owned());
+                let text = bordered(text);
                 pieces.push((format!("{mark}{text}"), painted));
                 pieces.push((" ".to_owned(), style.plain));
             }
@@ -71,6 +70,12 @@ pub(super) fn question(
         say("Server", plain(folder));
     }
     lines
+}
+
+/// A word whose beginning and end can be seen, also when there are spaces in it. Not for a shell: escapes stay as they are.
+fn bordered(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{word}'") }
 }
 
 /// Breaks pieces into lines of at most `width` columns.

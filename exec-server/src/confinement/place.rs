@@ -1,0 +1,99 @@
+//! One place: a plan, and what enforces it.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use escalation_protocol::variables;
+#[cfg(target_os = "linux")]
+use sandbox::Enforcement;
+use sandbox::Plan;
+use sandbox::environment::{EnvironmentPolicy, command_environment};
+
+/// Where programs run. Dropping the last reference ends everything in it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    plan: Arc<Plan>,
+    environment: Vec<OsString>,
+    #[cfg(target_os = "linux")]
+    session: sandbox::Session,
+}
+
+impl Place {
+    /// Sets the place up; blocks for some milliseconds.
+    #[cfg(target_os = "linux")]
+    pub(super) fn set_up(
+        launcher: &sandbox::Launcher,
+        plan: Plan,
+        environment: &EnvironmentPolicy,
+    ) -> Result<Place, sandbox::SessionError> {
+        let session = sandbox::Session::start(launcher, &plan)?;
+        let environment = command_variables(&plan, environment);
+        Ok(Place { plan: Arc::new(plan), environment, session })
+    }
+
+    /// Sets the place up.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy) -> Place {
+        let environment = command_variables(&plan, environment);
+        Place { plan: Arc::new(plan), environment }
+    }
+
+    /// What is enforced.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The environment that commands in here start with, `NAME=value` each.
+    pub(crate) fn environment(&self) -> &[OsString] {
+        &self.environment
+    }
+
+    /// What is really in force.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn enforcement(&self) -> &Enforcement {
+        self.session.enforcement()
+    }
+
+    /// The session that starts programs in here.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn session(&self) -> &sandbox::Session {
+        &self.session
+    }
+
+    /// Whether programs can still be started in here.
+    pub(super) fn is_usable(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.session.is_alive();
+        #[cfg(not(target_os = "linux"))]
+        return true;
+    }
+
+    /// The level in force, in one word, such as `namespaces+landlock-7+seccomp`.
+    pub(crate) fn level(&self) -> String {
+        #[cfg(target_os = "linux")]
+        return self.enforcement().to_string();
+        #[cfg(not(target_os = "linux"))]
+        return if self.plan.mode.is_enforced() { "seatbelt" } else { "none" }.to_owned();
+    }
+
+    /// The command line that runs a program in here.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn command(
+        &self,
+        program: std::path::PathBuf,
+        argv: Vec<OsString>,
+    ) -> (std::path::PathBuf, Vec<OsString>) {
+        if !self.plan.mode.is_enforced() {
+            return (program, argv);
+        }
+        let command = sandbox::macos::seatbelt_command(&self.plan, &program, &argv);
+        (command.program, command.arguments)
+    }
+}
+
+fn command_variables(plan: &Plan, policy: &EnvironmentPolicy) -> Vec<OsString> {
+    let own = std::env::vars_os().filter(|(name, _)| !variables::ALL.iter().any(|private| name == private));
+    let made = command_environment(own, policy, plan.mode.is_enforced(), plan.network);
+    // The policy's patterns were checked when the server started.
+    made.unwrap_or_default().to_list()
+}

@@ -1,0 +1,121 @@
+//! The places of one server: one per policy, and the outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandbox::{Mode, Network, Plan};
+use tokio::sync::Mutex;
+
+use super::place::Place;
+use crate::config::{Sandboxing, Wanted};
+
+/// Policies that keep a place at the same time. A client that sends another policy with each call pays for it with set-up
+/// time; what the oldest place still runs ends with it.
+const MAX_PLACES: usize = 16;
+
+/// Why there is no place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// The policy names something that is not there.
+    #[error(transparent)]
+    Resolve(#[from] sandbox::resolve::ResolveError),
+    /// The kernel does not enforce what was asked for.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "{0}.\nNothing runs without the sandbox that was asked for; `exec-server doctor` says what this machine can do. When a \
+         container or virtual machine isolates the server already, start it with --sandbox external-sandbox"
+    )]
+    Session(#[from] sandbox::SessionError),
+    /// The task that sets it up broke.
+    #[error("setting the sandbox up broke inside the server; its log says where")]
+    Broken,
+}
+
+/// All places of a server.
+#[derive(Debug)]
+pub(crate) struct Places {
+    #[cfg(target_os = "linux")]
+    launcher: sandbox::Launcher,
+    sandboxing: Arc<Sandboxing>,
+    /// Newest last.
+    known: Mutex<Vec<(Wanted, Arc<Place>)>>,
+    outside: Mutex<Option<Arc<Place>>>,
+}
+
+impl Places {
+    /// None yet. `launcher` is a program that becomes a session's process when it is started with the argument
+    /// [`SESSION_ARGUMENT`]; by default this one.
+    pub(crate) fn new(sandboxing: Arc<Sandboxing>, launcher: Option<PathBuf>) -> Places {
+        #[cfg(not(target_os = "linux"))]
+        drop(launcher);
+        Places {
+            #[cfg(target_os = "linux")]
+            launcher: session_launcher(launcher),
+            sandboxing,
+            known: Mutex::default(),
+            outside: Mutex::default(),
+        }
+    }
+
+    /// The place for a policy; set up when nobody had it before, or when its session has ended.
+    pub(crate) async fn place(&self, wanted: &Wanted) -> Result<Arc<Place>, PlaceError> {
+        let mut known = self.known.lock().await;
+        if let Some(at) = known.iter().position(|(other, _)| other == wanted) {
+            let found = known.remove(at);
+            if found.1.is_usable() {
+                let place = Arc::clone(&found.1);
+                known.push(found);
+                return Ok(place);
+            }
+            leave(found.1);
+        }
+        let plan = self.sandboxing.plan(wanted)?;
+        let place = self.set_up(plan).await?;
+        if known.len() >= MAX_PLACES {
+            leave(known.remove(0).1);
+        }
+        known.push((wanted.clone(), Arc::clone(&place)));
+        Ok(place)
+    }
+
+    /// Where programs run that are let out of the sandbox: nothing is enforced there, but they are kept in sight to their end.
+    pub(crate) async fn outside(&self) -> Result<Arc<Place>, PlaceError> {
+        let mut outside = self.outside.lock().await;
+        match outside.as_ref().filter(|place| place.is_usable()) {
+            Some(place) => Ok(Arc::clone(place)),
+            None => {
+                let plan = Plan::unenforced(Mode::DangerFullAccess, Network::Enabled);
+                Ok(Arc::clone(outside.insert(self.set_up(plan).await?)))
+            }
+        }
+    }
+
+    async fn set_up(&self, plan: Plan) -> Result<Arc<Place>, PlaceError> {
+        let environment = self.sandboxing.environment(plan.mode);
+        #[cfg(target_os = "linux")]
+        {
+            let launcher = self.launcher.clone();
+            let made = tokio::task::spawn_blocking(move || Place::set_up(&launcher, plan, &environment));
+            Ok(Arc::new(made.await.map_err(|_| PlaceError::Broken)??))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(Arc::new(Place::set_up(plan, &environment)))
+    }
+}
+
+/// Ending a session takes some milliseconds in which the server must not stand still.
+fn leave(place: Arc<Place>) {
+    tokio::task::spawn_blocking(move || drop(place));
+}
+
+/// The argument that makes [`crate::become_session_process`] take over.
+pub(crate) const SESSION_ARGUMENT: &str = "sandbox-session";
+
+/// The session's process gets the descriptor limit that the user started the server with, and hands it on.
+#[cfg(target_os = "linux")]
+fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
+    let mut arguments = vec![SESSION_ARGUMENT.into()];
+    arguments.extend(crate::process::soft_descriptor_limit().map(|soft| soft.to_string().into()));
+    // Not by its path: a package manager may have replaced the file meanwhile.
+    sandbox::Launcher { program: program.unwrap_or_else(|| "/proc/self/exe".into()), arguments }
+}

@@ -1,0 +1,25 @@
+//! Who this server is, in each result: since 2026-07-28 there is no `initialize` that would say it once.
+
+use rmcp::RoleServer;
+use rmcp::model::{Implementation, MetaObject, ProtocolVersion};
+use rmcp::service::RequestContext;
+
+/// The key that the specification reserves for it.
+const KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+/// The server's name and version.
+pub(super) fn server_info() -> Implementation {
+    Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool")
+}
+
+/// Whether results of this request are signed: older clients know it from `initialize`.
+pub(super) fn is_wanted(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+/// Adds it to a result's metadata.
+pub(super) fn sign(meta: &mut Option<MetaObject>) {
+    if let Ok(info) = serde_json::to_value(server_info()) {
+        meta.get_or_insert_with(MetaObject::new).insert(KEY.to_owned(), info);
+    }
+}

@@ -1,0 +1,199 @@
+//! A program in a session of the sandbox: its end, signals for it, and the end of everything that it has started.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbox::{Call, CallEvent, Ending, MissingStreams, SpawnRequest};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
+use super::{Signal, watch_readable};
+use crate::confinement::Place;
+
+/// A session says within milliseconds whether a program runs. When it does not, something inside has stopped it.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How much longer than their grace processes may take to be gone: killing a large tree takes a few passes over it.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// How long a session may take for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A program and everything that it has started. Dropping it kills all of them.
+#[derive(Debug)]
+pub(crate) struct Process {
+    call: Arc<AsyncFd<Call>>,
+    told: watch::Receiver<Told>,
+    follower: AbortHandle,
+    /// Keeps the session, without which the program would end.
+    place: Arc<Place>,
+}
+
+/// What the session has told of the program so far.
+#[derive(Debug, Default)]
+struct Told {
+    started: Option<Result<(), SpawnError>>,
+    ended: Option<Ended>,
+    /// No process is left, or the session is.
+    gone: bool,
+    /// Answers so far, and the last one.
+    alive: (u64, Remaining),
+    /// The session's count when the program failed.
+    refused_routes: u64,
+}
+
+impl Process {
+    /// Has the place's session start a program.
+    pub(super) async fn start(spawn: Spawn, place: &Arc<Place>) -> Result<Process, SpawnError> {
+        let call = request(&spawn, place)?;
+        let call = watch_readable(call).map_err(SpawnError::Watch)?;
+        let call = Arc::new(call);
+        let (tell, told) = watch::channel(Told::default());
+        let follower = tokio::spawn(follow(Arc::clone(&call), tell)).abort_handle();
+        let mut process = Process { call, told, follower, place: Arc::clone(place) };
+        process.started().await?;
+        Ok(process)
+    }
+
+    async fn started(&mut self) -> Result<(), SpawnError> {
+        let answered = self.told.wait_for(|told| told.started.is_some() || told.gone);
+        match tokio::time::timeout(START_TIMEOUT, answered).await {
+            Ok(Ok(told)) => match &told.started {
+                Some(Ok(())) => Ok(()),
+                Some(Err(SpawnError::NotStarted { step, source })) => {
+                    let source = io::Error::from_raw_os_error(source.raw_os_error().unwrap_or(libc::EIO));
+                    Err(SpawnError::NotStarted { step, source })
+                }
+                Some(Err(_)) | None => Err(SpawnError::SessionLost),
+            },
+            Ok(Err(_)) | Err(_) => Err(SpawnError::SessionLost),
+        }
+    }
+
+    /// Waits for the end of the program itself; what it has started may live on.
+    pub(crate) async fn wait(&self) -> io::Result<Ended> {
+        let mut told = self.told.clone();
+        let told = told.wait_for(|told| told.ended.is_some() || told.gone).await.map_err(io::Error::other)?;
+        told.ended.ok_or_else(|| io::Error::other("its session has ended"))
+    }
+
+    /// Waits until nothing that the program has started is left.
+    pub(crate) async fn gone(&self) {
+        // An error means that nobody follows any more: the session is gone, and with it everything in it.
+        let _ = self.told.clone().wait_for(|told| told.gone).await;
+    }
+
+    /// Sends a signal to the program's process group; it may be gone already.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = self.call.get_ref().signal(signal as i32);
+    }
+
+    /// Ends the program and everything that it has started: asks, waits until nobody is left or `grace` is over, kills.
+    pub(crate) async fn end(&self, grace: Duration) {
+        if self.call.get_ref().ask_end(grace).is_ok()
+            && tokio::time::timeout(grace + PATIENCE, self.gone()).await.is_ok()
+        {
+            return;
+        }
+        // A command may have stopped or killed what watches over it; init ends the rest.
+        self.call.get_ref().destroy();
+        if tokio::time::timeout(ANSWER_TIMEOUT, self.gone()).await.is_err() {
+            tracing::error!("a call's processes do not end");
+        }
+    }
+
+    /// The processes that are alive: the program, if it has not ended, and what it has started.
+    pub(crate) async fn alive(&self) -> Remaining {
+        let mut told = self.told.clone();
+        let before = told.borrow().alive.0;
+        if self.call.get_ref().ask_alive().is_err() {
+            return Remaining::default();
+        }
+        let answered = told.wait_for(|told| told.alive.0 != before || told.gone);
+        match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
+            Ok(Ok(told)) if !told.gone => told.alive.1.clone(),
+            Ok(_) | Err(_) => Remaining::default(),
+        }
+    }
+
+    /// Whether the sandbox has refused the network to the program, which has failed, or to one that ran beside it.
+    pub(crate) fn was_refused_the_network(&self) -> bool {
+        self.place.session().routes_were_refused(self.told.borrow().refused_routes)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+fn request(spawn: &Spawn, place: &Place) -> Result<Call, SpawnError> {
+    let descriptors: Vec<(BorrowedFd<'_>, i32)> =
+        spawn.descriptors.iter().map(|Descriptor { ours, number }| (ours.as_fd(), *number)).collect();
+    // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
+    let empty = [OsString::new()];
+    Ok(place.session().spawn(&SpawnRequest {
+        program: &spawn.program,
+        arguments: if spawn.argv.is_empty() { &empty } else { &spawn.argv },
+        environment: &spawn.env,
+        directory: match &spawn.directory {
+            Directory::Path(path) => sandbox::Directory::Path(Path::new(path)),
+            Directory::Open(open) => sandbox::Directory::Open(open.as_fd()),
+        },
+        descriptors: &descriptors,
+        missing_streams: MissingStreams::Closed,
+    })?)
+}
+
+/// Hears what the session tells, until there is nothing more to be told.
+async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>) {
+    while let Ok(mut ready) = call.readable().await {
+        loop {
+            match call.get_ref().try_event() {
+                Ok(Some(event)) => tell.send_modify(|told| told.take(event)),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "a session says no more about a program");
+                    tell.send_modify(|told| told.gone = true);
+                }
+            }
+            if tell.borrow().gone {
+                return;
+            }
+        }
+        ready.clear_ready();
+    }
+}
+
+impl Told {
+    fn take(&mut self, event: CallEvent) {
+        match event {
+            CallEvent::Started { .. } => self.started = Some(Ok(())),
+            CallEvent::NotStarted { step, errno } => {
+                let source = io::Error::from_raw_os_error(errno);
+                self.started = Some(Err(SpawnError::NotStarted { step: step.words(), source }));
+                self.gone = true;
+            }
+            CallEvent::Ended { ending, refused_routes, .. } => {
+                self.refused_routes = refused_routes;
+                self.ended = Some(match ending {
+                    Ending::Code(code) => Ended::Exited(code),
+                    Ending::Signal(signal) => Ended::Signaled(u8::try_from(signal).unwrap_or(u8::MAX)),
+                });
+            }
+            CallEvent::Alive(processes) => {
+                let listed = processes.listed.iter();
+                let listed = listed.map(|process| (process.pid, process.display())).collect();
+                self.alive = (self.alive.0 + 1, Remaining { total: processes.total, listed });
+            }
+            CallEvent::Gone => self.gone = true,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the sandbox has refused to a command that failed, in words for its result.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::call::Ending;
+use crate::confinement::Place;
+use crate::process::Process;
+
+/// Names what was denied and the smallest way to allow it; nothing for a command that ended well.
+#[cfg(target_os = "linux")]
+pub(super) async fn explain(
+    place: &Arc<Place>,
+    shell: &Process,
+    output: &[u8],
+    workdir: &Path,
+    ending: Ending,
+) -> Vec<String> {
+    use sandbox::denial::{Denied, Evidence, explain};
+
+    if ending == Ending::Exited(0) || !place.plan().mode.is_enforced() {
+        return Vec::new();
+    }
+    let refused_routes = shell.was_refused_the_network();
+    // Only the end is looked at; the folders that it names may be on slow disks.
+    let output = output.get(output.len().saturating_sub(LOOKED_AT)..).unwrap_or_default().to_vec();
+    let (plan, workdir) = (Arc::clone(place.plan()), workdir.to_owned());
+    let explained = tokio::task::spawn_blocking(move || {
+        let denials = explain(&plan, &Evidence { output: &output, directory: &workdir, refused_routes });
+        let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
+        let notes = plan.notes.iter().filter(|_| about_writing).cloned();
+        denials.iter().map(ToString::to_string).chain(notes).collect()
+    });
+    explained.await.unwrap_or_default()
+}
+
+/// The end of the output that may name what was denied, in bytes.
+#[cfg(target_os = "linux")]
+const LOOKED_AT: usize = 16 << 10;
+
+/// This system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn explain(_: &Arc<Place>, _: &Process, _: &[u8], _: &Path, _: Ending) -> Vec<String> {
+    Vec::new()
+}

@@ -1,0 +1,194 @@
+//! Which sandbox a call gets, what it says about it, and what it leaves behind.
+
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::lines::run_to_end;
+use rmcp::model::ClientRequest;
+use serde_json::{Value, json};
+
+/// A call's whole JSON.
+fn json_of(outcome: &Outcome) -> &Value {
+    match outcome {
+        Outcome::Ran { json, .. } => json,
+        Outcome::Problem(text) => panic!("the tool failed: {text}"),
+    }
+}
+
+/// Commands that write inside and outside of the folder to work in.
+fn write_both(world: &World) -> String {
+    format!("echo > inside && echo in; echo > {}/outside && echo out", world.codex_home().display())
+}
+
+#[tokio::test]
+async fn by_default_only_the_start_folder_is_writable_and_a_denial_says_what_would_help() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client.run(&write_both(&world)).await;
+    let (code, output) = outcome.ran();
+    assert!(code == 1 && output.starts_with("in\n") && output.contains("Read-only file system"), "{output}");
+    let json = json_of(&outcome);
+    assert!(json["sandbox"].as_str().expect("a level").contains("seccomp"), "{json}");
+    let denial = json["denials"][0].as_str().expect("a denial");
+    let expected = format!("writing {}/outside; allow it with --writable-root", world.codex_home().display());
+    assert!(denial.contains(&expected), "{denial}");
+    assert!(!world.codex_home().join("outside").exists());
+}
+
+#[tokio::test]
+async fn the_rules_cannot_be_written_although_their_folder_is_writable() {
+    let world = World::with_rules("").configured("");
+    let root = world.codex_home().parent().expect("a parent").display().to_string();
+    let client = Client::start_with(&world, &Person::absent(), &["--writable-root", &root]).await;
+    let command = format!(
+        "echo > {root}/beside && echo ok; echo 'prefix_rule([\"id\"])' >> {}",
+        world.rules_file().display()
+    );
+    let outcome = client.run(&command).await;
+    assert!(outcome.ran().1.starts_with("ok\n"), "{outcome:?}");
+    assert_eq!(outcome.ran().0, 1);
+    assert_eq!(std::fs::read_to_string(world.rules_file()).expect("the rules"), "");
+}
+
+#[tokio::test]
+async fn flags_choose_the_mode() {
+    let world = World::with_rules("").configured("");
+    for (flags, inside, outside) in [
+        (&["--sandbox", "read-only"][..], false, false),
+        (&["--sandbox", "workspace-write"], true, false),
+        (&["--sandbox", "external-sandbox"], true, true),
+        (&["--sandbox", "danger-full-access"], true, true),
+    ] {
+        let client = Client::start_with(&world, &Person::absent(), flags).await;
+        let outcome = client.run(&write_both(&world)).await;
+        let output = outcome.ran().1;
+        assert_eq!(
+            (output.contains("in\n"), output.contains("out\n")),
+            (inside, outside),
+            "{flags:?}: {output}"
+        );
+    }
+}
+
+#[test]
+fn what_contradicts_itself_keeps_the_server_from_starting() {
+    let world = World::with_rules("");
+    for (flags, expected) in [
+        (&["--sandbox", "off"][..], "unknown sandbox mode"),
+        (&["--sandbox", "read-only", "--writable-root", "/tmp"], "contradicts"),
+        (&["--writable-root", "/does/not/exist"], "/does/not/exist"),
+    ] {
+        let (code, words) = run_to_end(&world, flags);
+        assert!(
+            code.is_some_and(|code| code != 0) && words.contains(expected),
+            "{flags:?}: {code:?} {words}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_a_rule_allows_runs_outside_in_the_same_folder() {
+    let world = World::with_rules("prefix_rule([\"touch\"])\n").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &["--sandbox", "read-only"]).await;
+    let outcome = client.run("/usr/bin/mkdir made; touch here; ls").await;
+    assert_eq!(outcome.ran().0, 0, "{outcome:?}");
+    assert!(outcome.ran().1.ends_with("\nhere\n"), "{outcome:?}");
+    assert!(world.workdir().join("here").exists() && !world.workdir().join("made").exists());
+}
+
+#[tokio::test]
+async fn background_processes_are_named_reached_by_the_next_call_and_gone_with_the_server() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client
+        .run("mkfifo door; (read -r word < door; echo \"heard $word\" > heard; sleep 1000) & echo left")
+        .await;
+    assert_eq!(outcome.ran(), (0, "left\n"));
+    assert_eq!(json_of(&outcome)["background"].as_array().expect("a list").len(), 1, "{outcome:?}");
+    let heard = client.run("echo me > door; while [ ! -s heard ]; do sleep 0.02; done; cat heard").await;
+    assert_eq!(heard.ran(), (0, "heard me\n"));
+    // What a process outside would find by its command line.
+    let marked = || {
+        let entries = std::fs::read_dir("/proc").expect("proc").flatten();
+        let folders = entries.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+        folders.filter(|folder| folder.starts_with(world.workdir())).count()
+    };
+    assert!(marked() > 0, "the background process should be there");
+    drop(client);
+    let begun = Instant::now();
+    while marked() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "a process outlives the server");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn processes_that_hide_from_their_call_end_with_its_timeout() {
+    let world = World::with_rules("").configured("");
+    for flags in [&[][..], &["--sandbox", "danger-full-access"]] {
+        let client = Client::start_with(&world, &Person::absent(), flags).await;
+        let command = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; echo > up; while :; do sleep 0.1; done' &); \
+            while [ ! -e up ]; do sleep 0.02; done; rm up; wait; sleep 1000";
+        let outcome = client.run_within(command, Duration::from_millis(1500)).await;
+        assert_eq!(outcome.ran().0, 124, "{outcome:?}");
+        let left = client.run("ps -eo args | grep -c '[e]cho > up'").await;
+        assert_eq!(left.ran(), (1, "0\n"), "{flags:?}");
+    }
+}
+
+async fn update(client: &Client, params: Value) -> Result<(), String> {
+    let request = rmcp::model::CustomRequest::new("codex/sandbox-state/update", Some(params));
+    let answer = client.service().send_request(ClientRequest::CustomRequest(request)).await;
+    answer.map(|_| ()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_clients_state_is_obeyed_and_only_narrows_where_it_is_not_trusted() {
+    let world = World::with_rules("").configured("");
+    let full = json!({"sandboxPolicy": {"type": "danger-full-access"}, "sandboxCwd": "/"});
+    let none = json!({"sandboxPolicy": {"type": "read-only"}, "sandboxCwd": world.workdir(), "codexLinuxSandboxExe": null});
+    for (flags, wide) in [(&[][..], true), (&["--no-trust-client-sandbox"], false)] {
+        let client = Client::start_with(&world, &Person::absent(), flags).await;
+        update(&client, full.clone()).await.expect("understood");
+        let output = client.run(&write_both(&world)).await;
+        assert_eq!(output.ran().1.contains("out\n"), wide, "{flags:?} {output:?}");
+        update(&client, none.clone()).await.expect("understood");
+        let output = client.run(&write_both(&world)).await;
+        assert!(!output.ran().1.contains("in\n") && !output.ran().1.contains("out\n"), "{output:?}");
+        let error = update(&client, json!({"sandboxPolicy": {"type": "lax"}})).await.expect_err("nonsense");
+        assert!(error.contains("-32602") && error.contains("unknown sandbox mode"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_sent_with_a_call_counts_for_that_call() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let profile = json!({"permissionProfile": {"type": "managed", "file_system": {"type": "restricted", "entries": [
+        {"path": {"type": "special", "value": {"kind": "root"}}, "access": "read"}]}, "network": "restricted"},
+        "sandboxCwd": format!("file://{}", world.workdir().display())});
+    let arguments = json!({"command": "echo > x && echo in", "workdir": world.workdir(), "login": false});
+    let mut request = rmcp::model::CallToolRequestParams::new("shell")
+        .with_arguments(arguments.as_object().expect("an object").clone());
+    let mut meta = rmcp::model::RequestMetaObject::default();
+    meta.insert("codex/sandbox-state-meta".into(), profile);
+    request.meta = Some(meta);
+    let result = client.service().call_tool(request).await.expect("a result");
+    assert_eq!(result.structured_content.expect("content")["exit_code"], json!(1));
+    assert_eq!(client.run("echo > x && echo in").await.ran(), (0, "in\n"));
+}
+
+#[tokio::test]
+async fn secrets_of_the_server_are_not_in_the_environment_of_commands() {
+    let world = World::with_rules("").configured("");
+    let mut command = world.server(&[]);
+    command.env("MY_API_TOKEN", "x").env("HARMLESS", "y");
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    assert_eq!(
+        client.run("echo ${MY_API_TOKEN-none} $HARMLESS $CODEX_SANDBOX_NETWORK_DISABLED").await.ran(),
+        (0, "none y 1\n")
+    );
+    let client = Client::start_with(&world, &Person::absent(), &["--network"]).await;
+    assert_eq!(client.run("echo ${CODEX_SANDBOX_NETWORK_DISABLED-unset}").await.ran(), (0, "unset\n"));
+}
