@@ -135,6 +135,11 @@ bench: build ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --locked -p end-to-end-tests --bin bench
 
+.PHONY: soak
+soak: build ## Make 10,000 calls in a row and look for what is left behind.
+	$(call step,'Calling 10000 times')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SOAK_CALLS=10000 $(CARGO) test --locked -p end-to-end-tests soak -- --nocapture
+
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.
 	@cd demo && npm run --silent build && node build/demo.js $(LAUNCHER)

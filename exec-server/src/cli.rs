@@ -2,6 +2,8 @@
 
 mod approve;
 mod audit;
+mod doctor;
+mod limits;
 mod policy;
 mod rules;
 
@@ -27,6 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Approve(approve::ApproveArguments),
     Audit(audit::AuditArguments),
+    Doctor(doctor::DoctorArguments),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }
@@ -65,6 +68,9 @@ pub(crate) struct ServerArguments {
 
     #[command(flatten)]
     rules: rules::RuleArguments,
+
+    #[command(flatten)]
+    limits: limits::LimitArguments,
 
     #[command(flatten)]
     approvals: Approvals,
@@ -113,6 +119,7 @@ impl ServerArguments {
                 distrust_client: self.no_trust_client_sandbox,
             },
             session_program: None,
+            limits: self.limits.limits(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

@@ -14,6 +14,7 @@
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
 //! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `doctor`: whether all of it works on this machine.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
 //!
@@ -23,6 +24,7 @@ mod approval;
 pub mod audit;
 mod config;
 mod confinement;
+pub mod doctor;
 mod escalation;
 mod mcp;
 mod private;
@@ -39,12 +41,17 @@ pub use approval::{
 pub use config::{
     Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
 };
+pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
-pub use shell::{BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RequestError, Shell, StartError};
+pub use shell::{
+    AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Limits, Presentation, Query, Recording, RequestError, Shell, Spool, SpoolLimits, StartError, Turn,
+    UnknownAfterCall, View,
+};
 pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
 

@@ -29,6 +29,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => serve(cli.server.settings()),
         Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
+        Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
     }
 }

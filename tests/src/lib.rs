@@ -67,6 +67,12 @@ impl World {
         self
     }
 
+    /// The home folder.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.root.path()
+    }
+
     /// The folder that stands for `~/.codex`.
     #[must_use]
     pub fn codex_home(&self) -> PathBuf {

@@ -316,6 +316,7 @@ mod tests {
             danger: None,
             identity: Identity::of([words.as_bytes()]),
             always: None,
+            details: Vec::new(),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Question {
     pub identity: Identity,
     /// The rule that an answer for good would write, if there is a narrow one that would help.
     pub always: Option<Amendment>,
+    /// What else a person should know before saying yes, a line each; nothing in them hides.
+    pub details: Vec<String>,
 }
 
 impl Question {
@@ -43,6 +45,9 @@ impl Question {
             message.push_str(&format!("\nRule: {}", rule.rule.origin));
         } else if let Some(danger) = &self.danger {
             message.push_str(&format!("\nReason: {danger}"));
+        }
+        for detail in &self.details {
+            message.push_str(&format!("\n{detail}"));
         }
         message
     }

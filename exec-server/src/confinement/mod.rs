@@ -7,6 +7,6 @@ mod place;
 mod places;
 
 pub(crate) use place::Place;
-#[cfg(target_os = "linux")]
-pub(crate) use places::SESSION_ARGUMENT;
 pub(crate) use places::{PlaceError, Places};
+#[cfg(target_os = "linux")]
+pub(crate) use places::{SESSION_ARGUMENT, session_launcher};

@@ -113,7 +113,7 @@ pub(crate) const SESSION_ARGUMENT: &str = "sandbox-session";
 
 /// The session's process gets the descriptor limit that the user started the server with, and hands it on.
 #[cfg(target_os = "linux")]
-fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
+pub(crate) fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
     let mut arguments = vec![SESSION_ARGUMENT.into()];
     arguments.extend(crate::process::soft_descriptor_limit().map(|soft| soft.to_string().into()));
     // Not by its path: a package manager may have replaced the file meanwhile.

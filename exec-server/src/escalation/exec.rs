@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use escalation_protocol::request::ExecRequest;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::identity::{FileIdentity, FileState};
 use crate::confinement::Place;
@@ -27,7 +28,15 @@ pub(super) struct Exec {
     pub(super) workdir: PathBuf,
     /// What the file was when the wrapper looked, if it was there.
     pub(super) seen: Option<FileState>,
+    /// The file itself, as the wrapper opened it: what it is, not what it can do with it (`O_PATH`).
+    pub(super) opened: Option<OwnedFd>,
 }
+
+/// How a file is opened to see which one it is.
+#[cfg(target_os = "linux")]
+pub(super) const LOOK: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+pub(super) const LOOK: OFlags = OFlags::NONBLOCK;
 
 impl Exec {
     /// Puts the request and its descriptors together.
@@ -44,25 +53,24 @@ impl Exec {
             env: request.env().map(owned).collect(),
             directory,
             workdir,
-            seen: opened_file.and_then(FileState::of),
+            seen: opened_file.as_ref().and_then(FileState::of),
+            opened: opened_file,
         }
     }
 
-    /// Whether the file that would be executed now is the one that was judged.
+    /// Whether the file is still the one that was judged, as far as it can be seen from out here. Where it cannot, it is a
+    /// file of the sandbox's own, and runs nowhere else.
     pub(super) fn is_unchanged(&self) -> bool {
-        use rustix::fs::{CWD, Mode, OFlags, openat};
-        #[cfg(target_os = "linux")]
-        const LOOK: OFlags = OFlags::PATH;
-        #[cfg(not(target_os = "linux"))]
-        const LOOK: OFlags = OFlags::NONBLOCK;
-        let now = openat(CWD, &self.file, LOOK | OFlags::CLOEXEC, Mode::empty()).ok().and_then(FileState::of);
-        now.is_some() && now == self.seen
+        let Some(seen) = &self.seen else { return true };
+        let written = self.opened.as_ref().and_then(FileState::of).is_some_and(|now| now != *seen);
+        let there =
+            openat(CWD, &self.file, LOOK | OFlags::CLOEXEC, Mode::empty()).ok().and_then(FileState::of);
+        !written && there.is_none_or(|there| there == *seen)
     }
 
     /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the sandbox's
     /// mounts, where most is read-only; the same directory is opened anew from outside.
     pub(super) fn directory_outside(&self, place: &Place) -> io::Result<Directory> {
-        use rustix::fs::{CWD, Mode, OFlags, openat};
         let inside = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(CWD, &self.workdir, flags, Mode::empty()) {
@@ -93,15 +101,15 @@ impl Exec {
     }
 }
 
-/// The path of an open directory.
+/// The path of an open file or directory.
 #[cfg(target_os = "linux")]
-fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
+pub(super) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).ok()
 }
 
-/// The path of an open directory.
+/// The path of an open file or directory.
 #[cfg(target_os = "macos")]
-fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
+pub(super) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
     rustix::fs::getpath(descriptor).ok().map(|path| OsString::from_vec(path.into_bytes()).into())
 }

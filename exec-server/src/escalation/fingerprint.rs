@@ -5,18 +5,24 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::exec::Exec;
 use super::identity::FileState;
-use super::verdict::Approved;
 use crate::approval::Identity;
 
 /// Variables that a shell sets anew for each command and that programs do not act upon, beside the working directory that
 /// is compared by itself.
 const CHANGING: &[&str] = &["_", "SHLVL", "PWD", "OLDPWD"];
 
+/// Where an approval lets the program run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Gives {
+    Outside,
+    Inside,
+}
+
 /// The identity of the question about this program that `asks` asks.
-pub(super) fn identity(exec: &Exec, asks: &str, approved: Approved) -> Identity {
-    let gives = match approved {
-        Approved::Escalates => "escalates",
-        Approved::Runs => "runs",
+pub(super) fn identity(exec: &Exec, asks: &str, gives: Gives) -> Identity {
+    let gives = match gives {
+        Gives::Outside => "escalates",
+        Gives::Inside => "runs",
     };
     let file = exec.seen.as_ref().map(FileState::to_bytes).unwrap_or_default();
     let mut env: Vec<&[u8]> =

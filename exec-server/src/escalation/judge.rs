@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use execpolicy::{Options, Policy};
 
+use super::decision::Decisions;
+use super::environment::Environment;
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
 use super::legacy::Legacy;
 use super::minutes::Minutes;
 use super::offer::offer;
-use super::verdict::{Approved, Judged, Verdict, judge, unasked};
+use super::trust::Trust;
+use super::verdict::{Approved, Grounds, Judgement, Outside, Unasked, Verdict, judge, unasked};
 use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
 use crate::confinement::{Place, Places};
@@ -27,6 +30,10 @@ pub(crate) struct Judge {
     pub(crate) rules: Arc<Rules>,
     /// How they are applied.
     pub(crate) options: Options,
+    /// Which file is the program that a rule means.
+    pub(crate) trust: Trust,
+    /// What an escalated program's environment begins with.
+    pub(crate) environment: Environment,
     /// Who is asked.
     pub(crate) approver: Arc<dyn Approver>,
     /// The call's clock, which stands still while somebody is asked.
@@ -39,6 +46,8 @@ pub(crate) struct Judge {
     pub(crate) place: Arc<Place>,
     /// Where else programs can run.
     pub(crate) places: Arc<Places>,
+    /// What the call's result says about its programs.
+    pub(crate) decisions: Decisions,
     /// Where decisions are recorded.
     pub(crate) record: CallRecord,
     /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
@@ -47,100 +56,123 @@ pub(crate) struct Judge {
 
 /// The final decision about one program.
 #[must_use]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Action {
     Run { keep_interceptor: bool },
-    Escalate,
+    Escalate(Box<Outside>),
     Deny { reason: String },
 }
 
 impl Judge {
     /// Decides, and puts it on record. Takes as long as the person does who is asked.
     pub(super) async fn decide(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
-        let mut minutes = Minutes::new(record, exec);
+        let mut minutes = Minutes::new(record, &self.decisions, exec);
         let action = self.consider(exec, &mut minutes).await;
         minutes.conclude(action).await
     }
 
     async fn consider(&self, exec: &Arc<Exec>, minutes: &mut Minutes<'_>) -> Action {
-        let Judged { verdict, rule } = self.verdict(exec).await;
+        let Judgement { verdict, rule } = self.judgement(exec).await;
         minutes.rule(rule);
         match verdict {
-            Verdict::Run => self.run(exec),
-            Verdict::Escalate => escalate(exec),
+            Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
+            Verdict::Escalate(outside) => escalate(exec, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
-            Verdict::Ask { question, approved } => {
+            Verdict::Ask { question, approved, unasked: otherwise } => {
                 let pause = self.stopwatch.pause();
                 minutes.ask();
                 let answer = self.approver.ask((*question).clone()).await;
                 minutes.answer(&answer);
                 drop(pause);
-                match answer {
-                    Answer::Approved { .. } => self.confirm(exec, &question, approved).await,
-                    Answer::Declined { reason, .. } => {
+                match (answer, otherwise) {
+                    (Answer::Approved { .. }, _) => self.confirm(exec, &question, approved, minutes).await,
+                    (Answer::Declined { reason, .. }, _) => {
                         Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
                     }
-                    Answer::Cancelled { .. } => Action::Deny { reason: "User cancelled execution".into() },
-                    Answer::Unanswered(why) => {
+                    (Answer::Cancelled { .. }, _) => {
+                        Action::Deny { reason: "User cancelled execution".into() }
+                    }
+                    (Answer::Unanswered(why), Unasked::Denies) => {
                         Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
+                    }
+                    (Answer::Unanswered(why), Unasked::Runs { why_inside }) => {
+                        let why = format!("{why_inside}; a person would have been asked, but {why}");
+                        self.run(exec, Some(why), minutes)
                     }
                 }
             }
         }
     }
 
-    /// What was approved still has to be asked about: the rules may have changed while the question was open.
-    async fn confirm(&self, exec: &Arc<Exec>, question: &Question, approved: Approved) -> Action {
-        match self.verdict(exec).await.verdict {
+    /// What was approved still has to be asked about: the rules may have changed while the question was open. What the
+    /// approval gives is what it was asked for, not what a judgement of today would give.
+    async fn confirm(
+        &self,
+        exec: &Arc<Exec>,
+        question: &Question,
+        approved: Approved,
+        minutes: &mut Minutes<'_>,
+    ) -> Action {
+        match self.judgement(exec).await.verdict {
             Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
-                Approved::Escalates => escalate(exec),
-                Approved::Runs => self.run(exec),
+                Approved::Escalates(outside) => escalate(exec, outside),
+                Approved::Runs { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
+                Approved::Runs { why_inside } => self.run(exec, why_inside, minutes),
             },
             Verdict::Ask { .. } => Action::Deny {
                 reason: "the rules have changed while the question was open; run it again to be asked anew"
                     .into(),
             },
-            Verdict::Run => self.run(exec),
-            Verdict::Escalate => escalate(exec),
+            Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
+            Verdict::Escalate(outside) => escalate(exec, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
         }
     }
 
-    /// Judges by the rules: at once, or beside the server's own work where reading a long script may take a while.
-    async fn verdict(&self, exec: &Arc<Exec>) -> Judged {
+    /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a while.
+    async fn judgement(&self, exec: &Arc<Exec>) -> Judgement {
         let policy = self.rules.current().await;
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
-        if length <= JUDGED_AT_ONCE {
+        if length <= JUDGED_AT_ONCE && !self.trust.must_read(exec) {
             return self.judge(&policy, exec);
         }
-        let (judge, exec) = (self.clone(), Arc::clone(exec));
-        match tokio::task::spawn_blocking(move || judge.judge(&policy, &exec)).await {
-            Ok(judged) => judged,
+        let (mine, exec) = (self.clone(), Arc::clone(exec));
+        match tokio::task::spawn_blocking(move || mine.judge(&policy, &exec)).await {
+            Ok(judgement) => judgement,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
                 let reason = "judging it failed inside the server; its log says where".into();
-                Judged { verdict: Verdict::Deny { reason }, rule: None }
+                Judgement { verdict: Verdict::Deny { reason }, rule: None }
             }
         }
     }
 
-    fn judge(&self, policy: &Policy, exec: &Exec) -> Judged {
-        let legacy = self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable });
-        let mut judged = judge(policy, &self.options, legacy.as_ref(), exec);
-        if let Verdict::Ask { question, approved: Approved::Escalates } = &mut judged.verdict {
+    fn judge(&self, policy: &Policy, exec: &Exec) -> Judgement {
+        let grounds = Grounds {
+            policy,
+            options: &self.options,
+            legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable }),
+            trust: &self.trust,
+            environment: &self.environment,
+        };
+        let mut judgement = judge(&grounds, exec);
+        if let Verdict::Ask { question, approved: Approved::Escalates(_), .. } = &mut judgement.verdict {
             let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
             question.always = offer(policy, &self.options, folder, exec);
         }
-        judged
+        judgement
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
     /// to a hostile asker is harmless: all that they give is the right to ask.
-    fn run(&self, exec: &Exec) -> Action {
+    fn run(&self, exec: &Exec, why_inside: Option<String>, minutes: &mut Minutes<'_>) -> Action {
+        minutes.inside(why_inside);
         let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
         Action::Run { keep_interceptor }
     }
 }
+
+const CHANGED: &str = "the file is not the one that was judged; run it again to have it judged anew";
 
 /// Adds what a person said, for the agent.
 fn with_reason(text: &str, reason: Option<&str>) -> String {
@@ -151,17 +183,15 @@ fn with_reason(text: &str, reason: Option<&str>) -> String {
 }
 
 /// What was judged is what runs: not a file that was put in its place while a person was thinking.
-fn escalate(exec: &Exec) -> Action {
+fn escalate(exec: &Exec, outside: Box<Outside>) -> Action {
     if exec.directory.is_none() {
         return Action::Deny {
             reason: "its working directory cannot be opened, so it cannot run outside".into(),
         };
     }
-    if exec.is_unchanged() {
-        Action::Escalate
+    if outside.program.is_unchanged() {
+        Action::Escalate(outside)
     } else {
-        Action::Deny {
-            reason: "the file is not the one that was judged; run it again to have it judged anew".into(),
-        }
+        Action::Deny { reason: CHANGED.into() }
     }
 }

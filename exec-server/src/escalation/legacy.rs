@@ -1,13 +1,14 @@
 //! What a legacy policy adds to the rules: it forbids always, and speaks where no rule does. It lets nothing out of the sandbox.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use execpolicy::legacy::{Folders, LegacyPolicy, LegacyVerdict};
 use execpolicy::{Command, DecidedBy, Evaluation};
 
 use super::exec::Exec;
-use super::fingerprint::identity;
-use super::verdict::{Approved, Verdict};
+use super::fingerprint::{Gives, identity};
+use super::verdict::{Approved, Unasked, Verdict};
 use crate::approval::Question;
 
 /// A legacy policy, and where known programs may write without being asked about.
@@ -22,9 +23,11 @@ impl Legacy<'_> {
         &self,
         by_rules: Verdict,
         evaluation: &Evaluation,
-        command: &Command<'_>,
         exec: &Exec,
+        variables: &[(OsString, OsString)],
     ) -> Verdict {
+        let command =
+            Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(variables);
         let rules_speak = match evaluation.decided_by() {
             DecidedBy::Rule | DecidedBy::Parts | DecidedBy::IncompleteRules => true,
             DecidedBy::Heuristic | DecidedBy::Nothing => false,
@@ -32,13 +35,13 @@ impl Legacy<'_> {
         // Paths of a folder that cannot be opened lead nowhere that could be checked.
         let cwd = exec.directory.as_ref().map(|_| exec.workdir.clone());
         let folders = Folders { cwd, readable: Vec::new(), writable: self.writable.to_vec() };
-        match self.policy.judge(command, &folders) {
+        match self.policy.judge(&command, &folders) {
             LegacyVerdict::Deny { reason } => Verdict::Deny {
                 reason: format!("Execution forbidden by policy: {reason} (the legacy policy)"),
             },
-            LegacyVerdict::Run if !rules_speak => Verdict::Run,
+            LegacyVerdict::Run if !rules_speak => Verdict::Run { why_inside: None },
             LegacyVerdict::Prompt { reason } if !rules_speak => {
-                let identity = identity(exec, &reason, Approved::Runs);
+                let identity = identity(exec, &reason, Gives::Inside);
                 let question = Question {
                     program: exec.file.clone(),
                     arguments: exec
@@ -51,8 +54,10 @@ impl Legacy<'_> {
                     danger: Some(format!("{reason} (the legacy policy)")),
                     identity,
                     always: None,
+                    details: Vec::new(),
                 };
-                Verdict::Ask { question: Box::new(question), approved: Approved::Runs }
+                let approved = Approved::Runs { why_inside: None };
+                Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }
             }
             LegacyVerdict::Run | LegacyVerdict::Prompt { .. } | LegacyVerdict::NoOpinion => by_rules,
         }
@@ -61,14 +66,18 @@ impl Legacy<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
+    use std::ffi::OsStr;
     use std::path::Path;
+    use std::sync::Arc;
 
     use execpolicy::legacy::default_policy;
     use execpolicy::{Options, Policy};
+    use sandbox::{Mode, Plan};
 
     use super::*;
-    use crate::escalation::verdict::judge;
+    use crate::escalation::environment::Environment;
+    use crate::escalation::trust::{Programs, Trust};
+    use crate::escalation::verdict::{Grounds, judge};
 
     const FORBIDDING: &str = "forbid_program_regex(\"^shutdown$\", \"not yours\")\n";
 
@@ -83,28 +92,46 @@ mod tests {
             directory: None,
             workdir: "/work".into(),
             seen: None,
+            opened: None,
         };
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
         let writable = [folder.path().to_owned()];
         let legacy = Legacy { policy: legacy, writable: &writable };
-        judge(&policy, &Options::default(), Some(&legacy), &exec).verdict
+        let grounds = Grounds {
+            policy: &policy,
+            options: &Options::default(),
+            legacy: Some(legacy),
+            trust: &Trust::new(
+                Arc::new(Programs::new(OsStr::new("/usr/bin"))),
+                Arc::new(Plan::unenforced(Mode::DangerFullAccess, true.into())),
+            ),
+            environment: &Environment::new(Arc::default(), &[]),
+        };
+        judge(&grounds, &exec).verdict
     }
 
     #[test]
     fn it_speaks_where_no_rule_does() {
         let policy = default_policy().expect("a good policy");
-        assert!(matches!(judged(&policy, "", &["ls", "-l"]), Verdict::Run));
-        assert!(matches!(judged(&policy, "", &["cp", "/etc/passwd", "HERE/x"]), Verdict::Run));
-        let Verdict::Ask { question, approved } = judged(&policy, "", &["cp", "/etc/passwd", "/root/x"])
+        assert!(matches!(judged(&policy, "", &["ls", "-l"]), Verdict::Run { why_inside: None }));
+        assert!(matches!(
+            judged(&policy, "", &["cp", "/etc/passwd", "HERE/x"]),
+            Verdict::Run { why_inside: None }
+        ));
+        let Verdict::Ask { question, approved, .. } = judged(&policy, "", &["cp", "/etc/passwd", "/root/x"])
         else {
             panic!("not asked")
         };
-        assert_eq!(approved, Approved::Runs);
+        assert!(matches!(approved, Approved::Runs { .. }));
         assert!(question.message().contains("is not in a writable folder"), "{}", question.message());
         let allowed = "prefix_rule([\"cp\"])\n";
-        assert!(matches!(judged(&policy, allowed, &["cp", "/etc/passwd", "/root/x"]), Verdict::Escalate));
+        // A rule allows it; which file it is, is another question.
+        assert!(matches!(
+            judged(&policy, allowed, &["cp", "/etc/passwd", "/root/x"]),
+            Verdict::Run { why_inside: Some(_) }
+        ));
         // What it does not know is as if it were not there.
-        assert!(matches!(judged(&policy, "", &["rm", "x"]), Verdict::Run));
+        assert!(matches!(judged(&policy, "", &["rm", "x"]), Verdict::Run { why_inside: None }));
         assert!(matches!(judged(&policy, "", &["rm", "-f", "x"]), Verdict::Ask { .. }));
     }
 
@@ -115,7 +142,10 @@ mod tests {
             panic!("not denied")
         };
         assert_eq!(reason, "Execution forbidden by policy: not yours (the legacy policy)");
-        assert!(matches!(judged(&policy, "prefix_rule([\"reboot\"])\n", &["reboot"]), Verdict::Escalate));
+        assert!(matches!(
+            judged(&policy, "prefix_rule([\"reboot\"])\n", &["reboot"]),
+            Verdict::Run { why_inside: Some(_) }
+        ));
         let policy = default_policy().expect("a good policy");
         let rules = "prefix_rule([\"ls\"], \"forbidden\")\n";
         assert!(matches!(judged(&policy, rules, &["ls"]), Verdict::Deny { .. }));

@@ -1,9 +1,12 @@
-//! Takes down why a program is decided about as it is, and hands that to the audit log.
+//! Takes down why a program is decided about as it is, and hands that to the audit log and to the call's result.
 //!
 //! What lets a program out of the sandbox has to be on record first: where it cannot be, the answer is no.
 
 use std::sync::Arc;
 
+use execpolicy::RuleMatch;
+
+use super::decision::{self, DecisionRecord, Decisions};
 use super::exec::Exec;
 use super::judge::Action;
 use crate::approval::{Answer, Scope};
@@ -12,19 +15,37 @@ use crate::audit::{AnswerKind, Asked, AuditError, Basis, Decided, ExecRecord};
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
 pub(super) struct Minutes<'a> {
     record: &'a ExecRecord,
+    decisions: &'a Decisions,
     exec: &'a Exec,
     basis: Basis,
+    rule: Option<RuleMatch>,
+    /// Why it stays inside although a rule or a person lets it out.
+    why_inside: Option<String>,
     asking: bool,
 }
 
 impl<'a> Minutes<'a> {
-    pub(super) fn new(record: &'a ExecRecord, exec: &'a Exec) -> Minutes<'a> {
-        Minutes { record, exec, basis: Basis::default(), asking: false }
+    pub(super) fn new(record: &'a ExecRecord, decisions: &'a Decisions, exec: &'a Exec) -> Minutes<'a> {
+        Minutes {
+            record,
+            decisions,
+            exec,
+            basis: Basis::default(),
+            rule: None,
+            why_inside: None,
+            asking: false,
+        }
     }
 
     /// The rule that decides or asks.
-    pub(super) fn rule(&mut self, rule: Option<String>) {
-        self.basis.rule = rule;
+    pub(super) fn rule(&mut self, rule: Option<RuleMatch>) {
+        self.basis.rule = rule.as_ref().map(|matched| matched.rule.origin.to_string());
+        self.rule = rule;
+    }
+
+    /// It runs inside, for this reason if there is one to be told.
+    pub(super) fn inside(&mut self, why: Option<String>) {
+        self.why_inside = why;
     }
 
     /// A person is asked from now on.
@@ -54,17 +75,14 @@ impl<'a> Minutes<'a> {
 
     /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
     pub(super) async fn conclude(mut self, action: Action) -> Action {
+        let action = self.escalates(action).await;
+        self.tell(&action);
         let decision = match &action {
-            Action::Run { .. } => Decided::Run,
-            Action::Escalate => {
-                let basis = self.basis.clone();
-                let written =
-                    self.record.escalates(&self.exec.file, &self.exec.argv, &self.exec.workdir, basis);
-                let Err(error) = written.await else { return action };
-                let reason = unrecorded(&error);
-                self.basis.reason = Some(reason.clone());
-                self.decided(Decided::Deny);
-                return Action::Deny { reason };
+            // On record already, or nothing would run.
+            Action::Escalate(_) => return action,
+            Action::Run { .. } => {
+                self.basis.reason = self.why_inside.take();
+                Decided::Run
             }
             Action::Deny { reason } => {
                 self.basis.reason = Some(reason.clone());
@@ -73,6 +91,45 @@ impl<'a> Minutes<'a> {
         };
         self.decided(decision);
         action
+    }
+
+    /// Waits until an escalation is on record.
+    async fn escalates(&mut self, action: Action) -> Action {
+        let Action::Escalate(outside) = &action else { return action };
+        let file = &outside.program.path;
+        let written = self.record.escalates(file, &self.exec.argv, &self.exec.workdir, self.basis.clone());
+        match written.await {
+            Ok(()) => action,
+            Err(error) => Action::Deny { reason: unrecorded(&error) },
+        }
+    }
+
+    /// What the call's result says; a program that simply runs is not worth a word.
+    fn tell(&self, action: &Action) {
+        use decision::Decided;
+        let answer = self.basis.asked.as_ref().map(|asked| asked.answer);
+        let approved = matches!(answer, Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always));
+        let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref());
+        self.decisions.add(match action {
+            Action::Run { .. } if approved => {
+                record(Decided::ApprovedRan).because(self.why_inside.as_deref())
+            }
+            Action::Run { .. } if self.why_inside.is_some() => {
+                record(Decided::RanInside).because(self.why_inside.as_deref())
+            }
+            Action::Run { .. } => return,
+            Action::Escalate(outside) => {
+                let decided = if approved { Decided::ApprovedEscalated } else { Decided::Escalated };
+                record(decided).outside(&outside.program.path, &outside.dropped)
+            }
+            Action::Deny { reason } => record(match answer {
+                Some(AnswerKind::Declined | AnswerKind::Cancelled) => Decided::Declined,
+                Some(AnswerKind::Nobody) => Decided::Unanswered,
+                Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always | AnswerKind::Withdrawn)
+                | None => Decided::Refused,
+            })
+            .because(Some(reason)),
+        });
     }
 
     fn decided(&mut self, decision: Decided) {

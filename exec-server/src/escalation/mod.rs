@@ -1,10 +1,17 @@
 //! One `execve` after the other: what the wrapper asks, what is decided, what runs outside the sandbox.
 //!
-//! [`Listener`] hears a call's wrappers, `session` leads one dialogue, [`Judge`] decides, `program` runs what is
-//! escalated. A session does not know which door its request came through: it gets a stream and what was attached.
+//! [`Listener`] hears a call's wrappers, `session` leads one dialogue and runs what is escalated, [`Judge`] decides. A
+//! session does not know which door its request came through: it gets a stream and what was attached.
+//!
+//! A judgement has its own stages: `verdict` (rules → what is to be done), `trust` (is it that program?), `environment`
+//! (what it gets), `git` (whose configuration it would obey), `decision` (what the call's result says about it), `minutes`
+//! (what the audit log does).
 
+mod decision;
+mod environment;
 mod exec;
 mod fingerprint;
+mod git;
 mod identity;
 mod judge;
 mod legacy;
@@ -12,9 +19,14 @@ mod listener;
 mod minutes;
 mod offer;
 mod session;
+mod trust;
 mod verdict;
 mod wire;
 
+pub(crate) use decision::Decisions;
+pub use decision::{Decided, DecisionRecord};
+pub(crate) use environment::{Environment, Variables};
 pub(crate) use identity::FileIdentity;
 pub(crate) use judge::Judge;
 pub(crate) use listener::{EndOfCall, Listener};
+pub(crate) use trust::{Programs, Trust};

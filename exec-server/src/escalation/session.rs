@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::exec::Exec;
 use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
+use super::verdict::Outside;
 use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
 use crate::confinement::PlaceError;
@@ -75,10 +76,10 @@ async fn negotiate(
     match action {
         Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await?,
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
-        Action::Escalate => {
+        Action::Escalate(outside) => {
             respond(&mut stream, Response::Escalate).await?;
             let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(judge, &exec, descriptors).await {
+            match escalate(judge, &exec, *outside, descriptors).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
@@ -151,13 +152,15 @@ impl EscalateError {
     }
 }
 
-/// Starts a program outside the sandbox, with the wrapper's descriptors, directory, argv and environment.
+/// Starts a program outside the sandbox, with the wrapper's descriptors, directory and argv. The file and the environment
+/// are the judgement's, not the wrapper's.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read.
 async fn escalate(
     judge: &Judge,
     exec: &Exec,
+    program: Outside,
     descriptors: Vec<(u32, OwnedFd)>,
 ) -> Result<Process, EscalateError> {
     let descriptors = descriptors
@@ -166,9 +169,9 @@ async fn escalate(
         .collect();
     let outside = judge.places.outside().await?;
     let spawn = Spawn {
-        program: exec.file.clone(),
+        program: program.program.path,
         argv: exec.argv.clone(),
-        env: exec.env.clone(),
+        env: program.env,
         directory: exec.directory_outside(&judge.place).map_err(EscalateError::Directory)?,
         descriptors,
     };

@@ -1,88 +1,246 @@
-//! From what the rules say to what is done about it. Pure: no clock, no socket, nobody is asked here.
+//! From what the rules say to what is to be done about it. No clock, no socket; nobody is asked here.
+//!
+//! A rule that allows speaks about one file, so it counts only for the name that was called and only if that is the
+//! program it means (`trust`). A rule that asks or forbids speaks about the file under every name that it has.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
+use super::environment::{self, Environment};
 use super::exec::Exec;
-use super::fingerprint::identity;
+use super::fingerprint::{Gives, identity};
+use super::git;
 use super::legacy::Legacy;
+use super::trust::{OtherName, Program, Trust, Untrusted};
 use crate::approval::{Question, visible};
+
+/// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.
+const MOST_INNER: usize = 32;
+
+/// What a program is judged by.
+pub(super) struct Grounds<'j> {
+    pub(super) policy: &'j Policy,
+    pub(super) options: &'j Options,
+    /// What speaks where the rules are silent, if there is such a thing.
+    pub(super) legacy: Option<Legacy<'j>>,
+    pub(super) trust: &'j Trust,
+    pub(super) environment: &'j Environment,
+}
+
+/// What is to be done about one program, and the rule that says so.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) verdict: Verdict,
+    pub(super) rule: Option<RuleMatch>,
+}
 
 /// What is to be done about one program.
 #[must_use]
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It runs where it is.
-    Run,
+    /// It runs where it is. `why_inside`: a rule allows it, but it is not the program that the rule means.
+    Run { why_inside: Option<String> },
     /// It runs outside the sandbox.
-    Escalate,
-    /// A person decides; this is what a yes means.
-    Ask { question: Box<Question>, approved: Approved },
+    Escalate(Box<Outside>),
+    /// A person decides; this is what a yes means, and what follows when nobody can be asked.
+    Ask { question: Box<Question>, approved: Approved, unasked: Unasked },
     /// It does not run.
     Deny { reason: String },
 }
 
+/// What runs outside the sandbox.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) program: Program,
+    /// Its environment, `NAME=value` each.
+    pub(super) env: Vec<OsString>,
+    /// Variables that the command had changed and that it does not get, with the reason.
+    pub(super) dropped: Vec<(String, &'static str)>,
+}
+
 /// What an approval gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Approved {
     /// A rule asked, so the person lets it out of the sandbox.
-    Escalates,
-    /// The heuristic asked: it may run, where it is.
-    Runs,
+    Escalates(Box<Outside>),
+    /// The heuristic asked, or it is not the program that the rule means: it may run, where it is.
+    Runs { why_inside: Option<String> },
 }
 
-/// What is to be done about one program, and the rule that says so.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) verdict: Verdict,
-    /// File and line.
-    pub(super) rule: Option<String>,
+/// What follows when nobody can be asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unasked {
+    /// It does not run.
+    Denies,
+    /// A rule allows it, so it runs, inside.
+    Runs { why_inside: String },
 }
 
-/// Judges one program by the rules, and by the legacy policy where they are silent.
-pub(super) fn judge(policy: &Policy, options: &Options, legacy: Option<&Legacy<'_>>, exec: &Exec) -> Judged {
+/// What one name of the program comes to.
+struct Heard {
+    /// The name, where it is not the one that was called.
+    name: Option<String>,
+    evaluation: Evaluation,
+}
+
+/// Judges one program.
+pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let variables = exec.variables();
-    let command =
-        Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
-    let evaluation = policy.evaluate(&command, options);
-    let rule = evaluation.deciding_rule().map(|matched| matched.rule.origin.to_string());
-    let verdict = match legacy {
-        Some(legacy) => legacy.complete(by_rules(exec, &evaluation), &evaluation, &command, exec),
-        None => by_rules(exec, &evaluation),
+    let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
+    let other = strictest_of_other_names(grounds, exec, &own, &variables);
+    let own = Heard { name: None, evaluation: own };
+    let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
+    let heard = stricter.as_ref().unwrap_or(&own);
+    let rule = heard.evaluation.deciding_rule().cloned();
+    let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
+    let verdict = match (heard.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
+        // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
+        // are allowed looks their names up later, where the asker decides what is found.
+        (Decision::Prompt, true) => {
+            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
+        }
+        (Decision::Prompt, false) => ask(exec, heard, None),
+        (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
+            Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
+            Ok((outside, git::Care { caution: Some(caution), .. })) => cautious(exec, &own, outside, caution),
+            Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
+        },
+        (Decision::Allow, false) => Verdict::Run { why_inside: None },
     };
-    Judged { verdict, rule }
+    let verdict = match &grounds.legacy {
+        Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
+        None => verdict,
+    };
+    Judgement { verdict, rule }
 }
 
-fn by_rules(exec: &Exec, evaluation: &Evaluation) -> Verdict {
-    match (evaluation.decision(), evaluation.decided_by()) {
-        (Decision::Allow, DecidedBy::Rule) => Verdict::Escalate,
-        (Decision::Prompt, DecidedBy::Rule) => ask(exec, evaluation, Approved::Escalates),
-        // Only a rule about the program itself lets it out: a script or wrapper whose parts are allowed looks their names
-        // up later, where the asker decides what is found.
-        (
-            Decision::Allow,
-            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => Verdict::Run,
-        (
-            Decision::Prompt,
-            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => ask(exec, evaluation, Approved::Runs),
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(evaluation) },
+fn evaluate<A: AsRef<OsStr>>(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    program: &OsStr,
+    arguments: &[A],
+    variables: &[(OsString, OsString)],
+) -> Evaluation {
+    let command = Command::new(program, arguments).with_cwd(&exec.workdir).with_environment(variables);
+    grounds.policy.evaluate(&command, grounds.options)
+}
+
+/// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest that
+/// asks or forbids.
+fn strictest_of_other_names(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    own: &Evaluation,
+    variables: &[(OsString, OsString)],
+) -> Option<Heard> {
+    let covered = own.decided_by() == DecidedBy::Rule;
+    let mut strictest: Option<Heard> = None;
+    let mut hear = |name: &OtherName, arguments: &[OsString]| {
+        let arguments: Vec<&OsStr> = name.before.iter().chain(arguments).map(OsString::as_os_str).collect();
+        let evaluation = evaluate(grounds, exec, name.program.as_os_str(), &arguments, variables);
+        let counts = match evaluation.decided_by() {
+            DecidedBy::Rule | DecidedBy::Parts => true,
+            // A rule speaks about the program already.
+            DecidedBy::Heuristic => !covered,
+            DecidedBy::IncompleteRules | DecidedBy::Nothing => false,
+        };
+        let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
+        if counts && evaluation.decision() > before {
+            let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
+            strictest = Some(Heard { name: Some(name), evaluation });
+        }
+    };
+    for name in grounds.trust.other_names(exec) {
+        hear(&name, exec.arguments());
     }
+    for words in own.commands().iter().skip(1).take(MOST_INNER) {
+        let Some((program, arguments)) = words.split_first() else { continue };
+        for name in grounds.trust.other_names_of_inner(program, &exec.workdir) {
+            hear(&name, arguments);
+        }
+    }
+    strictest
 }
 
-fn ask(exec: &Exec, evaluation: &Evaluation, approved: Approved) -> Verdict {
-    let question = Question {
+/// Prepares what would run outside, if it is the program that the rules which speak for it mean.
+fn outside(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    evaluation: &Evaluation,
+    variables: &[(OsString, OsString)],
+) -> Result<(Outside, git::Care), Untrusted> {
+    let speaking = || {
+        let of_the_program =
+            |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
+        evaluation.matches().iter().filter(of_the_program)
+    };
+    let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
+    let mut prepared = grounds.environment.prepare(variables, speaking());
+    let care = git::care(&program, exec, grounds.trust);
+    care.apply(&mut prepared.variables);
+    let env = environment::entries(&prepared.variables);
+    Ok((Outside { program, env, dropped: prepared.dropped }, care))
+}
+
+/// A question that a rule or the heuristic asks.
+fn ask(exec: &Exec, heard: &Heard, speaks: Option<Result<(Outside, git::Care), Untrusted>>) -> Verdict {
+    let gives = if matches!(speaks, Some(Ok(_))) { Gives::Outside } else { Gives::Inside };
+    let mut question = question(exec, heard, gives);
+    let approved = match speaks {
+        Some(Ok((outside, care))) => {
+            question.details.extend(care.caution.map(|caution| format!("Careful: {caution}.")));
+            question.details.extend(about(exec, &outside));
+            Approved::Escalates(Box::new(outside))
+        }
+        Some(Err(why)) => {
+            let why = visible(why.to_string().as_bytes());
+            question.details.push(format!("Careful: this is not the program that the rule means, so it would run inside the sandbox: {why}."));
+            Approved::Runs { why_inside: Some(why) }
+        }
+        None => Approved::Runs { why_inside: None },
+    };
+    Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }
+}
+
+/// A rule allows it, but what it would do outside depends on what was written inside.
+fn cautious(exec: &Exec, own: &Heard, outside: Outside, caution: String) -> Verdict {
+    let mut question = question(exec, own, Gives::Outside);
+    question.details.push(format!("Careful: the rule allows it, but {caution}."));
+    question.details.extend(about(exec, &outside));
+    let unasked = Unasked::Runs { why_inside: caution };
+    Verdict::Ask { question: Box::new(question), approved: Approved::Escalates(Box::new(outside)), unasked }
+}
+
+/// What a person should know about a program that would run outside, beyond its command line.
+fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
+    let mut lines = Vec::new();
+    if outside.program.canonical != exec.file {
+        let file = visible(outside.program.canonical.as_os_str().as_encoded_bytes());
+        lines.push(format!("File: {file}"));
+    }
+    if !outside.dropped.is_empty() {
+        let names: Vec<&str> = outside.dropped.iter().take(20).map(|(name, _)| name.as_str()).collect();
+        lines.push(format!("Changed variables that it will not get: {}", names.join(", ")));
+    }
+    lines
+}
+
+fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
+    let details = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
+    Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
-        rule: evaluation.deciding_rule().cloned(),
-        danger: reason(evaluation),
-        identity: identity(exec, &asker(evaluation), approved),
+        rule: heard.evaluation.deciding_rule().cloned(),
+        danger: reason(&heard.evaluation),
+        identity: identity(exec, &asker(&heard.evaluation), gives),
         always: None,
-    };
-    Verdict::Ask { question: Box::new(question), approved }
+        details: details.collect(),
+    }
 }
 
 /// Who asks: another rule, or another reason, asks another question.
@@ -106,10 +264,13 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-fn forbidden(evaluation: &Evaluation) -> String {
+fn forbidden(heard: &Heard) -> String {
     let mut reason = String::from("Execution forbidden by policy");
-    if let Some(rule) = evaluation.deciding_rule() {
+    if let Some(rule) = heard.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);
+    }
+    if let Some(name) = &heard.name {
+        reason.push_str(&format!("; it is also known as `{name}`"));
     }
     reason
 }
@@ -170,69 +331,4 @@ fn pattern(question: &Question) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::ffi::OsString;
-
-    fn exec(words: &[&str]) -> Exec {
-        Exec {
-            file: Path::new("/usr/bin").join(words[0]),
-            argv: words.iter().map(OsString::from).collect(),
-            env: Vec::new(),
-            directory: None,
-            workdir: "/work".into(),
-            seen: None,
-        }
-    }
-
-    fn judged(rules: &str, words: &[&str]) -> Verdict {
-        let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
-        judge(&policy, &Options::default(), None, &exec(words)).verdict
-    }
-
-    const RULES: &str = r#"
-prefix_rule(pattern=["git", "status"], decision="allow")
-prefix_rule(pattern=["git", "push"], decision="prompt", justification="goes public")
-prefix_rule(pattern=["shutdown"], decision="forbidden", justification="not yours")
-"#;
-
-    #[test]
-    fn only_a_rule_escalates() {
-        assert!(matches!(judged(RULES, &["git", "status"]), Verdict::Escalate));
-        assert!(matches!(judged(RULES, &["git", "log"]), Verdict::Run));
-    }
-
-    #[test]
-    fn a_rule_that_asks_escalates_and_the_heuristic_only_runs() {
-        let Verdict::Ask { approved, question } = judged(RULES, &["git", "push"]) else {
-            panic!("not asked")
-        };
-        assert_eq!(approved, Approved::Escalates);
-        assert_eq!(
-            question.message(),
-            "Allow agent to run `/usr/bin/git push` in `/work`?\nReason: goes public\nRule: test.rules:3"
-        );
-        let Verdict::Ask { approved, .. } = judged(RULES, &["rm", "-rf", "x"]) else { panic!("not asked") };
-        assert_eq!(approved, Approved::Runs);
-    }
-
-    #[test]
-    fn a_denial_names_justification_file_and_line() {
-        let Verdict::Deny { reason } = judged(RULES, &["shutdown", "now"]) else { panic!("not denied") };
-        assert_eq!(reason, "Execution forbidden by policy: not yours (rule test.rules:4)");
-    }
-
-    #[test]
-    fn a_denial_because_nobody_is_there_says_what_would_allow_it() {
-        let Verdict::Ask { question, .. } = judged(RULES, &["rm", "-rf", "x"]) else { panic!("not asked") };
-        let reason =
-            unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));
-        assert!(
-            reason.ends_with(
-                "but the client cannot ask; to allow it without asking, add a line like \
-                 prefix_rule(pattern=[\"rm\", \"-rf\", \"x\"], decision=\"allow\") to /home/u/.codex/rules/default.rules"
-            ),
-            "{reason}"
-        );
-    }
-}
+mod tests;

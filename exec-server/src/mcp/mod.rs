@@ -2,11 +2,17 @@
 //!
 //! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
 
+mod arguments;
+mod background;
 mod client;
 mod form;
+mod progress;
+mod read_output;
+mod resources;
 mod result;
 mod rounds;
 mod sandbox_state;
+mod schema;
 mod serve;
 mod server;
 mod shell_tool;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
+use super::shell_tool::Shown;
 use crate::approval::nobody_answered;
 use crate::shell::{Call, CallOutcome};
 
@@ -29,6 +30,8 @@ const MOST: usize = 256;
 pub(super) struct Ticket {
     pub(super) call: Call,
     pub(super) client: Arc<ClientChannel>,
+    /// How its result is to be shown.
+    pub(super) shown: Arc<Shown>,
 }
 
 impl Ticket {
@@ -86,15 +89,19 @@ impl Rounds {
         Ok(Rounds { codec, patience, parked: Mutex::default() })
     }
 
-    /// Lets a call wait, and makes the result that takes its questions to the client. `rules` are in force now.
+    /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
+    /// `rules` are in force now.
     pub(super) fn park(
         self: &Arc<Self>,
-        ticket: Ticket,
+        ticket: &Ticket,
         request: &CallToolRequestParams,
         rules: &Arc<Policy>,
-    ) -> Result<InputRequiredResult, ErrorData> {
+    ) -> Result<Option<InputRequiredResult>, ErrorData> {
         let broken = |error: &dyn std::error::Error| ErrorData::internal_error(error.to_string(), None);
         let requests = ticket.client.take_along().map_err(|error| broken(&error))?;
+        if requests.is_empty() {
+            return Ok(None);
+        }
         let questions: Vec<String> = requests.keys().cloned().collect();
         let mut parked = self.parked();
         parked.next += 1;
@@ -110,9 +117,12 @@ impl Rounds {
             waiting.ticket.call.cancel();
         }
         let patience = self.expire(number);
-        parked.calls.insert(number, Waiting { ticket, questions, rules: Arc::clone(rules), patience });
+        parked.calls.insert(
+            number,
+            Waiting { ticket: ticket.clone(), questions, rules: Arc::clone(rules), patience },
+        );
         drop(parked);
-        Ok(InputRequiredResult::new(Some(requests), Some(state)))
+        Ok(Some(InputRequiredResult::new(Some(requests), Some(state))))
     }
 
     /// Finds the call that a request resumes, and passes its answers on.
@@ -163,7 +173,7 @@ impl Rounds {
             tokio::time::sleep(rounds.patience).await;
             let waiting = rounds.parked().calls.remove(&number);
             if let Some(waiting) = waiting {
-                let Ticket { call, client } = waiting.ticket.clone();
+                let Ticket { call, client, .. } = waiting.ticket.clone();
                 let why = nobody_answered(rounds.patience);
                 tracing::warn!("{why}, so the command was ended");
                 client.give_up(&why);

@@ -5,22 +5,24 @@ use std::sync::Arc;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
     CustomRequest, CustomResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
-    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{ClientChannel, Way};
+use super::progress::{self, Progress};
 use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
-use super::{result, shell_tool, signature};
+use super::shell_tool::ShellArguments;
+use super::{background, read_output, resources, result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Desk, Ladder};
 use crate::config::{Config, Wanted};
 use crate::private::runtime_folders;
-use crate::shell::Shell;
+use crate::shell::{Shell, Turn};
 use crate::terminal::TerminalChannel;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
@@ -89,6 +91,7 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let way = Way::of(&context, &self.client_gone);
+        let mut progress = Progress::of(&context);
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
@@ -99,13 +102,13 @@ impl ShellServer {
             }
             None => {
                 let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
-                match self.start(&request, &wanted, way).await {
+                match self.start(&request, &wanted, way, &mut progress, &context).await {
                     Ok(ticket) => ticket,
                     Err(problem) => return Ok(result::problem(problem).into()),
                 }
             }
         };
-        self.attend(ticket, &request, context).await
+        self.attend(ticket, &request, &mut progress, context).await
     }
 
     /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
@@ -114,22 +117,42 @@ impl ShellServer {
         request: &CallToolRequestParams,
         wanted: &Wanted,
         way: Way,
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
         let config = self.shell.config();
         if let Some(terminal) = &self.terminal {
             terminal.listen();
         }
-        let arguments = shell_tool::read(request.arguments.as_ref(), config.default_timeout)
+        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
             .map_err(|error| error.to_string())?;
+        let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        match self.shell.start_in(wanted, arguments, Arc::new(desk)).await {
-            Ok(call) => Ok(Ticket { call, client }),
+        match self.shell.start_in(wanted, request, Arc::new(desk), turn).await {
+            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
+    }
+
+    /// Waits until the command may start. `None`: nobody wants the command any more.
+    async fn turn(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Turn> {
+        let queue = || {
+            let (running, waiting) = self.shell.load();
+            format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
+        };
+        let turn = tokio::select! {
+            biased;
+            turn = self.shell.turn() => Some(turn),
+            () = context.ct.cancelled() => None,
+            () = self.client_gone.cancelled() => None,
+            never = progress.tell(queue) => match never {},
+        };
+        progress.settle(&self.client_gone).await;
+        turn
     }
 
     /// Attaches a request to a call until the call ends, or has questions for the client to take along.
@@ -137,31 +160,42 @@ impl ShellServer {
         &self,
         mut ticket: Ticket,
         request: &CallToolRequestParams,
+        progress: &mut Progress,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let client = Arc::clone(&ticket.client);
-        let outcome = tokio::select! {
-            biased;
-            outcome = ticket.call.finished() => outcome,
-            () = context.ct.cancelled() => ticket.end().await,
-            () = self.client_gone.cancelled() => ticket.end().await,
-            () = client.has_questions() => {
-                let rules = self.shell.config().rules.current().await;
-                let waiting = self.rounds.park(ticket, request, &rules)?;
+        let shown = Arc::clone(&ticket.shown);
+        let watched = ticket.call.clone();
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
                 return Ok(waiting.into());
             }
         };
+        progress.settle(&self.client_gone).await;
         client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        let result = result::encode(&outcome);
+        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
         result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
 
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
-        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
@@ -186,10 +220,10 @@ impl ServerHandler for ShellServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.is_some_and(|request| request.cursor.is_some()) {
-            return Err(ErrorData::invalid_params("unknown cursor: the list has one page", None));
-        }
-        let mut tools = ListToolsResult::with_all_items(vec![shell_tool::describe()]);
+        one_page(request)?;
+        let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
+        tools.extend(background::describe());
+        let mut tools = ListToolsResult::with_all_items(tools);
         if signature::is_wanted(&context) {
             signature::sign(&mut tools.meta);
             // The list is a part of this program.
@@ -203,13 +237,23 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if request.name != shell_tool::NAME {
-            let text = format!(
-                "tool not found: {:?}; this server has one tool, {:?}",
-                request.name,
-                shell_tool::NAME
-            );
-            return Err(ErrorData::invalid_params(text, None));
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => {}
+            read_output::NAME => {
+                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
+            }
+            background::LIST => {
+                return Ok(background::list(arguments, self.shell.background()).await.into());
+            }
+            background::KILL => {
+                return Ok(background::kill(arguments, self.shell.background()).await.into());
+            }
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                return Err(ErrorData::invalid_params(text, None));
+            }
         }
         // A task of its own: rmcp would never answer if this panicked.
         let signed = signature::is_wanted(&context);
@@ -235,6 +279,32 @@ impl ServerHandler for ShellServer {
         self.sandbox_state.forget_roots().await;
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        one_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
+    }
+
     // What is not offered is refused; rmcp would answer with empty lists.
 
     async fn list_prompts(
@@ -243,22 +313,6 @@ impl ServerHandler for ShellServer {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn list_resources(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
     }
 
     async fn complete(
@@ -278,14 +332,23 @@ impl ServerHandler for ShellServer {
         if request.method == sandbox_state::UPDATE {
             return self.sandbox_state.update(&self.shell.config().sandboxing, request);
         }
-        if matches!(request.method.as_str(), "tools/call" | "tools/list") {
-            let text = format!(
-                "invalid parameters of {}: name must be a string, arguments an object",
-                request.method
-            );
+        let expected = match request.method.as_str() {
+            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
+            "resources/read" => Some("uri must be a string"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let text = format!("invalid parameters of {}: {expected}", request.method);
             return Err(ErrorData::invalid_params(text, None));
         }
         let text = format!("method not found: {}", request.method);
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
+    }
+}
+
+fn one_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("unknown cursor: the list has one page", None)),
+        None => Ok(()),
     }
 }

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::arguments::{ArgumentError, Arguments};
 use super::result::ShellResult;
-use crate::shell::{CallRequest, RequestError};
+use super::schema::{object, schema_of};
+use crate::shell::{CallRequest, DEFAULT_TOKENS, Limits, MAX_TOKENS, Presentation};
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";
 
 /// Describes the tool.
-pub(super) fn describe() -> Tool {
+pub(super) fn describe(limits: &Limits) -> Tool {
     let description = "Runs a shell command (Bash) and returns its output and exit code. \
         You MUST provide `workdir`, an absolute path.";
-    Tool::new(NAME, description, input_schema())
+    Tool::new(NAME, description, input_schema(limits))
         .with_title("Shell")
-        .with_raw_output_schema(output_schema())
+        .with_raw_output_schema(schema_of::<ShellResult>())
         .with_annotations(
             ToolAnnotations::with_title("Shell")
                 .read_only(false)
@@ -29,7 +31,15 @@ pub(super) fn describe() -> Tool {
         )
 }
 
-fn input_schema() -> Arc<JsonObject> {
+fn input_schema(limits: &Limits) -> Arc<JsonObject> {
+    let timeout = format!(
+        "The timeout for the command in milliseconds. Defaults to {}. Time that a person spends on approving does not count.",
+        limits.default_timeout.as_millis()
+    );
+    let tokens = format!(
+        "About how many tokens of output to return: its beginning and its end if it has more. Defaults to {}. `read_output` reads the rest.",
+        limits.output_tokens
+    );
     object(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ExecParams",
@@ -46,108 +56,90 @@ fn input_schema() -> Arc<JsonObject> {
             "timeout_ms": {
                 "type": "integer",
                 "minimum": 0,
-                "description": "The timeout for the command in milliseconds. Defaults to 10000. Time that a person spends on approving does not count."
+                "description": timeout
             },
             "login": {
                 "type": "boolean",
                 "description": "Launch Bash with -lc instead of -c: defaults to true."
+            },
+            "max_output_tokens": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": MAX_TOKENS,
+                "description": tokens
+            },
+            "strip_ansi": {
+                "type": "boolean",
+                "description": "Remove terminal escape sequences and overwritten progress bars from the output: defaults to true."
             }
         },
         "required": ["command", "workdir"]
     }))
 }
 
-fn output_schema() -> Arc<JsonObject> {
-    let mut schema = schemars::schema_for!(ShellResult).to_value();
-    without_formats(&mut schema);
-    if let Some(object) = schema.as_object_mut() {
-        object.insert("type".into(), "object".into());
-    }
-    object(schema)
+/// The names of all arguments.
+const KNOWN: &[&str] = &["command", "workdir", "timeout_ms", "login", "max_output_tokens", "strip_ansi"];
+
+/// A call as it is wanted.
+pub(super) struct ShellArguments {
+    /// What is to be run.
+    pub(super) request: CallRequest,
+    /// How its result is to be shown.
+    pub(super) shown: Shown,
 }
 
-/// Removes `"format": "uint64"` and the like, which are no formats of JSON Schema: clients warn of them.
-fn without_formats(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            object.remove("format");
-            object.values_mut().for_each(without_formats);
-        }
-        Value::Array(values) => values.iter_mut().for_each(without_formats),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+/// How a call's result is to be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// Its output.
+    pub(super) presentation: Presentation,
+    /// What the caller should know about the arguments.
+    pub(super) notes: Vec<String>,
 }
 
-fn object(value: Value) -> Arc<JsonObject> {
-    match value {
-        Value::Object(object) => Arc::new(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Arc::default()
-        }
-    }
-}
-
-/// Why a call's arguments cannot be used; the texts are for the agent.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ArgumentError {
-    #[error("{name} is missing; example: {example}")]
-    Missing { name: &'static str, example: Value },
-    #[error("{name} must be {expected}, got {got}; example: {example}")]
-    Type { name: &'static str, expected: &'static str, got: String, example: Value },
-    #[error(transparent)]
-    Request(#[from] RequestError),
-}
-
-/// Reads the arguments. Unknown ones are passed over, and `null` means absent, as the peer has it.
-pub(super) fn read(
-    arguments: Option<&JsonObject>,
-    default_timeout: Duration,
-) -> Result<CallRequest, ArgumentError> {
-    let get =
-        |name: &str| arguments.and_then(|arguments| arguments.get(name)).filter(|value| !value.is_null());
-    let string = |name, example: Value| match get(name) {
-        None => Err(ArgumentError::Missing { name, example }),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(wrong(name, "a string", other, example)),
+/// Reads the arguments. Unknown ones are passed over and named in a note.
+pub(super) fn read(given: Option<&JsonObject>, limits: &Limits) -> Result<ShellArguments, ArgumentError> {
+    let arguments = Arguments::new(given);
+    let example = json!({"command": "ls -l", "workdir": "/home/user/project"});
+    let command = arguments.required("command", &example)?;
+    let workdir = arguments.required("workdir", &example)?;
+    let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    let timeout = match arguments.number("timeout_ms", "milliseconds", u64::MAX, 60_000)? {
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+        None => limits.default_timeout,
     };
-    let command = string("command", json!({"command": "ls -l", "workdir": "/home/user/project"}))?;
-    let workdir = string("workdir", json!({"command": "ls -l", "workdir": "/home/user/project"}))?;
-    let timeout = match get("timeout_ms") {
-        None => default_timeout,
-        Some(value) => Duration::from_millis(value.as_u64().ok_or_else(|| {
-            wrong(
-                "timeout_ms",
-                "a whole number of milliseconds, 0 or more",
-                value,
-                json!({"timeout_ms": 60000}),
-            )
-        })?),
-    };
-    let login = match get("login") {
-        None => true,
-        Some(value) => {
-            value.as_bool().ok_or_else(|| wrong("login", "true or false", value, json!({"login": false})))?
+    let timeout = match limits.max_timeout.filter(|most| *most < timeout) {
+        Some(most) => {
+            notes.push(format!(
+                "the timeout was lowered to {} ms, the most that the user allows",
+                most.as_millis()
+            ));
+            most
         }
+        None => timeout,
     };
-    Ok(CallRequest::new(command, PathBuf::from(workdir), timeout, login)?)
-}
-
-fn wrong(name: &'static str, expected: &'static str, got: &Value, example: Value) -> ArgumentError {
-    let mut shown = got.to_string();
-    if shown.len() > 80 {
-        shown = format!("{}…", shown.chars().take(79).collect::<String>());
-    }
-    ArgumentError::Type { name, expected, got: shown, example }
+    let login = arguments.flag("login")?.unwrap_or(true);
+    let tokens = arguments.number("max_output_tokens", "tokens", MAX_TOKENS, DEFAULT_TOKENS)?;
+    let presentation = Presentation::of_tokens(
+        tokens.unwrap_or(limits.output_tokens),
+        arguments.flag("strip_ansi")?.unwrap_or(true),
+    );
+    let request = CallRequest::new(command, PathBuf::from(workdir), timeout, login)?;
+    Ok(ShellArguments { request, shown: Shown { presentation, notes } })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
-    const TIMEOUT: Duration = Duration::from_secs(10);
+    fn understood(arguments: &Value) -> Result<ShellArguments, ArgumentError> {
+        let limits = Limits { max_timeout: Some(Duration::from_secs(60)), ..Limits::default() };
+        read(arguments.as_object(), &limits)
+    }
 
     fn problem(arguments: Value) -> String {
-        read(arguments.as_object(), TIMEOUT).map(|_| ()).unwrap_err().to_string()
+        understood(&arguments).map(|_| ()).unwrap_err().to_string()
     }
 
     #[test]
@@ -157,7 +149,7 @@ mod tests {
             json!({"command": "true", "workdir": "/", "timeout_ms": null, "login": null, "unknown": 1}),
             json!({"command": "true", "workdir": "/", "timeout_ms": 0, "login": false}),
         ] {
-            assert!(read(arguments.as_object(), TIMEOUT).is_ok(), "{arguments}");
+            assert!(understood(&arguments).is_ok(), "{arguments}");
         }
     }
 
@@ -183,8 +175,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_changed_or_ignored_is_noted() {
+        let call = |more: Value| {
+            let mut arguments = json!({"command": "true", "workdir": "/"});
+            arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            understood(&arguments).unwrap().shown
+        };
+        assert_eq!(call(json!({"timeout_ms": 60_000})).notes, [""; 0]);
+        let [note] = &call(json!({"timeout_ms": 60_001})).notes[..] else { panic!("one note") };
+        assert!(note.contains("60000 ms"), "{note}");
+        let [note] = &call(json!({"cwd": "/"})).notes[..] else { panic!("one note") };
+        assert!(note.contains("cwd") && note.contains("workdir"), "{note}");
+        let presentation = call(json!({"max_output_tokens": 5, "strip_ansi": false})).presentation;
+        assert_eq!(presentation, Presentation { max_bytes: 20, strip_ansi: false });
+        assert!(
+            problem(json!({"command": "true", "workdir": "/", "max_output_tokens": -1}))
+                .starts_with("max_output_tokens must be a whole number of tokens, from 0 to")
+        );
+    }
+
+    #[test]
     fn the_output_schema_describes_what_is_returned() {
-        let tool = describe();
+        let tool = describe(&Limits::default());
         let schema = Value::Object((*tool.output_schema.expect("has one")).clone());
         let required = schema["required"].as_array().expect("a list");
         for field in ["exit_code", "output", "duration", "timed_out"] {

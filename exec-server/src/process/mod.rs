@@ -23,5 +23,5 @@ pub use limits::raise_descriptor_limit;
 #[cfg(target_os = "linux")]
 pub(crate) use limits::{lower_descriptor_limit, soft_descriptor_limit};
 pub(crate) use nix::sys::signal::Signal;
-pub(crate) use spawn::{Descriptor, Directory, Ended, Spawn, SpawnError};
+pub(crate) use spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
 pub(crate) use sys::watch_readable;

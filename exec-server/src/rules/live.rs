@@ -78,6 +78,12 @@ impl Rules {
         self.legacy.as_ref().map(|(_, policy)| policy)
     }
 
+    /// The rule files that are there now.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let legacy = self.legacy.iter().map(|(file, _)| file.clone());
+        self.sources.iter().flat_map(|source| source.files().unwrap_or_default()).chain(legacy).collect()
+    }
+
     /// Every file and folder that rules are read from, also those that are not there yet, and what links lead to: whoever
     /// may write one of them writes the rules.
     pub(crate) fn places(&self) -> Vec<PathBuf> {

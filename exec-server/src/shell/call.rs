@@ -1,87 +1,30 @@
 //! The life of one call.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::output::Output;
+use super::admission::Turn;
+use super::background::{self, AfterCall, Background};
+use super::login::Login;
+use super::outcome::{CallOutcome, Ending};
+use super::output::{Output, Recording};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::Wanted;
 use crate::confinement::{Place, PlaceError};
-use crate::escalation::{EndOfCall, Judge, Listener};
-use crate::process::{Ended, Process};
+use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust};
+use crate::process::{Ended, Process, Remaining};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
 /// The time between asking the shell to end and killing it.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The shell exited with this code.
-    Exited(u8),
-    /// The shell was killed by this signal.
-    Signaled(u8),
-    /// The timeout was reached.
-    TimedOut,
-    /// Whoever asked for it did not want it any more.
-    Cancelled,
-    /// The shell was lost sight of: the system refused to tell how it ended.
-    Lost,
-}
-
-impl Ending {
-    /// The exit code that stands for the ending: the shell's own; 128 and the signal's number; 124 for a timeout, as
-    /// timeout(1) has it; 130 for a cancellation, as after an interrupt; 125 when it is not known.
-    #[must_use]
-    pub fn exit_code(self) -> i32 {
-        match self {
-            Ending::Exited(code) => Ended::Exited(code).code(),
-            Ending::Signaled(signal) => Ended::Signaled(signal).code(),
-            Ending::TimedOut => 124,
-            Ending::Cancelled => 130,
-            Ending::Lost => 125,
-        }
-    }
-}
-
-/// What a call came to.
-#[derive(Clone, Debug)]
-pub struct CallOutcome {
-    /// How it ended.
-    pub ending: Ending,
-    /// What the command printed to standard output and standard error, in the order in which it was written.
-    pub output: Vec<u8>,
-    /// Time that counted against the timeout.
-    pub running: Duration,
-    /// Time in which a person was being asked.
-    pub waiting: Duration,
-    /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
-    pub rules_trouble: Option<Arc<str>>,
-    /// The sandbox's level in force, such as `namespaces+landlock-7+seccomp`, or `none`.
-    pub sandbox: String,
-    /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
-    pub denials: Vec<String>,
-    /// Processes that the command has left in the background.
-    pub background: Vec<BackgroundProcess>,
-}
-
-/// A process that lives on when its call has returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackgroundProcess {
-    /// Its number, as commands in the same sandbox see it.
-    pub pid: i32,
-    /// Its command line, or the beginning of it.
-    pub command: String,
-}
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +48,23 @@ enum StartStep {
 pub struct Call {
     outcome: watch::Receiver<Option<Arc<CallOutcome>>>,
     cancel: CancellationToken,
+    stopwatch: Stopwatch,
+    output: Recording,
 }
 
 impl Call {
+    /// What was printed so far.
+    #[must_use]
+    pub fn output(&self) -> &Recording {
+        &self.output
+    }
+
+    /// Whether a person is being asked at the moment.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.stopwatch.is_paused()
+    }
+
     /// Waits for the call's end. `None`: the call's task itself broke.
     pub async fn finished(&mut self) -> Option<Arc<CallOutcome>> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
@@ -125,11 +82,18 @@ pub(super) async fn start(
     wanted: &Wanted,
     request: CallRequest,
     approver: Arc<dyn Approver>,
+    turn: Turn,
 ) -> Result<Call, StartError> {
-    let Shell { config, places, calls, closing, audit } = shell;
-    let cancel = closing.child_token();
+    let Shell { config, places, audit, .. } = shell;
+    let cancel = shell.closing.child_token();
     let place = places.place(wanted).await.map_err(StartStep::Place)?;
+    // The start-up files' time is not the command's.
+    let login = match request.login {
+        true => Some(shell.logins.login(&config.bash, &place).await),
+        false => None,
+    };
     let stopwatch = Stopwatch::start(Some(request.timeout));
+    let decisions = Decisions::default();
     let judge = Judge {
         rules: Arc::clone(&config.rules),
         options: config.policy_options(),
@@ -137,6 +101,9 @@ pub(super) async fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
+        trust: Trust::new(Arc::clone(&config.programs), Arc::clone(place.plan())),
+        environment: Environment::new(Arc::clone(&config.environment), place.environment()),
+        decisions: decisions.clone(),
         place: Arc::clone(&place),
         places: Arc::clone(places),
         record: audit.call(),
@@ -144,22 +111,39 @@ pub(super) async fn start(
     };
     // Not when the shell exits, for its background processes live on.
     let end = EndOfCall::default();
-    let (output, pipe) = Output::capture().map_err(StartStep::Output)?;
+    let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let shell = spawn::bash(config, &place, &request, pipe, socket).await.map_err(StartStep::Spawn)?;
-    let shell = Arc::new(shell);
-    calls.spawn(keep(listener, Arc::clone(&shell), cancel.clone(), end.clone()));
+    let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
+        .await
+        .map_err(StartStep::Spawn)?;
+    let process = Arc::new(process);
+    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
-    let rules = Arc::clone(&config.rules);
-    let attended = Attended { shell, place, output, stopwatch, end, rules, workdir: request.workdir };
-    calls.spawn({
-        let cancel = cancel.clone();
-        async move {
-            let outcome = attended.until_end(&cancel).await;
-            announce.send_replace(Some(Arc::new(outcome)));
-        }
+    let call = Call {
+        outcome,
+        cancel: cancel.clone(),
+        stopwatch: stopwatch.clone(),
+        output: output.recording().clone(),
+    };
+    let attended = Attended {
+        shell: process,
+        place,
+        output,
+        stopwatch,
+        end,
+        request,
+        login,
+        rules: Arc::clone(&config.rules),
+        after_call: config.limits.after_call,
+        background: shell.background.clone(),
+        decisions,
+    };
+    shell.calls.spawn(async move {
+        let outcome = attended.until_end(&cancel).await;
+        drop(turn);
+        announce.send_replace(Some(Arc::new(outcome)));
     });
-    Ok(Call { outcome, cancel })
+    Ok(call)
 }
 
 /// A call while its shell runs.
@@ -169,8 +153,12 @@ struct Attended {
     output: Output,
     stopwatch: Stopwatch,
     end: EndOfCall,
+    request: CallRequest,
+    login: Option<Login>,
     rules: Arc<Rules>,
-    workdir: PathBuf,
+    after_call: AfterCall,
+    background: Background,
+    decisions: Decisions,
 }
 
 impl Attended {
@@ -190,18 +178,42 @@ impl Attended {
             () = self.stopwatch.expired() => Ending::TimedOut,
         };
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
-            self.end.ending.cancel();
-            self.shell.end(GRACE).await;
-            self.end.ended.cancel();
+            self.end_all().await;
         }
-        let (running, waiting) = self.stopwatch.read();
-        let remaining = self.shell.alive().await.listed.into_iter();
-        let background = remaining.map(|(pid, command)| BackgroundProcess { pid, command }).collect();
+        let times = self.stopwatch.read();
+        let mut remaining = self.shell.alive().await;
+        let mut notes = Vec::new();
+        if let Some(Login::Without(why)) = &self.login {
+            notes.push(why.clone());
+        }
+        if remaining.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", remaining.total));
+            self.end_all().await;
+            remaining = Remaining::default();
+        }
         let output = self.output.collect().await;
-        let denials = denials::explain(&self.place, &self.shell, &output, &self.workdir, ending).await;
+        if remaining.total > 0 {
+            let command = self.request.command.to_string_lossy();
+            self.background.add(output.id(), &command, &self.shell, cancel.clone());
+        }
+        let background = background::named(remaining);
+        let end = output.end(denials::LOOKED_AT);
+        let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
         let rules_trouble = self.rules.trouble();
-        CallOutcome { ending, output, running, waiting, sandbox, denials, background, rules_trouble }
+        let (decisions, more) = self.decisions.read();
+        if more > 0 {
+            notes.push(format!("{more} more programs were refused, asked about or let out than are listed"));
+        }
+        let known = CallOutcome::new(ending, output, times);
+        CallOutcome { sandbox, decisions, denials, background, rules_trouble, notes, ..known }
+    }
+
+    /// Ends everything that the call has started, inside and outside the sandbox.
+    async fn end_all(&self) {
+        self.end.ending.cancel();
+        self.shell.end(GRACE).await;
+        self.end.ended.cancel();
     }
 }
 

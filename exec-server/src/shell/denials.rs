@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::call::Ending;
+use super::outcome::Ending;
 use crate::confinement::Place;
 use crate::process::Process;
 
@@ -12,7 +12,7 @@ use crate::process::Process;
 pub(super) async fn explain(
     place: &Arc<Place>,
     shell: &Process,
-    output: &[u8],
+    output: Vec<u8>,
     workdir: &Path,
     ending: Ending,
 ) -> Vec<String> {
@@ -22,8 +22,7 @@ pub(super) async fn explain(
         return Vec::new();
     }
     let refused_routes = shell.was_refused_the_network();
-    // Only the end is looked at; the folders that it names may be on slow disks.
-    let output = output.get(output.len().saturating_sub(LOOKED_AT)..).unwrap_or_default().to_vec();
+    // The folders that it names may be on slow disks.
     let (plan, workdir) = (Arc::clone(place.plan()), workdir.to_owned());
     let explained = tokio::task::spawn_blocking(move || {
         let denials = explain(&plan, &Evidence { output: &output, directory: &workdir, refused_routes });
@@ -35,11 +34,10 @@ pub(super) async fn explain(
 }
 
 /// The end of the output that may name what was denied, in bytes.
-#[cfg(target_os = "linux")]
-const LOOKED_AT: usize = 16 << 10;
+pub(super) const LOOKED_AT: u64 = 16 << 10;
 
 /// This system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn explain(_: &Arc<Place>, _: &Process, _: &[u8], _: &Path, _: Ending) -> Vec<String> {
+pub(super) async fn explain(_: &Arc<Place>, _: &Process, _: Vec<u8>, _: &Path, _: Ending) -> Vec<String> {
     Vec::new()
 }

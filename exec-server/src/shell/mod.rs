@@ -2,13 +2,24 @@
 //!
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 
+mod admission;
+mod background;
 mod call;
 mod denials;
+mod limits;
+mod login;
+mod outcome;
 mod output;
 mod request;
 mod spawn;
 
-pub use call::{BackgroundProcess, Call, CallOutcome, Ending, StartError};
+pub use admission::Turn;
+pub use background::{AfterCall, Background, BackgroundCall, BackgroundProcess, UnknownAfterCall};
+pub use call::{Call, StartError};
+pub use limits::Limits;
+pub use outcome::{CallOutcome, Ending};
+pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
+pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -21,6 +32,8 @@ use crate::approval::Approver;
 use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
 use crate::confinement::Places;
+use admission::Admission;
+use login::Logins;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -32,6 +45,10 @@ pub struct Shell {
     places: Arc<Places>,
     calls: TaskTracker,
     closing: CancellationToken,
+    outputs: Spool,
+    admission: Admission,
+    background: Background,
+    logins: Logins,
     audit: Audit,
 }
 
@@ -43,13 +60,46 @@ impl Shell {
         let audit = Audit::new(&config.codex_home);
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
-        Shell { config, places, calls: TaskTracker::new(), closing: CancellationToken::new(), audit }
+        Shell {
+            outputs: Spool::new(config.limits.spool),
+            admission: Admission::new(config.limits.concurrent_calls),
+            background: Background::default(),
+            logins: Logins::default(),
+            config,
+            places,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            audit,
+        }
     }
 
     /// The configuration that calls run by.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The outputs that can be asked for.
+    #[must_use]
+    pub fn outputs(&self) -> &Spool {
+        &self.outputs
+    }
+
+    /// The processes that commands have left behind.
+    #[must_use]
+    pub fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
+    pub async fn turn(&self) -> Turn {
+        self.admission.enter().await
+    }
+
+    /// How many commands may run at once, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.admission.load()
     }
 
     pub(crate) fn places(&self) -> &Arc<Places> {
@@ -62,19 +112,25 @@ impl Shell {
     /// # Errors
     ///
     /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
-    pub async fn start(&self, request: CallRequest, approver: Arc<dyn Approver>) -> Result<Call, StartError> {
+    pub async fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
         let wanted = self.config.sandboxing.wanted(&[], None);
-        self.start_in(&wanted, request, approver).await
+        self.start_in(&wanted, request, approver, turn).await
     }
 
-    /// Starts a command in the sandbox of one policy.
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
     pub(crate) async fn start_in(
         &self,
         wanted: &Wanted,
         request: CallRequest,
         approver: Arc<dyn Approver>,
+        turn: Turn,
     ) -> Result<Call, StartError> {
-        call::start(self, wanted, request, approver).await
+        call::start(self, wanted, request, approver, turn).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

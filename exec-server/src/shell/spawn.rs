@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use escalation_protocol::variables;
 
+use super::login::Login;
 use super::request::CallRequest;
 use crate::config::Config;
 use crate::confinement::Place;
@@ -19,6 +20,9 @@ const SOCKET_NUMBER: RawFd = 240;
 
 /// The number of the descriptor that holds a long command.
 const COMMAND_NUMBER: RawFd = 241;
+
+/// The number of the descriptor that holds what a login shell reads first.
+pub(super) const PRELUDE_NUMBER: RawFd = 242;
 
 /// The longest command that is passed as an argument. The kernel takes 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_ARGUMENT_BYTES: usize = 100 << 10;
@@ -34,12 +38,13 @@ pub(super) enum ShellSpawnError {
     Spawn(#[from] SpawnError),
 }
 
-/// Starts `bash -c COMMAND` (`-lc` for a login shell) with the call's pipe as standard output and standard error, the
-/// escalation socket, and nothing else.
+/// Starts `bash -c COMMAND`, or a login shell, with the call's pipe as standard output and standard error, the escalation
+/// socket, and nothing else.
 pub(super) async fn bash(
     config: &Config,
     place: &Arc<Place>,
     request: &CallRequest,
+    login: Option<&Login>,
     output: OwnedFd,
     socket: OwnedFd,
 ) -> Result<Process, ShellSpawnError> {
@@ -50,18 +55,26 @@ pub(super) async fn bash(
         Descriptor { ours: output, number: 2 },
         Descriptor { ours: socket, number: SOCKET_NUMBER },
     ];
-    let mut env = environment(config, place);
+    let mut env = place.environment().to_vec();
+    if let Some(Login::Prelude(code)) = login {
+        descriptors.push(Descriptor { ours: in_memory(code)?, number: PRELUDE_NUMBER });
+        set_prelude(&mut env);
+    }
+    env.extend(private_variables(config));
     let mut command = request.command.clone();
     if command.len() > MAX_ARGUMENT_BYTES {
         descriptors.push(Descriptor { ours: in_memory(command.as_encoded_bytes())?, number: COMMAND_NUMBER });
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = OsString::from(":");
     }
-    let option = if request.login { "-lc" } else { "-c" };
+    let options: Vec<OsString> = match login {
+        Some(_) => login_options().collect(),
+        None => vec!["bash".into(), "-c".into()],
+    };
     let spawn = Spawn {
         program: config.bash.clone(),
         // A command may begin with `-` or `+`.
-        argv: vec!["bash".into(), option.into(), "--".into(), command],
+        argv: options.into_iter().chain(["--".into(), command]).collect(),
         env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
@@ -69,13 +82,24 @@ pub(super) async fn bash(
     Ok(spawn.start(place).await?)
 }
 
-/// The place's environment, and the interceptor's variables for Bash, which keeps them to itself.
-fn environment(config: &Config, place: &Place) -> Vec<OsString> {
-    let ours = [
+/// The name and the options of a login shell that reads no start-up files: what they do comes in another way.
+pub(super) fn login_options() -> impl Iterator<Item = OsString> {
+    ["bash", "--noprofile", "-lc"].into_iter().map(OsString::from)
+}
+
+/// Has a shell that is not interactive read the code at [`PRELUDE_NUMBER`] first (bash(1), `BASH_ENV`).
+pub(super) fn set_prelude(env: &mut Vec<OsString>) {
+    env.retain(|entry| !entry.as_encoded_bytes().starts_with(b"BASH_ENV="));
+    let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    env.push(assignment("BASH_ENV", format!("{folder}/{PRELUDE_NUMBER}")));
+}
+
+/// The interceptor's variables for Bash, which keeps them to itself. Last, they leave no gap where they are removed.
+fn private_variables(config: &Config) -> [OsString; 2] {
+    [
         assignment(variables::WRAPPER, &config.execve_wrapper),
         assignment(variables::SOCKET, SOCKET_NUMBER.to_string()),
-    ];
-    place.environment().iter().cloned().chain(ours).collect()
+    ]
 }
 
 fn assignment(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> OsString {
@@ -87,7 +111,7 @@ fn assignment(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> OsString {
 
 /// A file without a name that holds `bytes`, read from its beginning.
 #[cfg(target_os = "linux")]
-fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
     let mut file = File::from(memfd_create("command", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
@@ -97,7 +121,7 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
 
 /// A file without a name that holds `bytes`, read from its beginning.
 #[cfg(not(target_os = "linux"))]
-fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     use std::io::Seek;
     use std::os::unix::fs::OpenOptionsExt;
     let path = std::env::temp_dir().join(format!("shell-command-{}-{:p}", std::process::id(), bytes));

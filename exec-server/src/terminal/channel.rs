@@ -282,6 +282,7 @@ mod tests {
             danger: Some("it is sharp".into()),
             identity: Identity::of([word.as_bytes()]),
             always: None,
+            details: vec!["Careful.".into()],
         };
         let offers = Offers { session: true, always: None };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
@@ -341,6 +342,7 @@ mod tests {
         assert_eq!((&*first.command, &*first.arguments[0]), ("/bin/tool one", "one"));
         assert_eq!(first.choices, ["once", "session", "deny"]);
         assert_eq!(first.why.as_deref(), Some("it is sharp"));
+        assert_eq!(first.details, ["Careful."]);
 
         answer(&mut terminal, "q0", "once", None).await;
         answer(&mut terminal, &second.id, "session", Some("  go on ")).await;

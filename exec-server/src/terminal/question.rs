@@ -15,6 +15,10 @@ const MAX_COMMAND: usize = 20_000;
 /// Arguments that travel; the rest is counted.
 const MAX_COUNT: usize = 512;
 
+/// Details that travel, and characters of each.
+const MAX_DETAILS: usize = 64;
+const MAX_DETAIL: usize = 2000;
+
 /// A question, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Shown {
@@ -33,6 +37,8 @@ pub(super) struct Shown {
     pub(super) rule: Option<String>,
     /// Why it asks.
     pub(super) why: Option<String>,
+    /// What else there is to know before saying yes.
+    pub(super) details: Vec<String>,
     /// The words that may be answered.
     pub(super) choices: Vec<String>,
     /// The line that *always* adds to the rules.
@@ -57,6 +63,7 @@ impl Shown {
             workdir: visible(question.workdir.as_os_str().as_encoded_bytes()),
             rule: question.rule.as_ref().map(|matched| visible(matched.rule.origin.to_string().as_bytes())),
             why: justification.or(question.danger.as_deref()).map(|why| visible(why.as_bytes())),
+            details: question.details.iter().take(MAX_DETAILS).map(|detail| detail_of(detail)).collect(),
             choices: open.offers.choices().into_iter().map(|choice| choice.word().to_owned()).collect(),
             always: open.offers.always.as_ref().map(|line| visible(line.as_bytes())),
             since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
@@ -75,6 +82,7 @@ impl Shown {
             workdir: clean(self.workdir),
             rule: self.rule.map(clean),
             why: self.why.map(clean),
+            details: self.details.into_iter().map(clean).collect(),
             choices: self.choices.into_iter().map(clean).collect(),
             always: self.always.map(clean),
             ..self
@@ -102,6 +110,12 @@ fn shortened(text: String) -> String {
     let head: String = text.chars().take(MAX_COMMAND / 2).collect();
     let tail: String = text.chars().skip(count - MAX_COMMAND / 2).collect();
     format!("{head} … {} characters left out … {tail}", count - MAX_COMMAND)
+}
+
+fn detail_of(text: &str) -> String {
+    let kept: String = text.chars().take(MAX_DETAIL).collect();
+    let more = if kept.len() < text.len() { "…" } else { "" };
+    visible(kept.as_bytes()) + more
 }
 
 fn beginning(arguments: &[Vec<u8>]) -> (Vec<String>, usize) {

@@ -84,6 +84,12 @@ impl Stopwatch {
         }
     }
 
+    /// Whether the clock stands still.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state().pauses > 0
+    }
+
     /// Time that counted so far, and time of the pauses.
     #[must_use]
     pub fn read(&self) -> (Duration, Duration) {

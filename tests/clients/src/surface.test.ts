@@ -1,4 +1,4 @@
-/** What a client sees before anything runs: the server's name, its one tool, and the answers to calls that make no sense. */
+/** What a client sees before anything runs: the server's name, its tools, and the answers to calls that make no sense. */
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,13 +13,13 @@ test("the server says who it is", () =>
     assert.ok(client.getInstructions());
   }));
 
-test("there is one tool, shell, with the peer's arguments", () =>
+test("there is a tool, shell, with the peer's arguments and two more", () =>
   Session.with({}, async ({ client }) => {
     const { tools } = await client.listTools();
-    assert.deepEqual(tools.map(({ name }) => name), ["shell"]);
-    const [shell] = tools;
+    const shell = tools.find(({ name }) => name === "shell");
     const argumentsOf = shell?.inputSchema;
-    assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), ["command", "login", "timeout_ms", "workdir"]);
+    const names = ["command", "login", "max_output_tokens", "strip_ansi", "timeout_ms", "workdir"];
+    assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), names);
     assert.deepEqual([...(argumentsOf?.required ?? [])].sort(), ["command", "workdir"]);
     const results = Object.keys(shell?.outputSchema?.properties ?? {});
     for (const field of ["exit_code", "output", "duration", "timed_out", "approval_wait"]) assert.ok(results.includes(field), field);

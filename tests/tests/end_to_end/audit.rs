@@ -49,7 +49,7 @@ fn decisions(lines: &[Value]) -> Vec<&Value> {
 #[tokio::test]
 async fn every_decision_is_on_record_without_values_and_output() {
     let world = World::with_rules(RULES);
-    // Who declines at once is taken for a program.
+    // Long enough to be a person's answer: one that comes at once is reported as the client's own.
     let person = Person::answering([Accept, Decline]).thinking(std::time::Duration::from_millis(400));
     let client = Client::start(&world, &person).await;
     assert_eq!(client.run("TOKEN=s3cret printenv TOKEN").await.ran(), (0, "s3cret\n"));

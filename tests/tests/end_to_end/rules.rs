@@ -105,15 +105,17 @@ async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     let shell = std::process::Command::new("sh").args(["-c", "command -v sh"]).output().expect("sh");
     let shell = String::from_utf8(shell.stdout).expect("UTF-8");
     let asked = person.asked();
-    assert_eq!(
-        asked[1],
-        format!(
-            "Allow agent to run `{} -c 'echo > ran'` in `{}`?\nReason: shells are asked about\nRule: {}:1",
-            shell.trim(),
-            world.workdir().display(),
-            world.rules_file().display()
-        )
+    let mut expected = format!(
+        "Allow agent to run `{} -c 'echo > ran'` in `{}`?\nReason: shells are asked about\nRule: {}:1",
+        shell.trim(),
+        world.workdir().display(),
+        world.rules_file().display()
     );
+    let file = std::fs::canonicalize(shell.trim()).expect("the shell's file");
+    if file.as_os_str() != shell.trim() {
+        expected.push_str(&format!("\nFile: {}", file.display()));
+    }
+    assert_eq!(asked[1], expected);
 }
 
 #[tokio::test]

@@ -272,6 +272,7 @@ pub(super) mod tests {
                 workdir: "/work".into(),
                 rule: Some("/home/u/.codex/rules/default.rules:3".into()),
                 why: Some("goes public".into()),
+                details: vec!["Careful: it is also known as `other`.".into()],
                 choices: ["once", "session", "always", "deny"].map(String::from).into(),
                 always: Some("prefix_rule(pattern=[\"tool\"], decision=\"allow\")".into()),
                 since_ms: 0,

@@ -200,6 +200,7 @@ mod tests {
             "In       /work",
             "Reason   goes public",
             "Rule     /home/u/.codex/rules/default.rules:3",
+            "Note     Careful: it is also known as `other`.",
             "Always   would add: prefix_rule(pattern=[\"tool\"], decision=\"allow\")",
             "Server   4711, started in /work",
             "o once  s session  a always…  d deny…  q leave",

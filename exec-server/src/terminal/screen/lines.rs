@@ -32,6 +32,9 @@ pub(super) fn question(
     if let Some(rule) = &question.rule {
         say("Rule", plain(rule));
     }
+    for detail in &question.details {
+        say("Note", vec![(detail.clone(), style.warning)]);
+    }
     match &entry.before {
         Some(before) => {
             let mut pieces = Vec::new();

@@ -1,29 +1,30 @@
 //! What was typed, validated once: the programs, the rules, the sandbox.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
 
 use crate::approval::{ApprovalSettings, ChannelKind};
-use crate::escalation::FileIdentity;
+use crate::escalation::{FileIdentity, Programs, Variables};
 use crate::private::{make_private, private_folders};
-use crate::rules::{RuleSettings, Rules, RulesError};
+use crate::rules::{RuleSettings, Rules};
+use crate::shell::Limits;
 
+mod error;
 mod file;
+mod programs;
 mod sandboxing;
 
+pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
+use programs::usable;
+pub(crate) use programs::{find_bash, find_wrapper};
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
-
-/// A command's timeout when the caller gives none; the peer's, which agents know.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// A program that calls [`crate::become_session_process`] first; by default the running one.
     pub session_program: Option<PathBuf>,
+    /// Timeouts, sizes, numbers.
+    pub limits: Limits,
     /// Which rules there are besides the machine's and the user's own.
     pub rules: RuleSettings,
     /// How people are asked.
@@ -58,72 +61,12 @@ pub struct Config {
     pub(crate) preserve_program_paths: bool,
     pub(crate) sandboxing: Arc<Sandboxing>,
     pub(crate) session_program: Option<PathBuf>,
+    pub(crate) limits: Limits,
     pub(crate) approvals: ApprovalSettings,
-    pub(crate) default_timeout: Duration,
-}
-
-/// Why the server cannot start. The texts name what is missing and how to get it.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// No patched Bash was found.
-    #[error(
-        "no patched Bash: --bash was not given, CODEX_BASH_PATH is not set, and {} does not exist.\n\
-         The npm package brings one; from a checkout, `make build` leaves it in dist/bin/bash", beside.display()
-    )]
-    NoBash {
-        /// Where it was looked for last.
-        beside: PathBuf,
-    },
-    /// No wrapper was found.
-    #[error(
-        "no execve-wrapper: --execve was not given and {} does not exist.\n\
-         The npm package brings one; from a checkout, `make build` leaves it in dist/bin/execve-wrapper", beside.display()
-    )]
-    NoWrapper {
-        /// Where it was looked for last.
-        beside: PathBuf,
-    },
-    /// A program that was named cannot be used.
-    #[error("{what} {} cannot be used: {problem}", path.display())]
-    Program {
-        /// Which one, and who named it.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// `CODEX_HOME` names a folder that is not there.
-    #[error("CODEX_HOME is {}, which is not a folder; create it, or unset CODEX_HOME to use ~/.codex", .0.display())]
-    NoCodexHome(PathBuf),
-    /// There is no home folder to look for rules in.
-    #[error("neither CODEX_HOME nor HOME is set, so there is no place to look for rules; set one of them")]
-    NoHome,
-    /// A program that was named is not what it must be.
-    #[error(
-        "{} is not {what}: it {problem}.\n\
-         The npm package brings the right one; from a checkout, `make build` leaves it in dist/bin", path.display()
-    )]
-    NotOurs {
-        /// What it must be.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// How it differs.
-        problem: &'static str,
-    },
-    /// The configuration file cannot be used.
-    #[error(transparent)]
-    File(#[from] ConfigFileError),
-    /// The sandbox that was asked for cannot be.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxSettingsError),
-    /// A way of asking is asked for that cannot be.
-    #[error("{0}")]
-    Approvals(&'static str),
-    /// The rules cannot be read, or are wrong.
-    #[error(transparent)]
-    Rules(#[from] RulesError),
+    /// The environment that the user started the server with.
+    pub(crate) environment: Arc<Variables>,
+    /// The programs on its search path.
+    pub(crate) programs: Arc<Programs>,
 }
 
 impl Config {
@@ -134,7 +77,6 @@ impl Config {
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
         let bash = find_bash(settings.bash)?;
-        verify_bash(&bash)?;
         let bash_identity =
             std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
                 ConfigError::Program {
@@ -144,7 +86,6 @@ impl Config {
                 }
             })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
-        verify_wrapper(&execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
         let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
         let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
@@ -158,8 +99,10 @@ impl Config {
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
+            limits: settings.limits,
             approvals: approvals(settings.approvals)?,
-            default_timeout: DEFAULT_TIMEOUT,
+            environment: Arc::new(own_environment()),
+            programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
     }
 
@@ -173,6 +116,12 @@ impl Config {
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
     }
+}
+
+/// The environment that the server was started with, without what an interceptor around it has left there.
+fn own_environment() -> Variables {
+    let is_ours = |name: &std::ffi::OsString| variables::ALL.iter().any(|private| name == private);
+    std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect()
 }
 
 /// The approval command must be one, and must be wanted.
@@ -217,92 +166,6 @@ fn sandboxing(
         private,
     };
     Ok(Sandboxing::new(settings, &file, own)?)
-}
-
-fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
-    if let Some(path) = given {
-        return usable("--bash", path);
-    }
-    if let Some(path) = std::env::var_os("CODEX_BASH_PATH").filter(|path| !path.is_empty()) {
-        return usable("CODEX_BASH_PATH", path.into());
-    }
-    let beside = beside_executable("bash");
-    if beside.exists() { usable("Bash", beside) } else { Err(ConfigError::NoBash { beside }) }
-}
-
-fn find_wrapper(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
-    if let Some(path) = given {
-        return usable("--execve", path);
-    }
-    let beside = beside_executable("execve-wrapper");
-    if beside.exists() { usable("execve-wrapper", beside) } else { Err(ConfigError::NoWrapper { beside }) }
-}
-
-fn beside_executable(name: &str) -> PathBuf {
-    let executable = std::env::current_exe().unwrap_or_default();
-    executable.parent().unwrap_or(Path::new("/")).join(name)
-}
-
-/// The absolute path of a program that can be executed: commands start in other folders than the server.
-fn usable(what: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
-    let problem = |problem: &str, path: &Path| ConfigError::Program {
-        what,
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
-    let absolute = match path.canonicalize() {
-        Ok(absolute) => absolute,
-        Err(error) => return Err(problem(&error.to_string(), &path)),
-    };
-    if !absolute.is_file() {
-        return Err(problem("it is not a file", &path));
-    }
-    match rustix::fs::access(&absolute, rustix::fs::Access::EXEC_OK) {
-        Ok(()) => Ok(absolute),
-        Err(errno) => Err(problem(&format!("it is not executable ({errno})"), &path)),
-    }
-}
-
-/// A Bash without our hook would run everything unjudged. Told to execute through a wrapper that is not there, ours
-/// refuses (126); any other runs the program.
-fn verify_bash(bash: &Path) -> Result<(), ConfigError> {
-    let status = Command::new(bash)
-        .args(["-c", "/bin/true"])
-        .env_clear()
-        .env(variables::WRAPPER, "/nonexistent/execve-wrapper")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match status {
-        Ok(status) if status.code() == Some(126) => Ok(()),
-        Ok(_) => Err(ConfigError::NotOurs {
-            what: "the patched Bash",
-            path: bash.to_owned(),
-            problem: "executes programs without asking",
-        }),
-        Err(error) => {
-            Err(ConfigError::Program { what: "Bash", path: bash.to_owned(), problem: error.to_string() })
-        }
-    }
-}
-
-/// Something else in the wrapper's place would run in the place of every program. Without a program, ours says how it is used.
-fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
-    let output = Command::new(wrapper).env_clear().stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.stderr.starts_with(b"usage: execve-wrapper ") => Ok(()),
-        Ok(_) => Err(ConfigError::NotOurs {
-            what: "the execve-wrapper",
-            path: wrapper.to_owned(),
-            problem: "does not answer as one",
-        }),
-        Err(error) => Err(ConfigError::Program {
-            what: "execve-wrapper",
-            path: wrapper.to_owned(),
-            problem: error.to_string(),
-        }),
-    }
 }
 
 /// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.

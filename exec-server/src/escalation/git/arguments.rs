@@ -1,0 +1,171 @@
+//! What a command line makes Git do beyond its subcommand.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::super::exec::Exec;
+use crate::approval::visible;
+
+/// Options before the subcommand that change nothing of what is run.
+const PLAIN_GLOBAL: &[&str] = &[
+    "-p",
+    "--paginate",
+    "-P",
+    "--no-pager",
+    "--no-replace-objects",
+    "--no-lazy-fetch",
+    "--no-optional-locks",
+    "--no-advice",
+    "--literal-pathspecs",
+    "--glob-pathspecs",
+    "--noglob-pathspecs",
+    "--icase-pathspecs",
+    "--version",
+    "-v",
+    "--help",
+    "-h",
+    "--html-path",
+    "--man-path",
+    "--info-path",
+];
+
+/// Options of subcommands that name a program to run, a file to write, or settings. Git accepts each by an unmistakable
+/// beginning of its name.
+const TELLING: &[(&str, &str)] = &[
+    ("--upload-pack", "names a program to run"),
+    ("--receive-pack", "names a program to run"),
+    ("--exec", "names a program to run"),
+    ("--open-files-in-pager", "starts a pager"),
+    ("--ext-diff", "runs programs that the configuration names"),
+    ("--textconv", "runs programs that the configuration names"),
+    ("--extcmd", "names a program to run"),
+    ("--tool", "names a program to run"),
+    ("--config", "changes the configuration"),
+    ("--template", "names a folder with hooks"),
+    ("--output", "writes a file"),
+    ("--output-directory", "writes files"),
+    ("--separate-git-dir", "writes elsewhere"),
+    ("--reference", "reads another repository"),
+    ("--strategy", "names a program to run"),
+    ("--filter-process", "names a program to run"),
+];
+
+/// Short options that do the same, by subcommand.
+const TELLING_SHORT: &[(&str, &[u8], &str)] = &[
+    ("grep", b"O", "starts a pager"),
+    ("clone", b"u", "names a program to run"),
+    ("clone", b"c", "changes the configuration"),
+    ("rebase", b"x", "names a program to run"),
+    ("rebase", b"s", "names a program to run"),
+    ("merge", b"s", "names a program to run"),
+    ("pull", b"s", "names a program to run"),
+    ("difftool", b"xt", "names a program to run"),
+    ("mergetool", b"t", "names a program to run"),
+    ("archive", b"o", "writes a file"),
+    ("format-patch", b"o", "writes files"),
+];
+
+/// Subcommands whose business is to run other commands.
+const RUNNING: &[&str] = &[
+    "bisect",
+    "difftool",
+    "filter-branch",
+    "for-each-repo",
+    "mergetool",
+    "submodule",
+    "daemon",
+    "shell",
+    "hook",
+    "instaweb",
+    "send-email",
+    "citool",
+    "gui",
+    "web--browse",
+    "config",
+    "maintenance",
+    "upload-pack",
+    "receive-pack",
+    "credential",
+];
+
+/// A command line of Git that holds no surprise.
+#[derive(Debug)]
+pub(super) struct Invocation<'e> {
+    /// Where Git looks for the repository.
+    pub(super) directory: PathBuf,
+    pub(super) subcommand: &'e OsStr,
+    /// What follows the subcommand.
+    pub(super) arguments: &'e [OsString],
+}
+
+/// Reads a command line, or says what in it needs a person's eye.
+pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
+    let mut directory = exec.workdir.clone();
+    let called = exec.argv.first().map(|word| word.as_bytes()).unwrap_or_default();
+    let called = called.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let mut rest = exec.arguments();
+    let by_name = called.strip_prefix(b"git-").map(OsStr::from_bytes);
+    while let (None, Some((word, after))) = (by_name, rest.split_first()) {
+        if !word.as_bytes().starts_with(b"-") {
+            break;
+        }
+        rest = after;
+        if word == "-C" {
+            let Some((folder, after)) = rest.split_first() else { break };
+            directory.push(folder);
+            rest = after;
+        } else if !PLAIN_GLOBAL.iter().any(|plain| word == *plain) {
+            return Err(format!("its option {} changes how Git works", shown(word)));
+        }
+    }
+    let (subcommand, arguments) = match by_name {
+        Some(subcommand) => (subcommand, rest),
+        None => match rest.split_first() {
+            Some((subcommand, arguments)) => (subcommand.as_os_str(), arguments),
+            None => (OsStr::new(""), rest),
+        },
+    };
+    if let Some(running) = RUNNING.iter().find(|running| subcommand == OsStr::new(running)) {
+        return Err(format!("`git {running}` may run other commands"));
+    }
+    for argument in arguments {
+        if let Some(why) = telling(subcommand, argument.as_bytes()) {
+            return Err(format!("its argument {} {why}", shown(argument)));
+        }
+    }
+    Ok(Invocation { directory, subcommand, arguments })
+}
+
+fn telling(subcommand: &OsStr, argument: &[u8]) -> Option<&'static str> {
+    if has_helper(argument) {
+        return Some("names a transport helper, which may be any program");
+    }
+    if let Some(name) = argument.strip_prefix(b"--") {
+        let name = name.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let fits = |option: &str| {
+            !name.is_empty() && option.as_bytes().get(2..).is_some_and(|full| full.starts_with(name))
+        };
+        return TELLING.iter().find(|(option, _)| fits(option)).map(|(_, why)| *why);
+    }
+    let group = argument.strip_prefix(b"-")?;
+    let row = |(of, letters, _): &&(&str, &[u8], &str)| {
+        subcommand == OsStr::new(of) && letters.iter().any(|letter| group.contains(letter))
+    };
+    TELLING_SHORT.iter().find(row).map(|(_, _, why)| *why)
+}
+
+/// Whether an address is `HELPER::ADDRESS` (gitremote-helpers(7)), which runs `git-remote-HELPER`.
+fn has_helper(argument: &[u8]) -> bool {
+    let at = argument.windows(2).position(|two| two == b"::");
+    at.is_some_and(|at| at > 0 && argument.iter().take(at).all(u8::is_ascii_alphanumeric))
+}
+
+fn shown(word: &OsStr) -> String {
+    const LONGEST: usize = 100;
+    let text = visible(word.as_bytes());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
+        None => format!("`{text}`"),
+    }
+}

@@ -1,0 +1,150 @@
+//! The repository that Git would find, and who can write its configuration.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::super::trust::Trust;
+
+/// The longest configuration that is read; a longer one is in doubt.
+const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// What Git obeys in its own folders.
+const OBEYED: &[&str] = &["config", "config.worktree", "hooks", "commondir"];
+
+/// Settings whose value is run, beside those that are switched off anyway.
+const RUN: &[&str] = &[
+    "askpass",
+    "clean",
+    "cmd",
+    "command",
+    "driver",
+    "editor",
+    "external",
+    "gitproxy",
+    "helper",
+    "pager",
+    "process",
+    "program",
+    "receivepack",
+    "smudge",
+    "sshcommand",
+    "textconv",
+    "update",
+    "uploadpack",
+];
+
+/// A repository, as gitrepository-layout(5) has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Repository {
+    /// The file or folder that was found first.
+    entry: PathBuf,
+    /// Its own folder, and the one that it shares with other work trees; absent when they cannot be determined.
+    folders: Option<Vec<PathBuf>>,
+}
+
+/// Finds the repository as Git does: from a folder upwards.
+pub(super) fn find(directory: &Path) -> Option<Repository> {
+    let directory = directory.canonicalize().ok()?;
+    directory.ancestors().find_map(|folder| {
+        let entry = folder.join(".git");
+        if entry.symlink_metadata().is_ok() {
+            return Some(Repository { folders: folders_of(&entry), entry });
+        }
+        is_repository(folder)
+            .then(|| Repository { folders: with_common(folder.to_owned()), entry: folder.to_owned() })
+    })
+}
+
+fn is_repository(folder: &Path) -> bool {
+    folder.join("HEAD").symlink_metadata().is_ok()
+        && folder.join("objects").is_dir()
+        && folder.join("refs").is_dir()
+}
+
+fn folders_of(entry: &Path) -> Option<Vec<PathBuf>> {
+    let target = entry.canonicalize().ok()?;
+    if target.is_dir() {
+        return with_common(target);
+    }
+    with_common(linked(entry, b"gitdir:")?)
+}
+
+fn with_common(folder: PathBuf) -> Option<Vec<PathBuf>> {
+    let commondir = folder.join("commondir");
+    if commondir.symlink_metadata().is_err() {
+        return Some(vec![folder]);
+    }
+    let common = linked(&commondir, b"")?;
+    Some(if common == folder { vec![folder] } else { vec![folder, common] })
+}
+
+/// The folder that a small file names.
+fn linked(file: &Path, prefix: &[u8]) -> Option<PathBuf> {
+    let text = read(file)?;
+    let target = text.trim_ascii_end().strip_prefix(prefix)?.trim_ascii_start();
+    file.parent()?.join(OsStr::from_bytes(target)).canonicalize().ok().filter(|path| path.is_dir())
+}
+
+/// Reads a regular file that is not too long.
+fn read(file: &Path) -> Option<Vec<u8>> {
+    let metadata = fs::metadata(file).ok()?;
+    (metadata.is_file() && metadata.len() <= LONGEST_CONFIG).then(|| fs::read(file).ok())?
+}
+
+impl Repository {
+    /// Says what about the repository could have been written from inside the sandbox and would be obeyed.
+    pub(super) fn doubt(&self, trust: &Trust) -> Option<String> {
+        let Some(folders) = &self.folders else {
+            return Some(format!("the repository at {} cannot be understood", self.entry.display()));
+        };
+        let is_link_or_file = self.entry.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir());
+        if is_link_or_file && trust.may_be_written(&self.entry) {
+            return Some(writable(&self.entry));
+        }
+        for folder in folders {
+            if let Some(place) =
+                OBEYED.iter().map(|name| folder.join(name)).find(|place| trust.may_be_written(place))
+            {
+                return Some(writable(&place));
+            }
+            let config = folder.join("config");
+            if config.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+                return Some(format!("{} is a link", config.display()));
+            }
+            for config in [config, folder.join("config.worktree")] {
+                if config.exists()
+                    && let Some(line) = redirecting(&read(&config).unwrap_or_else(|| b"[include]".to_vec()))
+                {
+                    return Some(format!("{} leads to files in the workspace (`{line}`)", config.display()));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn writable(place: &Path) -> String {
+    format!("{} can be written from inside the sandbox", place.display())
+}
+
+/// A line of a configuration that includes another file, or runs a program by a relative path.
+fn redirecting(config: &[u8]) -> Option<String> {
+    config.split(|byte| *byte == b'\n').find_map(|line| {
+        let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+        let lower = text.to_ascii_lowercase();
+        let includes = lower.starts_with("[include");
+        let runs = lower.split_once('=').is_some_and(|(key, value)| {
+            // A setting may follow its section's name on the same line.
+            let key = key.rsplit(']').next().unwrap_or(key).trim();
+            RUN.contains(&key) && value.split([' ', '"', '\'', ';', '=']).any(is_relative)
+        });
+        (includes || runs).then(|| crate::approval::visible(text.as_bytes()).chars().take(100).collect())
+    })
+}
+
+fn is_relative(word: &str) -> bool {
+    let word = word.trim_start_matches('!');
+    word.contains('/') && !word.starts_with('/') && !word.starts_with("~/") && !word.contains("://")
+}

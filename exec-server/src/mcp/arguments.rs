@@ -1,0 +1,161 @@
+//! A tool's arguments, read one by one. Each mistake names the argument, what is wrong with its value, and a correct
+//! example, so that an agent can mend its call.
+
+use rmcp::model::JsonObject;
+use serde_json::{Value, json};
+
+use crate::approval::visible;
+use crate::shell::RequestError;
+
+/// Characters of a wrong value that are repeated.
+const MAX_SHOWN: usize = 80;
+
+/// Names of unknown arguments that are repeated.
+const MAX_UNKNOWN: usize = 10;
+
+/// Why a call's arguments cannot be used; the texts are for the agent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArgumentError {
+    /// One that must be given is not.
+    #[error("{name} is missing; example: {example}")]
+    Missing { name: &'static str, example: Value },
+    /// One is not what it must be.
+    #[error("{name} must be {expected}, got {got}; example: {example}")]
+    Value { name: &'static str, expected: String, got: String, example: Value },
+    /// The command cannot be run as it is.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// The arguments of one call. `null` means absent, as the peer has it.
+#[derive(Clone, Copy)]
+pub(super) struct Arguments<'a> {
+    given: Option<&'a JsonObject>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn new(given: Option<&'a JsonObject>) -> Arguments<'a> {
+        Arguments { given }
+    }
+
+    fn get(self, name: &str) -> Option<&'a Value> {
+        self.given.and_then(|given| given.get(name)).filter(|value| !value.is_null())
+    }
+
+    /// Text, if it is given.
+    pub(super) fn text(self, name: &'static str, example: &str) -> Result<Option<&'a str>, ArgumentError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(name, "a string", other, json!({name: example}))),
+        }
+    }
+
+    /// Text that must be given; `example` shows the whole call.
+    pub(super) fn required(self, name: &'static str, example: &Value) -> Result<&'a str, ArgumentError> {
+        match self.get(name) {
+            None => Err(ArgumentError::Missing { name, example: example.clone() }),
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => Err(wrong(name, "a string", other, example.clone())),
+        }
+    }
+
+    /// A whole number from 0 to `most`, if it is given; `what` says of what.
+    pub(super) fn number(
+        self,
+        name: &'static str,
+        what: &str,
+        most: u64,
+        example: u64,
+    ) -> Result<Option<u64>, ArgumentError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let expected = match most {
+            u64::MAX => format!("a whole number of {what}, 0 or more"),
+            most => format!("a whole number of {what}, from 0 to {most}"),
+        };
+        match value.as_u64().filter(|number| *number <= most) {
+            Some(number) => Ok(Some(number)),
+            None => Err(wrong(name, expected, value, json!({name: example}))),
+        }
+    }
+
+    /// Yes or no, if it is given.
+    pub(super) fn flag(self, name: &'static str) -> Result<Option<bool>, ArgumentError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_bool() {
+            Some(flag) => Ok(Some(flag)),
+            None => Err(wrong(name, "true or false", value, json!({name: false}))),
+        }
+    }
+
+    /// A sentence about the arguments that are not among `known`, if there are any.
+    pub(super) fn unknown(self, known: &[&str]) -> Option<String> {
+        let names = self.given?.keys().filter(|name| !known.contains(&name.as_str()));
+        let names: Vec<String> = names.map(|name| shortened(&visible(name.as_bytes()))).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let mut listed = names.iter().take(MAX_UNKNOWN).cloned().collect::<Vec<_>>().join(", ");
+        if names.len() > MAX_UNKNOWN {
+            listed.push_str(&format!(" and {} more", names.len() - MAX_UNKNOWN));
+        }
+        Some(format!("unknown arguments were ignored: {listed}; known are {}", known.join(", ")))
+    }
+}
+
+/// An argument that is not what it must be.
+pub(super) fn wrong(
+    name: &'static str,
+    expected: impl Into<String>,
+    got: &Value,
+    example: Value,
+) -> ArgumentError {
+    ArgumentError::Value { name, expected: expected.into(), got: shortened(&got.to_string()), example }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(value: &Value) -> Arguments<'_> {
+        Arguments::new(value.as_object())
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let value = json!({"text": null, "number": null, "flag": null});
+        assert_eq!(given(&value).text("text", "x").unwrap(), None);
+        assert_eq!(given(&value).number("number", "bytes", 9, 1).unwrap(), None);
+        assert_eq!(given(&value).flag("flag").unwrap(), None);
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        let value = json!({"limit": 10});
+        assert_eq!(given(&value).number("limit", "bytes", 10, 1).unwrap(), Some(10));
+        let error = given(&value).number("limit", "bytes", 9, 5).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "limit must be a whole number of bytes, from 0 to 9, got 10; example: {\"limit\":5}"
+        );
+    }
+
+    #[test]
+    fn unknown_names_are_listed_and_long_ones_cut() {
+        let value = json!({"command": "x", "cwd": "/", "\u{1b}[2K": 1});
+        let note = given(&value).unknown(&["command", "workdir"]).unwrap();
+        assert_eq!(note, "unknown arguments were ignored: \\u{1b}[2K, cwd; known are command, workdir");
+        assert_eq!(given(&value).unknown(&["command", "cwd", "\u{1b}[2K"]), None);
+        let many: JsonObject =
+            (0..20).map(|number| (format!("{}{number}", "x".repeat(100)), json!(1))).collect();
+        let note = Arguments::new(Some(&many)).unknown(&[]).unwrap();
+        assert!(note.contains("and 10 more") && note.len() < 1200, "{note}");
+    }
+}

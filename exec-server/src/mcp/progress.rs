@@ -1,0 +1,113 @@
+//! Tells a client that asked for it how its command is getting on: `notifications/progress`.
+//!
+//! Without a progress token nothing is ever sent. What is sent comes before the answer, always: sending belongs to the
+//! request, not to a task of its own.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use rmcp::RoleServer;
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RequestContext};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::shell::Call;
+
+/// Time between two notifications: four a second.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// A command that prints nothing is mentioned every so many periods.
+const QUIET_PERIODS: u32 = 4;
+
+/// How one request's client is told; nothing, if it did not ask.
+pub(super) struct Progress {
+    asked: Option<Asked>,
+}
+
+struct Asked {
+    peer: Peer<RoleServer>,
+    token: ProgressToken,
+    started: Instant,
+    interval: Interval,
+    /// Periods since something was sent.
+    quiet: u32,
+    last: String,
+    sending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Progress {
+    /// For this request.
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Progress {
+        let asked = context.meta.get_progress_token().map(|token| {
+            let started = Instant::now();
+            let mut interval = interval_at(started + PERIOD, PERIOD);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let peer = context.peer.clone();
+            Asked { peer, token, started, interval, quiet: 0, last: String::new(), sending: None }
+        });
+        Progress { asked }
+    }
+
+    /// Tells what `text` says, again and again, until the future is dropped; may be called again then.
+    pub(super) async fn tell(&mut self, text: impl Fn() -> String) -> Infallible {
+        let Some(asked) = &mut self.asked else { return std::future::pending().await };
+        loop {
+            asked.finish_sending().await;
+            asked.interval.tick().await;
+            asked.quiet += 1;
+            let text = text();
+            if text != asked.last || asked.quiet >= QUIET_PERIODS {
+                asked.quiet = 0;
+                asked.begin_sending(&text);
+                asked.last = text;
+            }
+        }
+    }
+
+    /// Waits until the notification that is being sent has been, so that it does not come after the answer.
+    pub(super) async fn settle(&mut self, client_gone: &CancellationToken) {
+        if let Some(asked) = &mut self.asked {
+            tokio::select! {
+                () = asked.finish_sending() => {}
+                // Nobody reads any more.
+                () = client_gone.cancelled() => {}
+            }
+        }
+    }
+}
+
+impl Asked {
+    async fn finish_sending(&mut self) {
+        if let Some(sending) = &mut self.sending {
+            sending.await;
+            self.sending = None;
+        }
+    }
+
+    fn begin_sending(&mut self, text: &str) {
+        let elapsed = self.started.elapsed();
+        let message =
+            if text.is_empty() { seconds(elapsed) } else { format!("{}: {text}", seconds(elapsed)) };
+        let param =
+            ProgressNotificationParam::new(self.token.clone(), elapsed.as_secs_f64()).with_message(message);
+        let peer = self.peer.clone();
+        self.sending = Some(Box::pin(async move {
+            if let Err(error) = peer.notify_progress(param).await {
+                tracing::debug!(%error, "a progress notification was not sent");
+            }
+        }));
+    }
+}
+
+/// How a running call is getting on: its last line, or what it waits for.
+pub(super) fn of_call(call: &Call) -> String {
+    let line = call.output().last_line();
+    if call.is_waiting() { "waiting for approval".into() } else { line.unwrap_or_default() }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

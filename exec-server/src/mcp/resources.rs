@@ -1,0 +1,41 @@
+//! Outputs as resources: `shell://output/<id>`.
+
+use rmcp::model::{ErrorData, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+
+use crate::shell::{MAX_TOKENS, Presentation, Recording, Spool};
+
+const PREFIX: &str = "shell://output/";
+
+/// One output, for lists and links.
+pub(super) fn describe(recording: &Recording) -> Resource {
+    Resource::new(format!("{PREFIX}{}", recording.id()), format!("output {}", recording.id()))
+        .with_title("Output of a command")
+        .with_description("What a command printed; with terminal escape sequences removed.")
+        .with_mime_type("text/plain")
+        .with_size(recording.total())
+}
+
+/// What is kept now.
+pub(super) fn list(outputs: &Spool) -> Vec<Resource> {
+    outputs.list().iter().map(describe).collect()
+}
+
+/// How resources are named.
+pub(super) fn template() -> ResourceTemplate {
+    ResourceTemplate::new(format!("{PREFIX}{{id}}"), "output")
+        .with_title("Output of a command")
+        .with_description("The output with the `output_id` of a `shell` result, while it is kept.")
+        .with_mime_type("text/plain")
+}
+
+/// Reads one: all of it, or the beginning and the end of a large one.
+pub(super) async fn read(outputs: &Spool, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    let Some(recording) = uri.strip_prefix(PREFIX).and_then(|id| outputs.find(id)) else {
+        let text = format!("no output {uri:?} is kept; resources/list names those that are");
+        return Err(ErrorData::resource_not_found(text, None));
+    };
+    let presentation = Presentation::of_tokens(MAX_TOKENS, true);
+    let view = tokio::task::spawn_blocking(move || recording.view(presentation)).await;
+    let view = view.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+    Ok(ReadResourceResult::new(vec![ResourceContents::text(view.text, uri)]))
+}

@@ -1,0 +1,139 @@
+//! Runs the start-up files once, and has the shell write down what they have made of it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+use super::state::{END, SCRIPT, STATE_NUMBER, State};
+use crate::confinement::Place;
+use crate::process::{Descriptor, Directory, Spawn, SpawnError};
+use crate::shell::spawn::{self, PRELUDE_NUMBER};
+
+/// How long start-up files may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most that a state may be, in bytes.
+const MAX_STATE_BYTES: usize = 4 << 20;
+
+/// What every shell that gets the state does first: nothing of how it got it is left.
+const FIRST: &str = "unset -v BASH_ENV\nexec 242<&-\n";
+
+/// Why the start-up files cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CaptureError {
+    #[error("no shell for the start-up files could be started: {0}")]
+    Spawn(#[from] SpawnError),
+    #[error("the start-up files could not be run: {0}")]
+    Io(#[from] io::Error),
+    #[error("the start-up files did not end within {} s", PATIENCE.as_secs())]
+    TooSlow,
+    #[error("the start-up files ended the shell before its time")]
+    Ended,
+    #[error("the start-up files set more than {MAX_STATE_BYTES} bytes of variables and functions")]
+    TooLarge,
+    #[error("what the start-up files set cannot be set again: {0}")]
+    NotRepeatable(String),
+}
+
+/// The code that does in a shell what the start-up files do, in this place.
+pub(super) async fn prelude(bash: &Path, place: &Arc<Place>) -> Result<Vec<u8>, CaptureError> {
+    debug_assert_eq!(PRELUDE_NUMBER, 242, "as in FIRST");
+    let without_any = state(bash, place, "-c");
+    let (before, after) = tokio::join!(without_any, state(bash, place, "-lc"));
+    let code = after?.code_from(&before?, FIRST);
+    verify(bash, place, &code).await?;
+    Ok(code)
+}
+
+/// The state of a shell that was started with this option.
+async fn state(bash: &Path, place: &Arc<Place>, option: &str) -> Result<State, CaptureError> {
+    let mut env = environment(place);
+    if option == "-c" {
+        // A login shell reads it as well, so it is part of the difference.
+        env.retain(|entry| !entry.as_bytes().starts_with(b"BASH_ENV="));
+    }
+    let argv = vec!["bash".into(), option.into(), "--".into(), SCRIPT.into()];
+    let written = run(bash, place, argv, env, Vec::new(), STATE_NUMBER).await?;
+    State::read(&written).ok_or(CaptureError::Ended)
+}
+
+/// A shell that gets the code must be quiet about it.
+async fn verify(bash: &Path, place: &Arc<Place>, code: &[u8]) -> Result<(), CaptureError> {
+    let mut env = environment(place);
+    spawn::set_prelude(&mut env);
+    let argv = spawn::login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
+    let descriptor = Descriptor { ours: spawn::in_memory(code)?, number: PRELUDE_NUMBER };
+    let said = run(bash, place, argv, env, vec![descriptor], 2).await?;
+    match said.strip_suffix(END) {
+        Some([]) => Ok(()),
+        said => {
+            let said = String::from_utf8_lossy(said.unwrap_or_default());
+            Err(CaptureError::NotRepeatable(
+                said.lines().next().unwrap_or_default().chars().take(200).collect(),
+            ))
+        }
+    }
+}
+
+/// Runs a shell that executes programs unjudged, and returns what it writes to one of its descriptors up to [`END`].
+async fn run(
+    bash: &Path,
+    place: &Arc<Place>,
+    argv: Vec<OsString>,
+    env: Vec<OsString>,
+    mut descriptors: Vec<Descriptor>,
+    written_to: i32,
+) -> Result<Vec<u8>, CaptureError> {
+    let (read, write) = io::pipe()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut write = Some(OwnedFd::from(write));
+    for number in 0..=2 {
+        let ours = if number == written_to { write.take() } else { None };
+        descriptors
+            .push(Descriptor { ours: ours.map_or_else(|| null.try_clone().map(Into::into), Ok)?, number });
+    }
+    if let Some(ours) = write {
+        descriptors.push(Descriptor { ours, number: written_to });
+    }
+    let directory = Directory::Path(home(place).filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()));
+    let shell = Spawn { program: bash.to_owned(), argv, env, directory, descriptors }.start(place).await?;
+    let written = tokio::time::timeout(PATIENCE, until_end(read.into())).await;
+    // What the start-up files have left in the background has no call to belong to.
+    shell.end(Duration::ZERO).await;
+    written.map_err(|_| CaptureError::TooSlow)?
+}
+
+async fn until_end(pipe: OwnedFd) -> Result<Vec<u8>, CaptureError> {
+    rustix::io::ioctl_fionbio(&pipe, true).map_err(io::Error::from)?;
+    let mut pipe = Receiver::from_owned_fd(pipe)?;
+    let mut written = Vec::new();
+    // A process in the background may hold the pipe, so its end is not waited for.
+    while !written.ends_with(END) {
+        if written.len() > MAX_STATE_BYTES {
+            return Err(CaptureError::TooLarge);
+        }
+        if pipe.read_buf(&mut written).await? == 0 {
+            break;
+        }
+    }
+    Ok(written)
+}
+
+/// The place's environment. Nothing in it makes Bash ask.
+fn environment(place: &Place) -> Vec<OsString> {
+    place.environment().to_vec()
+}
+
+/// The home folder that shells in this place have.
+pub(super) fn home(place: &Place) -> Option<PathBuf> {
+    let value = place.environment().iter().find_map(|entry| entry.as_bytes().strip_prefix(b"HOME="))?;
+    Some(PathBuf::from(OsStr::from_bytes(value))).filter(|home| home.is_absolute())
+}

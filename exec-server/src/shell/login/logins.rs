@@ -1,0 +1,84 @@
+//! What each place's login shells get, and when the start-up files run again.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::capture;
+use super::files::Versions;
+use crate::confinement::Place;
+
+/// After this time the start-up files run again: they may depend on more than themselves.
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+/// What a login shell gets.
+#[derive(Clone, Debug)]
+pub(in crate::shell) enum Login {
+    /// Code that does what the start-up files do.
+    Prelude(Arc<Vec<u8>>),
+    /// Nothing; the text says why, for the call's result.
+    Without(String),
+}
+
+/// What the start-up files do, for each place.
+#[derive(Clone, Debug, Default)]
+pub(in crate::shell) struct Logins {
+    places: Arc<Mutex<Vec<Known>>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: Weak<Place>,
+    login: OfPlace,
+}
+
+/// Whoever holds the lock runs the files; others wait for what comes of it.
+type OfPlace = Arc<Mutex<Option<Taken>>>;
+
+#[derive(Debug)]
+struct Taken {
+    at: Instant,
+    files: Versions,
+    login: Login,
+}
+
+impl Logins {
+    /// What a login shell in this place gets; runs the start-up files if that is due.
+    pub(in crate::shell) async fn login(&self, bash: &Path, place: &Arc<Place>) -> Login {
+        let of_place = self.of_place(place).await;
+        let mut taken = of_place.lock().await;
+        // Before they run: a change meanwhile is noticed the next time.
+        let files = Versions::now(capture::home(place).as_deref());
+        if let Some(taken) = &*taken
+            && taken.at.elapsed() < GOOD_FOR
+            && taken.files == files
+        {
+            return taken.login.clone();
+        }
+        let login = match capture::prelude(bash, place).await {
+            Ok(code) => Login::Prelude(Arc::new(code)),
+            Err(error) => {
+                tracing::warn!(%error, "login shells run without the start-up files");
+                Login::Without(format!(
+                    "{error}; the command ran in a login shell without them (/etc/profile, ~/.bash_profile and the like)"
+                ))
+            }
+        };
+        *taken = Some(Taken { at: Instant::now(), files, login: login.clone() });
+        login
+    }
+
+    async fn of_place(&self, place: &Arc<Place>) -> OfPlace {
+        let mut places = self.places.lock().await;
+        places.retain(|known| known.place.strong_count() > 0);
+        if let Some(known) = places.iter().find(|known| known.place.as_ptr() == Arc::as_ptr(place)) {
+            return Arc::clone(&known.login);
+        }
+        let login = OfPlace::default();
+        places.push(Known { place: Arc::downgrade(place), login: Arc::clone(&login) });
+        login
+    }
+}

@@ -1,0 +1,226 @@
+//! The state of a shell as it writes it down itself, and the Bash code that makes one state out of another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Variables that are Bash's own, or belong to one shell only.
+const NOT_CARRIED: &[&str] = &[
+    "BASH",
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_ALIASES",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
+    "BASH_CMDS",
+    "BASH_COMMAND",
+    "BASH_EXECUTION_STRING",
+    "BASH_LINENO",
+    "BASH_REMATCH",
+    "BASH_SOURCE",
+    "BASH_SUBSHELL",
+    "BASH_VERSINFO",
+    "BASH_VERSION",
+    "COMP_WORDBREAKS",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "LINENO",
+    "OLDPWD",
+    "OPTERR",
+    "OPTIND",
+    "PIPESTATUS",
+    "PPID",
+    "PWD",
+    "RANDOM",
+    "SECONDS",
+    "SHELLOPTS",
+    "SHLVL",
+    "SRANDOM",
+    "UID",
+    "_",
+    NAME_VARIABLE,
+];
+
+/// The variable that [`SCRIPT`] uses itself.
+const NAME_VARIABLE: &str = "__shell_tool_name";
+
+/// The number of the descriptor that the state is written to.
+pub(super) const STATE_NUMBER: i32 = 240;
+
+/// Has Bash write its state down: records that end with a NUL byte, the first letter of each saying what it is. Nothing is
+/// executed, and what start-up files may have defined under the names of builtins is passed by.
+pub(super) const SCRIPT: &str = r#"{
+builtin printf 'o'; builtin shopt -p; builtin shopt -po; builtin printf '\0'
+builtin set +eux +o posix
+builtin printf 'u'; builtin umask -p; builtin printf '\0'
+while IFS= builtin read -r __shell_tool_name; do
+builtin printf 'v%s\n' "$__shell_tool_name"; builtin declare -p -- "$__shell_tool_name"; builtin printf '\0'
+done < <(builtin compgen -v)
+while IFS= builtin read -r __shell_tool_name; do
+builtin printf 'f%s\n' "$__shell_tool_name"; builtin declare -f -- "$__shell_tool_name"; builtin printf '\0'
+done < <(builtin compgen -A function)
+builtin printf 'x'; builtin declare -Fx; builtin printf '\0'
+for __shell_tool_name in "${!BASH_ALIASES[@]}"; do
+builtin printf 'a%s\n' "$__shell_tool_name"; builtin alias -- "$__shell_tool_name"; builtin printf '\0'
+done
+builtin printf 'e\0'
+} >&240 2>/dev/null"#;
+
+/// What ends a state that was written to its end.
+pub(super) const END: &[u8] = b"\0e\0";
+
+/// A shell's state. Values are Bash code that sets them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    options: Vec<Vec<u8>>,
+    umask: Vec<u8>,
+    variables: BTreeMap<Vec<u8>, Vec<u8>>,
+    functions: BTreeMap<Vec<u8>, Vec<u8>>,
+    exported_functions: BTreeSet<Vec<u8>>,
+    aliases: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl State {
+    /// Reads what [`SCRIPT`] has written. `None`: it is not complete.
+    pub(super) fn read(written: &[u8]) -> Option<State> {
+        let written = written.strip_suffix(END)?;
+        let mut state = State::default();
+        for record in written.split(|byte| *byte == 0) {
+            let (kind, rest) = record.split_first()?;
+            match kind {
+                b'o' => state.options = lines(rest).map(<[u8]>::to_vec).collect(),
+                b'u' => state.umask = rest.trim_ascii().to_vec(),
+                b'v' => insert(&mut state.variables, rest),
+                b'f' => insert(&mut state.functions, rest),
+                b'a' => insert(&mut state.aliases, rest),
+                b'x' => {
+                    let names = lines(rest).filter_map(|line| line.rsplit(|byte| *byte == b' ').next());
+                    state.exported_functions = names.map(<[u8]>::to_vec).collect();
+                }
+                _ => return None,
+            }
+        }
+        Some(state)
+    }
+
+    /// The Bash code that makes this state out of `before`, beginning with `first`. Empty lists leave nothing behind.
+    ///
+    /// Builtins are named as such where functions of the same names may exist by then. Functions are read with extended
+    /// patterns, which they may contain whatever the option is in the end; aliases come last, for they change how all that
+    /// follows is read.
+    pub(super) fn code_from(&self, before: &State, first: &str) -> Vec<u8> {
+        let mut code = Code(first.as_bytes().to_vec());
+        code.line(&[b"{"]);
+        for name in before.variables.keys().filter(|name| !self.variables.contains_key(*name)) {
+            code.line(&[b"unset -v -- ", name]);
+        }
+        for (_, declaration) in changed(&before.variables, &self.variables) {
+            code.line(&[declaration]);
+        }
+        code.line(&[b":; } 2> /dev/null"]);
+        if changed(&before.functions, &self.functions).next().is_some() {
+            code.line(&[b"shopt -s extglob"]);
+        }
+        for (_, definition) in changed(&before.functions, &self.functions) {
+            code.line(&[definition]);
+        }
+        code.line(&[b"{"]);
+        for name in self.exported_functions.difference(&before.exported_functions) {
+            code.line(&[b"builtin export -f -- ", name]);
+        }
+        if self.umask != before.umask {
+            code.line(&[b"builtin ", &self.umask]);
+        }
+        let extglob = |line: &&Vec<u8>| line.ends_with(b" extglob");
+        let options = self.options.iter().filter(|line| !before.options.contains(line) || extglob(line));
+        // Whether it is a login shell cannot be set; the call is started as one.
+        for line in options.filter(|line| !line.ends_with(b" login_shell")) {
+            code.line(&[b"builtin ", line]);
+        }
+        for (_, alias) in changed(&before.aliases, &self.aliases) {
+            code.line(&[b"builtin ", alias]);
+        }
+        code.line(&[b":; } 2> /dev/null"]);
+        code.0
+    }
+}
+
+struct Code(Vec<u8>);
+
+impl Code {
+    fn line(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.0.extend_from_slice(part);
+        }
+        self.0.push(b'\n');
+    }
+}
+
+fn changed<'a>(
+    before: &'a BTreeMap<Vec<u8>, Vec<u8>>,
+    after: &'a BTreeMap<Vec<u8>, Vec<u8>>,
+) -> impl Iterator<Item = (&'a Vec<u8>, &'a Vec<u8>)> {
+    after.iter().filter(|(name, value)| before.get(*name) != Some(value) && !value.is_empty())
+}
+
+/// `NAME\nCODE`; a name that Bash itself sets is passed by.
+fn insert(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, record: &[u8]) {
+    let mut parts = record.splitn(2, |byte| *byte == b'\n');
+    let (Some(name), Some(code)) = (parts.next(), parts.next()) else { return };
+    if !NOT_CARRIED.iter().any(|own| own.as_bytes() == name) {
+        map.insert(name.to_vec(), code.trim_ascii_end().to_vec());
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(records: &[&str]) -> State {
+        State::read(format!("{}\0e\0", records.join("\0")).as_bytes()).expect("complete")
+    }
+
+    fn code(before: &[&str], after: &[&str]) -> String {
+        String::from_utf8(state(after).code_from(&state(before), "")).unwrap()
+    }
+
+    #[test]
+    fn only_differences_are_set() {
+        let before = [
+            "vHOME\ndeclare -x HOME=\"/h\"",
+            "vGONE\ndeclare -- GONE=\"1\"",
+            "oshopt -u extglob\nset +o errexit",
+        ];
+        let after = [
+            "vHOME\ndeclare -x HOME=\"/h\"",
+            "vPATH\ndeclare -x PATH=\"/p\n/q\"",
+            "vSHLVL\ndeclare -x SHLVL=\"2\"",
+            "fgreet\ngreet () \n{ \n    echo hi\n}",
+            "xdeclare -fx greet",
+            "all\nalias ll='ls -l'",
+            "uumask 0077",
+            "oshopt -u extglob\nset -o errexit\nshopt -s login_shell",
+        ];
+        assert_eq!(
+            code(&before, &after),
+            "{\nunset -v -- GONE\ndeclare -x PATH=\"/p\n/q\"\n:; } 2> /dev/null\nshopt -s extglob\n\
+             greet () \n{ \n    echo hi\n}\n{\nbuiltin export -f -- greet\nbuiltin umask 0077\n\
+             builtin shopt -u extglob\nbuiltin set -o errexit\nbuiltin alias ll='ls -l'\n:; } 2> /dev/null\n"
+        );
+    }
+
+    #[test]
+    fn a_state_that_breaks_off_or_says_something_else_is_none() {
+        assert_eq!(State::read(b"oshopt -u extglob\0vHOME\ndecl"), None);
+        assert_eq!(State::read(b""), None);
+        assert_eq!(State::read(b"welcome!\n\0e\0"), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! What a command prints: read to the end, kept within bounds, shown as text that fits.
+//!
+//! # Layout, in the order in which bytes meet it
+//! - [`capture`]: reads the call's one pipe until nobody holds its other end, also when the call is long over.
+//! - [`kept`]: the bytes that are kept of it: all, or the first and the last ones.
+//! - [`spool`]: the files without names that long outputs are kept in, and which outputs can still be read.
+//! - [`recording`]: one output, shared by the reader of the pipe and those who look at it.
+//! - [`text`]: from bytes to text: what is not UTF-8, ANSI sequences, progress bars.
+//! - [`budget`]: the beginning and the end, when not all of it fits into an answer.
+//! - [`search`]: parts of it, asked for later.
+
+mod budget;
+mod capture;
+mod kept;
+mod recording;
+mod search;
+mod spool;
+mod text;
+
+pub(crate) use budget::{DEFAULT_TOKENS, MAX_TOKENS};
+pub use budget::{Presentation, View};
+pub(super) use capture::Output;
+pub use recording::Recording;
+pub use search::{Found, Query};
+pub use spool::{Spool, SpoolLimits};

@@ -1,0 +1,76 @@
+//! Processes that outlive their command: what they print later, seeing them, ending them.
+
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use serde_json::{Value, json};
+
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn result_of(outcome: &Outcome) -> &Value {
+    match outcome {
+        Outcome::Ran { json, .. } => json,
+        Outcome::Problem(text) => panic!("the tool failed: {text}"),
+    }
+}
+
+async fn structured(client: &Client, tool: &str, arguments: Value) -> Value {
+    let result = client.try_call(tool, arguments).await.expect("a tool result");
+    assert_eq!(result.is_error, Some(false), "{result:?}");
+    result.structured_content.expect("structured content")
+}
+
+#[tokio::test]
+async fn what_a_background_process_prints_later_can_be_read_and_the_process_ended() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let nothing = structured(&client, "background_list", json!({})).await;
+    assert_eq!(nothing, json!({"calls": []}));
+    let command = "(trap '' TERM; until [ -e go ]; do sleep 0.02; done; echo later; while :; do sleep 0.1; done) & echo now";
+    let outcome = client.run(command).await;
+    assert_eq!(outcome.ran(), (0, "now\n"));
+    let result = result_of(&outcome);
+    let id = result["output_id"].as_str().expect("an id, since there is more to come");
+    assert!(result["background"].as_array().is_some_and(|left| !left.is_empty()), "{result}");
+
+    let part = structured(&client, "read_output", json!({"id": id})).await;
+    assert_eq!((&part["output"], &part["open"]), (&json!("now\n"), &json!(true)));
+    assert_eq!(client.run("touch go").await.ran(), (0, ""));
+    let begun = Instant::now();
+    loop {
+        let part = structured(&client, "read_output", json!({"id": id, "offset": 4})).await;
+        if part["output"] == "later\n" {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it did not come: {part}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let listed = structured(&client, "background_list", json!({})).await;
+    assert_eq!(listed["calls"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!((&listed["calls"][0]["id"], &listed["calls"][0]["command"]), (&json!(id), &json!(command)));
+    let wrong = client.try_call("background_kill", json!({"id": "x"})).await.expect("a tool result");
+    let words = wrong.content[0].as_text().expect("text").text.clone();
+    assert!(wrong.is_error == Some(true) && words.contains(id), "{words}");
+    let killed = structured(&client, "background_kill", json!({"id": id})).await;
+    assert!(killed["ended"].as_array().is_some_and(|ended| !ended.is_empty()), "{killed}");
+    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+    let part = structured(&client, "read_output", json!({"id": id, "tail": 1})).await;
+    assert_eq!((&part["output"], &part["open"]), (&json!("later\n"), &json!(false)));
+}
+
+#[tokio::test]
+async fn they_end_with_their_call_where_the_user_wants_that() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &["--background", "end"]).await;
+    let outcome = client.run("(trap 'echo told; exit' TERM; echo up > up; while :; do sleep 0.05; done) & until [ -s up ]; do sleep 0.02; done; echo done").await;
+    let (code, output) = outcome.ran();
+    // Its shell may also say that what it waited for was terminated.
+    assert!(code == 0 && output.starts_with("done\n") && output.ends_with("told\n"), "{outcome:?}");
+    let result = result_of(&outcome);
+    assert!(result.get("background").is_none(), "{result}");
+    assert!(result["notes"].to_string().contains("ended with the call"), "{result}");
+    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+}

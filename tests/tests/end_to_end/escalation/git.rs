@@ -1,0 +1,180 @@
+//! A real Git, outside the sandbox, in repositories that the agent may have written.
+//!
+//! The marker is a file that only a program outside can make. Each attempt has a twin in which it works: the same Git
+//! where the agent's settings count, or a push that arrives.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Person};
+use rmcp::model::ElicitationAction::{Accept, Decline};
+
+use super::decisions;
+
+/// Runs Git as the user, outside.
+fn git(folder: &Path, arguments: &[&str]) {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").expect("PATH"))
+        .env("HOME", folder)
+        .envs([("GIT_AUTHOR_NAME", "u"), ("GIT_AUTHOR_EMAIL", "u@example.com")])
+        .envs([("GIT_COMMITTER_NAME", "u"), ("GIT_COMMITTER_EMAIL", "u@example.com")])
+        .output()
+        .expect("git runs");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+struct Repository {
+    world: World,
+    bare: PathBuf,
+    marker: PathBuf,
+}
+
+impl Repository {
+    /// The user's repository in the folder to work in, with one commit and a remote that cannot be written from inside.
+    fn new(rules: &str) -> Repository {
+        let world = World::with_rules(rules).configured("");
+        let bare = world.codex_home().join("remote.git");
+        git(&world.codex_home(), &["init", "-q", "--bare", "remote.git"]);
+        let work = world.workdir();
+        git(&work, &["init", "-q", "-b", "main"]);
+        std::fs::write(work.join("file"), "one\n").expect("written");
+        git(&work, &["add", "file"]);
+        git(&work, &["commit", "-q", "-m", "first"]);
+        git(&work, &["remote", "add", "origin", bare.to_str().expect("UTF-8")]);
+        let marker = world.codex_home().join("marker");
+        Repository { world, bare, marker }
+    }
+
+    async fn client(&self, person: &Person) -> Client {
+        Client::start_with(&self.world, person, &["--sandbox", "workspace-write"]).await
+    }
+
+    /// Makes a repository inside the sandbox whose settings make the marker, if anybody outside obeys them.
+    fn evil(&self) -> String {
+        format!(
+            "mkdir sub; cd sub; git init -q; git config user.name a; git config user.email a@example.com; echo x > f; git add f; \
+             git commit -q -m x; printf '#!/bin/sh\\ntouch {marker}\\n' > evil; chmod +x evil; cp evil .git/hooks/post-checkout; \
+             cp evil .git/hooks/pre-commit; git config core.fsmonitor \"$PWD/evil\"; git config alias.go '!./evil'; \
+             git config diff.external \"$PWD/evil\"; git config core.sshCommand \"$PWD/evil\"; ",
+            marker = self.marker.display()
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_push_from_the_users_repository_leaves_the_sandbox_and_runs_no_hook() {
+    let repository = Repository::new("prefix_rule([\"git\", \"push\"])\n");
+    let hook = repository.world.workdir().join(".git/hooks/pre-push");
+    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", repository.marker.display())).expect("written");
+    std::process::Command::new("chmod").arg("+x").arg(&hook).status().expect("chmod");
+    // The twin: without our settings Git runs it.
+    git(&repository.world.workdir(), &["push", "-q", "origin", "main:twin"]);
+    std::fs::remove_file(&repository.marker).expect("the hook ran");
+
+    let client = repository.client(&Person::absent()).await;
+    let outcome = client.run("git push -q origin main").await;
+    assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "escalated");
+    git(&repository.bare, &["rev-parse", "--verify", "refs/heads/main"]);
+    assert!(!repository.marker.exists(), "a hook ran outside");
+}
+
+#[tokio::test]
+async fn in_a_repository_of_the_agents_an_allowed_git_stays_inside_when_nobody_can_be_asked() {
+    let repository = Repository::new("prefix_rule([\"git\", [\"status\", \"commit\", \"diff\"]])\n");
+    let client = repository.client(&Person::absent()).await;
+    let line = format!(
+        "{} echo y >> f; git status > /dev/null; git diff > /dev/null; git commit -qam y; ls -d .git",
+        repository.evil()
+    );
+    let outcome = client.run(&line).await;
+    assert!(outcome.ran().1.ends_with(".git\n"), "{outcome:?}");
+    assert!(!repository.marker.exists(), "something of the agent's ran outside");
+    let made = decisions(&outcome);
+    let inside: Vec<_> = made.iter().filter(|made| made["decision"] == "ran_inside").collect();
+    assert!(inside.len() >= 3, "{made:?}");
+    for made in inside {
+        let why = made["why_not_escalated"].as_str().unwrap_or_default();
+        assert!(
+            why.contains("can be written from inside the sandbox")
+                && why.contains("a person would have been asked"),
+            "{why}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_person_may_let_git_out_there_and_hooks_and_the_monitor_are_off_all_the_same() {
+    let repository = Repository::new("prefix_rule([\"git\", [\"status\", \"commit\", \"go\"]])\n");
+    let person = Person::answering([Accept, Decline]).thinking(Duration::from_millis(400));
+    let client = repository.client(&person).await;
+    // The agent's own commits are not asked about: they are made before its settings are there.
+    let make = repository.evil().replace("git commit -q -m x", "/usr/bin/env git commit -q -m x");
+    assert_eq!(client.run(&make).await.ran().0, 0);
+    let outcome = client.run("cd sub; git status --short; git go").await;
+    assert!(!repository.marker.exists(), "something of the agent's ran outside: {outcome:?}");
+    assert_eq!(outcome.ran().0, 1, "the alias was declined: {outcome:?}");
+    let decided: Vec<_> = decisions(&outcome).iter().map(|made| made["decision"].clone()).collect();
+    assert_eq!(decided, ["approved_escalated", "declined"]);
+    let asked = person.asked();
+    assert!(asked.iter().all(|asked| asked.contains("Careful: the rule allows it, but")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn arguments_that_run_programs_and_repositories_that_run_hooks_are_asked_about() {
+    let repository = Repository::new("prefix_rule([\"git\"])\n");
+    let client = repository.client(&Person::absent()).await;
+    let evil =
+        format!("printf '#!/bin/sh\\ntouch {}\\n' > evil; chmod +x evil; ", repository.marker.display());
+    let bare = "/usr/bin/env git init -q --bare other.git; cp evil other.git/hooks/pre-receive; ";
+    for attempt in [
+        "git -c core.fsmonitor=$PWD/evil status",
+        "git -c alias.x='!./evil' x",
+        "git grep -O./evil one",
+        "git push --receive-pack=./evil origin main",
+        "git fetch --upload-pack ./evil origin",
+        "git push -q ./other.git main",
+        "git push -q file://$PWD/other.git main",
+        "git fetch 'ext::sh -c ./evil'",
+        "git --exec-path=$PWD status",
+        "GIT_EXTERNAL_DIFF=./evil git diff HEAD",
+        "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=$PWD/evil git status",
+        "GIT_SSH_COMMAND=./evil git fetch ssh://localhost/x",
+    ] {
+        let outcome =
+            client.run(&format!("{evil}{bare}echo two > file; {attempt}; rm -r evil other.git")).await;
+        assert!(!repository.marker.exists(), "{attempt} ran something of the agent's outside: {outcome:?}");
+    }
+    let outcome = client.run("git status --short").await;
+    assert_eq!(decisions(&outcome)[0]["decision"], "escalated", "the twin: {outcome:?}");
+}
+
+#[tokio::test]
+async fn hooks_in_the_workspace_are_off_and_filters_there_are_asked_about() {
+    let repository = Repository::new("prefix_rule([\"git\", [\"commit\", \"status\"]])\n");
+    let work = repository.world.workdir();
+    for (key, value) in [("core.hooksPath", ".husky"), ("user.name", "u"), ("user.email", "u@example.com")] {
+        git(&work, &["config", key, value]);
+    }
+    let person = Person::answering([Decline]).thinking(Duration::from_millis(400));
+    let client = repository.client(&person).await;
+    let line = format!(
+        "mkdir .husky; printf '#!/bin/sh\\ntouch {}\\n' > .husky/pre-commit; chmod +x .husky/pre-commit; git commit -q --allow-empty -m x",
+        repository.marker.display()
+    );
+    let outcome = client.run(&line).await;
+    assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "escalated");
+    assert!(!repository.marker.exists(), "the hook ran outside");
+
+    git(&work, &["config", "filter.x.clean", "./.husky/pre-commit"]);
+    let outcome = client.run("echo 'file filter=x' > .gitattributes; echo 3 > file; git status").await;
+    assert_eq!(decisions(&outcome)[0]["decision"], "declined", "{outcome:?}");
+    assert!(person.asked()[0].contains("leads to files in the workspace"), "{:?}", person.asked());
+    assert!(!repository.marker.exists(), "the filter ran outside");
+}

@@ -1,0 +1,100 @@
+//! Many calls: what is left behind.
+
+use std::path::PathBuf;
+
+use end_to_end_tests::World;
+use end_to_end_tests::lines::Lines;
+use serde_json::json;
+
+/// Calls when `SOAK_CALLS` does not say how many; `make soak` says 10,000.
+const CALLS: u64 = 300;
+
+/// Calls after which the server is in its steady state.
+const WARM_UP: u64 = 100;
+
+/// Outputs that the server keeps, with a file each.
+const KEPT_OUTPUTS: u64 = 128;
+
+/// A command whose output does not fit into an answer.
+const LONG: &str = "head -c 100000 /dev/zero";
+
+/// What a server holds.
+#[derive(Debug)]
+struct Holdings {
+    resident_kib: u64,
+    descriptors: usize,
+    threads: usize,
+    descendants: usize,
+}
+
+#[test]
+fn soak_many_calls_leave_nothing_behind() {
+    let calls = std::env::var("SOAK_CALLS").map_or(CALLS, |calls| calls.parse().expect("a number"));
+    let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    for number in 0..WARM_UP {
+        one(&mut server, &world, number);
+    }
+    for _ in 0..KEPT_OUTPUTS {
+        call(&mut server, &world, LONG, 300_000);
+    }
+    let before = holdings(&server);
+    for number in WARM_UP..calls {
+        one(&mut server, &world, number);
+    }
+    let after = holdings(&server);
+    println!("after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
+    assert!(
+        after.resident_kib <= before.resident_kib + before.resident_kib / 10 + 1024,
+        "memory: {before:?}, then {after:?}"
+    );
+    // A thread for blocking work, and what it holds, may come and go.
+    assert!(after.descriptors <= before.descriptors + 8, "descriptors: {before:?}, then {after:?}");
+    assert!(after.threads <= before.threads + 8, "threads: {before:?}, then {after:?}");
+    assert!(after.descendants <= before.descendants, "processes: {before:?}, then {after:?}");
+}
+
+/// One call: mostly small ones; some print, escalate, fail, are cut off, or are too long for one answer.
+fn one(server: &mut Lines, world: &World, number: u64) {
+    let (command, timeout) = match number % 20 {
+        3 => ("/bin/echo printed; exit 3", 300_000),
+        7 => ("env > /dev/null", 300_000),
+        11 => (LONG, 300_000),
+        13 => ("no-such-program", 300_000),
+        17 => ("sleep 1000", 1),
+        _ => ("echo $$ | cat", 300_000),
+    };
+    call(server, world, command, timeout);
+}
+
+fn call(server: &mut Lines, world: &World, command: &str, timeout: u64) {
+    let arguments =
+        json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": timeout});
+    let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    assert_eq!(answer["result"]["isError"], false, "{answer}");
+}
+
+fn holdings(server: &Lines) -> Holdings {
+    let process = PathBuf::from(format!("/proc/{}", server.pid()));
+    let count = |folder: &str| std::fs::read_dir(process.join(folder)).expect("it runs").count();
+    let status = std::fs::read_to_string(process.join("status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("proc(5)");
+    let resident = line.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Holdings {
+        resident_kib: resident.expect("a number"),
+        descriptors: count("fd"),
+        threads: count("task"),
+        descendants: descendants(server.pid()),
+    }
+}
+
+/// Processes below this one, dead or alive (proc(5), `/proc/PID/task/TID/children`).
+fn descendants(pid: u32) -> usize {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let lists =
+        tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let children: Vec<u32> =
+        lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
+    children.iter().map(|child| 1 + descendants(*child)).sum()
+}

@@ -1,0 +1,117 @@
+//! Login shells: what the user's start-up files set is there, and they do not run for each call.
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use serde_json::{Value, json};
+
+const PROFILE: &str = r#"
+echo noise; echo noise >&2
+export GREETING="hello
+there"
+plain='a "b" $c'
+list=(one 'two three')
+declare -A table=([key]=value)
+greet() { echo "$GREETING, $1"; }
+matches() { [[ $1 == @(x|y) ]]; }
+export -f greet
+unset LANG
+shopt -s nullglob
+set -o pipefail
+umask 027
+shopt -s expand_aliases
+alias shout='echo loud'
+export STAMP=$(date +%s%N)
+id > /dev/null
+"#;
+
+fn world(profile: &str, rules: &str) -> World {
+    let world = World::with_rules(rules).configured("");
+    std::fs::write(world.home().join(".bash_profile"), profile).expect("written");
+    world
+}
+
+async fn login(client: &Client, world: &World, command: &str) -> Outcome {
+    client
+        .call(json!({"command": command, "workdir": world.workdir(), "login": true, "timeout_ms": 60_000}))
+        .await
+}
+
+fn notes(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ran { json, .. } => json.get("notes").unwrap_or(&Value::Null).to_string(),
+        Outcome::Problem(text) => panic!("the tool failed: {text}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_start_up_files_set_is_there_in_every_mode() {
+    let rules = "prefix_rule(pattern=[\"id\"], decision=\"forbidden\")\n";
+    for flags in [&[][..], &["--sandbox", "danger-full-access"]] {
+        let world = world(PROFILE, rules);
+        let client = Client::start_with(&world, &Person::absent(), flags).await;
+        let command = r#"
+            greet you; bash -c 'greet child'
+            echo "$plain" "${list[1]}" "${table[key]}" "${LANG-unset}" "$(umask)"
+            matches y && shopt -q nullglob login_shell && [[ $SHELLOPTS == *pipefail* ]] && echo options
+            shopt -q extglob || echo no extglob
+            shout
+            echo "${BASH_ENV-none}" "$0" "$#" "$-"
+            /bin/ls /proc/self/fd | tr '\n' ' '
+            [ -n "$STAMP" ]"#;
+        let outcome = login(&client, &world, command).await;
+        let expected = "hello\nthere, you\nhello\nthere, child\na \"b\" $c two three value unset 0027\noptions\n\
+            no extglob\nloud\nnone bash 0 hBc\n0 1 2 3 ";
+        assert_eq!(outcome.ran(), (0, expected), "{flags:?}");
+        assert_eq!(notes(&outcome), "null");
+        // The rules hold for the command itself; what the profile executed was not judged.
+        let (code, output) = (login(&client, &world, "id").await, "forbidden");
+        assert!(code.ran().0 != 0 && code.ran().1.contains(output), "{code:?}");
+        // Without a login shell there is none of it.
+        let outcome = client.run("echo ${GREETING-none}; shopt -q login_shell || echo no login").await;
+        assert_eq!(outcome.ran(), (0, "none\nno login\n"));
+    }
+}
+
+#[tokio::test]
+async fn start_up_files_run_once_and_again_when_one_of_them_changes() {
+    let world = world(PROFILE, "");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let first = login(&client, &world, "echo $STAMP").await;
+    let again = login(&client, &world, "echo $STAMP").await;
+    assert_eq!(first.ran(), again.ran());
+    assert!(first.ran().1.len() > 10, "{first:?}");
+    std::fs::write(world.home().join(".bash_profile"), "export STAMP=changed").expect("written");
+    assert_eq!(login(&client, &world, "echo $STAMP").await.ran(), (0, "changed\n"));
+    std::fs::remove_file(world.home().join(".bash_profile")).expect("removed");
+    assert_eq!(login(&client, &world, "echo ${STAMP-none}").await.ran(), (0, "none\n"));
+}
+
+#[tokio::test]
+async fn a_profile_that_fails_or_hangs_is_left_out_and_the_result_says_so() {
+    for (profile, words) in [
+        ("export HALF=1\nexit 3", "ended the shell before its time"),
+        ("export HALF=1\nsleep 1000", "did not end within"),
+        ("export HALF=1\nexec 240>&-", "ended the shell before its time"),
+    ] {
+        let world = world(profile, "");
+        let client = Client::start_with(&world, &Person::absent(), &[]).await;
+        for _ in 0..2 {
+            let outcome =
+                login(&client, &world, "echo ${HALF-none}; shopt -q login_shell && echo login").await;
+            assert_eq!(outcome.ran(), (0, "none\nlogin\n"), "{profile}");
+            assert!(notes(&outcome).contains(words), "{profile}: {outcome:?}");
+        }
+        assert_eq!(notes(&client.run("true").await), "null", "only login shells need to know");
+    }
+}
+
+#[tokio::test]
+async fn a_profile_that_leaves_a_process_behind_or_sets_what_is_fixed_does_no_harm() {
+    let profile = "sleep 98765 &\nreadonly FIXED=1\nfalse() { echo mine; }\nset -eu\nexport AFTER=yes";
+    let world = world(profile, "");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = login(&client, &world, "echo $AFTER $FIXED; false; echo $-").await;
+    assert_eq!(outcome.ran(), (0, "yes 1\nmine\nehuBc\n"));
+    let left = client.run("ps -eo args | grep -c '[s]leep 98765'").await;
+    assert_eq!(left.ran(), (1, "0\n"));
+}

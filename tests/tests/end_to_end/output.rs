@@ -1,0 +1,152 @@
+//! Output that does not fit, is no text, or comes later; and reading the rest of it.
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::lines::Lines;
+use rmcp::model::{ReadResourceRequestParams, ResourceContents};
+use serde_json::{Value, json};
+
+fn result_of(outcome: &Outcome) -> &Value {
+    match outcome {
+        Outcome::Ran { json, .. } => json,
+        Outcome::Problem(text) => panic!("the tool failed: {text}"),
+    }
+}
+
+async fn read(client: &Client, arguments: Value) -> Value {
+    let result = client.try_call("read_output", arguments).await.expect("a tool result");
+    assert_eq!(result.is_error, Some(false), "{result:?}");
+    result.structured_content.expect("structured content")
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+#[tokio::test]
+async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let outcome = client.run("for ((i = 0; i < 20000; i++)); do echo line $i; done").await;
+    let whole: String = (0..20_000).map(|number| format!("line {number}\n")).collect();
+    let result = result_of(&outcome);
+    let (code, shown) = outcome.ran();
+    assert_eq!(code, 0);
+    assert!(shown.len() <= 40_100, "{}", shown.len());
+    let truncation = &result["truncation"];
+    let (start, length) = (number(&truncation["omitted_offset"]), number(&truncation["omitted_bytes"]));
+    assert_eq!(number(&truncation["total_bytes"]), whole.len() as u64);
+    let index = |offset: u64| usize::try_from(offset).expect("it is in memory");
+    let (start, end) = (index(start), index(start + length));
+    let expected = format!("{}… {length} bytes omitted …\n{}", &whole[..start], &whole[end..]);
+    assert!(shown == expected, "beginning, marker, end");
+
+    let id = result["output_id"].as_str().expect("an id");
+    let (mut offset, mut text) = (0, String::new());
+    loop {
+        let part = read(&client, json!({"id": id, "offset": offset})).await;
+        text.push_str(part["output"].as_str().expect("text"));
+        match part["next_offset"].as_u64() {
+            Some(next) => offset = next,
+            None => break,
+        }
+    }
+    assert!(text == whole, "the parts are the whole");
+    let part = read(&client, json!({"id": id, "grep": "^line 1234.$", "tail": 3})).await;
+    assert_eq!(part["output"], "line 12347\nline 12348\nline 12349\n");
+
+    let uri = format!("shell://output/{id}");
+    let resources = client.service().list_all_resources().await.expect("a list");
+    assert!(resources.iter().any(|resource| resource.uri == uri), "{resources:?}");
+    let resource =
+        client.service().read_resource(ReadResourceRequestParams::new(&uri)).await.expect("it is kept");
+    let [ResourceContents::TextResourceContents { text, .. }] = &resource.contents[..] else {
+        panic!("one text, not {resource:?}")
+    };
+    assert!(*text == whole);
+    let nothing = client.service().read_resource(ReadResourceRequestParams::new("shell://output/0-0")).await;
+    assert!(nothing.expect_err("it does not exist").to_string().contains("shell://output/0-0"));
+}
+
+#[tokio::test]
+async fn what_fits_is_shown_whole_and_how_much_fits_can_be_said() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let call = |command: &str, more: Value| {
+        let mut arguments = json!({"command": command, "workdir": world.workdir(), "login": false});
+        arguments.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        client.call(arguments)
+    };
+    let outcome = call("echo 0123456789", json!({"max_output_tokens": 3})).await;
+    assert_eq!(outcome.ran(), (0, "0123456789\n"));
+    assert!(
+        result_of(&outcome).get("truncation").is_none() && result_of(&outcome).get("output_id").is_none()
+    );
+    let outcome = call("echo 0123456789", json!({"max_output_tokens": 1})).await;
+    assert_eq!(outcome.ran(), (0, "01\n… 7 bytes omitted …\n9\n"));
+    let colours = r"printf '\e[31mred\e[0m \xe9\n10%%\r100%%\n'";
+    let outcome = call(colours, json!({})).await;
+    assert_eq!(outcome.ran(), (0, "red \\xe9\n100%\n"));
+    assert_eq!(result_of(&outcome)["invalid_bytes"], 1);
+    let outcome = call(colours, json!({"strip_ansi": false})).await;
+    assert_eq!(outcome.ran(), (0, "\u{1b}[31mred\u{1b}[0m \\xe9\n10%\r100%\n"));
+    let outcome = call("true", json!({"cwd": "/", "max_output_tokens": null})).await;
+    let notes = result_of(&outcome)["notes"].to_string();
+    assert!(notes.contains("cwd") && notes.contains("workdir"), "{notes}");
+    let outcome = call("true", json!({"max_output_tokens": "many"})).await;
+    assert!(
+        outcome.problem().starts_with("max_output_tokens must be a whole number of tokens"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn status_and_signal_tell_how_a_command_ended() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    for (command, status, signal) in [
+        ("true", "completed", Value::Null),
+        ("exit 3", "failed", Value::Null),
+        ("kill -TERM $$", "failed", "SIGTERM".into()),
+    ] {
+        let outcome = client.run(command).await;
+        let result = result_of(&outcome);
+        assert_eq!((&result["status"], &result["signal"]), (&json!(status), &signal), "{command}");
+    }
+    let outcome = client.run_within("echo before; sleep 1000", std::time::Duration::from_millis(300)).await;
+    assert_eq!(result_of(&outcome)["status"], "timed_out");
+    assert_eq!(outcome.ran(), (124, "before\n"));
+}
+
+#[test]
+fn a_flood_of_output_costs_little_memory_and_holds_up_nobody() {
+    const BYTES: u64 = 300_000_000;
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let call = |command: &str, server: &mut Lines| {
+        let arguments =
+            json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": 600_000});
+        server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}))
+    };
+    let warm_up = call("head -c 1000000 /dev/zero", &mut server);
+    assert_eq!(server.receive()["id"], warm_up);
+    let before = resident(&server);
+    let flood = call(&format!("head -c {BYTES} /dev/zero; echo end"), &mut server);
+    let other = call("echo quick", &mut server);
+    let answers = [server.receive(), server.receive()];
+    let of = |id: u64| answers.iter().find(|answer| answer["id"] == id).expect("both are answered");
+    assert_eq!(of(other)["result"]["structuredContent"]["output"], "quick\n");
+    let result = &of(flood)["result"]["structuredContent"];
+    assert_eq!(number(&result["truncation"]["total_bytes"]), BYTES + 4);
+    assert!(result["output"].as_str().expect("text").ends_with("\0end\n"));
+    let after = resident(&server);
+    assert!(after < before + (16 << 10), "resident memory grew from {before} to {after} KiB");
+}
+
+/// The most memory that the server had, in KiB (proc(5), `VmHWM`).
+fn resident(server: &Lines) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("proc(5)");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
