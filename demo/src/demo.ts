@@ -16,13 +16,10 @@ import { say } from "./transcript.js";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
-/** Prints the program that started it, which tells whether Bash or the server did. */
-const PARENT = process.platform === "linux" ? "readlink /proc/$PPID/exe" : "ps -o comm= -p $PPID";
-
 const RULES = `\
 # Allowed: started by the server, outside the sandbox.
 prefix_rule(pattern = ["git", "status"], decision = "allow")
-prefix_rule(pattern = ["sh", "-c", "${PARENT}"], decision = "allow")
+prefix_rule(pattern = ["mkdir"], decision = "allow")
 
 # You are asked.
 prefix_rule(pattern = ["touch"], decision = "prompt", justification = "It makes a file.")
@@ -35,6 +32,8 @@ prefix_rule(pattern = ["rm"], decision = "forbidden", justification = "Use git r
 const PATIENCE = { timeout: 30 * 60_000 };
 
 interface Outcome {
+  readonly sandbox?: string;
+  readonly denials?: readonly string[];
   readonly exit_code: number;
   readonly output: string;
   readonly timed_out: boolean;
@@ -48,6 +47,7 @@ class Demo {
   constructor(
     readonly client: Client,
     readonly scratch: string,
+    readonly elsewhere: string,
   ) {
     client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
       const given = await answer(params as ElicitRequestFormParams);
@@ -63,12 +63,13 @@ class Demo {
       const names = Object.keys(tool.inputSchema.properties ?? {});
       say.text(`${tool.name}(${names.join(", ")}): ${tool.description ?? ""}`);
     }
-    this.check("there is one tool, shell", tools.length === 1 && tools[0]?.name === "shell");
+    this.check("one of them is shell", tools.some((tool) => tool.name === "shell"));
   }
 
   async runsInPlace(): Promise<void> {
-    say.title("2. No rule mentions git log: the patched Bash runs it itself");
-    const { exit_code, output } = await this.shell("git log --oneline | head", REPOSITORY);
+    say.title("2. No rule mentions git log: it runs in the sandbox");
+    const { exit_code, output, sandbox } = await this.shell("git log --oneline | head", REPOSITORY);
+    this.check("the sandbox was in force", sandbox !== undefined && sandbox !== "none");
     this.check("it printed this repository's newest commits", exit_code === 0 && /^[0-9a-f]{7,} \S/m.test(output));
   }
 
@@ -77,11 +78,12 @@ class Demo {
     const status = await this.shell("git status --short --branch", REPOSITORY);
     this.check("it printed the branch", status.exit_code === 0 && status.output.startsWith("## "));
 
-    say.note("who starts a program? first one that a rule allows, then the same started by env, which no rule mentions");
-    const outside = await this.shell(`sh -c '${PARENT}'; true`, REPOSITORY);
-    const inside = await this.shell(`env sh -c '${PARENT}'; true`, REPOSITORY);
-    this.check("the server started the allowed one", outside.output.trimEnd().endsWith("/exec-server"));
-    this.check("Bash started the other", inside.output.trimEnd().endsWith("/bash"));
+    say.note("a folder that commands may not write: mkdir, which a rule allows, and the same started by env, which no rule mentions");
+    const outside = await this.shell(`mkdir ${this.elsewhere}/by-rule`, this.scratch);
+    const inside = await this.shell(`env mkdir ${this.elsewhere}/by-env`, this.scratch);
+    this.check("the allowed one ran outside the sandbox", outside.exit_code === 0 && existsSync(join(this.elsewhere, "by-rule")));
+    this.check("the other ran inside, which refused it", inside.exit_code !== 0 && !existsSync(join(this.elsewhere, "by-env")));
+    this.check("and the agent was told what would allow it", inside.denials?.some((denial) => denial.includes("--writable-root")) ?? false);
     this.check("nobody was asked so far", this.answers.length === 0);
   }
 
@@ -116,7 +118,8 @@ class Demo {
     }
     const outcome = JSON.parse(text) as Outcome;
     if (outcome.output !== "") say.text(outcome.output);
-    say.note(`exit code ${outcome.exit_code}${outcome.timed_out ? ", timed out" : ""}`);
+    say.note(`exit code ${outcome.exit_code}${outcome.timed_out ? ", timed out" : ""}, sandbox ${outcome.sandbox}`);
+    for (const denial of outcome.denials ?? []) say.note(denial);
     return outcome;
   }
 
@@ -132,17 +135,21 @@ async function run(launcher: string): Promise<number> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-mcp-demo-")));
   const codexHome = join(root, "codex-home");
   const scratch = join(root, "scratch");
+  const elsewhere = join(root, "elsewhere");
   mkdirSync(scratch);
+  mkdirSync(elsewhere);
   mkdirSync(join(codexHome, "rules"), { recursive: true });
   writeFileSync(join(codexHome, "rules/default.rules"), RULES);
+  writeFileSync(join(codexHome, "config.toml"), "[sandbox_workspace_write]\nexclude_slash_tmp = true\n");
   const client = new Client({ name: "shell-tool-mcp-demo", version: "0.0.0" }, { capabilities: { elicitation: { form: {} } } });
   try {
     say.title("The rules, in a temporary $CODEX_HOME/rules/default.rules");
     say.text(RULES);
-    say.note("there is no sandbox in this version, so the server wants to be told: --sandbox danger-full-access");
-    const demo = new Demo(client, scratch);
+    say.note("the server starts in the repository, which commands may write; so may they the scratch folder: --writable-root");
+    const demo = new Demo(client, scratch, elsewhere);
     const env = { ...getDefaultEnvironment(), CODEX_HOME: codexHome };
-    await client.connect(new StdioClientTransport({ command: launcher, args: ["--sandbox", "danger-full-access"], env }));
+    const args = ["--writable-root", scratch];
+    await client.connect(new StdioClientTransport({ command: launcher, args, env, cwd: REPOSITORY }));
     const server = client.getServerVersion();
     say.note(`connected to ${server?.name} ${server?.version}`);
     await demo.listTools();

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Approve(approve::ApproveArguments),
     Audit(audit::AuditArguments),
-    Doctor(doctor::DoctorArguments),
+    Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
 }
@@ -119,7 +119,7 @@ impl ServerArguments {
                 distrust_client: self.no_trust_client_sandbox,
             },
             session_program: None,
-            limits: self.limits.limits(),
+            limits: self.limits.settings(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

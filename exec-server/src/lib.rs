@@ -39,7 +39,8 @@ pub use approval::{
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    Config, ConfigError, ConfigFileError, SandboxSettings, SandboxSettingsError, Settings, find_codex_home,
+    Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
+    Settings, TrustedPlaceError, find_codex_home, trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};

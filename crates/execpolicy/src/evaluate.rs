@@ -11,7 +11,7 @@ use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
-use crate::inner::inner;
+use crate::inner::{Effort, inner};
 use crate::policy::Policy;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
@@ -78,11 +78,20 @@ struct Judge<'p> {
     dangers: Vec<HeuristicMatch>,
     commands: Vec<Vec<OsString>>,
     doubt: Option<Doubt>,
+    effort: Effort,
 }
 
 impl<'p> Judge<'p> {
     fn new(policy: &'p Policy, options: &'p Options) -> Self {
-        Self { policy, options, matches: Vec::new(), dangers: Vec::new(), commands: Vec::new(), doubt: None }
+        Self {
+            policy,
+            options,
+            matches: Vec::new(),
+            dangers: Vec::new(),
+            commands: Vec::new(),
+            doubt: None,
+            effort: Effort::default(),
+        }
     }
 
     /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may ask or forbid.
@@ -108,7 +117,7 @@ impl<'p> Judge<'p> {
     }
 
     fn judge_inner(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
-        let Some(inner) = inner(command, command.input.as_deref()) else { return false };
+        let Some(inner) = inner(command, command.input.as_deref(), &mut self.effort) else { return false };
         let doubt = if depth >= MAX_DEPTH { Some(Doubt::TooLarge) } else { inner.doubt };
         if let Some(doubt) = doubt {
             self.doubt.get_or_insert(doubt);
@@ -140,4 +149,29 @@ fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>, pa
 /// All words of a command, the program first.
 fn words(command: &Command<'_>) -> Vec<OsString> {
     std::iter::once(command.program()).chain(command.args()).map(OsStr::to_os_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_in_scripts_are_read_up_to_a_limit_of_their_text_together() {
+        let policy = Policy::empty();
+        let read = |levels: usize| {
+            let script = format!("{}a{}", "sh -c \"$(".repeat(levels), ")\"".repeat(levels));
+            let words = ["sh", "-c", &script];
+            let command = Command::from_words(&words).expect("words");
+            policy.evaluate(&command, &Options::default())
+        };
+        assert!(read(2).doubt() != Some(Doubt::TooLarge));
+        // Each level is a script with all the deeper ones in it: read one by one they would be thousands of times the text.
+        let deep = read(4_000);
+        assert!(
+            deep.doubt() == Some(Doubt::TooLarge) && deep.commands().len() < 100,
+            "{:?}",
+            deep.commands().len()
+        );
+        assert_eq!(deep.decision(), Decision::Allow);
+    }
 }

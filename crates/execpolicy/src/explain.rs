@@ -31,7 +31,7 @@ impl Policy {
                 &format!("note: rules that allow the commands inside do not allow the whole: {doubt}"),
             );
         }
-        line(&mut text, &format!("to change it: {}", advice(&evaluation)));
+        line(&mut text, &format!("\nto change it: {}", advice(&evaluation)));
         text
     }
 

@@ -47,9 +47,15 @@ impl Layers {
     }
 }
 
+/// The root of the repository that a folder lies in; the folder itself outside of one.
+#[must_use]
+pub fn project_root(start: &Path) -> &Path {
+    start.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(start)
+}
+
 /// `.codex/rules` of every folder from the repository's root down to the start; of the start alone outside of a repository.
 fn project_folders(start: &Path) -> Vec<PathBuf> {
-    let root = start.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(start);
+    let root = project_root(start);
     let mut folders: Vec<PathBuf> = start
         .ancestors()
         .take_while(|folder| folder.starts_with(root))

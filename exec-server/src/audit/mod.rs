@@ -1,8 +1,8 @@
 //! The record of every decision: which program, what was decided, by which rule, who was asked, how it ended.
 //!
-//! The escalation side tells [`CallRecord`] and [`ExecRecord`] what happens; [`Audit`] queues it to a thread of its own,
+//! The escalation side tells `CallRecord` and `ExecRecord` what happens; [`Audit`] queues it to a thread of its own,
 //! which appends it to files that no sandboxed command can reach. Each line carries the hash of the one before it, so
-//! that [`verify`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
+//! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
 //! an error, and whoever asked for it then does without.
 //!
 //! Never recorded: values of environment variables, and output.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exec_server::{AfterCall, Limits};
+use exec_server::{AfterCall, LimitSettings};
 
 /// The bounds that calls keep.
 #[derive(Debug, clap::Args)]
@@ -12,27 +12,31 @@ pub(super) struct LimitArguments {
     #[arg(long, value_name = "MS")]
     max_timeout: Option<u64>,
 
-    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise
-    #[arg(long, value_name = "N", default_value_t = Limits::default().output_tokens)]
-    max_output_tokens: u64,
+    /// The timeout of calls that ask for none, in milliseconds; by default 10000
+    #[arg(long, value_name = "MS")]
+    default_timeout: Option<u64>,
 
-    /// Commands that run at once; more wait, in order
-    #[arg(long, value_name = "N", default_value_t = Limits::default().concurrent_calls)]
-    max_calls: usize,
+    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise; by default 10000
+    #[arg(long, value_name = "N")]
+    max_output_tokens: Option<u64>,
 
-    /// What becomes of background processes when their command returns: live (until the server ends) or end
-    #[arg(long, value_name = "WORD", default_value = "live")]
-    background: AfterCall,
+    /// Commands that run at once; more wait, in order; by default 64
+    #[arg(long, value_name = "N")]
+    max_calls: Option<usize>,
+
+    /// What becomes of background processes when their command returns: live (until the server ends, the default) or end
+    #[arg(long, value_name = "WORD")]
+    background: Option<AfterCall>,
 }
 
 impl LimitArguments {
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    pub(super) fn settings(&self) -> LimitSettings {
+        LimitSettings {
+            default_timeout: self.default_timeout.map(Duration::from_millis),
             max_timeout: self.max_timeout.map(Duration::from_millis),
             output_tokens: self.max_output_tokens,
             concurrent_calls: self.max_calls,
             after_call: self.background,
-            ..Limits::default()
         }
     }
 }

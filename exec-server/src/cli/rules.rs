@@ -13,8 +13,8 @@ pub(super) struct RuleArguments {
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
 
-    /// Also go by the rules of the project that the server starts in (.codex/rules, from the repository's root down).
-    /// Whoever writes the project writes them
+    /// Also go by the rules of the project that the server starts in (.codex/rules, from the repository's root down), as
+    /// with trust_level = "trusted" for it in config.toml. Whoever writes the project writes them
     #[arg(long)]
     trust_project_rules: bool,
 
@@ -54,6 +54,7 @@ impl RuleArguments {
             system_folder: None,
             named: self.rules,
             trust_project: self.trust_project_rules,
+            trusted_projects: Vec::new(),
             keep_going: self.keep_going,
             heuristics: self.heuristics.lists(),
             legacy_policy: self.legacy_policy,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::file::ConfigFileError;
+use super::limits::LimitError;
 use super::sandboxing::SandboxSettingsError;
 use crate::rules::RulesError;
 
@@ -68,4 +69,7 @@ pub enum ConfigError {
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// The bounds of calls cannot be.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
 }

@@ -20,7 +20,15 @@ pub(crate) struct ConfigFile {
     #[serde(default)]
     pub(super) shell_environment_policy: EnvironmentTable,
     #[serde(default)]
+    projects: BTreeMap<PathBuf, ProjectTable>,
+    #[serde(default)]
     pub(crate) shell_tool: ShellToolTable,
+}
+
+/// `[projects."/folder"]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct ProjectTable {
+    trust_level: Option<String>,
 }
 
 /// `[sandbox_workspace_write]`.
@@ -86,6 +94,20 @@ pub(crate) struct ShellToolTable {
     pub(super) namespaces: Option<NamespacesWord>,
     /// Whether the client's sandbox state may widen what is allowed here.
     pub(super) trust_client_sandbox: Option<bool>,
+    /// Whether commands get the variables that suit an agent (`NO_COLOR`, `PAGER=cat`, …).
+    pub(super) agent_environment: Option<bool>,
+    /// A command's timeout when the caller gives none.
+    pub(super) default_timeout_ms: Option<u64>,
+    /// The longest timeout that a caller gets.
+    pub(super) max_timeout_ms: Option<u64>,
+    /// The time between asking a call's processes to end and killing them.
+    pub(super) grace_ms: Option<u64>,
+    /// Tokens of output in an answer when the caller does not say.
+    pub(super) max_output_tokens: Option<u64>,
+    /// Commands that run at once; more wait.
+    pub(super) max_calls: Option<usize>,
+    /// `live` or `end`: what becomes of background processes.
+    pub(super) background: Option<String>,
 }
 
 /// The words of `namespaces`.
@@ -119,6 +141,16 @@ pub enum ConfigFileError {
 }
 
 impl ConfigFile {
+    /// Folders of the projects that the user trusts.
+    pub(super) fn trusted_projects(&self) -> Vec<PathBuf> {
+        let is_trusted = |project: &ProjectTable| project.trust_level.as_deref() == Some("trusted");
+        self.projects
+            .iter()
+            .filter(|(_, project)| is_trusted(project))
+            .map(|(folder, _)| folder.clone())
+            .collect()
+    }
+
     /// Reads the file; one that is not there says nothing.
     pub(super) fn read(codex_home: &Path) -> Result<ConfigFile, ConfigFileError> {
         let path = codex_home.join("config.toml");
@@ -148,6 +180,15 @@ mod tests {
         let file =
             read("model = \"x\"\nsandbox_mode = \"read-only\"\n[mcp_servers.a]\ncommand = \"b\"\n").unwrap();
         assert_eq!(file.sandbox_mode.as_deref(), Some("read-only"));
+    }
+
+    #[test]
+    fn only_projects_that_are_called_trusted_are() {
+        let file = read(
+            "[projects.\"/a\"]\ntrust_level = \"trusted\"\n[projects.\"/b\"]\ntrust_level = \"untrusted\"\n\
+             [projects.\"/c\"]\n",
+        );
+        assert_eq!(file.unwrap().trusted_projects(), [Path::new("/a")]);
     }
 
     #[test]

@@ -12,19 +12,25 @@ use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules};
 use crate::shell::Limits;
 
+mod agent;
 mod error;
 mod file;
+mod limits;
 mod programs;
 mod sandboxing;
+mod trusted;
 
 pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
+pub use limits::{LimitError, LimitSettings};
 use programs::usable;
 pub(crate) use programs::{find_bash, find_wrapper};
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
+use trusted::Trusted;
+pub use trusted::TrustedPlaceError;
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +48,7 @@ pub struct Settings {
     /// A program that calls [`crate::become_session_process`] first; by default the running one.
     pub session_program: Option<PathBuf>,
     /// Timeouts, sizes, numbers.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// Which rules there are besides the machine's and the user's own.
     pub rules: RuleSettings,
     /// How people are asked.
@@ -87,8 +93,12 @@ impl Config {
             })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
-        let rules = Arc::new(Rules::start(&settings.rules, &codex_home)?);
-        let sandboxing = sandboxing(settings.sandbox, &codex_home, &rules, [&bash, &execve_wrapper])?;
+        let file = ConfigFile::read(&codex_home)?;
+        let rules = settings.rules.clone().trusting(file.trusted_projects());
+        let rules = Arc::new(Rules::start(&rules, &codex_home)?);
+        let approvals = approvals(settings.approvals)?;
+        let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
+        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs)?;
         Ok(Config {
             bash,
             bash_identity,
@@ -99,8 +109,8 @@ impl Config {
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
-            limits: settings.limits,
-            approvals: approvals(settings.approvals)?,
+            limits: limits::limits(settings.limits, &file.shell_tool)?,
+            approvals,
             environment: Arc::new(own_environment()),
             programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
@@ -147,11 +157,11 @@ fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigE
 /// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
 fn sandboxing(
     settings: SandboxSettings,
+    file: &ConfigFile,
     codex_home: &Path,
     rules: &Rules,
-    programs: [&PathBuf; 2],
+    programs: impl IntoIterator<Item = PathBuf>,
 ) -> Result<Sandboxing, ConfigError> {
-    let file = ConfigFile::read(codex_home)?;
     let private = private_folders(codex_home);
     for folder in &private {
         // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
@@ -161,11 +171,23 @@ fn sandboxing(
     }
     let own = Own {
         // Who may write rules may let himself out.
-        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
-        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        trusted: Trusted {
+            home: codex_home.to_owned(),
+            rules: rules.places(),
+            programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
+        },
         private,
     };
-    Ok(Sandboxing::new(settings, &file, own)?)
+    Ok(Sandboxing::new(settings, file, own)?)
+}
+
+/// Folders of the projects that the user trusts, as `config.toml` in the user's folder has them.
+///
+/// # Errors
+///
+/// When the file cannot be read or is not understood.
+pub fn trusted_projects(codex_home: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    Ok(ConfigFile::read(codex_home)?.trusted_projects())
 }
 
 /// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.

@@ -16,7 +16,7 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_millis(1200);
 
 /// How long answers may take to be written when the server was told to end.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why serving ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,7 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
     let told_to_end = told_to_end()?;
     let (input, output) = stdio::open();
     let transport = LineTransport::new(input, output, client_gone.clone());
+    let under_way = transport.under_way();
 
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(server, transport, stop.clone()));
@@ -53,11 +54,12 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
         () = told_to_end => Ok(()),
         () = client_gone.cancelled() => Ok(()),
     };
-    // From here on nobody waits for the client: it may not be reading any more.
-    client_gone.cancel();
     shell.close(PATIENCE).await;
-    tokio::time::sleep(if served.is_ok() && !aborted.is_finished() { LAST_WORDS } else { Duration::ZERO })
-        .await;
+    // What became of their commands is told to clients that are still there; not for long: they may not be reading.
+    if served.is_ok() && !aborted.is_finished() && !client_gone.is_cancelled() {
+        let _ = tokio::time::timeout(LAST_WORDS, under_way.none_left()).await;
+    }
+    client_gone.cancel();
     stop.cancel();
     aborted.abort();
     served

@@ -1,6 +1,7 @@
 //! The MCP server: which requests there are, and what they attach to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
@@ -40,7 +41,9 @@ pub struct ShellServer {
     terminal: Option<Arc<TerminalChannel>>,
     client_gone: CancellationToken,
     sandbox_state: Arc<SandboxState>,
-    initialized: Arc<std::sync::atomic::AtomicBool>,
+    initialized: Arc<AtomicBool>,
+    /// Messages are wanted about all requests.
+    messages: Arc<AtomicBool>,
 }
 
 impl ShellServer {
@@ -72,6 +75,7 @@ impl ShellServer {
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
+            messages: Arc::default(),
         })
     }
 
@@ -91,7 +95,7 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let way = Way::of(&context, &self.client_gone);
-        let mut progress = Progress::of(&context);
+        let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
@@ -196,6 +200,7 @@ impl ShellServer {
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
         let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        capabilities.logging = Some(rmcp::model::JsonObject::new());
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
@@ -208,11 +213,21 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         // A second one would replace what the client said that it can do.
-        if self.initialized.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if self.initialized.swap(true, Ordering::Relaxed) {
             return Err(ErrorData::invalid_request("already initialized", None));
         }
         context.peer.set_peer_info(request.clone());
         self.negotiate_initialize(&request)
+    }
+
+    #[expect(deprecated, reason = "clients of the revisions that have it still say it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.messages.store(progress::wants(&request.level), Ordering::Relaxed);
+        Ok(())
     }
 
     async fn list_tools(

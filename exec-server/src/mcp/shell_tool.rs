@@ -104,19 +104,16 @@ pub(super) fn read(given: Option<&JsonObject>, limits: &Limits) -> Result<ShellA
     let command = arguments.required("command", &example)?;
     let workdir = arguments.required("workdir", &example)?;
     let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    let most = limits.max_timeout.unwrap_or(Duration::MAX);
     let timeout = match arguments.number("timeout_ms", "milliseconds", u64::MAX, 60_000)? {
-        Some(milliseconds) => Duration::from_millis(milliseconds),
-        None => limits.default_timeout,
-    };
-    let timeout = match limits.max_timeout.filter(|most| *most < timeout) {
-        Some(most) => {
-            notes.push(format!(
-                "the timeout was lowered to {} ms, the most that the user allows",
-                most.as_millis()
-            ));
+        None => limits.default_timeout.min(most),
+        Some(milliseconds) if Duration::from_millis(milliseconds) > most => {
+            let text =
+                format!("the timeout was lowered to {} ms, the most that the user allows", most.as_millis());
+            notes.push(text);
             most
         }
-        None => timeout,
+        Some(milliseconds) => Duration::from_millis(milliseconds),
     };
     let login = arguments.flag("login")?.unwrap_or(true);
     let tokens = arguments.number("max_output_tokens", "tokens", MAX_TOKENS, DEFAULT_TOKENS)?;

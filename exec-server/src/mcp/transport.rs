@@ -49,7 +49,7 @@ pub(super) struct LineTransport {
 
 /// The requests that have no answer yet.
 #[derive(Default)]
-struct UnderWay {
+pub(super) struct UnderWay {
     ids: Mutex<HashSet<RequestId>>,
     answered: Notify,
 }
@@ -64,7 +64,8 @@ impl UnderWay {
         self.answered.notify_one();
     }
 
-    async fn none_left(&self) {
+    /// Waits until there is none.
+    pub(super) async fn none_left(&self) {
         while !self.ids().is_empty() {
             self.answered.notified().await;
         }
@@ -88,6 +89,11 @@ impl LineTransport {
             under_way: Arc::default(),
             gone,
         }
+    }
+
+    /// The requests that have no answer yet.
+    pub(super) fn under_way(&self) -> Arc<UnderWay> {
+        Arc::clone(&self.under_way)
     }
 
     /// Reads one line without its end into `self.line`. Nothing is lost when the future is dropped.

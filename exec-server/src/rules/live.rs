@@ -2,15 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use execpolicy::legacy::LegacyPolicy;
 use execpolicy::{LiveRules, LoadErrors, Policy, RuleSource};
 use tokio::sync::Mutex;
 
-use super::settings::{RuleSettings, RulesError};
+use super::settings::{RuleSettings, RulesError, absolute};
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
+
+/// How long files must be left alone before they are read again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// After so many pauses they are read all the same.
+const MOST_PAUSES: u32 = 20;
 
 /// The rules of one server.
 #[derive(Debug)]
@@ -30,14 +37,15 @@ impl Rules {
     /// Everything that is wrong with any file. With `keep_going`, what is wrong with the legacy policy only.
     pub(crate) fn start(settings: &RuleSettings, codex_home: &Path) -> Result<Rules, RulesError> {
         let sources = settings.layers(codex_home)?.sources();
-        let legacy = settings.legacy_policy.as_deref().map(LegacyPolicy::from_file).transpose();
+        let legacy_file = settings.legacy_policy.as_deref().map(absolute);
+        let legacy = legacy_file.as_deref().map(LegacyPolicy::from_file).transpose();
         let live = if settings.keep_going {
             Ok(LiveRules::start_keeping_going(sources.clone()))
         } else {
             LiveRules::start(sources.clone())
         };
         let (live, legacy) = match (live, legacy) {
-            (Ok(live), Ok(legacy)) => (live, settings.legacy_policy.clone().zip(legacy)),
+            (Ok(live), Ok(legacy)) => (live, legacy_file.zip(legacy)),
             (Ok(_), Err(legacy)) => return Err(RulesError::Legacy(legacy)),
             (Err(rules), Ok(_)) => return Err(RulesError::Rules(rules)),
             (Err(rules), Err(legacy)) => return Err(RulesError::Both(rules, legacy)),
@@ -57,6 +65,7 @@ impl Rules {
         // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what it says.
         let reading = tokio::task::spawn_blocking(move || {
             let mut live = live;
+            wait_until_still(&live);
             live.refresh();
             let trouble = note(&live, rules.trouble().is_some());
             *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
@@ -92,12 +101,33 @@ impl Rules {
             places.push(source.path().to_owned());
             places.extend(source.files().unwrap_or_default());
         }
+        // A missing name can be held only where its folder is there: `.codex` for `.codex/rules`.
+        let missing: Vec<PathBuf> = places.iter().filter_map(|place| topmost_missing(place)).collect();
+        places.extend(missing);
         let targets: Vec<PathBuf> = places.iter().filter_map(|place| place.canonicalize().ok()).collect();
         places.extend(targets);
         places.sort();
         places.dedup();
         places
     }
+}
+
+/// Who writes a file in place empties it first: what is read in that moment are no rules of anybody's.
+fn wait_until_still(live: &LiveRules) {
+    let mut before = live.look();
+    for _ in 0..MOST_PAUSES {
+        std::thread::sleep(PAUSE);
+        let now = live.look();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// The first folder on the way to a path that is not there; `None` when the path is.
+fn topmost_missing(path: &Path) -> Option<PathBuf> {
+    path.ancestors().take_while(|ancestor| !ancestor.exists()).last().map(Path::to_owned)
 }
 
 /// Logs what is wrong with the files, or that nothing is any more, and returns what results say about it.
@@ -190,6 +220,13 @@ mod tests {
         for place in ["system/rules", "system/requirements.toml", "home/rules/b.rules", "c.rules"] {
             assert!(places.contains(&home.root.path().join(place)), "{place} in {places:?}");
         }
+    }
+
+    #[test]
+    fn the_name_to_hold_for_a_missing_path_is_the_first_that_is_missing() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert_eq!(topmost_missing(&root.path().join("a/b/c.rules")), Some(root.path().join("a")));
+        assert_eq!(topmost_missing(root.path()), None);
     }
 
     #[tokio::test]

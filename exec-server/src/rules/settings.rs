@@ -16,6 +16,8 @@ pub struct RuleSettings {
     pub named: Vec<PathBuf>,
     /// The rules of the project that the server starts in count too. Its author writes them, so this is trust in the author.
     pub trust_project: bool,
+    /// Folders of projects whose rules count too, when the server starts in them or below them in the same repository.
+    pub trusted_projects: Vec<PathBuf>,
     /// Start although rule files are broken. Until they are mended every program is asked about.
     pub keep_going: bool,
     /// What is asked about although no rule mentions it.
@@ -44,22 +46,45 @@ pub enum RulesError {
 }
 
 impl RuleSettings {
-    /// Where rules are read from, for a user whose folder is `codex_home`.
+    /// Trusts these projects too.
+    #[must_use]
+    pub fn trusting(mut self, projects: Vec<PathBuf>) -> RuleSettings {
+        self.trusted_projects.extend(projects);
+        self
+    }
+
+    /// Where rules are read from, for a user whose folder is `codex_home` and a server that starts in the current folder.
     ///
     /// # Errors
     ///
-    /// When the project is to be trusted, and the folder that the server starts in is gone.
+    /// When the project is to be trusted, and the current folder is gone.
     pub fn layers(&self, codex_home: &Path) -> Result<Layers, RulesError> {
-        let trusted_project = if self.trust_project {
-            Some(std::env::current_dir().map_err(RulesError::NoFolder)?)
-        } else {
-            None
+        let start = match std::env::current_dir() {
+            Ok(start) => Some(start),
+            Err(error) if self.trust_project => return Err(RulesError::NoFolder(error)),
+            Err(_) => None,
         };
+        let trusted_project = start.filter(|start| self.trust_project || self.trusts(start));
         Ok(Layers {
             system: Some(self.system_folder.clone().unwrap_or_else(|| SYSTEM_FOLDER.into())),
             codex_home: Some(codex_home.to_owned()),
             trusted_project,
-            named: self.named.clone(),
+            // Commands start in other folders than the server.
+            named: self.named.iter().map(|path| absolute(path)).collect(),
         })
     }
+
+    /// Whether a folder, or the repository that it lies in, is one of the trusted projects.
+    fn trusts(&self, start: &Path) -> bool {
+        let root = execpolicy::layers::project_root(start);
+        self.trusted_projects.iter().any(|project| {
+            let project = project.canonicalize().unwrap_or_else(|_| project.clone());
+            project == start || project == root
+        })
+    }
+}
+
+/// A path as seen from the folder that the server starts in.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -13,8 +13,8 @@ use crate::process::{Process, Remaining};
 /// Characters of a command that are remembered.
 const MAX_COMMAND: usize = 200;
 
-/// How long processes may take to be gone when they are ended: their grace, and what killing takes.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long processes may take to be gone when they are ended: the longest grace, and what killing takes.
+const PATIENCE: Duration = Duration::from_secs(65);
 
 /// What becomes of the processes that a command leaves behind when its shell exits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

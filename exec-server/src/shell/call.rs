@@ -23,9 +23,6 @@ use crate::process::{Ended, Process, Remaining};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
 
-/// The time between asking the shell to end and killing it.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -117,7 +114,8 @@ pub(super) async fn start(
         .await
         .map_err(StartStep::Spawn)?;
     let process = Arc::new(process);
-    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
+    let grace = config.limits.grace;
+    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone(), grace));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -134,6 +132,7 @@ pub(super) async fn start(
         request,
         login,
         rules: Arc::clone(&config.rules),
+        grace,
         after_call: config.limits.after_call,
         background: shell.background.clone(),
         decisions,
@@ -156,17 +155,20 @@ struct Attended {
     request: CallRequest,
     login: Option<Login>,
     rules: Arc<Rules>,
+    grace: Duration,
     after_call: AfterCall,
     background: Background,
     decisions: Decisions,
 }
 
 impl Attended {
-    /// From the running shell to the outcome.
-    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
-        let ending = tokio::select! {
+    /// Waits for the shell's end, or for a reason to end it.
+    async fn ending(&self, cancel: &CancellationToken) -> Ending {
+        tokio::select! {
             biased;
             () = cancel.cancelled() => Ending::Cancelled,
+            // A shell may be quicker than we look; no time is no time all the same.
+            () = std::future::ready(()), if self.request.timeout.is_zero() => Ending::TimedOut,
             end = self.shell.wait() => match end {
                 Ok(Ended::Exited(code)) => Ending::Exited(code),
                 Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
@@ -176,7 +178,12 @@ impl Attended {
                 }
             },
             () = self.stopwatch.expired() => Ending::TimedOut,
-        };
+        }
+    }
+
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = self.ending(cancel).await;
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
             self.end_all().await;
         }
@@ -212,14 +219,20 @@ impl Attended {
     /// Ends everything that the call has started, inside and outside the sandbox.
     async fn end_all(&self) {
         self.end.ending.cancel();
-        self.shell.end(GRACE).await;
+        self.shell.end(self.grace).await;
         self.end.ended.cancel();
     }
 }
 
 /// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
 /// of them has ended or the server ends the call.
-async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
+async fn keep(
+    listener: Listener,
+    shell: Arc<Process>,
+    cancel: CancellationToken,
+    end: EndOfCall,
+    grace: Duration,
+) {
     let serving = async {
         listener.serve().await;
         shell.gone().await;
@@ -231,8 +244,8 @@ async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end(GRACE).await;
-    if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+    shell.end(grace).await;
+    if tokio::time::timeout(grace, &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;
     }

@@ -9,6 +9,9 @@ use super::output::{DEFAULT_TOKENS, SpoolLimits};
 /// A command's timeout when the caller gives none; the peer's, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Enough for programs to save what they have at hand.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// The bounds that calls keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -16,6 +19,8 @@ pub struct Limits {
     pub default_timeout: Duration,
     /// The longest timeout that a caller gets.
     pub max_timeout: Option<Duration>,
+    /// The time between asking a call's processes to end and killing them.
+    pub grace: Duration,
     /// Tokens of output in an answer when the caller does not say.
     pub output_tokens: u64,
     /// What is kept of outputs that do not fit.
@@ -31,6 +36,7 @@ impl Default for Limits {
         Limits {
             default_timeout: DEFAULT_TIMEOUT,
             max_timeout: None,
+            grace: GRACE,
             output_tokens: DEFAULT_TOKENS,
             spool: SpoolLimits::default(),
             concurrent_calls: DEFAULT_PLACES,

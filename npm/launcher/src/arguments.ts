@@ -7,9 +7,11 @@ import type { Programs } from "./platform";
 
 /**
  * Puts `--execve` and `--bash` before the user's arguments. One that the user gives is not added, so that the user's wins without
- * the server having to accept a flag twice.
+ * the server having to accept a flag twice. A subcommand (`doctor`, `approve`, …) is passed on as it is: it takes no flags before it, and
+ * finds both programs beside itself.
  */
 export function serverArguments(programs: Programs, typed: readonly string[]): string[] {
+  if (typed[0] !== undefined && !typed[0].startsWith("-")) return [...typed];
   const defaults: Array<[flag: string, path: string]> = [
     ["--execve", programs.wrapper],
     ["--bash", programs.bash],

@@ -17,3 +17,8 @@ test("the user's own path replaces ours, in either spelling", () => {
 test("what follows a double dash is not a flag", () => {
   assert.deepEqual(serverArguments(PROGRAMS, ["--", "--bash"]), ["--execve", "/p/execve-wrapper", "--bash", "/p/bash", "--", "--bash"]);
 });
+
+test("a subcommand stands first, and finds the programs by itself", () => {
+  assert.deepEqual(serverArguments(PROGRAMS, ["doctor", "--json"]), ["doctor", "--json"]);
+  assert.deepEqual(serverArguments(PROGRAMS, []), ["--execve", "/p/execve-wrapper", "--bash", "/p/bash"]);
+});

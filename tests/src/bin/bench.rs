@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "a table for people")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made must say so and end")]
 
+use std::cell::RefCell;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,7 +34,9 @@ fn main() {
     println!("{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "plain", "measured");
     for contestant in &contestants {
         contestant.measure(&world);
+        contestant.measure_calls(&world);
     }
+    approvals();
 }
 
 /// A server, and the Bash that it runs.
@@ -69,6 +73,46 @@ impl Contestant {
             "",
             resident(server.pid())
         );
+    }
+
+    /// Whole calls: login shells, much output, many at once.
+    fn measure_calls(&self, world: &World) {
+        let (server, _) = self.start(world);
+        let idle = format!("{}: resident memory idle", self.name);
+        println!("{idle:<58} {:>10} {:>7} KiB  (12 MB)", "", resident(server.pid()));
+        let server = RefCell::new(server);
+        let call = |command: &str, login| request(&mut server.borrow_mut(), &shell(world, command, login));
+
+        let profile = world.home().join(".bash_profile");
+        std::fs::write(&profile, "export FROM_PROFILE=$(uname -s)\n").expect("a profile");
+        let (plain, login, ratio) = in_turn(60, || call("true", false), || call("true", true));
+        self.row("login call of `true`, beside login: false", Some((plain, ratio)), login, "1.5");
+        std::fs::remove_file(profile).expect("it is there");
+
+        let flood = "head -c 1000000000 /dev/zero";
+        let (plain, ours, ratio) = in_turn(3, || self.through_a_pipe(flood, world), || call(flood, false));
+        self.row("1 GB of output, beside a plain pipe", Some((plain, ratio)), ours, "2");
+
+        let sixty_four = |at_once| many_calls(&mut server.borrow_mut(), world, at_once);
+        let (one, sixteen, ratio) = in_turn(5, || sixty_four(1), || sixty_four(16));
+        self.row("64 calls, 16 at once, beside one at a time", Some((one, ratio)), sixteen, "0.67");
+    }
+
+    /// Bash, and a reader that does nothing with what it reads.
+    fn through_a_pipe(&self, command: &str, world: &World) -> Duration {
+        let begin = Instant::now();
+        let mut bash = Command::new(&self.bash)
+            .args(["-c", command])
+            .current_dir(world.workdir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Bash starts");
+        let mut output = bash.stdout.take().expect("a pipe");
+        let mut buffer = vec![0; 64 << 10];
+        while output.read(&mut buffer).expect("a readable pipe") > 0 {}
+        assert!(bash.wait().expect("it ends").success());
+        begin.elapsed()
     }
 
     fn row(&self, what: &str, plain: Option<(Duration, f64)>, measured: Duration, goal: &str) {
@@ -108,15 +152,113 @@ impl Contestant {
     }
 }
 
-fn call(server: &mut Lines, world: &World, command: &str) -> Duration {
-    let arguments =
-        json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": 300_000});
+/// What it costs to ask, when the client answers at once, beside the same program allowed by a rule.
+fn approvals() {
+    println!("\n{:<58} {:>10} {:>10}  difference (goal)", "median of each", "allowed", "asked");
+    let rules = "prefix_rule(pattern=[\"env\"], decision=\"allow\")\nprefix_rule(pattern=[\"printenv\"], decision=\"prompt\")\n";
+    let world = World::with_rules(rules);
+    let start = || Lines::start_with(&world, &["--sandbox", "danger-full-access"]);
+    let (allowed, asked) = ("/usr/bin/env > /dev/null", "/usr/bin/printenv > /dev/null");
+
+    let server = std::cell::RefCell::new(start());
+    server.borrow_mut().initialize_as("2025-11-25", &json!({"elicitation": {"form": {}}}));
+    let legacy = |command: &str| ask_by_request(&mut server.borrow_mut(), &world, command);
+    let (plain, measured, _) = in_turn(100, || legacy(allowed), || legacy(asked));
+    cost("a prompt answered at once, by elicitation/create", plain, measured, "1.5 ms");
+
+    let server = std::cell::RefCell::new(start());
+    let modern = |command: &str| ask_by_result(&mut server.borrow_mut(), &world, command);
+    let (plain, measured, _) = in_turn(100, || modern(allowed), || modern(asked));
+    cost("a prompt answered at once, by input_required and a retry", plain, measured, "3 ms");
+}
+
+fn cost(what: &str, plain: Duration, measured: Duration, goal: &str) {
+    let [plain, measured] = [plain, measured].map(milliseconds);
+    println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {:.2} ms ({goal})", measured - plain);
+}
+
+/// Calls as a client of 2025-11-25 that accepts whatever it is asked.
+fn ask_by_request(server: &mut Lines, world: &World, command: &str) -> Duration {
+    let arguments = json!({"command": command, "workdir": world.workdir(), "login": false});
     let begin = Instant::now();
-    let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    let id = server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    loop {
+        let message = server.receive_call();
+        if message["method"] == "elicitation/create" {
+            server.respond(&message["id"], &json!({"action": "accept", "content": {}}));
+        } else if message["id"] == json!(id) {
+            let time = begin.elapsed();
+            assert_eq!(message["result"]["structuredContent"]["exit_code"], 0, "{message}");
+            return time;
+        }
+    }
+}
+
+/// Calls as a client of 2026-07-28 that accepts whatever it is asked.
+fn ask_by_result(server: &mut Lines, world: &World, command: &str) -> Duration {
+    let mut params = json!({
+        "name": "shell",
+        "arguments": {"command": command, "workdir": world.workdir(), "login": false},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"}
+        }
+    });
+    let begin = Instant::now();
+    loop {
+        let answer = server.request("tools/call", params.clone());
+        let Some(requests) = answer["result"]["inputRequests"].as_object() else {
+            let time = begin.elapsed();
+            assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0, "{answer}");
+            return time;
+        };
+        let accept = |id: &String| (id.clone(), json!({"action": "accept", "content": {}}));
+        params["inputResponses"] = Value::Object(requests.keys().map(accept).collect());
+        params["requestState"] = answer["result"]["requestState"].clone();
+    }
+}
+
+fn call(server: &mut Lines, world: &World, command: &str) -> Duration {
+    request(server, &shell(world, command, false))
+}
+
+fn shell(world: &World, command: &str, login: bool) -> Value {
+    let arguments =
+        json!({"command": command, "workdir": world.workdir(), "login": login, "timeout_ms": 300_000});
+    json!({"name": "shell", "arguments": arguments})
+}
+
+fn request(server: &mut Lines, params: &Value) -> Duration {
+    let begin = Instant::now();
+    let answer = server.request("tools/call", params.clone());
     let time = begin.elapsed();
+    assert_succeeded(&answer);
+    time
+}
+
+/// The time that 64 calls take, so many at once.
+fn many_calls(server: &mut Lines, world: &World, at_once: usize) -> Duration {
+    let params = shell(world, "/bin/true", false);
+    let begin = Instant::now();
+    let mut waiting = 0;
+    for _ in 0..64 {
+        server.send_request("tools/call", params.clone());
+        waiting += 1;
+        if waiting == at_once {
+            assert_succeeded(&server.receive());
+            waiting -= 1;
+        }
+    }
+    for _ in 0..waiting {
+        assert_succeeded(&server.receive());
+    }
+    begin.elapsed()
+}
+
+fn assert_succeeded(answer: &Value) {
     let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
     assert!(text.starts_with("{\"exit_code\":0,"), "{answer}");
-    time
 }
 
 /// Measures both in turn; the medians of each, and of the ratios of each round.

@@ -149,3 +149,55 @@ async fn job_control_does_not_let_a_process_outlive_a_timeout() {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "it lives on: {stat}");
 }
+
+#[tokio::test]
+async fn a_timeout_ends_the_call_however_its_processes_behave() {
+    let world = World::with_rules("").configured("");
+    for flags in [&[][..], &["--sandbox", "danger-full-access"]] {
+        let client = Client::start_with(&world, &Person::absent(), flags).await;
+        // Seen from outside a PID namespace there may be others of these tests.
+        let mark = 1_000_000_000 + u64::from(std::process::id());
+        for behaviour in [
+            format!("exec sleep {mark}"),
+            format!(": {mark}; kill -STOP $$"),
+            format!("(setsid sleep {mark} &); wait; sleep {mark}"),
+            format!("trap '' TERM HUP INT; while :; do : {mark}; sleep 0.05; done"),
+            format!("(exec > /dev/null 2>&1; sleep {mark}) & sleep {mark}"),
+            format!("sleep {mark} | cat"),
+        ] {
+            let outcome =
+                client.run_within(&format!("echo before; {behaviour}"), Duration::from_millis(300)).await;
+            assert_eq!(outcome.ran(), (124, "before\n"), "{behaviour}");
+            let left = client.run(&format!("ps -eo args | grep -v grep | grep -c {mark}")).await;
+            assert_eq!(left.ran(), (1, "0\n"), "{behaviour}");
+        }
+        assert_eq!(client.run_within("echo > ran", Duration::ZERO).await.ran().0, 124);
+    }
+}
+
+#[tokio::test]
+async fn bounds_come_from_flags_and_the_configuration_file() {
+    let world = World::with_rules("").configured(
+        "[shell_tool]\ndefault_timeout_ms = 300\nmax_timeout_ms = 60000\nmax_output_tokens = 1\n\
+         agent_environment = false\n",
+    );
+    let flags = ["--max-timeout", "400"];
+    let client = Client::start_with(&world, &Person::absent(), &flags).await;
+    assert_eq!(client.run("echo 0123456789; sleep 1000").await.ran(), (124, "01\n… 7 bytes omitted …\n9\n"));
+    let outcome = client.run_within("sleep 1000", Duration::from_secs(500)).await;
+    let Outcome::Ran { exit_code: 124, json, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(json["notes"].to_string().contains("lowered to 400 ms"), "{json}");
+    assert_eq!(client.run("echo ${PAGER-no}").await.ran(), (0, "no\n"));
+    for (flags, words) in [(["--max-calls", "0"], "from 1 to"), (["--background", "die"], "live and end")] {
+        let (code, said) = end_to_end_tests::lines::run_to_end(&world, &flags);
+        assert!(code != Some(0) && said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn commands_get_an_environment_that_suits_agents_unless_the_user_says_otherwise() {
+    let world = World::with_rules("").configured("[shell_environment_policy.set]\nPAGER = \"more\"\n");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let command = "echo $NO_COLOR $TERM $LANG $LC_ALL $PAGER $GIT_PAGER ${COLORTERM-unset}.";
+    assert_eq!(client.run(command).await.ran(), (0, "1 dumb C.UTF-8 C.UTF-8 more cat .\n"));
+}

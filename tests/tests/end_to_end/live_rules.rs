@@ -120,11 +120,9 @@ async fn named_rules_and_those_of_a_trusted_project_count_and_the_strictest_wins
     fs::write(project.join("p.rules"), forbid("mkdir", "the project's")).expect("written");
     let named = world.workdir().join("named.rules");
     fs::write(&named, forbid("touch", "named")).expect("written");
-    let named = named.to_str().expect("UTF-8");
-
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("mkdir a; touch user").await.ran(), (0, ""));
-    let arguments = ["--sandbox", OPEN, "--trust-project-rules", "--rules", named];
+    let arguments = ["--sandbox", OPEN, "--trust-project-rules", "--rules", "named.rules"];
     let client = Client::start_with(&world, &Person::absent(), &arguments).await;
     assert!(client.run("mkdir b").await.ran().1.contains("the project's"));
     assert!(client.run("touch user").await.ran().1.contains("named"));

@@ -68,6 +68,14 @@ fn the_projects_rules_count_only_when_they_are_trusted() {
     fs::write(rules.join("p.rules"), "prefix_rule([\"a\"])\n").expect("written");
     assert_eq!(json_of(&world, &["policy", "check", "a"])["decision"], Value::Null);
     assert_eq!(json_of(&world, &["policy", "check", "--trust-project-rules", "a"])["decision"], "allow");
+    let config = |trust: &str| {
+        let text = format!("[projects.{:?}]\ntrust_level = \"{trust}\"\n", world.workdir());
+        fs::write(world.codex_home().join("config.toml"), text).expect("written");
+    };
+    config("untrusted");
+    assert_eq!(json_of(&world, &["policy", "check", "a"])["decision"], Value::Null);
+    config("trusted");
+    assert_eq!(json_of(&world, &["policy", "check", "a"])["decision"], "allow");
 }
 
 #[test]

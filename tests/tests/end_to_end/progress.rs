@@ -84,3 +84,41 @@ fn beyond_the_limit_calls_wait_in_order_and_say_so() {
     let last = server.request("tools/call", shell(&world, "ls cancelled", None));
     assert_eq!(last["result"]["structuredContent"]["exit_code"], 2, "{last}");
 }
+
+#[test]
+fn messages_come_to_who_asks_for_them_in_either_way() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    let capabilities = server.initialize()["result"]["capabilities"].clone();
+    assert!(capabilities["logging"].is_object(), "{capabilities}");
+    let told = |server: &mut Lines, mut params: Value, meta: Value| {
+        params["_meta"] = meta;
+        let id = server.send_request("tools/call", params);
+        let message = server.receive();
+        assert_eq!(message["method"], "notifications/message", "{message}");
+        assert_eq!(message["params"]["level"], "info");
+        let text = message["params"]["data"]["message"].as_str().expect("a text");
+        assert!(text.ends_with(": started"), "{text}");
+        std::fs::write(world.workdir().join("go"), "").expect("written");
+        until_answered(server, id);
+        std::fs::remove_file(world.workdir().join("go")).expect("it is there");
+    };
+    // With one call, as since MCP 2026-07-28.
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/logLevel": "info"
+    });
+    told(&mut server, shell(&world, PATIENT, None), meta);
+    // For all calls, as before.
+    for (level, some) in [("debug", true), ("warning", false)] {
+        let answer = server.request("logging/setLevel", json!({"level": level}));
+        assert!(answer["error"].is_null(), "{answer}");
+        if some {
+            told(&mut server, shell(&world, PATIENT, None), json!({}));
+        } else {
+            let id = server.send_request("tools/call", shell(&world, "echo a; sleep 1", None));
+            assert_eq!(until_answered(&mut server, id).0, [Value::Null; 0]);
+        }
+    }
+}

@@ -143,6 +143,29 @@ fn a_signal_ends_the_server_and_its_commands() {
 }
 
 #[test]
+fn a_server_that_is_told_to_end_tells_what_became_of_its_commands() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let command = "trap '' TERM; echo before; echo > up; while :; do sleep 0.05; done";
+    let id = server.send_request("tools/call", shell(&world, command));
+    let up = world.workdir().join("up");
+    for _ in 0..1000 {
+        if up.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(killed.expect("kill").success());
+    let answer = server.receive();
+    assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "before\n"), "{answer}");
+    assert_eq!(answer["result"]["structuredContent"]["status"], "cancelled");
+    let (status, _) = server.wait();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn a_cancelled_request_ends_its_command() {
     let world = World::with_rules("");
     let mut server = Lines::start(&world);

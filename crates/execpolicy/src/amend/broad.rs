@@ -1,6 +1,8 @@
 //! Prefixes that would allow far more than the human saw.
 
-use crate::inner::runs_commands;
+use crate::command::Command;
+use crate::dangerous::git;
+use crate::inner::{Effort, inner, runs_commands};
 
 /// Interpreters that run any code given one of these options.
 const INTERPRETERS: &[(&[&str], &[&str])] = &[
@@ -20,11 +22,18 @@ const INTERPRETERS: &[(&[&str], &[&str])] = &[
 /// Programs whose sub-commands range from harmless to anything.
 const TOO_MANY_THINGS: &[&str] = &["git", "docker", "podman", "ssh", "kubectl", "npx", "uvx", "make"];
 
+/// Deepest nesting of wrappers in wrappers that is followed; deeper ones are refused.
+const MAX_DEPTH: usize = 8;
+
 /// Why a prefix must not be allowed for good; `None` when it may.
 ///
 /// A prefix is compared whole: `git` is too broad, `git status` is not.
 #[must_use]
 pub fn too_broad<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
+    too_broad_at(prefix, 0)
+}
+
+fn too_broad_at<S: AsRef<str>>(prefix: &[S], depth: usize) -> Option<&'static str> {
     let words: Vec<&str> = prefix.iter().map(AsRef::as_ref).collect();
     let Some((program, arguments)) = words.split_first() else { return Some("it is empty") };
     let path = program.to_lowercase();
@@ -37,17 +46,56 @@ pub fn too_broad<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
     if bare && TOO_MANY_THINGS.contains(&name) {
         return Some("this program does too many things");
     }
-    if bare && runs_commands(name.as_bytes()) {
-        return Some("this program runs any other program");
+    if name == "git" && !git::has_subcommand(arguments) {
+        return Some("this program does too many things");
     }
-    let interpreter = INTERPRETERS.iter().find(|(names, _)| names.contains(&name));
-    match (interpreter, arguments) {
-        (Some(_), []) => Some("this program runs any code"),
-        (Some((_, options)), [option]) if options.iter().any(|known| known.eq_ignore_ascii_case(option)) => {
-            Some("this program runs any code")
-        }
-        _ => None,
+    if matches!(name, "find" | "gfind") {
+        return Some("more arguments can make it run any other program");
     }
+    if interprets(name, arguments) {
+        return Some("this program runs any code");
+    }
+    if runs_commands(name.as_bytes()) { runs_anything(&words, depth) } else { None }
+}
+
+/// Whether an interpreter is left to run any code: no file is named that it runs.
+fn interprets(name: &str, arguments: &[&str]) -> bool {
+    // `python3.12` is `python`.
+    let family = name.trim_end_matches(|character: char| character.is_ascii_digit() || character == '.');
+    let Some((_, options)) =
+        INTERPRETERS.iter().find(|(names, _)| names.contains(&name) || names.contains(&family))
+    else {
+        return false;
+    };
+    match arguments {
+        [] => true,
+        ["--version" | "--help"] => false,
+        // A value behind an option that takes code is that code, and more may follow it only as arguments.
+        arguments => arguments.iter().all(|argument| {
+            argument.starts_with('-') || options.iter().any(|known| known.eq_ignore_ascii_case(argument))
+        }),
+    }
+}
+
+/// Whether a program that runs others is left to run any: no command is named, or one that is too broad itself.
+fn runs_anything(words: &[&str], depth: usize) -> Option<&'static str> {
+    const WHY: &str = "this program runs any other program";
+    if words.len() == 1 || depth >= MAX_DEPTH {
+        return Some(WHY);
+    }
+    let command = Command::from_words(words)?;
+    let name = command.basename();
+    let Some(inner) = inner(&command, None, &mut Effort::default()) else { return Some(WHY) };
+    let is_too_broad = |inside: &Command<'_>| {
+        let words: Vec<_> = std::iter::once(inside.program())
+            .chain(inside.args())
+            .map(|word| word.to_string_lossy())
+            .collect();
+        too_broad_at(&words, depth + 1).is_some()
+    };
+    let is_shell = crate::inner::is_shell(name);
+    // A shell's script is a whole; a shell's file is a file.
+    (!is_shell && (inner.commands.is_empty() || inner.commands.iter().any(is_too_broad))).then_some(WHY)
 }
 
 #[cfg(test)]
@@ -85,13 +133,43 @@ mod tests {
             "find",
             "busybox",
             "/lib64/ld-linux-x86-64.so.2",
+            "python3.12",
+            "python3.12 -c",
+            "python3 -I -c",
+            "pypy3.10 -",
+            "perl5.36 -ne",
+            "bash --norc -c",
+            "bash -xc",
+            "lua5.4 -e",
+            "git -C /x",
+            "git --no-pager",
+            "find . -name x",
+            "sudo -u root",
+            "sudo python3 -c",
+            "env A=1",
+            "env A=1 bash -c",
+            "timeout 5 nice sh -c",
+            "xargs -0",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert!(too_broad(&words).is_some(), "{line}");
         }
-        for line in
-            ["git status", "python3 x.py", "cargo test", "ls", "bash x.sh", "node x.js", "env LANG=C ls"]
-        {
+        assert!(too_broad(&["nice"; 100_000]).is_some());
+        for line in [
+            "git status",
+            "git -C /x status",
+            "python3 x.py",
+            "python3.12 x.py",
+            "python3 --version",
+            "cargo test",
+            "ls",
+            "bash x.sh",
+            "node x.js",
+            "env LANG=C ls",
+            "timeout 5 cargo test",
+            "sudo apt update",
+            "xargs -0 ls",
+        ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert_eq!(too_broad(&words), None, "{line}");
         }

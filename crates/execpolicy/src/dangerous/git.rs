@@ -48,6 +48,12 @@ pub(super) fn find(command: &Command<'_>) -> Option<Danger> {
     (row.always || arguments.iter().any(|argument| fits(row, argument))).then_some(Danger::LosesWork)
 }
 
+/// Whether a sub-command is among git's arguments.
+pub(crate) fn has_subcommand(arguments: &[&str]) -> bool {
+    let words: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
+    subcommand(&words).is_some()
+}
+
 /// Index of the sub-command, behind the global options.
 fn subcommand(words: &[&[u8]]) -> Option<usize> {
     let mut index = 0;

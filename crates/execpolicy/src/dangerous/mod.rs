@@ -4,7 +4,7 @@
 
 mod cmd;
 mod danger;
-mod git;
+pub(crate) mod git;
 mod launch;
 mod powershell;
 mod remove;

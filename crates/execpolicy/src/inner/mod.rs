@@ -8,4 +8,5 @@ mod shells;
 mod table;
 mod wrapper;
 
-pub(crate) use wrapper::{inner, runs_commands};
+pub(crate) use shells::is_shell;
+pub(crate) use wrapper::{Effort, inner, runs_commands};

@@ -20,7 +20,7 @@ pub(super) enum Task<'c> {
 }
 
 /// Whether a base name is a shell's.
-pub(super) fn is_shell(name: &[u8]) -> bool {
+pub(crate) fn is_shell(name: &[u8]) -> bool {
     // A login shell is called `-bash`.
     let name = name.strip_prefix(b"-").unwrap_or(name);
     std::str::from_utf8(name).is_ok_and(|name| SHELLS.contains(&name))

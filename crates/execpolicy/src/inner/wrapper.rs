@@ -19,6 +19,35 @@ pub(crate) struct Inner<'c> {
     pub(crate) doubt: Option<Doubt>,
 }
 
+/// Bytes of scripts that are read to judge one command, those in scripts included. Twice the longest single script: a text that repeats its
+/// parts at every level of nesting ends here rather than after minutes.
+const MAX_READ: usize = 2 * shell::MAX_SCRIPT;
+
+/// How much more may be read to judge one command.
+#[derive(Debug)]
+pub(crate) struct Effort {
+    bytes: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { bytes: MAX_READ }
+    }
+}
+
+impl Effort {
+    /// Takes what reading a script costs; `false` when not so much is left.
+    fn take(&mut self, script: &[u8]) -> bool {
+        match self.bytes.checked_sub(script.len()) {
+            Some(left) => {
+                self.bytes = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 /// Whether a program of this base name runs the programs in its arguments.
 pub(crate) fn runs_commands(name: &[u8]) -> bool {
     let built_apart: &[&[u8]] =
@@ -27,25 +56,29 @@ pub(crate) fn runs_commands(name: &[u8]) -> bool {
 }
 
 /// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to read.
-pub(crate) fn inner<'c>(command: &'c Command<'_>, input: Option<&[u8]>) -> Option<Inner<'c>> {
+pub(crate) fn inner<'c>(
+    command: &'c Command<'_>,
+    input: Option<&[u8]>,
+    effort: &mut Effort,
+) -> Option<Inner<'c>> {
     let name = command.basename();
     if shells::is_shell(name) {
         return Some(match (shells::task(command), input) {
-            (Task::Script(script), _) => script_commands(script, command),
-            (Task::Input, Some(input)) => script_commands(input, command),
+            (Task::Script(script), _) => script_commands(script, command, effort),
+            (Task::Input, Some(input)) => script_commands(input, command, effort),
             (Task::Input | Task::File, _) => Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) },
         });
     }
     match name {
-        b"eval" => Some(script_commands(&joined(command, 0), command)),
+        b"eval" => Some(script_commands(&joined(command, 0), command, effort)),
         b"watch" | b"gwatch" => {
-            Some(in_doubt(script_commands(&joined(command, watch_start(command)), command)))
+            Some(in_doubt(script_commands(&joined(command, watch_start(command)), command, effort)))
         }
-        b"trap" => command.arg_bytes(0).map(|script| in_doubt(script_commands(script, command))),
-        b"su" | b"runuser" | b"script" => script_option(command),
+        b"trap" => command.arg_bytes(0).map(|script| in_doubt(script_commands(script, command, effort))),
+        b"su" | b"runuser" | b"script" => script_option(command, effort),
         b"find" | b"gfind" => Some(found(command)).filter(|inner| !inner.commands.is_empty()),
         b"." | b"source" | b"alias" => Some(Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) }),
-        _ => table::row(name).and_then(|wrapper| wrapped(wrapper, command)),
+        _ => table::row(name).and_then(|wrapper| wrapped(wrapper, command, effort)),
     }
 }
 
@@ -55,10 +88,10 @@ fn in_doubt(mut inner: Inner<'_>) -> Inner<'_> {
 }
 
 /// The command behind a wrapper's own arguments.
-fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>) -> Option<Inner<'c>> {
+fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, effort: &mut Effort) -> Option<Inner<'c>> {
     let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
     if wrapper.names.contains(&"env")
-        && let Some(inner) = split_string(command, &arguments)
+        && let Some(inner) = split_string(command, &arguments, effort)
     {
         return Some(inner);
     }
@@ -101,7 +134,7 @@ fn inherit<'c>(inner: &mut Command<'c>, outer: &'c Command<'_>) {
 }
 
 /// `env -S 'command and arguments'`.
-fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]]) -> Option<Inner<'c>> {
+fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]], effort: &mut Effort) -> Option<Inner<'c>> {
     let (index, text) = arguments.iter().enumerate().find_map(|(index, argument)| {
         if let Some(text) = argument.strip_prefix(b"--split-string=") {
             return Some((index, text));
@@ -125,7 +158,7 @@ fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]]) -> Option<Inn
         script.push(b' ');
         script.extend(quoted(argument));
     }
-    Some(in_doubt(script_commands(&script, command)))
+    Some(in_doubt(script_commands(&script, command, effort)))
 }
 
 /// A word in quotes, for a text that is read as a script again.
@@ -134,13 +167,13 @@ fn quoted(word: &OsStr) -> Vec<u8> {
 }
 
 /// `su -c SCRIPT` and its like: the script runs with other rights.
-fn script_option<'c>(command: &'c Command<'_>) -> Option<Inner<'c>> {
+fn script_option<'c>(command: &'c Command<'_>, effort: &mut Effort) -> Option<Inner<'c>> {
     let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
     let script = arguments.iter().enumerate().find_map(|(index, argument)| match *argument {
         b"-c" | b"--command" | b"--session-command" => arguments.get(index + 1).copied(),
         other => other.strip_prefix(b"--command=").or_else(|| other.strip_prefix(b"--session-command=")),
     })?;
-    Some(in_doubt(script_commands(script, command)))
+    Some(in_doubt(script_commands(script, command, effort)))
 }
 
 /// The commands in find's arguments; what is found becomes part of them.
@@ -159,7 +192,10 @@ fn found<'c>(command: &'c Command<'_>) -> Inner<'c> {
 }
 
 /// The commands of a script, which inherit nothing: earlier lines may have changed folder and environment.
-fn script_commands(script: &[u8], shell: &Command<'_>) -> Inner<'static> {
+fn script_commands(script: &[u8], shell: &Command<'_>, effort: &mut Effort) -> Inner<'static> {
+    if !effort.take(script) {
+        return Inner { commands: Vec::new(), doubt: Some(Doubt::TooLarge) };
+    }
     let script = shell::read(script);
     let doubt = match shell.certain {
         Some(_) => Some(Doubt::DynamicProgram),

@@ -28,10 +28,10 @@ pub(super) fn is_space(mut text: &[u8]) -> bool {
     }
 }
 
-/// Whether there is a newline that is not escaped.
-pub(super) fn has_line_end(gap: &[u8]) -> bool {
+/// Index of the first newline that is not escaped.
+pub(super) fn line_end(text: &[u8]) -> Option<usize> {
     let mut previous = b' ';
-    gap.iter().any(|byte| {
+    text.iter().position(|byte| {
         let ends = *byte == b'\n' && previous != b'\\';
         previous = *byte;
         ends

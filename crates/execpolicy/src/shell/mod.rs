@@ -13,6 +13,7 @@ mod words;
 
 pub(crate) use characters::is_invisible;
 pub use doubt::Doubt;
+pub(crate) use parse::MAX_SCRIPT;
 pub use script::{Script, ScriptCommand, read};
 pub(crate) use variables::is_harmless;
 pub use words::Word;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use tree_sitter::{ParseOptions, ParseState, Parser, Point, Tree};
 
 /// Longest script that is read, in bytes. A longer one is left in doubt.
-pub(super) const MAX_SCRIPT: usize = 64 * 1024;
+pub(crate) const MAX_SCRIPT: usize = 64 * 1024;
 
 /// How often the parser may report progress. It does so every hundred operations; text that makes it try and retry ends here
 /// rather than after minutes.

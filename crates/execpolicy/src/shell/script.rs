@@ -1,10 +1,10 @@
 //! The commands in a script, and what leaves it in doubt.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tree_sitter::Node;
 
-use super::characters::{has_line_end, has_strange_characters, is_reserved, is_space};
+use super::characters::{has_strange_characters, is_reserved, is_space, line_end};
 use super::doubt::Doubt;
 use super::words::{self, Word};
 use super::{is_harmless, parse, redirect};
@@ -32,23 +32,57 @@ pub struct ScriptCommand {
     pub input: Option<Vec<u8>>,
 }
 
+/// Most places from which a script is read again.
+const MAX_REREADS: usize = 16;
+/// Most bytes of words that are listed: twice the longest script. Words with substitutions hold the text of those inside them.
+const MAX_WORDS: usize = 2 * parse::MAX_SCRIPT;
+
 /// Lists the commands of a script.
 #[must_use]
 pub fn read(source: &[u8]) -> Script {
-    let mut reader = Reader { source, script: Script::default(), behind: HashMap::new() };
+    let mut script = Script::default();
     if has_strange_characters(source) {
-        reader.doubt(Doubt::StrangeCharacters);
+        script.doubt = Some(Doubt::StrangeCharacters);
     }
-    match parse::parse(source) {
-        Some(tree) => reader.walk(tree.root_node()),
-        None => reader.doubt(Doubt::TooLarge),
+    // Where the grammar reads on over the end of a line, the text behind it is read once more by itself.
+    let mut starts = BTreeSet::from([0]);
+    let mut read = BTreeSet::new();
+    while let Some(start) = starts.pop_first() {
+        if !read.insert(start) {
+            continue;
+        }
+        if read.len() > MAX_REREADS {
+            script.doubt.get_or_insert(Doubt::TooLarge);
+            break;
+        }
+        let text = source.get(start..).unwrap_or_default();
+        let mut reader = Reader {
+            source: text,
+            script,
+            behind: HashMap::new(),
+            overlooked: BTreeSet::new(),
+            split: HashSet::new(),
+            listed: 0,
+        };
+        match parse::parse(text) {
+            Some(tree) => reader.walk(tree.root_node()),
+            None => reader.doubt(Doubt::TooLarge),
+        }
+        starts.extend(reader.overlooked.iter().map(|index| start + index));
+        script = reader.script;
     }
-    reader.script
+    script
 }
 
 struct Reader<'s> {
     source: &'s [u8],
     script: Script,
+    /// Where the shell begins a command, and the grammar does not.
+    overlooked: BTreeSet<usize>,
+    /// Words that were split there already.
+    split: HashSet<usize>,
+    /// Bytes of the words listed so far.
+    listed: usize,
     /// Node of a command → what the redirections behind it give it.
     behind: HashMap<usize, ScriptCommand>,
 }
@@ -60,17 +94,18 @@ impl Reader<'_> {
 
     /// Looks at every node, in the order of the text, without recursion: the text decides how deep a tree is.
     fn walk(&mut self, root: Node<'_>) {
-        let mut waiting = vec![root];
+        // Each with the kind of the node around it, which the tree itself finds only by a search from its root.
+        let mut waiting = vec![(root, "")];
         let mut seen = 0;
         // Up to where every byte belongs to a node or is space: what the grammar skips is not understood.
         let mut covered = 0;
-        while let Some(node) = waiting.pop() {
+        while let Some((node, around)) = waiting.pop() {
             seen += 1;
-            if seen > MAX_NODES || self.script.commands.len() >= MAX_COMMANDS {
+            if seen > MAX_NODES || self.script.commands.len() >= MAX_COMMANDS || self.listed > MAX_WORDS {
                 self.doubt(Doubt::TooLarge);
                 return;
             }
-            self.look_at(node);
+            self.look_at(node, around);
             if node.child_count() == 0 {
                 let gap = self.source.get(covered..node.start_byte()).unwrap_or_default();
                 // An escaped newline without a space joins what stands around it.
@@ -80,24 +115,42 @@ impl Reader<'_> {
                     self.doubt(Doubt::Syntax);
                 }
                 covered = node.end_byte().max(covered);
+                self.overlooked_line_end(node);
             }
             let mut cursor = node.walk();
             let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
-            waiting.extend(children.into_iter().rev());
+            let kind = node.kind();
+            waiting.extend(children.into_iter().rev().map(|child| (child, kind)));
         }
         if !is_space(self.source.get(covered..).unwrap_or_default()) {
             self.doubt(Doubt::Syntax);
         }
     }
 
-    fn look_at(&mut self, node: Node<'_>) {
+    /// The grammar takes newlines before a backslash for a part of a word, where the shell begins another command. Unless
+    /// that was seen to already, the text is read again from there.
+    fn overlooked_line_end(&mut self, leaf: Node<'_>) {
+        let is_word = matches!(leaf.kind(), "word" | "extglob_pattern" | "regex" | "variable_name");
+        if !is_word || self.split.contains(&leaf.start_byte()) {
+            return;
+        }
+        if let Some(index) = line_end(words::text(leaf, self.source)) {
+            self.doubt(Doubt::Syntax);
+            self.overlooked.insert(leaf.start_byte() + index + 1);
+        }
+    }
+
+    fn look_at(&mut self, node: Node<'_>, around: &str) {
         if node.is_error() || node.is_missing() {
             return self.doubt(Doubt::Syntax);
         }
         if !node.is_named() {
             // The grammar takes `;;` for `;`, which no shell does.
-            let misplaced = node.kind().starts_with(";;")
-                && node.parent().is_none_or(|parent| parent.kind() != "case_item");
+            let misplaced = node.kind().starts_with(";;") && around != "case_item";
+            // An empty substitution; the grammar takes it for a part of a word before it.
+            if node.kind() == "``" {
+                self.doubt(Doubt::DynamicProgram);
+            }
             if misplaced || (is_reserved(node.kind()) && !self.stands_alone(node)) {
                 self.doubt(Doubt::Syntax);
             }
@@ -105,13 +158,14 @@ impl Reader<'_> {
         }
         match node.kind() {
             "command" => self.command(node),
-            "redirected_statement" => self.redirected(node),
+            "redirected_statement" => {
+                self.line_ends_within(node);
+                self.redirected(node);
+            }
             // To the shell a comment ends a command and its line, also behind a backslash.
             "comment" => {
                 let text = words::text(node, self.source);
-                let inside = node.parent().is_some_and(|parent| {
-                    matches!(parent.kind(), "command" | "redirected_statement" | "file_redirect")
-                });
+                let inside = matches!(around, "command" | "redirected_statement" | "file_redirect");
                 if inside
                     || text.ends_with(b"\\")
                     || !matches!(self.source.get(node.end_byte()), None | Some(b'\n'))
@@ -128,20 +182,42 @@ impl Reader<'_> {
                 if self.has_split_descriptor(node) || redirect::has_joined_words(node) {
                     self.doubt(Doubt::Syntax);
                 }
+                self.line_ends_within(node);
                 if redirect::writes(node, self.source) {
                     self.doubt(Doubt::WritesFile);
                 }
             }
-            "variable_assignment" => self.assignment(node.child_by_field_name("name")),
-            "for_statement" => self.assignment(node.child_by_field_name("variable")),
-            "function_definition" | "declaration_command" | "unset_command" => {
-                self.doubt(Doubt::DefinesNames)
+            "variable_assignment" => {
+                self.line_ends_within(node);
+                self.assignment(node.child_by_field_name("name"));
             }
+            "for_statement" => self.assignment(node.child_by_field_name("variable")),
+            "declaration_command" | "unset_command" => {
+                self.line_ends_within(node);
+                self.doubt(Doubt::DefinesNames);
+            }
+            "function_definition" => self.doubt(Doubt::DefinesNames),
+            "concatenation" => self.concatenation(node),
+            "test_command" => self.test_command(node),
             // `${x:=value}`, `((x=1))` and `${x@P}` assign or evaluate.
             "expansion" => self.expansion(node),
             "postfix_expression" => self.doubt(Doubt::SetsVariables),
             kind if UNDERSTOOD.contains(&kind) => {}
             _ => self.doubt(Doubt::Construct),
+        }
+    }
+
+    /// Where the grammar reads on over the end of a line between the parts of a node, the shell begins another command.
+    fn line_ends_within(&mut self, node: Node<'_>) {
+        let mut cursor = node.walk();
+        let mut end = node.start_byte();
+        for child in node.children(&mut cursor) {
+            let gap = self.source.get(end..child.start_byte()).unwrap_or_default();
+            if let Some(index) = line_end(gap) {
+                self.doubt(Doubt::Syntax);
+                self.overlooked.insert(end + index + 1);
+            }
+            end = child.end_byte();
         }
     }
 
@@ -162,6 +238,55 @@ impl Reader<'_> {
         let harmless = name.is_some_and(|name| is_harmless(words::text(name, self.source)));
         if !harmless {
             self.doubt(Doubt::SetsVariables);
+        }
+    }
+
+    /// The grammar sometimes joins words that the shell does not; the second may be a program.
+    fn concatenation(&mut self, node: Node<'_>) {
+        let mut end = node.start_byte();
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            if child.start_byte() != end {
+                self.doubt(Doubt::Syntax);
+                self.overlooked.insert(child.start_byte());
+            }
+            end = child.end_byte();
+        }
+    }
+
+    /// `[` is a command like any other: what the grammar takes for operators inside it ends that command, and so does a line's end.
+    fn test_command(&mut self, node: Node<'_>) {
+        if words::text(node, self.source).starts_with(b"[[") {
+            return;
+        }
+        let mut waiting = vec![node];
+        let mut end = node.start_byte();
+        while let Some(part) = waiting.pop() {
+            let gap = self.source.get(end..part.start_byte()).unwrap_or_default();
+            if let Some(index) = line_end(gap) {
+                self.doubt(Doubt::Syntax);
+                self.overlooked.insert(end + index + 1);
+            }
+            if matches!(part.kind(), "||" | "&&" | "<" | ">" | "(" | ")" | "|" | "&" | ";" | "\n") {
+                self.doubt(Doubt::Syntax);
+                self.overlooked.insert(part.end_byte());
+            }
+            let opens = matches!(
+                part.kind(),
+                "test_command"
+                    | "unary_expression"
+                    | "binary_expression"
+                    | "parenthesized_expression"
+                    | "ternary_expression"
+            );
+            let mut cursor = part.walk();
+            let children: Vec<Node<'_>> = if opens && (part == node || part.kind() != "test_command") {
+                part.children(&mut cursor).collect()
+            } else {
+                Vec::new()
+            };
+            end = if children.is_empty() { part.end_byte() } else { part.start_byte() };
+            waiting.extend(children.into_iter().rev());
         }
     }
 
@@ -205,7 +330,7 @@ impl Reader<'_> {
         for child in node.children(&mut cursor) {
             match self.source.get(end..child.start_byte()).unwrap_or_default() {
                 // The grammar sometimes reads on after the end of a line, where the shell begins another command.
-                gap if has_line_end(gap) => {
+                gap if line_end(gap).is_some() => {
                     self.doubt(Doubt::Syntax);
                     self.list(std::mem::take(&mut command));
                 }
@@ -231,12 +356,17 @@ impl Reader<'_> {
                 // A part of the grammar's own punctuation, not a word.
                 "(" | ")" => self.doubt(Doubt::Construct),
                 // The grammar takes newlines before a backslash for a part of the word.
-                "word" if has_line_end(words::text(child, self.source)) => {
+                "word" if line_end(words::text(child, self.source)).is_some() => {
                     self.doubt(Doubt::Syntax);
                     self.list(std::mem::take(&mut command));
-                    command
-                        .words
-                        .push(words::read_unquoted(words::text(child, self.source).trim_ascii_start()));
+                    self.split.insert(child.start_byte());
+                    let text = words::text(child, self.source).trim_ascii_start();
+                    command.words.push(words::read_unquoted(text));
+                }
+                // So it does here; what begins behind them is found when the text is read again from there.
+                "concatenation" if line_end(words::text(child, self.source)) == Some(0) => {
+                    self.doubt(Doubt::Syntax);
+                    break;
                 }
                 _ => command.words.push(words::read(child, self.source)),
             }
@@ -258,6 +388,7 @@ impl Reader<'_> {
             command.words.remove(0);
         }
         if !command.words.is_empty() {
+            self.listed += command.words.iter().map(|word| word.bytes.len()).sum::<usize>();
             self.script.commands.push(command);
         }
     }
@@ -312,8 +443,6 @@ const UNDERSTOOD: &[&str] = &[
     "ansi_c_string",
     "word",
     "number",
-    "concatenation",
-    "test_command",
     "test_operator",
     "unary_expression",
     "binary_expression",
@@ -400,6 +529,7 @@ mod tests {
             ("export PATH=x; a", vec!["a"], Doubt::DefinesNames),
             ("$CMD rm x", vec!["rm x"], Doubt::DynamicProgram),
             ("a; )", vec!["a"], Doubt::Syntax),
+            ("LANG=C ``b -f", vec!["-f"], Doubt::Syntax),
             ("if a; then rm x", vec!["a", "rm x"], Doubt::Syntax),
             ("a\r", vec!["a\r"], Doubt::StrangeCharacters),
             ("a\u{202e} b", vec!["a\u{202e} b"], Doubt::StrangeCharacters),
@@ -413,6 +543,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_grammar_reads_over_a_line_end_is_found_all_the_same() {
+        for (script, hidden) in [
+            ("'c d'\t\n\\rm -f x", "rm -f x"),
+            ("'c d'\t\n\\r${x:-m} -f x", "-f x"),
+            ("a\n\\r'm' -f x", "rm -f x"),
+            ("a >x\n\\rm -f y", "rm -f y"),
+            ("x=a\n\\rm -f y", "rm -f y"),
+            ("a <<<x\n\\rm\n\\rm -f", "rm -f"),
+            ("export a\n\\rm -f", "rm -f"),
+            ("for i in a\n\\rm; do b; done", "rm"),
+        ] {
+            let (found, doubt) = listed(script);
+            assert!(found.iter().any(|command| command == hidden), "{script:?}: {found:?}");
+            assert!(doubt.is_some(), "{script:?}");
+        }
+        // After these the shell itself reads on.
+        for script in ["a &&\n\\rm -f", "a |\n\\rm -f", "a;\n\\rm -f"] {
+            assert_eq!(listed(script), (vec!["a".to_owned(), "rm -f".to_owned()], None), "{script:?}");
+        }
+    }
+
+    #[test]
     fn puzzles_end() {
         for script in [
             "(".repeat(100_000),
@@ -420,9 +572,16 @@ mod tests {
             "if a; then ".repeat(10_000),
             "a;".repeat(100_000),
             "'".repeat(99_999),
+            "a\n\\b$x ".repeat(1_000),
         ] {
             assert!(read(script.as_bytes()).doubt.is_some());
         }
+        // Each command's word holds all of those inside it.
+        let nested = format!("{}a{}", "a \"$(".repeat(5_000), ")\"".repeat(5_000));
+        let script = read(nested.as_bytes());
+        let listed: usize =
+            script.commands.iter().flat_map(|command| &command.words).map(|word| word.bytes.len()).sum();
+        assert!(script.doubt.is_some() && listed < 4 * nested.len(), "{listed} bytes of words");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use exec_server::{RuleSettings, find_codex_home};
+use exec_server::{RuleSettings, find_codex_home, trusted_projects};
 use execpolicy::{Policy, RuleSource};
 
 #[derive(Debug, Args)]
@@ -23,7 +23,8 @@ impl SourceArguments {
             return Ok(self.rules.iter().cloned().map(RuleSource::Named).collect());
         }
         let settings = RuleSettings { trust_project: self.trust_project_rules, ..RuleSettings::default() };
-        Ok(settings.layers(&find_codex_home(None)?)?.sources())
+        let codex_home = find_codex_home(None)?;
+        Ok(settings.trusting(trusted_projects(&codex_home)?).layers(&codex_home)?.sources())
     }
 
     /// Reads them.
