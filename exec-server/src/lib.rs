@@ -9,6 +9,7 @@
 //! * `shell`: one call: spawn, capture, wait, end.
 //! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `terminal`: asking in a terminal of the user's, and what is shown there.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
@@ -30,6 +31,7 @@ mod private;
 mod process;
 mod rules;
 mod shell;
+mod terminal;
 mod time;
 
 pub use approval::{
@@ -51,6 +53,7 @@ pub use shell::{
     Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
     Presentation, Query, Recording, RequestError, Shell, Spool, StartError, Turn, View,
 };
+pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
 
 /// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.

@@ -107,6 +107,7 @@ impl World {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.root.path())
             .env("CODEX_HOME", self.codex_home())
+            .env("XDG_RUNTIME_DIR", self.root.path().join("runtime"))
             .env("LANG", "C.UTF-8")
             .current_dir(self.workdir());
     }

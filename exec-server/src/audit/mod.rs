@@ -8,6 +8,7 @@
 //! Never recorded: values of environment variables, and output.
 
 mod append;
+mod approvals;
 mod audit_log;
 mod bounded;
 mod event;
@@ -17,6 +18,7 @@ mod record;
 mod show;
 mod verify;
 
+pub(crate) use approvals::{Approval, Approvals};
 pub use audit_log::{Audit, AuditError};
 pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
 pub(crate) use record::{Basis, CallRecord, ExecRecord};

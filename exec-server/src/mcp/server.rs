@@ -20,9 +20,11 @@ use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
 use super::shell_tool::ShellArguments;
 use super::{background, read_output, resources, result, shell_tool, signature};
-use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
+use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Desk, Ladder};
 use crate::config::{Config, Wanted};
+use crate::private::runtime_folders;
 use crate::shell::{Shell, Turn};
+use crate::terminal::TerminalChannel;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -36,6 +38,7 @@ pub struct ShellServer {
     shell: Shell,
     ladder: Arc<Ladder>,
     rounds: Arc<Rounds>,
+    terminal: Option<Arc<TerminalChannel>>,
     client_gone: CancellationToken,
     sandbox_state: Arc<SandboxState>,
     initialized: Arc<AtomicBool>,
@@ -56,12 +59,19 @@ impl ShellServer {
         let command = command.clone().map(|program| {
             Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
         });
-        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let channels = config.approvals.channels();
+        let terminal = channels.contains(&ChannelKind::Terminal).then(|| {
+            let folders = runtime_folders(&config.codex_home);
+            Arc::new(TerminalChannel::new(&folders, config.codex_home.clone()))
+        });
+        let in_terminals = terminal.clone().map(|terminal| terminal as Arc<dyn Channel>);
+        let ladder = Ladder::new(&channels, in_terminals, command, config.default_rules());
         let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
         Ok(ShellServer {
             shell,
             ladder: Arc::new(ladder),
             rounds: Arc::new(rounds),
+            terminal,
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
@@ -115,6 +125,9 @@ impl ShellServer {
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
         let config = self.shell.config();
+        if let Some(terminal) = &self.terminal {
+            terminal.listen();
+        }
         let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
             .map_err(|error| error.to_string())?;
         let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;

@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod approve;
 mod audit;
 mod background;
 mod bash_faithful;
