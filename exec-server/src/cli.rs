@@ -1,5 +1,6 @@
 //! What is typed: the server's options, or a subcommand that does something else and ends.
 
+mod approve;
 mod audit;
 mod doctor;
 mod limits;
@@ -26,6 +27,7 @@ pub(crate) struct Cli {
 /// What the program does besides serving.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
+    Approve(approve::ApproveArguments),
     Audit(audit::AuditArguments),
     Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]

@@ -9,6 +9,7 @@
 //! * `shell`: one call: spawn, capture, wait, end.
 //! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `terminal`: asking in a terminal of the user's, and what is shown there.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `process`: starting programs, waiting for them.
@@ -30,6 +31,7 @@ mod private;
 mod process;
 mod rules;
 mod shell;
+mod terminal;
 mod time;
 
 pub use approval::{
@@ -37,8 +39,9 @@ pub use approval::{
     Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    Config, ConfigError, ConfigFileError, LimitError, LimitSettings, SandboxSettings, SandboxSettingsError,
-    Settings, find_codex_home, trusted_projects,
+    AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, SandboxSettings,
+    SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError, UnknownAfterCall, find_codex_home,
+    trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
@@ -47,10 +50,10 @@ pub use process::raise_descriptor_limit;
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
-    AfterCall, Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
-    Limits, Presentation, Query, Recording, RequestError, Shell, Spool, SpoolLimits, StartError, Turn,
-    UnknownAfterCall, View,
+    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Presentation, Query, Recording, RequestError, Shell, Spool, StartError, Turn, View,
 };
+pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
 
 /// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         None => serve(cli.server.settings()),
+        Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),

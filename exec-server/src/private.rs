@@ -33,12 +33,9 @@ pub enum PrivateFolderError {
 /// The folders that must be hidden from every sandbox: what is in them is evidence, or answers questions.
 #[must_use]
 pub fn private_folders(codex_home: &Path) -> Vec<PathBuf> {
-    let mut folders = vec![state_folder(codex_home)];
-    let runtime = runtime_folder(codex_home);
-    if !runtime.starts_with(&folders[0]) {
-        folders.push(runtime);
-    }
-    folders
+    let state = state_folder(codex_home);
+    let elsewhere = runtime_folders(codex_home).into_iter().filter(|folder| !folder.starts_with(&state));
+    std::iter::once(state.clone()).chain(elsewhere).collect()
 }
 
 /// Where what outlives the server is kept. Below `$CODEX_HOME`, like the rules: MCP clients start servers with few
@@ -47,18 +44,16 @@ pub(crate) fn state_folder(codex_home: &Path) -> PathBuf {
     codex_home.join(NAME)
 }
 
-/// Where the sockets of running servers are: `$XDG_RUNTIME_DIR`, the place where it usually points (for clients that do
-/// not pass it on), else the state folder.
-pub(crate) fn runtime_folder(codex_home: &Path) -> PathBuf {
+/// Where the sockets of running servers may be, the best place first: in `$XDG_RUNTIME_DIR`, or the place where it usually
+/// points (for clients that do not pass it on); else below the state folder.
+pub(crate) fn runtime_folders(codex_home: &Path) -> Vec<PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = || {
         let path = Path::new("/run/user").join(rustix::process::getuid().as_raw().to_string());
         is_ours_alone(&path).then_some(path)
     };
-    match named.or_else(usual) {
-        Some(folder) => folder.join(NAME),
-        None => state_folder(codex_home).join("run"),
-    }
+    let runtime = named.or_else(usual).map(|folder| folder.join(NAME));
+    runtime.into_iter().chain([state_folder(codex_home).join("run")]).collect()
 }
 
 fn is_ours_alone(path: &Path) -> bool {

@@ -94,16 +94,21 @@ impl World {
     /// The server, ready to be started with `arguments`: only `PATH` and a few harmless variables around it.
     #[must_use]
     pub fn server(&self, arguments: &[&str]) -> std::process::Command {
-        let binaries = binaries();
-        let mut command = std::process::Command::new(binaries.join("exec-server"));
+        let mut command = std::process::Command::new(binaries().join("exec-server"));
+        self.surround(&mut command);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Gives a program that becomes the server its folder and its environment.
+    pub fn surround(&self, command: &mut std::process::Command) {
+        command
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.root.path())
             .env("CODEX_HOME", self.codex_home())
+            .env("XDG_RUNTIME_DIR", self.root.path().join("runtime"))
             .env("LANG", "C.UTF-8")
             .current_dir(self.workdir());
-        command
     }
 }

@@ -1,22 +1,29 @@
-//! What follows an *escalate*: which descriptors the program gets, signals for it, and how it ended.
+//! What follows an *escalate*: what the program inherits, signals for it, and how it ended.
 
 use crate::DecodeError;
+use crate::surroundings::{SURROUNDINGS_BYTES, Surroundings};
 
 /// The most descriptors that one program can be given: the kernel carries no more in one message (`SCM_MAX_FD`,
 /// unix(7)).
 pub const MAX_DESCRIPTORS: usize = 253;
 
-/// The descriptor numbers of the program, in the order in which the descriptors themselves are attached.
+/// Bytes of the longest body.
+pub const MAX_HANDOVER: usize = SURROUNDINGS_BYTES + 4 * MAX_DESCRIPTORS;
+
+/// What the program inherits: the shell's settings, and descriptors, by their numbers in the order in which the descriptors
+/// themselves are attached.
 #[derive(Clone, Copy, Debug)]
 pub struct Handover {
+    /// The shell's settings.
+    pub surroundings: Surroundings,
     numbers: [u32; MAX_DESCRIPTORS],
     count: usize,
 }
 
 impl Handover {
     /// A handover without descriptors.
-    pub fn new() -> Handover {
-        Handover { numbers: [0; MAX_DESCRIPTORS], count: 0 }
+    pub fn new(surroundings: Surroundings) -> Handover {
+        Handover { surroundings, numbers: [0; MAX_DESCRIPTORS], count: 0 }
     }
 
     /// Adds a number; returns false when there is no room for it.
@@ -33,22 +40,25 @@ impl Handover {
         self.numbers.get(..self.count).unwrap_or_default()
     }
 
-    /// The bytes of the body, one number (little endian) after the other.
-    pub fn encode<'b>(&self, buffer: &'b mut [u8; 4 * MAX_DESCRIPTORS]) -> &'b [u8] {
-        for (bytes, number) in buffer.as_chunks_mut::<4>().0.iter_mut().zip(self.numbers()) {
+    /// The bytes of the body: the surroundings, then one number (little endian) after the other.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; MAX_HANDOVER]) -> &'b [u8] {
+        let (first, rest) = buffer.split_at_mut(SURROUNDINGS_BYTES);
+        first.copy_from_slice(&self.surroundings.encode());
+        for (bytes, number) in rest.as_chunks_mut::<4>().0.iter_mut().zip(self.numbers()) {
             *bytes = number.to_le_bytes();
         }
-        buffer.get(..4 * self.count).unwrap_or_default()
+        buffer.get(..SURROUNDINGS_BYTES + 4 * self.count).unwrap_or_default()
     }
 
     /// Decodes a body.
     ///
     /// # Errors
     ///
-    /// When the length is no multiple of four, there are too many numbers, or one occurs twice.
+    /// When the numbers' length is no multiple of four, there are too many of them, or one occurs twice.
     pub fn decode(body: &[u8]) -> Result<Handover, DecodeError> {
-        let (numbers, []) = body.as_chunks::<4>() else { return Err(DecodeError::Malformed) };
-        let mut handover = Handover::new();
+        let (surroundings, numbers) = body.split_first_chunk().ok_or(DecodeError::Malformed)?;
+        let (numbers, []) = numbers.as_chunks::<4>() else { return Err(DecodeError::Malformed) };
+        let mut handover = Handover::new(Surroundings::decode(surroundings));
         for bytes in numbers {
             let number = u32::from_le_bytes(*bytes);
             if handover.numbers().contains(&number) || !handover.push(number) {
@@ -56,12 +66,6 @@ impl Handover {
             }
         }
         Ok(handover)
-    }
-}
-
-impl Default for Handover {
-    fn default() -> Self {
-        Handover::new()
     }
 }
 
@@ -112,25 +116,38 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn body(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
+        Surroundings::PLAIN
+            .encode()
+            .into_iter()
+            .chain(numbers.into_iter().flat_map(u32::to_le_bytes))
+            .collect()
+    }
+
     #[test]
     fn a_descriptor_number_cannot_be_given_twice() {
-        assert_eq!(Handover::decode(&[1, 0, 0, 0, 1, 0, 0, 0]).err(), Some(DecodeError::Malformed));
+        let body = body([1, 1]);
+        assert_eq!(Handover::decode(&body).err(), Some(DecodeError::Malformed));
+        assert_eq!(Handover::decode(body.get(..SURROUNDINGS_BYTES + 4).unwrap()).unwrap().numbers(), [1]);
+        assert_eq!(
+            Handover::decode(body.get(..SURROUNDINGS_BYTES - 1).unwrap()).err(),
+            Some(DecodeError::Malformed)
+        );
     }
 
     #[test]
     fn more_descriptors_than_the_kernel_carries_are_refused() {
-        let body: Vec<u8> = (0_u32..=253).flat_map(u32::to_le_bytes).collect();
-        assert_eq!(Handover::decode(&body).err(), Some(DecodeError::Malformed));
+        assert_eq!(Handover::decode(&body(0..=253)).err(), Some(DecodeError::Malformed));
     }
 
     proptest! {
         #[test]
         fn a_handover_survives_the_wire(numbers in proptest::collection::btree_set(0u32..5000, 0..MAX_DESCRIPTORS)) {
-            let mut handover = Handover::new();
+            let mut handover = Handover::new(Surroundings::PLAIN);
             for number in &numbers {
                 prop_assert!(handover.push(*number));
             }
-            let mut buffer = [0; 4 * MAX_DESCRIPTORS];
+            let mut buffer = [0; MAX_HANDOVER];
             let decoded = Handover::decode(handover.encode(&mut buffer)).unwrap();
             prop_assert_eq!(decoded.numbers(), handover.numbers());
         }
@@ -138,7 +155,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_handover_or_an_error(body: Vec<u8>) {
             if let Ok(handover) = Handover::decode(&body) {
-                prop_assert_eq!(handover.numbers().len() * 4, body.len());
+                prop_assert_eq!(SURROUNDINGS_BYTES + handover.numbers().len() * 4, body.len());
             }
         }
 

@@ -10,7 +10,7 @@
 //!    │        the working directory, the file (SCM_RIGHTS)            │
 //!    ├───────────────────────────────────────────────────────────────►│ judges
 //!    │◄──────────────────────────────── Response: Run | Escalate | Deny
-//!    │ Escalate only: Handover (descriptor numbers + SCM_RIGHTS)      │
+//!    │ Escalate only: Handover (umask and the like, descriptor numbers, SCM_RIGHTS)
 //!    ├───────────────────────────────────────────────────────────────►│ runs it
 //!    │ Signal, any number of times                                    │
 //!    ├───────────────────────────────────────────────────────────────►│
@@ -26,6 +26,7 @@
 //! * [`hello`]: the datagram that opens a dialogue.
 //! * [`request`]: file, argv and environment, as bytes.
 //! * [`response`]: what the server decided.
+//! * [`surroundings`]: umask, limits and the like, which an escalated program inherits.
 //! * [`handover`]: descriptor numbers, signals, and how an escalated program ended.
 //! * [`variables`]: the environment variables that carry the interceptor through Bash.
 
@@ -39,10 +40,11 @@ pub mod handover;
 pub mod hello;
 pub mod request;
 pub mod response;
+pub mod surroundings;
 pub mod variables;
 
 /// The version of the dialogue. Both programs come from one package, so a difference is an error, not a negotiation.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Says why bytes are not a message of this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

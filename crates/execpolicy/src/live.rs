@@ -17,9 +17,13 @@ pub struct LiveRules {
     sources: Vec<RuleSource>,
     policy: Arc<Policy>,
     /// What the files looked like when they were last read.
-    seen: Vec<Stamp>,
+    seen: Look,
     trouble: Option<LoadErrors>,
 }
+
+/// What the files looked like at one moment; two looks are equal when nothing was changed between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look(Vec<Stamp>);
 
 /// What tells one state of a file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl LiveRules {
     /// # Errors
     /// All errors of all files: a server does not start with broken rules.
     pub fn start(sources: Vec<RuleSource>) -> Result<Self, LoadErrors> {
-        let seen = stamps(&sources);
+        let seen = look(&sources);
         let policy = Arc::new(load(&sources).strict()?);
         Ok(Self { sources, policy, seen, trouble: None })
     }
@@ -45,20 +49,26 @@ impl LiveRules {
     /// Reads the sources for the first time and goes on without the broken ones; until they are mended, nothing is allowed without asking.
     #[must_use]
     pub fn start_keeping_going(sources: Vec<RuleSource>) -> Self {
-        let seen = stamps(&sources);
+        let seen = look(&sources);
         let (policy, trouble) = load(&sources).keep_going();
         Self { sources, policy: Arc::new(policy), seen, trouble }
     }
 
-    /// Whether the files are no longer those that were read. Asks for metadata only, which takes microseconds.
+    /// What the files look like now. Asks for metadata only, which takes microseconds.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        look(&self.sources)
+    }
+
+    /// Whether the files are no longer those that were read.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        stamps(&self.sources) != self.seen
+        self.look() != self.seen
     }
 
     /// The rules in force, after a look at the files. Returns whether they were read again, well or not.
     pub fn refresh(&mut self) -> bool {
-        let now = stamps(&self.sources);
+        let now = self.look();
         if now == self.seen {
             return false;
         }
@@ -87,7 +97,7 @@ impl LiveRules {
     }
 }
 
-fn stamps(sources: &[RuleSource]) -> Vec<Stamp> {
+fn look(sources: &[RuleSource]) -> Look {
     let mut stamps = Vec::new();
     for source in sources {
         match source {
@@ -98,7 +108,7 @@ fn stamps(sources: &[RuleSource]) -> Vec<Stamp> {
             }
         }
     }
-    stamps
+    Look(stamps)
 }
 
 /// The folder itself too, so that one that appears, goes or turns into a file is a change.

@@ -41,4 +41,4 @@ pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxP
 #[cfg(target_os = "linux")]
 pub use session::{Directory, Launcher, Session, SessionError, SpawnRequest};
 #[cfg(target_os = "linux")]
-pub use wire::{CallEvent, Ending, LiveProcess, LiveProcesses, MissingStreams, StartStep, Usage};
+pub use wire::{CallEvent, Ending, Inherited, LiveProcess, LiveProcesses, MissingStreams, StartStep, Usage};

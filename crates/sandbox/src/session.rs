@@ -14,8 +14,8 @@ use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
-    FIRST_PRIVATE_DESCRIPTOR, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST, MissingStreams,
-    StartRequest, WORKING_FOLDER,
+    FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST,
+    MissingStreams, StartRequest, WORKING_FOLDER,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -98,6 +98,8 @@ pub struct SpawnRequest<'a> {
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
     /// What becomes of those of 0, 1 and 2 that are not among them.
     pub missing_streams: MissingStreams,
+    /// Umask, limits and the like, where they are not the session's own.
+    pub inherited: Inherited,
 }
 
 /// A set of processes that enforce one plan for many calls.
@@ -257,6 +259,7 @@ fn encode(request: &SpawnRequest<'_>) -> Result<Vec<u8>, SessionError> {
         directory: directory.to_owned(),
         targets,
         missing_streams: request.missing_streams,
+        inherited: request.inherited.clone(),
     }
     .encode();
     if encoded.len() > MAX_REQUEST {

@@ -73,7 +73,7 @@ impl Ladder {
         let always = question.always.as_ref().map(|amendment| amendment.line().to_owned());
         let open = Arc::new(OpenQuestion {
             id: QuestionId::next(),
-            offers: Offers { session: self.memory.has_room(), always },
+            offers: Offers { session: self.memory.has_room() && !question.once, always },
             question,
             since: SystemTime::now(),
         });
@@ -317,6 +317,7 @@ mod tests {
             identity: Identity::of([words.as_bytes()]),
             always: None,
             details: Vec::new(),
+            once: false,
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use execpolicy::RuleMatch;
 use execpolicy::amend::Amendment;
+use sha2::{Digest, Sha256};
 
 use super::memory::Identity;
 use super::visible;
@@ -27,6 +28,8 @@ pub struct Question {
     pub always: Option<Amendment>,
     /// What else a person should know before saying yes, a line each; nothing in them hides.
     pub details: Vec<String>,
+    /// A yes counts for this once: what it depends on may be another thing the next time.
+    pub once: bool,
 }
 
 impl Question {
@@ -63,7 +66,8 @@ impl Question {
 /// Characters of a command line that are shown in full.
 const MAX_SHOWN: usize = 4000;
 
-/// Keeps beginning and end of what is too long to be read, and says how much is left out between them.
+/// Keeps beginning and end of what is too long to be read, and says how much is left out between them, and by which hash the
+/// whole is recognised.
 fn shortened(text: &str) -> String {
     let count = text.chars().count();
     if count <= MAX_SHOWN {
@@ -71,7 +75,9 @@ fn shortened(text: &str) -> String {
     }
     let head: String = text.chars().take(MAX_SHOWN / 2).collect();
     let tail: String = text.chars().skip(count - MAX_SHOWN / 2).collect();
-    format!("{head} … {} characters left out … {tail}", count - MAX_SHOWN)
+    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let left_out = count - MAX_SHOWN;
+    format!("{head} … {left_out} of {count} characters left out; SHA-256 of the whole: {hash} … {tail}")
 }
 
 fn quoted(word: &[u8]) -> String {

@@ -1,13 +1,14 @@
 //! The record of every decision: which program, what was decided, by which rule, who was asked, how it ended.
 //!
-//! The escalation side tells [`CallRecord`] and [`ExecRecord`] what happens; [`Audit`] queues it to a thread of its own,
+//! The escalation side tells `CallRecord` and `ExecRecord` what happens; [`Audit`] queues it to a thread of its own,
 //! which appends it to files that no sandboxed command can reach. Each line carries the hash of the one before it, so
-//! that [`verify`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
+//! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
 //! an error, and whoever asked for it then does without.
 //!
 //! Never recorded: values of environment variables, and output.
 
 mod append;
+mod approvals;
 mod audit_log;
 mod bounded;
 mod event;
@@ -17,6 +18,7 @@ mod record;
 mod show;
 mod verify;
 
+pub(crate) use approvals::{Approval, Approvals};
 pub use audit_log::{Audit, AuditError};
 pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
 pub(crate) use record::{Basis, CallRecord, ExecRecord};

@@ -131,7 +131,8 @@ fn since(text: &str) -> Result<SystemTime, String> {
     let ago: Duration = humantime::parse_duration(text).map_err(|error| {
         format!("neither a time, as in 2026-11-24, nor how long ago, as in 90m ({error})")
     })?;
-    Ok(SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH))
+    let epoch = SystemTime::UNIX_EPOCH;
+    Ok(SystemTime::now().checked_sub(ago).map_or(epoch, |time| time.max(epoch)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,101 @@
 use std::time::Duration;
 
 use super::file::ShellToolTable;
-use crate::shell::{AfterCall, Limits, MAX_TOKENS, UnknownAfterCall};
+
+/// Bytes of text for one token, roughly, as the peer's successors count.
+pub(crate) const BYTES_PER_TOKEN: u64 = 4;
+
+/// Tokens of output in an answer when nothing else is said.
+pub(crate) const DEFAULT_TOKENS: u64 = 10_000;
+
+/// The most that can be asked for: 1 MiB of text.
+pub(crate) const MAX_TOKENS: u64 = (1 << 20) / BYTES_PER_TOKEN;
+
+/// Commands that run at once when nothing else is said.
+const DEFAULT_PLACES: usize = 64;
+
+/// A command's timeout when the caller gives none; the peer's, which agents know.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Enough for programs to save what they have at hand.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The bounds that calls keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A command's timeout when the caller gives none.
+    pub default_timeout: Duration,
+    /// The longest timeout that a caller gets.
+    pub max_timeout: Option<Duration>,
+    /// The time between asking a call's processes to end and killing them.
+    pub grace: Duration,
+    /// Tokens of output in an answer when the caller does not say.
+    pub output_tokens: u64,
+    /// What is kept of outputs that do not fit.
+    pub spool: SpoolLimits,
+    /// Commands that run at once; more wait.
+    pub concurrent_calls: usize,
+    /// What becomes of background processes.
+    pub after_call: AfterCall,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            default_timeout: DEFAULT_TIMEOUT,
+            max_timeout: None,
+            grace: GRACE,
+            output_tokens: DEFAULT_TOKENS,
+            spool: SpoolLimits::default(),
+            concurrent_calls: DEFAULT_PLACES,
+            after_call: AfterCall::default(),
+        }
+    }
+}
+
+/// How much is kept of outputs that do not fit into an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// Bytes of one output.
+    pub per_output: u64,
+    /// Bytes of all outputs together.
+    pub total: u64,
+    /// Outputs that can be asked for; the oldest finished one goes first.
+    pub outputs: usize,
+}
+
+impl Default for SpoolLimits {
+    fn default() -> SpoolLimits {
+        SpoolLimits { per_output: 64 << 20, total: 1 << 30, outputs: 128 }
+    }
+}
+
+/// What becomes of the processes that a command leaves behind when its shell exits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterCall {
+    /// They live on until the server ends.
+    #[default]
+    Live,
+    /// They end with the call.
+    End,
+}
+
+/// A word that says nothing about background processes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not say what becomes of background processes; the words are live and end")]
+pub struct UnknownAfterCall(String);
+
+impl std::str::FromStr for AfterCall {
+    type Err = UnknownAfterCall;
+
+    fn from_str(word: &str) -> Result<AfterCall, UnknownAfterCall> {
+        match word {
+            "live" => Ok(AfterCall::Live),
+            "end" => Ok(AfterCall::End),
+            _ => Err(UnknownAfterCall(word.to_owned())),
+        }
+    }
+}
 
 /// What was typed about the bounds of calls.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,6 @@ use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::{FileIdentity, Programs, Variables};
 use crate::private::{make_private, private_folders};
 use crate::rules::{RuleSettings, Rules};
-use crate::shell::Limits;
 
 mod agent;
 mod error;
@@ -18,16 +17,20 @@ mod file;
 mod limits;
 mod programs;
 mod sandboxing;
+mod trusted;
 
 pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
-pub use limits::{LimitError, LimitSettings};
+pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, UnknownAfterCall};
+pub(crate) use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
 use programs::usable;
 pub(crate) use programs::{find_bash, find_wrapper};
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
+use trusted::Trusted;
+pub use trusted::TrustedPlaceError;
 
 /// What an embedder or the command line asks for, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +96,9 @@ impl Config {
         let file = ConfigFile::read(&codex_home)?;
         let rules = settings.rules.clone().trusting(file.trusted_projects());
         let rules = Arc::new(Rules::start(&rules, &codex_home)?);
-        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, [&bash, &execve_wrapper])?;
+        let approvals = approvals(settings.approvals)?;
+        let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
+        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs)?;
         Ok(Config {
             bash,
             bash_identity,
@@ -105,7 +110,7 @@ impl Config {
             sandboxing: Arc::new(sandboxing),
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
-            approvals: approvals(settings.approvals)?,
+            approvals,
             environment: Arc::new(own_environment()),
             programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
@@ -155,7 +160,7 @@ fn sandboxing(
     file: &ConfigFile,
     codex_home: &Path,
     rules: &Rules,
-    programs: [&PathBuf; 2],
+    programs: impl IntoIterator<Item = PathBuf>,
 ) -> Result<Sandboxing, ConfigError> {
     let private = private_folders(codex_home);
     for folder in &private {
@@ -166,8 +171,11 @@ fn sandboxing(
     }
     let own = Own {
         // Who may write rules may let himself out.
-        trusted: std::iter::once(codex_home.to_owned()).chain(rules.places()).collect(),
-        programs: programs.into_iter().cloned().chain(std::env::current_exe().ok()).collect(),
+        trusted: Trusted {
+            home: codex_home.to_owned(),
+            rules: rules.places(),
+            programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
+        },
         private,
     };
     Ok(Sandboxing::new(settings, file, own)?)

@@ -10,6 +10,7 @@ use sandbox::{
 
 use super::agent::AGENT_VARIABLES;
 use super::file::{ConfigFile, NamespacesWord};
+use super::trusted::{Trusted, TrustedPlaceError};
 
 /// What was typed about the sandbox.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,9 @@ pub enum SandboxSettingsError {
     /// The rules for the environment are wrong.
     #[error("shell_environment_policy in the configuration file: {0}")]
     Environment(#[from] BadPattern),
+    /// What says what commands may do would be writable.
+    #[error(transparent)]
+    Trusted(#[from] TrustedPlaceError),
     /// A path cannot be used.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -62,10 +66,8 @@ pub enum SandboxSettingsError {
 /// What a server keeps from commands for its own sake.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own {
-    /// Files and folders that say what commands may do; never writable.
-    pub(super) trusted: Vec<PathBuf>,
-    /// Programs that it starts; never writable.
-    pub(super) programs: Vec<PathBuf>,
+    /// What says what commands may do, and the programs that the server starts; never writable.
+    pub(super) trusted: Trusted,
     /// Its records and sockets; not even readable. They must exist.
     pub(super) private: Vec<PathBuf>,
 }
@@ -82,6 +84,7 @@ pub(crate) struct Sandboxing {
     layers: Layers,
     distrust_client: bool,
     started_in: PathBuf,
+    trusted: Trusted,
     surroundings: Surroundings,
     environment: EnvironmentPolicy,
     /// Whether names that look like secrets are dropped is said in the configuration file.
@@ -124,7 +127,7 @@ impl Sandboxing {
         // What is typed is meant from where it is typed.
         let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
         let mut restrictions = restrictions(file)?;
-        restrictions.read_only.extend(own.trusted);
+        restrictions.read_only.extend(own.trusted.places().cloned());
         let sandboxing = Sandboxing {
             mode,
             workspace_write: WorkspaceWrite {
@@ -143,8 +146,9 @@ impl Sandboxing {
             },
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
+            trusted: own.trusted.clone(),
             surroundings: Surroundings {
-                programs: own.programs,
+                programs: own.trusted.programs.clone(),
                 private: own.private,
                 ..Surroundings::from_process()
             },
@@ -152,7 +156,11 @@ impl Sandboxing {
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
         // Errors are told at the start, not with the first call.
-        sandboxing.plan(&sandboxing.wanted(&[], None))?;
+        let plan = sandboxing.plan(&sandboxing.wanted(&[], None))?;
+        sandboxing.check(&plan)?;
+        if sandboxing.layers == Layers::WithoutNamespaces {
+            sandboxing.check_without_mounts(&plan)?;
+        }
         sandbox::environment::command_environment([], &sandboxing.environment, true, Network::Restricted)?;
         Ok(sandboxing)
     }
@@ -206,6 +214,16 @@ impl Sandboxing {
             }
         };
         Ok(Plan { limits: self.limits, layers: self.layers, ..plan })
+    }
+
+    /// Refuses a plan in which a command could write what says what commands may do.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<(), TrustedPlaceError> {
+        self.trusted.check_wishes(plan)
+    }
+
+    /// The same where the sandbox has turned out to have no mounts of its own.
+    pub(crate) fn check_without_mounts(&self, plan: &Plan) -> Result<(), TrustedPlaceError> {
+        self.trusted.check_without_mounts(plan)
     }
 
     fn own_plan(&self, own: &OwnPolicy) -> Result<Plan, ResolveError> {

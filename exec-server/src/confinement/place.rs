@@ -27,6 +27,13 @@ impl Place {
         environment: &EnvironmentPolicy,
     ) -> Result<Place, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
+        let enforcement = session.enforcement();
+        for reason in &enforcement.fallbacks {
+            tracing::warn!("the sandbox is {enforcement} only: {reason}");
+        }
+        for gap in &enforcement.gaps {
+            tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
+        }
         let environment = command_variables(&plan, environment);
         Ok(Place { plan: Arc::new(plan), environment, session })
     }
@@ -52,6 +59,14 @@ impl Place {
     #[cfg(target_os = "linux")]
     pub(crate) fn enforcement(&self) -> &Enforcement {
         self.session.enforcement()
+    }
+
+    /// Whether what lies protected in a writable folder is protected by mounts. Elsewhere the system's own sandbox does it.
+    pub(super) fn has_mounts(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.enforcement().has(sandbox::Namespace::Mount);
+        #[cfg(not(target_os = "linux"))]
+        return true;
     }
 
     /// The session that starts programs in here.

@@ -7,7 +7,7 @@ use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
 use super::place::Place;
-use crate::config::{Sandboxing, Wanted};
+use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 
 /// Policies that keep a place at the same time. A client that sends another policy with each call pays for it with set-up
 /// time; what the oldest place still runs ends with it.
@@ -19,6 +19,9 @@ pub(crate) enum PlaceError {
     /// The policy names something that is not there.
     #[error(transparent)]
     Resolve(#[from] sandbox::resolve::ResolveError),
+    /// A command could write what says what commands may do.
+    #[error(transparent)]
+    Trusted(#[from] TrustedPlaceError),
     /// The kernel does not enforce what was asked for.
     #[cfg(target_os = "linux")]
     #[error(
@@ -70,7 +73,11 @@ impl Places {
             leave(found.1);
         }
         let plan = self.sandboxing.plan(wanted)?;
+        self.sandboxing.check(&plan)?;
         let place = self.set_up(plan).await?;
+        if !place.has_mounts() {
+            self.sandboxing.check_without_mounts(place.plan())?;
+        }
         if known.len() >= MAX_PLACES {
             leave(known.remove(0).1);
         }

@@ -55,6 +55,7 @@ impl Legacy<'_> {
                     identity,
                     always: None,
                     details: Vec::new(),
+                    once: false,
                 };
                 let approved = Approved::Runs { why_inside: None };
                 Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }

@@ -8,6 +8,7 @@ use escalation_protocol::frame::{Kind, MAX_RESPONSE_BYTES};
 use escalation_protocol::handover::Outcome;
 use escalation_protocol::request::ExecRequest;
 use escalation_protocol::response::Response;
+use escalation_protocol::surroundings::Surroundings;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
@@ -78,8 +79,8 @@ async fn negotiate(
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate(outside) => {
             respond(&mut stream, Response::Escalate).await?;
-            let descriptors = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(judge, &exec, *outside, descriptors).await {
+            let inherited = within(HURRY, wire::read_handover(&mut stream)).await?;
+            match escalate(judge, &exec, *outside, inherited).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
@@ -161,7 +162,7 @@ async fn escalate(
     judge: &Judge,
     exec: &Exec,
     program: Outside,
-    descriptors: Vec<(u32, OwnedFd)>,
+    (surroundings, descriptors): (Surroundings, Vec<(u32, OwnedFd)>),
 ) -> Result<Process, EscalateError> {
     let descriptors = descriptors
         .into_iter()
@@ -175,7 +176,7 @@ async fn escalate(
         directory: exec.directory_outside(&judge.place).map_err(EscalateError::Directory)?,
         descriptors,
     };
-    Ok(spawn.start(&outside).await?)
+    Ok(spawn.start_inheriting(&surroundings, &outside).await?)
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.

@@ -59,6 +59,8 @@ pub(super) struct Outside {
     pub(super) env: Vec<OsString>,
     /// Variables that the command had changed and that it does not get, with the reason.
     pub(super) dropped: Vec<(String, &'static str)>,
+    /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.
+    pub(super) changed: Vec<String>,
 }
 
 /// What an approval gives.
@@ -183,7 +185,7 @@ fn outside(
     let care = git::care(&program, exec, grounds.trust);
     care.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);
-    Ok((Outside { program, env, dropped: prepared.dropped }, care))
+    Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, care))
 }
 
 /// A question that a rule or the heuristic asks.
@@ -192,6 +194,8 @@ fn ask(exec: &Exec, heard: &Heard, speaks: Option<Result<(Outside, git::Care), U
     let mut question = question(exec, heard, gives);
     let approved = match speaks {
         Some(Ok((outside, care))) => {
+            // What was written inside may be another thing the next time.
+            question.once = care.caution.is_some();
             question.details.extend(care.caution.map(|caution| format!("Careful: {caution}.")));
             question.details.extend(about(exec, &outside));
             Approved::Escalates(Box::new(outside))
@@ -209,6 +213,7 @@ fn ask(exec: &Exec, heard: &Heard, speaks: Option<Result<(Outside, git::Care), U
 /// A rule allows it, but what it would do outside depends on what was written inside.
 fn cautious(exec: &Exec, own: &Heard, outside: Outside, caution: String) -> Verdict {
     let mut question = question(exec, own, Gives::Outside);
+    question.once = true;
     question.details.push(format!("Careful: the rule allows it, but {caution}."));
     question.details.extend(about(exec, &outside));
     let unasked = Unasked::Runs { why_inside: caution };
@@ -221,6 +226,10 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
     if outside.program.canonical != exec.file {
         let file = visible(outside.program.canonical.as_os_str().as_encoded_bytes());
         lines.push(format!("File: {file}"));
+    }
+    if !outside.changed.is_empty() {
+        let variables: Vec<&str> = outside.changed.iter().take(20).map(String::as_str).collect();
+        lines.push(format!("Changed variables that it gets: {}", variables.join(" ")));
     }
     if !outside.dropped.is_empty() {
         let names: Vec<&str> = outside.dropped.iter().take(20).map(|(name, _)| name.as_str()).collect();
@@ -240,6 +249,7 @@ fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
         identity: identity(exec, &asker(&heard.evaluation), gives),
         always: None,
         details: details.collect(),
+        once: false,
     }
 }
 

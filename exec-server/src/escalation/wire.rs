@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use escalation_protocol::DecodeError;
 use escalation_protocol::frame::{HEADER_BYTES, Header, Kind};
 use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
+use escalation_protocol::surroundings::Surroundings;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -104,8 +105,11 @@ pub(super) async fn write(stream: &mut UnixStream, kind: Kind, body: &[u8]) -> R
     Ok(stream.write_all(&message).await?)
 }
 
-/// Reads the descriptors of an escalated program with their numbers. They travel with the header.
-pub(super) async fn read_handover(stream: &mut UnixStream) -> Result<Vec<(u32, OwnedFd)>, WireError> {
+/// Reads what an escalated program inherits: the shell's settings, and descriptors with their numbers, which travel with
+/// the header.
+pub(super) async fn read_handover(
+    stream: &mut UnixStream,
+) -> Result<(Surroundings, Vec<(u32, OwnedFd)>), WireError> {
     let (header, descriptors) =
         stream.async_io(Interest::READABLE, || receive_header(stream.as_fd())).await?;
     let header = Header::decode_expecting(&header, Kind::Handover)?;
@@ -117,7 +121,7 @@ pub(super) async fn read_handover(stream: &mut UnixStream) -> Result<Vec<(u32, O
     if let Some(number) = numbers.iter().find(|number| **number > HIGHEST_NUMBER) {
         return Err(WireError::Number(*number));
     }
-    Ok(numbers.iter().copied().zip(descriptors).collect())
+    Ok((handover.surroundings, numbers.iter().copied().zip(descriptors).collect()))
 }
 
 fn receive_header(stream: impl AsFd) -> io::Result<([u8; HEADER_BYTES], Vec<OwnedFd>)> {

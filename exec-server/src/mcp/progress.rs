@@ -1,7 +1,10 @@
-//! Tells a client that asked for it how its command is getting on: `notifications/progress`.
+//! Tells a client that asked for it how its command is getting on: `notifications/progress` for a progress token,
+//! `notifications/message` for a log level.
 //!
-//! Without a progress token nothing is ever sent. What is sent comes before the answer, always: sending belongs to the
+//! Without either nothing is ever sent. What is sent comes before the answer, always: sending belongs to the
 //! request, not to a task of its own.
+
+#![expect(deprecated, reason = "messages are still asked for")]
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,8 +12,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::model::{LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext};
+use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +33,9 @@ pub(super) struct Progress {
 
 struct Asked {
     peer: Peer<RoleServer>,
-    token: ProgressToken,
+    token: Option<ProgressToken>,
+    /// Messages are wanted.
+    messages: bool,
     started: Instant,
     interval: Interval,
     /// Periods since something was sent.
@@ -39,14 +45,16 @@ struct Asked {
 }
 
 impl Progress {
-    /// For this request.
-    pub(super) fn of(context: &RequestContext<RoleServer>) -> Progress {
-        let asked = context.meta.get_progress_token().map(|token| {
+    /// For this request. `messages`: the client has asked for messages about all requests; it may also ask with one.
+    pub(super) fn of(context: &RequestContext<RoleServer>, messages: bool) -> Progress {
+        let token = context.meta.get_progress_token();
+        let messages = context.meta.log_level().map_or(messages, |level| wants(&level));
+        let asked = (token.is_some() || messages).then(|| {
             let started = Instant::now();
             let mut interval = interval_at(started + PERIOD, PERIOD);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let peer = context.peer.clone();
-            Asked { peer, token, started, interval, quiet: 0, last: String::new(), sending: None }
+            Asked { peer, token, messages, started, interval, quiet: 0, last: String::new(), sending: None }
         });
         Progress { asked }
     }
@@ -91,15 +99,32 @@ impl Asked {
         let elapsed = self.started.elapsed();
         let message =
             if text.is_empty() { seconds(elapsed) } else { format!("{}: {text}", seconds(elapsed)) };
-        let param =
-            ProgressNotificationParam::new(self.token.clone(), elapsed.as_secs_f64()).with_message(message);
-        let peer = self.peer.clone();
-        self.sending = Some(Box::pin(async move {
-            if let Err(error) = peer.notify_progress(param).await {
-                tracing::debug!(%error, "a progress notification was not sent");
-            }
-        }));
+        let progress = self.token.clone().map(|token| {
+            ProgressNotificationParam::new(token, elapsed.as_secs_f64()).with_message(message.clone())
+        });
+        self.sending = Some(Box::pin(send(self.peer.clone(), progress, self.messages.then_some(message))));
     }
+}
+
+async fn send(peer: Peer<RoleServer>, progress: Option<ProgressNotificationParam>, message: Option<String>) {
+    if let Some(progress) = progress
+        && let Err(error) = peer.notify_progress(progress).await
+    {
+        tracing::debug!(%error, "a progress notification was not sent");
+    }
+    let Some(message) = message else { return };
+    let sent = {
+        let message = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!({"message": message}));
+        peer.notify_logging_message(message.with_logger("shell")).await
+    };
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a message was not sent");
+    }
+}
+
+/// Whether somebody who asks for this level wants to know how commands are getting on.
+pub(super) fn wants(level: &LoggingLevel) -> bool {
+    matches!(level, LoggingLevel::Debug | LoggingLevel::Info)
 }
 
 /// How a running call is getting on: its last line, or what it waits for.

@@ -185,7 +185,7 @@ fn encode(found: Found, open: bool, mut notes: Vec<String>) -> CallToolResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::SpoolLimits;
+    use crate::config::SpoolLimits;
     use serde_json::Value;
 
     async fn called(arguments: Value, outputs: &Spool) -> CallToolResult {

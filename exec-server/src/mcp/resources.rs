@@ -2,7 +2,8 @@
 
 use rmcp::model::{ErrorData, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 
-use crate::shell::{MAX_TOKENS, Presentation, Recording, Spool};
+use crate::config::MAX_TOKENS;
+use crate::shell::{Presentation, Recording, Spool};
 
 const PREFIX: &str = "shell://output/";
 

@@ -200,8 +200,8 @@ pub(super) fn problem(text: impl Into<String>) -> CallToolResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SpoolLimits;
     use crate::escalation::Decided;
-    use crate::shell::SpoolLimits;
 
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
         let recording = Recording::of(&Spool::new(SpoolLimits::default()), b"printed\n");

@@ -1,6 +1,7 @@
 //! The MCP server: which requests there are, and what they attach to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
@@ -19,9 +20,11 @@ use super::rounds::{Rounds, Ticket};
 use super::sandbox_state::{self, SandboxState};
 use super::shell_tool::ShellArguments;
 use super::{background, read_output, resources, result, shell_tool, signature};
-use crate::approval::{ApprovalSettings, Channel, CommandChannel, Desk, Ladder};
+use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Desk, Ladder};
 use crate::config::{Config, Wanted};
+use crate::private::runtime_folders;
 use crate::shell::{Shell, Turn};
+use crate::terminal::TerminalChannel;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
@@ -35,9 +38,12 @@ pub struct ShellServer {
     shell: Shell,
     ladder: Arc<Ladder>,
     rounds: Arc<Rounds>,
+    terminal: Option<Arc<TerminalChannel>>,
     client_gone: CancellationToken,
     sandbox_state: Arc<SandboxState>,
-    initialized: Arc<std::sync::atomic::AtomicBool>,
+    initialized: Arc<AtomicBool>,
+    /// Messages are wanted about all requests.
+    messages: Arc<AtomicBool>,
 }
 
 impl ShellServer {
@@ -53,15 +59,23 @@ impl ShellServer {
         let command = command.clone().map(|program| {
             Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
         });
-        let ladder = Ladder::new(&config.approvals.channels(), None, command, config.default_rules());
+        let channels = config.approvals.channels();
+        let terminal = channels.contains(&ChannelKind::Terminal).then(|| {
+            let folders = runtime_folders(&config.codex_home);
+            Arc::new(TerminalChannel::new(&folders, config.codex_home.clone()))
+        });
+        let in_terminals = terminal.clone().map(|terminal| terminal as Arc<dyn Channel>);
+        let ladder = Ladder::new(&channels, in_terminals, command, config.default_rules());
         let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
         Ok(ShellServer {
             shell,
             ladder: Arc::new(ladder),
             rounds: Arc::new(rounds),
+            terminal,
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
+            messages: Arc::default(),
         })
     }
 
@@ -81,7 +95,7 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let way = Way::of(&context, &self.client_gone);
-        let mut progress = Progress::of(&context);
+        let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
@@ -111,6 +125,9 @@ impl ShellServer {
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
         let config = self.shell.config();
+        if let Some(terminal) = &self.terminal {
+            terminal.listen();
+        }
         let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
             .map_err(|error| error.to_string())?;
         let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
@@ -183,6 +200,7 @@ impl ShellServer {
 impl ServerHandler for ShellServer {
     fn get_info(&self) -> ServerConfig {
         let mut capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        capabilities.logging = Some(rmcp::model::JsonObject::new());
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
@@ -195,11 +213,21 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         // A second one would replace what the client said that it can do.
-        if self.initialized.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if self.initialized.swap(true, Ordering::Relaxed) {
             return Err(ErrorData::invalid_request("already initialized", None));
         }
         context.peer.set_peer_info(request.clone());
         self.negotiate_initialize(&request)
+    }
+
+    #[expect(deprecated, reason = "clients of the revisions that have it still say it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.messages.store(progress::wants(&request.level), Ordering::Relaxed);
+        Ok(())
     }
 
     async fn list_tools(

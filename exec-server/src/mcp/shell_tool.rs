@@ -10,7 +10,8 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments};
 use super::result::ShellResult;
 use super::schema::{object, schema_of};
-use crate::shell::{CallRequest, DEFAULT_TOKENS, Limits, MAX_TOKENS, Presentation};
+use crate::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS};
+use crate::shell::{CallRequest, Presentation};
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";
@@ -18,7 +19,8 @@ pub(super) const NAME: &str = "shell";
 /// Describes the tool.
 pub(super) fn describe(limits: &Limits) -> Tool {
     let description = "Runs a shell command (Bash) and returns its output and exit code. \
-        You MUST provide `workdir`, an absolute path.";
+        You MUST provide `workdir`, an absolute path. Of a long output the beginning and the end are returned; `read_output` \
+        reads the rest. Processes that the command leaves in the background live on.";
     Tool::new(NAME, description, input_schema(limits))
         .with_title("Shell")
         .with_raw_output_schema(schema_of::<ShellResult>())

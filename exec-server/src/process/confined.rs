@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, Ending, MissingStreams, SpawnRequest};
+use sandbox::{Call, CallEvent, Ending, Inherited, MissingStreams, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -50,8 +50,12 @@ struct Told {
 
 impl Process {
     /// Has the place's session start a program.
-    pub(super) async fn start(spawn: Spawn, place: &Arc<Place>) -> Result<Process, SpawnError> {
-        let call = request(&spawn, place)?;
+    pub(super) async fn start(
+        spawn: Spawn,
+        inherited: Inherited,
+        place: &Arc<Place>,
+    ) -> Result<Process, SpawnError> {
+        let call = request(&spawn, inherited, place)?;
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
@@ -134,7 +138,7 @@ impl Drop for Process {
     }
 }
 
-fn request(spawn: &Spawn, place: &Place) -> Result<Call, SpawnError> {
+fn request(spawn: &Spawn, inherited: Inherited, place: &Place) -> Result<Call, SpawnError> {
     let descriptors: Vec<(BorrowedFd<'_>, i32)> =
         spawn.descriptors.iter().map(|Descriptor { ours, number }| (ours.as_fd(), *number)).collect();
     // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
@@ -149,6 +153,7 @@ fn request(spawn: &Spawn, place: &Place) -> Result<Call, SpawnError> {
         },
         descriptors: &descriptors,
         missing_streams: MissingStreams::Closed,
+        inherited,
     })?)
 }
 

@@ -5,6 +5,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use escalation_protocol::surroundings::Surroundings;
+
 use super::Process;
 use crate::confinement::Place;
 
@@ -110,6 +112,53 @@ pub(crate) struct Remaining {
 impl Spawn {
     /// Starts the program in a place. Our copies of its descriptors are closed, whatever happens.
     pub(crate) async fn start(self, place: &Arc<Place>) -> Result<Process, SpawnError> {
+        #[cfg(target_os = "linux")]
+        return Process::start(self, sandbox::Inherited::default(), place).await;
+        #[cfg(not(target_os = "linux"))]
         Process::start(self, place).await
+    }
+
+    /// As [`start`](Self::start), for a program that inherits settings from a shell elsewhere; what they would raise stays.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_inheriting(
+        self,
+        surroundings: &Surroundings,
+        place: &Arc<Place>,
+    ) -> Result<Process, SpawnError> {
+        Process::start(self, inherited(surroundings), place).await
+    }
+
+    /// As [`start`](Self::start): settings of a shell elsewhere are not passed on here.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) async fn start_inheriting(
+        self,
+        _surroundings: &Surroundings,
+        place: &Arc<Place>,
+    ) -> Result<Process, SpawnError> {
+        Process::start(self, place).await
+    }
+}
+
+/// What a shell has set, without what its sandbox has.
+///
+/// Granting it to a hostile asker is harmless: everything in it makes the program less able.
+#[cfg(target_os = "linux")]
+fn inherited(surroundings: &Surroundings) -> sandbox::Inherited {
+    // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core files.
+    const NPROC: usize = libc::RLIMIT_NPROC as usize;
+    const CORE: usize = libc::RLIMIT_CORE as usize;
+    let limits = surroundings.limits.iter().enumerate().filter(|(number, limit)| match *number {
+        NPROC => false,
+        CORE => limit.soft == 0,
+        _ => true,
+    });
+    sandbox::Inherited {
+        umask: Some(surroundings.umask),
+        niceness: Some(surroundings.niceness),
+        ignored: surroundings.ignored,
+        blocked: surroundings.blocked,
+        limits: limits
+            .filter_map(|(number, limit)| Some((u8::try_from(number).ok()?, limit.soft, limit.hard)))
+            .collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use execpolicy::legacy::LegacyPolicy;
 use execpolicy::{LiveRules, LoadErrors, Policy, RuleSource};
@@ -11,6 +12,12 @@ use super::settings::{RuleSettings, RulesError, absolute};
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
+
+/// How long files must be left alone before they are read again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// After so many pauses they are read all the same.
+const MOST_PAUSES: u32 = 20;
 
 /// The rules of one server.
 #[derive(Debug)]
@@ -58,6 +65,7 @@ impl Rules {
         // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what it says.
         let reading = tokio::task::spawn_blocking(move || {
             let mut live = live;
+            wait_until_still(&live);
             live.refresh();
             let trouble = note(&live, rules.trouble().is_some());
             *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
@@ -101,6 +109,19 @@ impl Rules {
         places.sort();
         places.dedup();
         places
+    }
+}
+
+/// Who writes a file in place empties it first: what is read in that moment are no rules of anybody's.
+fn wait_until_still(live: &LiveRules) {
+    let mut before = live.look();
+    for _ in 0..MOST_PAUSES {
+        std::thread::sleep(PAUSE);
+        let now = live.look();
+        if now == before {
+            return;
+        }
+        before = now;
     }
 }
 

@@ -5,9 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Commands that run at once when nothing else is said.
-pub(crate) const DEFAULT_PLACES: usize = 64;
-
 /// Places for running commands.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {

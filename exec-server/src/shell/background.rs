@@ -16,33 +16,6 @@ const MAX_COMMAND: usize = 200;
 /// How long processes may take to be gone when they are ended: the longest grace, and what killing takes.
 const PATIENCE: Duration = Duration::from_secs(65);
 
-/// What becomes of the processes that a command leaves behind when its shell exits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AfterCall {
-    /// They live on until the server ends.
-    #[default]
-    Live,
-    /// They end with the call.
-    End,
-}
-
-/// A word that says nothing about background processes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` does not say what becomes of background processes; the words are live and end")]
-pub struct UnknownAfterCall(String);
-
-impl std::str::FromStr for AfterCall {
-    type Err = UnknownAfterCall;
-
-    fn from_str(word: &str) -> Result<AfterCall, UnknownAfterCall> {
-        match word {
-            "live" => Ok(AfterCall::Live),
-            "end" => Ok(AfterCall::End),
-            _ => Err(UnknownAfterCall(word.to_owned())),
-        }
-    }
-}
-
 /// A process that lives on when its call has returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BackgroundProcess {

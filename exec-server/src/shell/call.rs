@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
-use super::background::{self, AfterCall, Background};
+use super::background::{self, Background};
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
@@ -16,7 +16,7 @@ use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use super::{Shell, denials};
 use crate::approval::Approver;
-use crate::config::Wanted;
+use crate::config::{AfterCall, Wanted};
 use crate::confinement::{Place, PlaceError};
 use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust};
 use crate::process::{Ended, Process, Remaining};

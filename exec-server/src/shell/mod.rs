@@ -1,12 +1,17 @@
 //! One call of the tool: request → spawn → output → deadline → termination → outcome.
 //!
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
+//!
+//! # Layout, in the order in which a call meets it
+//! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
+//! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`call`]: from there to the end.
+//! - [`output`]: what it prints. [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
+//! - [`background`]: what it leaves behind.
 
 mod admission;
 mod background;
 mod call;
 mod denials;
-mod limits;
 mod login;
 mod outcome;
 mod output;
@@ -14,12 +19,10 @@ mod request;
 mod spawn;
 
 pub use admission::Turn;
-pub use background::{AfterCall, Background, BackgroundCall, BackgroundProcess, UnknownAfterCall};
+pub use background::{Background, BackgroundCall, BackgroundProcess};
 pub use call::{Call, StartError};
-pub use limits::Limits;
 pub use outcome::{CallOutcome, Ending};
-pub(crate) use output::{DEFAULT_TOKENS, MAX_TOKENS};
-pub use output::{Found, Presentation, Query, Recording, Spool, SpoolLimits, View};
+pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;

@@ -63,7 +63,8 @@ async fn what_a_background_process_prints_later_can_be_read_and_the_process_ende
 
 #[tokio::test]
 async fn they_end_with_their_call_where_the_user_wants_that() {
-    let world = World::with_rules("").configured("");
+    // Time enough for its last words on a busy machine.
+    let world = World::with_rules("").configured("[shell_tool]\ngrace_ms = 30000\n");
     let client = Client::start_with(&world, &Person::absent(), &["--background", "end"]).await;
     let outcome = client.run("(trap 'echo told; exit' TERM; echo up > up; while :; do sleep 0.05; done) & until [ -s up ]; do sleep 0.02; done; echo done").await;
     let (code, output) = outcome.ran();

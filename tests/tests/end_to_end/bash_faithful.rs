@@ -11,7 +11,7 @@ use crate::bash_hook::fixture::{Fixture, Mode, Outcome, place};
 const SCRIPTS: &str = include_str!("bash_faithful/scripts.txt");
 
 /// The name and the text of each script.
-fn scripts() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn scripts() -> impl Iterator<Item = (&'static str, &'static str)> {
     SCRIPTS.split("### ").skip(1).map(|part| part.split_once('\n').expect("a name and a script"))
 }
 

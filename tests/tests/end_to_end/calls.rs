@@ -166,7 +166,7 @@ async fn a_timeout_ends_the_call_however_its_processes_behave() {
             format!("sleep {mark} | cat"),
         ] {
             let outcome =
-                client.run_within(&format!("echo before; {behaviour}"), Duration::from_millis(300)).await;
+                client.run_within(&format!("echo before; {behaviour}"), Duration::from_millis(1000)).await;
             assert_eq!(outcome.ran(), (124, "before\n"), "{behaviour}");
             let left = client.run(&format!("ps -eo args | grep -v grep | grep -c {mark}")).await;
             assert_eq!(left.ran(), (1, "0\n"), "{behaviour}");
@@ -178,15 +178,15 @@ async fn a_timeout_ends_the_call_however_its_processes_behave() {
 #[tokio::test]
 async fn bounds_come_from_flags_and_the_configuration_file() {
     let world = World::with_rules("").configured(
-        "[shell_tool]\ndefault_timeout_ms = 300\nmax_timeout_ms = 60000\nmax_output_tokens = 1\n\
+        "[shell_tool]\ndefault_timeout_ms = 1000\nmax_timeout_ms = 60000\nmax_output_tokens = 1\n\
          agent_environment = false\n",
     );
-    let flags = ["--max-timeout", "400"];
+    let flags = ["--max-timeout", "1200"];
     let client = Client::start_with(&world, &Person::absent(), &flags).await;
     assert_eq!(client.run("echo 0123456789; sleep 1000").await.ran(), (124, "01\n… 7 bytes omitted …\n9\n"));
     let outcome = client.run_within("sleep 1000", Duration::from_secs(500)).await;
     let Outcome::Ran { exit_code: 124, json, .. } = &outcome else { panic!("{outcome:?}") };
-    assert!(json["notes"].to_string().contains("lowered to 400 ms"), "{json}");
+    assert!(json["notes"].to_string().contains("lowered to 1200 ms"), "{json}");
     assert_eq!(client.run("echo ${PAGER-no}").await.ran(), (0, "no\n"));
     for (flags, words) in [(["--max-calls", "0"], "from 1 to"), (["--background", "die"], "live and end")] {
         let (code, said) = end_to_end_tests::lines::run_to_end(&world, &flags);

@@ -3,12 +3,15 @@
 //! These run without a sandbox, as far as what is tested holds there too. (A temporary folder can be changed by everybody, so
 //! nothing in it is trusted.)
 
+use std::time::Duration;
+
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
 use rmcp::model::ElicitationAction::Accept;
 use serde_json::Value;
 
 mod git;
+mod wire;
 
 /// What was decided about programs, as the result says it.
 pub(super) fn decisions(outcome: &Outcome) -> Vec<Value> {
@@ -161,9 +164,10 @@ async fn an_escalated_program_gets_the_servers_environment_and_harmless_changes(
     {
         assert!(lines.contains(&present), "{present} should be in {output}");
     }
-    for absent in ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "PAGER", "BASH_FUNC", "LANG=", "evil"] {
-        assert!(!output.contains(absent), "{absent} should not be in {output}");
+    for absent in ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "PAGER=", "BASH_FUNC", "LANG="] {
+        assert!(!lines.iter().any(|line| line.starts_with(absent)), "{absent} should not be in {output}");
     }
+    assert!(!output.contains("evil"), "{output}");
     assert!(lines.iter().any(|line| line.starts_with("HOME=") && !line.ends_with("/work")), "{output}");
     let made = &decisions(&outcome)[0];
     let dropped: Vec<&str> =
@@ -185,4 +189,52 @@ async fn a_variable_that_a_rule_demands_is_passed_and_shown() {
     assert!(output.contains("PAGER=cat\n") && !output.contains("EDITOR"), "{output}");
     let asked = person.asked();
     assert!(asked[0].contains("will not get: EDITOR"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_escalated_program_inherits_what_the_shell_has_set() {
+    let world = World::with_rules(ALLOW_SH);
+    let client = Client::start(&world, &Person::absent()).await;
+    let set = "umask 027; trap '' USR1 HUP; ulimit -n 200; ulimit -S -s 4096; renice -n 3 $$ > /dev/null;";
+    let show = "umask; ulimit -n; ulimit -S -s; nice; grep -E \"^Sig(Ign|Blk)\" /proc/self/status";
+    let inside = client.run(&format!("{set} dash -c '{show}'; :")).await;
+    let outside = client.run(&format!("{set} sh -c '{show}'; :")).await;
+    assert!(decisions(&inside).is_empty() && !decisions(&outside).is_empty(), "{outside:?}");
+    assert_eq!(inside.ran(), outside.ran());
+    assert!(outside.ran().1.starts_with("0027\n200\n4096\n3\n"), "{outside:?}");
+    // Another shell's settings are its own.
+    assert!(client.run(&format!("sh -c '{show}'; :")).await.ran().1.starts_with("0022\n"));
+}
+
+#[tokio::test]
+async fn an_escalated_program_ends_for_the_shell_as_it_ended() {
+    let world = World::with_rules(ALLOW_SH);
+    let client = Client::start(&world, &Person::absent()).await;
+    let codes = "for code in 0 1 2 77 126 127 128 200 255; do sh -c \"exit $code\"; echo -n \"$? \"; done";
+    assert_eq!(client.run(codes).await.ran(), (0, "0 1 2 77 126 127 128 200 255 "));
+    let signals = "for s in HUP INT QUIT KILL TERM USR1 USR2; do sh -c \"kill -$s \\$\\$\"; echo \"$? \"; done 2> /dev/null";
+    assert_eq!(client.run(signals).await.ran(), (0, "129 \n130 \n131 \n137 \n143 \n138 \n140 \n"));
+    let relayed = "for s in INT TERM HUP QUIT USR1 USR2 WINCH; do
+        (trap - INT QUIT; exec sh -c \"trap 'echo $s; exit 7' $s; echo > ready; while :; do sleep 0.05; done\") &
+        while [ ! -e ready ]; do sleep 0.02; done; rm ready; kill -$s $!; wait $!; echo $?; done";
+    let outcome = client.run_within(relayed, Duration::from_secs(60)).await;
+    let (_, output) = outcome.ran();
+    for signal in ["TERM", "HUP", "USR1", "USR2", "WINCH"] {
+        assert!(output.contains(&format!("{signal}\n7\n")), "{signal}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn descriptors_arrive_at_their_numbers_and_nothing_else_is_open() {
+    let world = World::with_rules("prefix_rule([\"ls\"])\nprefix_rule([\"diff\"])\nprefix_rule([\"cat\"])\n");
+    let client = Client::start(&world, &Person::absent()).await;
+    let outcome =
+        client.run("exec 5< /dev/null 200<&5 239<&5 7<&5; ls /proc/self/fd | sort -n | tr '\\n' ' '").await;
+    // `ls` opens the folder itself, with the lowest free number.
+    assert_eq!(outcome.ran(), (0, "0 1 2 3 5 7 200 239 "));
+    assert_eq!(client.run("diff <(echo a) <(echo b)").await.ran().0, 1);
+    assert_eq!(client.run("echo here | cat 5<&0 <&5").await.ran(), (0, "here\n"));
+    let many = "for n in {10..239}; do eval \"exec $n< /dev/null\"; done; ls /proc/self/fd | wc -l";
+    let outcome = client.run(many).await;
+    assert_eq!(outcome.ran(), (0, "234\n"), "{outcome:?}");
 }

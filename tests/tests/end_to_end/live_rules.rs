@@ -159,3 +159,20 @@ async fn a_legacy_policy_speaks_where_no_rule_does() {
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("touch a; rm -f a").await.ran().0, 1);
 }
+
+#[tokio::test]
+async fn rules_that_are_named_cannot_be_written_although_they_lie_in_the_workspace() {
+    let world = World::with_rules("").configured("");
+    let rules = world.workdir().join("rules");
+    fs::create_dir(&rules).expect("made");
+    fs::write(world.workdir().join("x.policy"), "").expect("written");
+    let arguments = ["--rules", "rules", "--legacy-policy", "x.policy"];
+    let client = Client::start_with(&world, &Person::absent(), &arguments).await;
+    let command = "echo > beside && echo ok; echo 'prefix_rule([\"id\"])' > rules/x.rules || echo no; echo > x.policy || echo no";
+    let outcome = client.run(command).await;
+    let said: Vec<&str> = outcome.ran().1.lines().filter(|line| matches!(*line, "ok" | "no")).collect();
+    assert_eq!(said, ["ok", "no", "no"], "{outcome:?}");
+    // The user, outside, still can; and it counts at once.
+    fs::write(rules.join("x.rules"), forbid("touch", "from outside")).expect("written");
+    assert!(client.run("touch a").await.ran().1.contains("from outside"));
+}

@@ -30,8 +30,16 @@ struct Holdings {
 #[test]
 fn soak_many_calls_leave_nothing_behind() {
     let calls = std::env::var("SOAK_CALLS").map_or(CALLS, |calls| calls.parse().expect("a number"));
-    let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n");
-    let mut server = Lines::start(&world);
+    for arguments in [&["--sandbox", "danger-full-access"][..], &[]] {
+        let (before, after) = soak(arguments, calls);
+        println!("{arguments:?}, after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
+    }
+}
+
+/// Calls so often, and returns what the server held near the beginning and at the end.
+fn soak(arguments: &[&str], calls: u64) -> (Holdings, Holdings) {
+    let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n").configured("");
+    let mut server = Lines::start_with(&world, arguments);
     server.initialize();
     for number in 0..WARM_UP {
         one(&mut server, &world, number);
@@ -43,8 +51,7 @@ fn soak_many_calls_leave_nothing_behind() {
     for number in WARM_UP..calls {
         one(&mut server, &world, number);
     }
-    let after = holdings(&server);
-    println!("after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
+    let after = holdings_when_settled(&server, before.descendants);
     assert!(
         after.resident_kib <= before.resident_kib + before.resident_kib / 10 + 1024,
         "memory: {before:?}, then {after:?}"
@@ -53,6 +60,7 @@ fn soak_many_calls_leave_nothing_behind() {
     assert!(after.descriptors <= before.descriptors + 8, "descriptors: {before:?}, then {after:?}");
     assert!(after.threads <= before.threads + 8, "threads: {before:?}, then {after:?}");
     assert!(after.descendants <= before.descendants, "processes: {before:?}, then {after:?}");
+    (before, after)
 }
 
 /// One call: mostly small ones; some print, escalate, fail, are cut off, or are too long for one answer.
@@ -73,6 +81,18 @@ fn call(server: &mut Lines, world: &World, command: &str, timeout: u64) {
         json!({"command": command, "workdir": world.workdir(), "login": false, "timeout_ms": timeout});
     let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
     assert_eq!(answer["result"]["isError"], false, "{answer}");
+}
+
+/// What watches over a call ends a little after the call is answered.
+fn holdings_when_settled(server: &Lines, descendants: usize) -> Holdings {
+    let begun = std::time::Instant::now();
+    loop {
+        let holdings = holdings(server);
+        if holdings.descendants <= descendants || begun.elapsed() > end_to_end_tests::lines::PATIENCE {
+            return holdings;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 fn holdings(server: &Lines) -> Holdings {

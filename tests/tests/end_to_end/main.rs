@@ -7,6 +7,7 @@
 )]
 
 mod approvals;
+mod approve;
 mod audit;
 mod background;
 mod bash_faithful;
@@ -14,6 +15,7 @@ mod bash_hook;
 mod calls;
 mod doctor;
 mod escalation;
+mod faithful;
 mod live_rules;
 mod load;
 mod login;

@@ -113,7 +113,7 @@ async fn status_and_signal_tell_how_a_command_ended() {
         let result = result_of(&outcome);
         assert_eq!((&result["status"], &result["signal"]), (&json!(status), &signal), "{command}");
     }
-    let outcome = client.run_within("echo before; sleep 1000", std::time::Duration::from_millis(300)).await;
+    let outcome = client.run_within("echo before; sleep 1000", std::time::Duration::from_millis(1000)).await;
     assert_eq!(result_of(&outcome)["status"], "timed_out");
     assert_eq!(outcome.ran(), (124, "before\n"));
 }

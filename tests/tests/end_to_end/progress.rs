@@ -27,6 +27,16 @@ fn until_answered(server: &mut Lines, id: u64) -> (Vec<Value>, Value) {
     }
 }
 
+/// Waits for a message like this, which follows others of its kind.
+fn until(server: &mut Lines, wanted: impl Fn(&Value) -> bool) {
+    for _ in 0..1000 {
+        if wanted(&server.receive()) {
+            return;
+        }
+    }
+    panic!("it does not come");
+}
+
 /// A command that prints a line and goes on when the file `go` appears.
 const PATIENT: &str = "echo started; until [ -e go ]; do sleep 0.05; done; echo done";
 
@@ -46,9 +56,9 @@ fn who_asks_is_told_the_time_and_the_last_line_and_nothing_after_the_answer() {
         assert!(progress > last, "{progress} after {last}");
         last = progress;
     }
-    let message = server.receive();
-    let text = message["params"]["message"].as_str().expect("a message");
-    assert!(text.ends_with(" s: started"), "{text}");
+    until(&mut server, |message| {
+        message["params"]["message"].as_str().expect("a text").ends_with(" s: started")
+    });
     std::fs::write(world.workdir().join("go"), "").expect("written");
     let (_, answer) = until_answered(&mut server, id);
     assert_eq!(answer["result"]["structuredContent"]["output"], "started\ndone\n");
@@ -83,4 +93,42 @@ fn beyond_the_limit_calls_wait_in_order_and_say_so() {
     assert_eq!(answered, [first, second, third]);
     let last = server.request("tools/call", shell(&world, "ls cancelled", None));
     assert_eq!(last["result"]["structuredContent"]["exit_code"], 2, "{last}");
+}
+
+#[test]
+fn messages_come_to_who_asks_for_them_in_either_way() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    let capabilities = server.initialize()["result"]["capabilities"].clone();
+    assert!(capabilities["logging"].is_object(), "{capabilities}");
+    let told = |server: &mut Lines, mut params: Value, meta: Value| {
+        params["_meta"] = meta;
+        let id = server.send_request("tools/call", params);
+        until(server, |message| {
+            assert_eq!(message["method"], "notifications/message", "{message}");
+            assert_eq!(message["params"]["level"], "info");
+            message["params"]["data"]["message"].as_str().expect("a text").ends_with(": started")
+        });
+        std::fs::write(world.workdir().join("go"), "").expect("written");
+        until_answered(server, id);
+        std::fs::remove_file(world.workdir().join("go")).expect("it is there");
+    };
+    // With one call, as since MCP 2026-07-28.
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/logLevel": "info"
+    });
+    told(&mut server, shell(&world, PATIENT, None), meta);
+    // For all calls, as before.
+    for (level, some) in [("debug", true), ("warning", false)] {
+        let answer = server.request("logging/setLevel", json!({"level": level}));
+        assert!(answer["error"].is_null(), "{answer}");
+        if some {
+            told(&mut server, shell(&world, PATIENT, None), json!({}));
+        } else {
+            let id = server.send_request("tools/call", shell(&world, "echo a; sleep 1", None));
+            assert_eq!(until_answered(&mut server, id).0, [Value::Null; 0]);
+        }
+    }
 }

@@ -4,7 +4,9 @@
 //! successful `execve` closes.
 
 use super::sys::{self, Forked, SingleThreaded};
-use crate::wire::{FIRST_PRIVATE_DESCRIPTOR, MissingStreams, StartRequest, StartStep, WORKING_FOLDER};
+use crate::wire::{
+    FIRST_PRIVATE_DESCRIPTOR, Inherited, MissingStreams, StartRequest, StartStep, WORKING_FOLDER,
+};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use std::ffi::{CString, OsStr};
@@ -98,8 +100,26 @@ fn become_program(
         return NotStarted::at(StartStep::PlaceDescriptors)(error);
     }
     sys::default_signals();
+    inherit(&request.inherited);
     let error = sys::execute(&prepared.program, &prepared.arguments, &prepared.environment);
     NotStarted::at(StartStep::Execute)(error)
+}
+
+/// Applies the settings. Each step makes the program less able, which cannot fail; what it asks for beyond has no effect.
+fn inherit(inherited: &Inherited) {
+    if let Some(umask) = inherited.umask {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask & 0o777));
+    }
+    if let Some(niceness) = inherited.niceness {
+        let own = rustix::process::getpriority_process(None).unwrap_or_default();
+        if niceness > own {
+            let _ = rustix::process::setpriority_process(None, niceness.min(19));
+        }
+    }
+    for (resource, soft, hard) in &inherited.limits {
+        sys::lower_limit(*resource, *soft, *hard);
+    }
+    sys::inherit_signals(inherited.ignored, inherited.blocked);
 }
 
 fn enter_folder(request: &StartRequest, descriptors: &[OwnedFd]) -> Result<(), Errno> {

@@ -87,7 +87,10 @@ fn grant_reading(
     let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
     let everywhere = [PathBuf::from("/")];
     let roots: &[PathBuf] = plan.only_readable.as_deref().unwrap_or(&everywhere);
-    let hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
+    let mut hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
+    // The host's devices: disks with every hidden file on them, the user's terminals with what is typed there, memory that
+    // programs share. What commands need of it is granted below.
+    hidden.push("/dev".into());
     let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &hidden };
     let mut places = Vec::new();
     for root in roots.iter().filter(|root| root.exists()) {

@@ -34,6 +34,16 @@ pub(super) enum Sockets {
     OnlyPairs,
 }
 
+/// What else of the host is in reach, and the filter's work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    pub(super) sockets: Sockets,
+    /// The session has System V objects and message queues of its own.
+    pub(super) own_ipc: bool,
+    /// Processes outside have no numbers inside.
+    pub(super) own_processes: bool,
+}
+
 /// When a row applies.
 enum When {
     Always,
@@ -163,6 +173,34 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
     }
 }
 
+/// What namespaces would keep out of reach, and Landlock does not judge.
+#[rustfmt::skip]
+fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
+    use When::{Always, NotZero};
+    let mut rows = Vec::new();
+    if !reach.own_ipc {
+        rows.extend([
+            (libc::SYS_shmget, Always, "memory that the user's programs share, which has no path"),
+            (libc::SYS_shmat, Always, "as shmget; numbers can be guessed"),
+            (libc::SYS_shmctl, Always, "as shmget"),
+            (libc::SYS_semget, Always, "as shmget"),
+            (libc::SYS_semop, Always, "as shmget"),
+            (libc::SYS_semtimedop, Always, "as shmget"),
+            (libc::SYS_semctl, Always, "as shmget"),
+            (libc::SYS_msgget, Always, "as shmget"),
+            (libc::SYS_msgsnd, Always, "as shmget"),
+            (libc::SYS_msgrcv, Always, "as shmget"),
+            (libc::SYS_msgctl, Always, "as shmget"),
+            (libc::SYS_mq_open, Always, "as shmget"),
+            (libc::SYS_mq_unlink, Always, "as shmget"),
+        ]);
+    }
+    if !reach.own_processes {
+        rows.push((libc::SYS_prlimit64, NotZero(0), "limits of other processes: a server that may write no file, or run no longer, is ended"));
+    }
+    rows
+}
+
 /// Refused with ENOSYS, on which callers use the older call that the filter can judge.
 #[rustfmt::skip]
 fn unknown() -> Vec<Row> {
@@ -175,14 +213,20 @@ fn unknown() -> Vec<Row> {
 }
 
 /// Filters the system calls of this process and of its descendants; `no_new_privs` must be set.
-pub(super) fn apply(sockets: Sockets) -> Result<(), SeccompError> {
-    let mut rows = refused();
-    rows.extend(refused_on_this_processor());
-    rows.extend(refused_sockets(sockets));
+pub(super) fn apply(reach: Reach) -> Result<(), SeccompError> {
+    let rows = all_refused(reach);
     for program in [other_numbers(), compile(unknown(), libc::ENOSYS)?, compile(rows, libc::EPERM)?] {
         seccompiler::apply_filter(&program).map_err(SeccompError::Apply)?;
     }
     Ok(())
+}
+
+fn all_refused(reach: Reach) -> Vec<Row> {
+    let mut rows = refused();
+    rows.extend(refused_on_this_processor());
+    rows.extend(refused_sockets(reach.sockets));
+    rows.extend(refused_without_namespaces(reach));
+    rows
 }
 
 /// Compiles rows into a program that also kills whatever calls by another processor's numbers.
@@ -254,12 +298,17 @@ fn other_numbers() -> BpfProgram {
 mod tests {
     use super::*;
 
+    /// With namespaces, and without.
+    fn reaches() -> impl Iterator<Item = Reach> {
+        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs]
+            .into_iter()
+            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, own_processes: own }))
+    }
+
     #[test]
     fn every_row_compiles_and_has_a_reason() {
-        for sockets in [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs] {
-            let mut rows = refused();
-            rows.extend(refused_on_this_processor());
-            rows.extend(refused_sockets(sockets));
+        for reach in reaches() {
+            let rows = all_refused(reach);
             assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()));
             assert!(!compile(rows, libc::EPERM).unwrap().is_empty());
         }
@@ -268,16 +317,18 @@ mod tests {
 
     #[test]
     fn no_call_has_a_row_that_always_applies_and_another() {
-        let mut seen = BTreeMap::new();
-        for (number, when, _) in refused().into_iter().chain(refused_sockets(Sockets::OnlyPairs)) {
-            let always = matches!(when, When::Always);
-            let (count, any) = seen.entry(number).or_insert((0, false));
-            *count += 1;
-            *any |= always;
-            assert!(
-                !*any || *count == 1,
-                "call {number}: an empty list of rules means always, so both would be lost"
-            );
+        for reach in reaches() {
+            let mut seen = BTreeMap::new();
+            for (number, when, _) in all_refused(reach) {
+                let always = matches!(when, When::Always);
+                let (count, any) = seen.entry(number).or_insert((0, false));
+                *count += 1;
+                *any |= always;
+                assert!(
+                    !*any || *count == 1,
+                    "call {number}: an empty list of rules means always, so both would be lost"
+                );
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::landlock_rules::{self, LandlockError, Surroundings};
 use super::limits;
 use super::mounts::{self, MountError};
 use super::namespaces::Attempt;
-use super::seccomp::{self, SeccompError, Sockets};
+use super::seccomp::{self, Reach, SeccompError, Sockets};
 use super::sys;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::plan::{Layers, Plan};
@@ -77,7 +77,11 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
     // No program gains rights by being executed; Landlock and seccomp demand it of everyone but root.
     rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
     apply_landlock(plan, attempt, &mut enforcement)?;
-    seccomp::apply(sockets(plan, attempt, &enforcement))?;
+    seccomp::apply(Reach {
+        sockets: sockets(plan, attempt, &enforcement),
+        own_ipc: attempt.has(Namespace::Ipc),
+        own_processes: attempt.has(Namespace::Pid),
+    })?;
     enforcement.seccomp = true;
     verify(plan)?;
     enforcement.gaps.extend(gaps(plan, attempt, &enforcement));
@@ -155,10 +159,19 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
                 "Unix sockets of the host can be reached, because there is no mount namespace".to_owned(),
             );
         }
+    } else if abi < landlock_rules::UNIX_SOCKETS_SINCE {
+        gaps.push("Unix sockets that programs outside open from now on can be reached where nothing covers them, because this kernel's Landlock does not judge sockets".to_owned());
+    }
+    if abi == 0 {
+        gaps.push("named pipes outside can be written, because there is no Landlock".to_owned());
     }
     if !attempt.has(Namespace::Pid) {
         gaps.push(
             "command lines of other processes can be seen, because there is no PID namespace".to_owned(),
+        );
+        gaps.push(
+            "priorities and processors of the user's other processes can be changed, because there is no PID namespace"
+                .to_owned(),
         );
         if abi < landlock_rules::SCOPE_SINCE {
             gaps.push("other processes of the user can be signalled".to_owned());

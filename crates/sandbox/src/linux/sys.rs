@@ -218,6 +218,34 @@ pub(crate) fn default_signals() {
     }
 }
 
+/// Ignores and blocks signals; bit 0 is signal 1.
+pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
+    let members = |set: u64| (1..=64).filter(move |number| set >> (number - 1) & 1 == 1);
+    for number in members(ignored) {
+        // SAFETY: SIG_IGN is a valid disposition for any number; for those that cannot be ignored the call fails.
+        unsafe { libc::signal(number, libc::SIG_IGN) };
+    }
+    let blocked: Vec<i32> = members(blocked).collect();
+    if let Ok(set) = signal_set(&blocked) {
+        // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
+    }
+}
+
+/// Lowers a resource limit of this process, never raises it.
+pub(crate) fn lower_limit(resource: u8, soft: u64, hard: u64) {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the process is this one (0); no new limit is given; the old one is valid for writes. A number that is no
+    // limit's is answered with EINVAL.
+    if unsafe { libc::prlimit(0, resource.into(), std::ptr::null(), &raw mut limit) } == -1 {
+        return;
+    }
+    limit.rlim_max = limit.rlim_max.min(hard);
+    limit.rlim_cur = limit.rlim_cur.min(soft).min(limit.rlim_max);
+    // SAFETY: the limit is valid for reads; the old one is not asked for.
+    unsafe { libc::prlimit(0, resource.into(), &raw const limit, std::ptr::null_mut()) };
+}
+
 fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
     // SAFETY: `sigset_t` is a plain array of integers, for which all zeroes is a valid value.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

@@ -18,4 +18,4 @@ pub use call::{CallEvent, Ending, LiveProcess, LiveProcesses, Usage};
 pub(crate) use codec::{MAX_DESCRIPTORS, MAX_PACKET, MAX_REQUEST};
 pub(crate) use init::{InitCommand, InitReport};
 pub(crate) use start::{FIRST_PRIVATE_DESCRIPTOR, StartRequest, WORKING_FOLDER};
-pub use start::{MissingStreams, StartStep};
+pub use start::{Inherited, MissingStreams, StartStep};

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Descriptor numbers that a program can be given are below this one; the supervisor keeps its own above.
 pub(crate) const FIRST_PRIVATE_DESCRIPTOR: i32 = 512;
 
+/// In place of a number that is not given.
+const ABSENT: i32 = i32::MIN;
+
 /// In place of a number: the descriptor is the folder that the program starts in.
 pub(crate) const WORKING_FOLDER: i32 = -1;
 
@@ -88,6 +91,24 @@ pub enum MissingStreams {
     Closed,
 }
 
+/// Settings of a process that a program inherits. The default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// Permissions that new files do not get.
+    pub umask: Option<u32>,
+    /// How nice it is at least.
+    pub niceness: Option<i32>,
+    /// Signals that are ignored; bit 0 is signal 1.
+    pub ignored: u64,
+    /// Signals that are blocked; bit 0 is signal 1.
+    pub blocked: u64,
+    /// Resource limits (number, soft, hard); each applies where it is lower than what there is.
+    pub limits: Vec<(u8, u64, u64)>,
+}
+
+/// More kinds of limits than a system has.
+const MAX_LIMITS: usize = 32;
+
 /// What to start; written by the server into a memory file, read by the call's supervisor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartRequest {
@@ -100,6 +121,7 @@ pub(crate) struct StartRequest {
     /// The numbers at which the program finds the descriptors that came with the message, or [`WORKING_FOLDER`].
     pub(crate) targets: Vec<i32>,
     pub(crate) missing_streams: MissingStreams,
+    pub(crate) inherited: Inherited,
 }
 
 impl StartRequest {
@@ -115,7 +137,15 @@ impl StartRequest {
         for target in &self.targets {
             writer = writer.i32(*target);
         }
-        writer.u8(u8::from(self.missing_streams == MissingStreams::Closed)).0
+        writer = writer.u8(u8::from(self.missing_streams == MissingStreams::Closed));
+        let Inherited { umask, niceness, ignored, blocked, limits } = &self.inherited;
+        // Neither number is ever below -20.
+        writer = writer.i32(umask.and_then(|umask| i32::try_from(umask).ok()).unwrap_or(ABSENT));
+        writer = writer.i32(niceness.unwrap_or(ABSENT)).u64(*ignored).u64(*blocked).count(limits.len());
+        for (number, soft, hard) in limits {
+            writer = writer.u8(*number).u64(*soft).u64(*hard);
+        }
+        writer.0
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -131,8 +161,15 @@ impl StartRequest {
             1 => MissingStreams::Closed,
             _ => return Err(Malformed("unknown kind of missing streams")),
         };
+        let umask = u32::try_from(reader.i32()?).ok();
+        let niceness = Some(reader.i32()?).filter(|niceness| *niceness != ABSENT);
+        let (ignored, blocked) = (reader.u64()?, reader.u64()?);
+        let limits = (0..reader.count_up_to(MAX_LIMITS)?)
+            .map(|_| Ok((reader.u8()?, reader.u64()?, reader.u64()?)))
+            .collect::<Result<_, Malformed>>()?;
         reader.end()?;
-        Ok(StartRequest { program, arguments, environment, directory, targets, missing_streams })
+        let inherited = Inherited { umask, niceness, ignored, blocked, limits };
+        Ok(StartRequest { program, arguments, environment, directory, targets, missing_streams, inherited })
     }
 }
 
@@ -149,7 +186,16 @@ mod tests {
             directory: "/".into(),
             targets: vec![0, 1, 250, WORKING_FOLDER],
             missing_streams: MissingStreams::Closed,
+            inherited: Inherited {
+                umask: Some(0o77),
+                niceness: Some(-3),
+                ignored: 1,
+                blocked: 2,
+                limits: vec![(7, 100, u64::MAX)],
+            },
         };
+        let plain = StartRequest { inherited: Inherited::default(), ..request.clone() };
+        assert_eq!(StartRequest::decode(&plain.encode()), Ok(plain));
         assert_eq!(StartRequest::decode(&request.encode()), Ok(request));
     }
 }

@@ -88,6 +88,7 @@ fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Erro
         directory: Directory::Path(Path::new("/")),
         descriptors: &[],
         missing_streams: MissingStreams::Null,
+        inherited: sandbox::Inherited::default(),
     })?;
     loop {
         match call.event_within(Duration::from_secs(10))? {

@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         directory: Directory::Path(Path::new("/")),
         descriptors: &[],
         missing_streams: MissingStreams::Null,
+        inherited: sandbox::Inherited::default(),
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
     // The script has some time to start what it starts; what is printed is what exists.

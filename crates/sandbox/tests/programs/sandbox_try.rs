@@ -7,8 +7,9 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 
-fn main() {
+pub(crate) fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
@@ -46,6 +47,10 @@ fn main() {
         }
         // The same call by its x32 number.
         ["x32"] => call(libc::SYS_getpid | 0x4000_0000, &[]),
+        // Becomes a program in a world whose kernel has neither Landlock nor namespaces to give.
+        ["without-layers", program, rest @ ..] => {
+            without_layers().and_then(|()| Err(std::process::Command::new(program).args(rest).exec()))
+        }
         // Children that wait, until no more can be made; how many is told.
         ["forks", most] => {
             println!("{}", forks(number(most)));
@@ -95,6 +100,34 @@ fn forks(most: i64) -> i64 {
     most
 }
 
+/// Filters Landlock and new namespaces away, with the answer of a kernel that does not know them.
+fn without_layers() -> io::Result<()> {
+    const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const NAMESPACES: u32 = 0x7e02_0000; // The bits CLONE_NEW* of clone(2).
+    let call = |number: i64| u32::try_from(number).unwrap_or(0);
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        step(LOAD_WORD, 0, 0, 0), // seccomp_data.nr
+        step(JUMP_EQUAL, 6, 0, call(libc::SYS_landlock_create_ruleset)),
+        step(JUMP_EQUAL, 5, 0, call(libc::SYS_unshare)),
+        step(JUMP_EQUAL, 4, 0, call(libc::SYS_clone3)),
+        step(JUMP_EQUAL, 0, 2, call(libc::SYS_clone)),
+        step(LOAD_WORD, 0, 0, 16), // The low half of args[0].
+        step(JUMP_SET, 1, 0, NAMESPACES),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+    ];
+    let filter =
+        libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(0), filter: program.as_mut_ptr() };
+    // SAFETY: this prctl takes numbers only.
+    told(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
+    // SAFETY: the filter points to `len` instructions, which the kernel copies and checks.
+    told(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) }.into())
+}
+
 fn by_name(name: &str) -> i64 {
     match name {
         "add_key" => libc::SYS_add_key,
@@ -117,8 +150,14 @@ fn by_name(name: &str) -> i64 {
         "pidfd_getfd" => libc::SYS_pidfd_getfd,
         "pivot_root" => libc::SYS_pivot_root,
         "process_vm_readv" => libc::SYS_process_vm_readv,
+        "prlimit64" => libc::SYS_prlimit64,
         "ptrace" => libc::SYS_ptrace,
+        "semget" => libc::SYS_semget,
         "setns" => libc::SYS_setns,
+        "shmat" => libc::SYS_shmat,
+        "shmget" => libc::SYS_shmget,
+        "msgget" => libc::SYS_msgget,
+        "mq_open" => libc::SYS_mq_open,
         "socket" => libc::SYS_socket,
         "umount2" => libc::SYS_umount2,
         "unshare" => libc::SYS_unshare,
@@ -144,6 +183,7 @@ fn name_of(errno: i32) -> String {
         libc::ENOTDIR => "ENOTDIR",
         libc::ENOTTY => "ENOTTY",
         libc::EPERM => "EPERM",
+        libc::ENXIO => "ENXIO",
         libc::EROFS => "EROFS",
         libc::ESRCH => "ESRCH",
         libc::EXDEV => "EXDEV",

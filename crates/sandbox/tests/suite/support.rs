@@ -333,6 +333,7 @@ impl Shell {
             },
             descriptors: &descriptors,
             missing_streams: MissingStreams::Null,
+            inherited: sandbox::Inherited::default(),
         };
         let call = self.session.spawn(&request).unwrap();
         match call.event_within(PATIENCE) {
@@ -350,6 +351,7 @@ impl Shell {
             directory: Directory::Path(Path::new(directory)),
             descriptors: &[],
             missing_streams: MissingStreams::Null,
+            inherited: sandbox::Inherited::default(),
         };
         self.session.spawn(&request).unwrap()
     }

@@ -75,7 +75,9 @@ fn find_program(program: &OsStr) -> Option<PathBuf> {
 fn effect(decision: Decision, decided_by: DecidedBy) -> &'static str {
     match (decision, decided_by) {
         (Decision::Forbidden, _) => "it is refused",
-        (Decision::Allow, DecidedBy::Rule) => "it runs outside the sandbox, unasked",
+        (Decision::Allow, DecidedBy::Rule) => {
+            "it runs outside the sandbox, unasked, unless commands could have changed its file"
+        }
         (Decision::Prompt, DecidedBy::Rule) => "it is asked about; with a yes it runs outside the sandbox",
         (
             Decision::Allow,

@@ -35,7 +35,7 @@ pub(super) struct Prepared {
     pub(super) variables: Variables,
     /// Names that the command changed and that were dropped, readable, with the reason.
     pub(super) dropped: Vec<(String, &'static str)>,
-    /// Names that the command changed and that are passed, readable.
+    /// What the command changed and is passed, `NAME=value`, readable; long values are cut.
     pub(super) changed: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl Environment {
                 None => {
                     prepared.variables.insert((*name).to_owned(), (*value).to_owned());
                     if !is_shells_own(name) {
-                        prepared.changed.push(readable(name));
+                        prepared.changed.push(format!("{}={}", readable(name), readable(value)));
                     }
                 }
             }
@@ -153,10 +153,14 @@ fn is_the_sandboxs_own(name: &OsStr) -> bool {
         || ["TMPDIR", "TMP", "TEMP"].iter().any(|folder| name == *folder)
 }
 
-/// Names are shown to people; a name may be anything without `=`.
-fn readable(name: &OsStr) -> String {
+/// Names and values are shown to people, and may be anything.
+fn readable(text: &OsStr) -> String {
     const LONGEST: usize = 80;
-    visible(name.as_bytes()).chars().take(LONGEST).collect()
+    let text = visible(text.as_bytes());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 /// Variables as execve(2) takes them.
@@ -230,7 +234,7 @@ mod tests {
             dropped(&prepared),
             ["BASH_FUNC_git%%", "GIT_SSH_COMMAND", "LC_ALL", "LD_PRELOAD", "PATH", "SNEAKY"]
         );
-        assert_eq!(prepared.changed, ["A", "LANG", "NEW"]);
+        assert_eq!(prepared.changed, ["A=2", "LANG=C.UTF-8", "NEW=x"]);
         let expected = variables(&[
             ("PATH", "/usr/bin"),
             ("HOME", "/home/u"),

@@ -2,10 +2,10 @@
 //!
 //! So, while a sandbox is enforced:
 //!
-//! * hooks and `core.fsmonitor` are switched off for every escalated `git` ([`settings`]): also hooks that the user wrote
+//! * hooks and `core.fsmonitor` are switched off for every escalated `git` (`settings`): also hooks that the user wrote
 //!   run what lies in the workspace;
 //! * where the configuration of the repository can be written from inside, or the arguments make Git run a program or
-//!   write elsewhere, an `allow` is not enough: a person is asked ([`caution`]). No list of settings could be complete there
+//!   write elsewhere, an `allow` is not enough: a person is asked (`caution`). No list of settings could be complete there
 //!   (aliases, filters, drivers and remotes have names of their own).
 
 mod arguments;

@@ -6,18 +6,10 @@
 use std::ops::Range;
 
 use super::text::{self, Cleaned};
+use crate::config::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
 
 /// Bytes at either end that are looked at for what to show: enough for the largest answer.
-pub(super) const WINDOW_BYTES: u64 = 1 << 20;
-
-/// Bytes of text for one token, roughly, as the peer's successors count.
-const BYTES_PER_TOKEN: u64 = 4;
-
-/// Tokens of output in an answer when nothing else is said.
-pub(crate) const DEFAULT_TOKENS: u64 = 10_000;
-
-/// The most that can be asked for: half of it fits into a window.
-pub(crate) const MAX_TOKENS: u64 = 2 * WINDOW_BYTES / BYTES_PER_TOKEN / 2;
+pub(super) const WINDOW_BYTES: u64 = MAX_TOKENS * BYTES_PER_TOKEN;
 
 /// How an output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

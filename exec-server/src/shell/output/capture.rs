@@ -40,7 +40,7 @@ const FLOOD_PAUSE: i64 = 2;
 
 /// How long output may still come when the shell has ended and somebody else holds the pipe: what was written before the
 /// end is in the pipe already, this is for what a process substitution says last.
-const LATE_OUTPUT: Duration = Duration::from_millis(50);
+const LATE_OUTPUT: Duration = Duration::from_millis(30);
 
 /// The output of a running call.
 #[derive(Debug)]
@@ -239,8 +239,9 @@ fn in_pipe(pipe: impl AsFd) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Presentation, SpoolLimits};
+    use super::super::Presentation;
     use super::*;
+    use crate::config::SpoolLimits;
     use std::fs::File;
     use std::io::Write;
 

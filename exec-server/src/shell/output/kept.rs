@@ -220,8 +220,8 @@ fn usize_of(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spool::SpoolLimits;
     use super::*;
+    use crate::config::SpoolLimits;
 
     const CAPACITY: u64 = 256 << 10;
 

@@ -17,9 +17,8 @@ mod search;
 mod spool;
 mod text;
 
-pub(crate) use budget::{DEFAULT_TOKENS, MAX_TOKENS};
 pub use budget::{Presentation, View};
 pub(super) use capture::Output;
 pub use recording::Recording;
 pub use search::{Found, Query};
-pub use spool::{Spool, SpoolLimits};
+pub use spool::Spool;

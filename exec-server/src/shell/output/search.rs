@@ -222,8 +222,9 @@ fn whole_characters(bytes: &[u8], at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spool::{Spool, SpoolLimits};
+    use super::super::spool::Spool;
     use super::*;
+    use crate::config::SpoolLimits;
 
     fn printed(output: &[u8]) -> Recording {
         let limits = SpoolLimits { per_output: 256 << 10, ..SpoolLimits::default() };

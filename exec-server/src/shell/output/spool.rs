@@ -12,26 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::recording::Recording;
+use crate::config::SpoolLimits;
 
 /// The name of our folder in the user's cache folder.
 const FOLDER: &str = "shell-tool-mcp";
-
-/// How much is kept of outputs that do not fit into an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpoolLimits {
-    /// Bytes of one output.
-    pub per_output: u64,
-    /// Bytes of all outputs together.
-    pub total: u64,
-    /// Outputs that can be asked for; the oldest finished one goes first.
-    pub outputs: usize,
-}
-
-impl Default for SpoolLimits {
-    fn default() -> SpoolLimits {
-        SpoolLimits { per_output: 64 << 20, total: 1 << 30, outputs: 128 }
-    }
-}
 
 /// Where outputs are kept. Clones are the same spool.
 #[derive(Clone, Debug)]

@@ -1,0 +1,125 @@
+//! Text for a window of some width. Lines are broken where the window ends, so that nothing is beyond its edge.
+
+use ratatui::style::Style as Painted;
+use ratatui::text::{Line, Span};
+
+use super::super::precedent::Word;
+use super::board::Entry;
+use super::style::Style;
+
+/// A piece of text in one style.
+type Piece = (String, Painted);
+
+/// Everything there is to say about a question, in lines of at most `width` columns.
+pub(super) fn question(
+    entry: &Entry,
+    folder: Option<&str>,
+    style: &Style,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let question = &entry.question;
+    let mut lines = Vec::new();
+    let mut say = |label: &str, pieces: Vec<Piece>| {
+        let start = vec![(format!("{label:<9}"), style.label)];
+        lines.extend(broken(start.into_iter().chain(pieces).collect(), width));
+    };
+    let plain = |text: &str| vec![(text.to_owned(), style.plain)];
+    say("Run", plain(&question.command));
+    say("In", plain(&question.workdir));
+    if let Some(why) = &question.why {
+        say("Reason", plain(why));
+    }
+    if let Some(rule) = &question.rule {
+        say("Rule", plain(rule));
+    }
+    for detail in &question.details {
+        say("Note", vec![(detail.clone(), style.warning)]);
+    }
+    match &entry.before {
+        Some(before) => {
+            let mut pieces = Vec::new();
+            for word in &before.words {
+                let (mark, text, painted) = match word {
+                    Word::Same(text) => ("", text, style.plain),
+                    Word::New(text) => ("+", text, style.new),
+                    Word::Gone(text) => ("-", text, style.gone),
+                };
+                let text = bordered(text);
+                pieces.push((format!("{mark}{text}"), painted));
+                pieces.push((" ".to_owned(), style.plain));
+            }
+            if before.words.iter().all(|word| matches!(word, Word::Same(_))) {
+                pieces.push(("(the same)".to_owned(), style.plain));
+            }
+            if let Some(workdir) = &before.workdir {
+                pieces.push((format!("(in {workdir})"), style.new));
+            }
+            let when = before.approved.get(..16).unwrap_or(&before.approved).replace('T', " ");
+            pieces.push((format!(" approved {when} UTC"), style.plain));
+            say("Before", pieces);
+        }
+        None => say("Before", plain("this program was not approved before")),
+    }
+    if let Some(always) = &question.always {
+        say("Always", vec![("would add: ".to_owned(), style.plain), (always.clone(), style.plain)]);
+    }
+    if question.left_out > 0 {
+        say(
+            "Long",
+            vec![(format!("{} arguments are not compared: too long", question.left_out), style.warning)],
+        );
+    }
+    if let Some(folder) = folder {
+        say("Server", plain(folder));
+    }
+    lines
+}
+
+/// A word whose beginning and end can be seen, also when there are spaces in it. Not for a shell: escapes stay as they are.
+fn bordered(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{word}'") }
+}
+
+/// Breaks pieces into lines of at most `width` columns.
+pub(super) fn broken(pieces: Vec<Piece>, width: usize) -> Vec<Line<'static>> {
+    let width = width.max(2);
+    let mut lines = Vec::new();
+    let mut line: Vec<Span<'static>> = Vec::new();
+    let mut used = 0;
+    for (text, style) in pieces {
+        let mut piece = String::new();
+        for character in text.chars() {
+            let columns = Span::raw(character.encode_utf8(&mut [0; 4]) as &str).width();
+            if used + columns > width {
+                line.push(Span::styled(std::mem::take(&mut piece), style));
+                lines.push(Line::from(std::mem::take(&mut line)));
+                used = 0;
+            }
+            used += columns;
+            piece.push(character);
+        }
+        line.push(Span::styled(piece, style));
+    }
+    lines.push(Line::from(line));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pieces: &[&str], width: usize) -> Vec<String> {
+        let pieces = pieces.iter().map(|text| ((*text).to_owned(), Painted::new())).collect();
+        broken(pieces, width).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_is_lost_at_the_edge() {
+        assert_eq!(texts(&["abc", "defgh"], 3), ["abc", "def", "gh"]);
+        assert_eq!(texts(&["漢字漢"], 5), ["漢字", "漢"]);
+        assert_eq!(texts(&[""], 5), [""]);
+        let long = "x".repeat(1000);
+        assert_eq!(texts(&[&long], 7).concat(), long);
+    }
+}

@@ -1,0 +1,65 @@
+//! The escalation socket in hostile hands: everybody inside the sandbox can speak on it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Person};
+
+/// Kilobytes that the server may have needed at most: its own (unoptimised, too) and what requests of one call may hold.
+const MOST_MEMORY_KIB: u64 = 400 << 10;
+
+/// The server of a world, by its environment; not its sandbox's processes.
+fn server(world: &World) -> PathBuf {
+    let home = world.codex_home().display().to_string();
+    let is_it = |process: &PathBuf| {
+        let read = |name: &str| std::fs::read(process.join(name)).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+        let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
+        environment.contains(&home) && command.contains("exec-server\0--sandbox\0")
+    };
+    let processes = std::fs::read_dir("/proc").expect("proc").flatten().map(|entry| entry.path());
+    processes.into_iter().find(is_it).expect("the server runs")
+}
+
+fn most_memory(server: &std::path::Path) -> u64 {
+    let status = std::fs::read_to_string(server.join("status")).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
+    let world = World::with_rules("");
+    let marker = world.workdir().join("marker");
+    let rules = format!("prefix_rule([\"touch\", \"{}\"])\n", marker.display());
+    std::fs::write(world.rules_file(), rules).expect("rules");
+    let client = Client::start(&world, &Person::absent()).await;
+    let forge = env!("CARGO_BIN_EXE_forge-dialogues");
+    let command = format!("{forge} 1000 $(type -P touch) {} 0<&240", marker.display());
+    let outcome = client.run_within(&command, Duration::from_secs(120)).await;
+    let (code, output) = outcome.ran();
+    assert!(code == 0 && output.ends_with(" answered\n"), "{outcome:?}");
+    assert_ne!(output, "0 answered\n", "none of them was understood, so nothing was tried");
+    assert!(!marker.exists(), "a forged dialogue ran its program");
+    let memory = most_memory(&server(&world));
+    assert!(memory < MOST_MEMORY_KIB, "the server needed {memory} KiB");
+    // The twin: the same request, as it should be asked; and the server lives.
+    let outcome = client.run(&format!("touch {}", marker.display())).await;
+    assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    assert!(marker.exists());
+}
+
+#[tokio::test]
+async fn a_call_with_a_flooded_socket_does_not_hold_up_another() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let forge = env!("CARGO_BIN_EXE_forge-dialogues");
+    let flood = format!("{forge} 300 $(type -P touch) x 0<&240");
+    let (flooded, other) = tokio::join!(
+        client.run_within(&flood, Duration::from_secs(120)),
+        client.run_within("for i in 1 2 3 4 5; do /bin/echo $i; done", Duration::from_secs(120))
+    );
+    assert_eq!(other.ran(), (0, "1\n2\n3\n4\n5\n"));
+    assert_eq!(flooded.ran().0, 0, "{flooded:?}");
+}
