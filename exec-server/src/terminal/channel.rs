@@ -283,6 +283,7 @@ mod tests {
             identity: Identity::of([word.as_bytes()]),
             always: None,
             details: vec!["Careful.".into()],
+            once: false,
         };
         let offers = Offers { session: true, always: None };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
