@@ -49,6 +49,9 @@ const TELLING: &[(&str, &str)] = &[
     ("--reference", "reads another repository"),
     ("--strategy", "names a program to run"),
     ("--filter-process", "names a program to run"),
+    ("--recurse-submodules", "starts Git in submodules"),
+    ("--submodule", "starts Git in submodules"),
+    ("--remote", "talks to another repository"),
 ];
 
 /// Short options that do the same, by subcommand.
@@ -66,27 +69,93 @@ const TELLING_SHORT: &[(&str, &[u8], &str)] = &[
     ("format-patch", b"o", "writes files"),
 ];
 
-/// Subcommands whose business is to run other commands.
-const RUNNING: &[&str] = &[
-    "bisect",
-    "difftool",
-    "filter-branch",
-    "for-each-repo",
-    "mergetool",
-    "submodule",
-    "daemon",
-    "shell",
-    "hook",
-    "instaweb",
-    "send-email",
-    "citool",
-    "gui",
-    "web--browse",
-    "config",
-    "maintenance",
-    "upload-pack",
-    "receive-pack",
-    "credential",
+/// Subcommands that work on one repository and run no other commands. Others may be anything, also aliases.
+const ALONE: &[&str] = &[
+    "",
+    "add",
+    "am",
+    "annotate",
+    "apply",
+    "archive",
+    "blame",
+    "branch",
+    "cat-file",
+    "check-attr",
+    "check-ignore",
+    "check-mailmap",
+    "check-ref-format",
+    "checkout",
+    "checkout-index",
+    "cherry",
+    "cherry-pick",
+    "clean",
+    "commit",
+    "commit-tree",
+    "count-objects",
+    "describe",
+    "diff",
+    "diff-files",
+    "diff-index",
+    "diff-tree",
+    "for-each-ref",
+    "format-patch",
+    "fsck",
+    "gc",
+    "grep",
+    "hash-object",
+    "index-pack",
+    "init",
+    "log",
+    "ls-files",
+    "ls-tree",
+    "merge",
+    "merge-base",
+    "merge-file",
+    "merge-tree",
+    "mktag",
+    "mktree",
+    "mv",
+    "name-rev",
+    "notes",
+    "pack-objects",
+    "pack-refs",
+    "patch-id",
+    "prune",
+    "range-diff",
+    "read-tree",
+    "rebase",
+    "reflog",
+    "repack",
+    "replace",
+    "rerere",
+    "reset",
+    "restore",
+    "rev-list",
+    "rev-parse",
+    "revert",
+    "rm",
+    "shortlog",
+    "show",
+    "show-branch",
+    "show-ref",
+    "sparse-checkout",
+    "stage",
+    "stash",
+    "status",
+    "stripspace",
+    "switch",
+    "symbolic-ref",
+    "tag",
+    "update-index",
+    "update-ref",
+    "var",
+    "verify-commit",
+    "verify-pack",
+    "verify-tag",
+    "version",
+    "whatchanged",
+    "worktree",
+    "write-tree",
 ];
 
 /// A command line of Git that holds no surprise.
@@ -126,8 +195,8 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
             None => (OsStr::new(""), rest),
         },
     };
-    if let Some(running) = RUNNING.iter().find(|running| subcommand == OsStr::new(running)) {
-        return Err(format!("`git {running}` may run other commands"));
+    if !ALONE.iter().any(|alone| subcommand == *alone) && !super::remotes::talks(subcommand) {
+        return Err(format!("its subcommand {} may run other commands", shown(subcommand)));
     }
     for argument in arguments {
         if let Some(why) = telling(subcommand, argument.as_bytes()) {
@@ -161,7 +230,7 @@ fn has_helper(argument: &[u8]) -> bool {
     at.is_some_and(|at| at > 0 && argument.iter().take(at).all(u8::is_ascii_alphanumeric))
 }
 
-fn shown(word: &OsStr) -> String {
+pub(super) fn shown(word: &OsStr) -> String {
     const LONGEST: usize = 100;
     let text = visible(word.as_bytes());
     match text.char_indices().nth(LONGEST) {
