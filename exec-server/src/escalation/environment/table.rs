@@ -249,7 +249,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // Tools that start other tools.
     dangerous(
-        &["GIT_AUTHOR_*", "GIT_COMMITTER_*"],
+        &["GIT_AUTHOR_*", "GIT_COMMITTER_*", "EMAIL"],
         "text that Git writes into its logs, wherever a link in the repository leads",
     ),
     dangerous(
@@ -606,6 +606,8 @@ mod tests {
         "DOCKER_HOST",
         "SOMETHING_UNKNOWN_COMMAND",
         "UNKNOWN_OPTS",
+        "GIT_AUTHOR_NAME",
+        "GIT_COMMITTER_DATE",
     ];
 
     #[test]

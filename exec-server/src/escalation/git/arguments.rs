@@ -73,9 +73,7 @@ const TELLING_SHORT: &[(&str, &[u8], &str)] = &[
 const ALONE: &[&str] = &[
     "",
     "add",
-    "am",
     "annotate",
-    "apply",
     "archive",
     "blame",
     "branch",
@@ -84,11 +82,7 @@ const ALONE: &[&str] = &[
     "check-ignore",
     "check-mailmap",
     "check-ref-format",
-    "checkout",
-    "checkout-index",
     "cherry",
-    "cherry-pick",
-    "clean",
     "commit",
     "commit-tree",
     "count-objects",
@@ -104,17 +98,14 @@ const ALONE: &[&str] = &[
     "grep",
     "hash-object",
     "index-pack",
-    "init",
     "log",
     "ls-files",
     "ls-tree",
-    "merge",
     "merge-base",
     "merge-file",
     "merge-tree",
     "mktag",
     "mktree",
-    "mv",
     "name-rev",
     "notes",
     "pack-objects",
@@ -122,28 +113,19 @@ const ALONE: &[&str] = &[
     "patch-id",
     "prune",
     "range-diff",
-    "read-tree",
-    "rebase",
     "reflog",
     "repack",
     "replace",
     "rerere",
-    "reset",
-    "restore",
     "rev-list",
     "rev-parse",
-    "revert",
-    "rm",
     "shortlog",
     "show",
     "show-branch",
     "show-ref",
-    "sparse-checkout",
     "stage",
-    "stash",
     "status",
     "stripspace",
-    "switch",
     "symbolic-ref",
     "tag",
     "update-index",
@@ -154,8 +136,31 @@ const ALONE: &[&str] = &[
     "verify-tag",
     "version",
     "whatchanged",
-    "worktree",
     "write-tree",
+];
+
+/// Subcommands that write files of the work tree: what a command has put into a commit or a patch reaches places that the
+/// sandbox protects. Some also go on with what lies in `.git` (`rebase-merge/git-rebase-todo` holds commands).
+const WRITING: &[&str] = &[
+    "am",
+    "apply",
+    "checkout",
+    "checkout-index",
+    "cherry-pick",
+    "clean",
+    "init",
+    "merge",
+    "mv",
+    "read-tree",
+    "rebase",
+    "reset",
+    "restore",
+    "revert",
+    "rm",
+    "sparse-checkout",
+    "stash",
+    "switch",
+    "worktree",
 ];
 
 /// A command line of Git that holds no surprise.
@@ -195,6 +200,11 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
             None => (OsStr::new(""), rest),
         },
     };
+    if let Some(writing) = WRITING.iter().find(|writing| subcommand == **writing) {
+        return Err(format!(
+            "`git {writing}` writes files of a command's choice, also where the sandbox protects them"
+        ));
+    }
     if !ALONE.iter().any(|alone| subcommand == *alone) && !super::remotes::talks(subcommand) {
         return Err(format!("its subcommand {} may run other commands", shown(subcommand)));
     }

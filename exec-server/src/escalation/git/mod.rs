@@ -107,12 +107,12 @@ enum Judged {
 
 fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
     let found = repository::find(&invocation.directory);
-    let found = found.as_ref();
-    if let Some(what) = found.and_then(|found| found.doubt(trust)) {
+    if let Some(what) = found.iter().find_map(|found| found.doubt(trust)) {
         return Judged::InDoubt(format!(
             "{what}, so hooks are not all that Git would run for whoever writes it"
         ));
     }
+    let found = found.last();
     let peer = match remotes::peer(invocation, found, trust) {
         Ok(peer) => peer,
         Err(why) => return Judged::Leads(why),

@@ -155,7 +155,16 @@ pub(super) fn peer(
             // A folder of that name would be taken instead.
             let first = address.as_bytes().split(|byte| *byte == b'/').next().unwrap_or_default();
             let is_here = invocation.directory.join(OsStr::from_bytes(first)).symlink_metadata().is_ok();
-            if is_far(address.as_bytes()) && !is_here { Ok(Peer::Far) } else { Err(unknown(address)) }
+            if !is_far(address.as_bytes()) || is_here {
+                return Err(unknown(address));
+            }
+            let to =
+                words.get(1).map_or_else(|| invocation.directory.clone(), |to| invocation.directory.join(to));
+            let canonical = to.canonicalize().or_else(|_| to.parent().unwrap_or(&to).canonicalize());
+            match canonical {
+                Ok(to) if trust.may_be_written(&to) => Ok(Peer::Far),
+                Ok(_) | Err(_) => Err(format!("{} cannot be written from inside the sandbox", to.display())),
+            }
         }
         ("remote", []) => Ok(Peer::Far),
         ("remote", [verb, ..]) if *verb == "get-url" => Ok(Peer::Far),
@@ -170,7 +179,10 @@ pub(super) fn peer(
         }
         ("remote", [verb, ..]) => Err(format!("`git remote {}` changes its configuration", shown(verb))),
         (_, []) => configured()?.any(),
-        (_, [address, ..]) if is_far(address.as_bytes()) && address.as_bytes().contains(&b'/') => {
+        // What is pulled is written into the work tree, so it has to come from where the user said.
+        (name, [address, ..])
+            if name != "pull" && is_far(address.as_bytes()) && address.as_bytes().contains(&b'/') =>
+        {
             Ok(Peer::Far)
         }
         (_, [address, ..]) => configured()?.named(address),

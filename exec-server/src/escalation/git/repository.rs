@@ -48,16 +48,28 @@ pub(super) struct Repository {
     folders: Option<Vec<PathBuf>>,
 }
 
-/// Finds the repository as Git does: from a folder upwards.
-pub(super) fn find(directory: &Path) -> Option<Repository> {
-    let directory = directory.canonicalize().ok()?;
-    directory.ancestors().find_map(|folder| {
+/// Finds the repository as Git does: from a folder upwards. Before it, if anything, come those `.git` that Git passes by
+/// because they hold none, unless somebody makes it one.
+pub(super) fn find(directory: &Path) -> Vec<Repository> {
+    let Ok(directory) = directory.canonicalize() else {
+        return vec![Repository { entry: directory.to_owned(), folders: None }];
+    };
+    let mut found = Vec::new();
+    for folder in directory.ancestors() {
         let entry = folder.join(".git");
         if entry.symlink_metadata().is_ok() {
-            return Some(Repository { folders: folders_of(&entry), entry });
+            let passes_by = entry.is_dir() && !may_be_repository(&entry);
+            found.push(Repository { folders: folders_of(&entry), entry });
+            if !passes_by {
+                break;
+            }
         }
-        may_be_repository(folder).then(|| Repository { folders: bare(folder), entry: folder.to_owned() })
-    })
+        if may_be_repository(folder) {
+            found.push(Repository { folders: bare(folder), entry: folder.to_owned() });
+            break;
+        }
+    }
+    found
 }
 
 /// Whether Git could take a folder for a repository: the rest may be in the folder that `commondir` names.

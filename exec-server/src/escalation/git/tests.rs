@@ -150,6 +150,10 @@ fn arguments_that_run_or_write_something_need_a_persons_eye() {
         &["git", "bisect", "run", "id"],
         &["git", "config", "core.pager", "x"],
         &["git", "an-alias"],
+        &["git", "checkout", "x"],
+        &["git", "reset", "--hard", "x"],
+        &["git", "rebase", "--continue"],
+        &["git", "worktree", "add", "/etc/x"],
         &["git", "bundle", "create", "/etc/x", "HEAD"],
         &["git", "archive", "--remote=origin", "HEAD"],
         &["git", "fetch", "--recurse-submodules"],
@@ -212,6 +216,7 @@ fn only_other_machines_and_what_the_sandbox_cannot_reach_are_talked_to_without_a
         &["git", "pull", "--rebase", "origin", "main"],
         &["git", "ls-remote", "--tags", "ssh://git@example.com/x"],
         &["git", "clone", "--depth", "1", "https://example.com/a/b"],
+        &["git", "clone", "https://example.com/a/b", "new"],
         &["git", "remote", "-v"],
         &["git", "remote", "update"],
         &["git", "remote", "show", "origin"],
@@ -230,6 +235,9 @@ fn only_other_machines_and_what_the_sandbox_cannot_reach_are_talked_to_without_a
         &["git", "fetch", "--multiple", "origin", "evil"],
         &["git", "fetch", "--depth", "1", "evil"],
         &["git", "pull", "."],
+        &["git", "pull", "https://example.com/a/b"],
+        &["git", "clone", "https://example.com/a/b", "/etc/x"],
+        &["git", "clone", "https://example.com/a/b", "../x"],
         &["git", "ls-remote", "evil"],
         &["git", "clone", "evil"],
         &["git", "remote", "update", "evil"],
@@ -325,4 +333,20 @@ fn what_may_be_a_submodule_of_the_agents_is_asked_about() {
     assert_eq!(caution(&trust(&[&ws], &both), &ws, &["git", "status"]), None, "the user's own");
     std::fs::write(ws.join(".gitmodules"), "").unwrap();
     assert!(caution(&trust(&[&ws], &both), &ws, &["git", "push"]).is_some());
+}
+
+#[test]
+fn a_place_that_holds_no_repository_does_not_hide_the_one_above() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    let ws = root.join("ws");
+    // The stand-in of a workspace without a repository.
+    std::fs::create_dir_all(ws.join(".git")).unwrap();
+    let kept = trust(&[&root], &[ws.join(".git")]);
+    assert_eq!(caution(&kept, &ws, &["git", "status"]), None);
+    repository(&root.join(".git"));
+    assert!(caution(&kept, &ws, &["git", "status"]).is_some());
+    let both = [vec![ws.join(".git")], protected(&root.join(".git"))].concat();
+    assert_eq!(caution(&trust(&[&root], &both), &ws, &["git", "status"]), None);
+    assert!(caution(&kept, &ws, &["git", "-C", "missing", "status"]).is_some());
 }
