@@ -16,6 +16,7 @@ mod remotes;
 mod repository;
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use self::arguments::Invocation;
 use self::remotes::Peer;
@@ -65,6 +66,8 @@ pub(super) struct Care {
     pub(super) caution: Option<String>,
     /// Settings that stand over the configuration.
     settings: Vec<(&'static str, &'static str)>,
+    /// Variables that name the repository that was judged.
+    pinned: Vec<(&'static str, PathBuf)>,
 }
 
 /// Says how a program has to be run, if it is Git.
@@ -76,15 +79,17 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
     let mut settings = ALWAYS.to_vec();
     let invocation = match arguments::read(exec) {
         Ok(invocation) => invocation,
-        Err(why) => return Care { caution: Some(why), settings },
+        Err(why) => return Care { caution: Some(why), settings, pinned: Vec::new() },
     };
+    let mut pinned = Vec::new();
     let caution = match judge(&invocation, trust) {
         Judged::InDoubt(why) => {
             settings.extend_from_slice(WHERE_WRITABLE);
             Some(why)
         }
         Judged::Leads(why) => Some(why),
-        Judged::Fine(peer) => {
+        Judged::Fine(peer, variables) => {
+            pinned = variables;
             if peer == Peer::Far {
                 // Also what is put in an address's way after it was judged.
                 settings.push(("protocol.file.allow", "never"));
@@ -92,7 +97,7 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
             None
         }
     };
-    Care { caution, settings }
+    Care { caution, settings, pinned }
 }
 
 /// What is found out about a command line.
@@ -102,7 +107,8 @@ enum Judged {
     InDoubt(String),
     /// It leads somewhere that needs a person's eye.
     Leads(String),
-    Fine(Peer),
+    /// Whom it talks to, and the variables that keep it to the repository that was judged.
+    Fine(Peer, Vec<(&'static str, PathBuf)>),
 }
 
 fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
@@ -124,13 +130,21 @@ fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
     let looks = !["push", "ls-remote", "remote", "clone"].iter().any(|name| invocation.subcommand == *name);
     match found.filter(|_| looks).and_then(|found| found.doubt_below(trust)) {
         Some(why) => Judged::Leads(why),
-        None => Judged::Fine(peer),
+        None => {
+            // `clone` would take them for the new one.
+            let pinned = found.filter(|_| invocation.subcommand != "clone").and_then(Repository::pinned);
+            Judged::Fine(peer, pinned.into_iter().flatten().collect())
+        }
     }
 }
 
 impl Care {
-    /// Puts the settings over the configuration, behind those that the environment has already.
+    /// Puts the settings over the configuration, behind those that the environment has already. Variables that name a
+    /// repository are the user's own here, and stay.
     pub(super) fn apply(&self, variables: &mut Variables) {
+        if self.pinned.iter().all(|(name, _)| !variables.contains_key(OsStr::new(name))) {
+            variables.extend(self.pinned.iter().map(|(name, path)| ((*name).into(), path.into())));
+        }
         if self.settings.is_empty() {
             return;
         }

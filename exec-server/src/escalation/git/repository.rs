@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::super::trust::Trust;
@@ -152,6 +153,26 @@ impl Repository {
             }
         }
         None
+    }
+
+    /// The variables that make Git use this repository and look for no other, so that none that is made after judging
+    /// comes before it. Only for the usual kind: others would be understood differently with them.
+    pub(super) fn pinned(&self) -> Option<[(&'static str, PathBuf); 2]> {
+        let (work_tree, folder) = (self.work_tree()?, self.folders.as_ref()?.first()?);
+        // Git then no longer asks whose repository it is.
+        let own = rustix::process::geteuid().as_raw();
+        let is_own = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == own);
+        let is_unusual = |line: &str| {
+            let line: String = line.to_ascii_lowercase().split_whitespace().collect();
+            ["worktree=", "bare", "bare=true", "bare=yes", "bare=on", "bare=1"].iter().any(|end| {
+                line == *end
+                    || line.ends_with(&format!("]{end}"))
+                    || (end.ends_with("tree=") && line.contains(end))
+            })
+        };
+        let is_usual = !self.configurations().iter().any(|text| text.lines().any(is_unusual));
+        let is_pinned = is_usual && [work_tree, &self.entry, folder].into_iter().all(is_own);
+        is_pinned.then(|| [("GIT_DIR", folder.clone()), ("GIT_WORK_TREE", work_tree.to_owned())])
     }
 
     /// Says which repository below the work tree may have been made a submodule from inside: Git starts itself in there.

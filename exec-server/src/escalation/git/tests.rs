@@ -34,7 +34,7 @@ fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
         Err(why) => Some(why),
         Ok(invocation) => match judge(&invocation, trust) {
             Judged::InDoubt(why) | Judged::Leads(why) => Some(why),
-            Judged::Fine(_) => None,
+            Judged::Fine(..) => None,
         },
     }
 }
@@ -183,7 +183,7 @@ fn arguments_that_run_or_write_something_need_a_persons_eye() {
 fn settings_stand_behind_those_of_the_environment() {
     let mut variables = Variables::new();
     variables.insert("GIT_CONFIG_COUNT".into(), "2".into());
-    let care = Care { caution: None, settings: ALWAYS.to_vec() };
+    let care = Care { caution: None, settings: ALWAYS.to_vec(), pinned: Vec::new() };
     care.apply(&mut variables);
     let get = |name: &str| variables.get(OsStr::new(name)).and_then(|value| value.to_str());
     assert_eq!(get("GIT_CONFIG_COUNT"), Some((2 + ALWAYS.len()).to_string().as_str()));
@@ -349,4 +349,38 @@ fn a_place_that_holds_no_repository_does_not_hide_the_one_above() {
     let both = [vec![ws.join(".git")], protected(&root.join(".git"))].concat();
     assert_eq!(caution(&trust(&[&root], &both), &ws, &["git", "status"]), None);
     assert!(caution(&kept, &ws, &["git", "-C", "missing", "status"]).is_some());
+}
+
+#[test]
+fn git_is_kept_to_the_repository_that_was_judged() {
+    let root = tempfile::tempdir().unwrap();
+    let ws = root.path().canonicalize().unwrap();
+    repository(&ws.join(".git"));
+    std::fs::create_dir(ws.join("deep")).unwrap();
+    let kept = trust(&[&ws], &protected(&ws.join(".git")));
+    let pinned = |config: &str, words: &[&str]| {
+        std::fs::write(ws.join(".git/config"), config).unwrap();
+        let exec = exec(&ws.join("deep"), words);
+        match judge(&arguments::read(&exec).unwrap(), &kept) {
+            Judged::Fine(_, pinned) => pinned,
+            judged => panic!("{judged:?}"),
+        }
+    };
+    let usual = vec![("GIT_DIR", ws.join(".git")), ("GIT_WORK_TREE", ws.clone())];
+    assert_eq!(pinned(CONFIG, &["git", "status"]), usual);
+    assert_eq!(pinned("[extensions]\n\tworktreeConfig = true\n", &["git", "status"]), usual);
+    for unusual in ["[core]\n\tbare = true\n", "[core] bare\n", "[core]\n\tworktree = /x\n"] {
+        assert_eq!(pinned(unusual, &["git", "status"]), [], "{unusual}");
+    }
+    assert_eq!(pinned(CONFIG, &["git", "clone", "https://example.com/x"]), []);
+    let care = Care { caution: None, settings: ALWAYS.to_vec(), pinned: usual };
+    let mut variables = Variables::new();
+    care.apply(&mut variables);
+    assert_eq!(variables.get(OsStr::new("GIT_DIR")), Some(&ws.join(".git").into_os_string()));
+    // What the user has set for the server stays.
+    let mut variables = Variables::new();
+    variables.insert("GIT_DIR".into(), "/x".into());
+    care.apply(&mut variables);
+    assert_eq!(variables.get(OsStr::new("GIT_DIR")), Some(&"/x".into()));
+    assert!(!variables.contains_key(OsStr::new("GIT_WORK_TREE")));
 }

@@ -150,8 +150,11 @@ async fn arguments_that_run_programs_and_repositories_that_run_hooks_are_asked_a
             client.run(&format!("{evil}{bare}echo two > file; {attempt}; rm -r evil other.git")).await;
         assert!(!repository.marker.exists(), "{attempt} ran something of the agent's outside: {outcome:?}");
     }
-    let outcome = client.run("git status --short").await;
-    assert_eq!(decisions(&outcome)[0]["decision"], "escalated", "the twin: {outcome:?}");
+    let outcome = client
+        .run("git status --short; mkdir deep; cd deep; echo 1 > x; git status --short .; git add x")
+        .await;
+    assert_eq!(outcome.ran(), (0, " M file\n?? ./\n"), "{outcome:?}");
+    assert!(decisions(&outcome).iter().all(|made| made["decision"] == "escalated"), "the twins: {outcome:?}");
 }
 
 #[tokio::test]
