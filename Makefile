@@ -130,6 +130,20 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else echo 'Not checked: cargo-deny is not installed (cargo install --locked cargo-deny). GitHub checks it for every push.'; fi
 
+# The suite speaks HTTP only and needs a newer Node.js than we do; both come from npm, into a folder of their own.
+CONFORMANCE := $(CURDIR)/target/conformance
+
+.PHONY: conformance
+conformance: need-node build-programs build-bash $(CONFORMANCE)/.installed ## Run the official MCP conformance suite and count its checks.
+	$(call step,'MCP conformance of the server through a bridge')
+	@$(CONFORMANCE)/node_modules/.bin/node tests/conformance/run.mjs \
+	  $(CONFORMANCE)/node_modules/@modelcontextprotocol/conformance/dist/index.js $(BIN_DIR)/exec-server --sandbox danger-full-access
+
+$(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json tests/conformance/.npmrc
+	@rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE) && cp $^ $(CONFORMANCE)
+	cd $(CONFORMANCE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: bench
 bench: build ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')

@@ -52,7 +52,13 @@ fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 /// Logs to standard error. The protocol library logs whole requests at its lower levels, so it is kept to warnings.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        // A log that cannot be written (a full disk) must not end the thread that says so.
+        .log_internal_errors(false)
+        .init();
 }
 
 #[expect(

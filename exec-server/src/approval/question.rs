@@ -47,7 +47,7 @@ impl Question {
             }
             message.push_str(&format!("\nRule: {}", rule.rule.origin));
         } else if let Some(danger) = &self.danger {
-            message.push_str(&format!("\nReason: {danger}"));
+            message.push_str(&format!("\nReason: {}", visible(danger.as_bytes())));
         }
         for detail in &self.details {
             message.push_str(&format!("\n{detail}"));

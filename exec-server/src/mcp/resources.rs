@@ -33,7 +33,7 @@ pub(super) fn template() -> ResourceTemplate {
 pub(super) async fn read(outputs: &Spool, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let Some(recording) = uri.strip_prefix(PREFIX).and_then(|id| outputs.find(id)) else {
         let text = format!("no output {uri:?} is kept; resources/list names those that are");
-        return Err(ErrorData::resource_not_found(text, None));
+        return Err(ErrorData::resource_not_found(text, Some(serde_json::json!({"uri": uri}))));
     };
     let presentation = Presentation::of_tokens(MAX_TOKENS, true);
     let view = tokio::task::spawn_blocking(move || recording.view(presentation)).await;

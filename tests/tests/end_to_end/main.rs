@@ -26,3 +26,4 @@ mod protocol;
 mod rounds;
 mod rules;
 mod sandbox;
+mod texts;

@@ -252,13 +252,13 @@ s.send(b"")
 for junk in (b"x", b"\x01", b"\x01\xff", b"\x02\x00", b"\x01\x00", os.urandom(4000)):
     s.send(junk)
 def hello(stream):
-    s.sendmsg([b"\x01\x00"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [stream.fileno()]))])
+    s.sendmsg([b"\x02\x00"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [stream.fileno()]))])
 def dialogue(*frames):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     for frame in frames: ours.send(frame)
     hello(theirs); theirs.close()
     return ours
-def frame(kind, body, length=None, version=1):
+def frame(kind, body, length=None, version=2):
     return b"XE" + bytes([version, kind]) + struct.pack("<I", len(body) if length is None else length) + body
 request = struct.pack("<II", 1, 0) + b"/usr/bin/id\x00id\x00"
 bad = [frame(1, b"", 0xffffffff), frame(1, b"", 8 << 20), frame(1, request, version=9), frame(3, b""), frame(1, b"\x00" * 8),

@@ -3,7 +3,7 @@
 #![no_main]
 
 use escalation_protocol::frame::{HEADER_BYTES, Header, MAX_RESPONSE_BYTES};
-use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS, Outcome};
+use escalation_protocol::handover::{Handover, MAX_HANDOVER, Outcome};
 use escalation_protocol::hello::Hello;
 use escalation_protocol::request::ExecRequest;
 use escalation_protocol::response::{MAX_REASON_BYTES, Response};
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(response.encode(&mut [0; MAX_RESPONSE_BYTES as usize]), bytes);
     }
     if let Ok(handover) = Handover::decode(bytes) {
-        assert_eq!(handover.encode(&mut [0; 4 * MAX_DESCRIPTORS]), bytes);
+        assert_eq!(handover.encode(&mut [0; MAX_HANDOVER]), bytes);
     }
     if let Ok(outcome) = Outcome::decode(bytes) {
         assert_eq!(outcome.encode(), bytes);

@@ -1,3 +1,5 @@
+//! Tests of the care for Git: real repositories, no Git is run.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Tests of which program a file is: real files, no program is run.
+
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};

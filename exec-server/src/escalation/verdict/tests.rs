@@ -1,3 +1,5 @@
+//! Tests of the verdict: rules and files that look like each other.
+
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
