@@ -6,6 +6,7 @@
 //! reported, as possible. What the kernel does count, refused routes of the private network, is certain.
 
 use crate::plan::Plan;
+use crate::resolve::is_too_wide;
 use rustix::fs::{Access as UnixAccess, AtFlags, CWD};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -60,8 +61,9 @@ pub struct Evidence<'a> {
     pub output: &'a [u8],
     /// Its working folder.
     pub directory: &'a Path,
-    /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`).
-    pub refused_routes: bool,
+    /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`); `None` where it does not count
+    /// them for the session alone, so that only words point to the network.
+    pub refused_routes: Option<bool>,
 }
 
 /// Says what the sandbox possibly refused; empty when nothing points to it.
@@ -88,9 +90,10 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
         .take(MAX_DENIALS)
         .map(|denied| Denial { remedy: remedy(plan, &denied), denied, certain: false })
         .collect();
-    if !plan.network.is_enabled() && (evidence.refused_routes || network_named) {
+    if !plan.network.is_enabled() && evidence.refused_routes.unwrap_or(network_named) {
         let remedy = remedy(plan, &Denied::Network);
-        denials.push(Denial { denied: Denied::Network, certain: evidence.refused_routes, remedy });
+        let certain = evidence.refused_routes.is_some();
+        denials.push(Denial { denied: Denied::Network, certain, remedy });
     }
     denials
 }
@@ -186,14 +189,29 @@ fn remedy(plan: &Plan, denied: &Denied) -> String {
     match denied {
         Denied::Network => "allow it with --network".to_owned(),
         Denied::Read(path) => format!("it is hidden from commands; allow it with allow_read = [\"{}\"]", path.display()),
+        Denied::Write(path) if plan.reserved.iter().any(|held| held.path.ends_with(".git") && path.starts_with(&held.path)) => {
+            "a repository of the workspace itself is yours to make: run git init there, or add a rule that asks you, prefix_rule([\"git\", \"init\"], \"prompt\")".to_owned()
+        }
         Denied::Write(path) if plan.is_protected(path) => {
             "it is protected, because programs outside trust it; run the command outside the sandbox if it must change".to_owned()
         }
         Denied::Write(path) => {
             let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
-            format!("allow it with --writable-root {}", folder.display())
+            if may_be_offered(folder) {
+                format!("allow it with --writable-root {}", folder.display())
+            } else {
+                "commands may write in the workspace; use a folder there".to_owned()
+            }
         }
     }
+}
+
+/// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent that
+/// speaks for him, into giving the system or the home folder away.
+fn may_be_offered(folder: &Path) -> bool {
+    const SYSTEM: &[&str] = &["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
+    let homes: Vec<PathBuf> = std::env::var_os("HOME").map(PathBuf::from).into_iter().collect();
+    !SYSTEM.iter().any(|system| folder.starts_with(system)) && !is_too_wide(folder, &homes)
 }
 
 #[cfg(test)]
@@ -217,7 +235,7 @@ mod tests {
 
     fn explained(plan: &Plan, base: &Path, output: &str) -> Vec<String> {
         let directory = base.join("ws");
-        let evidence = Evidence { output: output.as_bytes(), directory: &directory, refused_routes: false };
+        let evidence = Evidence { output: output.as_bytes(), directory: &directory, refused_routes: None };
         explain(plan, &evidence)
             .iter()
             .map(|denial| denial.to_string().replace(base.to_str().unwrap(), "BASE"))
@@ -251,7 +269,7 @@ mod tests {
         assert!(key[0].contains("reading BASE/home/.ssh; it is hidden"), "{key:?}");
         let network = explained(&plan, &base, "curl: (6) Could not resolve host: example.org");
         assert_eq!(network, ["possibly denied by the sandbox: the network; allow it with --network"]);
-        let evidence = Evidence { output: b"", directory: &base, refused_routes: true };
+        let evidence = Evidence { output: b"", directory: &base, refused_routes: Some(true) };
         assert!(explain(&plan, &evidence)[0].certain);
     }
 

@@ -108,6 +108,12 @@ impl Plan {
         }
     }
 
+    /// Returns the plan as it is in force where nothing protects places inside writable roots.
+    #[must_use]
+    pub fn without_protected_places(self) -> Self {
+        Plan { read_only: Vec::new(), reserved: Vec::new(), ..self }
+    }
+
     /// Tells whether a path lies inside a protected place of a writable root.
     #[must_use]
     pub fn is_protected(&self, path: &Path) -> bool {

@@ -55,6 +55,11 @@ impl Question {
         message
     }
 
+    /// Whether the command line is too long to be shown whole.
+    pub(crate) fn is_shortened(&self) -> bool {
+        self.command_line().chars().nth(MAX_SHOWN).is_some()
+    }
+
     /// The program and its arguments, each quoted as a shell would need it.
     pub fn command_line(&self) -> String {
         let program = self.program.as_os_str().as_encoded_bytes();

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use escalation_protocol::variables;
 #[cfg(target_os = "linux")]
@@ -14,6 +15,8 @@ use sandbox::environment::{EnvironmentPolicy, command_environment};
 pub(crate) struct Place {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
+    /// Its shortcomings have been told to a caller.
+    told: AtomicBool,
     #[cfg(target_os = "linux")]
     session: sandbox::Session,
 }
@@ -35,17 +38,21 @@ impl Place {
             tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
         }
         let environment = command_variables(&plan, environment);
-        Ok(Place { plan: Arc::new(plan), environment, session })
+        let plan = match plan.mode.is_enforced() && !enforcement.has(sandbox::Namespace::Mount) {
+            true => plan.without_protected_places(),
+            false => plan,
+        };
+        Ok(Place { plan: Arc::new(plan), environment, told: AtomicBool::new(false), session })
     }
 
     /// Sets the place up.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy) -> Place {
         let environment = command_variables(&plan, environment);
-        Place { plan: Arc::new(plan), environment }
+        Place { plan: Arc::new(plan), environment, told: AtomicBool::new(false) }
     }
 
-    /// What is enforced.
+    /// What is enforced: a protected place that nothing here protects is not in it.
     pub(crate) fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
@@ -59,6 +66,20 @@ impl Place {
     #[cfg(target_os = "linux")]
     pub(crate) fn enforcement(&self) -> &Enforcement {
         self.session.enforcement()
+    }
+
+    /// What this place does not protect although it should, to be told once.
+    pub(crate) fn shortcomings(&self) -> Option<String> {
+        if !self.plan.mode.is_enforced() || self.has_mounts() || self.told.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        #[cfg(target_os = "linux")]
+        return Some(format!(
+            "this machine allows no namespaces, so the sandbox protects less (`exec-server doctor` says why): {}",
+            self.enforcement().gaps.join("; ")
+        ));
+        #[cfg(not(target_os = "linux"))]
+        return None;
     }
 
     /// Whether what lies protected in a writable folder is protected by mounts. Elsewhere the system's own sandbox does it.

@@ -76,7 +76,7 @@ impl Judge {
         minutes.rule(rule);
         match verdict {
             Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
-            Verdict::Escalate(outside) => escalate(exec, outside),
+            Verdict::Escalate(outside) => self.escalate(exec, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved, unasked: otherwise } => {
                 let pause = self.stopwatch.pause();
@@ -115,7 +115,7 @@ impl Judge {
     ) -> Action {
         match self.judgement(exec).await.verdict {
             Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
-                Approved::Escalates(outside) => escalate(exec, outside),
+                Approved::Escalates(outside) => self.escalate(exec, outside),
                 Approved::Runs { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
                 Approved::Runs { why_inside } => self.run(exec, why_inside, minutes),
             },
@@ -124,7 +124,7 @@ impl Judge {
                     .into(),
             },
             Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
-            Verdict::Escalate(outside) => escalate(exec, outside),
+            Verdict::Escalate(outside) => self.escalate(exec, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
         }
     }
@@ -158,9 +158,27 @@ impl Judge {
         let mut judgement = judge(&grounds, exec);
         if let Verdict::Ask { question, approved: Approved::Escalates(_), .. } = &mut judgement.verdict {
             let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
-            question.always = offer(policy, &self.options, folder, exec);
+            // What was not shown whole is not allowed for good.
+            if !question.is_shortened() {
+                question.always = offer(policy, &self.options, folder, exec);
+            }
         }
         judgement
+    }
+
+    /// What was judged is what runs: not a file that was put in its place while a person was thinking.
+    fn escalate(&self, exec: &Exec, outside: Box<Outside>) -> Action {
+        if let Err(error) = exec.directory_outside(&self.place) {
+            let reason = format!(
+                "its working directory cannot be entered outside the sandbox, because it was moved or removed ({error}); \
+                 run it in a folder that is there"
+            );
+            return Action::Deny { reason };
+        }
+        match outside.program.is_unchanged() {
+            true => Action::Escalate(outside),
+            false => Action::Deny { reason: CHANGED.into() },
+        }
     }
 
     /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
@@ -179,19 +197,5 @@ fn with_reason(text: &str, reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!("{text}: {}", visible(reason.as_bytes())),
         None => text.to_owned(),
-    }
-}
-
-/// What was judged is what runs: not a file that was put in its place while a person was thinking.
-fn escalate(exec: &Exec, outside: Box<Outside>) -> Action {
-    if exec.directory.is_none() {
-        return Action::Deny {
-            reason: "its working directory cannot be opened, so it cannot run outside".into(),
-        };
-    }
-    if outside.program.is_unchanged() {
-        Action::Escalate(outside)
-    } else {
-        Action::Deny { reason: CHANGED.into() }
     }
 }

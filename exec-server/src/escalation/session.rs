@@ -49,9 +49,16 @@ pub(super) async fn hold(
     };
     let Some((program, mut stream, record)) = escalated else { return Ok(()) };
     // From here to its end the program is never out of sight.
-    let outcome = attend(program, &mut stream, &end.ending).await;
+    let outcome = attend(&program, &mut stream, &end.ending).await;
     record.ended(on_record(outcome));
-    within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await
+    let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
+    drop(stream);
+    // What it has left running belongs to the call, like what the shell leaves running.
+    tokio::select! {
+        () = program.gone() => {}
+        () = end.ending.cancelled() => program.end(GRACE).await,
+    }
+    told
 }
 
 /// From the request to the answer, and to the start of an escalated program.
@@ -180,15 +187,15 @@ async fn escalate(
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
-async fn attend(program: Process, stream: &mut UnixStream, ending: &CancellationToken) -> Outcome {
+async fn attend(program: &Process, stream: &mut UnixStream, ending: &CancellationToken) -> Outcome {
     let end = loop {
         tokio::select! {
             end = program.wait() => break end,
             signal = read_signal(stream) => match signal {
                 Ok(signal) => program.signal(signal),
-                Err(_) => break end(&program).await,
+                Err(_) => break end(program).await,
             },
-            () = ending.cancelled() => break end(&program).await,
+            () = ending.cancelled() => break end(program).await,
         }
     };
     match end {

@@ -195,7 +195,7 @@ fn ask(exec: &Exec, heard: &Heard, speaks: Option<Result<(Outside, git::Care), U
     let approved = match speaks {
         Some(Ok((outside, care))) => {
             // What was written inside may be another thing the next time.
-            question.once = care.caution.is_some();
+            question.once |= care.caution.is_some();
             question.details.extend(care.caution.map(|caution| format!("Careful: {caution}.")));
             question.details.extend(about(exec, &outside));
             Approved::Escalates(Box::new(outside))
@@ -239,8 +239,13 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
 }
 
 fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
-    let details = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
-    Question {
+    let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
+    let called = exec.argv.first().filter(|argv0| Path::new(argv0).file_name() != exec.file.file_name());
+    let called = called.map(|argv0| {
+        let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
+        format!("Careful: it is told that its name is `{shown}`.")
+    });
+    let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
@@ -248,9 +253,12 @@ fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
         danger: reason(&heard.evaluation),
         identity: identity(exec, &asker(&heard.evaluation), gives),
         always: None,
-        details: details.collect(),
+        details: known_as.chain(called).collect(),
         once: false,
-    }
+    };
+    // What a person has not read counts for this once.
+    question.once = question.is_shortened();
+    question
 }
 
 /// Who asks: another rule, or another reason, asks another question.

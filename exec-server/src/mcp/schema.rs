@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-/// The schema of a result.
+/// The schema of a result as it is written: what is left out when there is nothing to say is not required.
 pub(super) fn schema_of<T: JsonSchema>() -> Arc<JsonObject> {
-    let mut schema = schemars::schema_for!(T).to_value();
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     without_formats(&mut schema);
     if let Some(object) = schema.as_object_mut() {
         object.insert("type".into(), "object".into());

@@ -201,5 +201,8 @@ mod tests {
         for field in ["exit_code", "output", "duration", "timed_out"] {
             assert!(required.contains(&json!(field)), "{field} is missing in {schema}");
         }
+        for field in ["notes", "decisions", "denials", "invalid_bytes"] {
+            assert!(!required.contains(&json!(field)), "{field} is left out when there is nothing to say");
+        }
     }
 }

@@ -109,5 +109,14 @@ impl Background {
 
 pub(super) fn named(remaining: Remaining) -> Vec<BackgroundProcess> {
     let listed = remaining.listed.into_iter();
-    listed.map(|(pid, command)| BackgroundProcess { pid, command }).collect()
+    listed.map(|(pid, command)| BackgroundProcess { pid, command: without_wrapper(command) }).collect()
+}
+
+/// A program that is just being judged shows as its wrapper (`…/execve-wrapper FILE ARGV0 ARG…`).
+fn without_wrapper(command: String) -> String {
+    let mut words = command.splitn(3, ' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(wrapper), Some(_), Some(program)) if wrapper.ends_with("/execve-wrapper") => program.to_owned(),
+        _ => command,
+    }
 }

@@ -193,6 +193,7 @@ impl Attended {
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
+        notes.extend(self.place.shortcomings());
         if remaining.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", remaining.total));
             self.end_all().await;

@@ -21,7 +21,8 @@ pub(super) async fn explain(
     if ending == Ending::Exited(0) || !place.plan().mode.is_enforced() {
         return Vec::new();
     }
-    let refused_routes = shell.was_refused_the_network();
+    let refused_routes =
+        place.enforcement().has(sandbox::Namespace::Network).then(|| shell.was_refused_the_network());
     // The folders that it names may be on slow disks.
     let (plan, workdir) = (Arc::clone(place.plan()), workdir.to_owned());
     let explained = tokio::task::spawn_blocking(move || {

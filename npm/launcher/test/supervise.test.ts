@@ -4,9 +4,10 @@ import { constants } from "node:os";
 import { after, before, test } from "node:test";
 import { ending, firstLine, Installation } from "./installation";
 
-/** Does what its first argument after the launcher's own four says. */
+/** Does what its first argument after the launcher's own four says, which begins with two dashes: a bare word is a subcommand. */
 const SERVER = `#!${process.execPath}
-const [what, value] = process.argv.slice(6);
+const [flag, value] = process.argv.slice(6);
+const what = flag.slice(2);
 const act = {
   arguments: () => console.log(JSON.stringify(process.argv.slice(2))),
   echo: () => process.stdin.pipe(process.stdout),
@@ -30,21 +31,21 @@ before(() => {
 after(() => installation.remove());
 
 test("the server gets the paths of its wrapper and its Bash before the user's arguments", async () => {
-  const { stdout, code } = await installation.run(["arguments", "--sandbox", "read-only"]);
+  const { stdout, code } = await installation.run(["--arguments", "--sandbox", "read-only"]);
   const expected = ["--execve", installation.program("execve-wrapper"), "--bash", installation.program("bash")];
-  assert.deepEqual(JSON.parse(stdout), [...expected, "arguments", "--sandbox", "read-only"]);
+  assert.deepEqual(JSON.parse(stdout), [...expected, "--arguments", "--sandbox", "read-only"]);
   assert.equal(code, 0);
 });
 
 test("stdin and stdout are the server's own, byte for byte", async () => {
   const text = "{\"jsonrpc\":\"2.0\"}\n".repeat(100_000);
-  const { stdout } = await installation.run(["echo"], text);
+  const { stdout } = await installation.run(["--echo"], text);
   assert.ok(stdout === text, `${stdout.length} of ${text.length} characters came back`);
 });
 
 for (const status of [0, 1, 42, 255]) {
   test(`exit code ${status} is passed on`, async () => {
-    const { code, signal } = await installation.run(["exit", String(status)]);
+    const { code, signal } = await installation.run(["--exit", String(status)]);
     assert.deepEqual({ code, signal }, { code: status, signal: null });
   });
 }
@@ -52,14 +53,14 @@ for (const status of [0, 1, 42, 255]) {
 // SIGPIPE and SIGXFSZ are ignored by Node.js and SIGUSR1 starts its debugger, so the launcher has to undo that to die by them.
 for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGABRT", "SIGPIPE", "SIGUSR1", "SIGXFSZ"] as const) {
   test(`a server that dies by ${name} makes the launcher die by it`, async () => {
-    const { code, signal } = await installation.run(["die", name]);
+    const { code, signal } = await installation.run(["--die", name]);
     assert.deepEqual({ code, signal }, { code: null, signal: name });
   });
 }
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const) {
   test(`${name} is handed to the server, which decides what it means`, async () => {
-    const launcher = installation.start(["catch", name]);
+    const launcher = installation.start(["--catch", name]);
     const ended = ending(launcher);
     await firstLine(launcher);
     launcher.kill(name);
@@ -70,7 +71,7 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR
 }
 
 test("a server whose launcher was killed lives until the client closes its stdin", { timeout: 30_000 }, async () => {
-  const launcher = installation.start(["until-eof"]);
+  const launcher = installation.start(["--until-eof"]);
   const exited = new Promise((resolve) => launcher.once("exit", (_code, signal) => resolve(signal)));
   const closed = ending(launcher);
   const server = Number(await firstLine(launcher));

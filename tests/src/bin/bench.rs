@@ -36,6 +36,7 @@ fn main() {
         contestant.measure(&world);
         contestant.measure_calls(&world);
     }
+    sandboxes();
     approvals();
 }
 
@@ -150,6 +151,42 @@ impl Contestant {
         assert!(status.expect("Bash starts").success());
         begin.elapsed()
     }
+}
+
+/// What a sandbox adds to a call, beside plain Bash: all that is done for one call, its session being there.
+fn sandboxes() {
+    println!("\n{:<58} {:>10} {:>10}  added (goal)", "median of each", "bash -c", "call");
+    for (name, setting, goal) in
+        [("namespaces, Landlock and seccomp", "require", "3 ms"), ("Landlock and seccomp", "off", "1.5 ms")]
+    {
+        let world = World::with_rules("").configured(&format!("[shell_tool]\nnamespaces = \"{setting}\"\n"));
+        let mut server = Lines::start_with(&world, &[]);
+        server.initialize();
+        let first = server.request("tools/call", shell(&world, "true", false));
+        if first["result"]["isError"] == json!(true) {
+            println!("{name}: not here: {}", first["result"]["content"][0]["text"]);
+            continue;
+        }
+        let mut free = Lines::start_with(&world, &["--sandbox", "danger-full-access"]);
+        free.initialize();
+        let bash = binaries().join("bash");
+        let plain = || plain_true(&bash, &world);
+        let (plain, measured, _) =
+            in_turn(100, plain, || request(&mut server, &shell(&world, "true", false)));
+        cost(&format!("call of `true` in {name}"), plain, measured, goal);
+        let without = || request(&mut free, &shell(&world, "true", false));
+        let (plain, measured, _) =
+            in_turn(100, without, || request(&mut server, &shell(&world, "true", false)));
+        cost("  the same, beside a call without a sandbox", plain, measured, "0.5 ms");
+    }
+}
+
+fn plain_true(bash: &Path, world: &World) -> Duration {
+    let begin = Instant::now();
+    let status =
+        Command::new(bash).args(["-c", "true"]).current_dir(world.workdir()).stdin(Stdio::null()).status();
+    assert!(status.expect("Bash starts").success());
+    begin.elapsed()
 }
 
 /// What it costs to ask, when the client answers at once, beside the same program allowed by a rule.

@@ -238,3 +238,27 @@ async fn descriptors_arrive_at_their_numbers_and_nothing_else_is_open() {
     let outcome = client.run(many).await;
     assert_eq!(outcome.ran(), (0, "234\n"), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn what_an_escalated_program_leaves_running_lives_as_long_as_its_call() {
+    let world = World::with_rules("prefix_rule(pattern=[\"setsid\"], decision=\"allow\")\n");
+    let client = Client::start(&world, &Person::absent()).await;
+    let command = "setsid sh -c '(while [ ! -e go ]; do sleep 0.05; done; echo later > late) & echo now'; echo > go; \
+        while [ ! -s late ]; do sleep 0.05; done; cat late";
+    assert_eq!(client.run(command).await.ran(), (0, "now\nlater\n"));
+
+    let command = "setsid sh -c 'exec sleep 4321 & echo now'; exec sleep 4321";
+    let outcome = client.run_within(command, Duration::from_millis(1500)).await;
+    assert_eq!(outcome.ran().0, 124, "{outcome:?}");
+    assert_eq!(client.run("ps -eo args | grep -c '^[s]leep 4321'").await.ran(), (1, "0\n"));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_named_and_nothing_runs_outside() {
+    let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"allow\")\n").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client.run("mkdir d; cd d; touch there; rm there; rmdir ../d; touch gone").await;
+    let (code, output) = outcome.ran();
+    assert_eq!(code, 1, "{outcome:?}");
+    assert!(output.contains("its working directory cannot be entered outside the sandbox"), "{output}");
+}

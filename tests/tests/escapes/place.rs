@@ -191,12 +191,14 @@ impl Drop for Place {
 }
 
 /// The programs, where every user can execute them, and none of the tests' own files lies.
+///
+/// Another process copies them: a server that is started meanwhile would inherit our open file, and a file that is open for
+/// writing cannot be executed.
 fn copied_programs(world: &World) -> PathBuf {
     let folder = world.home().join("bin");
-    for name in ["exec-server", "execve-wrapper", "bash"] {
-        fs::copy(binaries().join(name), folder.join(name)).expect("a copy");
-    }
-    fs::copy(env!("CARGO_BIN_EXE_escape-try"), folder.join("escape-try")).expect("a copy");
+    let shipped = ["exec-server", "execve-wrapper", "bash"].map(|name| binaries().join(name));
+    let copied = Command::new("cp").args(shipped).arg(env!("CARGO_BIN_EXE_escape-try")).arg(&folder).status();
+    assert!(copied.expect("cp starts").success());
     folder
 }
 

@@ -37,7 +37,8 @@ pub fn fallback_policy(client_roots: &[PathBuf], started_in: &Path, homes: &[Pat
     }
 }
 
-fn is_too_wide(path: &Path, homes: &[PathBuf]) -> bool {
+/// Tells whether a folder is `/`, a home folder, or holds one.
+pub(crate) fn is_too_wide(path: &Path, homes: &[PathBuf]) -> bool {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let usual = ["/home", "/root", "/Users", "/var/root"].map(PathBuf::from);
     let holds = |home: &PathBuf| home.canonicalize().unwrap_or_else(|_| home.clone()).starts_with(&path);

@@ -10,5 +10,6 @@ mod roots;
 
 pub(crate) use hidden::VARIABLES as HIDDEN_VARIABLES;
 
+pub(crate) use fallback::is_too_wide;
 pub use fallback::{FallbackPolicy, fallback_policy};
 pub use roots::{ResolveError, Surroundings, resolve};
