@@ -96,7 +96,7 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked
 	$(call step,'Tests of the launcher and the packaging')
 	cd npm && npm run --silent test
-	$(call step,'Tests with MCP clients, through the installed launcher')
+	$(call step,'Tests with MCP clients through the installed launcher')
 	cd tests/clients && npm run --silent build && SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) npm run --silent test
 
 	@$(MAKE) --no-print-directory test-python-clients
