@@ -74,6 +74,8 @@ const IN_GIT: &[(&str, Option<&str>, &str)] = &[
     ("config", Some(""), "names programs that Git runs"),
     ("config.worktree", Some(""), "as config"),
     ("commondir", Some(".\n"), "names the folder whose config and hooks count instead"),
+    ("remotes", None, "names repositories to talk to, as config does"),
+    ("branches", None, "as remotes"),
 ];
 
 /// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
@@ -293,7 +295,7 @@ mod tests {
         for name in [".git/hooks", ".vscode", ".bashrc"] {
             assert!(plan.read_only.contains(&root.join(name)), "{name}: {:?}", plan.read_only);
         }
-        for name in [".git/config", ".codex", ".mcp.json"] {
+        for name in [".git/config", ".git/remotes", ".git/branches", ".codex", ".mcp.json"] {
             assert!(reserved(&plan).contains(&root.join(name)), "{name}: {:?}", plan.reserved);
         }
         // Start-up files mean nothing outside a home folder, and `.git` itself stays writable for commits.

@@ -51,17 +51,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     harmless(
         &[
-            "GIT_AUTHOR_NAME",
-            "GIT_AUTHOR_EMAIL",
-            "GIT_AUTHOR_DATE",
-            "GIT_COMMITTER_NAME",
-            "GIT_COMMITTER_EMAIL",
-            "GIT_COMMITTER_DATE",
-        ],
-        "text in commits",
-    ),
-    harmless(
-        &[
             "GIT_TERMINAL_PROMPT",
             "GIT_OPTIONAL_LOCKS",
             "GIT_MERGE_AUTOEDIT",
@@ -259,6 +248,10 @@ pub(super) const ROWS: &[Row] = &[
         "build tools: programs, flags and paths",
     ),
     // Tools that start other tools.
+    dangerous(
+        &["GIT_AUTHOR_*", "GIT_COMMITTER_*", "EMAIL"],
+        "text that Git writes into its logs, wherever a link in the repository leads",
+    ),
     dangerous(
         &[
             "GIT_*", "GITHUB_*", "GH_*", "GLAB_*", "GITLAB_*", "HUB_*", "HG*", "SVN_*", "CVS*", "BZR*",
@@ -613,6 +606,8 @@ mod tests {
         "DOCKER_HOST",
         "SOMETHING_UNKNOWN_COMMAND",
         "UNKNOWN_OPTS",
+        "GIT_AUTHOR_NAME",
+        "GIT_COMMITTER_DATE",
     ];
 
     #[test]
@@ -624,7 +619,7 @@ mod tests {
 
     #[test]
     fn what_is_harmless_passes() {
-        for name in ["GIT_AUTHOR_NAME", "NO_COLOR", "PWD", "CI"] {
+        for name in ["GIT_ADVICE", "NO_COLOR", "PWD", "CI"] {
             assert_eq!(row(name.as_bytes()).map(|row| row.care), Some(Care::Harmless), "{name}");
         }
         for name in ["LANG", "LC_ALL", "TERM", "TZ"] {

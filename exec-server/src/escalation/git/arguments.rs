@@ -49,6 +49,9 @@ const TELLING: &[(&str, &str)] = &[
     ("--reference", "reads another repository"),
     ("--strategy", "names a program to run"),
     ("--filter-process", "names a program to run"),
+    ("--recurse-submodules", "starts Git in submodules"),
+    ("--submodule", "starts Git in submodules"),
+    ("--remote", "talks to another repository"),
 ];
 
 /// Short options that do the same, by subcommand.
@@ -66,27 +69,98 @@ const TELLING_SHORT: &[(&str, &[u8], &str)] = &[
     ("format-patch", b"o", "writes files"),
 ];
 
-/// Subcommands whose business is to run other commands.
-const RUNNING: &[&str] = &[
-    "bisect",
-    "difftool",
-    "filter-branch",
-    "for-each-repo",
-    "mergetool",
-    "submodule",
-    "daemon",
-    "shell",
-    "hook",
-    "instaweb",
-    "send-email",
-    "citool",
-    "gui",
-    "web--browse",
-    "config",
-    "maintenance",
-    "upload-pack",
-    "receive-pack",
-    "credential",
+/// Subcommands that work on one repository and run no other commands. Others may be anything, also aliases.
+const ALONE: &[&str] = &[
+    "",
+    "add",
+    "annotate",
+    "archive",
+    "blame",
+    "branch",
+    "cat-file",
+    "check-attr",
+    "check-ignore",
+    "check-mailmap",
+    "check-ref-format",
+    "cherry",
+    "commit",
+    "commit-tree",
+    "count-objects",
+    "describe",
+    "diff",
+    "diff-files",
+    "diff-index",
+    "diff-tree",
+    "for-each-ref",
+    "format-patch",
+    "fsck",
+    "gc",
+    "grep",
+    "hash-object",
+    "index-pack",
+    "log",
+    "ls-files",
+    "ls-tree",
+    "merge-base",
+    "merge-file",
+    "merge-tree",
+    "mktag",
+    "mktree",
+    "name-rev",
+    "notes",
+    "pack-objects",
+    "pack-refs",
+    "patch-id",
+    "prune",
+    "range-diff",
+    "reflog",
+    "repack",
+    "replace",
+    "rerere",
+    "rev-list",
+    "rev-parse",
+    "shortlog",
+    "show",
+    "show-branch",
+    "show-ref",
+    "stage",
+    "status",
+    "stripspace",
+    "symbolic-ref",
+    "tag",
+    "update-index",
+    "update-ref",
+    "var",
+    "verify-commit",
+    "verify-pack",
+    "verify-tag",
+    "version",
+    "whatchanged",
+    "write-tree",
+];
+
+/// Subcommands that write files of the work tree: what a command has put into a commit or a patch reaches places that the
+/// sandbox protects. Some also go on with what lies in `.git` (`rebase-merge/git-rebase-todo` holds commands).
+const WRITING: &[&str] = &[
+    "am",
+    "apply",
+    "checkout",
+    "checkout-index",
+    "cherry-pick",
+    "clean",
+    "init",
+    "merge",
+    "mv",
+    "read-tree",
+    "rebase",
+    "reset",
+    "restore",
+    "revert",
+    "rm",
+    "sparse-checkout",
+    "stash",
+    "switch",
+    "worktree",
 ];
 
 /// A command line of Git that holds no surprise.
@@ -126,8 +200,13 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
             None => (OsStr::new(""), rest),
         },
     };
-    if let Some(running) = RUNNING.iter().find(|running| subcommand == OsStr::new(running)) {
-        return Err(format!("`git {running}` may run other commands"));
+    if let Some(writing) = WRITING.iter().find(|writing| subcommand == **writing) {
+        return Err(format!(
+            "`git {writing}` writes files of a command's choice, also where the sandbox protects them"
+        ));
+    }
+    if !ALONE.iter().any(|alone| subcommand == *alone) && !super::remotes::talks(subcommand) {
+        return Err(format!("its subcommand {} may run other commands", shown(subcommand)));
     }
     for argument in arguments {
         if let Some(why) = telling(subcommand, argument.as_bytes()) {
@@ -161,7 +240,7 @@ fn has_helper(argument: &[u8]) -> bool {
     at.is_some_and(|at| at > 0 && argument.iter().take(at).all(u8::is_ascii_alphanumeric))
 }
 
-fn shown(word: &OsStr) -> String {
+pub(super) fn shown(word: &OsStr) -> String {
     const LONGEST: usize = 100;
     let text = visible(word.as_bytes());
     match text.char_indices().nth(LONGEST) {

@@ -6,16 +6,21 @@
 //!   run what lies in the workspace;
 //! * where the configuration of the repository can be written from inside, or the arguments make Git run a program or
 //!   write elsewhere, an `allow` is not enough: a person is asked (`caution`). No list of settings could be complete there
-//!   (aliases, filters, drivers and remotes have names of their own).
+//!   (aliases, filters, drivers and remotes have names of their own);
+//! * the same where Git would talk to a repository that may be on this machine and in the sandbox's reach (`remotes`), start
+//!   itself in a submodule, or write through a link (`entries`).
 
 mod arguments;
+mod entries;
+mod remotes;
 mod repository;
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use self::arguments::Invocation;
+use self::remotes::Peer;
+use self::repository::Repository;
 use super::environment::Variables;
 use super::exec::Exec;
 use super::trust::{Program, Trust};
@@ -26,6 +31,13 @@ const ALWAYS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("protocol.ext.allow", "never"),
+    // Git starts itself in submodules, which anybody can make.
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("diff.ignoreSubmodules", "dirty"),
+    ("diff.submodule", "short"),
+    ("status.submoduleSummary", "false"),
 ];
 
 /// What is added where the repository can be written from inside and a person has said yes all the same.
@@ -44,9 +56,6 @@ const WHERE_WRITABLE: &[(&str, &str)] = &[
     ("push.gpgSign", "false"),
     ("log.showSignature", "false"),
     ("interactive.diffFilter", "cat"),
-    ("submodule.recurse", "false"),
-    ("push.recurseSubmodules", "no"),
-    ("fetch.recurseSubmodules", "false"),
     ("protocol.file.allow", "never"),
 ];
 
@@ -57,6 +66,8 @@ pub(super) struct Care {
     pub(super) caution: Option<String>,
     /// Settings that stand over the configuration.
     settings: Vec<(&'static str, &'static str)>,
+    /// Variables that name the repository that was judged.
+    pinned: Vec<(&'static str, PathBuf)>,
 }
 
 /// Says how a program has to be run, if it is Git.
@@ -68,60 +79,72 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
     let mut settings = ALWAYS.to_vec();
     let invocation = match arguments::read(exec) {
         Ok(invocation) => invocation,
-        Err(why) => return Care { caution: Some(why), settings },
+        Err(why) => return Care { caution: Some(why), settings, pinned: Vec::new() },
     };
-    let repository = in_repository(&invocation, trust);
-    if repository.is_some() {
-        settings.extend_from_slice(WHERE_WRITABLE);
-    }
-    let caution = repository.or_else(|| talks_to_one_inside(&invocation, trust));
-    Care { caution, settings }
+    let mut pinned = Vec::new();
+    let caution = match judge(&invocation, trust) {
+        Judged::InDoubt(why) => {
+            settings.extend_from_slice(WHERE_WRITABLE);
+            Some(why)
+        }
+        Judged::Leads(why) => Some(why),
+        Judged::Fine(peer, variables) => {
+            pinned = variables;
+            if peer == Peer::Far {
+                // Also what is put in an address's way after it was judged.
+                settings.push(("protocol.file.allow", "never"));
+            }
+            None
+        }
+    };
+    Care { caution, settings, pinned }
 }
 
-/// Why the repository that Git would work on is not to be trusted.
-fn in_repository(invocation: &Invocation<'_>, trust: &Trust) -> Option<String> {
-    let found = repository::find(&invocation.directory)?;
-    found
-        .doubt(trust)
-        .map(|what| format!("{what}, so hooks are not all that Git would run for whoever writes it"))
+/// What is found out about a command line.
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    /// The repository that it works on could have been written from inside.
+    InDoubt(String),
+    /// It leads somewhere that needs a person's eye.
+    Leads(String),
+    /// Whom it talks to, and the variables that keep it to the repository that was judged.
+    Fine(Peer, Vec<(&'static str, PathBuf)>),
 }
 
-/// Why another repository that it names is not to be trusted: Git runs its hooks and obeys its configuration.
-fn talks_to_one_inside(invocation: &Invocation<'_>, trust: &Trust) -> Option<String> {
-    let talks = [
-        "push",
-        "fetch",
-        "pull",
-        "clone",
-        "ls-remote",
-        "send-pack",
-        "fetch-pack",
-        "archive",
-        "submodule",
-        "remote",
-    ];
-    if !talks.iter().any(|talking| invocation.subcommand == OsStr::new(talking)) {
-        return None;
+fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
+    let found = repository::find(&invocation.directory);
+    if let Some(what) = found.iter().find_map(|found| found.doubt(trust)) {
+        return Judged::InDoubt(format!(
+            "{what}, so hooks are not all that Git would run for whoever writes it"
+        ));
     }
-    invocation.arguments.iter().find_map(|argument| {
-        let bytes = argument.as_bytes();
-        let path = bytes.strip_prefix(b"file://").unwrap_or(bytes);
-        let path = invocation.directory.join(Path::new(OsStr::from_bytes(path)));
-        let is_repository = path.join("HEAD").exists() || path.join(".git").exists();
-        let path = path.canonicalize().ok().filter(|_| is_repository)?;
-        let may = trust.may_be_written(&path) || trust.may_be_written(&path.join("hooks"));
-        may.then(|| {
-            format!(
-                "{} is a repository that can be written from inside the sandbox, and Git runs its hooks",
-                path.display()
-            )
-        })
-    })
+    let found = found.last();
+    let peer = match remotes::peer(invocation, found, trust) {
+        Ok(peer) => peer,
+        Err(why) => return Judged::Leads(why),
+    };
+    if let Some(file) = found.and_then(Repository::names_submodules) {
+        return Judged::Leads(format!("{} names submodules, in which Git may start itself", file.display()));
+    }
+    // These leave the work tree alone.
+    let looks = !["push", "ls-remote", "remote", "clone"].iter().any(|name| invocation.subcommand == *name);
+    match found.filter(|_| looks).and_then(|found| found.doubt_below(trust)) {
+        Some(why) => Judged::Leads(why),
+        None => {
+            // `clone` would take them for the new one.
+            let pinned = found.filter(|_| invocation.subcommand != "clone").and_then(Repository::pinned);
+            Judged::Fine(peer, pinned.into_iter().flatten().collect())
+        }
+    }
 }
 
 impl Care {
-    /// Puts the settings over the configuration, behind those that the environment has already.
+    /// Puts the settings over the configuration, behind those that the environment has already. Variables that name a
+    /// repository are the user's own here, and stay.
     pub(super) fn apply(&self, variables: &mut Variables) {
+        if self.pinned.iter().all(|(name, _)| !variables.contains_key(OsStr::new(name))) {
+            variables.extend(self.pinned.iter().map(|(name, path)| ((*name).into(), path.into())));
+        }
         if self.settings.is_empty() {
             return;
         }

@@ -150,8 +150,11 @@ async fn arguments_that_run_programs_and_repositories_that_run_hooks_are_asked_a
             client.run(&format!("{evil}{bare}echo two > file; {attempt}; rm -r evil other.git")).await;
         assert!(!repository.marker.exists(), "{attempt} ran something of the agent's outside: {outcome:?}");
     }
-    let outcome = client.run("git status --short").await;
-    assert_eq!(decisions(&outcome)[0]["decision"], "escalated", "the twin: {outcome:?}");
+    let outcome = client
+        .run("git status --short; mkdir deep; cd deep; echo 1 > x; git status --short .; git add x")
+        .await;
+    assert_eq!(outcome.ran(), (0, " M file\n?? ./\n"), "{outcome:?}");
+    assert!(decisions(&outcome).iter().all(|made| made["decision"] == "escalated"), "the twins: {outcome:?}");
 }
 
 #[tokio::test]
@@ -177,4 +180,86 @@ async fn hooks_in_the_workspace_are_off_and_filters_there_are_asked_about() {
     assert_eq!(decisions(&outcome)[0]["decision"], "declined", "{outcome:?}");
     assert!(person.asked()[0].contains("leads to files in the workspace"), "{:?}", person.asked());
     assert!(!repository.marker.exists(), "the filter ran outside");
+}
+
+#[tokio::test]
+async fn a_fetch_goes_into_no_submodule_even_if_a_person_says_yes() {
+    let repository = Repository::new("prefix_rule([\"git\", \"fetch\"])\n");
+    let work = repository.world.workdir();
+    git(&work, &["push", "-q", "origin", "main"]);
+    let person = Person::answering([Accept]).thinking(Duration::from_millis(400));
+    let client = repository.client(&person).await;
+    let line = format!(
+        "{} git remote add origin ssh://git@localhost/x; cd ..; git add sub 2> /dev/null; \
+         printf '[submodule \"sub\"]\\n\\tpath = sub\\n\\turl = ./x\\n\\tfetchRecurseSubmodules = true\\n' > .gitmodules",
+        repository.evil()
+    );
+    assert_eq!(client.run(&line).await.ran().0, 0);
+    let outcome = client.run("git fetch -q").await;
+    assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "approved_escalated");
+    assert!(person.asked()[0].contains("names submodules"), "{:?}", person.asked());
+    assert!(!repository.marker.exists(), "something of the agent's ran outside");
+    // The twin: without our settings Git goes in, and fails there.
+    let _ = Command::new("git").args(["fetch", "-q"]).current_dir(&work).output().expect("git runs");
+    assert!(repository.marker.exists(), "the attempt would not have worked anyway");
+}
+
+#[tokio::test]
+async fn a_repository_of_the_agents_is_talked_to_from_inside_however_it_is_called() {
+    let repository = Repository::new("prefix_rule([\"git\", \"push\"])\n");
+    let work = repository.world.workdir();
+    let client = repository.client(&Person::absent()).await;
+    let make = format!(
+        "/usr/bin/env git init -q --bare evil.git; printf '#!/bin/sh\\ntouch {}\\n' > evil.git/hooks/pre-receive; \
+         chmod +x evil.git/hooks/pre-receive",
+        repository.marker.display()
+    );
+    assert_eq!(client.run(&make).await.ran().0, 0);
+    for attempt in [
+        "git push -q ./evil HEAD:refs/heads/a",
+        "git push -q --repo=evil.git",
+        "git push -q file://$PWD/%65vil.git HEAD:refs/heads/b",
+    ] {
+        let outcome = client.run(attempt).await;
+        let made = &decisions(&outcome)[0];
+        assert_eq!(made["decision"], "ran_inside", "{attempt}: {outcome:?}");
+        assert!(!repository.marker.exists(), "{attempt} ran something of the agent's outside");
+    }
+    for name in ["remotes", "branches"] {
+        let outcome = client.run(&format!("echo 'URL: ./evil' > .git/{name}/e")).await;
+        assert_ne!(outcome.ran().0, 0, "{name} can be written: {outcome:?}");
+    }
+    // The twins: outside, the hook runs; and the user's remote is still talked to from there.
+    git(&work, &["push", "-q", "./evil", "HEAD:refs/heads/c"]);
+    assert!(repository.marker.exists(), "the attempt would not have worked anyway");
+    let outcome = client.run("git push -q origin main").await;
+    assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "escalated");
+}
+
+#[tokio::test]
+async fn git_writes_through_no_link_and_signs_with_no_name_that_a_command_chose() {
+    let repository = Repository::new("prefix_rule([\"git\", \"commit\"])\n");
+    let work = repository.world.workdir();
+    for (key, value) in [("user.name", "the user"), ("user.email", "u@example.com")] {
+        git(&work, &["config", key, value]);
+    }
+    let client = repository.client(&Person::absent()).await;
+    let commit = "GIT_COMMITTER_NAME=chosen GIT_AUTHOR_NAME=chosen git commit -q --allow-empty -m x";
+    let outcome = client.run(&format!("{commit}; git log -1 --format='%an %cn'")).await;
+    assert_eq!(outcome.ran(), (0, "the user the user\n"), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "escalated");
+
+    let victim = &repository.marker;
+    std::fs::write(victim, "").expect("written");
+    let link = format!("rm .git/logs/HEAD; ln -s {} .git/logs/HEAD; {commit}", victim.display());
+    let outcome = client.run(&link).await;
+    let made = &decisions(&outcome)[0];
+    assert_eq!(made["decision"], "ran_inside", "{outcome:?}");
+    assert!(made["why_not_escalated"].as_str().unwrap_or_default().contains("is a link"), "{made:?}");
+    assert_eq!(std::fs::read_to_string(victim).expect("read"), "", "Git wrote through the link");
+    // The twin: outside, it writes there.
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "y"]);
+    assert_ne!(std::fs::read_to_string(victim).expect("read"), "");
 }
