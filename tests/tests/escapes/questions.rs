@@ -19,13 +19,13 @@ struct Asking {
 }
 
 impl Asking {
-    fn of(user: User, form: Form) -> Option<Asking> {
+    fn of(user: User, form: Form, arguments: &[&str]) -> Option<Asking> {
         let place = Place::of(user, form, RULES)?;
-        if !place.start(&[]).is_possible() {
+        if !place.start(arguments).is_possible() {
             return None;
         }
         let mut command = place.command(&place.server_program());
-        command.stderr(std::process::Stdio::null());
+        command.args(arguments).stderr(std::process::Stdio::null());
         let mut server = Lines::start_command(command);
         server.initialize_as("2025-06-18", &json!({"elicitation": {}}));
         Some(Asking { server, place })
@@ -62,7 +62,7 @@ fn wait_for(file: &Path) {
 #[test]
 fn a_file_swapped_while_the_question_is_open_does_not_run() {
     for (user, form) in EVERY {
-        let Some(mut asking) = Asking::of(user, form) else { continue };
+        let Some(mut asking) = Asking::of(user, form, &[]) else { continue };
         for (swap, is_the_same) in [
             (":", true),
             ("mv second asked", false),
@@ -95,15 +95,20 @@ const OVERWRITE: &str = r#"
     at=${fields[47]}
     for argument in "${arguments[@]:0:${#arguments[@]}-1}"; do at=$((at + ${#argument} + 1)); done
     last=${arguments[-1]}
-    printf %s "${last/approved/replaced}" | dd of=/proc/$pid/mem bs=1 seek=$at conv=notrunc 2> /dev/null
+    printf %s "${last/approved/replaced}" | dd of=/proc/$pid/mem bs=1 seek=$at conv=notrunc 2> said || cat said
     mapfile -d '' arguments < /proc/$pid/cmdline
     echo "now ${arguments[-1]}"
 "#;
 
+/// In the sandbox nobody can write another process's memory. Without one they can, and it changes nothing: what runs are the
+/// server's own copies of the arguments that it has judged.
 #[test]
 fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
-    for (user, form) in EVERY {
-        let Some(mut asking) = Asking::of(user, form) else { continue };
+    let free: &[&str] = &["--sandbox", "danger-full-access"];
+    let every = EVERY.map(|(user, form)| (user, form, &[][..]));
+    let without = [User::Root, User::Ordinary].map(|user| (user, Form::Landlock, free));
+    for (user, form, sandbox) in every.into_iter().chain(without) {
+        let Some(mut asking) = Asking::of(user, form, sandbox) else { continue };
         let [approved, replaced] = ["approved", "replaced"].map(|name| asking.place.outside.join(name));
         for attack in ["", OVERWRITE] {
             let result = asking.run(&format!(
@@ -111,14 +116,23 @@ fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
                 approved.display()
             ));
             assert!(!replaced.exists(), "{user:?}, {form:?}: what was not judged ran: {result}");
-            let is_made = std::fs::remove_dir(&approved).is_ok();
+            assert!(std::fs::remove_dir(&approved).is_ok(), "what was judged did not run: {result}");
+            assert_eq!(result["decisions"][0]["decision"], "approved_escalated", "{result}");
+            let output = result["output"].as_str().unwrap_or_default();
+            let says = |words: &str| output.contains(words);
             if attack.is_empty() {
-                assert!(result["exit_code"] == 0 && is_made, "the twin: {result}");
-            } else {
-                let written = result["output"].as_str().is_some_and(|output| output.contains("replaced"));
-                tell!("{user:?}, {form:?}: overwritten: {written}; as judged: {is_made}");
-                assert!(is_made || result["exit_code"] != 0, "neither run nor refused: {result}");
+                assert_eq!(output, "", "the twin: {result}");
+            } else if sandbox.is_empty() {
+                assert!(says("Read-only file system") || says("Permission denied"), "{result}");
+            } else if may_trace_others() {
+                assert!(says("/outside/replaced\n"), "it was not overwritten: {result}");
             }
         }
     }
+}
+
+/// Whether the kernel lets a user's process into another one of the same user (Yama).
+fn may_trace_others() -> bool {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    scope.map_or(true, |scope| scope.trim() == "0")
 }
