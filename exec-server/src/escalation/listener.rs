@@ -34,9 +34,12 @@ const TYPE: SocketType = SocketType::SEQPACKET;
 #[cfg(not(target_os = "linux"))]
 const TYPE: SocketType = SocketType::DGRAM;
 
-/// The two moments in which a call ends early.
+/// The moments of a call's end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndOfCall {
+    /// The shell has ended by itself. What escalated programs have left running is ended: it is outside the sandbox, and
+    /// nobody would know of it. An escalated program that still runs has its wrapper, which is listed and can be ended.
+    pub(crate) shell_ended: CancellationToken,
     /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
     /// execute to clean up is still judged and runs.
     pub(crate) ending: CancellationToken,

@@ -53,9 +53,10 @@ pub(super) async fn hold(
     record.ended(on_record(outcome));
     let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
-    // What it has left running belongs to the call, like what the shell leaves running.
+    // What it has left running may stay for as long as the shell runs.
     tokio::select! {
         () = program.gone() => {}
+        () = end.shell_ended.cancelled() => program.end(GRACE).await,
         () = end.ending.cancelled() => program.end(GRACE).await,
     }
     told

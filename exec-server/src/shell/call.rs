@@ -106,7 +106,7 @@ pub(super) async fn start(
         record: audit.call(),
         writable: place.plan().writable.clone(),
     };
-    // Not when the shell exits, for its background processes live on.
+    // Its background processes live on when the shell exits; what escalated programs have left does not.
     let end = EndOfCall::default();
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
@@ -187,6 +187,7 @@ impl Attended {
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
             self.end_all().await;
         }
+        self.end.shell_ended.cancel();
         let times = self.stopwatch.read();
         let mut remaining = self.shell.alive().await;
         let mut notes = Vec::new();

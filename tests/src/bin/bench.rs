@@ -36,6 +36,7 @@ fn main() {
         contestant.measure(&world);
         contestant.measure_calls(&world);
     }
+    escalations();
     sandboxes();
     approvals();
 }
@@ -153,6 +154,36 @@ impl Contestant {
     }
 }
 
+/// What it costs to leave the sandbox, beside plain Bash that forks and executes the same program; and many at once.
+fn escalations() {
+    println!("\n{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "plain", "escalated");
+    let world = World::with_rules("prefix_rule([\"true\"])\n").configured("");
+    let mut server = Lines::start_with(&world, &[]);
+    server.initialize();
+    let bash = binaries().join("bash");
+    let first = server.request("tools/call", shell(&world, "/bin/true", false));
+    let text = first["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    if !text.contains("\"decision\":\"escalated\"") {
+        println!("not here: {text}");
+        return;
+    }
+    let many = format!("for ((i = 0; i < {EXECS}; i++)); do /bin/true; done");
+    let (plain, escalated, ratio) =
+        in_turn(5, || plain_run(&bash, &many, &world), || call(&mut server, &world, &many));
+    compared(&format!("{EXECS} × /bin/true out of the sandbox"), plain, escalated, ratio, "2.5");
+
+    // Each counts its own errors; the call ends well only if there were none.
+    let parallel = "pids=(); for ((i = 0; i < 200; i++)); do /bin/true & pids+=($!); done; for pid in \"${pids[@]}\"; do wait $pid || exit 1; done";
+    let (plain, escalated, ratio) =
+        in_turn(5, || plain_run(&bash, parallel, &world), || call(&mut server, &world, parallel));
+    compared("200 × /bin/true out of the sandbox at once", plain, escalated, ratio, "no error");
+}
+
+fn compared(what: &str, plain: Duration, measured: Duration, ratio: f64, goal: &str) {
+    let [plain, measured] = [plain, measured].map(milliseconds);
+    println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {ratio:.2} ({goal})");
+}
+
 /// What a sandbox adds to a call, beside plain Bash: all that is done for one call, its session being there.
 fn sandboxes() {
     println!("\n{:<58} {:>10} {:>10}  added (goal)", "median of each", "bash -c", "call");
@@ -170,7 +201,7 @@ fn sandboxes() {
         let mut free = Lines::start_with(&world, &["--sandbox", "danger-full-access"]);
         free.initialize();
         let bash = binaries().join("bash");
-        let plain = || plain_true(&bash, &world);
+        let plain = || plain_run(&bash, "true", &world);
         let (plain, measured, _) =
             in_turn(100, plain, || request(&mut server, &shell(&world, "true", false)));
         cost(&format!("call of `true` in {name}"), plain, measured, goal);
@@ -181,10 +212,10 @@ fn sandboxes() {
     }
 }
 
-fn plain_true(bash: &Path, world: &World) -> Duration {
+fn plain_run(bash: &Path, command: &str, world: &World) -> Duration {
     let begin = Instant::now();
     let status =
-        Command::new(bash).args(["-c", "true"]).current_dir(world.workdir()).stdin(Stdio::null()).status();
+        Command::new(bash).args(["-c", command]).current_dir(world.workdir()).stdin(Stdio::null()).status();
     assert!(status.expect("Bash starts").success());
     begin.elapsed()
 }

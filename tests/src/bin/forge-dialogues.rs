@@ -10,10 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use escalation_protocol::frame::{Header, Kind, MAX_REQUEST_BYTES};
+use escalation_protocol::frame::{Header, Kind, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 use escalation_protocol::handover::{Handover, MAX_HANDOVER};
 use escalation_protocol::hello::Hello;
 use escalation_protocol::request::{ExecRequest, encode_counts};
+use escalation_protocol::response::Response;
 use escalation_protocol::surroundings::Surroundings;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -21,7 +22,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Ways to speak wrongly.
-const WAYS: usize = 14;
+const WAYS: usize = 16;
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -108,6 +109,27 @@ impl Forger {
                 ours.write_all(&header)?;
                 ours.write_all(self.request.get(..self.request.len() / 2).unwrap_or_default())?;
                 ours.shutdown(std::net::Shutdown::Write)?;
+            }
+            13 => {
+                // The server's own answer, from another dialogue or made up, and then as if it had been given here.
+                self.say(&hello.encode(), &[theirs.as_fd()])?;
+                let mut space = [0; MAX_RESPONSE_BYTES as usize];
+                let answer = Response::Escalate.encode(&mut space);
+                let length = u32::try_from(answer.len())?;
+                ours.write_all(&Header { kind: Kind::Response, length }.encode())?;
+                ours.write_all(answer)?;
+                hand_over(&ours, &[0, 1, 2], &[null.as_fd(); 3])?;
+            }
+            14 => {
+                // Asked, answered, and the answer said back, as if it were somebody's leave.
+                self.say(&hello.encode(), &[theirs.as_fd()])?;
+                ours.write_all(&header)?;
+                ours.write_all(&self.request)?;
+                let mut answer = [0; 4096];
+                let length = ours.read(&mut answer)?;
+                ours.write_all(answer.get(..length).unwrap_or_default())?;
+                hand_over(&ours, &[0, 1, 2], &[null.as_fd(); 3])?;
+                return Ok(length > 0);
             }
             _ => {
                 // All as it should be, but nobody has seen the file or the directory; then impossible descriptors.

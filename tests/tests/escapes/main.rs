@@ -15,9 +15,11 @@ macro_rules! tell {
 mod attempts;
 mod files;
 mod interpreters;
+mod leaving;
 mod place;
 mod processes;
 mod programs;
+mod questions;
 mod score;
 mod server;
 mod walls;

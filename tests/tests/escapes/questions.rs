@@ -1,0 +1,138 @@
+//! What changes while a person thinks: the file that was asked about (BYPASSES 58), and the arguments in the memory of the
+//! process that asked (57).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use end_to_end_tests::lines::{Lines, PATIENCE};
+use serde_json::{Value, json};
+
+use crate::place::{EVERY, Form, Place, User};
+
+const RULES: &str =
+    "prefix_rule([\"asked\"], decision=\"prompt\")\nprefix_rule([\"mkdir\"], decision=\"prompt\")\n";
+
+/// A server whose client can ask a person.
+struct Asking {
+    server: Lines,
+    place: Place,
+}
+
+impl Asking {
+    fn of(user: User, form: Form, arguments: &[&str]) -> Option<Asking> {
+        let place = Place::of(user, form, RULES)?;
+        if !place.start(arguments).is_possible() {
+            return None;
+        }
+        let mut command = place.command(&place.server_program());
+        command.args(arguments).stderr(std::process::Stdio::null());
+        let mut server = Lines::start_command(command);
+        server.initialize_as("2025-06-18", &json!({"elicitation": {}}));
+        Some(Asking { server, place })
+    }
+
+    /// Runs a command that asks one question; while it is open, `go` appears, and only after `done` is there the answer is yes.
+    fn run(&mut self, command: &str) -> Value {
+        let workdir = self.place.world.workdir();
+        let [go, done] = ["go", "done"].map(|name| workdir.join(name));
+        let arguments = json!({"command": command, "workdir": workdir, "login": false});
+        self.server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
+        let question = self.server.receive_call();
+        assert_eq!(question["method"], "elicitation/create", "{question}");
+        std::fs::write(&go, "").expect("a file");
+        wait_for(&done);
+        self.server.respond(&question["id"], &json!({"action": "accept", "content": {}}));
+        let answer = self.server.receive_call();
+        for file in [go, done] {
+            std::fs::remove_file(file).expect("it is there");
+        }
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        serde_json::from_str(text).unwrap_or(answer)
+    }
+}
+
+fn wait_for(file: &Path) {
+    let begin = Instant::now();
+    while !file.exists() {
+        assert!(begin.elapsed() < PATIENCE, "{} does not come", file.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_file_swapped_while_the_question_is_open_does_not_run() {
+    for (user, form) in EVERY {
+        let Some(mut asking) = Asking::of(user, form, &[]) else { continue };
+        for (swap, is_the_same) in [
+            (":", true),
+            ("mv second asked", false),
+            ("cat second > asked", false),
+            ("ln -sf second asked", false),
+        ] {
+            let result = asking.run(&format!(
+                "printf '#!/bin/sh\\necho first\\n' > asked; printf '#!/bin/sh\\necho second\\n' > second
+                 chmod +x asked second
+                 (until [ -e go ]; do sleep 0.02; done; {swap}; echo > done) & ./asked; code=$?; wait; exit $code"
+            ));
+            let output = result["output"].as_str().unwrap_or_default();
+            if is_the_same {
+                assert_eq!((&result["exit_code"], output), (&json!(0), "first\n"), "the twin: {result}");
+                continue;
+            }
+            assert!(
+                result["exit_code"] != 0 && output.contains("is not the one that was judged"),
+                "{user:?}, {form:?}: {swap}: {result}"
+            );
+            assert!(!output.contains("second\n"), "{result}");
+        }
+    }
+}
+
+/// Overwrites the last argument of the process `$pid`, and says what it finds there then.
+const OVERWRITE: &str = r#"
+    mapfile -d '' arguments < /proc/$pid/cmdline
+    read -ra fields < /proc/$pid/stat
+    at=${fields[47]}
+    for argument in "${arguments[@]:0:${#arguments[@]}-1}"; do at=$((at + ${#argument} + 1)); done
+    last=${arguments[-1]}
+    printf %s "${last/approved/replaced}" | dd of=/proc/$pid/mem bs=1 seek=$at conv=notrunc 2> said || cat said
+    mapfile -d '' arguments < /proc/$pid/cmdline
+    echo "now ${arguments[-1]}"
+"#;
+
+/// In the sandbox nobody can write another process's memory. Without one they can, and it changes nothing: what runs are the
+/// server's own copies of the arguments that it has judged.
+#[test]
+fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
+    let free: &[&str] = &["--sandbox", "danger-full-access"];
+    let every = EVERY.map(|(user, form)| (user, form, &[][..]));
+    let without = [User::Root, User::Ordinary].map(|user| (user, Form::Landlock, free));
+    for (user, form, sandbox) in every.into_iter().chain(without) {
+        let Some(mut asking) = Asking::of(user, form, sandbox) else { continue };
+        let [approved, replaced] = ["approved", "replaced"].map(|name| asking.place.outside.join(name));
+        for attack in ["", OVERWRITE] {
+            let result = asking.run(&format!(
+                "mkdir {} & pid=$!\nuntil [ -e go ]; do sleep 0.02; done\n{attack}\necho > done; wait $pid",
+                approved.display()
+            ));
+            assert!(!replaced.exists(), "{user:?}, {form:?}: what was not judged ran: {result}");
+            assert!(std::fs::remove_dir(&approved).is_ok(), "what was judged did not run: {result}");
+            assert_eq!(result["decisions"][0]["decision"], "approved_escalated", "{result}");
+            let output = result["output"].as_str().unwrap_or_default();
+            let says = |words: &str| output.contains(words);
+            if attack.is_empty() {
+                assert_eq!(output, "", "the twin: {result}");
+            } else if sandbox.is_empty() {
+                assert!(says("Read-only file system") || says("Permission denied"), "{result}");
+            } else if may_trace_others() {
+                assert!(says("/outside/replaced\n"), "it was not overwritten: {result}");
+            }
+        }
+    }
+}
+
+/// Whether the kernel lets a user's process into another one of the same user (Yama).
+fn may_trace_others() -> bool {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    scope.map_or(true, |scope| scope.trim() == "0")
+}
