@@ -15,7 +15,7 @@ use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
     FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST,
-    MissingStreams, StartRequest, WORKING_FOLDER,
+    MissingStreams, StartRequest, WITH_REQUEST, WORKING_FOLDER,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -94,7 +94,7 @@ pub struct SpawnRequest<'a> {
     pub environment: &'a [OsString],
     /// The working folder.
     pub directory: Directory<'a>,
-    /// Descriptors (at most 250) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited.
+    /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited.
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
     /// What becomes of those of 0, 1 and 2 that are not among them.
     pub missing_streams: MissingStreams,
@@ -201,11 +201,16 @@ impl Session {
         let encoded = encode(request)?;
         let request_file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
         let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
-        let mut passed = vec![theirs.as_fd(), request_file.as_fd()];
-        passed.extend(request.descriptors.iter().map(|(descriptor, _)| *descriptor));
+        let mut descriptors: Vec<BorrowedFd<'_>> =
+            request.descriptors.iter().map(|(descriptor, _)| *descriptor).collect();
         if let Directory::Open(folder) = request.directory {
-            passed.push(folder);
+            descriptors.push(folder);
         }
+        let (with_request, rest) = descriptors.split_at(descriptors.len().min(WITH_REQUEST));
+        if !rest.is_empty() {
+            packet::send_soon(&ours, b"descriptors", rest).map_err(SessionError::Channel)?;
+        }
+        let passed = [&[theirs.as_fd(), request_file.as_fd()], with_request].concat();
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         packet::send_soon(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
             .map_err(|_| SessionError::Lost)?;

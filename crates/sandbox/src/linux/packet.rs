@@ -1,6 +1,6 @@
 //! One packet with descriptors over a `SOCK_SEQPACKET` socket: sending and receiving, bounded on receipt.
 
-use crate::wire::{MAX_DESCRIPTORS, MAX_PACKET};
+use crate::wire::{MAX_PACKET, MAX_PASSED};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -9,9 +9,6 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// The call's socket and the request's memory file come with the program's own descriptors.
-const MAX_PASSED: usize = MAX_DESCRIPTORS + 2;
 
 /// How long a full socket may stay full: hundreds of packets wait in it by then.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };

@@ -33,7 +33,7 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
     let socket = start.socket;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
-    let outcome = begin(proof, start.init, start.request, start.descriptors);
+    let outcome = begin(proof, start.init, &socket, start.request, start.descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
@@ -48,8 +48,9 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
 fn begin(
     proof: SingleThreaded,
     init: Pid,
+    socket: &OwnedFd,
     request: OwnedFd,
-    descriptors: Vec<OwnedFd>,
+    mut descriptors: Vec<OwnedFd>,
 ) -> Result<(OwnedFd, i32), NotStarted> {
     let prepare = NotStarted::at(StartStep::PrepareSupervisor);
     // Init gone means session gone, also where no PID namespace sees to it.
@@ -64,6 +65,12 @@ fn begin(
     // Children's ends wake us through a descriptor.
     let signals = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(&prepare)?;
     let request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
+    // Those that did not fit the message wait in the call's socket.
+    if descriptors.len() < request.targets.len() {
+        let rest =
+            packet::receive(socket, RecvFlags::DONTWAIT).map_err(NotStarted::at(StartStep::ReadRequest))?;
+        descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
+    }
     let program = child::start(proof, &request, descriptors)?;
     Ok((signals, program))
 }

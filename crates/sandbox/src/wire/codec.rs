@@ -7,9 +7,13 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Largest encoded start request, in bytes: above what `execve` takes with the default 8 MiB stack (2 MiB).
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
-/// Most descriptors that come with one start request: the kernel's limit for one message (`SCM_MAX_FD`, 253) without the two
-/// that every request has.
-pub(crate) const MAX_DESCRIPTORS: usize = 251;
+/// Most descriptors of one message: the kernel's own limit (unix(7), `SCM_MAX_FD`).
+pub(crate) const MAX_PASSED: usize = 253;
+/// Most descriptors of one start request: as many as one message to us could bring, and the working folder.
+pub(crate) const MAX_DESCRIPTORS: usize = MAX_PASSED + 1;
+/// How many of them come with the request itself, beside the call's socket and the request's memory file. Others wait in the
+/// call's socket.
+pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
 /// Says that a message could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]

@@ -15,7 +15,7 @@ mod start;
 
 pub(crate) use call::CallCommand;
 pub use call::{CallEvent, Ending, LiveProcess, LiveProcesses, Usage};
-pub(crate) use codec::{MAX_DESCRIPTORS, MAX_PACKET, MAX_REQUEST};
+pub(crate) use codec::{MAX_DESCRIPTORS, MAX_PACKET, MAX_PASSED, MAX_REQUEST, WITH_REQUEST};
 pub(crate) use init::{InitCommand, InitReport};
 pub(crate) use start::{FIRST_PRIVATE_DESCRIPTOR, StartRequest, WORKING_FOLDER};
 pub use start::{Inherited, MissingStreams, StartStep};

@@ -218,6 +218,17 @@ fn every_number_can_be_given() {
     assert_eq!(done.output, "");
 }
 
+/// More than fit one message of the kernel's.
+#[test]
+fn as_many_descriptors_as_the_kernel_passes_on_arrive() {
+    let shell = Shell::unenforced();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    // With the two of the output, 253.
+    let passed: Vec<(&dyn AsFd, i32)> = (3..254).map(|number| (&null as &dyn AsFd, number)).collect();
+    let done = shell.run_passing("for n in $(seq 3 253); do [ -e /proc/$$/fd/$n ] || echo $n; done", &passed);
+    assert_eq!(done.output, "");
+}
+
 #[test]
 fn a_program_starts_in_an_open_folder_wherever_that_is_by_now() {
     let shell = Shell::unenforced();
