@@ -273,6 +273,15 @@ mod tests {
         assert!(explain(&plan, &evidence)[0].certain);
     }
 
+    /// A command can print what it likes; it must not get anybody to give the system or a home away.
+    #[test]
+    fn no_advice_gives_the_system_or_a_home_away() {
+        assert!(may_be_offered(Path::new("/srv/project/out")));
+        for folder in ["/", "/usr/local/share", "/etc", "/root", "/home", "/home/ann", "/bin"] {
+            assert!(!may_be_offered(Path::new(folder)), "{folder}");
+        }
+    }
+
     /// Output that only sounds like a denial: the peer calls all of these "sandbox denied".
     #[test]
     fn words_alone_prove_nothing() {

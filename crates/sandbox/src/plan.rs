@@ -309,6 +309,15 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_protects_places_they_count_as_writable() {
+        let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
+        plan.read_only = vec!["/ws/.git/config".into()];
+        assert!(!plan.may_write(Path::new("/ws/.git/config")));
+        let in_force = plan.without_protected_places();
+        assert!(in_force.may_write(Path::new("/ws/.git/config")) && !in_force.may_write(Path::new("/etc/x")));
+    }
+
+    #[test]
     fn a_plan_survives_the_way_to_the_guard() {
         use std::os::unix::ffi::OsStringExt;
         let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);

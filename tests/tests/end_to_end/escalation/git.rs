@@ -263,3 +263,27 @@ async fn git_writes_through_no_link_and_signs_with_no_name_that_a_command_chose(
     git(&work, &["commit", "-q", "--allow-empty", "-m", "y"]);
     assert_ne!(std::fs::read_to_string(victim).expect("read"), "");
 }
+
+/// With Landlock alone nothing protects `.git/config`, so no Git of this repository leaves the sandbox unasked.
+#[tokio::test]
+async fn without_namespaces_the_repositorys_configuration_counts_as_the_agents() {
+    let rules = "prefix_rule([\"git\", \"fetch\"])\nprefix_rule([\"touch\"])\n";
+    let mut repository = Repository::new(rules);
+    repository.world = repository.world.configured("[shell_tool]\nnamespaces = \"off\"\n");
+    let client = repository.client(&Person::absent()).await;
+    let marker = repository.marker.display();
+    assert_eq!(
+        client.run(&format!("touch {marker}.twin")).await.ran().0,
+        0,
+        "what is allowed leaves the sandbox"
+    );
+    assert!(repository.marker.with_extension("twin").exists());
+
+    let command = format!(
+        "git config core.sshCommand \"sh -c 'echo > {marker}'\" && git config remote.o.url ssh://h/x && git fetch o"
+    );
+    let outcome = client.run(&command).await;
+    assert_ne!(outcome.ran().0, 0, "{outcome:?}");
+    assert_eq!(decisions(&outcome)[0]["decision"], "ran_inside", "{outcome:?}");
+    assert!(!repository.marker.exists(), "{outcome:?}");
+}
