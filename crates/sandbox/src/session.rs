@@ -14,8 +14,8 @@ use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
 use crate::wire::{
-    FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_REQUEST,
-    MissingStreams, StartRequest, WITH_REQUEST, WORKING_FOLDER,
+    FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_IN_PACKET,
+    MAX_REQUEST, MissingStreams, StartRequest, WITH_REQUEST, WORKING_FOLDER,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -199,7 +199,13 @@ impl Session {
     /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.
     pub fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
         let encoded = encode(request)?;
-        let request_file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
+        // A short request goes into the message itself.
+        let (encoded, file) = match encoded.len() <= MAX_IN_PACKET {
+            true => (encoded, None),
+            false => {
+                (Vec::new(), Some(memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?))
+            }
+        };
         let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let mut descriptors: Vec<BorrowedFd<'_>> =
             request.descriptors.iter().map(|(descriptor, _)| *descriptor).collect();
@@ -210,10 +216,17 @@ impl Session {
         if !rest.is_empty() {
             packet::send_soon(&ours, b"descriptors", rest).map_err(SessionError::Channel)?;
         }
-        let passed = [&[theirs.as_fd(), request_file.as_fd()], with_request].concat();
+        let passed: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd())
+            .chain(file.as_ref().map(AsFd::as_fd))
+            .chain(with_request.iter().copied())
+            .collect();
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        packet::send_soon(&*self.control, &InitCommand::Spawn { call: number }.encode(), &passed)
-            .map_err(|_| SessionError::Lost)?;
+        packet::send_soon(
+            &*self.control,
+            &InitCommand::Spawn { call: number, request: encoded }.encode(),
+            &passed,
+        )
+        .map_err(|_| SessionError::Lost)?;
         Ok(Call::new(ours, Arc::clone(&self.control), number))
     }
 }

@@ -1,17 +1,16 @@
 //! The last steps between a supervisor and the program: own session, descriptors, folder, `execve`.
 //!
-//! Runs in a child just forked from the supervisor. Every step's failure is told to the supervisor through a pipe that a
-//! successful `execve` closes.
+//! Runs in a child that shares the supervisor's memory, while the supervisor waits: copying that memory would take longer than
+//! all of this.
 
-use super::sys::{self, Forked, SingleThreaded};
+use super::sys::{self, SingleThreaded};
 use crate::wire::{
     FIRST_PRIVATE_DESCRIPTOR, Inherited, MissingStreams, StartRequest, StartStep, WORKING_FOLDER,
 };
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// Why a program could not be started: the step and the kernel's error.
@@ -33,29 +32,18 @@ pub(super) fn start(
     descriptors: Vec<OwnedFd>,
 ) -> Result<i32, NotStarted> {
     let prepared = Prepared::new(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-        .map_err(|errno| NotStarted::at(StartStep::PlaceDescriptors)(errno.into()))?;
-    match sys::fork(proof).map_err(NotStarted::at(StartStep::ForkProgram))? {
-        Forked::Child => {
-            drop(reader);
-            let failed = become_program(request, &prepared, &descriptors, &writer);
-            let mut told = vec![failed.step.code()];
-            told.extend(failed.errno.to_le_bytes());
-            // Nobody to tell that telling failed; the exit code says it again.
-            let _ = rustix::io::write(&writer, &told);
-            sys::exit_now(127)
-        }
-        Forked::Parent(pid) => {
-            drop(writer);
-            drop(descriptors);
-            match failure(&reader) {
-                None => Ok(pid.as_raw_nonzero().get()),
-                Some(failed) => {
-                    // Left unwaited, it would look like a remnant to init. It exits right after telling.
-                    let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-                    Err(failed)
-                }
-            }
+    // The child shares this process's memory until it executes the program, so what it finds out is known here.
+    let mut failed = None;
+    let pid = sys::fork_sharing_memory(proof, &mut || {
+        failed = Some(become_program(request, &prepared, &descriptors));
+    })
+    .map_err(NotStarted::at(StartStep::ForkProgram))?;
+    match failed {
+        None => Ok(pid.as_raw_nonzero().get()),
+        Some(failed) => {
+            // Left unwaited, it would look like a remnant to init.
+            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            Err(failed)
         }
     }
 }
@@ -81,12 +69,7 @@ impl Prepared {
 }
 
 /// Returns only on failure.
-fn become_program(
-    request: &StartRequest,
-    prepared: &Prepared,
-    descriptors: &[OwnedFd],
-    report: &OwnedFd,
-) -> NotStarted {
+fn become_program(request: &StartRequest, prepared: &Prepared, descriptors: &[OwnedFd]) -> NotStarted {
     // A session of its own: no controlling terminal (TIOCSTI), and a group that can be signalled as one.
     if let Err(errno) = rustix::process::setsid() {
         return NotStarted::at(StartStep::NewSession)(errno.into());
@@ -96,10 +79,10 @@ fn become_program(
         return NotStarted::at(StartStep::ChangeDirectory)(errno.into());
     }
     // The descriptors meant for the program, at their numbers; everything else closes at execve.
-    if let Err(error) = place(request, descriptors, report) {
-        return NotStarted::at(StartStep::PlaceDescriptors)(error);
-    }
-    sys::default_signals();
+    let _moved = match place(request, descriptors) {
+        Ok(moved) => moved,
+        Err(error) => return NotStarted::at(StartStep::PlaceDescriptors)(error),
+    };
     inherit(&request.inherited);
     let error = sys::execute(&prepared.program, &prepared.arguments, &prepared.environment);
     NotStarted::at(StartStep::Execute)(error)
@@ -130,7 +113,8 @@ fn enter_folder(request: &StartRequest, descriptors: &[OwnedFd]) -> Result<(), E
     }
 }
 
-fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> io::Result<()> {
+/// Puts the descriptors at their numbers. Returns those that stood in each other's way, which close at `execve`.
+fn place(request: &StartRequest, descriptors: &[OwnedFd]) -> io::Result<Vec<Option<OwnedFd>>> {
     let targets = &request.targets;
     if targets.len() != descriptors.len()
         || targets.iter().any(|to| *to != WORKING_FOLDER && !(0..FIRST_PRIVATE_DESCRIPTOR).contains(to))
@@ -138,11 +122,13 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> i
         return Err(Errno::BADF.into());
     }
     // Moved out of the way first, so that placing one never overwrites another that is still to be placed.
-    let _report = rustix::io::fcntl_dupfd_cloexec(report, FIRST_PRIVATE_DESCRIPTOR)?;
-    let moved: Vec<OwnedFd> = descriptors
-        .iter()
-        .map(|descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
-        .collect::<Result<_, _>>()?;
+    let move_away = |descriptor: &OwnedFd| {
+        targets
+            .contains(&descriptor.as_raw_fd())
+            .then(|| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
+            .transpose()
+    };
+    let moved: Vec<Option<OwnedFd>> = descriptors.iter().map(move_away).collect::<Result<_, _>>()?;
     sys::close_all_on_exec()?;
     if request.missing_streams == MissingStreams::Null {
         let lowest = rustix::fs::open(
@@ -157,22 +143,10 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> i
             sys::place_descriptor(null.as_fd(), standard)?;
         }
     }
-    for (descriptor, target) in moved.iter().zip(targets).filter(|(_, target)| **target != WORKING_FOLDER) {
-        sys::place_descriptor(descriptor.as_fd(), *target)?;
+    for ((descriptor, moved), target) in descriptors.iter().zip(&moved).zip(targets) {
+        if *target != WORKING_FOLDER {
+            sys::place_descriptor(moved.as_ref().unwrap_or(descriptor).as_fd(), *target)?;
+        }
     }
-    Ok(())
-}
-
-/// Reads what the child told; nothing means that `execve` has closed the pipe.
-fn failure(reader: &OwnedFd) -> Option<NotStarted> {
-    let mut told = [0_u8; 5];
-    let read = rustix::io::retry_on_intr(|| rustix::io::read(reader, &mut told));
-    match read {
-        Ok(5) => Some(NotStarted {
-            step: StartStep::of_code(told[0]).unwrap_or(StartStep::Execute),
-            errno: i32::from_le_bytes([told[1], told[2], told[3], told[4]]),
-        }),
-        Ok(_) => None,
-        Err(errno) => Some(NotStarted::at(StartStep::Execute)(errno.into())),
-    }
+    Ok(moved)
 }

@@ -26,6 +26,7 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
     // Without a PID namespace we are not PID 1, and the orphans of a killed supervisor come to us all the same. A kernel
     // that refuses sends them to the guard, which is one too.
     let _ = rustix::process::set_child_subreaper(Some(myself));
+    sys::default_signals();
     let mut supervisors: HashMap<i32, u64> = HashMap::new();
     let mut remnants = false;
     loop {
@@ -49,20 +50,19 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
             // The server is gone, or its socket is of no more use.
             Ok(None) | Err(_) => sys::exit_now(0),
         };
-        let Packet { bytes, mut descriptors } = packet;
+        let Packet { bytes, descriptors } = packet;
         match InitCommand::decode(&bytes) {
-            Ok(InitCommand::Spawn { call }) if descriptors.len() >= 2 => {
-                let rest = descriptors.split_off(2);
-                let (Some(request), Some(socket)) = (descriptors.pop(), descriptors.pop()) else { continue };
+            Ok(InitCommand::Spawn { call, request }) => {
+                let Some(start) = Start::new(myself, request, descriptors) else { continue };
                 match sys::fork(proof) {
                     Ok(Forked::Child) => {
                         drop((control, signals, supervisors));
-                        supervisor::run(proof, Start { socket, request, descriptors: rest, init: myself })
+                        supervisor::run(proof, start)
                     }
                     Ok(Forked::Parent(pid)) => {
                         supervisors.insert(pid.as_raw_nonzero().get(), call);
                     }
-                    Err(error) => refuse(&socket, &error),
+                    Err(error) => refuse(&start.socket, &error),
                 }
             }
             Ok(InitCommand::Destroy { call }) => {
@@ -71,7 +71,7 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
                 }
             }
             // The server never sends these; nothing here depends on them.
-            Ok(InitCommand::Spawn { .. } | InitCommand::SetUp) | Err(_) => {}
+            Ok(InitCommand::SetUp) | Err(_) => {}
         }
     }
 }

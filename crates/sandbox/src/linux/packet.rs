@@ -6,12 +6,18 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How long a full socket may stay full: hundreds of packets wait in it by then.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
+thread_local! {
+    /// Where packets arrive: clearing so much memory for each would cost more than receiving it.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What arrived.
 pub(crate) struct Packet {
@@ -61,13 +67,19 @@ fn send_with(
 
 /// Receives one packet; `None` when the peer is gone.
 pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Packet>> {
-    let mut bytes = vec![0; MAX_PACKET];
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(MAX_PACKET, 0);
+        receive_into(socket, flags, buffer)
+    })
+}
+
+fn receive_into(socket: impl AsFd, flags: RecvFlags, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(
             &socket,
-            &mut [IoSliceMut::new(&mut bytes)],
+            &mut [IoSliceMut::new(buffer)],
             &mut control,
             flags | RecvFlags::CMSG_CLOEXEC,
         )
@@ -92,6 +104,6 @@ pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<
     if message.bytes == 0 {
         return Ok(None);
     }
-    bytes.truncate(message.bytes);
+    let bytes = buffer.get(..message.bytes).unwrap_or_default().to_vec();
     Ok(Some(Packet { bytes, descriptors }))
 }

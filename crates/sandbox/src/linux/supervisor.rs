@@ -20,12 +20,30 @@ use std::time::{Duration, Instant};
 /// How long to wait between two passes over a tree that will not die at once.
 const KILL_INTERVAL: Duration = Duration::from_millis(2);
 
+/// A start request, not decoded yet.
+pub(super) enum Request {
+    Bytes(Vec<u8>),
+    /// A memory file, because it is long.
+    File(OwnedFd),
+}
+
 /// What init hands to a new supervisor.
 pub(super) struct Start {
     pub(super) socket: OwnedFd,
-    pub(super) request: OwnedFd,
+    pub(super) request: Request,
     pub(super) descriptors: Vec<OwnedFd>,
     pub(super) init: Pid,
+}
+
+impl Start {
+    /// Takes apart what came with a message; `None` if something is missing.
+    pub(super) fn new(init: Pid, request: Vec<u8>, descriptors: Vec<OwnedFd>) -> Option<Start> {
+        let mut descriptors = descriptors.into_iter();
+        let socket = descriptors.next()?;
+        let request =
+            if request.is_empty() { Request::File(descriptors.next()?) } else { Request::Bytes(request) };
+        Some(Start { socket, request, descriptors: descriptors.collect(), init })
+    }
 }
 
 /// Runs a call to its end and exits.
@@ -49,7 +67,7 @@ fn begin(
     proof: SingleThreaded,
     init: Pid,
     socket: &OwnedFd,
-    request: OwnedFd,
+    request: Request,
     mut descriptors: Vec<OwnedFd>,
 ) -> Result<(OwnedFd, i32), NotStarted> {
     let prepare = NotStarted::at(StartStep::PrepareSupervisor);
@@ -75,12 +93,18 @@ fn begin(
     Ok((signals, program))
 }
 
-fn read_request(request: OwnedFd) -> io::Result<StartRequest> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
-    // The server wrote through the same open file, so the position is at its end.
-    rustix::fs::seek(&request, rustix::fs::SeekFrom::Start(0))?;
-    File::from(request).take(limit).read_to_end(&mut bytes)?;
+fn read_request(request: Request) -> io::Result<StartRequest> {
+    let bytes = match request {
+        Request::Bytes(bytes) => bytes,
+        Request::File(file) => {
+            let mut bytes = Vec::new();
+            let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
+            // The server wrote through the same open file, so the position is at its end.
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+            File::from(file).take(limit).read_to_end(&mut bytes)?;
+            bytes
+        }
+    };
     StartRequest::decode(&bytes).map_err(io::Error::other)
 }
 

@@ -45,6 +45,32 @@ pub(crate) fn fork(_proof: SingleThreaded) -> io::Result<Forked> {
     }
 }
 
+/// Runs `child` in a new process that shares the memory of this one, and returns when it has executed a program or has ended,
+/// as with vfork(2). What `child` does not undo in memory before that stays done.
+pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut()) -> io::Result<Pid> {
+    extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the argument of the clone(2) below points to this reference, which lives until that returns: not before
+        // this process has executed a program or has ended.
+        let child = unsafe { &mut *child.cast::<&mut dyn FnMut()>() };
+        child();
+        127
+    }
+    const STACK: usize = 128 << 10;
+    // Of `u128`s for its alignment.
+    let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    let mut child = child;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is live, large enough for the steps before an `execve`, aligned, and grows downwards from its top. With
+    // CLONE_VFORK this thread, the only one (the proof), waits until the child is done with the memory; descriptors, folder
+    // and signal dispositions are copies. The unused last three arguments belong to flags that are not set.
+    let result = unsafe { libc::clone(run, top.cast(), flags, (&raw mut child).cast()) };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        raw => Pid::from_raw(raw).ok_or_else(|| io::Error::other("clone returned no process")),
+    }
+}
+
 /// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).
 pub(crate) fn fork_into_namespaces(_proof: SingleThreaded, flags: libc::c_int) -> io::Result<Forked> {
     let flags = libc::c_long::from(flags | libc::SIGCHLD);
@@ -204,23 +230,22 @@ pub(crate) fn drain_signals(descriptor: BorrowedFd<'_>) -> Vec<u32> {
     numbers
 }
 
-/// Gives every signal its default action and unblocks all of them, for a program about to be executed: an ignored
-/// SIGPIPE (Rust's start-up) and a blocked SIGCHLD would be inherited.
+/// Gives every signal but SIGPIPE its default action, for the programs that this process and its children execute: what is
+/// ignored is inherited. SIGPIPE, which Rust's start-up has set to be ignored, stays so in here.
 pub(crate) fn default_signals() {
-    for number in 1..=64 {
+    for number in (1..=64).filter(|number| *number != libc::SIGPIPE) {
         // SAFETY: SIG_DFL is a valid disposition for any number; for SIGKILL, SIGSTOP and the two numbers that libc
         // keeps for itself the call fails with EINVAL and changes nothing.
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
-    if let Ok(empty) = signal_set(&[]) {
-        // SAFETY: `empty` is an initialised signal set; the old mask is not asked for.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) };
-    }
 }
 
-/// Ignores and blocks signals; bit 0 is signal 1.
+/// Ignores and blocks these signals and no others, for a program about to be executed by a process that has called
+/// [`default_signals`]; bit 0 is signal 1.
 pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
     let members = |set: u64| (1..=64).filter(move |number| set >> (number - 1) & 1 == 1);
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     for number in members(ignored) {
         // SAFETY: SIG_IGN is a valid disposition for any number; for those that cannot be ignored the call fails.
         unsafe { libc::signal(number, libc::SIG_IGN) };

@@ -2,13 +2,17 @@
 
 use super::codec::{MAX_PACKET, Malformed, Reader, Writer};
 
+/// Largest start request that is sent in the message itself, in bytes.
+pub(crate) const MAX_IN_PACKET: usize = MAX_PACKET - 64;
+
 /// What the server asks of a session's init.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum InitCommand {
     /// The plan follows as a memory file; the first message of a session.
     SetUp,
-    /// Start a call. Descriptors: the call's socket, the request's memory file, then the program's.
-    Spawn { call: u64 },
+    /// Start a call by this request, or by one in a memory file if this is empty. Descriptors: the call's socket, the memory
+    /// file if there is one, then the program's.
+    Spawn { call: u64, request: Vec<u8> },
     /// End a call whose supervisor does not answer.
     Destroy { call: u64 },
 }
@@ -17,7 +21,7 @@ impl InitCommand {
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             InitCommand::SetUp => vec![1],
-            InitCommand::Spawn { call } => Writer::tagged(2).u64(*call).0,
+            InitCommand::Spawn { call, request } => Writer::tagged(2).u64(*call).bytes(request).0,
             InitCommand::Destroy { call } => Writer::tagged(3).u64(*call).0,
         }
     }
@@ -26,7 +30,7 @@ impl InitCommand {
         let mut reader = Reader(bytes);
         let command = match reader.u8()? {
             1 => InitCommand::SetUp,
-            2 => InitCommand::Spawn { call: reader.u64()? },
+            2 => InitCommand::Spawn { call: reader.u64()?, request: reader.bytes(MAX_IN_PACKET)?.to_vec() },
             3 => InitCommand::Destroy { call: reader.u64()? },
             _ => return Err(Malformed("unknown command")),
         };
@@ -71,8 +75,11 @@ mod tests {
 
     #[test]
     fn every_message_is_read_back() {
-        for command in [InitCommand::SetUp, InitCommand::Spawn { call: 9 }, InitCommand::Destroy { call: 9 }]
-        {
+        for command in [
+            InitCommand::SetUp,
+            InitCommand::Spawn { call: 9, request: vec![1, 2] },
+            InitCommand::Destroy { call: 9 },
+        ] {
             assert_eq!(InitCommand::decode(&command.encode()), Ok(command));
         }
         for report in
