@@ -37,8 +37,8 @@ mod terminal;
 mod time;
 
 pub use approval::{
-    Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, Offers, OpenQuestion,
-    Question, QuestionId, Reply, Scope, UnknownChannel,
+    Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, OfferedRule, Offers,
+    OpenQuestion, Question, QuestionId, Reply, Scope, UnknownChannel,
 };
 pub use config::{
     AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, SandboxSettings,

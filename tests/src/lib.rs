@@ -8,9 +8,11 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+pub mod asking;
 pub mod client;
 pub mod lines;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -89,6 +91,27 @@ impl World {
     #[must_use]
     pub fn workdir(&self) -> PathBuf {
         self.root.path().join("work")
+    }
+
+    /// A script of the user's beside the rules, and its path. Another process writes it: a server that is started meanwhile would
+    /// inherit our open file, and a file that is open for writing cannot be executed.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    #[must_use]
+    pub fn program(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.codex_home().join(name);
+        let mut writer = std::process::Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\"", path.to_str().expect("UTF-8")])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut input = writer.stdin.take().expect("a pipe");
+        writeln!(input, "#!/bin/sh\n{script}").expect("written");
+        drop(input);
+        assert!(writer.wait().expect("it ends").success());
+        path
     }
 
     /// The server, ready to be started with `arguments`: only `PATH` and a few harmless variables around it.

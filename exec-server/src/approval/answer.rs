@@ -30,12 +30,12 @@ pub enum Answer {
 }
 
 /// How long a yes lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// For the program that waits now.
     Once,
     /// For the very same command (program, arguments, folder, environment) until the server ends.
     Session,
-    /// For every command that begins so; a rule has been written.
-    Always,
+    /// For every command that begins so; this rule has been written.
+    Always(String),
 }

@@ -47,8 +47,19 @@ impl std::fmt::Display for QuestionId {
 pub struct Offers {
     /// The very same command may be allowed until the server ends.
     pub session: bool,
-    /// The rule that *always* would write, as the line that it would be; `None`: *always* is not on offer.
-    pub always: Option<String>,
+    /// The rules that *always* may write, the narrowest first; none: *always* is not on offer.
+    pub always: Vec<OfferedRule>,
+}
+
+/// A rule that a person may have written instead of being asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedRule {
+    /// The choice that has it written.
+    pub choice: Choice,
+    /// What the commands begin with that it allows, as a shell would need it; nothing in it hides.
+    pub beginning: String,
+    /// The rule, as the line that it will be.
+    pub line: String,
 }
 
 impl Offers {
@@ -56,8 +67,8 @@ impl Offers {
     #[must_use]
     pub fn choices(&self) -> Vec<Choice> {
         let session = self.session.then_some(Choice::Session);
-        let always = self.always.as_ref().map(|_| Choice::Always);
-        [Some(Choice::Once), session, always, Some(Choice::Deny)].into_iter().flatten().collect()
+        let always = self.always.iter().map(|rule| rule.choice);
+        std::iter::once(Choice::Once).chain(session).chain(always).chain([Choice::Deny]).collect()
     }
 }
 
@@ -68,8 +79,10 @@ pub enum Choice {
     Once,
     /// Allow this very command until the server ends.
     Session,
-    /// Allow every command that begins so, and write the rule.
+    /// Allow every command that begins with all of these words, and write the rule.
     Always,
+    /// Allow every command that begins with this many of these words, and write the rule.
+    AlwaysFirst(usize),
     /// Do not run it.
     Deny,
 }
@@ -77,21 +90,31 @@ pub enum Choice {
 impl Choice {
     /// The word for it in forms, JSON and logs.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(self) -> String {
         match self {
-            Choice::Once => "once",
-            Choice::Session => "session",
-            Choice::Always => "always",
-            Choice::Deny => "deny",
+            Choice::Once => "once".to_owned(),
+            Choice::Session => "session".to_owned(),
+            Choice::Always => "always".to_owned(),
+            Choice::AlwaysFirst(words) => format!("always:{words}"),
+            Choice::Deny => "deny".to_owned(),
         }
     }
 
     /// The choice that a word stands for.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Choice> {
+        let shorter = word.strip_prefix("always:").and_then(|words| words.parse().ok());
         [Choice::Once, Choice::Session, Choice::Always, Choice::Deny]
             .into_iter()
+            .chain(shorter.map(Choice::AlwaysFirst))
+            // There is one word for each: neither `always:02` nor `always:+2`.
             .find(|choice| choice.word() == word)
+    }
+
+    /// Whether it has a rule written.
+    #[must_use]
+    pub fn is_for_good(self) -> bool {
+        matches!(self, Choice::Always | Choice::AlwaysFirst(_))
     }
 }
 
@@ -137,3 +160,27 @@ pub trait Channel: Send + Sync {
 
 /// What [`Channel::ask`] returns.
 pub type Asked = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+#[cfg(test)]
+mod tests {
+    use super::Choice;
+
+    #[test]
+    fn each_choice_has_one_word() {
+        for choice in [Choice::Once, Choice::Session, Choice::Always, Choice::AlwaysFirst(2), Choice::Deny] {
+            assert_eq!(Choice::from_word(&choice.word()), Some(choice));
+        }
+        for word in [
+            "",
+            "Once",
+            "always:",
+            "always:02",
+            "always:+2",
+            "always:-1",
+            "always: 2",
+            "always:99999999999999999999",
+        ] {
+            assert_eq!(Choice::from_word(word), None, "{word}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
-use super::channel::{Asked, Channel, Choice, OpenQuestion, Reply};
+use super::channel::{Asked, Channel, Choice, OfferedRule, OpenQuestion, Reply};
 use super::visible;
 use crate::confinement::{Place, PlaceError, Places};
 use crate::process::{Descriptor, Directory, Ended, Process, Spawn, SpawnError};
@@ -135,6 +135,7 @@ fn describe(open: &OpenQuestion) -> Value {
             "justification": matched.rule.justification,
         })
     });
+    let offered = |rule: &OfferedRule| json!({"decision": rule.choice.word(), "begins_with": rule.beginning, "rule": rule.line});
     json!({
         "version": 1,
         "id": open.id.to_string(),
@@ -146,7 +147,8 @@ fn describe(open: &OpenQuestion) -> Value {
         "rule": rule,
         "danger": question.danger,
         "choices": open.offers.choices().into_iter().map(Choice::word).collect::<Vec<_>>(),
-        "always": open.offers.always,
+        "always": open.offers.always.first().map(|rule| &rule.line),
+        "rules": open.offers.always.iter().map(offered).collect::<Vec<_>>(),
     })
 }
 

@@ -70,7 +70,7 @@ impl Ladder {
         client: &Arc<dyn Channel>,
         timeout: Option<Duration>,
     ) -> Answer {
-        let always = question.always.as_ref().map(|amendment| amendment.line().to_owned());
+        let always = question.rules_on_offer();
         let open = Arc::new(OpenQuestion {
             id: QuestionId::next(),
             offers: Offers { session: self.memory.has_room() && !question.once, always },
@@ -87,7 +87,7 @@ impl Ladder {
                 self.memory.allow(open.question.identity);
                 Scope::Session
             }
-            Choice::Always => self.write_rule(&open.question).await,
+            Choice::Always | Choice::AlwaysFirst(_) => self.write_rule(&open.question, choice).await,
             Choice::Deny => return Answer::Declined { reason, by },
         };
         Answer::Approved { scope, reason, by }
@@ -103,12 +103,12 @@ impl Ladder {
     }
 
     /// Writes the rule of *always*. When that fails, the yes counts once.
-    async fn write_rule(&self, question: &Question) -> Scope {
-        let Some(amendment) = question.always.clone() else { return Scope::Once };
-        let file = self.default_rules.clone();
+    async fn write_rule(&self, question: &Question, choice: Choice) -> Scope {
+        let Some(amendment) = question.rule_of(choice).cloned() else { return Scope::Once };
+        let (file, rule) = (self.default_rules.clone(), amendment.line().to_owned());
         let writing = tokio::task::spawn_blocking(move || append(&file, &amendment));
         match writing.await {
-            Ok(Ok(_)) => Scope::Always,
+            Ok(Ok(_)) => Scope::Always(rule),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a rule that a person asked for was not written; the command is allowed once");
                 Scope::Once
@@ -140,6 +140,15 @@ async fn climb(
         Ok(decided) => decided,
         Err(_) => Err(Answer::Unanswered(nobody_answered(timeout))),
     }
+}
+
+/// Characters of a person's reason that are kept.
+const MAX_REASON: usize = 2000;
+
+/// What a person said, if it is something.
+fn bounded(reason: &str) -> Option<String> {
+    let kept: String = reason.trim().chars().take(MAX_REASON).collect();
+    (!kept.is_empty()).then_some(kept)
 }
 
 /// What is said when the time for an answer is over.
@@ -200,10 +209,15 @@ impl Climb {
             }
             let Some(replied) = self.asked.join_next().await else { return Err(self.nobody()) };
             next_is_due = match replied {
-                Ok((by, _, Reply::Decided { choice, reason })) => {
-                    // What was not on offer was not understood: not a clear yes.
-                    let on_offer = open.offers.choices().contains(&choice);
-                    return Ok(Decision { choice: if on_offer { choice } else { Choice::Deny }, reason, by });
+                Ok((by, _, Reply::Decided { choice, reason })) if open.offers.choices().contains(&choice) => {
+                    return Ok(Decision { choice, reason: reason.as_deref().and_then(bounded), by });
+                }
+                // Neither a yes nor a no to what was asked.
+                Ok((by, hoped_for, Reply::Decided { choice, .. })) => {
+                    let choice = choice.word();
+                    self.obstacles.push(format!("the {by}'s answer {choice:?} was not among the choices"));
+                    self.hoped_for -= usize::from(hoped_for);
+                    hoped_for
                 }
                 Ok((by, _, Reply::Closed)) => return Err(Answer::Cancelled { by }),
                 Ok((_, hoped_for, Reply::Passed(obstacle))) => {
@@ -315,7 +329,7 @@ mod tests {
             rule: None,
             danger: None,
             identity: Identity::of([words.as_bytes()]),
-            always: None,
+            always: Vec::new(),
             details: Vec::new(),
             once: false,
         }
@@ -378,12 +392,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_on_offer_is_a_no() {
-        let [mut client, terminal, command] = three();
-        client.replies = Mutex::new(vec![decided(Choice::Always)]);
+    async fn what_is_not_on_offer_is_no_answer_and_the_next_channel_is_asked() {
+        let [mut client, mut terminal, mut command] = three();
+        terminal.reach = Err("no terminal".into());
+        client.replies = Mutex::new(vec![decided(Choice::Always), decided(Choice::AlwaysFirst(1))]);
+        command.replies = Mutex::new(vec![decided(Choice::Session), decided(Choice::AlwaysFirst(2))]);
         let [client, terminal, command] = [client, terminal, command].map(Arc::new);
-        let answer = desk(&client, &terminal, &command).ask(question("a")).await;
-        assert_eq!(answer, Answer::Declined { reason: None, by: "client" });
+        let desk = desk(&client, &terminal, &command);
+        let mut forever = question("a");
+        forever.once = true;
+        for words in
+            ["\"always:1\" was not among the choices; the command's answer \"always:2\"", "\"always\" was"]
+        {
+            let Answer::Unanswered(why) = desk.ask(forever.clone()).await else { panic!("no answer") };
+            assert!(why.contains(words), "{why}");
+        }
     }
 
     #[tokio::test]
@@ -454,13 +477,47 @@ mod tests {
         let desk = Desk::new(Arc::new(ladder), Arc::new(client), None);
         let words = ["tool", "a"].map(std::ffi::OsString::from);
         let mut question = question("a");
-        question.always = execpolicy::amend::Amendment::answer(&words).ok();
-        let always = Answer::Approved { scope: Scope::Always, reason: None, by: "client" };
+        question.always = vec![execpolicy::amend::Amendment::answer(&words).unwrap()];
+        let rule = question.always[0].line().to_owned();
+        let always = Answer::Approved { scope: Scope::Always(rule), reason: None, by: "client" };
         assert_eq!(desk.ask(question).await, always);
         let written = std::fs::read_to_string(&file).unwrap();
         assert!(
             written.starts_with("prefix_rule(pattern=[\"tool\", \"a\"], decision=\"allow\""),
             "{written}"
         );
+    }
+    #[tokio::test]
+    async fn the_rule_that_is_written_is_the_one_that_was_chosen() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("rules/default.rules");
+        let [mut client, _, _] = three();
+        client.replies = Mutex::new(vec![decided(Choice::AlwaysFirst(3)), decided(Choice::AlwaysFirst(2))]);
+        let ladder = Ladder::new(&ALL, None, None, file.clone());
+        let desk = Desk::new(Arc::new(ladder), Arc::new(client), None);
+        let words = ["tool", "a", "b"].map(std::ffi::OsString::from);
+        let mut question = question("a");
+        question.always =
+            [3, 2].map(|length| execpolicy::amend::Amendment::answer(&words[..length]).unwrap()).to_vec();
+        let rule = question.always[1].line().to_owned();
+        let always = Answer::Approved { scope: Scope::Always(rule), reason: None, by: "client" };
+        assert_eq!(desk.ask(question.clone()).await, always);
+        let written = std::fs::read_to_string(&file).unwrap();
+        assert!(written.starts_with("prefix_rule(pattern=[\"tool\", \"a\"], "), "{written}");
+        // The whole is chosen by its own word alone.
+        assert!(matches!(desk.ask(question).await, Answer::Unanswered(_)));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    }
+    #[tokio::test]
+    async fn a_reason_is_bounded_and_an_empty_one_is_none() {
+        let [mut client, terminal, command] = three();
+        let said = |reason: &str| Reply::Decided { choice: Choice::Once, reason: Some(reason.to_owned()) };
+        client.replies = Mutex::new(vec![said(&"x".repeat(100_000)), said(" \n"), said("  go on ")]);
+        let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+        let desk = desk(&client, &terminal, &command);
+        for expected in [Some("go on".to_owned()), None, Some("x".repeat(MAX_REASON))] {
+            let answer = Answer::Approved { scope: Scope::Once, reason: expected, by: "client" };
+            assert_eq!(desk.ask(question("a")).await, answer);
+        }
     }
 }

@@ -15,7 +15,7 @@ mod settings;
 mod visible;
 
 pub use answer::{Answer, Scope};
-pub use channel::{Asked, Channel, Choice, Offers, OpenQuestion, QuestionId, Reply};
+pub use channel::{Asked, Channel, Choice, OfferedRule, Offers, OpenQuestion, QuestionId, Reply};
 pub(crate) use command::CommandChannel;
 pub(crate) use desk::Desk;
 pub(crate) use ladder::{Ladder, nobody_answered};

@@ -6,6 +6,7 @@ use execpolicy::RuleMatch;
 use execpolicy::amend::Amendment;
 use sha2::{Digest, Sha256};
 
+use super::channel::{Choice, OfferedRule};
 use super::memory::Identity;
 use super::visible;
 
@@ -24,8 +25,9 @@ pub struct Question {
     pub danger: Option<String>,
     /// What the answer is bound to: another command has another identity.
     pub identity: Identity,
-    /// The rule that an answer for good would write, if there is a narrow one that would help.
-    pub always: Option<Amendment>,
+    /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when there is none that is
+    /// narrow and would help.
+    pub always: Vec<Amendment>,
     /// What else a person should know before saying yes, a line each; nothing in them hides.
     pub details: Vec<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
@@ -62,9 +64,30 @@ impl Question {
 
     /// The program and its arguments, each quoted as a shell would need it.
     pub fn command_line(&self) -> String {
+        self.beginning(usize::MAX)
+    }
+
+    /// As much of the command line as this many words.
+    fn beginning(&self, words: usize) -> String {
         let program = self.program.as_os_str().as_encoded_bytes();
-        let words = std::iter::once(program).chain(self.arguments.iter().map(Vec::as_slice));
-        words.map(quoted).collect::<Vec<_>>().join(" ")
+        let all = std::iter::once(program).chain(self.arguments.iter().map(Vec::as_slice));
+        all.take(words).map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The rules on offer, and how each is chosen: the narrowest by the word that clients have always known.
+    pub(super) fn rules_on_offer(&self) -> Vec<OfferedRule> {
+        let offered = |(place, rule): (usize, &Amendment)| OfferedRule {
+            choice: if place == 0 { Choice::Always } else { Choice::AlwaysFirst(rule.length()) },
+            beginning: self.beginning(rule.length()),
+            line: rule.line().to_owned(),
+        };
+        self.always.iter().enumerate().map(offered).collect()
+    }
+
+    /// The rule that this choice has written, if it is on offer.
+    pub(super) fn rule_of(&self, choice: Choice) -> Option<&Amendment> {
+        let place = self.rules_on_offer().iter().position(|rule| rule.choice == choice)?;
+        self.always.get(place)
     }
 }
 

@@ -110,7 +110,7 @@ mod tests {
             cut: None,
             cwd: "/".into(),
             rule: None,
-            asked: answer.map(|answer| Asked { answer, channel: None, words: None }),
+            asked: answer.map(|answer| Asked { answer, channel: None, words: None, adds: None }),
             reason: None,
         }))
     }

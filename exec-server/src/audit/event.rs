@@ -101,6 +101,9 @@ pub struct Asked {
     /// What the person wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// The rule that was written because the person said *always*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adds: Option<String>,
 }
 
 /// What came of a question.

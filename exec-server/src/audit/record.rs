@@ -101,7 +101,11 @@ impl ExecRecord {
             cut,
             cwd: bounded::text(cwd.as_os_str().as_encoded_bytes()),
             rule: basis.rule.map(bounded),
-            asked: basis.asked.map(|asked| Asked { words: asked.words.map(bounded), ..asked }),
+            asked: basis.asked.map(|asked| Asked {
+                words: asked.words.map(bounded),
+                adds: asked.adds.map(bounded),
+                ..asked
+            }),
             reason: basis.reason.map(bounded),
         }))
     }

@@ -134,6 +134,9 @@ fn decided(decision: &Decision) -> String {
         if let Some(words) = &asked.words {
             text.push_str(&format!(", \"{}\"", visible(words.as_bytes())));
         }
+        if let Some(rule) = &asked.adds {
+            text.push_str(&format!(", adding {}", visible(rule.as_bytes())));
+        }
     }
     if let Some(reason) = &decision.reason {
         text.push_str(&format!("; {}", visible(reason.as_bytes())));
@@ -183,8 +186,12 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::of(home.path());
         let mut appender = Appender::new(folder, Limits::default());
-        let asked =
-            Asked { answer: AnswerKind::Once, channel: Some("client".into()), words: Some("go".into()) };
+        let asked = Asked {
+            answer: AnswerKind::Once,
+            channel: Some("client".into()),
+            words: Some("go".into()),
+            adds: None,
+        };
         let events = [
             decision(Decided::Run, None),
             decision(Decided::Escalate, Some(asked)),

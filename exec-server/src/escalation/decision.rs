@@ -69,6 +69,9 @@ pub struct DecisionRecord {
     /// Why a program that a rule or a person lets out did not leave the sandbox, or what it was refused for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not_escalated: Option<String>,
+    /// What the person who was asked said about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Variables that the command had changed and the escalated program did not get.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped_variables: Vec<String>,
@@ -120,6 +123,7 @@ impl DecisionRecord {
             rule: None,
             justification: None,
             why_not_escalated: None,
+            reason: None,
             dropped_variables: Vec::new(),
         }
     }
@@ -135,6 +139,12 @@ impl DecisionRecord {
     /// The record with the reason why the program stays inside, or does not run.
     pub(super) fn because(mut self, why: Option<&str>) -> DecisionRecord {
         self.why_not_escalated = why.map(|why| shortened(why, LONGEST_TEXT));
+        self
+    }
+
+    /// The record with what the person said who was asked.
+    pub(super) fn said(mut self, reason: Option<&str>) -> DecisionRecord {
+        self.reason = reason.map(|reason| shortened(&visible(reason.as_bytes()), LONGEST_TEXT));
         self
     }
 
@@ -178,12 +188,18 @@ mod tests {
         };
         let decisions = Decisions::default();
         for _ in 0..MOST_RECORDS + 5 {
-            decisions.add(DecisionRecord::new(&exec, Decided::Escalated).because(Some(&"y".repeat(5000))));
+            decisions.add(
+                DecisionRecord::new(&exec, Decided::Escalated)
+                    .because(Some(&"y".repeat(5000)))
+                    .said(Some(&"\u{1b}".repeat(5000))),
+            );
         }
         let (records, left_out) = decisions.read();
         assert_eq!((records.len(), left_out), (MOST_RECORDS, 5));
         assert_eq!(records[0].argv.len(), MOST_ARGUMENTS + 1);
         assert_eq!(records[0].argv[0], "x\\u{1b}[2K");
+        let said = records[0].reason.as_ref().map(|said| (said.chars().count(), said.contains('\u{1b}')));
+        assert_eq!(said, Some((LONGEST_TEXT + 1, false)));
         assert_eq!(
             records[0].why_not_escalated.as_ref().map(|why| why.chars().count()),
             Some(LONGEST_TEXT + 1)

@@ -53,7 +53,7 @@ impl Legacy<'_> {
                     rule: None,
                     danger: Some(format!("{reason} (the legacy policy)")),
                     identity,
-                    always: None,
+                    always: Vec::new(),
                     details: Vec::new(),
                     once: false,
                 };

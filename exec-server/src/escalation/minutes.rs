@@ -56,21 +56,20 @@ impl<'a> Minutes<'a> {
     /// The person has answered, or nobody could be asked.
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.asking = false;
-        let (answer, by, words) = match answer {
-            Answer::Approved { scope: Scope::Once, reason, by } => {
-                (AnswerKind::Once, Some(by), reason.clone())
+        let (answer, channel, words, adds) = match answer {
+            Answer::Approved { scope, reason, by } => {
+                let (kind, adds) = match scope {
+                    Scope::Once => (AnswerKind::Once, None),
+                    Scope::Session => (AnswerKind::Session, None),
+                    Scope::Always(rule) => (AnswerKind::Always, Some(rule.clone())),
+                };
+                (kind, Some(*by), reason.clone(), adds)
             }
-            Answer::Approved { scope: Scope::Session, reason, by } => {
-                (AnswerKind::Session, Some(by), reason.clone())
-            }
-            Answer::Approved { scope: Scope::Always, reason, by } => {
-                (AnswerKind::Always, Some(by), reason.clone())
-            }
-            Answer::Declined { reason, by } => (AnswerKind::Declined, Some(by), reason.clone()),
-            Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(by), None),
-            Answer::Unanswered(_) => (AnswerKind::Nobody, None, None),
+            Answer::Declined { reason, by } => (AnswerKind::Declined, Some(*by), reason.clone(), None),
+            Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
+            Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
         };
-        self.basis.asked = Some(Asked { answer, channel: by.map(|by| (*by).to_owned()), words });
+        self.basis.asked = Some(Asked { answer, channel: channel.map(str::to_owned), words, adds });
     }
 
     /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
@@ -109,7 +108,8 @@ impl<'a> Minutes<'a> {
         use decision::Decided;
         let answer = self.basis.asked.as_ref().map(|asked| asked.answer);
         let approved = matches!(answer, Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always));
-        let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref());
+        let words = self.basis.asked.as_ref().and_then(|asked| asked.words.as_deref());
+        let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref()).said(words);
         self.decisions.add(match action {
             Action::Run { .. } if approved => {
                 record(Decided::ApprovedRan).because(self.why_inside.as_deref())
@@ -141,7 +141,8 @@ impl<'a> Minutes<'a> {
 impl Drop for Minutes<'_> {
     fn drop(&mut self) {
         if self.asking {
-            self.basis.asked = Some(Asked { answer: AnswerKind::Withdrawn, channel: None, words: None });
+            self.basis.asked =
+                Some(Asked { answer: AnswerKind::Withdrawn, channel: None, words: None, adds: None });
             self.basis.reason =
                 Some("the program that asked, or its call, ended before there was an answer".into());
             self.decided(Decided::Deny);

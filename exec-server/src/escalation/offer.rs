@@ -1,16 +1,17 @@
-//! The rule that a person may have written instead of being asked again.
+//! The rules that a person may have written instead of being asked again.
 
 use std::path::Path;
 
-use execpolicy::amend::{Amendment, suggest_answer};
+use execpolicy::amend::{Amendment, suggest_answers};
 use execpolicy::{Command, Options, Policy};
 
 use super::exec::Exec;
 
-/// The rule for all words of this command, if one in `folder` asks, and it would settle the question and not allow too much.
-pub(super) fn offer(policy: &Policy, options: &Options, folder: &Path, exec: &Exec) -> Option<Amendment> {
+/// The rules for commands that begin as this one, the narrowest first, if a rule in `folder` asks: those that would settle the question and not
+/// allow too much.
+pub(super) fn offer(policy: &Policy, options: &Options, folder: &Path, exec: &Exec) -> Vec<Amendment> {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
-    suggest_answer(&policy.evaluate(&command, options), &command, options, folder)
+    suggest_answers(&policy.evaluate(&command, options), &command, options, folder)
 }

@@ -252,7 +252,7 @@ fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
         rule: heard.evaluation.deciding_rule().cloned(),
         danger: reason(&heard.evaluation),
         identity: identity(exec, &asker(&heard.evaluation), gives),
-        always: None,
+        always: Vec::new(),
         details: known_as.chain(called).collect(),
         once: false,
     };
@@ -309,7 +309,7 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
-            if let Some(amendment) = &question.always {
+            if let Some(amendment) = question.always.first() {
                 return format!(
                     "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
                     default_rules.display(),

@@ -147,7 +147,7 @@ impl ClientChannel {
                 let response = responses.get(&id.to_string())?;
                 let reply = match serde_json::from_value::<ElicitResult>(response.clone()) {
                     Ok(result) => reply(&result, shown.elapsed()),
-                    Err(_) => Reply::Passed(NO_ANSWER.into()),
+                    Err(_) => form::not_understood(NO_ANSWER),
                 };
                 Some((*id, reply))
             })
@@ -164,7 +164,7 @@ impl ClientChannel {
     }
 }
 
-const NO_ANSWER: &str = "the client's answer was not one to a question";
+const NO_ANSWER: &str = "it is not one to a question";
 
 /// What an answer means that took so long.
 fn reply(result: &ElicitResult, took: Duration) -> Reply {
@@ -252,7 +252,7 @@ async fn send(peer: Peer<RoleServer>, open: &OpenQuestion, version: Option<&Prot
     moot.peer = None;
     match response {
         Ok(ClientResult::ElicitResult(result)) => reply(&result, shown.elapsed()),
-        Ok(_) => Reply::Passed(NO_ANSWER.into()),
+        Ok(_) => form::not_understood(NO_ANSWER),
         Err(error) => failed(&error),
     }
 }

@@ -24,16 +24,16 @@ pub(super) fn request(
 /// The question, and the rule that *always* would write: a form's titles may be cut off.
 fn message(open: &OpenQuestion) -> String {
     let mut message = open.question.message();
-    if let Some(line) = &open.offers.always {
-        message
-            .push_str(&format!("\n\"always\" adds this rule: {}", crate::approval::visible(line.as_bytes())));
+    for rule in &open.offers.always {
+        let line = crate::approval::visible(rule.line.as_bytes());
+        message.push_str(&format!("\n\"{}\" adds this rule: {line}", rule.choice.word()));
     }
     message
 }
 
 /// The form: what to do, and why. Clients up to 2025-06-18 know titles of choices as `enumNames`, later ones as `oneOf`.
 fn schema(open: &OpenQuestion, titled: bool) -> Value {
-    let choices: Vec<(&str, String)> =
+    let choices: Vec<(String, String)> =
         open.offers.choices().into_iter().map(|choice| (choice.word(), title(choice, open))).collect();
     let mut decision = json!({
         "type": "string",
@@ -41,12 +41,11 @@ fn schema(open: &OpenQuestion, titled: bool) -> Value {
         "description": "What to do. Accepting without a choice allows it once",
         "default": Choice::Once.word(),
     });
-    let (names, titles): (Vec<&str>, Vec<&String>) =
-        choices.iter().map(|(word, title)| (*word, title)).unzip();
     if titled {
-        let choice = |(word, title): &(&str, String)| json!({"const": word, "title": title});
+        let choice = |(word, title): &(String, String)| json!({"const": word, "title": title});
         decision["oneOf"] = choices.iter().map(choice).collect();
     } else {
+        let (names, titles): (Vec<String>, Vec<String>) = choices.into_iter().unzip();
         decision["enum"] = json!(names);
         decision["enumNames"] = json!(titles);
     }
@@ -67,8 +66,10 @@ fn title(choice: Choice, open: &OpenQuestion) -> String {
     match choice {
         Choice::Once => "Allow once".into(),
         Choice::Session => "Allow this exact command for this session".into(),
-        Choice::Always => {
-            format!("Always allow commands that start with `{}`", open.question.command_line())
+        Choice::Always | Choice::AlwaysFirst(_) => {
+            let rule = open.offers.always.iter().find(|rule| rule.choice == choice);
+            let beginning = rule.map(|rule| rule.beginning.as_str()).unwrap_or_default();
+            format!("Always allow commands that start with `{beginning}`")
         }
         Choice::Deny => "Deny".into(),
     }
@@ -82,9 +83,19 @@ pub(super) fn read(result: &ElicitResult) -> Reply {
         ElicitationAction::Decline => {
             Reply::Decided { choice: Choice::Deny, reason: result.content.as_ref().and_then(reason) }
         }
-        // A later revision's: not a clear yes.
-        _ => Reply::Decided { choice: Choice::Deny, reason: None },
+        // A later revision's.
+        _ => not_understood("its action is none that is known"),
     }
+}
+
+/// Neither a yes nor a no: nothing is allowed by it, and the next channel is asked.
+pub(super) fn not_understood(why: &str) -> Reply {
+    Reply::Passed(format!("the client's answer could not be understood ({why})"))
+}
+
+/// A value of an answer, short and with everything in it visible.
+fn shown(value: &Value) -> String {
+    crate::approval::visible(value.to_string().chars().take(60).collect::<String>().as_bytes())
 }
 
 fn read_content(content: Option<&Value>) -> Reply {
@@ -92,18 +103,27 @@ fn read_content(content: Option<&Value>) -> Reply {
     let content = match content {
         None | Some(Value::Null) => return decided(Choice::Once, None),
         Some(content @ Value::Object(_)) => content,
-        Some(_) => return decided(Choice::Deny, None),
+        Some(other) => return not_understood(&format!("its content is {}", shown(other))),
     };
-    let choice = match content.get("decision") {
-        None | Some(Value::Null) => Some(Choice::Once),
-        Some(Value::String(word)) => Choice::from_word(word),
-        Some(_) => None,
+    let decision = content.get("decision").unwrap_or(&Value::Null);
+    let choice = match decision {
+        Value::Null => Some(Choice::Once),
+        Value::String(word) => Choice::from_word(word),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    decided(choice.unwrap_or(Choice::Deny), reason(content))
+    let Some(choice) = choice else {
+        return not_understood(&format!("its decision is {}", shown(decision)));
+    };
+    match content.get("reason") {
+        None | Some(Value::Null | Value::String(_)) => decided(choice, reason(content)),
+        // A no is one, whatever came with it.
+        Some(_) if choice == Choice::Deny => decided(choice, None),
+        Some(other) => not_understood(&format!("its reason is {}", shown(other))),
+    }
 }
 
 fn reason(content: &Value) -> Option<String> {
-    content.get("reason")?.as_str().map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned)
+    content.get("reason")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -123,7 +143,7 @@ mod tests {
         assert_eq!(answer(json!({"action": "accept"})), decided(Choice::Once, None));
         assert_eq!(answer(json!({"action": "accept", "content": null})), decided(Choice::Once, None));
         assert_eq!(answer(json!({"action": "accept", "content": {}})), decided(Choice::Once, None));
-        let content = json!({"decision": "session", "reason": " ok "});
+        let content = json!({"decision": "session", "reason": "ok"});
         assert_eq!(
             answer(json!({"action": "accept", "content": content})),
             decided(Choice::Session, Some("ok"))
@@ -131,17 +151,34 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_a_no() {
+    fn what_cannot_be_understood_is_said_to_be_that_and_no_yes() {
         for content in [
-            json!({"decision": "deny"}),
             json!({"decision": "Once"}),
             json!({"decision": "maybe"}),
+            json!({"decision": "always:02"}),
             json!({"decision": true}),
+            json!({"decision": 1}),
             json!({"decision": ["once"]}),
+            json!({"decision": {"decision": "once"}}),
+            json!({"decision": "once", "reason": 5}),
             json!("once"),
             json!(true),
             json!([]),
         ] {
+            let reply = answer(json!({"action": "accept", "content": content}));
+            let Reply::Passed(why) = reply else { panic!("{content}: {reply:?}") };
+            assert!(why.starts_with("the client's answer could not be understood (its "), "{why}");
+        }
+        let long = json!({"decision": format!("\u{1b}[2K{}", "x".repeat(1000))});
+        let Reply::Passed(why) = answer(json!({"action": "accept", "content": long})) else {
+            panic!("passed")
+        };
+        assert!(why.len() < 150 && !why.contains('\u{1b}'), "{why}");
+    }
+
+    #[test]
+    fn a_no_is_one() {
+        for content in [json!({"decision": "deny"}), json!({"decision": "deny", "reason": 5})] {
             let reply = answer(json!({"action": "accept", "content": content}));
             assert_eq!(reply, decided(Choice::Deny, None), "{content}");
         }

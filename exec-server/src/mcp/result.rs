@@ -215,6 +215,7 @@ mod tests {
                 decision: *decision,
                 rule: Some("default.rules:3".into()),
                 justification: None,
+                reason: None,
                 why_not_escalated: None,
                 dropped_variables: Vec::new(),
             })

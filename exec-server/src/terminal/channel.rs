@@ -22,9 +22,6 @@ const MAX_TERMINALS: usize = 16;
 /// Messages that may wait for a terminal; one that does not take them is let go. A server has 64 open questions at most.
 const WAITING: usize = 256;
 
-/// Characters of a person's reason that are passed on.
-const MAX_REASON: usize = 2000;
-
 const NOBODY: &str = "no terminal is attached (run `exec-server approve` in another terminal)";
 
 /// Asks in the user's terminals.
@@ -49,6 +46,7 @@ struct State {
 
 struct Open {
     question: Arc<[u8]>,
+    choices: Vec<Choice>,
     reply: oneshot::Sender<Reply>,
 }
 
@@ -130,7 +128,7 @@ impl Channel for TerminalChannel {
                 Err(error) => return Reply::Passed(format!("it cannot be shown in a terminal ({error})")),
             };
             let (reply, replied) = oneshot::channel();
-            let _shown = desk.show(open.id, Open { question, reply });
+            let _shown = desk.show(open.id, Open { question, choices: open.offers.choices(), reply });
             // Whoever has the other end keeps it until the question is answered or withdrawn.
             replied.await.unwrap_or_else(|_| Reply::Passed("the terminal's answer was lost".into()))
         })
@@ -182,16 +180,16 @@ impl Desk {
         Some(receiver)
     }
 
+    /// Passes an answer on. One that is not among the choices decides nothing, and the question stays open for a better one.
     fn answer(&self, id: &str, choice: &str, reason: Option<String>) {
-        // A word that is none is not a clear yes.
-        let choice = Choice::from_word(choice).unwrap_or(Choice::Deny);
-        let reason = reason.map(|reason| reason.trim().chars().take(MAX_REASON).collect::<String>());
+        let Some(choice) = Choice::from_word(choice) else { return };
         let mut state = self.state();
-        let Some(id) = state.open.keys().find(|open| open.to_string() == id).copied() else { return };
+        let asked = |(asked, open): (&QuestionId, &Open)| {
+            (asked.to_string() == id && open.choices.contains(&choice)).then_some(*asked)
+        };
+        let Some(id) = state.open.iter().find_map(asked) else { return };
         if let Some(open) = state.open.remove(&id) {
-            let _ = open
-                .reply
-                .send(Reply::Decided { choice, reason: reason.filter(|reason| !reason.is_empty()) });
+            let _ = open.reply.send(Reply::Decided { choice, reason });
         }
     }
 }
@@ -281,11 +279,11 @@ mod tests {
             rule: None,
             danger: Some("it is sharp".into()),
             identity: Identity::of([word.as_bytes()]),
-            always: None,
+            always: Vec::new(),
             details: vec!["Careful.".into()],
             once: false,
         };
-        let offers = Offers { session: true, always: None };
+        let offers = Offers { session: true, always: Vec::new() };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
     }
 
@@ -346,9 +344,12 @@ mod tests {
         assert_eq!(first.details, ["Careful."]);
 
         answer(&mut terminal, "q0", "once", None).await;
-        answer(&mut terminal, &second.id, "session", Some("  go on ")).await;
+        answer(&mut terminal, &second.id, "session", Some("go on")).await;
         answer(&mut terminal, &second.id, "deny", None).await;
-        answer(&mut terminal, &first.id, "whatever", None).await;
+        for none in ["whatever", "always", "always:1", ""] {
+            answer(&mut terminal, &first.id, none, None).await;
+        }
+        answer(&mut terminal, &first.id, "deny", None).await;
         let reason = Some("go on".into());
         assert_eq!(two.await.expect("answered"), Reply::Decided { choice: Choice::Session, reason });
         assert_eq!(one.await.expect("answered"), Reply::Decided { choice: Choice::Deny, reason: None });

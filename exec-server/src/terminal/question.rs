@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{Choice, OpenQuestion, visible};
+use crate::approval::{Choice, OfferedRule, OpenQuestion, visible};
 
 /// Bytes of arguments that travel; the rest is counted.
 const MAX_ARGUMENTS: usize = 32 << 10;
@@ -41,10 +41,21 @@ pub(super) struct Shown {
     pub(super) details: Vec<String>,
     /// The words that may be answered.
     pub(super) choices: Vec<String>,
-    /// The line that *always* adds to the rules.
-    pub(super) always: Option<String>,
+    /// The rules that may be added, the narrowest first.
+    pub(super) rules: Vec<ShownRule>,
     /// When it was asked, in milliseconds since 1970.
     pub(super) since_ms: u64,
+}
+
+/// A rule that may be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShownRule {
+    /// The word that has it added.
+    pub(super) decision: String,
+    /// What the commands begin with that it allows.
+    pub(super) begins_with: String,
+    /// The rule, as it will be written.
+    pub(super) rule: String,
 }
 
 impl Shown {
@@ -64,8 +75,8 @@ impl Shown {
             rule: question.rule.as_ref().map(|matched| visible(matched.rule.origin.to_string().as_bytes())),
             why: justification.or(question.danger.as_deref()).map(|why| visible(why.as_bytes())),
             details: question.details.iter().take(MAX_DETAILS).map(|detail| detail_of(detail)).collect(),
-            choices: open.offers.choices().into_iter().map(|choice| choice.word().to_owned()).collect(),
-            always: open.offers.always.as_ref().map(|line| visible(line.as_bytes())),
+            choices: open.offers.choices().into_iter().map(|choice| choice.word()).collect(),
+            rules: open.offers.always.iter().map(ShownRule::new).collect(),
             since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -84,20 +95,38 @@ impl Shown {
             why: self.why.map(clean),
             details: self.details.into_iter().map(clean).collect(),
             choices: self.choices.into_iter().map(clean).collect(),
-            always: self.always.map(clean),
+            rules: self
+                .rules
+                .into_iter()
+                .map(|rule| ShownRule {
+                    decision: clean(rule.decision),
+                    begins_with: clean(rule.begins_with),
+                    rule: clean(rule.rule),
+                })
+                .collect(),
             ..self
         }
     }
 
     /// Whether this may be answered.
     pub(super) fn offers(&self, choice: Choice) -> bool {
-        self.choices.iter().any(|word| word == choice.word())
+        self.choices.iter().any(|word| *word == choice.word())
     }
 
     /// How long it has been open.
     pub(super) fn age(&self) -> Duration {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         now.saturating_sub(Duration::from_millis(self.since_ms))
+    }
+}
+
+impl ShownRule {
+    fn new(offered: &OfferedRule) -> ShownRule {
+        ShownRule {
+            decision: offered.choice.word(),
+            begins_with: offered.beginning.clone(),
+            rule: visible(offered.line.as_bytes()),
+        }
     }
 }
 

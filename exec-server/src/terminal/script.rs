@@ -94,6 +94,7 @@ fn describe(news: &News) -> Value {
                 object.insert("event".into(), "question".into());
                 object.insert("question".into(), key(*server, &shown.id).into());
                 object.insert("server".into(), json!(server));
+                object.insert("always".into(), json!(shown.rules.first().map(|rule| &rule.rule)));
             }
             value
         }
@@ -112,8 +113,8 @@ fn understand<'o>(
         .iter()
         .find(|(name, ..)| *name == answer.question)
         .ok_or_else(|| format!("no question {:?} is open", answer.question))?;
-    let choice =
-        Choice::from_word(&answer.decision).filter(|choice| choices.iter().any(|word| word == choice.word()));
+    let choice = Choice::from_word(&answer.decision)
+        .filter(|choice| choices.iter().any(|word| *word == choice.word()));
     let choice = choice
         .ok_or_else(|| format!("{:?} is not among the choices: {}", answer.decision, choices.join(", ")))?;
     Ok((*server, id, choice, answer.reason))

@@ -176,11 +176,11 @@ async fn session_and_always_hold_and_the_rule_is_shown_as_it_is_written() {
     let answer = async {
         terminal.shows(&["printf 2", KEYS]).await;
         terminal.press("a");
-        terminal.shows(&["Add the rule shown at \"Always\"?"]).await;
+        terminal.shows(&["Add this rule?"]).await;
         terminal.press("\x1b");
         terminal.shows(&[KEYS]).await;
         terminal.press("a");
-        terminal.shows(&["Add the rule shown at \"Always\"?"]).await;
+        terminal.shows(&["Add this rule?"]).await;
         let screen = terminal.text();
         terminal.press("\r");
         screen
@@ -199,6 +199,38 @@ async fn session_and_always_hold_and_the_rule_is_shown_as_it_is_written() {
         let cell = parser.screen().cell(row, column).expect("a cell");
         assert_eq!(cell.fgcolor(), vt100::Color::Default, "row {row}, column {column}");
     }
+}
+
+#[tokio::test]
+async fn the_rule_is_shortened_by_a_key_and_written_as_it_was_shown() {
+    let world = World::with_rules(PROMPT);
+    let mut terminal = Terminal::start(&world, &["--no-animations"], &[("NO_COLOR", "1")]);
+    let client = Client::start(&world, &Person::absent()).await;
+    terminal.shows(&["1 server"]).await;
+    let run = client.run("/usr/bin/printf '%s\n' a b; /usr/bin/printf '%s\n' c");
+    let answer = async {
+        terminal.shows(&["printf '%s\\n' a b", "a shorter", KEYS]).await;
+        terminal.press("a");
+        terminal.shows(&["Adds     prefix_rule(", "← shorter, → longer (rule 1 of 3, the longest)"]).await;
+        terminal.press("\x1b[D");
+        terminal.shows(&["starts with: /usr/bin/printf '%s\\n' a", "(rule 2 of 3)"]).await;
+        terminal.press("\x1b[D\x1b[D\x1b[D");
+        terminal.shows(&["(rule 3 of 3)"]).await;
+        let screen = terminal.text();
+        terminal.press("\r");
+        screen
+    };
+    let (outcome, screen) = tokio::join!(run, answer);
+    assert_eq!(outcome.ran(), (0, "a\nb\nc\n"));
+    let rules = std::fs::read_to_string(world.rules_file()).expect("rules");
+    let rule = rules.lines().last().expect("a rule");
+    assert!(rule.contains("[\"/usr/bin/printf\", \"%s\\n\"]"), "{rules}");
+    let unbroken: String = screen.lines().map(|line| line.trim_matches(['│', ' '])).collect();
+    let squeezed = |text: &str| text.replace(' ', "");
+    assert!(
+        squeezed(&unbroken).contains(&squeezed(&format!("Adds {rule}Allows"))),
+        "{rule}\nis not in\n{screen}"
+    );
 }
 
 #[tokio::test]
@@ -316,9 +348,12 @@ async fn a_script_answers_and_what_is_no_answer_counts_for_nothing() {
         assert_eq!(question["arguments"], json!(["one\\n"]));
         assert_eq!(question["choices"], json!(["once", "session", "always", "deny"]));
         assert_eq!(question["why"], "it speaks");
+        let [rule] = &question["rules"].as_array().expect("rules")[..] else { panic!("{question}") };
+        assert_eq!((&rule["decision"], &rule["rule"]), (&json!("always"), &question["always"]));
         let name = &question["question"];
         for bad in [
             json!({"question": name, "decision": "yes"}),
+            json!({"question": name, "decision": "always:1"}),
             json!({"question": "7:q7", "decision": "once"}),
             json!("once"),
         ] {

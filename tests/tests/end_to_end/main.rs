@@ -6,6 +6,7 @@
     reason = "what a test stands on must break the test when it breaks"
 )]
 
+mod answers;
 mod approvals;
 mod approve;
 mod audit;

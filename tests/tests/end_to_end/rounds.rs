@@ -108,7 +108,6 @@ fn a_refusal_and_its_reason_reach_the_agent() {
         (json!({"action": "cancel"}), "cancelled at once, perhaps without asking anyone"),
         (json!({"action": "maybe"}), "not one to a question"),
         (json!("accept"), "not one to a question"),
-        (json!({"action": "accept", "content": {"decision": "yes"}}), "declined execution"),
     ] {
         let asked = server.request("tools/call", call.clone());
         let answer = server.request("tools/call", again(&call, &asked, &all(&asked, &response)));

@@ -12,6 +12,7 @@ macro_rules! tell {
     ($($what:tt)*) => { eprintln!($($what)*) };
 }
 
+mod approval;
 mod attempts;
 mod files;
 mod interpreters;

@@ -22,6 +22,15 @@ const INTERPRETERS: &[(&[&str], &[&str])] = &[
 /// Programs whose sub-commands range from harmless to anything.
 const TOO_MANY_THINGS: &[&str] = &["git", "docker", "podman", "ssh", "kubectl", "npx", "uvx", "make"];
 
+/// Sub-commands that run any other program, given its name or its code.
+const RUNNING: &[(&[&str], &[&str])] = &[
+    (&["deno", "bun"], &["run", "eval", "repl", "x"]),
+    (&["docker", "podman"], &["run", "exec", "create", "compose", "container"]),
+    (&["kubectl"], &["run", "exec", "debug", "apply"]),
+    (&["npm", "pnpm", "yarn"], &["exec", "x", "dlx"]),
+    (&["uv", "poetry", "pipenv", "pdm", "hatch"], &["run", "tool"]),
+];
+
 /// Deepest nesting of wrappers in wrappers that is followed; deeper ones are refused.
 const MAX_DEPTH: usize = 8;
 
@@ -45,6 +54,11 @@ fn too_broad_at<S: AsRef<str>>(prefix: &[S], depth: usize) -> Option<&'static st
     let bare = arguments.is_empty();
     if bare && TOO_MANY_THINGS.contains(&name) {
         return Some("this program does too many things");
+    }
+    // Of `ssh host`, whatever follows is run there.
+    let runs = matches!(arguments, [first] if RUNNING.iter().any(|(names, known)| names.contains(&name) && known.contains(first)));
+    if runs || (name == "ssh" && arguments.len() == 1) {
+        return Some("this program runs any other program");
     }
     if name == "git" && !git::has_subcommand(arguments) {
         return Some("this program does too many things");
@@ -150,6 +164,10 @@ mod tests {
             "env A=1 bash -c",
             "timeout 5 nice sh -c",
             "xargs -0",
+            "deno run",
+            "docker run",
+            "uv run",
+            "ssh host",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert!(too_broad(&words).is_some(), "{line}");
@@ -169,6 +187,9 @@ mod tests {
             "timeout 5 cargo test",
             "sudo apt update",
             "xargs -0 ls",
+            "deno run x.ts",
+            "docker ps",
+            "ssh host uptime",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert_eq!(too_broad(&words), None, "{line}");

@@ -16,6 +16,7 @@ use crate::policy::Policy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amendment {
     line: String,
+    length: usize,
 }
 
 /// Why a rule cannot be added.
@@ -45,14 +46,14 @@ impl Amendment {
     }
 
     /// A rule that allows every command that begins with these words, and settles the question of the rule that asked: see
-    /// [`suggest_answer`].
+    /// [`suggest_answers`].
     ///
     /// # Errors
     /// The prefix is too broad, or not text.
     pub fn answer(words: &[OsString]) -> Result<Self, AmendmentError> {
-        let Self { line } = Self::allow(words)?;
+        let Self { line, length } = Self::allow(words)?;
         let open = line.strip_suffix(')').unwrap_or(&line);
-        Ok(Self { line: format!("{open}, justification={})", quoted(MARK)) })
+        Ok(Self { line: format!("{open}, justification={})", quoted(MARK)), length })
     }
 
     /// A rule about every command that begins with these words.
@@ -78,6 +79,7 @@ impl Amendment {
                 pattern.join(", "),
                 quoted(decision.word())
             ),
+            length: words.len(),
         })
     }
 
@@ -107,6 +109,7 @@ impl Amendment {
                 "network_rule(host={}, protocol=\"{protocol}\", decision=\"{decision}\"{why})",
                 quoted(&host)
             ),
+            length: 0,
         })
     }
 
@@ -114,6 +117,12 @@ impl Amendment {
     #[must_use]
     pub fn line(&self) -> &str {
         &self.line
+    }
+
+    /// How many words of a command the rule names, the program's among them; 0 for a rule about a host.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
     }
 }
 
@@ -133,18 +142,23 @@ pub fn suggest(evaluation: &Evaluation) -> Option<Amendment> {
     if unspoken && evaluation.doubt().is_none() { Amendment::allow(whole).ok() } else { None }
 }
 
-/// A rule worth offering to a human who is asked because a rule in `folder` says so: with it, that rule asks no more about
-/// commands that begin with all of these words. Other rules that ask, and all that forbid, hold as before.
+/// Rules shorter than the whole command that are offered at most.
+const MOST_SHORTER: usize = 3;
+
+/// The rules worth offering to a human who is asked because a rule in `folder` says so, the narrowest first: it has all words of the
+/// command; the others are the shortest ones. With one of them, the rule that asks does so no more about commands that begin
+/// with its words. Other rules that ask, and all that forbid, hold as before.
 ///
-/// `None` when it would not help (the rule lies elsewhere, has conditions, or is about a command inside this one), or when the command holds
-/// other commands, looks dangerous, or would make too broad a rule.
+/// Empty when none would help (the rule lies elsewhere, has conditions, or is about a command inside this one), or when the command holds
+/// other commands, looks dangerous, or would make too broad a rule. A shorter rule has the program and at least one word that is not an
+/// option, and no fewer words than the rule that asks: options first would leave open what the program does.
 #[must_use]
-pub fn suggest_answer(
+pub fn suggest_answers(
     evaluation: &Evaluation,
     command: &Command<'_>,
     options: &Options,
     folder: &Path,
-) -> Option<Amendment> {
+) -> Vec<Amendment> {
     let asked_here = |one: &&RuleMatch| {
         one.rule.decision == Decision::Prompt
             && one.part == 0
@@ -155,14 +169,23 @@ pub fn suggest_answer(
     // As if no rule spoke: is it a single command that does not look dangerous?
     let plain = Policy::empty().evaluate(command, options);
     let ([whole], DecidedBy::Nothing, None) = (plain.commands(), plain.decided_by(), plain.doubt()) else {
-        return None;
+        return Vec::new();
     };
-    if helps { Amendment::answer(whole).ok() } else { None }
+    let Some(narrowest) = helps.then(|| Amendment::answer(whole).ok()).flatten() else { return Vec::new() };
+    let begins_with_option = whole.get(1).is_none_or(|word| word.as_encoded_bytes().starts_with(b"-"));
+    let shortest = asking().map(|one| one.rule.length()).max().unwrap_or_default().max(2);
+    let lengths = if begins_with_option { shortest..shortest } else { shortest..whole.len() };
+    let mut shorter: Vec<Amendment> = lengths
+        .filter_map(|length| Amendment::answer(whole.get(..length)?).ok())
+        .take(MOST_SHORTER)
+        .collect();
+    shorter.reverse();
+    std::iter::once(narrowest).chain(shorter).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::suggest;
+    use super::{suggest, suggest_answers};
     use crate::{Command, Options, Policy};
 
     #[test]
@@ -181,5 +204,49 @@ mod tests {
         for line in ["known|x", "rm|-rf|x", "bash|-c|ls", "bash", "git", "env|ls"] {
             assert_eq!(offered(line), None, "{line}");
         }
+    }
+    #[test]
+    fn a_person_is_offered_the_whole_command_and_its_short_beginnings() {
+        let folder = std::path::Path::new("/rules");
+        let offered = |rules: &str, line: &str| {
+            let policy = Policy::from_text(&folder.join("default.rules"), rules).unwrap();
+            let words: Vec<&str> = line.split(' ').collect();
+            let (command, options) = (Command::from_words(&words).unwrap(), Options::default());
+            let suggested = suggest_answers(&policy.evaluate(&command, &options), &command, &options, folder);
+            suggested
+                .iter()
+                .map(|one| {
+                    let list = one.line().split(['[', ']']).nth(1).unwrap();
+                    let words: Vec<&str> = list.split(", ").map(|word| word.trim_matches('"')).collect();
+                    assert_eq!(words.len(), one.length());
+                    words.join(" ")
+                })
+                .collect::<Vec<_>>()
+        };
+        let git = "prefix_rule([[\"git\", \"tool\", \"python3\", \"npx\", \"deno\", \"ssh\", \"env\", \"rm\"]], \"prompt\")";
+        assert_eq!(offered(git, "git push origin"), ["git push origin", "git push"]);
+        assert_eq!(
+            offered(git, "tool a b c d e f"),
+            ["tool a b c d e f", "tool a b c", "tool a b", "tool a"]
+        );
+        assert_eq!(offered(git, "python3 x.py y"), ["python3 x.py y", "python3 x.py"]);
+        // The whole alone: nothing shorter is narrow enough.
+        for line in [
+            "tool",
+            "tool a",
+            "git -C /x push",
+            "npx -y pkg",
+            "python3 -W ignore x.py",
+            "deno run x",
+            "ssh host ls",
+        ] {
+            assert_eq!(offered(git, line), [line]);
+        }
+        for line in ["git", "env tool a b", "rm -rf a b"] {
+            assert!(offered(git, line).is_empty(), "{line}");
+        }
+        // A shorter rule would not settle the question of a longer one.
+        let longer = "prefix_rule([\"git\", \"push\", \"origin\"], \"prompt\")";
+        assert_eq!(offered(longer, "git push origin main"), ["git push origin main", "git push origin"]);
     }
 }

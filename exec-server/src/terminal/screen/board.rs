@@ -49,8 +49,8 @@ pub(super) struct Entry {
 pub(super) enum Mode {
     /// Choosing a question and an answer.
     Choosing,
-    /// A rule is about to be written.
-    Confirming,
+    /// A rule is about to be written: this one of those on offer.
+    Confirming(usize),
     /// A refusal is about to be sent, with this reason.
     Refusing(String),
 }
@@ -159,11 +159,10 @@ impl Board {
         }
         match &mut self.mode {
             Mode::Choosing => self.press_while_choosing(key.code, now),
-            Mode::Confirming => match key.code {
-                KeyCode::Enter | KeyCode::Char('y') => self.answer(Choice::Always, None, now),
-                KeyCode::Esc | KeyCode::Char('n') => self.back(),
-                _ => Wish::Nothing,
-            },
+            Mode::Confirming(rule) => {
+                let rule = *rule;
+                self.press_while_confirming(key.code, rule, now)
+            }
             Mode::Refusing(reason) => match key.code {
                 KeyCode::Enter => {
                     let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
@@ -202,6 +201,34 @@ impl Board {
         Wish::Nothing
     }
 
+    fn press_while_confirming(&mut self, key: KeyCode, rule: usize, now: Instant) -> Wish {
+        let rules = self.chosen().map(|(_, entry)| entry.question.rules.as_slice()).unwrap_or_default();
+        let last = rules.len().saturating_sub(1);
+        match key {
+            KeyCode::Enter | KeyCode::Char('y') => {
+                let choice = rules.get(rule).and_then(|rule| Choice::from_word(&rule.decision));
+                return match choice {
+                    Some(choice) if choice.is_for_good() => self.answer(choice, None, now),
+                    Some(_) | None => self.back(),
+                };
+            }
+            KeyCode::Esc | KeyCode::Char('n') => return self.back(),
+            // The rules come with the longest first.
+            KeyCode::Left => self.consider((rule + 1).min(last)),
+            KeyCode::Right => self.consider(rule.saturating_sub(1)),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll = self.scroll.saturating_add(5),
+            KeyCode::PageUp => self.scroll = self.scroll.saturating_sub(5),
+            _ => {}
+        }
+        Wish::Nothing
+    }
+
+    /// This one of the rules on offer is shown, to be confirmed.
+    fn consider(&mut self, rule: usize) {
+        self.mode = Mode::Confirming(rule);
+        self.scroll = 0;
+    }
+
     fn press_answer(&mut self, letter: char, now: Instant) -> Wish {
         let choice = match letter {
             'o' => Choice::Once,
@@ -222,8 +249,8 @@ impl Board {
         self.note = None;
         match choice {
             Choice::Once | Choice::Session => self.answer(choice, None, now),
-            Choice::Always => {
-                self.mode = Mode::Confirming;
+            Choice::Always | Choice::AlwaysFirst(_) => {
+                self.consider(0);
                 Wish::Nothing
             }
             Choice::Deny => {
@@ -235,6 +262,7 @@ impl Board {
 
     fn back(&mut self) -> Wish {
         self.mode = Mode::Choosing;
+        self.scroll = 0;
         Wish::Nothing
     }
 
@@ -244,7 +272,7 @@ impl Board {
         let done = match choice {
             Choice::Once => "Allowed once",
             Choice::Session => "Allowed for the session",
-            Choice::Always => "Allowed from now on",
+            Choice::Always | Choice::AlwaysFirst(_) => "Allowed from now on",
             Choice::Deny => "Denied",
         };
         let command: String = entry.question.command.chars().take(60).collect();
@@ -257,7 +285,17 @@ impl Board {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::super::question::ShownRule;
     use super::*;
+
+    fn rule((decision, begins_with): (&str, &str)) -> ShownRule {
+        let words: Vec<&str> = begins_with.split(' ').collect();
+        ShownRule {
+            decision: decision.into(),
+            begins_with: begins_with.into(),
+            rule: format!("prefix_rule(pattern={words:?}, decision=\"allow\")"),
+        }
+    }
 
     pub(in super::super) fn question(id: &str, command: &str) -> News {
         News::Asked(
@@ -273,8 +311,8 @@ pub(super) mod tests {
                 rule: Some("/home/u/.codex/rules/default.rules:3".into()),
                 why: Some("goes public".into()),
                 details: vec!["Careful: it is also known as `other`.".into()],
-                choices: ["once", "session", "always", "deny"].map(String::from).into(),
-                always: Some("prefix_rule(pattern=[\"tool\"], decision=\"allow\")".into()),
+                choices: ["once", "session", "always", "always:2", "deny"].map(String::from).into(),
+                rules: [("always", "tool a b"), ("always:2", "tool a")].map(rule).into(),
                 since_ms: 0,
             }),
         )
@@ -314,7 +352,7 @@ pub(super) mod tests {
         assert_eq!(board.press(key(KeyCode::Char('o')), later(1)), answer("1", Choice::Once, None));
         assert_eq!(board.press(key(KeyCode::Char('s')), later(2)), answer("2", Choice::Session, None));
         assert_eq!(board.press(key(KeyCode::Char('a')), later(3)), Wish::Nothing);
-        assert_eq!(board.mode, Mode::Confirming);
+        assert_eq!(board.mode, Mode::Confirming(0));
         assert_eq!(board.press(key(KeyCode::Char('o')), later(3)), Wish::Nothing);
         assert_eq!(board.press(key(KeyCode::Enter), later(3)), answer("3", Choice::Always, None));
         type_in(&mut board, "dnot noww", later(4));
@@ -323,6 +361,30 @@ pub(super) mod tests {
         assert!(board.questions.is_empty() && board.chosen().is_none());
         assert_eq!(board.press(key(KeyCode::Char('o')), later(5)), Wish::Nothing);
         assert_eq!(board.press(key(KeyCode::Char('q')), later(5)), Wish::Leave);
+    }
+
+    #[test]
+    fn arrows_choose_among_the_rules_on_offer_and_no_others() {
+        let (mut board, now) = board(&[question("1", "tool a b")]);
+        let later = now + CALM;
+        for (code, rule) in [
+            (KeyCode::Char('a'), 0),
+            (KeyCode::Left, 1),
+            (KeyCode::Left, 1),
+            (KeyCode::Right, 0),
+            (KeyCode::Right, 0),
+            (KeyCode::Left, 1),
+        ] {
+            assert_eq!(board.press(key(code), later), Wish::Nothing);
+            assert_eq!(board.mode, Mode::Confirming(rule), "{code:?}");
+        }
+        board.press(key(KeyCode::Esc), later);
+        board.press(key(KeyCode::Left), later);
+        assert_eq!(board.mode, Mode::Choosing);
+        type_in(&mut board, "a", later);
+        assert_eq!(board.mode, Mode::Confirming(0), "it begins with the narrowest again");
+        board.press(key(KeyCode::Left), later);
+        assert_eq!(board.press(key(KeyCode::Enter), later), answer("1", Choice::AlwaysFirst(2), None));
     }
 
     #[test]

@@ -106,7 +106,12 @@ fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Sty
     let title = format!("Question {} of {}", place + 1, board.questions.len());
     let mut block = Block::bordered().title(title);
     let inner = block.inner(area);
-    let lines = lines::question(entry, server.as_deref(), style, usize::from(inner.width));
+    let width = usize::from(inner.width);
+    let mut lines = match board.mode {
+        Mode::Confirming(rule) => lines::rule(entry, rule, style, width),
+        Mode::Choosing | Mode::Refusing(_) => Vec::new(),
+    };
+    lines.extend(lines::question(entry, server.as_deref(), style, width));
     let rows = usize::from(inner.height);
     let hidden = lines.len().saturating_sub(rows);
     let scroll = board.scroll.min(hidden);
@@ -126,13 +131,17 @@ fn footer<'b>(board: &'b Board, style: &Style, now: Instant, width: u16) -> Line
         [Span::styled(key, style.key), Span::styled(what, style.plain)]
     };
     match &board.mode {
-        Mode::Confirming => Line::from(
-            [Span::styled("Add the rule shown at \"Always\"?  ", style.warning)]
-                .into_iter()
-                .chain(key("Enter", " add it and allow  "))
-                .chain(key("Esc", " back"))
-                .collect::<Vec<_>>(),
-        ),
+        Mode::Confirming(_) => {
+            let several = board.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1);
+            Line::from(
+                [Span::styled("Add this rule?  ", style.warning)]
+                    .into_iter()
+                    .chain(key("Enter", " add it and allow  "))
+                    .chain(key("Esc", " back  "))
+                    .chain(several.then(|| key("←→", " shorter, longer")).into_iter().flatten())
+                    .collect::<Vec<_>>(),
+            )
+        }
         Mode::Refusing(reason) => {
             // The end of a long reason is what is being typed.
             let room = usize::from(width).saturating_sub(50);
@@ -201,7 +210,7 @@ mod tests {
             "Reason   goes public",
             "Rule     /home/u/.codex/rules/default.rules:3",
             "Note     Careful: it is also known as `other`.",
-            "Always   would add: prefix_rule(pattern=[\"tool\"], decision=\"allow\")",
+            "Always   would add: prefix_rule(pattern=[\"tool\", \"a\", \"b\"], decision=\"allow\")",
             "Server   4711, started in /work",
             "o once  s session  a always…  d deny…  q leave",
         ] {
@@ -225,6 +234,30 @@ mod tests {
             seen.push_str(&drawn(&mut board, STILL, now));
         }
         assert!(seen.contains("THE-END"));
+    }
+
+    #[test]
+    fn the_rule_is_in_view_before_it_is_confirmed_however_long_the_question_is() {
+        use ratatui::crossterm::event::KeyCode;
+        let long = format!("tool a b {}", "x".repeat(3000));
+        let (mut board, now) = board(&[question("1", &long)]);
+        let later = now + Duration::from_secs(1);
+        board.scroll = 20;
+        for (code, pattern, of) in [
+            (KeyCode::Char('a'), "\"tool\", \"a\", \"b\"", "rule 1 of 2, the longest"),
+            (KeyCode::Left, "\"tool\", \"a\"", "rule 2 of 2)"),
+        ] {
+            board.press(super::super::board::tests::key(code), later);
+            let screen = drawn(&mut board, STILL, later);
+            for text in [
+                &format!("Adds     prefix_rule(pattern=[{pattern}], decision="),
+                "Allows   every command that starts with: tool a",
+                of,
+                "Add this rule?  Enter add it and allow  Esc back  ←→ shorter, longer",
+            ] {
+                assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+            }
+        }
     }
 
     #[test]

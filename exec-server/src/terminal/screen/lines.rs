@@ -60,8 +60,12 @@ pub(super) fn question(
         }
         None => say("Before", plain("this program was not approved before")),
     }
-    if let Some(always) = &question.always {
-        say("Always", vec![("would add: ".to_owned(), style.plain), (always.clone(), style.plain)]);
+    if let Some(narrowest) = question.rules.first() {
+        let mut pieces = vec![("would add: ".to_owned(), style.plain), (narrowest.rule.clone(), style.plain)];
+        if question.rules.len() > 1 {
+            pieces.push((" (or a shorter one)".to_owned(), style.plain));
+        }
+        say("Always", pieces);
     }
     if question.left_out > 0 {
         say(
@@ -72,6 +76,28 @@ pub(super) fn question(
     if let Some(folder) = folder {
         say("Server", plain(folder));
     }
+    lines
+}
+
+/// What comes of saying always: the rule as it will be written, and what else there is to choose.
+pub(super) fn rule(entry: &Entry, place: usize, style: &Style, width: usize) -> Vec<Line<'static>> {
+    let rules = &entry.question.rules;
+    let Some(rule) = rules.get(place) else { return Vec::new() };
+    let mut lines = Vec::new();
+    let mut say = |label: &str, text: String, painted: Painted| {
+        lines.extend(broken(vec![(format!("{label:<9}"), style.label), (text, painted)], width));
+    };
+    say("Adds", rule.rule.clone(), style.warning);
+    say("Allows", format!("every command that starts with: {}", rule.begins_with), style.plain);
+    if rules.len() > 1 {
+        let longest = if place == 0 { ", the longest" } else { "" };
+        say(
+            "Choose",
+            format!("← shorter, → longer (rule {} of {}{longest})", place + 1, rules.len()),
+            style.plain,
+        );
+    }
+    lines.push(Line::default());
     lines
 }
 
