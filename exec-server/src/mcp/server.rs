@@ -79,6 +79,20 @@ impl ShellServer {
         })
     }
 
+    /// A server for another client: the shell, and what waits to be resumed, are the same; what a client has said is its own.
+    ///
+    /// For transports that bring more than one, as HTTP does.
+    #[must_use]
+    pub fn for_another_client(&self) -> ShellServer {
+        ShellServer {
+            client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
+            initialized: Arc::default(),
+            messages: Arc::default(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn shell(&self) -> &Shell {
         &self.shell
     }
@@ -86,6 +100,26 @@ impl ShellServer {
     /// Cancelled when the client is gone: nothing may wait for it any more.
     pub(super) fn client_gone(&self) -> &CancellationToken {
         &self.client_gone
+    }
+
+    /// One `tools/call`, of whichever tool.
+    async fn call_any(
+        self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => self.call_shell(request, context).await,
+            read_output::NAME => Ok(read_output::call(arguments, self.shell.outputs()).await.into()),
+            background::LIST => Ok(background::list(arguments, self.shell.background()).await.into()),
+            background::KILL => Ok(background::kill(arguments, self.shell.background()).await.into()),
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                Err(ErrorData::invalid_params(text, None))
+            }
+        }
     }
 
     /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
@@ -252,42 +286,21 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.as_ref();
-        match &*request.name {
-            shell_tool::NAME => {}
-            read_output::NAME => {
-                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
-            }
-            background::LIST => {
-                return Ok(background::list(arguments, self.shell.background()).await.into());
-            }
-            background::KILL => {
-                return Ok(background::kill(arguments, self.shell.background()).await.into());
-            }
-            other => {
-                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
-                let text = format!("tool not found: {other:?}; this server has {tools:?}");
-                return Err(ErrorData::invalid_params(text, None));
-            }
-        }
-        // A task of its own: rmcp would never answer if this panicked.
         let signed = signature::is_wanted(&context);
-        let call = tokio::spawn(self.clone().call_shell(request, context));
-        match call.await {
-            Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
-                signature::sign(&mut result.meta);
-                Ok(result.into())
-            }
-            Ok(Ok(CallToolResponse::InputRequired(mut result))) if signed => {
-                signature::sign(&mut result.meta);
-                Ok(result.into())
-            }
-            Ok(result) => result,
-            Err(error) => {
-                tracing::error!(%error, "a call broke");
-                Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
-            }
+        // A task of its own: rmcp would never answer if this panicked.
+        let call = tokio::spawn(self.clone().call_any(request, context));
+        let mut response = call.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call broke");
+            Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
+        })?;
+        match &mut response {
+            CallToolResponse::Complete(result) if signed => signature::sign(&mut result.meta),
+            CallToolResponse::InputRequired(result) if signed => signature::sign(&mut result.meta),
+            CallToolResponse::Complete(_) | CallToolResponse::InputRequired(_) => {}
+            // This program makes no others.
+            CallToolResponse::Task(_) | _ => {}
         }
+        Ok(response)
     }
 
     async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
@@ -297,27 +310,33 @@ impl ServerHandler for ShellServer {
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         one_page(request)?;
-        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+        let mut list = ListResourcesResult::with_all_items(resources::list(self.shell.outputs()));
+        signature::sign_if_wanted(&context, &mut list.meta);
+        Ok(list)
     }
 
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         one_page(request)?;
-        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+        let mut list = ListResourceTemplatesResult::with_all_items(vec![resources::template()]);
+        signature::sign_if_wanted(&context, &mut list.meta);
+        Ok(list)
     }
 
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
+        let mut read = resources::read(self.shell.outputs(), &request.uri).await?;
+        signature::sign_if_wanted(&context, &mut read.meta);
+        Ok(read.into())
     }
 
     // What is not offered is refused; rmcp would answer with empty lists.

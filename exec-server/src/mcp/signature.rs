@@ -17,6 +17,13 @@ pub(super) fn is_wanted(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
+/// Adds it to the result's metadata where it is wanted.
+pub(super) fn sign_if_wanted(context: &RequestContext<RoleServer>, meta: &mut Option<MetaObject>) {
+    if is_wanted(context) {
+        sign(meta);
+    }
+}
+
 /// Adds it to a result's metadata.
 pub(super) fn sign(meta: &mut Option<MetaObject>) {
     if let Ok(info) = serde_json::to_value(server_info()) {

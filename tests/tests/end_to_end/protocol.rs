@@ -71,8 +71,13 @@ fn the_stateless_revision_is_served() {
         |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
     let answer = server.request("tools/call", call("echo modern"));
     assert_eq!(output(&answer), "modern\n");
-    let tools = server.request("tools/list", json!({"_meta": modern(&json!({}))["_meta"]}));
-    for answer in [answer, tools] {
+    let meta = json!({"_meta": modern(&json!({}))["_meta"]});
+    let lists = ["tools/list", "resources/list", "resources/templates/list"];
+    let mut answers: Vec<Value> = lists.iter().map(|list| server.request(list, meta.clone())).collect();
+    let mut other_tool = modern(&json!({}));
+    other_tool["name"] = json!("background_list");
+    answers.extend([answer, server.request("tools/call", other_tool)]);
+    for answer in answers {
         let info = &answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
         assert_eq!(info["name"], "shell-tool-mcp", "{answer}");
     }
