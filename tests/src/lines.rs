@@ -122,6 +122,11 @@ impl Lines {
         serde_json::from_str(&line).expect("a line of JSON")
     }
 
+    /// All that the server still says, until it closes its output.
+    pub fn rest(&mut self) -> Vec<String> {
+        self.output.iter().collect()
+    }
+
     /// Closes the server's input.
     pub fn close_input(&mut self) {
         self.input = None;
