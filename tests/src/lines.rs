@@ -122,9 +122,8 @@ impl Lines {
         serde_json::from_str(&line).expect("a line of JSON")
     }
 
-    /// What the server has said besides, to the end of its output.
-    #[must_use]
-    pub fn rest(&self) -> Vec<String> {
+    /// All that the server still says, until it closes its output.
+    pub fn rest(&mut self) -> Vec<String> {
         self.output.iter().collect()
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,8 +18,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::escalated::Escalated;
 use super::judge::Judge;
 use super::session::{self, Attached};
+use crate::process::Process;
 
 /// Dialogues of one call that may be under way at once; more wait in the socket, and their programs with them. A shell
 /// that starts more programs than this at the same moment waits a little; one that means to exhaust us does too.
@@ -34,17 +37,45 @@ const TYPE: SocketType = SocketType::SEQPACKET;
 #[cfg(not(target_os = "linux"))]
 const TYPE: SocketType = SocketType::DGRAM;
 
-/// The moments of a call's end.
-#[derive(Clone, Debug, Default)]
+/// How long programs may take to end when the server does. Whoever ends it does not wait longer than a second.
+const LAST_GRACE: Duration = Duration::from_millis(400);
+
+/// How a call ends, and when.
+#[derive(Clone, Debug)]
 pub(crate) struct EndOfCall {
-    /// The shell has ended by itself. What escalated programs have left running is ended: it is outside the sandbox, and
-    /// nobody would know of it. An escalated program that still runs has its wrapper, which is listed and can be ended.
-    pub(crate) shell_ended: CancellationToken,
+    /// How long programs may take to end when they are told to.
+    grace: Duration,
+    /// The server ends.
+    closing: CancellationToken,
     /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
     /// execute to clean up is still judged and runs.
     pub(crate) ending: CancellationToken,
     /// Nobody is left: no more dialogues.
     pub(crate) ended: CancellationToken,
+}
+
+impl EndOfCall {
+    /// Nothing has ended yet.
+    pub(crate) fn new(grace: Duration, closing: CancellationToken) -> EndOfCall {
+        EndOfCall { grace, closing, ending: CancellationToken::new(), ended: CancellationToken::new() }
+    }
+
+    /// Ends a program of the call and everything that it has started: asks, and kills what is left after the grace.
+    pub(crate) async fn end(&self, program: &Process) {
+        let hurry = async {
+            self.closing.cancelled().await;
+            tokio::time::sleep(LAST_GRACE).await;
+        };
+        tokio::select! {
+            () = program.end(self.grace) => {}
+            () = hurry => program.end(Duration::ZERO).await,
+        }
+    }
+
+    /// How long the call's last dialogues may take.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
 }
 
 /// The end of the socket that the shell inherits.
@@ -55,6 +86,7 @@ pub(crate) struct Listener {
     socket: AsyncFd<OwnedFd>,
     judge: Arc<Judge>,
     end: EndOfCall,
+    escalated: Escalated,
     sessions: TaskTracker,
 }
 
@@ -68,7 +100,13 @@ impl Listener {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, TYPE, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         let socket = crate::process::watch_readable(ours)?;
-        Ok((Listener { socket, judge: Arc::new(judge), end, sessions: TaskTracker::new() }, theirs))
+        let (escalated, sessions) = (Escalated::default(), TaskTracker::new());
+        Ok((Listener { socket, judge: Arc::new(judge), end, escalated, sessions }, theirs))
+    }
+
+    /// The programs that are let out of the sandbox.
+    pub(crate) fn escalated(&self) -> &Escalated {
+        &self.escalated
     }
 
     /// Serves dialogues until every holder of the other end is gone, or the call is ended; then waits for what is under
@@ -88,9 +126,9 @@ impl Listener {
             match attached {
                 Ok((permit, Some(attached))) => {
                     let (judge, memory) = (Arc::clone(&self.judge), Arc::clone(&memory));
-                    let end = self.end.clone();
+                    let (end, escalated) = (self.end.clone(), self.escalated.clone());
                     self.sessions.spawn(async move {
-                        if let Err(error) = session::hold(attached, &judge, &memory, &end).await {
+                        if let Err(error) = session::hold(attached, &judge, &memory, &end, &escalated).await {
                             tracing::debug!(%error, "a dialogue with a wrapper ended early");
                         }
                         drop(permit);

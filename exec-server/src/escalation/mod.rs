@@ -1,7 +1,8 @@
 //! One `execve` after the other: what the wrapper asks, what is decided, what runs outside the sandbox.
 //!
 //! [`Listener`] hears a call's wrappers, `session` leads one dialogue and runs what is escalated, [`Judge`] decides. A
-//! session does not know which door its request came through: it gets a stream and what was attached.
+//! session does not know which door its request came through: it gets a stream and what was attached. [`Escalated`] knows what
+//! has been let out.
 //!
 //! A judgement has its own stages: `verdict` (rules → what is to be done), `trust` (is it that program?), `environment`
 //! (what it gets), `git` (whose configuration it would obey), `decision` (what the call's result says about it), `minutes`
@@ -9,6 +10,7 @@
 
 mod decision;
 mod environment;
+mod escalated;
 mod exec;
 mod fingerprint;
 mod git;
@@ -26,6 +28,7 @@ mod wire;
 pub(crate) use decision::Decisions;
 pub use decision::{Decided, DecisionRecord};
 pub(crate) use environment::{Environment, Variables};
+pub(crate) use escalated::{AliveOutside, Escalated};
 pub(crate) use identity::FileIdentity;
 pub(crate) use judge::Judge;
 pub(crate) use listener::{EndOfCall, Listener};

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::escalated::Escalated;
 use super::exec::Exec;
 use super::judge::{Action, Judge};
 use super::listener::EndOfCall;
@@ -22,9 +23,6 @@ use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
 use crate::confinement::PlaceError;
 use crate::process::{Descriptor, Ended, Process, Signal, Spawn, SpawnError};
-
-/// How long an escalated program may take to end when it is told to.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const HURRY: Duration = Duration::from_secs(10);
@@ -42,22 +40,24 @@ pub(super) async fn hold(
     judge: &Judge,
     memory: &Semaphore,
     end: &EndOfCall,
+    escalated: &Escalated,
 ) -> Result<(), WireError> {
-    let escalated = tokio::select! {
-        escalated = negotiate(attached, judge, memory, &end.ending) => escalated?,
+    let let_out = tokio::select! {
+        let_out = negotiate(attached, judge, memory, &end.ending) => let_out?,
         () = end.ended.cancelled() => return Ok(()),
     };
-    let Some((program, mut stream, record)) = escalated else { return Ok(()) };
+    let Some((program, mut stream, record)) = let_out else { return Ok(()) };
     // From here to its end the program is never out of sight.
-    let outcome = attend(&program, &mut stream, &end.ending).await;
+    let program = Arc::new(program);
+    escalated.add(&program);
+    let outcome = attend(&program, &mut stream, end).await;
     record.ended(on_record(outcome));
     let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
-    // What it has left running may stay for as long as the shell runs.
+    // What it has left running lives on, as what the shell leaves does.
     tokio::select! {
         () = program.gone() => {}
-        () = end.shell_ended.cancelled() => program.end(GRACE).await,
-        () = end.ending.cancelled() => program.end(GRACE).await,
+        () = end.ending.cancelled() => end.end(&program).await,
     }
     told
 }
@@ -188,18 +188,18 @@ async fn escalate(
 }
 
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
-async fn attend(program: &Process, stream: &mut UnixStream, ending: &CancellationToken) -> Outcome {
-    let end = loop {
+async fn attend(program: &Process, stream: &mut UnixStream, end: &EndOfCall) -> Outcome {
+    let ended = loop {
         tokio::select! {
-            end = program.wait() => break end,
+            ended = program.wait() => break ended,
             signal = read_signal(stream) => match signal {
                 Ok(signal) => program.signal(signal),
-                Err(_) => break end(program).await,
+                Err(_) => break told_to_end(program, end).await,
             },
-            () = ending.cancelled() => break end(program).await,
+            () = end.ending.cancelled() => break told_to_end(program, end).await,
         }
     };
-    match end {
+    match ended {
         Ok(Ended::Exited(code)) => Outcome::Exited(code),
         Ok(Ended::Signaled(signal)) => Outcome::Signaled(signal),
         Err(error) => {
@@ -225,7 +225,7 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
     Signal::try_from(i32::from(signal)).map_err(|errno| WireError::Io(errno.into()))
 }
 
-async fn end(program: &Process) -> std::io::Result<Ended> {
-    program.end(GRACE).await;
+async fn told_to_end(program: &Process, end: &EndOfCall) -> std::io::Result<Ended> {
+    end.end(program).await;
     program.wait().await
 }

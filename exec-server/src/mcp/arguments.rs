@@ -69,13 +69,12 @@ impl<'a> Arguments<'a> {
         example: u64,
     ) -> Result<Option<u64>, ArgumentError> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let expected = match most {
-            u64::MAX => format!("a whole number of {what}, 0 or more"),
-            most => format!("a whole number of {what}, from 0 to {most}"),
-        };
-        match value.as_u64().filter(|number| *number <= most) {
+        match whole(value).filter(|number| *number <= most) {
             Some(number) => Ok(Some(number)),
-            None => Err(wrong(name, expected, value, json!({name: example}))),
+            None => {
+                let expected = format!("a whole number of {what}, from 0 to {most}");
+                Err(wrong(name, expected, value, json!({name: example})))
+            }
         }
     }
 
@@ -101,6 +100,21 @@ impl<'a> Arguments<'a> {
         }
         Some(format!("unknown arguments were ignored: {listed}; known are {}", known.join(", ")))
     }
+}
+
+/// The largest number up to which every whole one can be written as floating point.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number, also one that is written as `5000.0` or `5e3`, which is an integer too (JSON Schema 2020-12, section 4.2.3).
+fn whole(value: &Value) -> Option<u64> {
+    let written =
+        || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(number));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and within the range"
+    )]
+    value.as_u64().or_else(|| written().map(|number| number as u64))
 }
 
 /// An argument that is not what it must be.
@@ -145,6 +159,29 @@ mod tests {
             error,
             "limit must be a whole number of bytes, from 0 to 9, got 10; example: {\"limit\":5}"
         );
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_clients_write_them() {
+        let number = |text: &str| {
+            let value: Value = serde_json::from_str(&format!("{{\"offset\":{text}}}")).unwrap();
+            given(&value).number("offset", "bytes", u64::MAX, 1).map_err(|error| error.to_string())
+        };
+        for (text, meant) in
+            [("5000", 5000), ("5000.0", 5000), ("5e3", 5000), ("-0", 0), ("18446744073709551615", u64::MAX)]
+        {
+            assert_eq!(number(text), Ok(Some(meant)), "{text}");
+        }
+        for text in ["18446744073709551616", "1e300", "-1", "1.5", "\"5\"", "true", "[1]"] {
+            let error = number(text).unwrap_err();
+            assert!(
+                error.starts_with(
+                    "offset must be a whole number of bytes, from 0 to 18446744073709551615, got "
+                ),
+                "{error}"
+            );
+            assert!(error.ends_with("; example: {\"offset\":1}"), "{error}");
+        }
     }
 
     #[test]

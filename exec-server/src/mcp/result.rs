@@ -16,7 +16,8 @@ use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recordi
 /// The first four are the peer's, in its order: what is cut off at the end of a long text is the least needed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ShellResult {
-    /// Exit code of the shell: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was cancelled.
+    /// Exit code of the shell: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was
+    /// cancelled; 125 when the sandbox broke under the command, so that nobody knows how it ended.
     exit_code: i32,
     /// Standard output and standard error, in the order in which they were written.
     output: String,
@@ -35,8 +36,9 @@ pub(super) struct ShellResult {
     /// Bytes of the shown output that are not UTF-8 and are written as \xNN.
     #[serde(skip_serializing_if = "is_zero")]
     invalid_bytes: u64,
-    /// The part of `duration` in which a person was asked for approval; it does not count against the timeout.
-    approval_wait: Span,
+    /// The part of `duration` in which a person was asked for approval, when one was; it does not count against the timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval_wait: Option<Span>,
     /// What confined the command: the layers in force, such as `namespaces+landlock-7+seccomp`, or `none`.
     sandbox: String,
     /// Programs that did not simply run in the sandbox: escalated, approved, or refused, and by which rule.
@@ -139,7 +141,7 @@ impl ShellResult {
             signal: outcome.ending.signal(),
             truncation,
             invalid_bytes: view.invalid,
-            approval_wait: outcome.waiting.into(),
+            approval_wait: (!outcome.waiting.is_zero()).then(|| outcome.waiting.into()),
             sandbox: outcome.sandbox.clone(),
             decisions: outcome.decisions.clone(),
             denials: outcome.denials.clone(),

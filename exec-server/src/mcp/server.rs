@@ -23,11 +23,15 @@ use super::{background, read_output, resources, result, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Desk, Ladder};
 use crate::config::{Config, Wanted};
 use crate::private::runtime_folders;
-use crate::shell::{Shell, Turn};
+use crate::shell::{Ending, Shell, Turn};
 use crate::terminal::TerminalChannel;
 
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
+
+/// For whoever pipes requests into the server.
+const CLOSED: &str =
+    "the command was ended because the server's input was closed; keep it open until the result has come";
 
 /// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
 const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
@@ -226,6 +230,10 @@ impl ShellServer {
         client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
+        let mut shown = (*shown).clone();
+        if outcome.ending == Ending::Cancelled && self.client_gone.is_cancelled() {
+            shown.notes.push(CLOSED.to_owned());
+        }
         let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
         result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }

@@ -87,6 +87,12 @@ impl Process {
         told.ended.ok_or_else(|| io::Error::other("its session has ended"))
     }
 
+    /// Whether the program itself has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let told = self.told.borrow();
+        told.ended.is_some() || told.gone
+    }
+
     /// Waits until nothing that the program has started is left.
     pub(crate) async fn gone(&self) {
         // An error means that nobody follows any more: the session is gone, and with it everything in it.

@@ -62,6 +62,13 @@ impl Process {
         let _ = self.wait().await;
     }
 
+    /// Whether the program itself has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        !matches!(waitid(Id::Pid(self.pid), look), Ok(WaitStatus::StillAlive))
+    }
+
     /// Not told by this system.
     pub(crate) async fn alive(&self) -> Remaining {
         Remaining::default()

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::escalation::{AliveOutside, Escalated};
 use crate::process::{Process, Remaining};
 
 /// Characters of a command that are remembered.
@@ -19,10 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(65);
 /// A process that lives on when its call has returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BackgroundProcess {
-    /// Its number, as commands in the same sandbox see it.
+    /// Its number, as commands in the same sandbox see it, or as the system has it when it runs outside.
     pub pid: i32,
     /// Its command line, or the beginning of it.
     pub command: String,
+    /// It was escalated, or started by a program that was. Commands in the sandbox cannot end it, `background_kill` can.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside_sandbox: bool,
 }
 
 /// A call that has left processes behind.
@@ -40,32 +44,83 @@ pub struct BackgroundCall {
     pub total: usize,
 }
 
+/// What a call has started, to be asked what is left of it.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    /// The shell, and what it has started inside the sandbox.
+    pub(super) shell: Arc<Process>,
+    /// What was started outside.
+    pub(super) escalated: Escalated,
+}
+
+/// Processes of a call that are alive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alive {
+    /// How many there are.
+    pub(super) total: usize,
+    /// The first of them.
+    pub(super) listed: Vec<BackgroundProcess>,
+}
+
+impl Left {
+    /// What is alive, inside and outside the sandbox.
+    pub(super) async fn alive(&self) -> Alive {
+        alive(&self.shell, &self.escalated).await
+    }
+}
+
+async fn alive(shell: &Process, escalated: &Escalated) -> Alive {
+    let outside = escalated.alive().await;
+    together(shell.alive().await, outside)
+}
+
+fn together(inside: Remaining, outside: AliveOutside) -> Alive {
+    let is_wrapper = |(_, command): &(i32, String)| program_of_wrapper(command).is_some();
+    let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
+    let mut total = inside.total + outside.remaining.total;
+    if wrappers.len() <= outside.awaited {
+        // Each only waits for a program that is listed itself.
+        total -= wrappers.len().min(inside.total);
+    } else {
+        listed.extend(wrappers);
+    }
+    let named = |(pid, command): (i32, String), outside_sandbox| {
+        let command = program_of_wrapper(&command).map(str::to_owned).unwrap_or(command);
+        BackgroundProcess { pid, command, outside_sandbox }
+    };
+    let inside = listed.into_iter().map(|process| named(process, false));
+    let outside = outside.remaining.listed.into_iter().map(|process| named(process, true));
+    Alive { total, listed: inside.chain(outside).collect() }
+}
+
 /// The calls of one server that have left processes behind. Clones are the same list.
 #[derive(Clone, Debug, Default)]
 pub struct Background {
-    calls: Arc<Mutex<Vec<Left>>>,
+    calls: Arc<Mutex<Vec<Known>>>,
 }
 
 #[derive(Clone, Debug)]
-struct Left {
+struct Known {
     id: String,
     command: String,
     since: Instant,
     /// Whoever keeps the call owns it; when nothing is left of the call, nobody does.
-    process: Weak<Process>,
+    shell: Weak<Process>,
+    escalated: Escalated,
     cancel: CancellationToken,
 }
 
 impl Background {
     /// Remembers a call; `cancel` ends it.
-    pub(super) fn add(&self, id: &str, command: &str, process: &Arc<Process>, cancel: CancellationToken) {
+    pub(super) fn add(&self, id: &str, command: &str, left: &Left, cancel: CancellationToken) {
         let mut calls = self.calls();
-        calls.retain(|left| left.process.strong_count() > 0);
-        calls.push(Left {
+        calls.retain(|known| known.shell.strong_count() > 0);
+        calls.push(Known {
             id: id.to_owned(),
             command: command.chars().take(MAX_COMMAND).collect(),
             since: Instant::now(),
-            process: Arc::downgrade(process),
+            shell: Arc::downgrade(&left.shell),
+            escalated: left.escalated.clone(),
             cancel,
         });
     }
@@ -74,16 +129,16 @@ impl Background {
     pub async fn list(&self) -> Vec<BackgroundCall> {
         let known = self.calls().clone();
         let mut calls = Vec::new();
-        for left in known {
-            let Some(process) = left.process.upgrade() else { continue };
-            let remaining = process.alive().await;
-            if remaining.total > 0 {
+        for known in known {
+            let Some(shell) = known.shell.upgrade() else { continue };
+            let Alive { total, listed } = alive(&shell, &known.escalated).await;
+            if total > 0 {
                 calls.push(BackgroundCall {
-                    id: left.id,
-                    command: left.command,
-                    age: left.since.elapsed(),
-                    total: remaining.total,
-                    processes: named(remaining),
+                    id: known.id,
+                    command: known.command,
+                    age: known.since.elapsed(),
+                    total,
+                    processes: listed,
                 });
             }
         }
@@ -92,31 +147,55 @@ impl Background {
 
     /// Ends all processes of a call and returns those that were alive; `None`: there is no such call any more.
     pub async fn end(&self, id: &str) -> Option<Vec<BackgroundProcess>> {
-        let left = self.calls().iter().find(|left| left.id == id).cloned()?;
-        let process = left.process.upgrade()?;
-        let remaining = process.alive().await;
-        left.cancel.cancel();
-        if tokio::time::timeout(PATIENCE, process.gone()).await.is_err() {
+        let known = self.calls().iter().find(|known| known.id == id).cloned()?;
+        let shell = known.shell.upgrade()?;
+        let Alive { listed, .. } = alive(&shell, &known.escalated).await;
+        known.cancel.cancel();
+        let all_gone = async {
+            shell.gone().await;
+            known.escalated.gone().await;
+        };
+        if tokio::time::timeout(PATIENCE, all_gone).await.is_err() {
             tracing::error!(id, "background processes do not end");
         }
-        Some(named(remaining))
+        Some(listed)
     }
 
-    fn calls(&self) -> MutexGuard<'_, Vec<Left>> {
+    fn calls(&self) -> MutexGuard<'_, Vec<Known>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-pub(super) fn named(remaining: Remaining) -> Vec<BackgroundProcess> {
-    let listed = remaining.listed.into_iter();
-    listed.map(|(pid, command)| BackgroundProcess { pid, command: without_wrapper(command) }).collect()
-}
-
-/// A program that is just being judged shows as its wrapper (`…/execve-wrapper FILE ARGV0 ARG…`).
-fn without_wrapper(command: String) -> String {
+/// What a wrapper's command line (`…/execve-wrapper FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.
+fn program_of_wrapper(command: &str) -> Option<&str> {
     let mut words = command.splitn(3, ' ');
     match (words.next(), words.next(), words.next()) {
-        (Some(wrapper), Some(_), Some(program)) if wrapper.ends_with("/execve-wrapper") => program.to_owned(),
-        _ => command,
+        (Some(wrapper), Some(_), Some(program)) if wrapper.ends_with("/execve-wrapper") => Some(program),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remaining(processes: &[(i32, &str)]) -> Remaining {
+        let listed = processes.iter().map(|(pid, command)| (*pid, (*command).to_owned())).collect();
+        Remaining { total: processes.len(), listed }
+    }
+
+    #[test]
+    fn a_program_outside_is_listed_once_and_one_that_is_judged_under_its_own_name() {
+        let inside = remaining(&[(3, "sleep 9"), (4, "/x/execve-wrapper /bin/git git fetch")]);
+        let outside = AliveOutside { remaining: remaining(&[(70, "git fetch"), (71, "ssh")]), awaited: 1 };
+        let Alive { total, listed } = together(inside.clone(), outside);
+        let shown: Vec<_> =
+            listed.iter().map(|one| (one.pid, one.command.as_str(), one.outside_sandbox)).collect();
+        assert_eq!(
+            (total, &shown[..]),
+            (3, &[(3, "sleep 9", false), (70, "git fetch", true), (71, "ssh", true)][..])
+        );
+        let Alive { total, listed } = together(inside, AliveOutside::default());
+        assert_eq!((total, listed[1].command.as_str(), listed[1].outside_sandbox), (2, "git fetch", false));
     }
 }

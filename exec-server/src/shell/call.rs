@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
-use super::background::{self, Background};
+use super::background::{Alive, Background, Left};
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
@@ -19,9 +19,12 @@ use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
 use crate::confinement::{Place, PlaceError};
 use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust};
-use crate::process::{Ended, Process, Remaining};
+use crate::process::{Ended, Process};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
+
+/// How much longer than the shell escalated programs may take to be gone when all are ended.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -106,16 +109,15 @@ pub(super) async fn start(
         record: audit.call(),
         writable: place.plan().writable.clone(),
     };
-    // Its background processes live on when the shell exits; what escalated programs have left does not.
-    let end = EndOfCall::default();
+    let end = EndOfCall::new(config.limits.grace, shell.closing.clone());
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
         .await
         .map_err(StartStep::Spawn)?;
     let process = Arc::new(process);
-    let grace = config.limits.grace;
-    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone(), grace));
+    let left = Left { shell: Arc::clone(&process), escalated: listener.escalated().clone() };
+    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -125,6 +127,7 @@ pub(super) async fn start(
     };
     let attended = Attended {
         shell: process,
+        left,
         place,
         output,
         stopwatch,
@@ -132,7 +135,6 @@ pub(super) async fn start(
         request,
         login,
         rules: Arc::clone(&config.rules),
-        grace,
         after_call: config.limits.after_call,
         background: shell.background.clone(),
         decisions,
@@ -148,6 +150,7 @@ pub(super) async fn start(
 /// A call while its shell runs.
 struct Attended {
     shell: Arc<Process>,
+    left: Left,
     place: Arc<Place>,
     output: Output,
     stopwatch: Stopwatch,
@@ -155,7 +158,6 @@ struct Attended {
     request: CallRequest,
     login: Option<Login>,
     rules: Arc<Rules>,
-    grace: Duration,
     after_call: AfterCall,
     background: Background,
     decisions: Decisions,
@@ -187,25 +189,28 @@ impl Attended {
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
             self.end_all().await;
         }
-        self.end.shell_ended.cancel();
         let times = self.stopwatch.read();
-        let mut remaining = self.shell.alive().await;
+        let mut alive = self.left.alive().await;
         let mut notes = Vec::new();
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
         notes.extend(self.place.shortcomings());
-        if remaining.total > 0 && self.after_call == AfterCall::End {
-            notes.push(format!("{} background processes were ended with the call", remaining.total));
+        if alive.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", alive.total));
             self.end_all().await;
-            remaining = Remaining::default();
+            alive = Alive::default();
         }
         let output = self.output.collect().await;
-        if remaining.total > 0 {
-            let command = self.request.command.to_string_lossy();
-            self.background.add(output.id(), &command, &self.shell, cancel.clone());
+        if alive.total > 0 {
+            // Meanwhile what was just forked has become what it is to be, or has ended.
+            alive = self.left.alive().await;
         }
-        let background = background::named(remaining);
+        if alive.total > 0 {
+            let command = self.request.command.to_string_lossy();
+            self.background.add(output.id(), &command, &self.left, cancel.clone());
+        }
+        let background = alive.listed;
         let end = output.end(denials::LOOKED_AT);
         let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
         let sandbox = self.place.level();
@@ -221,20 +226,18 @@ impl Attended {
     /// Ends everything that the call has started, inside and outside the sandbox.
     async fn end_all(&self) {
         self.end.ending.cancel();
-        self.shell.end(self.grace).await;
+        self.end.end(&self.shell).await;
+        // Those outside were told at the same moment.
+        if tokio::time::timeout(PATIENCE, self.left.escalated.gone()).await.is_err() {
+            tracing::error!("escalated programs do not end");
+        }
         self.end.ended.cancel();
     }
 }
 
 /// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
 /// of them has ended or the server ends the call.
-async fn keep(
-    listener: Listener,
-    shell: Arc<Process>,
-    cancel: CancellationToken,
-    end: EndOfCall,
-    grace: Duration,
-) {
+async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
     let serving = async {
         listener.serve().await;
         shell.gone().await;
@@ -246,8 +249,8 @@ async fn keep(
     }
     end.ending.cancel();
     // The shell, if it is still there, and its background processes if not.
-    shell.end(grace).await;
-    if tokio::time::timeout(grace, &mut serving).await.is_err() {
+    end.end(&shell).await;
+    if tokio::time::timeout(end.grace(), &mut serving).await.is_err() {
         end.ended.cancel();
         serving.await;
     }

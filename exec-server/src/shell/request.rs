@@ -29,7 +29,7 @@ pub enum RequestError {
     },
     /// The command is too long.
     #[error(
-        "command is {length} bytes long and at most {limit} are accepted; write the data to a file and refer to it"
+        "command is {length} bytes long and at most {limit} are accepted; write the data to a file and refer to it, for example \"bash /tmp/long-script.sh\""
     )]
     CommandTooLong {
         /// Its length in bytes.
@@ -41,10 +41,10 @@ pub enum RequestError {
     #[error("workdir must be an absolute path, for example \"/home/user/project\"; got {0:?}")]
     RelativeWorkdir(PathBuf),
     /// The working directory is not there, or cannot be looked at.
-    #[error("workdir {0:?} cannot be used: {1}; give an existing folder")]
+    #[error("workdir {0:?} cannot be used: {1}; give an existing folder, for example \"/tmp\"")]
     Workdir(PathBuf, std::io::Error),
     /// The working directory is not a folder.
-    #[error("workdir {0:?} is not a folder; give an existing folder")]
+    #[error("workdir {0:?} is not a folder; give an existing folder, for example \"/tmp\"")]
     NotAFolder(PathBuf),
 }
 
@@ -66,7 +66,7 @@ impl CallRequest {
         let command = command.into();
         let workdir = workdir.into();
         let bytes = command.as_encoded_bytes();
-        if bytes.is_empty() {
+        if bytes.trim_ascii().is_empty() {
             return Err(RequestError::EmptyCommand);
         }
         if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn each_problem_is_named_with_its_argument() {
-        assert!(problem("", "/").starts_with("command is empty"));
+        for empty in ["", " \t\n"] {
+            assert!(problem(empty, "/").starts_with("command is empty"));
+        }
         assert!(problem("a\0b", "/").starts_with("command has a NUL character at byte 1"));
         assert!(problem("true", "tmp").starts_with("workdir must be an absolute path"));
         assert!(problem("true", "/does/not/exist").contains("No such file or directory"));

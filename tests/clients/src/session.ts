@@ -23,8 +23,8 @@ export interface Outcome {
   readonly output: string;
   readonly duration: Span;
   readonly timed_out: boolean;
-  /** The part of `duration` in which a human was asked. */
-  readonly approval_wait: Span;
+  /** The part of `duration` in which a human was asked, when one was. */
+  readonly approval_wait?: Span;
 }
 
 /** A length of time in milliseconds. */

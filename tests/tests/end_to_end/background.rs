@@ -61,6 +61,56 @@ async fn what_a_background_process_prints_later_can_be_read_and_the_process_ende
     assert_eq!((&part["output"], &part["open"]), (&json!("later\n"), &json!(false)));
 }
 
+/// What escalated programs have left, and escalated programs themselves.
+#[tokio::test]
+async fn processes_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
+    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n";
+    let world = World::with_rules(rules).configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let command = "sh -c 'sleep 3001 & echo $! > left'; sh -c 'echo $$ > runs; exec sleep 3002' & until [ -s runs ]; do sleep 0.02; done; sleep 3003 & echo now";
+    let outcome = client.run(command).await;
+    assert_eq!(outcome.ran(), (0, "now\n"));
+    let result = result_of(&outcome);
+    let pid = |file: &str| -> i64 {
+        let number = std::fs::read_to_string(world.workdir().join(file)).expect("it has started");
+        number.trim().parse().expect("a number")
+    };
+    let (left, runs) = (pid("left"), pid("runs"));
+    let expected = [
+        json!({"pid": left, "command": "sleep 3001", "outside_sandbox": true}),
+        json!({"pid": runs, "command": "sleep 3002", "outside_sandbox": true}),
+    ];
+    let background = result["background"].as_array().expect("a list");
+    let (outside, inside): (Vec<&Value>, Vec<&Value>) =
+        background.iter().partition(|process| process["outside_sandbox"] == true);
+    assert_eq!(outside, expected.iter().collect::<Vec<_>>(), "{result}");
+    assert_eq!(inside.len(), 1, "no wrapper of what is listed itself: {result}");
+    let listed = structured(&client, "background_list", json!({})).await;
+    assert_eq!(listed["calls"][0]["total"], 3, "{listed}");
+
+    let killed = structured(&client, "background_kill", json!({"id": result["output_id"]})).await;
+    assert_eq!(killed["ended"].as_array().map(Vec::len), Some(3), "{killed}");
+    for pid in [left, runs] {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        assert!(!line.starts_with(b"sleep\0"), "{pid} is still there");
+    }
+    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+}
+
+/// Also those that do not end when they are told to: none is left, or listed, when the result comes.
+#[tokio::test]
+async fn a_timeout_ends_processes_outside_the_sandbox_before_the_result_comes() {
+    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n";
+    let world = World::with_rules(rules).configured("[shell_tool]\ngrace_ms = 300\n");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let command = "sh -c \"trap '' TERM; echo \\$\\$ > pid; while :; do sleep 0.05; done\"";
+    let outcome = client.run_within(command, Duration::from_secs(2)).await;
+    let result = result_of(&outcome);
+    assert_eq!((&result["timed_out"], result.get("background")), (&json!(true), None), "{result}");
+    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{result}");
+}
+
 #[tokio::test]
 async fn they_end_with_their_call_where_the_user_wants_that() {
     // Time enough for its last words on a busy machine.

@@ -80,6 +80,20 @@ struct Part {
     invalid: u64,
 }
 
+impl Part {
+    /// Adds up what a piece of a line's text stands for: exact for a line that was not rewritten.
+    fn add_cut(&mut self, piece: &str, text: &str, invalid: u64, line: usize) {
+        let written_out = piece.match_indices("\\x").filter(|(at, _)| is_written_out(piece, *at)).count();
+        let written_out = number(written_out).min(invalid);
+        let is_exact = number(text.len()) == number(line) + 3 * invalid;
+        self.bytes += match usize::try_from(written_out) {
+            Ok(written_out) if is_exact => piece.len().saturating_sub(3 * written_out),
+            Ok(_) | Err(_) => piece.len().saturating_mul(line) / text.len().max(1),
+        };
+        self.invalid += written_out;
+    }
+}
+
 fn all(bytes: &[u8], presentation: Presentation) -> Option<Part> {
     let mut part = Part { bytes: bytes.len(), ..Part::default() };
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -108,9 +122,8 @@ fn beginning(window: &[u8], room: usize, strip: bool) -> Part {
         }
         if part.text.len() < room / 2 {
             let cut = floor_boundary(&text, room - part.text.len());
+            part.add_cut(text.get(..cut).unwrap_or_default(), &text, invalid, line.len());
             part.text.push_str(text.get(..cut).unwrap_or_default());
-            part.bytes += scaled(cut, text.len(), line.len());
-            part.invalid += invalid;
         }
         break;
     }
@@ -141,8 +154,7 @@ fn end(window: &[u8], room: usize, strip: bool) -> Part {
             let shown = text.len().min(room - length);
             let cut = ceiling_boundary(&text, text.len() - shown);
             let piece = text.get(cut..).unwrap_or_default();
-            part.bytes += scaled(piece.len(), text.len(), line.len());
-            part.invalid += invalid;
+            part.add_cut(piece, &text, invalid, line.len());
             pieces.push(piece.to_owned());
         }
         break;
@@ -156,17 +168,25 @@ fn partial_character(bytes: &[u8]) -> usize {
     bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count()
 }
 
-/// How many of a line's bytes a part of its text stands for: exact for a line that was not rewritten.
-fn scaled(part: usize, text: usize, line: usize) -> usize {
-    if text == line { part } else { part.saturating_mul(line) / text.max(1) }
+/// Whether a byte that is not UTF-8 is written out here, as `\xNN`.
+fn is_written_out(text: &str, at: usize) -> bool {
+    let written = text.as_bytes().get(at..at + 4);
+    written.is_some_and(|written| {
+        written.starts_with(b"\\x") && written.iter().skip(2).all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Whether text may be cut here: between two characters, and not within what stands for one byte.
+fn is_boundary(text: &str, at: usize) -> bool {
+    text.is_char_boundary(at) && !(1..4).any(|back| back <= at && is_written_out(text, at - back))
 }
 
 pub(super) fn floor_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at.min(text.len())).rev().find(|at| is_boundary(text, *at)).unwrap_or(0)
 }
 
-fn ceiling_boundary(text: &str, at: usize) -> usize {
-    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+pub(super) fn ceiling_boundary(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| is_boundary(text, *at)).unwrap_or(text.len())
 }
 
 fn number(length: usize) -> u64 {
@@ -226,6 +246,16 @@ mod tests {
     fn bytes_that_are_not_utf8_are_counted() {
         assert_eq!(shown(b"\xff\xfe\n", 100).invalid, 2);
         assert_eq!(shown(&[b"\xff\n".repeat(50), b"\xfe\n".repeat(50)].concat(), 20).invalid, 4);
+    }
+
+    #[test]
+    fn what_stands_for_a_byte_is_not_cut_and_counts_once() {
+        let view = shown(&b"\xff".repeat(1000), 21);
+        assert_eq!(view.text, "\\xff\\xff\n… 996 bytes omitted …\n\\xff\\xff");
+        assert_eq!((view.omitted, view.invalid), (Some(2..998), 4));
+        let view = shown(&b"a\xe9".repeat(1000), 24);
+        assert_eq!(view.text, "a\\xe9a\\xe9a\n… 1990 bytes omitted …\na\\xe9a\\xe9");
+        assert_eq!((view.omitted, view.invalid), (Some(5..1996), 4));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use super::budget::floor_boundary;
+use super::budget::{ceiling_boundary, floor_boundary};
 use super::recording::Recording;
 use super::text::{self, Cleaned};
 
@@ -84,17 +84,20 @@ struct Selection<'a> {
     length: usize,
     /// Bytes of the line that did not fit which are shown all the same.
     cut: u64,
+    /// The text of the line that was chosen last is its bytes.
+    last_is_exact: bool,
 }
 
 impl<'a> Selection<'a> {
     fn new(query: &'a Query) -> Selection<'a> {
-        Selection { query, chosen: VecDeque::new(), length: 0, cut: 0 }
+        Selection { query, chosen: VecDeque::new(), length: 0, cut: 0, last_is_exact: true }
     }
 
     /// Takes a line; `false`: it does not fit, and nothing after it will.
     fn take(&mut self, line: &Line, cleaned: Cleaned<'_>) -> bool {
         let Query { limit, tail, .. } = *self.query;
         if let Some(tail) = tail {
+            self.last_is_exact = cleaned.text.len() == line.bytes.len();
             self.push(line.offset, cleaned.text.into_owned(), cleaned.invalid);
             while self.chosen.len() > tail || (self.length > limit && self.chosen.len() > 1) {
                 if let Some((_, text, _)) = self.chosen.pop_front() {
@@ -125,11 +128,16 @@ impl<'a> Selection<'a> {
     }
 
     fn finish(self, nothing_at: u64) -> Found {
-        let offset = self.chosen.front().map_or(nothing_at, |(offset, ..)| *offset);
+        let mut offset = self.chosen.front().map_or(nothing_at, |(offset, ..)| *offset);
         let invalid = self.chosen.iter().map(|(.., invalid)| invalid).sum();
         let mut text: String = self.chosen.into_iter().map(|(_, text, _)| text).collect();
         if self.query.tail.is_some() && text.len() > self.query.limit {
-            text.truncate(floor_boundary(&text, self.query.limit)); // One line alone.
+            // One line alone, and of it the end.
+            let cut = ceiling_boundary(&text, text.len() - self.query.limit);
+            text.drain(..cut);
+            if self.last_is_exact {
+                offset += u64::try_from(cut).unwrap_or(u64::MAX);
+            }
         }
         Found { text, offset, invalid, ..Found::default() }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ pub struct Spool {
 #[derive(Debug)]
 struct Inner {
     limits: SpoolLimits,
-    /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's.
+    /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's, and
+    /// nobody guesses them.
     prefix: String,
     next: AtomicU64,
     used: AtomicU64,
@@ -37,8 +39,9 @@ impl Spool {
     /// An empty spool.
     #[must_use]
     pub fn new(limits: SpoolLimits) -> Spool {
-        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let prefix = format!("{:x}", (started.as_millis() ^ u128::from(std::process::id()) << 4) & 0xf_ffff);
+        // The system's random numbers, through a hash that does not give them away.
+        let random = RandomState::new().hash_one(std::process::id());
+        let prefix = format!("{:012x}", random & 0xffff_ffff_ffff);
         let inner = Inner {
             limits,
             prefix,
@@ -205,5 +208,7 @@ mod tests {
     fn ids_differ() {
         let spool = Spool::new(LIMITS);
         assert_ne!(spool.begin().id(), spool.begin().id());
+        let number = |id: &str| id.split_once('-').map(|(prefix, _)| prefix.to_owned());
+        assert_ne!(number(spool.begin().id()), number(Spool::new(LIMITS).begin().id()));
     }
 }

@@ -27,21 +27,37 @@ pub(super) fn clean(line: &[u8], strip: bool) -> Cleaned<'_> {
         Err(_) => escape_invalid(line),
     };
     let body = text.strip_suffix('\n').map_or(&*text, |body| body.strip_suffix('\r').unwrap_or(body));
-    if !strip || !body.bytes().any(acts_on_a_terminal) {
+    if !strip || !body.chars().any(acts_on_a_terminal) {
         return Cleaned { text, invalid };
     }
     let mut screen = Screen::default();
     let mut parser = Parser::<DefaultCharAccumulator>::new();
-    for byte in body.bytes() {
-        parser.advance(&mut screen, byte);
+    let mut buffer = [0; 4];
+    for character in body.chars() {
+        let bytes = match seven_bit(character) {
+            Some(second) => &[0x1b, second][..],
+            None => character.encode_utf8(&mut buffer).as_bytes(),
+        };
+        for byte in bytes {
+            parser.advance(&mut screen, *byte);
+        }
     }
     let end = text.get(body.len()..).unwrap_or_default();
     let cleaned = screen.line.iter().chain(&end.chars().collect::<Vec<_>>()).collect();
     Cleaned { text: Cow::Owned(cleaned), invalid }
 }
 
-fn acts_on_a_terminal(byte: u8) -> bool {
-    matches!(byte, 0x1b | b'\r' | 0x08 | 0x07)
+fn acts_on_a_terminal(character: char) -> bool {
+    matches!(character, '\x1b' | '\r' | '\x08' | '\x07') || seven_bit(character).is_some()
+}
+
+/// What follows ESC in the longer form of a control character that begins or ends a sequence (ECMA-48, section 5.3: DCS,
+/// SOS, CSI, ST, OSC, PM, APC).
+fn seven_bit(character: char) -> Option<u8> {
+    match character {
+        '\u{90}' | '\u{98}' | '\u{9b}'..='\u{9f}' => u8::try_from(u32::from(character) - 0x40).ok(),
+        _ => None,
+    }
 }
 
 fn escape_invalid(line: &[u8]) -> (Cow<'_, str>, u64) {
@@ -137,6 +153,10 @@ mod tests {
         assert_eq!(cleaned("\x1b]0;a title\x07text\x1b]8;;http://x/\x1b\\link\x1b]8;;\x1b\\"), "textlink");
         assert_eq!(cleaned("\x1bPdevice control\x1b\\kept\x1b(B"), "kept");
         assert_eq!(cleaned("unfinished \x1b[12"), "unfinished ");
+        assert_eq!(
+            cleaned("\u{9b}31mred\u{9b}0m \u{9d}8;;http://x/\u{9c}link\u{9d}8;;\u{9c}\n"),
+            "red link\n"
+        );
         assert_eq!(cleaned("ding\x07 a\tb \x1b[1mü漢\x1b[0m\0"), "ding a\tb ü漢\0");
     }
 

@@ -1,0 +1,56 @@
+//! The programs of one call that were let out of the sandbox, and what they have left running there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::process::{Process, Remaining};
+
+/// Kept by their dialogues, each until nothing is left of it. Clones are the same list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Escalated {
+    programs: Arc<Mutex<Vec<Weak<Process>>>>,
+}
+
+/// What is alive outside the sandbox.
+#[derive(Debug, Default)]
+pub(crate) struct AliveOutside {
+    /// All processes.
+    pub(crate) remaining: Remaining,
+    /// Programs that have not ended; each has a wrapper inside that waits for it.
+    pub(crate) awaited: usize,
+}
+
+impl Escalated {
+    /// Remembers a program.
+    pub(super) fn add(&self, program: &Arc<Process>) {
+        let mut programs = self.programs();
+        programs.retain(|known| known.strong_count() > 0);
+        programs.push(Arc::downgrade(program));
+    }
+
+    /// The processes that are alive: programs that have not ended, and what programs have left.
+    pub(crate) async fn alive(&self) -> AliveOutside {
+        let mut alive = AliveOutside::default();
+        for program in self.known() {
+            alive.awaited += usize::from(!program.has_ended());
+            let Remaining { total, listed } = program.alive().await;
+            alive.remaining.total += total;
+            alive.remaining.listed.extend(listed);
+        }
+        alive
+    }
+
+    /// Waits until nothing is left of those that are known now.
+    pub(crate) async fn gone(&self) {
+        for program in self.known() {
+            program.gone().await;
+        }
+    }
+
+    fn known(&self) -> Vec<Arc<Process>> {
+        self.programs().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Vec<Weak<Process>>> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
