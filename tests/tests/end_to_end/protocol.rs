@@ -143,6 +143,45 @@ fn a_client_that_takes_offence_at_late_answers_gets_none() {
     assert_eq!(server.rest(), [""; 0]);
 }
 
+/// Whether the client says anything more or not, over a pipe (Python, Rust) or a socket (Node).
+#[test]
+fn when_nobody_reads_its_output_any_more_the_server_ends_with_its_commands() {
+    use std::io::{BufRead as _, BufReader, Read, Write as _};
+    for (over_a_socket, ping) in [(false, false), (false, true), (true, false), (true, true)] {
+        let world = World::with_rules("");
+        let mut command = world.server(&["--sandbox", "danger-full-access"]);
+        let (read, written): (Box<dyn Read>, std::os::fd::OwnedFd) = if over_a_socket {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("sockets");
+            (Box::new(ours), theirs.into())
+        } else {
+            let (ours, theirs) = std::io::pipe().expect("a pipe");
+            (Box::new(ours), theirs.into())
+        };
+        let mut child =
+            command.stdin(std::process::Stdio::piped()).stdout(written).spawn().expect("the server starts");
+        drop(command);
+        let mut say = child.stdin.take().expect("a pipe");
+        let client = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+        let call =
+            shell(&world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done");
+        for (id, method, params) in [(1, "initialize", client), (2, "tools/call", call)] {
+            writeln!(say, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+                .expect("it reads");
+        }
+        let mut reader = BufReader::new(read);
+        reader.read_line(&mut String::new()).expect("an answer");
+        let pid = written_pid(&world);
+        drop(reader);
+        if ping {
+            writeln!(say, "{}", json!({"jsonrpc": "2.0", "id": 3, "method": "ping"})).expect("it reads");
+        }
+        assert!(gone(&pid), "socket {over_a_socket}, ping {ping}: the command goes on");
+        let status = child.wait().expect("it ends");
+        assert!(status.success(), "socket {over_a_socket}, ping {ping}: {status}");
+        drop(say);
+    }
+}
+
 /// Starts a command that has said that it runs, and returns its process id.
 fn running(server: &mut Lines, world: &World) -> String {
     server.initialize();
@@ -150,6 +189,10 @@ fn running(server: &mut Lines, world: &World) -> String {
         "tools/call",
         shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"),
     );
+    written_pid(world)
+}
+
+fn written_pid(world: &World) -> String {
     let pid = world.workdir().join("pid");
     for _ in 0..1000 {
         if pid.exists() {
