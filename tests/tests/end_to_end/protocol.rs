@@ -49,6 +49,7 @@ fn junk_is_answered_and_nothing_is_lost() {
     let answer = server.request("tools/call", shell(&world, "echo here"));
     assert_eq!(output(&answer), "here\n");
     assert_eq!(server.request("tools/call", json!({"name": 5}))["error"]["code"], -32602);
+    assert_eq!(server.request("logging/setLevel", json!({"level": "loud"}))["error"]["code"], -32602);
     for method in ["no/such", "prompts/list", "completion/complete"] {
         let answer = server.request(
             method,
@@ -243,13 +244,75 @@ fn a_server_that_is_told_to_end_tells_what_became_of_its_commands() {
     let mut server = Lines::start(&world);
     server.initialize();
     let id = endless(&mut server, &world, "trap '' TERM; echo before");
-    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(killed.expect("kill").success());
+    terminate(&server);
     let answer = server.receive();
     assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "before\n"), "{answer}");
     assert_eq!(answer["result"]["structuredContent"]["status"], "cancelled");
     let (status, _) = server.wait();
     assert!(status.success(), "{status}");
+}
+
+/// Sends a signal that ends a server.
+fn terminate(server: &Lines) {
+    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(killed.expect("kill").success());
+}
+
+#[test]
+fn a_server_that_is_told_to_end_starts_nothing_that_still_waits() {
+    let world = World::with_rules("");
+    let mut server = Lines::start_with(&world, &["--sandbox", "danger-full-access", "--max-calls", "1"]);
+    server.initialize();
+    let first = endless(&mut server, &world, "true");
+    let second = server.send_request("tools/call", shell(&world, "echo > second"));
+    // It has been heard.
+    server.request("ping", json!({}));
+    terminate(&server);
+    let mut answers: Vec<Value> = (0..2).map(|_| server.receive()).collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!((answers[0]["id"].as_u64(), answers[1]["id"].as_u64()), (Some(first), Some(second)));
+    assert_eq!(answers[0]["result"]["structuredContent"]["status"], "cancelled");
+    assert_eq!(answers[1]["result"]["isError"], true, "{answers:?}");
+    server.wait();
+    assert!(!world.workdir().join("second").exists());
+}
+
+#[test]
+fn start_up_files_end_with_the_request_that_wanted_them() {
+    for way in ["cancelled", "input closed", "server told to end"] {
+        let world = World::with_rules("");
+        let pid = world.workdir().join("pid");
+        let profile = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000\n", pid.display());
+        std::fs::write(world.home().join(".bash_profile"), profile).expect("written");
+        let mut server = Lines::start(&world);
+        server.initialize();
+        let call =
+            json!({"name": "shell", "arguments": {"command": "echo > ran", "workdir": world.workdir()}});
+        let id = server.send_request("tools/call", call);
+        let pid = written_pid(&world);
+        match way {
+            "cancelled" => server.send(
+                &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+                    .to_string(),
+            ),
+            "input closed" => server.close_input(),
+            _ => terminate(&server),
+        }
+        // Start-up files that hang would be given five seconds.
+        let begun = std::time::Instant::now();
+        assert!(gone(&pid), "{way}: the start-up files go on");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{way}: it took {:?}", begun.elapsed());
+        if way != "cancelled" {
+            let answer = server.receive();
+            assert_eq!(
+                (answer["id"].as_u64(), &answer["result"]["isError"]),
+                (Some(id), &json!(true)),
+                "{way}: {answer}"
+            );
+            server.wait();
+        }
+        assert!(!world.workdir().join("ran").exists(), "{way}: it ran");
+    }
 }
 
 #[test]
