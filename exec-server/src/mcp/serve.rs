@@ -53,6 +53,11 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
         served = serving => served.unwrap_or(Ok(())),
         () = told_to_end => Ok(()),
         () = client_gone.cancelled() => Ok(()),
+        () = stdio::nobody_reads() => {
+            tracing::warn!("the client has closed the server's output, so everything ends");
+            client_gone.cancel();
+            Ok(())
+        }
     };
     shell.close(PATIENCE).await;
     // What became of their commands is told to clients that still read; not for long, since they may not.

@@ -29,6 +29,9 @@ use crate::terminal::TerminalChannel;
 const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
+/// For whoever has cancelled a command that was still waiting, or has ended the server.
+const NOT_STARTED: &str = "the command was cancelled before it started";
+
 /// For whoever pipes requests into the server.
 const CLOSED: &str =
     "the command was ended because the server's input was closed; keep it open until the result has come";
@@ -168,15 +171,30 @@ impl ShellServer {
         }
         let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
             .map_err(|error| error.to_string())?;
-        let turn = self.turn(progress, context).await.ok_or("the command was cancelled before it started")?;
+        let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
-        match self.shell.start_in(wanted, request, Arc::new(desk), turn).await {
+        // Start-up files may take a while, and end with the wish to have them.
+        let started = tokio::select! {
+            biased;
+            () = self.unwanted(context) => return Err(NOT_STARTED.into()),
+            started = self.shell.start_in(wanted, request, Arc::new(desk), turn) => started,
+        };
+        match started {
             Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
+        }
+    }
+
+    /// Completes when a command that has not started must not start any more.
+    async fn unwanted(&self, context: &RequestContext<RoleServer>) {
+        tokio::select! {
+            () = context.ct.cancelled() => {}
+            () = self.client_gone.cancelled() => {}
+            () = self.shell.closing() => {}
         }
     }
 
@@ -188,9 +206,8 @@ impl ShellServer {
         };
         let turn = tokio::select! {
             biased;
+            () = self.unwanted(context) => None,
             turn = self.shell.turn() => Some(turn),
-            () = context.ct.cancelled() => None,
-            () = self.client_gone.cancelled() => None,
             never = progress.tell(queue) => match never {},
         };
         progress.settle(&self.client_gone).await;
@@ -377,6 +394,9 @@ impl ServerHandler for ShellServer {
         let expected = match request.method.as_str() {
             "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
             "resources/read" => Some("uri must be a string"),
+            "resources/list" | "resources/templates/list" => Some("cursor must be a string"),
+            "logging/setLevel" => Some("level must be one of MCP's, such as info"),
+            "initialize" => Some("protocolVersion, capabilities and clientInfo are needed"),
             _ => None,
         };
         if let Some(expected) = expected {

@@ -7,8 +7,12 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
 use rmcp::transport::io::stdio_pipes;
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FileType;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::UnixStream;
+
+use crate::process::watch_broken;
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
 type Writer = Box<dyn AsyncWrite + Send + Unpin>;
@@ -22,6 +26,28 @@ pub(super) fn open() -> (Reader, Writer) {
             (Box::new(input), Box::new(output))
         }
     }
+}
+
+/// Completes when nobody reads standard output any more, if the system tells.
+pub(super) async fn nobody_reads() {
+    if !is_broken().await {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn is_broken() -> bool {
+    let stdout = std::io::stdout();
+    let Ok(status) = rustix::fs::fstat(&stdout) else { return false };
+    // Of the rest only terminals have another end, and what is typed there is not for us.
+    if !matches!(FileType::from_raw_mode(status.st_mode), FileType::Fifo | FileType::Socket) {
+        return false;
+    }
+    let Ok(watched) = stdout.as_fd().try_clone_to_owned().and_then(watch_broken) else { return false };
+    let Ok(_ready) = watched.ready(Interest::READABLE | Interest::ERROR).await else { return false };
+    // A host that has only said that it sends nothing here may still read.
+    let mut polled = [PollFd::new(&watched, PollFlags::empty())];
+    let polled = rustix::event::poll(&mut polled, Some(&Timespec::default())).map(|_| polled[0].revents());
+    polled.is_ok_and(|told| told.intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 /// The descriptor as a stream socket, if it is one. Its open file description becomes non-blocking for everybody who

@@ -182,10 +182,12 @@ impl LineTransport {
 
     /// Answers with an error, from a task of its own: `receive` may be dropped at any moment, half a line must not be.
     fn reject(&self, error: ErrorData, id: Option<RequestId>) {
-        let writer = Arc::clone(&self.writer);
-        tokio::spawn(
-            async move { write_line(&writer, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await },
-        );
+        let (writer, gone) = (Arc::clone(&self.writer), self.gone.clone());
+        tokio::spawn(async move {
+            if write_line(&writer, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await.is_err() {
+                gone.cancel();
+            }
+        });
     }
 
     /// The client has closed its end: gives the requests that are under way a moment, then ends their commands and waits for
@@ -220,12 +222,15 @@ impl Transport<RoleServer> for LineTransport {
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         let writer = Arc::clone(&self.writer);
-        let under_way = Arc::clone(&self.under_way);
+        let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
         let muted = self.closed.is_some() && self.takes_offence;
         async move {
             let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
             if let Some(id) = answered {
                 under_way.finish(&id);
+            }
+            if result.is_err() {
+                gone.cancel(); // What cannot be told once cannot be told again.
             }
             result
         }

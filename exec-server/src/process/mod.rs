@@ -24,4 +24,4 @@ pub use limits::raise_descriptor_limit;
 pub(crate) use limits::{lower_descriptor_limit, soft_descriptor_limit};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
-pub(crate) use sys::watch_readable;
+pub(crate) use sys::{watch_broken, watch_readable};

@@ -14,6 +14,12 @@ pub(crate) fn watch_readable<T: Owned>(owner: T) -> io::Result<AsyncFd<T>> {
     Ok(unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }?)
 }
 
+/// Has the runtime watch a descriptor that is only written to for its other end being closed.
+pub(crate) fn watch_broken(owner: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, hence open, and the returned value never replaces or closes it before its end.
+    Ok(unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE | Interest::ERROR) }?)
+}
+
 /// What owns one descriptor, and keeps it open and the same until its own end.
 pub(crate) trait Owned: AsRawFd {}
 

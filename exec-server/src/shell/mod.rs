@@ -99,6 +99,11 @@ impl Shell {
         self.admission.enter().await
     }
 
+    /// Completes when the server ends: nothing may start any more.
+    pub(crate) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
     /// How many commands may run at once, and how many wait.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

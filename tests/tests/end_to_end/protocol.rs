@@ -49,6 +49,7 @@ fn junk_is_answered_and_nothing_is_lost() {
     let answer = server.request("tools/call", shell(&world, "echo here"));
     assert_eq!(output(&answer), "here\n");
     assert_eq!(server.request("tools/call", json!({"name": 5}))["error"]["code"], -32602);
+    assert_eq!(server.request("logging/setLevel", json!({"level": "loud"}))["error"]["code"], -32602);
     for method in ["no/such", "prompts/list", "completion/complete"] {
         let answer = server.request(
             method,
@@ -148,6 +149,45 @@ fn a_client_that_takes_offence_at_late_answers_gets_none() {
     assert_eq!(server.rest(), [""; 0]);
 }
 
+/// Whether the client says anything more or not, over a pipe (Python, Rust) or a socket (Node).
+#[test]
+fn when_nobody_reads_its_output_any_more_the_server_ends_with_its_commands() {
+    use std::io::{BufRead as _, BufReader, Read, Write as _};
+    for (over_a_socket, ping) in [(false, false), (false, true), (true, false), (true, true)] {
+        let world = World::with_rules("");
+        let mut command = world.server(&["--sandbox", "danger-full-access"]);
+        let (read, written): (Box<dyn Read>, std::os::fd::OwnedFd) = if over_a_socket {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("sockets");
+            (Box::new(ours), theirs.into())
+        } else {
+            let (ours, theirs) = std::io::pipe().expect("a pipe");
+            (Box::new(ours), theirs.into())
+        };
+        let mut child =
+            command.stdin(std::process::Stdio::piped()).stdout(written).spawn().expect("the server starts");
+        drop(command);
+        let mut say = child.stdin.take().expect("a pipe");
+        let client = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+        let call =
+            shell(&world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done");
+        for (id, method, params) in [(1, "initialize", client), (2, "tools/call", call)] {
+            writeln!(say, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+                .expect("it reads");
+        }
+        let mut reader = BufReader::new(read);
+        reader.read_line(&mut String::new()).expect("an answer");
+        let pid = written_pid(&world);
+        drop(reader);
+        if ping {
+            writeln!(say, "{}", json!({"jsonrpc": "2.0", "id": 3, "method": "ping"})).expect("it reads");
+        }
+        assert!(gone(&pid), "socket {over_a_socket}, ping {ping}: the command goes on");
+        let status = child.wait().expect("it ends");
+        assert!(status.success(), "socket {over_a_socket}, ping {ping}: {status}");
+        drop(say);
+    }
+}
+
 /// Starts a command that has said that it runs, and returns its process id.
 fn running(server: &mut Lines, world: &World) -> String {
     server.initialize();
@@ -155,6 +195,10 @@ fn running(server: &mut Lines, world: &World) -> String {
         "tools/call",
         shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"),
     );
+    written_pid(world)
+}
+
+fn written_pid(world: &World) -> String {
     let pid = world.workdir().join("pid");
     for _ in 0..1000 {
         if pid.exists() {
@@ -205,13 +249,75 @@ fn a_server_that_is_told_to_end_tells_what_became_of_its_commands() {
     let mut server = Lines::start(&world);
     server.initialize();
     let id = endless(&mut server, &world, "trap '' TERM; echo before");
-    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(killed.expect("kill").success());
+    terminate(&server);
     let answer = server.receive();
     assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "before\n"), "{answer}");
     assert_eq!(answer["result"]["structuredContent"]["status"], "cancelled");
     let (status, _) = server.wait();
     assert!(status.success(), "{status}");
+}
+
+/// Sends a signal that ends a server.
+fn terminate(server: &Lines) {
+    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(killed.expect("kill").success());
+}
+
+#[test]
+fn a_server_that_is_told_to_end_starts_nothing_that_still_waits() {
+    let world = World::with_rules("");
+    let mut server = Lines::start_with(&world, &["--sandbox", "danger-full-access", "--max-calls", "1"]);
+    server.initialize();
+    let first = endless(&mut server, &world, "true");
+    let second = server.send_request("tools/call", shell(&world, "echo > second"));
+    // It has been heard.
+    server.request("ping", json!({}));
+    terminate(&server);
+    let mut answers: Vec<Value> = (0..2).map(|_| server.receive()).collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!((answers[0]["id"].as_u64(), answers[1]["id"].as_u64()), (Some(first), Some(second)));
+    assert_eq!(answers[0]["result"]["structuredContent"]["status"], "cancelled");
+    assert_eq!(answers[1]["result"]["isError"], true, "{answers:?}");
+    server.wait();
+    assert!(!world.workdir().join("second").exists());
+}
+
+#[test]
+fn start_up_files_end_with_the_request_that_wanted_them() {
+    for way in ["cancelled", "input closed", "server told to end"] {
+        let world = World::with_rules("");
+        let pid = world.workdir().join("pid");
+        let profile = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000\n", pid.display());
+        std::fs::write(world.home().join(".bash_profile"), profile).expect("written");
+        let mut server = Lines::start(&world);
+        server.initialize();
+        let call =
+            json!({"name": "shell", "arguments": {"command": "echo > ran", "workdir": world.workdir()}});
+        let id = server.send_request("tools/call", call);
+        let pid = written_pid(&world);
+        match way {
+            "cancelled" => server.send(
+                &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+                    .to_string(),
+            ),
+            "input closed" => server.close_input(),
+            _ => terminate(&server),
+        }
+        // Start-up files that hang would be given five seconds.
+        let begun = std::time::Instant::now();
+        assert!(gone(&pid), "{way}: the start-up files go on");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{way}: it took {:?}", begun.elapsed());
+        if way != "cancelled" {
+            let answer = server.receive();
+            assert_eq!(
+                (answer["id"].as_u64(), &answer["result"]["isError"]),
+                (Some(id), &json!(true)),
+                "{way}: {answer}"
+            );
+            server.wait();
+        }
+        assert!(!world.workdir().join("ran").exists(), "{way}: it ran");
+    }
 }
 
 #[test]

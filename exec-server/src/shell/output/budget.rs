@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(view.text, "\\xff\\xff\n… 996 bytes omitted …\n\\xff\\xff");
         assert_eq!((view.omitted, view.invalid), (Some(2..998), 4));
         let view = shown(&b"a\xe9".repeat(1000), 24);
-        assert_eq!(view.text, "a\\xe9a\\xe9a\n… 1990 bytes omitted …\na\\xe9a\\xe9");
+        assert_eq!(view.text, "a\\xe9a\\xe9a\n… 1991 bytes omitted …\na\\xe9a\\xe9");
         assert_eq!((view.omitted, view.invalid), (Some(5..1996), 4));
     }
 
