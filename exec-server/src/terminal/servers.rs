@@ -110,7 +110,7 @@ impl Servers {
 
     /// Answers a question.
     pub(super) fn answer(&self, server: ServerId, id: &str, choice: Choice, reason: Option<String>) {
-        let answer = FromTerminal::Answer { id: id.into(), choice: choice.word().into(), reason };
+        let answer = FromTerminal::Answer { id: id.into(), choice: choice.word(), reason };
         // A server that is gone needs no answer.
         if let (Ok(message), Some(link)) = (encode(&answer), self.links.get(&server)) {
             let _ = link.try_send(message);
