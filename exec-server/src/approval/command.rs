@@ -23,7 +23,7 @@ use crate::confinement::{Place, PlaceError, Places};
 use crate::process::{Descriptor, Directory, Ended, Process, Spawn, SpawnError};
 
 /// Bytes of an answer; a decision has a few hundred.
-const MAX_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
 
 /// How long a program may take to end when its question is withdrawn, before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
@@ -58,7 +58,8 @@ pub(crate) struct CommandChannel {
 #[derive(Debug, Deserialize)]
 struct Printed {
     decision: String,
-    reason: Option<String>,
+    #[serde(default)]
+    reason: Value,
 }
 
 /// Why a program's answer is none.
@@ -103,24 +104,67 @@ impl CommandChannel {
             drop(output);
         };
         let mut answer = Vec::new();
-        let read = async { (&mut input).take(MAX_ANSWER + 1).read_to_end(&mut answer).await };
-        let ((), read) = tokio::join!(write, read);
-        read.map_err(NoAnswer::Wait)?;
-        if answer.len() as u64 > MAX_ANSWER {
-            return Err(NoAnswer::TooLong);
-        }
-        match program.process()?.wait().await.map_err(NoAnswer::Wait)? {
+        let dialogue = async { tokio::join!(write, read(&mut input, &mut answer)).1 };
+        let process = program.process()?;
+        let ended = tokio::select! {
+            read = dialogue => {
+                read?;
+                process.wait().await
+            }
+            // What it has left running may keep the pipe open; it is not what was asked.
+            ended = process.wait() => {
+                read_what_is_there(&input, &mut answer)?;
+                ended
+            }
+        };
+        match ended.map_err(NoAnswer::Wait)? {
             Ended::Exited(0) => decode(&answer),
             ended @ (Ended::Exited(_) | Ended::Signaled(_)) => Err(NoAnswer::Failed(ended)),
         }
     }
 }
 
-/// Reads what the program printed.
+/// Takes what the program prints, until it closes its output.
+async fn read(input: &mut pipe::Receiver, answer: &mut Vec<u8>) -> Result<(), NoAnswer> {
+    while input.read_buf(answer).await.map_err(NoAnswer::Wait)? > 0 {
+        if answer.len() > MAX_ANSWER {
+            return Err(NoAnswer::TooLong);
+        }
+    }
+    Ok(())
+}
+
+/// Takes what a program that has ended printed and was not read yet. The pipe does not block.
+fn read_what_is_there(input: &pipe::Receiver, answer: &mut Vec<u8>) -> Result<(), NoAnswer> {
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(input, &mut buffer) {
+            Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
+            Ok(length) => answer.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(NoAnswer::Wait(errno.into())),
+        }
+        if answer.len() > MAX_ANSWER {
+            return Err(NoAnswer::TooLong);
+        }
+    }
+}
+
+/// Understands what the program printed.
 fn decode(answer: &[u8]) -> Result<Reply, NoAnswer> {
     let printed: Printed = serde_json::from_slice(answer).map_err(NoAnswer::NoJson)?;
+    // A list would be taken for the fields in their order.
+    if !answer.trim_ascii_start().starts_with(b"{") {
+        return Err(NoAnswer::NoDecision);
+    }
     let choice = Choice::from_word(&printed.decision).ok_or(NoAnswer::NoDecision)?;
-    Ok(Reply::Decided { choice, reason: printed.reason })
+    match printed.reason {
+        Value::String(reason) => Ok(Reply::Decided { choice, reason: Some(reason) }),
+        Value::Null => Ok(Reply::Decided { choice, reason: None }),
+        // A no is one, whatever came with it.
+        _ if choice == Choice::Deny => Ok(Reply::Decided { choice, reason: None }),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err(NoAnswer::NoDecision),
+    }
 }
 
 /// The question as the program reads it. What is not UTF-8, or would not be seen as it is, is written out in `message` and

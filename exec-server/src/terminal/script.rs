@@ -109,6 +109,10 @@ fn understand<'o>(
     open: &'o [(String, ServerId, String, Vec<String>)],
 ) -> Result<(ServerId, &'o str, Choice, Option<String>), String> {
     let answer: Answer = serde_json::from_str(line).map_err(|error| format!("not an answer: {error}"))?;
+    // A list would be taken for the fields in their order.
+    if !line.starts_with('{') {
+        return Err("not an answer: it is no object".into());
+    }
     let (_, server, id, choices) = open
         .iter()
         .find(|(name, ..)| *name == answer.question)
@@ -161,6 +165,8 @@ mod tests {
         for (bad, problem) in [
             ("once", "not an answer"),
             (r#"{"question":"0:q1"}"#, "not an answer"),
+            (r#"["0:q1","once",null]"#, "not an answer"),
+            (r#"{"question":"0:q1","decision":"deny","decision":"once"}"#, "not an answer"),
             (r#"{"question":"1:q1","decision":"once"}"#, "no question \"1:q1\" is open"),
             (r#"{"question":"0:q1","decision":"always"}"#, "not among the choices: once, deny"),
             (r#"{"question":"0:q1","decision":"yes"}"#, "not among the choices"),

@@ -255,6 +255,11 @@ fn a_command_that_does_not_decide_has_not_said_yes() {
         ("echo '{\"decision\": \"yes\"}'", "printed a decision that there is not"),
         ("echo '{\"decision\": \"once\"}{}'", "printed no decision as JSON"),
         ("exec yes", "printed more than"),
+        ("echo '[\"once\", null]'", "printed a decision that there is not"),
+        ("echo '{\"decision\": \"once\", \"reason\": 5}'", "printed a decision that there is not"),
+        ("echo '{\"decision\": \"deny\", \"decision\": \"once\"}'", "printed no decision as JSON"),
+        ("printf '{\"decision\": \"once\"}\\0'", "printed no decision as JSON"),
+        ("echo '{\"decision\": \"deny\", \"reason\": 5}'", "User declined execution"),
         ("kill -9 $$", "ended with exit code 137"),
     ] {
         let approver = approver(&world, script);
@@ -262,6 +267,33 @@ fn a_command_that_does_not_decide_has_not_said_yes() {
         let answer = server.request("tools/call", shell(&world, "touch a"));
         assert!(output(&answer).contains(says), "{script}: {answer}");
         assert!(!world.workdir().join("a").exists(), "{script}");
+    }
+}
+
+#[test]
+fn a_command_has_answered_when_it_has_ended_whatever_it_leaves_running() {
+    let world = World::with_rules(RULES);
+    let children = "sleep 1000 & echo $! > \"$(dirname \"$0\")/child\"";
+    for (script, says) in [
+        (format!("{children}; echo '{{\"decision\": \"once\"}}'"), "a\n"),
+        (
+            format!("cat > /dev/null; {children}; echo '{{\"decision\": \"deny\", \"reason\": \"no\"}}'"),
+            "execution: no\n",
+        ),
+        (format!("{children}; yes | head -c 60000"), "printed no decision"),
+        (format!("{children}; exit 7"), "ended with exit code 7"),
+    ] {
+        let approver = approver(&world, &script);
+        let mut server = without_forms(&world, &["--approval-command", text(&approver)]);
+        let answer = server.request("tools/call", shell(&world, "touch a; ls"));
+        assert!(output(&answer).contains(says), "{script}: {answer}");
+        let child = std::fs::read_to_string(world.codex_home().join("child")).expect("a number");
+        let begun = Instant::now();
+        while Path::new("/proc").join(child.trim()).exists() {
+            assert!(begun.elapsed() < PATIENCE, "{script}: what it left is not ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = std::fs::remove_file(world.workdir().join("a"));
     }
 }
 

@@ -193,3 +193,37 @@ async fn servers_of_one_user_share_one_chain_and_tampering_is_named() {
     let place = format!("{}:{}", newest(&world).display(), changed + 1);
     assert!(code == 1 && error.contains(&place), "{code} {error}");
 }
+
+/// A limit of the size of files is what a full disk is, and its signal must not end the server.
+#[test]
+fn a_log_that_may_not_grow_stops_escalations_and_nothing_else() {
+    use end_to_end_tests::lines::Lines;
+    let world = World::with_rules("prefix_rule([\"touch\"], \"allow\")\n");
+    let plan = world.server(&["--sandbox", "danger-full-access"]);
+    let mut limited = std::process::Command::new("bash");
+    world.surround(&mut limited);
+    limited.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\""]).arg(plan.get_program()).args(plan.get_args());
+    let mut server = Lines::start_command(limited);
+    server.initialize();
+    let mut run = |command: &str| {
+        let arguments = serde_json::json!({"command": command, "workdir": world.workdir(), "login": false});
+        let answer =
+            server.request("tools/call", serde_json::json!({"name": "shell", "arguments": arguments}));
+        answer["result"]["structuredContent"]["output"].as_str().expect("output").to_owned()
+    };
+    assert_eq!(run("touch made; ls"), "made\n", "the twin");
+    let refused = (0..100).find_map(|number| {
+        let output = run(&format!("touch made{number}; [ -e made{number} ] || echo not made"));
+        output.ends_with("not made\n").then_some(output)
+    });
+    let refused = refused.expect("the log is full");
+    assert!(
+        refused.contains("only when that is on record") && refused.contains("File too large"),
+        "{refused}"
+    );
+    assert_eq!(run("echo still; exit 0"), "still\n");
+    // What the server starts is not affected.
+    assert!(
+        run("grep SigIgn /proc/self/status; (head -c 9000 /dev/zero > large); echo $?").ends_with("153\n")
+    );
+}

@@ -22,6 +22,7 @@ mod live_rules;
 mod load;
 mod login;
 mod output;
+mod poison;
 mod policy;
 mod progress;
 mod protocol;

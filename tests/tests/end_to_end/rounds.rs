@@ -262,3 +262,51 @@ fn a_cancelled_round_ends_its_command() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn a_flood_comes_sixteen_at_a_time() {
+    let world = World::with_rules(RULES);
+    let mut server = Lines::start(&world);
+    let call = call(&world, "for i in {1..40}; do touch f$i & done; wait; echo $(ls | wc -l)");
+    let mut answer = server.request("tools/call", call.clone());
+    let (mut asked, mut most) = (0, 0);
+    while answer["result"]["resultType"] == "input_required" {
+        let open = questions(&answer).len();
+        most = most.max(open);
+        asked += open;
+        assert!(asked <= 40, "{answer}");
+        answer = server.request("tools/call", again(&call, &answer, &all(&answer, &accept())));
+    }
+    assert!(asked == 40 && (1..=16).contains(&most), "{asked} asked, {most} at once");
+    assert_eq!(output(&answer), "40\n");
+}
+
+#[test]
+fn when_the_rules_have_changed_nothing_that_was_asked_before_runs() {
+    let world = World::with_rules(RULES);
+    let mut server = Lines::start(&world);
+    let call = call(&world, "echo >> log; touch made; echo done");
+    let asked = server.request("tools/call", call.clone());
+    std::fs::write(world.rules_file(), format!("{RULES}# changed\n")).expect("written");
+    let begun = Instant::now();
+    // Answers to nothing keep the question open until the change is noticed.
+    let mut state = asked;
+    let refused = loop {
+        let answer = server.request("tools/call", again(&call, &state, &json!({})));
+        if answer.get("error").is_some() {
+            break answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{answer}");
+        state = answer;
+    };
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|words| words.contains("rules have changed")),
+        "{refused}"
+    );
+    assert_eq!(
+        server.request("tools/call", again(&call, &state, &all(&state, &accept())))["error"]["code"],
+        -32602
+    );
+    assert!(!world.workdir().join("made").exists());
+    assert_eq!(std::fs::read_to_string(world.workdir().join("log")).expect("a log"), "\n", "it ran once");
+}
