@@ -79,6 +79,19 @@ impl ShellServer {
         })
     }
 
+    /// The same server for another client at the same time, as hosts need it that speak to several (over HTTP). Commands,
+    /// outputs, rules and channels to a person are shared; what a client has said about itself is not.
+    #[must_use]
+    pub fn for_another_client(&self) -> ShellServer {
+        ShellServer {
+            client_gone: self.client_gone.child_token(),
+            sandbox_state: Arc::default(),
+            initialized: Arc::default(),
+            messages: Arc::default(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn shell(&self) -> &Shell {
         &self.shell
     }
