@@ -101,6 +101,26 @@ impl ShellServer {
         &self.client_gone
     }
 
+    /// One `tools/call`, of whichever tool.
+    async fn call_named(
+        self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => self.call_shell(request, context).await,
+            read_output::NAME => Ok(read_output::call(arguments, self.shell.outputs()).await.into()),
+            background::LIST => Ok(background::list(arguments, self.shell.background()).await.into()),
+            background::KILL => Ok(background::kill(arguments, self.shell.background()).await.into()),
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                Err(ErrorData::invalid_params(text, None))
+            }
+        }
+    }
+
     /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
@@ -265,27 +285,9 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.as_ref();
-        match &*request.name {
-            shell_tool::NAME => {}
-            read_output::NAME => {
-                return Ok(read_output::call(arguments, self.shell.outputs()).await.into());
-            }
-            background::LIST => {
-                return Ok(background::list(arguments, self.shell.background()).await.into());
-            }
-            background::KILL => {
-                return Ok(background::kill(arguments, self.shell.background()).await.into());
-            }
-            other => {
-                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
-                let text = format!("tool not found: {other:?}; this server has {tools:?}");
-                return Err(ErrorData::invalid_params(text, None));
-            }
-        }
         // A task of its own: rmcp would never answer if this panicked.
         let signed = signature::is_wanted(&context);
-        let call = tokio::spawn(self.clone().call_shell(request, context));
+        let call = tokio::spawn(self.clone().call_named(request, context));
         match call.await {
             Ok(Ok(CallToolResponse::Complete(mut result))) if signed => {
                 signature::sign(&mut result.meta);
@@ -310,27 +312,39 @@ impl ServerHandler for ShellServer {
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         one_page(request)?;
-        Ok(ListResourcesResult::with_all_items(resources::list(self.shell.outputs())))
+        let mut list = ListResourcesResult::with_all_items(resources::list(self.shell.outputs()));
+        if signature::is_wanted(&context) {
+            signature::sign(&mut list.meta);
+        }
+        Ok(list)
     }
 
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         one_page(request)?;
-        Ok(ListResourceTemplatesResult::with_all_items(vec![resources::template()]))
+        let mut list = ListResourceTemplatesResult::with_all_items(vec![resources::template()]);
+        if signature::is_wanted(&context) {
+            signature::sign(&mut list.meta);
+        }
+        Ok(list)
     }
 
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(self.shell.outputs(), &request.uri).await.map(ReadResourceResponse::from)
+        let mut read = resources::read(self.shell.outputs(), &request.uri).await?;
+        if signature::is_wanted(&context) {
+            signature::sign(&mut read.meta);
+        }
+        Ok(read.into())
     }
 
     // What is not offered is refused; rmcp would answer with empty lists.
@@ -355,14 +369,18 @@ impl ServerHandler for ShellServer {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if request.method == sandbox_state::UPDATE {
             return self.sandbox_state.update(&self.shell.config().sandboxing, request);
         }
-        let expected = match request.method.as_str() {
-            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
-            "resources/read" => Some("uri must be a string"),
+        let expected = match (request.method.as_str(), signature::is_wanted(&context)) {
+            ("tools/call" | "tools/list", _) => Some("name must be a string, arguments an object"),
+            ("resources/read", _) => Some("uri must be a string"),
+            // Each of these is known in one era only.
+            ("logging/setLevel", false) => Some("level must be one of the eight"),
+            ("initialize", false) => Some("protocolVersion, capabilities and clientInfo are required"),
+            ("subscriptions/listen", true) => Some("notifications must be an object"),
             _ => None,
         };
         if let Some(expected) = expected {

@@ -72,9 +72,37 @@ fn the_stateless_revision_is_served() {
     let answer = server.request("tools/call", call("echo modern"));
     assert_eq!(output(&answer), "modern\n");
     let tools = server.request("tools/list", json!({"_meta": modern(&json!({}))["_meta"]}));
-    for answer in [answer, tools] {
+    let meta = || modern(&json!({}))["_meta"].clone();
+    let other = [
+        server.request("tools/call", json!({"name": "background_list", "arguments": {}, "_meta": meta()})),
+        server.request("resources/list", json!({"_meta": meta()})),
+        server.request("resources/templates/list", json!({"_meta": meta()})),
+    ];
+    for answer in [answer, tools].into_iter().chain(other) {
         let info = &answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
         assert_eq!(info["name"], "shell-tool-mcp", "{answer}");
+    }
+}
+
+#[test]
+fn bad_parameters_of_a_known_method_are_told_from_an_unknown_method() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let level = server.request("logging/setLevel", json!({"level": "info"}));
+    assert!(level["result"].is_object(), "{level}");
+    let meta = &modern(&json!({}))["_meta"];
+    for (method, parameters, code) in [
+        ("logging/setLevel", json!({"level": "loud"}), -32602),
+        ("initialize", json!({}), -32602),
+        ("subscriptions/listen", json!({}), -32601),
+        ("logging/setLevel", json!({"level": "loud", "_meta": meta}), -32601),
+        ("initialize", json!({"_meta": meta}), -32601),
+        ("subscriptions/listen", json!({"_meta": meta}), -32602),
+        ("resources/read", json!({"uri": 5, "_meta": meta}), -32602),
+    ] {
+        let answer = server.request(method, parameters.clone());
+        assert_eq!(answer["error"]["code"], code, "{method} {parameters}: {answer}");
     }
 }
 
