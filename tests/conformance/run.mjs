@@ -1,90 +1,103 @@
 /**
- * Runs the official conformance suite, once for each revision that has requirements, and prints how many checks passed: against our server crate over
- * HTTP, with the tools beside ours that the suite calls (`exec-server/examples/conformance-server`), and against the server as it is shipped, through
- * the bridge. It fails when a check fails that the baseline does not name, or passes although the baseline names it.
+ * Runs the official conformance suite, once for each revision that has requirements, against the fixture and against the shipped server through the
+ * bridge, and prints how many checks passed. It fails when a check fails that the baseline does not name, or passes although the baseline names it.
  *
- *   node run.mjs CONFORMANCE FIXTURE PROGRAMS      the suite's own program, our example, the folder with exec-server, execve-wrapper and bash
+ *   node run.mjs CONFORMANCE FIXTURE PROGRAMS      CONFORMANCE is the suite's own program, PROGRAMS the folder with exec-server, bash and execve-wrapper
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const [conformance, fixture, programs] = process.argv.slice(2);
+const [conformance, fixture, programs] = process.argv.slice(2).map((path) => resolve(path));
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "shell-tool-mcp-conformance-"));
 const codexHome = join(folder, "codex-home");
-mkdirSync(codexHome);
-const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "off" };
+mkdirSync(join(codexHome, "rules"), { recursive: true });
+copyFileSync(join(here, "conformance.rules"), join(codexHome, "rules", "default.rules"));
 
-const shipped = [join(programs, "exec-server"), "--sandbox", "danger-full-access"];
-const servers = {
-  fixture: { what: "the server crate over HTTP, with the suite's tools", command: [fixture, programs] },
-  bridge: { what: "the shipped server through the bridge", command: [process.execPath, join(here, "bridge.mjs"), ...shipped] },
+const REVISIONS = ["2025-11-25", "2026-07-28"];
+const TARGETS = {
+  fixture: [fixture, programs, codexHome],
+  bridge: [process.execPath, join(here, "bridge.mjs"), join(programs, "exec-server"), "--sandbox", "danger-full-access"],
 };
 
-/** Starts a server, which prints its address first. */
+/** Starts a target; it prints its address. */
 async function start([program, ...args]) {
-  const server = spawn(program, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "off" };
+  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
   const url = await new Promise((resolve, reject) => {
-    createInterface({ input: server.stdout }).once("line", resolve);
-    server.once("exit", () => reject(new Error(`${program} did not start`)));
+    createInterface({ input: child.stdout }).once("line", resolve);
+    child.once("error", reject);
+    child.once("exit", () => reject(new Error(`${program} did not start`)));
   });
-  return { server, url };
+  return { child, url };
 }
 
-/** What a baseline leaves out: whole scenarios, and single checks as `scenario:check`. */
-function readBaseline(file) {
-  return readFileSync(file, "utf8").split("\n").flatMap((line) => /^  - (\S+)$/.exec(line)?.[1] ?? []);
-}
-
-/** The names of the scenarios that a revision requires. Others are run, too (extensions, and what is newer), but count for nothing. */
-function requirements(revision) {
+/** The scenarios that a revision requires. Others are run too (extensions, and what is newer than the revision). */
+function required(revision) {
   const list = spawnSync(process.execPath, [conformance, "list", "--server", "--requirements", revision], { encoding: "utf8" }).stdout;
-  const [ofServers] = list.split("Client scenarios");
-  return ofServers.split("\n").flatMap((line) => /^  - (\S+)$/.exec(line)?.[1] ?? []);
+  const servers = list.slice(0, list.indexOf("Client scenarios"));
+  return servers.split("\n").flatMap((line) => /^ {2}- (\S+)$/.exec(line)?.[1] ?? []);
 }
 
-/** Counts the checks of the required scenarios that the baseline does not leave out. */
-function count(results, required, leftOut) {
-  const counts = { scenarios: 0, SUCCESS: 0, FAILURE: 0, WARNING: 0, SKIPPED: 0, INFO: 0 };
-  for (const run of readdirSync(results)) {
-    const scenario = required.find((name) => run.startsWith(`server-${name}-20`));
-    if (!scenario || leftOut.includes(scenario)) continue;
-    counts.scenarios += 1;
-    for (const { id, status } of JSON.parse(readFileSync(join(results, run, "checks.json"), "utf8"))) {
-      if (!leftOut.includes(`${scenario}:${id}`)) counts[status] += 1;
-    }
+/** Runs a revision's requirements: scenario → its checks. */
+function run(url, revision, results) {
+  const args = ["server", "--url", url, "--requirements", revision, "-o", results];
+  const ran = spawnSync(process.execPath, [conformance, ...args], { encoding: "utf8", maxBuffer: 1 << 26 });
+  const folders = existsSync(results) ? readdirSync(results) : [];
+  const checks = new Map();
+  for (const scenario of required(revision)) {
+    const found = folders.find((name) => name.startsWith(`server-${scenario}-20`));
+    if (!found) throw new Error(`${scenario} was not run:\n${ran.stdout}${ran.stderr}`);
+    checks.set(scenario, JSON.parse(readFileSync(join(results, found, "checks.json"), "utf8")));
   }
-  return counts;
+  if (checks.size === 0) throw new Error(`the suite knows no requirements of ${revision}`);
+  return checks;
 }
 
-let failed = false;
-for (const [name, { what, command }] of Object.entries(servers)) {
-  const { server, url } = await start(command);
-  console.log(`\n${what}:`);
-  for (const revision of ["2025-11-25", "2026-07-28"]) {
-    const baseline = join(here, `${name}-${revision}.yml`);
-    const results = join(folder, name, revision);
-    const args = ["server", "--url", url, "--requirements", revision, "--expected-failures", baseline, "-o", results];
-    const run = spawnSync(process.execPath, [conformance, ...args], { encoding: "utf8" });
-    const leftOut = readBaseline(baseline);
-    const required = requirements(revision);
-    const { scenarios, SUCCESS, FAILURE, WARNING, SKIPPED } = count(results, required, leftOut);
-    const checks = leftOut.filter((entry) => entry.includes(":")).length;
-    console.log(
-      `  ${revision}: ${SUCCESS} checks passed, ${FAILURE} failed, ${WARNING} warned, ${SKIPPED} skipped, in ${scenarios} of ${required.length} scenarios; ` +
-        `left out, with a reason each: ${leftOut.length - checks} scenarios, ${checks} checks`,
-    );
-    if (run.status !== 0) {
-      failed = true;
-      console.log("  NOT as the baseline says:");
-      console.log(run.stdout.slice(Math.max(run.stdout.indexOf("=== SUMMARY ==="), 0)) + run.stderr);
+/** Compares with the baseline; returns the line to print and what is not as it says. */
+function judge(checks, { leftOut, failures }) {
+  const counts = { SUCCESS: 0, FAILURE: 0, WARNING: 0, SKIPPED: 0, INFO: 0 };
+  const failed = new Map();
+  const known = new Set([...checks].flatMap(([scenario, list]) => [scenario, ...list.map(({ id }) => `${scenario}:${id}`)]));
+  const wrong = Object.keys(leftOut).filter((name) => !known.has(name)).map((name) => `nothing to leave out: ${name}`);
+  for (const [scenario, list] of checks) {
+    if (scenario in leftOut) continue;
+    for (const { id, status, errorMessage } of list) {
+      if (`${scenario}:${id}` in leftOut) continue;
+      counts[status] += 1;
+      if (status === "FAILURE" || status === "WARNING") failed.set(`${scenario}:${id}`, errorMessage);
     }
   }
-  server.kill();
+  for (const [name, why] of failed) if (!(name in failures)) wrong.push(`failed: ${name}: ${why}`);
+  for (const name of Object.keys(failures)) if (!failed.has(name)) wrong.push(`did not fail, though the baseline says so: ${name}`);
+  const left = Object.keys(leftOut).filter((name) => checks.has(name)).length;
+  const single = Object.keys(leftOut).length - left;
+  const line = `${counts.SUCCESS} checks passed, ${counts.FAILURE} failed, ${counts.WARNING} warned, ${counts.SKIPPED} skipped, `
+    + `in ${checks.size - left} scenarios; ${left} scenarios and ${single} single checks left out`;
+  return { line, wrong };
 }
-rmSync(folder, { recursive: true, force: true });
-process.exit(failed ? 1 : 0);
+
+let good = true;
+try {
+  for (const [name, command] of Object.entries(TARGETS)) {
+    const { child, url } = await start(command);
+    try {
+      for (const revision of REVISIONS) {
+        const baseline = JSON.parse(readFileSync(join(here, `baseline-${name}-${revision}.json`), "utf8"));
+        const { line, wrong } = judge(run(url, revision, join(folder, `${name}-${revision}`)), baseline);
+        console.log(`${name}, ${revision}: ${line}; ${wrong.length === 0 ? "as the baseline says" : "NOT as the baseline says"}`);
+        for (const words of wrong) console.log(`  ${words}`);
+        good &&= wrong.length === 0;
+      }
+    } finally {
+      child.kill();
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = good ? 0 : 1;

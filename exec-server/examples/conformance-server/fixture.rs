@@ -1,76 +1,134 @@
-//! Our server, and beside its tools and resources those of the suite.
+//! Our server under the names that the suite uses. Everything else goes to it as it is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exec_server::ShellServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, ErrorData, InitializeRequestParams, InitializeResult, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerConfig, Tool,
+    CustomResult, ErrorData, InitializeRequestParams, InitializeResult, InputRequiredResult, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerConfig, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
+use serde_json::{Value, json};
 
-use crate::input_required::Rounds;
-use crate::{elicitation, resources, results};
+use crate::plain;
+use crate::tools::{TOOLS, TestTool};
+
+const TEMPLATE: (&str, &str) = ("test://template/", "/data");
 
 /// One client's server.
-#[derive(Clone)]
 pub(crate) struct Fixture {
-    shell: ShellServer,
-    rounds: Arc<Rounds>,
+    server: ShellServer,
+    workdir: PathBuf,
+    /// From a state to the server's own name of the question that came with it.
+    questions: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Fixture {
-    pub(crate) fn new(shell: ShellServer) -> anyhow::Result<Fixture> {
-        Ok(Fixture { shell, rounds: Arc::new(Rounds::new()?) })
+    pub(crate) fn new(server: ShellServer, workdir: PathBuf) -> Fixture {
+        Fixture { server, workdir, questions: Arc::default() }
     }
 
     pub(crate) fn for_another_client(&self) -> Fixture {
-        Fixture { shell: self.shell.for_another_client(), rounds: Arc::clone(&self.rounds) }
+        Fixture {
+            server: self.server.for_another_client(),
+            workdir: self.workdir.clone(),
+            questions: Arc::clone(&self.questions),
+        }
+    }
+
+    /// A request of `shell` for this command.
+    fn shell(&self, mut request: CallToolRequestParams, command: Option<&str>) -> CallToolRequestParams {
+        let mut arguments = JsonObject::new();
+        arguments.insert("workdir".into(), json!(self.workdir));
+        arguments.insert("login".into(), json!(false));
+        if let Some(command) = command {
+            arguments.insert("command".into(), json!(command));
+        }
+        request.name = "shell".into();
+        request.arguments = Some(arguments);
+        request
+    }
+
+    /// Calls `shell` in place of a tool of the suite.
+    async fn call(
+        &self,
+        tool: TestTool,
+        mut request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(name) = tool.question {
+            self.restore(&mut request, name);
+        }
+        let mut response = self.server.call_tool(self.shell(request, tool.command), context).await?;
+        if let (Some(name), CallToolResponse::InputRequired(result)) = (tool.question, &mut response) {
+            self.rename(result, name);
+        }
+        Ok(response)
+    }
+
+    /// Gives the question the name that the suite insists on.
+    fn rename(&self, result: &mut InputRequiredResult, name: &str) {
+        let Some(requests) = &mut result.input_requests else { return };
+        if let (Some((own, question)), Some(state)) = (requests.pop_first(), &result.request_state) {
+            requests.insert(name.to_owned(), question);
+            let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+            questions.insert(state.clone(), own);
+        }
+    }
+
+    /// Gives the answer the name that the server knows.
+    fn restore(&self, request: &mut CallToolRequestParams, name: &str) {
+        let (Some(state), Some(responses)) = (&request.request_state, &mut request.input_responses) else {
+            return;
+        };
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(own), Some(answer)) = (questions.remove(state), responses.remove(name)) {
+            responses.insert(own, answer);
+        }
+    }
+
+    /// Reads a resource of the suite's: a command prints it, and its output is read as the resource that it then is.
+    async fn read(
+        &self,
+        command: String,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let mut request = self.shell(CallToolRequestParams::new("shell"), Some(&command));
+        if let Some(arguments) = &mut request.arguments {
+            // What is left out of a result can be read.
+            arguments.insert("max_output_tokens".into(), json!(1));
+        }
+        let response = self.server.call_tool(request, context.clone()).await?;
+        let CallToolResponse::Complete(result) = response else {
+            return Err(ErrorData::internal_error("the command asked a question", None));
+        };
+        let link = result.content.iter().find_map(|block| block.as_resource_link());
+        let link = link.ok_or_else(|| ErrorData::internal_error("the output is not kept", None))?;
+        self.server.read_resource(ReadResourceRequestParams::new(link.uri.clone()), context).await
     }
 }
 
-/// The suite's tools.
-fn tools() -> impl Iterator<Item = Tool> {
-    let all = results::TOOLS.iter().chain(elicitation::TOOLS).chain(crate::input_required::TOOLS);
-    all.map(|(name, description)| {
-        let schema = serde_json::json!({"type": "object", "properties": {"message": {"type": "string"}}});
-        let schema = schema.as_object().cloned().unwrap_or_default();
-        Tool::new(*name, *description, Arc::new(schema))
-    })
+/// A tool of the suite as it is listed.
+fn describe(name: &'static str) -> Tool {
+    let mut schema = JsonObject::new();
+    schema.insert("type".into(), Value::from("object"));
+    Tool::new(name, "A tool of the conformance suite's.", Arc::new(schema))
 }
 
 impl ServerHandler for Fixture {
-    fn get_info(&self) -> ServerConfig {
-        self.shell.get_info()
-    }
-
-    async fn initialize(
-        &self,
-        request: InitializeRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<InitializeResult, ErrorData> {
-        self.shell.initialize(request, context).await
-    }
-
-    #[expect(deprecated, reason = "the older revision has it")]
-    async fn set_level(
-        &self,
-        request: rmcp::model::SetLevelRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.shell.set_level(request, context).await
-    }
-
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut list = self.shell.list_tools(request, context).await?;
-        list.tools.extend(tools());
+        let mut list = self.server.list_tools(request, context).await?;
+        let names = TOOLS.iter().map(|tool| tool.name).chain(plain::NAMES);
+        list.tools.extend(names.map(describe));
         Ok(list)
     }
 
@@ -79,39 +137,13 @@ impl ServerHandler for Fixture {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let name = request.name.clone();
-        if name.starts_with("test_input_required_result") {
-            return self.rounds.call(&request, &context);
+        if let Some(tool) = TOOLS.iter().find(|tool| tool.name == request.name) {
+            return self.call(*tool, request, context).await;
         }
-        if elicitation::TOOLS.iter().any(|(known, _)| *known == name) {
-            return elicitation::call(&request, &context).await.map(Into::into);
+        if plain::NAMES.contains(&&*request.name) {
+            return plain::call(&request.name, &context).await.map(Into::into);
         }
-        if results::TOOLS.iter().any(|(known, _)| *known == name) {
-            return results::call(&name, &context).await.map(Into::into);
-        }
-        self.shell.call_tool(request, context).await
-    }
-
-    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
-        self.shell.on_roots_list_changed(context).await;
-    }
-
-    async fn list_resources(
-        &self,
-        request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        let mut list = self.shell.list_resources(request, context).await?;
-        list.resources.extend(resources::list());
-        Ok(list)
-    }
-
-    async fn list_resource_templates(
-        &self,
-        request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.shell.list_resource_templates(request, context).await
+        self.server.call_tool(request, context).await
     }
 
     async fn read_resource(
@@ -119,10 +151,58 @@ impl ServerHandler for Fixture {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        match resources::read(&request.uri) {
-            Some(result) => result.map(Into::into),
-            None => self.shell.read_resource(request, context).await,
+        let long = "yes 'a resource of text' | head -n 100";
+        if request.uri == "test://static-text" {
+            return self.read(long.into(), context).await;
         }
+        let id = request.uri.strip_prefix(TEMPLATE.0).and_then(|rest| rest.strip_suffix(TEMPLATE.1));
+        match id.and_then(|id| id.parse::<u64>().ok()) {
+            Some(id) => self.read(format!("echo number {id}; {long}"), context).await,
+            None => self.server.read_resource(request, context).await,
+        }
+    }
+
+    // What follows is the server's own.
+
+    fn get_info(&self) -> ServerConfig {
+        self.server.get_info()
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.server.initialize(request, context).await
+    }
+
+    #[expect(deprecated, reason = "clients of the revisions that have it still say it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.server.set_level(request, context).await
+    }
+
+    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
+        self.server.on_roots_list_changed(context).await;
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.server.list_resources(request, context).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.server.list_resource_templates(request, context).await
     }
 
     async fn list_prompts(
@@ -130,7 +210,7 @@ impl ServerHandler for Fixture {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        self.shell.list_prompts(request, context).await
+        self.server.list_prompts(request, context).await
     }
 
     async fn complete(
@@ -138,7 +218,7 @@ impl ServerHandler for Fixture {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        self.shell.complete(request, context).await
+        self.server.complete(request, context).await
     }
 
     async fn on_custom_request(
@@ -146,6 +226,6 @@ impl ServerHandler for Fixture {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        self.shell.on_custom_request(request, context).await
+        self.server.on_custom_request(request, context).await
     }
 }

@@ -92,7 +92,7 @@ impl ShellServer {
     #[must_use]
     pub fn for_another_client(&self) -> ShellServer {
         ShellServer {
-            client_gone: CancellationToken::new(),
+            client_gone: self.client_gone.child_token(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
             messages: Arc::default(),
@@ -386,17 +386,19 @@ impl ServerHandler for ShellServer {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if request.method == sandbox_state::UPDATE {
             return self.sandbox_state.update(&self.shell.config().sandboxing, request);
         }
-        let expected = match request.method.as_str() {
-            "tools/call" | "tools/list" => Some("name must be a string, arguments an object"),
-            "resources/read" => Some("uri must be a string"),
-            "resources/list" | "resources/templates/list" => Some("cursor must be a string"),
-            "logging/setLevel" => Some("level must be one of MCP's, such as info"),
-            "initialize" => Some("protocolVersion, capabilities and clientInfo are needed"),
+        let expected = match (request.method.as_str(), signature::is_wanted(&context)) {
+            ("tools/call" | "tools/list", _) => Some("name must be a string, arguments an object"),
+            ("resources/read", _) => Some("uri must be a string"),
+            ("resources/list" | "resources/templates/list", _) => Some("cursor must be a string"),
+            // Each of these is known in one era only.
+            ("logging/setLevel", false) => Some("level must be one of MCP's, such as info"),
+            ("initialize", false) => Some("protocolVersion, capabilities and clientInfo are needed"),
+            ("subscriptions/listen", true) => Some("notifications must be an object"),
             _ => None,
         };
         if let Some(expected) = expected {

@@ -85,6 +85,28 @@ fn the_stateless_revision_is_served() {
 }
 
 #[test]
+fn bad_parameters_of_a_known_method_are_told_from_an_unknown_method() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let level = server.request("logging/setLevel", json!({"level": "info"}));
+    assert!(level["result"].is_object(), "{level}");
+    let meta = &modern(&json!({}))["_meta"];
+    for (method, parameters, code) in [
+        ("logging/setLevel", json!({"level": "loud"}), -32602),
+        ("initialize", json!({}), -32602),
+        ("subscriptions/listen", json!({}), -32601),
+        ("logging/setLevel", json!({"level": "loud", "_meta": meta}), -32601),
+        ("initialize", json!({"_meta": meta}), -32601),
+        ("subscriptions/listen", json!({"_meta": meta}), -32602),
+        ("resources/read", json!({"uri": 5, "_meta": meta}), -32602),
+    ] {
+        let answer = server.request(method, parameters.clone());
+        assert_eq!(answer["error"]["code"], code, "{method} {parameters}: {answer}");
+    }
+}
+
+#[test]
 fn a_piped_script_of_requests_gets_its_answers_before_the_server_ends() {
     let world = World::with_rules("");
     let mut server = Lines::start(&world);
