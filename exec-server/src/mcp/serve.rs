@@ -60,7 +60,8 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
         }
     };
     shell.close(PATIENCE).await;
-    // What became of their commands is told to clients that still read; not for long, since they may not.
+    // What became of their commands is told, also to clients that have only closed their end; not for long: they may not be
+    // reading.
     if served.is_ok() && !aborted.is_finished() {
         let _ = tokio::time::timeout(LAST_WORDS, under_way.none_left()).await;
     }
