@@ -122,8 +122,9 @@ impl Lines {
         serde_json::from_str(&line).expect("a line of JSON")
     }
 
-    /// All that the server still says, until it closes its output.
-    pub fn rest(&mut self) -> Vec<String> {
+    /// What the server has said besides, to the end of its output.
+    #[must_use]
+    pub fn rest(&self) -> Vec<String> {
         self.output.iter().collect()
     }
 

@@ -1,4 +1,4 @@
-//! The programs of one call that were let out of the sandbox, and what they have left running there.
+//! The programs of one call that were let out of the sandbox and still run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -27,11 +27,11 @@ impl Escalated {
         programs.push(Arc::downgrade(program));
     }
 
-    /// The processes that are alive: programs that have not ended, and what programs have left.
+    /// The processes of programs that have not ended. What others have left is ended with the shell.
     pub(crate) async fn alive(&self) -> AliveOutside {
         let mut alive = AliveOutside::default();
-        for program in self.known() {
-            alive.awaited += usize::from(!program.has_ended());
+        for program in self.known().iter().filter(|program| !program.has_ended()) {
+            alive.awaited += 1;
             let Remaining { total, listed } = program.alive().await;
             alive.remaining.total += total;
             alive.remaining.listed.extend(listed);

@@ -47,6 +47,9 @@ pub(crate) struct EndOfCall {
     grace: Duration,
     /// The server ends.
     closing: CancellationToken,
+    /// The shell has ended by itself. What escalated programs that have ended left running is ended: it has the user's full
+    /// rights, and nothing inside stands for it. An escalated program that still runs has its wrapper.
+    pub(crate) shell_ended: CancellationToken,
     /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
     /// execute to clean up is still judged and runs.
     pub(crate) ending: CancellationToken,
@@ -57,7 +60,8 @@ pub(crate) struct EndOfCall {
 impl EndOfCall {
     /// Nothing has ended yet.
     pub(crate) fn new(grace: Duration, closing: CancellationToken) -> EndOfCall {
-        EndOfCall { grace, closing, ending: CancellationToken::new(), ended: CancellationToken::new() }
+        let [shell_ended, ending, ended] = std::array::from_fn(|_| CancellationToken::new());
+        EndOfCall { grace, closing, shell_ended, ending, ended }
     }
 
     /// Ends a program of the call and everything that it has started: asks, and kills what is left after the grace.

@@ -54,9 +54,10 @@ pub(super) async fn hold(
     record.ended(on_record(outcome));
     let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
-    // What it has left running lives on, as what the shell leaves does.
+    // What it has left running may stay for as long as the shell runs.
     tokio::select! {
         () = program.gone() => {}
+        () = end.shell_ended.cancelled() => end.end(&program).await,
         () = end.ending.cancelled() => end.end(&program).await,
     }
     told

@@ -3,7 +3,7 @@
 //! rmcp brings a transport of its own; this one exists for what clients really send and do:
 //! a line that is no message gets an error instead of silence and never ends the server; notifications and responses
 //! before `initialize` are passed over; a request id that is in use is refused; and when the client closes the stream,
-//! running calls end within a second instead of after rmcp's five of patience (clients kill after two), and are answered.
+//! running calls end, and are answered, at once instead of after five seconds (clients kill after two).
 
 use std::collections::HashSet;
 use std::io;
@@ -26,19 +26,10 @@ use tokio_util::sync::CancellationToken;
 /// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// How long requests that are under way may go on when the client has closed its end, so that `printf … | exec-server` gets
-/// the results of quick commands. With the grace of those that are ended then, all are gone after a second.
-const LAST_MOMENT: Duration = Duration::from_millis(400);
-
-/// How long after the client has closed its end answers are still written. Clients wait for two seconds before they kill.
-const LAST_ANSWER: Duration = Duration::from_millis(1500);
-
-/// How long a writer may hold up the end.
-const LAST_WRITE: Duration = Duration::from_millis(500);
-
-/// What Python's SDK says that it is. Up to its version 1.30 its user gets an exception (`BrokenResourceError`) for each answer
-/// that comes after it has closed the server's input; 2.x passes over them, and says that it is the same.
-const TAKES_OFFENCE: (&str, &str) = ("mcp", "0.1.0");
+/// How long requests that are under way may still take when the client has closed its end, so that those of
+/// `printf … | exec-server` get to their end by themselves. With the grace of what does not, all are gone within a second;
+/// clients wait for two before they kill.
+const GRACE: Duration = Duration::from_millis(300);
 
 type Writer = Arc<tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
 
@@ -51,9 +42,8 @@ pub(super) struct LineTransport {
     discarding: bool,
     /// A request has come after which rmcp accepts other messages.
     opened: bool,
-    /// When the client closed its end.
     closed: Option<Instant>,
-    /// The client does not stand answers after it has closed its end.
+    /// The client raises an error when an answer comes after it has closed its end.
     takes_offence: bool,
     under_way: Arc<UnderWay>,
     /// Cancelled when the client is gone: calls end.
@@ -157,10 +147,7 @@ impl LineTransport {
         match &message {
             JsonRpcMessage::Request(request) => {
                 self.opened |= opens(&request.request);
-                if let ClientRequest::InitializeRequest(initialize) = &request.request {
-                    let client = &initialize.params.client_info;
-                    self.takes_offence = (client.name.as_str(), client.version.as_str()) == TAKES_OFFENCE;
-                }
+                self.takes_offence |= takes_offence(&request.request);
                 if !self.under_way.ids().insert(request.id.clone()) {
                     let error = ErrorData::invalid_request("the request id is already in use", None);
                     self.reject(error, Some(request.id.clone()));
@@ -190,15 +177,12 @@ impl LineTransport {
         });
     }
 
-    /// The client has closed its end: gives the requests that are under way a moment, then ends their commands and waits for
-    /// what became of them to be written, to a client that still reads.
-    fn wind_down(&self, closed: Instant) -> impl Future<Output = ()> + Send + use<> {
+    /// The client is gone: gives the answers that are under way a moment, then ends everything.
+    fn wind_down(&self, deadline: Instant) -> impl Future<Output = ()> + Send + use<> {
         let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
-        let moment = if self.takes_offence { Duration::ZERO } else { LAST_MOMENT };
         async move {
-            let _ = tokio::time::timeout_at(closed + moment, under_way.none_left()).await;
+            let _ = tokio::time::timeout_at(deadline, under_way.none_left()).await;
             gone.cancel();
-            let _ = tokio::time::timeout_at(closed + LAST_ANSWER, under_way.none_left()).await;
         }
     }
 }
@@ -223,7 +207,7 @@ impl Transport<RoleServer> for LineTransport {
         };
         let writer = Arc::clone(&self.writer);
         let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
-        let muted = self.closed.is_some() && self.takes_offence;
+        let muted = self.takes_offence && self.gone.is_cancelled();
         async move {
             let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
             if let Some(id) = answered {
@@ -238,8 +222,8 @@ impl Transport<RoleServer> for LineTransport {
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            if let Some(closed) = self.closed {
-                self.wind_down(closed).await;
+            if let Some(deadline) = self.closed {
+                self.wind_down(deadline).await;
                 return None;
             }
             match self.read_line().await {
@@ -252,10 +236,10 @@ impl Transport<RoleServer> for LineTransport {
                     let text = format!("a message may have {MAX_LINE_BYTES} bytes, this one had more");
                     self.reject(ErrorData::invalid_request(text, None), None);
                 }
-                Ok(Line::End) => self.closed = Some(Instant::now()),
+                Ok(Line::End) => self.closed = Some(Instant::now() + GRACE),
                 Err(error) => {
                     tracing::warn!(%error, "reading from the client failed");
-                    self.closed = Some(Instant::now());
+                    self.closed = Some(Instant::now() + GRACE);
                 }
             }
         }
@@ -263,7 +247,7 @@ impl Transport<RoleServer> for LineTransport {
 
     async fn close(&mut self) -> Result<(), Self::Error> {
         // A writer that waits for a client that does not read would hold the lock for ever.
-        match tokio::time::timeout(LAST_WRITE, self.writer.lock()).await {
+        match tokio::time::timeout(GRACE, self.writer.lock()).await {
             Ok(mut writer) => writer.flush().await,
             Err(_) => Ok(()),
         }
@@ -279,6 +263,14 @@ fn opens(request: &ClientRequest) -> bool {
     let known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
     matches!(request, ClientRequest::InitializeRequest(_))
         || meta.protocol_version().is_some_and(known) && meta.client_capabilities().is_some()
+}
+
+/// Whether the client is the Python SDK before its version 2, by the name that it has unless its user gives it another:
+/// closing it with a request under way fails if the answer still comes.
+fn takes_offence(request: &ClientRequest) -> bool {
+    let ClientRequest::InitializeRequest(initialize) = request else { return false };
+    let client = &initialize.params.client_info;
+    client.name == "mcp" && client.version == "0.1.0"
 }
 
 /// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.

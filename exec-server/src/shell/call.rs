@@ -189,6 +189,7 @@ impl Attended {
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
             self.end_all().await;
         }
+        self.end.shell_ended.cancel();
         let times = self.stopwatch.read();
         let mut alive = self.left.alive().await;
         let mut notes = Vec::new();
