@@ -1,14 +1,13 @@
 //! The last steps between a supervisor and the program: own session, descriptors, folder, `execve`.
 //!
-//! Runs in a child just forked from the supervisor. Every step's failure is told to the supervisor through a pipe that a
-//! successful `execve` closes.
+//! Runs in a child that borrows the supervisor's memory until `execve`, while the supervisor stands still: nothing is copied,
+//! and a step that fails is simply noted there.
 
-use super::sys::{self, Forked, SingleThreaded};
+use super::sys::{self, SingleThreaded};
 use crate::wire::{
     FIRST_PRIVATE_DESCRIPTOR, Inherited, MissingStreams, StartRequest, StartStep, WORKING_FOLDER,
 };
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,36 +30,25 @@ pub(super) fn start(
     proof: SingleThreaded,
     request: &StartRequest,
     descriptors: Vec<OwnedFd>,
+    ignored: u64,
 ) -> Result<i32, NotStarted> {
     let prepared = Prepared::new(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-        .map_err(|errno| NotStarted::at(StartStep::PlaceDescriptors)(errno.into()))?;
-    match sys::fork(proof).map_err(NotStarted::at(StartStep::ForkProgram))? {
-        Forked::Child => {
-            drop(reader);
-            let failed = become_program(request, &prepared, &descriptors, &writer);
-            let mut told = vec![failed.step.code()];
-            told.extend(failed.errno.to_le_bytes());
-            // Nobody to tell that telling failed; the exit code says it again.
-            let _ = rustix::io::write(&writer, &told);
-            sys::exit_now(127)
-        }
-        Forked::Parent(pid) => {
-            drop(writer);
-            drop(descriptors);
-            match failure(&reader) {
-                None => Ok(pid.as_raw_nonzero().get()),
-                Some(failed) => {
-                    // Left unwaited, it would look like a remnant to init. It exits right after telling.
-                    let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-                    Err(failed)
-                }
-            }
+    let mut failed = None;
+    let pid = sys::spawn(proof, &mut || {
+        failed = Some(become_program(request, &prepared, &descriptors, ignored));
+    })
+    .map_err(NotStarted::at(StartStep::ForkProgram))?;
+    match failed {
+        None => Ok(pid.as_raw_nonzero().get()),
+        Some(failed) => {
+            // Left unwaited, it would look like a remnant to init. It has exited, or is about to.
+            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            Err(failed)
         }
     }
 }
 
-/// Strings for `execve`, made before the fork.
+/// Strings for `execve`.
 struct Prepared {
     program: CString,
     arguments: Vec<CString>,
@@ -85,7 +73,7 @@ fn become_program(
     request: &StartRequest,
     prepared: &Prepared,
     descriptors: &[OwnedFd],
-    report: &OwnedFd,
+    ignored: u64,
 ) -> NotStarted {
     // A session of its own: no controlling terminal (TIOCSTI), and a group that can be signalled as one.
     if let Err(errno) = rustix::process::setsid() {
@@ -96,10 +84,10 @@ fn become_program(
         return NotStarted::at(StartStep::ChangeDirectory)(errno.into());
     }
     // The descriptors meant for the program, at their numbers; everything else closes at execve.
-    if let Err(error) = place(request, descriptors, report) {
+    if let Err(error) = place(request, descriptors) {
         return NotStarted::at(StartStep::PlaceDescriptors)(error);
     }
-    sys::default_signals();
+    sys::default_signals(ignored);
     inherit(&request.inherited);
     let error = sys::execute(&prepared.program, &prepared.arguments, &prepared.environment);
     NotStarted::at(StartStep::Execute)(error)
@@ -130,7 +118,7 @@ fn enter_folder(request: &StartRequest, descriptors: &[OwnedFd]) -> Result<(), E
     }
 }
 
-fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> io::Result<()> {
+fn place(request: &StartRequest, descriptors: &[OwnedFd]) -> io::Result<()> {
     let targets = &request.targets;
     if targets.len() != descriptors.len()
         || targets.iter().any(|to| *to != WORKING_FOLDER && !(0..FIRST_PRIVATE_DESCRIPTOR).contains(to))
@@ -138,7 +126,6 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> i
         return Err(Errno::BADF.into());
     }
     // Moved out of the way first, so that placing one never overwrites another that is still to be placed.
-    let _report = rustix::io::fcntl_dupfd_cloexec(report, FIRST_PRIVATE_DESCRIPTOR)?;
     let moved: Vec<OwnedFd> = descriptors
         .iter()
         .map(|descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
@@ -161,18 +148,4 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd], report: &OwnedFd) -> i
         sys::place_descriptor(descriptor.as_fd(), *target)?;
     }
     Ok(())
-}
-
-/// Reads what the child told; nothing means that `execve` has closed the pipe.
-fn failure(reader: &OwnedFd) -> Option<NotStarted> {
-    let mut told = [0_u8; 5];
-    let read = rustix::io::retry_on_intr(|| rustix::io::read(reader, &mut told));
-    match read {
-        Ok(5) => Some(NotStarted {
-            step: StartStep::of_code(told[0]).unwrap_or(StartStep::Execute),
-            errno: i32::from_le_bytes([told[1], told[2], told[3], told[4]]),
-        }),
-        Ok(_) => None,
-        Err(errno) => Some(NotStarted::at(StartStep::Execute)(errno.into())),
-    }
 }

@@ -26,6 +26,8 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
     // Without a PID namespace we are not PID 1, and the orphans of a killed supervisor come to us all the same. A kernel
     // that refuses sends them to the guard, which is one too.
     let _ = rustix::process::set_child_subreaper(Some(myself));
+    // Nothing in a session changes them, so no call has to look.
+    let ignored = sys::ignored_signals();
     let mut supervisors: HashMap<i32, u64> = HashMap::new();
     let mut remnants = false;
     loop {
@@ -57,7 +59,10 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
                 match sys::fork(proof) {
                     Ok(Forked::Child) => {
                         drop((control, signals, supervisors));
-                        supervisor::run(proof, Start { socket, request, descriptors: rest, init: myself })
+                        supervisor::run(
+                            proof,
+                            Start { socket, request, descriptors: rest, init: myself, ignored },
+                        )
                     }
                     Ok(Forked::Parent(pid)) => {
                         supervisors.insert(pid.as_raw_nonzero().get(), call);

@@ -26,14 +26,16 @@ pub(super) struct Start {
     pub(super) request: OwnedFd,
     pub(super) descriptors: Vec<OwnedFd>,
     pub(super) init: Pid,
+    /// The signals that init, and so everything that it forks, ignores.
+    pub(super) ignored: u64,
 }
 
 /// Runs a call to its end and exits.
 pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
-    let socket = start.socket;
+    let Start { socket, request, descriptors, init, ignored } = start;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
-    let outcome = begin(proof, start.init, &socket, start.request, start.descriptors);
+    let outcome = begin(proof, (init, ignored), &socket, request, descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
@@ -47,7 +49,7 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
 /// The steps before the program runs.
 fn begin(
     proof: SingleThreaded,
-    init: Pid,
+    (init, ignored): (Pid, u64),
     socket: &OwnedFd,
     request: OwnedFd,
     mut descriptors: Vec<OwnedFd>,
@@ -71,7 +73,7 @@ fn begin(
             packet::receive(socket, RecvFlags::DONTWAIT).map_err(NotStarted::at(StartStep::ReadRequest))?;
         descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
     }
-    let program = child::start(proof, &request, descriptors)?;
+    let program = child::start(proof, &request, descriptors, ignored)?;
     Ok((signals, program))
 }
 
@@ -130,23 +132,28 @@ impl Supervisor {
 
     /// Waits for all children that have ended; false when none is left.
     fn reap(&mut self) -> bool {
-        loop {
+        let mut ended = None;
+        let some_are_left = loop {
             match sys::reap_any() {
                 Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
-                    self.report_end(child.ending, child.usage);
+                    self.ended = true;
+                    ended = Some((child.ending, child.usage));
                 }
                 Ok(Reap::One(_)) => {}
-                Ok(Reap::NoneEnded) => return true,
-                Ok(Reap::NoChildren) | Err(_) => return false,
+                Ok(Reap::NoneEnded) => break true,
+                Ok(Reap::NoChildren) | Err(_) => break false,
             }
+        };
+        if let Some((ending, usage)) = ended {
+            self.report_end(ending, usage, !some_are_left);
         }
+        some_are_left
     }
 
-    fn report_end(&mut self, ending: Ending, usage: Usage) {
-        self.ended = true;
+    fn report_end(&self, ending: Ending, usage: Usage, last: bool) {
         // Reading the counters takes a moment, which the many programs that end well need not wait for.
         let refused_routes = if ending == Ending::Code(0) { 0 } else { refused_routes() };
-        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes });
+        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes, last });
     }
 
     /// Takes one command from the server; false when the server is gone.
