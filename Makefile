@@ -154,6 +154,18 @@ soak: build ## Make 10,000 calls in a row and look for what is left behind.
 	$(call step,'Calling 10000 times')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SOAK_CALLS=10000 $(CARGO) test --locked -p end-to-end-tests soak -- --nocapture
 
+# Seconds for each target. Sanitizers are a feature of nightly compilers that stable ones have, too, when they are told so.
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: need-rust ## Fuzz what reads a stranger's bytes, a minute each.
+	@$(CARGO) fuzz --version > /dev/null 2>&1 || { echo 'Missing: cargo-fuzz (cargo install --locked cargo-fuzz)' >&2; exit 1; }
+	@for target in escalation-protocol/decode execpolicy/shell execpolicy/loader; do \
+	  printf '\n\033[1m==> Fuzzing %s\033[0m\n' $$target; \
+	  (cd crates/$$(dirname $$target) && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --target-dir $(CURDIR)/target/fuzz $$(basename $$target) -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=4000); \
+	done
+
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.
 	@cd demo && npm run --silent build && node build/demo.js $(LAUNCHER)

@@ -18,6 +18,8 @@
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
 //!
+//! How to embed it: `examples/embed.rs`, docs/embedding.md.
+//!
 //! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`, `process → confinement → config`.
 
 mod approval;

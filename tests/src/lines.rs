@@ -122,6 +122,12 @@ impl Lines {
         serde_json::from_str(&line).expect("a line of JSON")
     }
 
+    /// What the server has said besides, to the end of its output.
+    #[must_use]
+    pub fn rest(&self) -> Vec<String> {
+        self.output.iter().collect()
+    }
+
     /// Closes the server's input.
     pub fn close_input(&mut self) {
         self.input = None;

@@ -145,7 +145,7 @@ pub fn command_environment(
 }
 
 fn points_at_something_hidden(name: &OsStr) -> bool {
-    crate::resolve::HIDDEN_VARIABLES.iter().any(|(hidden, _)| OsStr::new(hidden) == name)
+    crate::resolve::PRIVATE_VARIABLES.iter().any(|(hidden, _)| OsStr::new(hidden) == name)
 }
 
 fn patterns(texts: &[impl AsRef<str>]) -> Result<Vec<Pattern>, BadPattern> {

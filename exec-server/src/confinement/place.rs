@@ -35,7 +35,12 @@ impl Place {
             tracing::warn!("the sandbox is {enforcement} only: {reason}");
         }
         for gap in &enforcement.gaps {
-            tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
+            // What the whole sandbox leaves open is in the manual; that it is not the whole one is news.
+            if enforcement.has(sandbox::Namespace::Mount) {
+                tracing::info!("not protected by the sandbox ({enforcement}): {gap}");
+            } else {
+                tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
+            }
         }
         let environment = command_variables(&plan, environment);
         let plan = match plan.mode.is_enforced() && !enforcement.has(sandbox::Namespace::Mount) {

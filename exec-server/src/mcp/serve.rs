@@ -55,8 +55,9 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
         () = client_gone.cancelled() => Ok(()),
     };
     shell.close(PATIENCE).await;
-    // What became of their commands is told to clients that are still there; not for long: they may not be reading.
-    if served.is_ok() && !aborted.is_finished() && !client_gone.is_cancelled() {
+    // What became of their commands is told, also to clients that have only closed their end; not for long: they may not be
+    // reading.
+    if served.is_ok() && !aborted.is_finished() {
         let _ = tokio::time::timeout(LAST_WORDS, under_way.none_left()).await;
     }
     client_gone.cancel();

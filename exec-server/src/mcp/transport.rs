@@ -3,7 +3,7 @@
 //! rmcp brings a transport of its own; this one exists for what clients really send and do:
 //! a line that is no message gets an error instead of silence and never ends the server; notifications and responses
 //! before `initialize` are passed over; a request id that is in use is refused; and when the client closes the stream,
-//! running calls end at once instead of after rmcp's five seconds of patience (clients kill after two).
+//! running calls end, and are answered, at once instead of after five seconds (clients kill after two).
 
 use std::collections::HashSet;
 use std::io;
@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 /// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// How long answers to requests that are under way may still take when the client has closed its end, so that
-/// `printf … | exec-server` gets them. Clients wait for two seconds before they kill.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long requests that are under way may still take when the client has closed its end, so that those of
+/// `printf … | exec-server` get to their end by themselves. With the grace of what does not, all are gone within a second;
+/// clients wait for two before they kill.
+const GRACE: Duration = Duration::from_millis(300);
 
 type Writer = Arc<tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
 
@@ -42,6 +43,8 @@ pub(super) struct LineTransport {
     /// A request has come after which rmcp accepts other messages.
     opened: bool,
     closed: Option<Instant>,
+    /// The client raises an error when an answer comes after it has closed its end.
+    takes_offence: bool,
     under_way: Arc<UnderWay>,
     /// Cancelled when the client is gone: calls end.
     gone: CancellationToken,
@@ -86,6 +89,7 @@ impl LineTransport {
             discarding: false,
             opened: false,
             closed: None,
+            takes_offence: false,
             under_way: Arc::default(),
             gone,
         }
@@ -143,6 +147,7 @@ impl LineTransport {
         match &message {
             JsonRpcMessage::Request(request) => {
                 self.opened |= opens(&request.request);
+                self.takes_offence |= takes_offence(&request.request);
                 if !self.under_way.ids().insert(request.id.clone()) {
                     let error = ErrorData::invalid_request("the request id is already in use", None);
                     self.reject(error, Some(request.id.clone()));
@@ -200,9 +205,8 @@ impl Transport<RoleServer> for LineTransport {
         };
         let writer = Arc::clone(&self.writer);
         let under_way = Arc::clone(&self.under_way);
-        let muted = self.gone.is_cancelled();
+        let muted = self.takes_offence && self.gone.is_cancelled();
         async move {
-            // Some clients take offence at an answer that comes after they have closed.
             let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
             if let Some(id) = answered {
                 under_way.finish(&id);
@@ -254,6 +258,14 @@ fn opens(request: &ClientRequest) -> bool {
     let known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
     matches!(request, ClientRequest::InitializeRequest(_))
         || meta.protocol_version().is_some_and(known) && meta.client_capabilities().is_some()
+}
+
+/// Whether the client is the Python SDK before its version 2, by the name that it has unless its user gives it another:
+/// closing it with a request under way fails if the answer still comes.
+fn takes_offence(request: &ClientRequest) -> bool {
+    let ClientRequest::InitializeRequest(initialize) = request else { return false };
+    let client = &initialize.params.client_info;
+    client.name == "mcp" && client.version == "0.1.0"
 }
 
 /// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.

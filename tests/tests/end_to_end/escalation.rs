@@ -96,6 +96,17 @@ async fn a_question_about_another_program_says_so_and_a_yes_keeps_it_inside() {
 }
 
 #[tokio::test]
+async fn a_question_says_which_name_a_program_is_told() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n");
+    let person = Person::answering([Accept, Accept]);
+    let client = Client::start(&world, &person).await;
+    assert_eq!(client.run("(exec sh -c :); (exec -a 'harm\u{202e}less' sh -c :)").await.ran(), (0, ""));
+    let asked = person.asked();
+    assert!(!asked[0].contains("its name is"), "{asked:?}");
+    assert!(asked[1].contains("it is told that its name is `harm\\u{202e}less`"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_forbidden_program_is_refused_under_every_name() {
     let world = World::with_rules(
         "prefix_rule(pattern=[\"id\"], decision=\"forbidden\", justification=\"no names\")\n",
@@ -214,12 +225,12 @@ async fn an_escalated_program_ends_for_the_shell_as_it_ended() {
     assert_eq!(client.run(codes).await.ran(), (0, "0 1 2 77 126 127 128 200 255 "));
     let signals = "for s in HUP INT QUIT KILL TERM USR1 USR2; do sh -c \"kill -$s \\$\\$\"; echo \"$? \"; done 2> /dev/null";
     assert_eq!(client.run(signals).await.ran(), (0, "129 \n130 \n131 \n137 \n143 \n138 \n140 \n"));
-    let relayed = "for s in INT TERM HUP QUIT USR1 USR2 WINCH; do
+    let relayed = "for s in INT TERM HUP QUIT USR1 USR2 TSTP CONT WINCH; do
         (trap - INT QUIT; exec sh -c \"trap 'echo $s; exit 7' $s; echo > ready; while :; do sleep 0.05; done\") &
         while [ ! -e ready ]; do sleep 0.02; done; rm ready; kill -$s $!; wait $!; echo $?; done";
     let outcome = client.run_within(relayed, Duration::from_secs(60)).await;
     let (_, output) = outcome.ran();
-    for signal in ["TERM", "HUP", "USR1", "USR2", "WINCH"] {
+    for signal in ["TERM", "HUP", "USR1", "USR2", "TSTP", "CONT", "WINCH"] {
         assert!(output.contains(&format!("{signal}\n7\n")), "{signal}: {output}");
     }
 }

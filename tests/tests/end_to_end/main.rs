@@ -14,6 +14,7 @@ mod bash_faithful;
 mod bash_hook;
 mod calls;
 mod doctor;
+mod embedding;
 mod escalation;
 mod faithful;
 mod live_rules;

@@ -142,13 +142,10 @@ fn a_signal_ends_the_server_and_its_commands() {
     }
 }
 
-#[test]
-fn a_server_that_is_told_to_end_tells_what_became_of_its_commands() {
-    let world = World::with_rules("");
-    let mut server = Lines::start(&world);
-    server.initialize();
+/// Starts a command that prints, does not heed TERM and never ends, and returns the id of its request.
+fn stubborn(server: &mut Lines, world: &World) -> u64 {
     let command = "trap '' TERM; echo before; echo > up; while :; do sleep 0.05; done";
-    let id = server.send_request("tools/call", shell(&world, command));
+    let id = server.send_request("tools/call", shell(world, command));
     let up = world.workdir().join("up");
     for _ in 0..1000 {
         if up.exists() {
@@ -156,13 +153,47 @@ fn a_server_that_is_told_to_end_tells_what_became_of_its_commands() {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(killed.expect("kill").success());
-    let answer = server.receive();
-    assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "before\n"), "{answer}");
-    assert_eq!(answer["result"]["structuredContent"]["status"], "cancelled");
+    id
+}
+
+#[test]
+fn a_server_that_ends_tells_what_became_of_its_commands() {
+    for told in [true, false] {
+        let world = World::with_rules("");
+        let mut server = Lines::start(&world);
+        server.initialize();
+        let id = stubborn(&mut server, &world);
+        if told {
+            let killed = std::process::Command::new("kill").arg(server.pid().to_string()).status();
+            assert!(killed.expect("kill").success());
+        } else {
+            server.close_input();
+        }
+        let answer = server.receive();
+        assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "before\n"), "{answer}");
+        assert_eq!(answer["result"]["structuredContent"]["status"], "cancelled");
+        let (status, _) = server.wait();
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// `mcp` before version 2 raises an error in its user's program when an answer comes after it was closed.
+#[test]
+fn pythons_older_sdk_gets_no_answer_after_it_was_closed() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    let client = json!({"name": "mcp", "version": "0.1.0"});
+    server.request(
+        "initialize",
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}),
+    );
+    server.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
+    assert_eq!(output(&server.request("tools/call", shell(&world, "echo twin"))), "twin\n");
+    stubborn(&mut server, &world);
+    server.close_input();
     let (status, _) = server.wait();
     assert!(status.success(), "{status}");
+    assert_eq!(server.rest(), Vec::<String>::new());
 }
 
 #[test]

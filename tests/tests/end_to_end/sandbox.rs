@@ -37,6 +37,26 @@ async fn by_default_only_the_start_folder_is_writable_and_a_denial_says_what_wou
 }
 
 #[tokio::test]
+async fn what_a_weaker_sandbox_does_not_protect_is_told_once() {
+    let notes = |outcome: &Outcome| json_of(outcome)["notes"].to_string();
+    let alone = World::with_rules("").configured("[shell_tool]\nnamespaces = \"off\"\n");
+    let client = Client::start_with(&alone, &Person::absent(), &[]).await;
+    let first = client.run("true").await;
+    assert!(
+        notes(&first).contains("the sandbox protects less") && notes(&first).contains("doctor"),
+        "{first:?}"
+    );
+    let second = client.run("true").await;
+    assert!(!notes(&second).contains("protects less"), "{second:?}");
+
+    let whole = World::with_rules("").configured("");
+    let client = Client::start_with(&whole, &Person::absent(), &[]).await;
+    let outcome = client.run("true").await;
+    let is_whole = json_of(&outcome)["sandbox"].as_str().is_some_and(|level| level.starts_with("namespaces"));
+    assert_eq!(notes(&outcome).contains("protects less"), !is_whole, "{outcome:?}");
+}
+
+#[tokio::test]
 async fn the_rules_cannot_be_written_although_their_folder_is_writable() {
     let world = World::with_rules("").configured("");
     let root = world.codex_home().parent().expect("a parent").display().to_string();

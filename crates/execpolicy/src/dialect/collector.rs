@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::declarations::Declarations;
 use super::examples::Pending;
-use super::file::Declarations;
 
 /// The declarations of one file, growing.
 #[derive(Debug)]

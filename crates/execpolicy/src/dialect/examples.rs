@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use starlark::codemap::FileSpan;
 
-use super::file::Declarations;
+use super::declarations::Declarations;
 use crate::command::Command;
 use crate::conditions::Unknown;
 use crate::errors::RuleError;

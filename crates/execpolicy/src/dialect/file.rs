@@ -4,21 +4,9 @@ use std::path::Path;
 
 use super::api;
 use super::collector::Collector;
+use super::declarations::Declarations;
 use crate::errors::Problem;
 use crate::evaluator::run;
-use crate::examples::Example;
-use crate::host::HostExecutables;
-use crate::network::NetworkRule;
-use crate::rule::PrefixRule;
-
-/// What one file declares.
-#[derive(Debug, Default)]
-pub(crate) struct Declarations {
-    pub(crate) rules: Vec<PrefixRule>,
-    pub(crate) hosts: HostExecutables,
-    pub(crate) network: Vec<NetworkRule>,
-    pub(crate) examples: Vec<Example>,
-}
 
 /// Reads one file's text; `file` appears in error messages and as the origin of rules.
 ///

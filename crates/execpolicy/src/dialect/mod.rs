@@ -3,7 +3,9 @@
 mod api;
 mod arguments;
 mod collector;
+mod declarations;
 mod examples;
 mod file;
 
-pub(crate) use file::{Declarations, read};
+pub(crate) use declarations::Declarations;
+pub(crate) use file::read;

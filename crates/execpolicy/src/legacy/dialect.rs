@@ -15,11 +15,11 @@ use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
+use super::call::Call;
 use super::matcher::{ArgMatcher, CONSTANTS, Cardinality};
-use super::outcome::Call;
 use super::policy::LegacyPolicy;
 use super::spec::{OptionSpec, ProgramSpec};
-use crate::errors::{Problem, RuleError};
+use crate::errors::{LoadError, Problem, RuleError};
 use crate::evaluator::{Tagged, fail, run, state};
 
 type Items<'v> = UnpackListOrTuple<Value<'v>>;
@@ -31,11 +31,30 @@ struct Draft {
     spans: RefCell<Vec<Option<FileSpan>>>,
 }
 
+impl LegacyPolicy {
+    /// Reads a policy from text; the path stands for the file in errors.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with line, column and excerpt; also an example that is not what it should be.
+    pub fn from_text(file: &Path, text: &str) -> Result<Self, LoadError> {
+        read(file, text)
+            .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })
+    }
+
+    /// Reads a policy from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what is wrong with its text.
+    pub fn from_file(file: &Path) -> Result<Self, LoadError> {
+        Self::from_text(file, &crate::load::read_file(file)?)
+    }
+}
+
 /// Reads a file's text and tries its examples.
 ///
 /// # Errors
 /// The first problem.
-pub(super) fn read(file: &Path, text: &str) -> Result<LegacyPolicy, Problem> {
+fn read(file: &Path, text: &str) -> Result<LegacyPolicy, Problem> {
     run(file, text, functions, Draft::default(), |draft| {
         let policy = draft.policy.take();
         for (spec, span) in policy.programs.iter().zip(draft.spans.take()) {

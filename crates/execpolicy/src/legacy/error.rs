@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::call::PositionalArg;
 use super::matcher::ArgMatcher;
-use super::outcome::PositionalArg;
 
 /// Why a call does not fit a description. Serialised with the variant's name as `type`.
 #[expect(missing_docs, reason = "the fields are named for what they hold, and the names are a file format")]

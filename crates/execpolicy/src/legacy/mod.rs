@@ -2,6 +2,7 @@
 //!
 //! Kept for those who have such files. It answers "is this known to be harmless", where `.rules` answer "may this run".
 
+mod call;
 mod default;
 mod dialect;
 mod error;
@@ -11,14 +12,14 @@ mod outcome;
 mod policy;
 mod positional;
 mod spec;
+mod validate;
 mod verdict;
 
+pub use call::Call;
 pub use default::default_policy;
 pub use error::CheckError;
 pub use folders::{Folders, check_folders, system_program};
 pub use matcher::{ArgMatcher, ArgType};
-pub use outcome::{
-    Call, ExitCode, ForbiddenCause, MatchedArg, MatchedCall, MatchedFlag, MatchedOpt, Outcome,
-};
+pub use outcome::{ExitCode, ForbiddenCause, MatchedArg, MatchedCall, MatchedFlag, MatchedOpt, Outcome};
 pub use policy::LegacyPolicy;
 pub use verdict::LegacyVerdict;

@@ -1,27 +1,10 @@
 //! The answer about one call, as it is printed in JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::call::Call;
 use super::error::CheckError;
 use super::matcher::ArgType;
-
-/// A program and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
-    /// The program's name.
-    pub program: String,
-    /// The words after it.
-    pub args: Vec<String>,
-}
-
-/// A word that is not an option, and its place among all words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PositionalArg {
-    /// Index in the call's arguments.
-    pub index: usize,
-    /// The word.
-    pub value: String,
-}
 
 /// An option without a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

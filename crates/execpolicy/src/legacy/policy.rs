@@ -1,14 +1,11 @@
 //! All descriptions of a `.policy` file, and the order in which a call is checked.
 
-use std::path::Path;
-
 use regex::Regex;
 
-use super::dialect;
+use super::call::Call;
 use super::error::CheckError;
-use super::outcome::{Call, ForbiddenCause, Outcome};
+use super::outcome::{ForbiddenCause, Outcome};
 use super::spec::ProgramSpec;
-use crate::errors::LoadError;
 
 /// A legacy policy.
 #[derive(Clone, Debug, Default)]
@@ -19,23 +16,6 @@ pub struct LegacyPolicy {
 }
 
 impl LegacyPolicy {
-    /// Reads a policy from text; the path stands for the file in errors.
-    ///
-    /// # Errors
-    /// What is wrong with the text, with line, column and excerpt; also an example that is not what it should be.
-    pub fn from_text(file: &Path, text: &str) -> Result<Self, LoadError> {
-        dialect::read(file, text)
-            .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })
-    }
-
-    /// Reads a policy from a file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or what is wrong with its text.
-    pub fn from_file(file: &Path) -> Result<Self, LoadError> {
-        Self::from_text(file, &crate::load::read_file(file)?)
-    }
-
     /// Checks one call: forbidden programs, then forbidden words, then the program's descriptions in their order, of which the first that fits
     /// decides.
     pub fn check(&self, call: &Call) -> Outcome {

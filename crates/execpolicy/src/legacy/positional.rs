@@ -1,9 +1,10 @@
 //! Words that are not options, assigned to a program's `args`: first those with a fixed place at the front, then those at the end, then the
 //! variable part between.
 
+use super::call::PositionalArg;
 use super::error::CheckError;
 use super::matcher::{ArgMatcher, Cardinality};
-use super::outcome::{MatchedArg, PositionalArg};
+use super::outcome::MatchedArg;
 
 /// The entries before, at and after the one that covers any number of words.
 struct Layout<'m> {

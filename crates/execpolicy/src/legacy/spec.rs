@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::call::{Call, PositionalArg};
 use super::error::CheckError;
 use super::matcher::{ArgMatcher, ArgType};
-use super::outcome::{Call, MatchedCall, MatchedFlag, MatchedOpt, PositionalArg};
+use super::outcome::{MatchedCall, MatchedFlag, MatchedOpt};
 use super::positional;
 
 /// One `define_program(…)`.

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 
+use super::call::Call;
 use super::folders::{Folders, check_folders};
-use super::outcome::{Call, Outcome};
+use super::outcome::Outcome;
 use super::policy::LegacyPolicy;
 use crate::command::Command;
 

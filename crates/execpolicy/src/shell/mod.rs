@@ -4,6 +4,7 @@
 //! understood constructs leaves a [`Doubt`]; the commands found are listed all the same, so that a forbidden one is still seen.
 
 mod characters;
+mod constructs;
 mod doubt;
 mod parse;
 mod redirect;

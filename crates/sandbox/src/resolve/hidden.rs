@@ -2,7 +2,8 @@
 //!
 //! Only what exists when the sandbox starts can be covered. `allow_read` takes entries out, `deny_read` adds some.
 
-use super::roots::{ResolveError, Surroundings};
+use super::error::ResolveError;
+use super::surroundings::Surroundings;
 use crate::plan::Plan;
 use crate::policy::Restrictions;
 use std::ffi::OsStr;
@@ -105,24 +106,6 @@ const ABSOLUTE: &[(&str, &str)] = &[
     ("/proc/kcore", "memory"),
     ("/sys/kernel/security", "the kernel's own rules"),
     ("/sys/firmware", "the machine's secrets"),
-];
-
-/// Variables that name a socket or a credential file; also dropped from the environment of commands.
-pub(crate) const VARIABLES: &[(&str, &str)] = &[
-    ("SSH_AUTH_SOCK", "signs with the user's keys"),
-    ("GPG_AGENT_INFO", "signs with the user's keys"),
-    ("GNUPGHOME", "private keys"),
-    ("DBUS_SESSION_BUS_ADDRESS", "asks the desktop to act"),
-    ("DOCKER_HOST", "as good as root"),
-    ("DOCKER_CONFIG", "registry credentials"),
-    ("KUBECONFIG", "cluster credentials"),
-    ("AWS_SHARED_CREDENTIALS_FILE", "cloud credentials"),
-    ("AWS_CONFIG_FILE", "cloud credentials"),
-    ("GOOGLE_APPLICATION_CREDENTIALS", "cloud credentials"),
-    ("XAUTHORITY", "types into the user's windows"),
-    ("WSL_INTEROP", "starts Windows programs"),
-    ("NETRC", "passwords"),
-    ("TMUX", "types into the user's terminals"),
 ];
 
 /// Files in the home folder that tools read at every start and that may hold a token: these look empty instead of failing,

@@ -1,15 +1,20 @@
 //! From what was asked to what will be enforced: looks at the file system once, and decides everything.
 //!
-//! `roots` finds what may be written, `protected` what inside it must not change, `hidden` what must not be read,
-//! `fallback` what applies when nobody asked for anything. The result is a `Plan`, which decides nothing more.
+//! `pipeline` goes through the steps: `roots` finds what may be written, `protected` what inside it must not change, `hidden`
+//! what must not be read. `fallback` is what applies when nobody asked for anything. The result is a `Plan`, which decides
+//! nothing more.
 
+mod error;
 mod fallback;
 mod hidden;
+mod pipeline;
 mod protected;
 mod roots;
+mod surroundings;
 
-pub(crate) use hidden::VARIABLES as HIDDEN_VARIABLES;
-
+pub use error::ResolveError;
 pub(crate) use fallback::is_too_wide;
 pub use fallback::{FallbackPolicy, fallback_policy};
-pub use roots::{ResolveError, Surroundings, resolve};
+pub use pipeline::resolve;
+pub(crate) use surroundings::PRIVATE_VARIABLES;
+pub use surroundings::Surroundings;

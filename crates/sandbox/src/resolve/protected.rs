@@ -3,7 +3,8 @@
 //! A command that may write `.git/config` or `.vscode/tasks.json` has the user run its code at the next `git status` or
 //! editor start, outside the sandbox. So these stay read-only, and names that do not exist are reserved.
 
-use super::roots::{ResolveError, Surroundings};
+use super::error::ResolveError;
+use super::surroundings::Surroundings;
 use crate::plan::{Plan, Reserved, StandIn};
 use crate::policy::Restrictions;
 use crate::stand_in::is_stand_in;

@@ -3,6 +3,7 @@
 //! The server's environment is what the user started it with, so it is what the user's own `git push` would get. What
 //! the script set may redirect the program, so what could is dropped and named, unless a rule allows it by `env={…}`.
 
+mod lookup;
 mod table;
 
 use std::collections::BTreeMap;
@@ -126,7 +127,7 @@ fn danger(name: &OsStr, value: &OsStr) -> Option<&'static str> {
     if value.as_bytes().starts_with(b"()") {
         return Some("a function that a shell would take over (sudo env_delete)");
     }
-    let row = table::row(name.as_bytes())?;
+    let row = lookup::row(name.as_bytes())?;
     match row.care {
         Care::Harmless => None,
         Care::NoPath => may_be_a_path(value.as_bytes()).then_some(row.reason),

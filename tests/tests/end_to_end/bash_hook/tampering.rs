@@ -92,6 +92,16 @@ fn a_script_cannot_see_that_it_is_hooked() {
     }
 }
 
+/// A plug-in would run inside the shell, beside the hook.
+#[test]
+fn no_plug_in_can_be_loaded() {
+    let fixture = Fixture::new();
+    let script = "enable cd && echo built in; enable -f ./plugin.so plugin || enable -f /lib/plugin.so plugin || echo none";
+    let outcome = fixture.run(Mode::Hooked, script);
+    assert_eq!(outcome.stdout, "built in\nnone\n", "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("dynamic loading not available").count(), 2, "{outcome:?}");
+}
+
 #[test]
 fn a_lost_socket_variable_is_not_invented() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! Any bytes as a script: it is read, and judging it ends. Run with `cargo fuzz run shell`.
+//! Any bytes as a script: it is read, and judging it ends. Run with `make fuzz`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any text as a rules file: it is read or refused, never a crash, a stall or a flood. Run with `cargo fuzz run loader`.
+//! Any text as a rules file: it is read or refused, never a crash, a stall or a flood. Run with `make fuzz`.
 
 #![no_main]
 

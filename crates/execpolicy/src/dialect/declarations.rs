@@ -1,0 +1,15 @@
+//! What one rules file declares, before it is joined with the others to a policy.
+
+use crate::examples::Example;
+use crate::host::HostExecutables;
+use crate::network::NetworkRule;
+use crate::rule::PrefixRule;
+
+/// What one file declares.
+#[derive(Debug, Default)]
+pub(crate) struct Declarations {
+    pub(crate) rules: Vec<PrefixRule>,
+    pub(crate) hosts: HostExecutables,
+    pub(crate) network: Vec<NetworkRule>,
+    pub(crate) examples: Vec<Example>,
+}

@@ -1,0 +1,112 @@
+//! The pipeline from policy to plan.
+
+use super::error::ResolveError;
+use super::roots::{self, Roots};
+use super::surroundings::Surroundings;
+use super::{hidden, protected};
+use crate::plan::{Layers, Limits, Plan};
+use crate::policy::{Restrictions, SandboxPolicy};
+
+/// Resolves a policy into a plan.
+///
+/// Reads the file system; makes nothing. Roots are made canonical once, here; one that is a link is named in the notes.
+///
+/// # Errors
+/// [`ResolveError`] names the path that cannot be used.
+pub fn resolve(
+    policy: &SandboxPolicy,
+    restrictions: &Restrictions,
+    surroundings: &Surroundings,
+) -> Result<Plan, ResolveError> {
+    let mut plan = Plan::unenforced(policy.mode(), policy.network());
+    let workspace_write = match policy {
+        SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => return Ok(plan),
+        SandboxPolicy::ReadOnly { .. } => None,
+        SandboxPolicy::WorkspaceWrite(workspace_write) => Some(workspace_write),
+    };
+    plan.limits = Limits::default();
+    plan.layers = Layers::Best;
+    let roots = match workspace_write {
+        None => Roots::default(),
+        Some(asked) => roots::writable(asked, surroundings, &mut plan.notes)?,
+    };
+    plan.writable = roots.all();
+    protected::add(&mut plan, &roots.named, restrictions, surroundings)?;
+    hidden::add(&mut plan, restrictions, surroundings)?;
+    plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
+        let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
+        let programs = surroundings.programs.iter().filter_map(|path| path.canonicalize().ok());
+        existing.chain(programs).chain(plan.writable.iter().cloned()).collect()
+    });
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode, Network, WorkspaceWrite};
+    use std::path::{Path, PathBuf};
+
+    fn workspace(roots: &[&Path]) -> SandboxPolicy {
+        SandboxPolicy::WorkspaceWrite(WorkspaceWrite {
+            writable_roots: roots.iter().map(|root| root.to_path_buf()).collect(),
+            exclude_slash_tmp: true,
+            ..WorkspaceWrite::default()
+        })
+    }
+
+    #[test]
+    fn roots_are_canonical_links_are_shown_and_duplicates_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let surroundings = Surroundings { workspace: vec![real.clone()], ..Surroundings::default() };
+        let plan = resolve(&workspace(&[&link]), &Restrictions::default(), &surroundings).unwrap();
+        assert_eq!(plan.writable, std::slice::from_ref(&real));
+        assert!(plan.notes.iter().any(|note| note.contains("link is ")), "{:?}", plan.notes);
+        assert!(plan.reserved.iter().any(|reserved| reserved.path == real.join(".codex")));
+    }
+
+    #[test]
+    fn roots_that_cannot_be_are_named() {
+        for (root, expected) in [
+            ("relative", "relative path"),
+            ("/no/such/folder", "/no/such/folder cannot be used: No such file"),
+            ("/proc", "window into the kernel"),
+            ("/dev/shm", "window into the kernel"),
+        ] {
+            let error =
+                resolve(&workspace(&[Path::new(root)]), &Restrictions::default(), &Surroundings::default());
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn temporary_folders_are_writable_unless_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let temporary = folder.path().canonicalize().unwrap();
+        let surroundings = Surroundings { temporary: Some(temporary.clone()), ..Surroundings::default() };
+        let mut asked = WorkspaceWrite::default();
+        let of = |asked: &WorkspaceWrite| {
+            resolve(&SandboxPolicy::WorkspaceWrite(asked.clone()), &Restrictions::default(), &surroundings)
+                .unwrap()
+        };
+        assert_eq!(of(&asked).writable, [PathBuf::from("/tmp").canonicalize().unwrap(), temporary]);
+        asked.exclude_slash_tmp = true;
+        asked.exclude_tmpdir_env_var = true;
+        assert!(of(&asked).writable.is_empty());
+    }
+
+    #[test]
+    fn modes_without_enforcement_resolve_to_everything() {
+        let plan = resolve(
+            &SandboxPolicy::of_mode(Mode::DangerFullAccess),
+            &Restrictions::default(),
+            &Surroundings::default(),
+        );
+        assert_eq!(plan.unwrap(), Plan::unenforced(Mode::DangerFullAccess, Network::Enabled));
+    }
+}

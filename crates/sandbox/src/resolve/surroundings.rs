@@ -1,0 +1,57 @@
+//! Facts about the server's surroundings that resolution needs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Variables that name a socket or a credential file; also dropped from the environment of commands.
+pub(crate) const PRIVATE_VARIABLES: &[(&str, &str)] = &[
+    ("SSH_AUTH_SOCK", "signs with the user's keys"),
+    ("GPG_AGENT_INFO", "signs with the user's keys"),
+    ("GNUPGHOME", "private keys"),
+    ("DBUS_SESSION_BUS_ADDRESS", "asks the desktop to act"),
+    ("DOCKER_HOST", "as good as root"),
+    ("DOCKER_CONFIG", "registry credentials"),
+    ("KUBECONFIG", "cluster credentials"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "cloud credentials"),
+    ("AWS_CONFIG_FILE", "cloud credentials"),
+    ("GOOGLE_APPLICATION_CREDENTIALS", "cloud credentials"),
+    ("XAUTHORITY", "types into the user's windows"),
+    ("WSL_INTEROP", "starts Windows programs"),
+    ("NETRC", "passwords"),
+    ("TMUX", "types into the user's terminals"),
+];
+
+/// Facts about the server's surroundings that resolution needs; passed in, so that tests choose them.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Folders that `workspace-write` makes writable besides the listed roots.
+    pub workspace: Vec<PathBuf>,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
+    /// What `$TMPDIR` says.
+    pub temporary: Option<PathBuf>,
+    /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
+    pub private: Vec<PathBuf>,
+    /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
+    pub programs: Vec<PathBuf>,
+    /// Variables of the server's environment that name sockets and credential files (see [`Surroundings::from_process`]).
+    pub variables: Vec<(String, OsString)>,
+}
+
+impl Surroundings {
+    /// Reads the facts from this process's environment; workspace and private folders are the caller's to add.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let variables =
+            PRIVATE_VARIABLES.iter().filter_map(|(name, _)| Some(((*name).to_owned(), variable(name)?)));
+        Surroundings {
+            workspace: Vec::new(),
+            home: variable("HOME").map(PathBuf::from),
+            temporary: variable("TMPDIR").map(PathBuf::from),
+            private: Vec::new(),
+            programs: Vec::new(),
+            variables: variables.collect(),
+        }
+    }
+}
