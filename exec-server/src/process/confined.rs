@@ -121,7 +121,13 @@ impl Process {
     /// The processes that are alive: the program, if it has not ended, and what it has started.
     pub(crate) async fn alive(&self) -> Remaining {
         let mut told = self.told.clone();
-        let before = told.borrow().alive.0;
+        let (before, gone) = {
+            let told = told.borrow();
+            (told.alive.0, told.gone)
+        };
+        if gone {
+            return Remaining::default();
+        }
         if self.call.get_ref().ask_alive().is_err() {
             return Remaining::default();
         }
@@ -192,7 +198,8 @@ impl Told {
                 self.started = Some(Err(SpawnError::NotStarted { step: step.words(), source }));
                 self.gone = true;
             }
-            CallEvent::Ended { ending, refused_routes, .. } => {
+            CallEvent::Ended { ending, refused_routes, last, .. } => {
+                self.gone = last;
                 self.refused_routes = refused_routes;
                 self.ended = Some(match ending {
                     Ending::Code(code) => Ended::Exited(code),

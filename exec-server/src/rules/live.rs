@@ -9,6 +9,8 @@ use execpolicy::{LiveRules, LoadErrors, Policy, RuleSource};
 use tokio::sync::Mutex;
 
 use super::settings::{RuleSettings, RulesError, absolute};
+#[cfg(target_os = "linux")]
+use super::sys::release_code;
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
@@ -51,6 +53,8 @@ impl Rules {
             (Err(rules), Err(legacy)) => return Err(RulesError::Both(rules, legacy)),
         };
         let trouble = RwLock::new(note(&live, false));
+        #[cfg(target_os = "linux")]
+        release_code();
         Ok(Rules { live: Arc::new(Mutex::new(live)), trouble, sources, legacy })
     }
 
@@ -69,6 +73,8 @@ impl Rules {
             live.refresh();
             let trouble = note(&live, rules.trouble().is_some());
             *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+            #[cfg(target_os = "linux")]
+            release_code();
             Arc::clone(live.policy())
         });
         reading.await.unwrap_or_else(|error| {

@@ -4,6 +4,8 @@
 
 mod live;
 mod settings;
+#[cfg(target_os = "linux")]
+mod sys;
 
 pub(crate) use live::Rules;
 pub use settings::{RuleSettings, RulesError};

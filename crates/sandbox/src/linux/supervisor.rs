@@ -48,10 +48,10 @@ impl Start {
 
 /// Runs a call to its end and exits.
 pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
-    let socket = start.socket;
+    let Start { socket, request, descriptors, init } = start;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
-    let outcome = begin(proof, start.init, &socket, start.request, start.descriptors);
+    let outcome = begin(proof, init, &socket, request, descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
@@ -154,23 +154,28 @@ impl Supervisor {
 
     /// Waits for all children that have ended; false when none is left.
     fn reap(&mut self) -> bool {
-        loop {
+        let mut ended = None;
+        let some_are_left = loop {
             match sys::reap_any() {
                 Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
-                    self.report_end(child.ending, child.usage);
+                    self.ended = true;
+                    ended = Some((child.ending, child.usage));
                 }
                 Ok(Reap::One(_)) => {}
-                Ok(Reap::NoneEnded) => return true,
-                Ok(Reap::NoChildren) | Err(_) => return false,
+                Ok(Reap::NoneEnded) => break true,
+                Ok(Reap::NoChildren) | Err(_) => break false,
             }
+        };
+        if let Some((ending, usage)) = ended {
+            self.report_end(ending, usage, !some_are_left);
         }
+        some_are_left
     }
 
-    fn report_end(&mut self, ending: Ending, usage: Usage) {
-        self.ended = true;
+    fn report_end(&self, ending: Ending, usage: Usage, last: bool) {
         // Reading the counters takes a moment, which the many programs that end well need not wait for.
         let refused_routes = if ending == Ending::Code(0) { 0 } else { refused_routes() };
-        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes });
+        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes, last });
     }
 
     /// Takes one command from the server; false when the server is gone.

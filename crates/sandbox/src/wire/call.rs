@@ -121,6 +121,8 @@ pub enum CallEvent {
         /// session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a network
         /// namespace, see [`crate::Session::routes_were_refused`].
         refused_routes: u64,
+        /// It was the last process of the call: [`CallEvent::Gone`] follows at once, and need not be waited for.
+        last: bool,
     },
     /// Answer to a question for the live processes.
     Alive(LiveProcesses),
@@ -133,7 +135,7 @@ impl CallEvent {
         match self {
             CallEvent::Started { pid } => Writer::tagged(1).i32(*pid).0,
             CallEvent::NotStarted { step, errno } => Writer::tagged(2).u8(step.code()).i32(*errno).0,
-            CallEvent::Ended { ending, usage, refused_routes } => {
+            CallEvent::Ended { ending, usage, refused_routes, last } => {
                 let (kind, value) = match ending {
                     Ending::Code(code) => (0, i32::from(*code)),
                     Ending::Signal(number) => (1, *number),
@@ -145,6 +147,7 @@ impl CallEvent {
                     .u64(micros(usage.system))
                     .u64(usage.max_resident)
                     .u64(*refused_routes)
+                    .u8(u8::from(*last))
                     .0
             }
             CallEvent::Alive(processes) => {
@@ -177,7 +180,13 @@ impl CallEvent {
                 let user = Duration::from_micros(reader.u64()?);
                 let system = Duration::from_micros(reader.u64()?);
                 let usage = Usage { user, system, max_resident: reader.u64()? };
-                CallEvent::Ended { ending, usage, refused_routes: reader.u64()? }
+                let refused_routes = reader.u64()?;
+                let last = match reader.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(Malformed("neither yes nor no")),
+                };
+                CallEvent::Ended { ending, usage, refused_routes, last }
             }
             4 => {
                 let total = reader.count()?;
@@ -215,6 +224,7 @@ mod tests {
                 ending: Ending::Signal(9),
                 usage: Usage { user: Duration::from_micros(5), system: Duration::ZERO, max_resident: 4096 },
                 refused_routes: 3,
+                last: true,
             },
             CallEvent::Alive(LiveProcesses {
                 total: 3,

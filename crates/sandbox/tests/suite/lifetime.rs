@@ -1,6 +1,6 @@
 //! Calls and their whole trees, from start to the last process: over real processes, without any enforcement.
 
-use crate::support::{self, Shell, Started, eventually, process_exists};
+use crate::support::{self, PATIENCE, Shell, Started, eventually, process_exists};
 use sandbox::{CallEvent, Ending, StartStep};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -108,6 +108,41 @@ fn a_process_that_obeys_term_ends_within_the_grace() {
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(matches!(events[0], CallEvent::Ended { ending: Ending::Code(3), .. }), "{events:?}");
     assert!(started.output().ends_with("bye\n"));
+}
+
+#[test]
+fn the_end_of_the_last_process_says_that_it_was_the_last() {
+    for (script, expected) in [("exit 0", true), ("exit 3", true), ("sleep 1000 & exit 0", false)] {
+        let shell = Shell::unenforced();
+        let started = shell.start(script);
+        let last = loop {
+            match started.call.event_within(PATIENCE).unwrap() {
+                Some(CallEvent::Ended { last, .. }) => break last,
+                Some(_) => {}
+                None => panic!("{script}: no end"),
+            }
+        };
+        assert_eq!(last, expected, "{script}");
+        if expected {
+            assert_eq!(started.call.event_within(PATIENCE).unwrap(), Some(CallEvent::Gone), "{script}");
+        } else {
+            assert_eq!(started.alive().total, 1, "{script}");
+        }
+    }
+}
+
+#[test]
+fn a_program_ignores_and_blocks_no_signal_though_its_supervisor_does() {
+    let shell = Shell::unenforced();
+    let started = shell.start("grep -E 'Sig(Ign|Blk)' /proc/self/status; echo over");
+    started.read_line("over");
+    let output = started.output();
+    let set = |name| {
+        let digits = output.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        u64::from_str_radix(digits.trim(), 16).unwrap()
+    };
+    // The C library keeps 32 and 33 for itself: who starts the tests may have had them ignored, and nobody can change it.
+    assert_eq!((set("SigBlk:"), set("SigIgn:") & !(0b11 << 31)), (0, 0), "{output}");
 }
 
 #[test]
