@@ -42,6 +42,9 @@ pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();
     let told_to_end = told_to_end()?;
+    // A file that may not grow any more is an error of that write, not the server's end. Programs that it starts do not inherit this.
+    let _too_large =
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(ServeError::Signals)?;
     let (input, output) = stdio::open();
     let transport = LineTransport::new(input, output, client_gone.clone());
     let under_way = transport.under_way();
