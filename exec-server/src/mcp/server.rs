@@ -79,7 +79,23 @@ impl ShellServer {
         })
     }
 
-    pub(super) fn shell(&self) -> &Shell {
+    /// The server for one more client, for transports that several clients share (HTTP): each session needs one of its own.
+    ///
+    /// Commands, rules, and what a person has allowed for the session are the same for all of them: they are one user's.
+    #[must_use]
+    pub fn for_another_client(&self) -> ShellServer {
+        ShellServer {
+            client_gone: CancellationToken::new(),
+            sandbox_state: Arc::default(),
+            initialized: Arc::default(),
+            messages: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// What runs the commands. [`Shell::close`] ends them all, which is for whoever serves to do when the serving ends.
+    #[must_use]
+    pub fn shell(&self) -> &Shell {
         &self.shell
     }
 
