@@ -135,9 +135,11 @@ CONFORMANCE := $(CURDIR)/target/conformance
 
 .PHONY: conformance
 conformance: need-node build-programs build-bash $(CONFORMANCE)/.installed ## Run the official MCP conformance suite and count its checks.
-	$(call step,'MCP conformance of the server through a bridge')
+	$(call step,'Building the fixture: our server with the tools of the suite before it')
+	$(CARGO) build --locked -p exec-server --example conformance-server
+	$(call step,'MCP conformance of the fixture, and of the shipped server through a bridge')
 	@$(CONFORMANCE)/node_modules/.bin/node tests/conformance/run.mjs \
-	  $(CONFORMANCE)/node_modules/@modelcontextprotocol/conformance/dist/index.js $(BIN_DIR)/exec-server --sandbox danger-full-access
+	  $(CONFORMANCE)/node_modules/@modelcontextprotocol/conformance/dist/index.js target/debug/examples/conformance-server $(BIN_DIR)
 
 $(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/package-lock.json tests/conformance/.npmrc
 	@rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE) && cp $^ $(CONFORMANCE)

@@ -1,52 +1,95 @@
 /**
- * Runs the official conformance suite against the shipped server, through the bridge, once for each revision that has requirements, and prints how many
- * checks passed. It fails when a check fails that the baseline does not name, or passes although the baseline names it.
+ * Runs the official conformance suite, once for each revision of MCP that has requirements, against two servers: the fixture (our server with the
+ * suite's own tools before it, over HTTP) and the program as it is shipped, through the bridge. Prints how many checks passed, and fails when
+ * that is not exactly what the baseline of the revision says: in either direction, so that no entry outlives its reason.
  *
- *   node run.mjs CONFORMANCE SERVER [ARGUMENT…]      CONFORMANCE is the suite's own program
+ *   node run.mjs CONFORMANCE FIXTURE FOLDER      the suite's own program, the fixture, and the folder with the shipped programs
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const [conformance, ...server] = process.argv.slice(2);
+const [conformance, fixture, programs] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "shell-tool-mcp-conformance-"));
 const codexHome = join(folder, "codex-home");
-mkdirSync(codexHome);
-
+mkdirSync(join(codexHome, "rules"), { recursive: true });
+copyFileSync(join(here, "commands.rules"), join(codexHome, "rules", "default.rules"));
 const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "off" };
-const bridge = spawn(process.execPath, [join(here, "bridge.mjs"), ...server], { env, stdio: ["ignore", "pipe", "inherit"] });
-const url = await new Promise((resolve, reject) => {
-  createInterface({ input: bridge.stdout }).once("line", resolve);
-  bridge.once("exit", () => reject(new Error("the bridge did not start")));
-});
 
-let failed = false;
-for (const revision of ["2025-11-25", "2026-07-28"]) {
-  const results = join(folder, revision);
-  const args = ["server", "--url", url, "--requirements", revision, "--expected-failures", join(here, `baseline-${revision}.yml`), "-o", results];
-  const run = spawnSync(process.execPath, [conformance, ...args], { encoding: "utf8" });
-  const counts = { SUCCESS: 0, FAILURE: 0, WARNING: 0, SKIPPED: 0, INFO: 0 };
-  // Others are run too (extensions, and what is newer than the revision), but are no requirements.
-  const list = spawnSync(process.execPath, [conformance, "list", "--server", "--requirements", revision], { encoding: "utf8" }).stdout;
-  const required = list.split("\n").flatMap((line) => /^  - (\S+)$/.exec(line)?.[1] ?? []);
-  let scenarios = 0;
-  for (const scenario of readdirSync(results)) {
-    if (!required.some((name) => scenario.startsWith(`server-${name}-20`))) continue;
-    scenarios += 1;
-    for (const { status } of JSON.parse(readFileSync(join(results, scenario, "checks.json"), "utf8"))) counts[status] += 1;
-  }
-  const verdict = run.status === 0 ? "as the baseline says" : "NOT as the baseline says";
-  console.log(`${revision}: ${counts.SUCCESS} checks passed, ${counts.FAILURE} failed, ${counts.WARNING} warned, ${counts.SKIPPED} skipped, in ${scenarios} scenarios; ${verdict}`);
-  if (run.status !== 0) {
-    failed = true;
-    const at = run.stdout.indexOf("=== SUMMARY ===");
-    console.log(run.stdout.slice(Math.max(at, 0)) + run.stderr);
-  }
+const subjects = {
+  fixture: [fixture, programs],
+  shipped: [process.execPath, join(here, "bridge.mjs"), join(programs, "exec-server"), "--sandbox", "danger-full-access"],
+};
+
+/** Starts a program that prints its address, and ends when its standard input does. */
+function start([program, ...args]) {
+  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+  const url = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once("line", resolve);
+    child.once("error", reject);
+    child.once("exit", () => reject(new Error(`${program} ended before it printed its address`)));
+  });
+  return { url, stop: () => child.stdin.end() };
 }
-bridge.kill();
+
+/** The scenarios that the revision requires of servers. Others are run too (extensions, and what is newer), but are no requirements. */
+function required(revision) {
+  const list = spawnSync(process.execPath, [conformance, "list", "--server", "--requirements", revision], { encoding: "utf8" }).stdout;
+  const [, servers = ""] = /^Server scenarios.*\n((?: {2}- .*\n)+)/m.exec(list) ?? [];
+  return servers.split("\n").flatMap((line) => /^  - (\S+)$/.exec(line)?.[1] ?? []);
+}
+
+/** Every check of the scenarios, as `scenario:check` and what came of it. A scenario that did not report is a failure. */
+function check(url, revision, scenarios) {
+  const results = mkdtempSync(join(folder, "results-"));
+  const run = spawnSync(process.execPath, [conformance, "server", "--url", url, "--requirements", revision, "-o", results], { encoding: "utf8" });
+  const reports = readdirSync(results);
+  return scenarios.flatMap((scenario) => {
+    const report = reports.find((name) => name.startsWith(`server-${scenario}-20`));
+    if (!report) return [{ scenario, name: `${scenario}:did-not-run`, status: "FAILURE", why: run.stderr }];
+    const checks = JSON.parse(readFileSync(join(results, report, "checks.json"), "utf8"));
+    return checks.map(({ id, status, errorMessage }) => ({ scenario, name: `${scenario}:${id}`, status, why: errorMessage }));
+  });
+}
+
+/** Compares with the baseline, and says what is different. */
+function compare(checks, { passed, failures, leftOut = {}, notOurs = [] }) {
+  const names = ({ scenario, name }, list) => list.includes(scenario) || list.includes(name);
+  const excluded = Object.values(leftOut).flat();
+  const counted = checks.filter((one) => !names(one, excluded));
+  const of = (status) => counted.filter((one) => one.status === status);
+  const failed = [...of("FAILURE"), ...of("WARNING")];
+  const differences = failed.filter(({ name }) => !(name in failures)).map(({ name, status, why }) => `${status} that the baseline does not name: ${name}: ${why}`);
+  for (const name of Object.keys(failures)) {
+    if (!failed.some((one) => one.name === name)) differences.push(`the baseline names what does not fail (any more): ${name}`);
+  }
+  for (const name of [...excluded, ...notOurs]) {
+    if (!checks.some((one) => names(one, [name]))) differences.push(`the baseline names what there is not: ${name}`);
+  }
+  const good = of("SUCCESS");
+  if (good.length !== passed) differences.push(`${good.length} checks passed, the baseline says ${passed}`);
+  const foreign = good.filter((one) => names(one, notOurs)).length;
+  const of_which = notOurs.length === 0 ? "" : ` (${foreign} of them about what only the fixture has)`;
+  const scenarios = new Set(counted.map(({ scenario }) => scenario)).size;
+  const text = `${good.length} checks passed${of_which}, ${failed.length} failed, ${of("SKIPPED").length} skipped, in ${scenarios} scenarios`;
+  return { text, differences };
+}
+
+let different = false;
+for (const [subject, command] of Object.entries(subjects)) {
+  const server = start(command);
+  for (const revision of ["2025-11-25", "2026-07-28"]) {
+    const baseline = JSON.parse(readFileSync(join(here, `baseline-${revision}.json`), "utf8"))[subject];
+    const { text, differences } = compare(check(await server.url, revision, required(revision)), baseline);
+    console.log(`${subject}, ${revision}: ${text}; ${differences.length === 0 ? "as" : "NOT as"} the baseline says`);
+    for (const difference of differences) console.log(`  ${difference}`);
+    different ||= differences.length > 0;
+  }
+  server.stop();
+}
 rmSync(folder, { recursive: true, force: true });
-process.exit(failed ? 1 : 0);
+process.exit(different ? 1 : 0);

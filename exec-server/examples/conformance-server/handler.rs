@@ -1,6 +1,8 @@
 //! The fixture: our server's handler, with the suite's names added. Whatever is not one of them goes to ours as it is, so our
 //! lists, results, errors and questions are what the suite sees.
 
+use std::sync::Arc;
+
 use exec_server::ShellServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
@@ -13,16 +15,18 @@ use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 
 use crate::asking::{self, Asked};
-use crate::{commands, content};
+use crate::commands::Commands;
+use crate::content;
 
 /// One client's server.
 pub(crate) struct Fixture {
     ours: ShellServer,
+    commands: Arc<Commands>,
 }
 
 impl Fixture {
-    pub(crate) fn new(ours: ShellServer) -> Fixture {
-        Fixture { ours }
+    pub(crate) fn new(ours: ShellServer, commands: Arc<Commands>) -> Fixture {
+        Fixture { ours, commands }
     }
 }
 
@@ -59,7 +63,7 @@ impl ServerHandler for Fixture {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let mut list = self.ours.list_tools(request, context).await?;
-        list.tools.extend(commands::describe().chain(asking::tools()).chain(content::tools()));
+        list.tools.extend(self.commands.describe().chain(asking::tools()).chain(content::tools()));
         Ok(list)
     }
 
@@ -74,7 +78,7 @@ impl ServerHandler for Fixture {
         if let Some(result) = asking::call(&request, &context).await {
             return result;
         }
-        self.ours.call_tool(commands::translate(request), context).await
+        self.ours.call_tool(self.commands.translate(request), context).await
     }
 
     async fn list_resources(

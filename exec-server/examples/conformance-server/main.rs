@@ -27,6 +27,7 @@ use exec_server::{Config, Mode, SandboxSettings, Settings, ShellServer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
+use commands::Commands;
 use handler::Fixture;
 
 /// How long commands may take to end when the fixture does.
@@ -69,8 +70,9 @@ async fn serve(server: ShellServer) -> anyhow::Result<()> {
         .enforce_origin_validation();
     let shell = server.shell().clone();
     let sessions = Arc::new(LocalSessionManager::default());
-    let service =
-        StreamableHttpService::new(move || Ok(Fixture::new(server.for_another_client())), sessions, http);
+    let commands = Arc::new(Commands::load()?);
+    let fixture = move || Ok(Fixture::new(server.for_another_client(), Arc::clone(&commands)));
+    let service = StreamableHttpService::new(fixture, sessions, http);
     // The `shell` tool is there, too: other users of this machine must not find it.
     let path = format!("/{}", secret()?);
     let router = axum::Router::new().nest_service(&path, service);

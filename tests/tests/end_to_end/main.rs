@@ -21,6 +21,7 @@ mod live_rules;
 mod load;
 mod login;
 mod output;
+mod over_http;
 mod policy;
 mod progress;
 mod protocol;
