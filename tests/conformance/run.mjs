@@ -73,9 +73,9 @@ function compare(checks, { passed, failures, leftOut = {}, notOurs = [] }) {
   const good = of("SUCCESS");
   if (good.length !== passed) differences.push(`${good.length} checks passed, the baseline says ${passed}`);
   const foreign = good.filter((one) => names(one, notOurs)).length;
-  const of_which = notOurs.length === 0 ? "" : ` (${foreign} of them about what only the fixture has)`;
+  const ofWhich = notOurs.length === 0 ? "" : ` (${foreign} of them about what only the fixture has)`;
   const scenarios = new Set(counted.map(({ scenario }) => scenario)).size;
-  const text = `${good.length} checks passed${of_which}, ${failed.length} failed, ${of("SKIPPED").length} skipped, in ${scenarios} scenarios`;
+  const text = `${good.length} checks passed${ofWhich}, ${failed.length} failed, ${of("SKIPPED").length} skipped, in ${scenarios} scenarios`;
   return { text, differences };
 }
 
