@@ -2,18 +2,29 @@
  * Lets the official conformance suite, which speaks HTTP only, talk to the server as it is shipped: over standard input and output.
  *
  * It listens on loopback and starts a server for each `initialize`, and one for all requests of MCP 2026-07-28, which know no sessions. Messages go
- * through as they are, but for the ids of the latter's requests, which may be those of another client. What the suite checks of HTTP itself (headers,
- * origins) is thus checked of this file, and left out.
+ * through as they are, but for the ids of the latter's requests, which may be those of another client, and for calls of the suite's own tools: those
+ * that `commands.json` names become calls of `shell`, as in the fixture. What the suite checks of HTTP itself (headers, origins) is thus checked of
+ * this file, and left out.
  *
- *   node bridge.mjs SERVER [ARGUMENT…]      prints its address on a line of its own
+ *   node bridge.mjs SERVER [ARGUMENT…]      prints its address on a line of its own, and ends when standard input does
  */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 
 const [program, ...args] = process.argv.slice(2);
 const VERSION = "io.modelcontextprotocol/protocolVersion";
+const commands = JSON.parse(readFileSync(new URL("commands.json", import.meta.url), "utf8"));
+
+/** Makes a call of one of the suite's tools a call of `shell`. */
+function translate(message) {
+  const known = message.method === "tools/call" && Object.hasOwn(commands, message.params?.name) && commands[message.params.name];
+  if (!known) return message;
+  const args = known.command === null ? undefined : { command: known.command, workdir: "/" };
+  return { ...message, params: { ...message.params, name: "shell", arguments: args } };
+}
 
 /** One server process, and who waits for its answers. */
 class Session {
@@ -58,10 +69,13 @@ class Session {
   }
 }
 
+/** Behind it is a shell: other users of this machine must not find it. */
+const path = `/${randomUUID()}`;
 const sessions = new Map();
 const modern = new Session();
 
 async function answer(request, response) {
+  if (request.url !== path) return response.writeHead(404).end();
   const known = sessions.get(request.headers["mcp-session-id"]);
   if (request.method === "DELETE") {
     known?.close();
@@ -71,7 +85,7 @@ async function answer(request, response) {
   if (request.method !== "POST") return response.writeHead(405).end();
   let body = "";
   for await (const part of request) body += part;
-  const message = JSON.parse(body);
+  const message = translate(JSON.parse(body));
   let session = known;
   if (message.method === "initialize" && !message.params?._meta?.[VERSION]) {
     session = new Session();
@@ -91,4 +105,5 @@ async function answer(request, response) {
 const server = createServer((request, response) => {
   answer(request, response).catch((error) => response.writeHead(400).end(String(error)));
 });
-server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}/mcp`));
+server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}${path}`));
+process.stdin.on("end", () => process.exit()).resume();

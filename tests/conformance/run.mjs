@@ -1,103 +1,95 @@
 /**
- * Runs the official conformance suite, once for each revision that has requirements, against the fixture and against the shipped server through the
- * bridge, and prints how many checks passed. It fails when a check fails that the baseline does not name, or passes although the baseline names it.
+ * Runs the official conformance suite, once for each revision of MCP that has requirements, against two servers: the fixture (our server with the
+ * suite's own tools before it, over HTTP) and the program as it is shipped, through the bridge. Prints how many checks passed, and fails when
+ * that is not exactly what the baseline of the revision says: in either direction, so that no entry outlives its reason.
  *
- *   node run.mjs CONFORMANCE FIXTURE PROGRAMS      CONFORMANCE is the suite's own program, PROGRAMS the folder with exec-server, bash and execve-wrapper
+ *   node run.mjs CONFORMANCE FIXTURE FOLDER      the suite's own program, the fixture, and the folder with the shipped programs
  */
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const [conformance, fixture, programs] = process.argv.slice(2).map((path) => resolve(path));
+const [conformance, fixture, programs] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "shell-tool-mcp-conformance-"));
 const codexHome = join(folder, "codex-home");
 mkdirSync(join(codexHome, "rules"), { recursive: true });
-copyFileSync(join(here, "conformance.rules"), join(codexHome, "rules", "default.rules"));
+copyFileSync(join(here, "commands.rules"), join(codexHome, "rules", "default.rules"));
+const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "off" };
 
-const REVISIONS = ["2025-11-25", "2026-07-28"];
-const TARGETS = {
-  fixture: [fixture, programs, codexHome],
-  bridge: [process.execPath, join(here, "bridge.mjs"), join(programs, "exec-server"), "--sandbox", "danger-full-access"],
+const subjects = {
+  fixture: [fixture, programs],
+  shipped: [process.execPath, join(here, "bridge.mjs"), join(programs, "exec-server"), "--sandbox", "danger-full-access"],
 };
 
-/** Starts a target; it prints its address. */
-async function start([program, ...args]) {
-  const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "off" };
+/** Starts a program that prints its address, and ends when its standard input does. */
+function start([program, ...args]) {
   const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
-  const url = await new Promise((resolve, reject) => {
+  const url = new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once("line", resolve);
     child.once("error", reject);
-    child.once("exit", () => reject(new Error(`${program} did not start`)));
+    child.once("exit", () => reject(new Error(`${program} ended before it printed its address`)));
   });
-  return { child, url };
+  return { url, stop: () => child.stdin.end() };
 }
 
-/** The scenarios that a revision requires. Others are run too (extensions, and what is newer than the revision). */
+/** The scenarios that the revision requires of servers. Others are run too (extensions, and what is newer), but are no requirements. */
 function required(revision) {
   const list = spawnSync(process.execPath, [conformance, "list", "--server", "--requirements", revision], { encoding: "utf8" }).stdout;
-  const servers = list.slice(0, list.indexOf("Client scenarios"));
-  return servers.split("\n").flatMap((line) => /^ {2}- (\S+)$/.exec(line)?.[1] ?? []);
+  const [, servers = ""] = /^Server scenarios.*\n((?: {2}- .*\n)+)/m.exec(list) ?? [];
+  return servers.split("\n").flatMap((line) => /^  - (\S+)$/.exec(line)?.[1] ?? []);
 }
 
-/** Runs a revision's requirements: scenario → its checks. */
-function run(url, revision, results) {
-  const args = ["server", "--url", url, "--requirements", revision, "-o", results];
-  const ran = spawnSync(process.execPath, [conformance, ...args], { encoding: "utf8", maxBuffer: 1 << 26 });
-  const folders = existsSync(results) ? readdirSync(results) : [];
-  const checks = new Map();
-  for (const scenario of required(revision)) {
-    const found = folders.find((name) => name.startsWith(`server-${scenario}-20`));
-    if (!found) throw new Error(`${scenario} was not run:\n${ran.stdout}${ran.stderr}`);
-    checks.set(scenario, JSON.parse(readFileSync(join(results, found, "checks.json"), "utf8")));
-  }
-  if (checks.size === 0) throw new Error(`the suite knows no requirements of ${revision}`);
-  return checks;
+/** Every check of the scenarios, as `scenario:check` and what came of it. A scenario that did not report is a failure. */
+function check(url, revision, scenarios) {
+  const results = mkdtempSync(join(folder, "results-"));
+  const run = spawnSync(process.execPath, [conformance, "server", "--url", url, "--requirements", revision, "-o", results], { encoding: "utf8" });
+  const reports = readdirSync(results);
+  return scenarios.flatMap((scenario) => {
+    const report = reports.find((name) => name.startsWith(`server-${scenario}-20`));
+    if (!report) return [{ scenario, name: `${scenario}:did-not-run`, status: "FAILURE", why: run.stderr }];
+    const checks = JSON.parse(readFileSync(join(results, report, "checks.json"), "utf8"));
+    return checks.map(({ id, status, errorMessage }) => ({ scenario, name: `${scenario}:${id}`, status, why: errorMessage }));
+  });
 }
 
-/** Compares with the baseline; returns the line to print and what is not as it says. */
-function judge(checks, { leftOut, failures }) {
-  const counts = { SUCCESS: 0, FAILURE: 0, WARNING: 0, SKIPPED: 0, INFO: 0 };
-  const failed = new Map();
-  const known = new Set([...checks].flatMap(([scenario, list]) => [scenario, ...list.map(({ id }) => `${scenario}:${id}`)]));
-  const wrong = Object.keys(leftOut).filter((name) => !known.has(name)).map((name) => `nothing to leave out: ${name}`);
-  for (const [scenario, list] of checks) {
-    if (scenario in leftOut) continue;
-    for (const { id, status, errorMessage } of list) {
-      if (`${scenario}:${id}` in leftOut) continue;
-      counts[status] += 1;
-      if (status === "FAILURE" || status === "WARNING") failed.set(`${scenario}:${id}`, errorMessage);
-    }
+/** Compares with the baseline, and says what is different. */
+function compare(checks, { passed, failures, leftOut = {}, notOurs = [] }) {
+  const names = ({ scenario, name }, list) => list.includes(scenario) || list.includes(name);
+  const excluded = Object.values(leftOut).flat();
+  const counted = checks.filter((one) => !names(one, excluded));
+  const of = (status) => counted.filter((one) => one.status === status);
+  const failed = [...of("FAILURE"), ...of("WARNING")];
+  const differences = failed.filter(({ name }) => !(name in failures)).map(({ name, status, why }) => `${status} that the baseline does not name: ${name}: ${why}`);
+  for (const name of Object.keys(failures)) {
+    if (!failed.some((one) => one.name === name)) differences.push(`the baseline names what does not fail (any more): ${name}`);
   }
-  for (const [name, why] of failed) if (!(name in failures)) wrong.push(`failed: ${name}: ${why}`);
-  for (const name of Object.keys(failures)) if (!failed.has(name)) wrong.push(`did not fail, though the baseline says so: ${name}`);
-  const left = Object.keys(leftOut).filter((name) => checks.has(name)).length;
-  const single = Object.keys(leftOut).length - left;
-  const line = `${counts.SUCCESS} checks passed, ${counts.FAILURE} failed, ${counts.WARNING} warned, ${counts.SKIPPED} skipped, `
-    + `in ${checks.size - left} scenarios; ${left} scenarios and ${single} single checks left out`;
-  return { line, wrong };
+  for (const name of [...excluded, ...notOurs]) {
+    if (!checks.some((one) => names(one, [name]))) differences.push(`the baseline names what there is not: ${name}`);
+  }
+  const good = of("SUCCESS");
+  if (good.length !== passed) differences.push(`${good.length} checks passed, the baseline says ${passed}`);
+  const foreign = good.filter((one) => names(one, notOurs)).length;
+  const ofWhich = notOurs.length === 0 ? "" : ` (${foreign} of them about what only the fixture has)`;
+  const scenarios = new Set(counted.map(({ scenario }) => scenario)).size;
+  const text = `${good.length} checks passed${ofWhich}, ${failed.length} failed, ${of("SKIPPED").length} skipped, in ${scenarios} scenarios`;
+  return { text, differences };
 }
 
-let good = true;
-try {
-  for (const [name, command] of Object.entries(TARGETS)) {
-    const { child, url } = await start(command);
-    try {
-      for (const revision of REVISIONS) {
-        const baseline = JSON.parse(readFileSync(join(here, `baseline-${name}-${revision}.json`), "utf8"));
-        const { line, wrong } = judge(run(url, revision, join(folder, `${name}-${revision}`)), baseline);
-        console.log(`${name}, ${revision}: ${line}; ${wrong.length === 0 ? "as the baseline says" : "NOT as the baseline says"}`);
-        for (const words of wrong) console.log(`  ${words}`);
-        good &&= wrong.length === 0;
-      }
-    } finally {
-      child.kill();
-    }
+let different = false;
+for (const [subject, command] of Object.entries(subjects)) {
+  const server = start(command);
+  for (const revision of ["2025-11-25", "2026-07-28"]) {
+    const baseline = JSON.parse(readFileSync(join(here, `baseline-${revision}.json`), "utf8"))[subject];
+    const { text, differences } = compare(check(await server.url, revision, required(revision)), baseline);
+    console.log(`${subject}, ${revision}: ${text}; ${differences.length === 0 ? "as" : "NOT as"} the baseline says`);
+    for (const difference of differences) console.log(`  ${difference}`);
+    different ||= differences.length > 0;
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  server.stop();
 }
-process.exitCode = good ? 0 : 1;
+rmSync(folder, { recursive: true, force: true });
+process.exit(different ? 1 : 0);

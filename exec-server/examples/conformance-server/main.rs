@@ -1,73 +1,94 @@
-//! The server that the official conformance suite of MCP is run against: ours, over HTTP on loopback, with the tools and
-//! resources that the suite calls by name.
+//! Our server with the tools, resources and prompts that the official MCP conformance suite calls by name, over HTTP, which is
+//! all that the suite speaks. `make conformance` runs it; nothing of it is shipped.
+//!
+//! * `handler`: what is ours, and what the suite's names are added to.
+//! * `commands`: the suite's tools that are commands of our `shell` tool: output, errors, progress, messages, approvals.
+//! * `content`, `asking`: what our server does not have, so that what passes there says nothing about it.
 //!
 //! ```text
-//! cargo run --example conformance-server -- FOLDER-OF-PROGRAMS CODEX-HOME
+//! cargo run --example conformance-server -- dist/bin
 //! ```
 //!
-//! The first folder holds `bash` and `execve-wrapper`, the second the rules. It prints its address on a line of its own, and
-//! ends when its standard input does. How it is run: tests/conformance.
-//!
-//! Not for use: nobody is asked who they are, and commands run without a sandbox.
+//! The argument is the folder with `bash` and `execve-wrapper`. It prints its address on a line of its own, and ends when
+//! standard input does.
 
-mod fixture;
-mod plain;
-mod tools;
+mod asking;
+mod commands;
+mod content;
+mod handler;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use exec_server::{Config, Mode, SandboxSettings, Settings, ShellServer};
-use fixture::Fixture;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+
+use commands::Commands;
+use handler::Fixture;
+
+/// How long commands may take to end when the fixture does.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> anyhow::Result<()> {
     exec_server::become_session_process();
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (programs, codex_home) = arguments
-        .next()
-        .zip(arguments.next())
-        .context("usage: conformance-server FOLDER-OF-PROGRAMS CODEX-HOME")?;
-    let config = Config::new(Settings {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let programs = std::env::args_os().nth(1).context("usage: conformance-server FOLDER-OF-PROGRAMS")?;
+    let home = tempfile::tempdir()?;
+    let config = configure(Path::new(&programs), home.path())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(ShellServer::new(config)?))
+}
+
+/// The user's rules are those of the suite's commands.
+fn configure(programs: &Path, home: &Path) -> anyhow::Result<Config> {
+    std::fs::create_dir(home.join("rules"))?;
+    std::fs::write(home.join("rules/default.rules"), commands::RULES)?;
+    let settings = Settings {
         bash: Some(programs.join("bash")),
         execve_wrapper: Some(programs.join("execve-wrapper")),
-        codex_home: Some(codex_home.clone()),
+        codex_home: Some(home.to_owned()),
+        // The suite is about the protocol: it shall run on machines without a sandbox, too.
         sandbox: SandboxSettings { mode: Some(Mode::DangerFullAccess), ..SandboxSettings::default() },
         ..Settings::default()
-    })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(Fixture::new(ShellServer::new(config)?, codex_home)));
-    runtime.shutdown_background();
-    served
+    };
+    Ok(Config::new(settings)?)
 }
 
-async fn serve(fixture: Fixture) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on loopback")?;
-    let address = listener.local_addr()?;
-    let names = [address.to_string(), format!("localhost:{}", address.port())];
-    // Host names other than these, and foreign origins, are those of a page that a browser was lured to.
+async fn serve(server: ShellServer) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let authority = listener.local_addr()?.to_string();
     let http = StreamableHttpServerConfig::default()
-        .with_allowed_hosts(names.clone())
-        .with_allowed_origins(names.map(|name| format!("http://{name}")))
+        .with_allowed_hosts([authority.clone()])
+        .with_allowed_origins([format!("http://{authority}")])
         .enforce_origin_validation();
+    let shell = server.shell().clone();
     let sessions = Arc::new(LocalSessionManager::default());
-    let service = StreamableHttpService::new(move || Ok(fixture.for_another_client()), sessions, http);
-    let router = axum::Router::new().nest_service("/mcp", service);
-    writeln!(std::io::stdout(), "http://{address}/mcp")?;
+    let commands = Arc::new(Commands::load()?);
+    let fixture = move || Ok(Fixture::new(server.for_another_client(), Arc::clone(&commands)));
+    let service = StreamableHttpService::new(fixture, sessions, http);
+    // The `shell` tool is there, too: other users of this machine must not find it.
+    let path = format!("/{}", secret()?);
+    let router = axum::Router::new().nest_service(&path, service);
+    writeln!(std::io::stdout(), "http://{authority}{path}")?;
     tokio::select! {
-        served = async { axum::serve(listener, router).await } => served.context("serving broke"),
-        () = input_ended() => Ok(()),
+        served = axum::serve(listener, router) => served?,
+        ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())) => {
+            ended??;
+        }
     }
+    shell.close(PATIENCE).await;
+    Ok(())
 }
 
-/// Completes when whoever started this program is gone.
-async fn input_ended() {
-    let mut input = tokio::io::stdin();
-    let mut nothing = [0; 64];
-    while matches!(input.read(&mut nothing).await, Ok(read) if read > 0) {}
+fn secret() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

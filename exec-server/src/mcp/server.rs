@@ -86,9 +86,9 @@ impl ShellServer {
         })
     }
 
-    /// A server for another client: the shell, and what waits to be resumed, are the same; what a client has said is its own.
+    /// The server for one more client, for transports that several clients share (HTTP): each session needs one of its own.
     ///
-    /// For transports that bring more than one, as HTTP does.
+    /// Commands, rules, and what a person has allowed for the session are the same for all of them: they are one user's.
     #[must_use]
     pub fn for_another_client(&self) -> ShellServer {
         ShellServer {
@@ -100,7 +100,9 @@ impl ShellServer {
         }
     }
 
-    pub(super) fn shell(&self) -> &Shell {
+    /// What runs the commands. [`Shell::close`] ends them all, which is for whoever serves to do when the serving ends.
+    #[must_use]
+    pub fn shell(&self) -> &Shell {
         &self.shell
     }
 

@@ -22,6 +22,7 @@ mod live_rules;
 mod load;
 mod login;
 mod output;
+mod over_http;
 mod poison;
 mod policy;
 mod progress;
