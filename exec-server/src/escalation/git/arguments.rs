@@ -52,6 +52,14 @@ const TELLING: &[(&str, &str)] = &[
     ("--recurse-submodules", "starts Git in submodules"),
     ("--submodule", "starts Git in submodules"),
     ("--remote", "talks to another repository"),
+    ("--expire-to", "writes files"),
+    // What a command may not read, Git would show it.
+    ("--no-index", "reads files outside the repository"),
+    ("--contents", "reads a file"),
+    ("--ignore-revs-file", "reads a file"),
+    ("--pathspec-from-file", "reads a file"),
+    ("--add-file", "reads a file"),
+    ("--file", "reads a file"),
 ];
 
 /// Short options that do the same, by subcommand.
@@ -66,7 +74,14 @@ const TELLING_SHORT: &[(&str, &[u8], &str)] = &[
     ("difftool", b"xt", "names a program to run"),
     ("mergetool", b"t", "names a program to run"),
     ("archive", b"o", "writes a file"),
-    ("format-patch", b"o", "writes files"),
+    ("annotate", b"S", "reads a file"),
+    ("blame", b"S", "reads a file"),
+    ("commit", b"F", "reads a file"),
+    ("commit-tree", b"F", "reads a file"),
+    ("commit", b"t", "reads a file"),
+    ("grep", b"f", "reads a file"),
+    ("notes", b"F", "reads a file"),
+    ("tag", b"F", "reads a file"),
 ];
 
 /// Subcommands that work on one repository and run no other commands. Others may be anything, also aliases.
@@ -92,23 +107,18 @@ const ALONE: &[&str] = &[
     "diff-index",
     "diff-tree",
     "for-each-ref",
-    "format-patch",
     "fsck",
     "gc",
     "grep",
-    "hash-object",
-    "index-pack",
     "log",
     "ls-files",
     "ls-tree",
     "merge-base",
-    "merge-file",
     "merge-tree",
     "mktag",
     "mktree",
     "name-rev",
     "notes",
-    "pack-objects",
     "pack-refs",
     "patch-id",
     "prune",
@@ -116,7 +126,6 @@ const ALONE: &[&str] = &[
     "reflog",
     "repack",
     "replace",
-    "rerere",
     "rev-list",
     "rev-parse",
     "shortlog",
@@ -139,8 +148,8 @@ const ALONE: &[&str] = &[
     "write-tree",
 ];
 
-/// Subcommands that write files of the work tree: what a command has put into a commit or a patch reaches places that the
-/// sandbox protects. Some also go on with what lies in `.git` (`rebase-merge/git-rebase-todo` holds commands).
+/// Subcommands that write files of the work tree, or wherever their arguments say: what a command has put into a commit or a
+/// patch reaches places that the sandbox protects. Some also go on with what lies in `.git` (`rebase-merge/git-rebase-todo` holds commands).
 const WRITING: &[&str] = &[
     "am",
     "apply",
@@ -148,11 +157,16 @@ const WRITING: &[&str] = &[
     "checkout-index",
     "cherry-pick",
     "clean",
+    "format-patch",
+    "index-pack",
     "init",
     "merge",
+    "merge-file",
     "mv",
+    "pack-objects",
     "read-tree",
     "rebase",
+    "rerere",
     "reset",
     "restore",
     "revert",
@@ -228,6 +242,9 @@ fn telling(subcommand: &OsStr, argument: &[u8]) -> Option<&'static str> {
         return TELLING.iter().find(|(option, _)| fits(option)).map(|(_, why)| *why);
     }
     let group = argument.strip_prefix(b"-")?;
+    // What follows is the text of `-mText`.
+    let takes_text = ["commit", "commit-tree", "notes", "tag"].iter().any(|name| subcommand == *name);
+    let group = group.split(|letter| takes_text && *letter == b'm').next().unwrap_or_default();
     let row = |(of, letters, _): &&(&str, &[u8], &str)| {
         subcommand == OsStr::new(of) && letters.iter().any(|letter| group.contains(letter))
     };

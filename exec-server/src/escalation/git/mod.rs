@@ -7,11 +7,13 @@
 //! * where the configuration of the repository can be written from inside, or the arguments make Git run a program or
 //!   write elsewhere, an `allow` is not enough: a person is asked (`caution`). No list of settings could be complete there
 //!   (aliases, filters, drivers and remotes have names of their own);
+//! * the same where Git would show a command what it may not read (`reading`);
 //! * the same where Git would talk to a repository that may be on this machine and in the sandbox's reach (`remotes`), start
 //!   itself in a submodule, or write through a link (`entries`).
 
 mod arguments;
 mod entries;
+mod reading;
 mod remotes;
 mod repository;
 
@@ -119,6 +121,9 @@ fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
         ));
     }
     let found = found.last();
+    if let Some(why) = reading::beyond(invocation, found, trust) {
+        return Judged::Leads(why);
+    }
     let peer = match remotes::peer(invocation, found, trust) {
         Ok(peer) => peer,
         Err(why) => return Judged::Leads(why),

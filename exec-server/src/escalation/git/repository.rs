@@ -194,7 +194,8 @@ impl Repository {
         file.symlink_metadata().is_ok().then_some(file)
     }
 
-    fn work_tree(&self) -> Option<&Path> {
+    /// The folder that holds `.git`.
+    pub(super) fn work_tree(&self) -> Option<&Path> {
         (self.entry.file_name() == Some(OsStr::new(".git"))).then(|| self.entry.parent())?
     }
 

@@ -9,7 +9,7 @@ use sandbox::{Mode, Plan};
 use super::super::trust::Programs;
 use super::*;
 
-fn trust(writable: &[&Path], read_only: &[PathBuf]) -> Trust {
+pub(super) fn trust(writable: &[&Path], read_only: &[PathBuf]) -> Trust {
     let mut plan = Plan::unenforced(Mode::WorkspaceWrite, false.into());
     plan.writable = writable.iter().map(|path| path.to_path_buf()).collect();
     plan.read_only = read_only.to_vec();
@@ -28,7 +28,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
     }
 }
 
-fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
+pub(super) fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
     let exec = exec(workdir, words);
     match arguments::read(&exec) {
         Err(why) => Some(why),
@@ -41,7 +41,7 @@ fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
 
 const CONFIG: &str = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@example.com:a/b.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n[branch \"main\"]\n\tremote = origin\n";
 
-fn repository(folder: &Path) {
+pub(super) fn repository(folder: &Path) {
     for name in ["hooks", "objects", "refs"] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
@@ -49,7 +49,7 @@ fn repository(folder: &Path) {
     std::fs::write(folder.join("config"), CONFIG).unwrap();
 }
 
-fn protected(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn protected(folder: &Path) -> Vec<PathBuf> {
     OBEYED.iter().map(|name| folder.join(name)).collect()
 }
 
@@ -160,6 +160,11 @@ fn arguments_that_run_or_write_something_need_a_persons_eye() {
         &["git", "checkout", "--recurse-submodules", "x"],
         &["git", "diff", "--submodule=diff"],
         &["git-grep", "-O", "x"],
+        &["git", "merge-file", "/etc/x", "base", "evil"],
+        &["git", "pack-objects", "/etc/x"],
+        &["git", "index-pack", "-o", "/etc/x", "p.pack"],
+        &["git", "format-patch", "--suffix=.rules", "-1"],
+        &["git", "repack", "-d", "--expire-to=/etc/x"],
     ] {
         assert!(caution(&trust, &ws, words).is_some(), "{words:?}");
     }

@@ -155,6 +155,11 @@ impl Trust {
         self.is_enforced() && self.plan.may_write(path)
     }
 
+    /// Whether something is hidden from commands.
+    pub(super) fn is_hidden(&self, path: &Path) -> bool {
+        self.plan.hidden.iter().any(|hidden| path.starts_with(hidden))
+    }
+
     /// Says which program would run outside, if it is the one that one of `rules` means.
     pub(super) fn vouch<'r>(
         &self,
