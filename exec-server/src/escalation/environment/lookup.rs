@@ -122,9 +122,33 @@ mod tests {
         "GIT_COMMITTER_DATE",
     ];
 
+    /// What a review got through: files that a program writes or trusts, options, and libraries that it loads.
+    const DELETED_SINCE: &[&str] = &[
+        "SSLKEYLOGFILE",
+        "ZIP",
+        "OMP_TOOL_LIBRARIES",
+        "OCL_ICD_FILENAMES",
+        "HSA_TOOLS_LIB",
+        "HOMEBREW_CURL_PATH",
+        "RPM_CONFIGDIR",
+        "LIBVIRT_DEFAULT_URI",
+        "NIX_REMOTE",
+        "GVIMINIT",
+        "COVERAGE_PROCESS_START",
+        "PYTEST_ADDOPTS",
+        "SENDMAIL",
+        "RSH",
+        "MAILRC",
+        "REGISTRY_AUTH_FILE",
+        "LLVM_PROFILE_FILE",
+        "GDBHISTFILE",
+        "DEBUGINFOD_URLS",
+        "XML_CATALOG_FILES",
+    ];
+
     #[test]
     fn what_others_delete_is_dangerous_here_too() {
-        for name in DELETED_BY_OTHERS.iter().chain(DELETED_BY_US) {
+        for name in DELETED_BY_OTHERS.iter().chain(DELETED_BY_US).chain(DELETED_SINCE) {
             assert_eq!(row(name.as_bytes()).map(|row| row.care), Some(Care::Dangerous), "{name}");
         }
     }
