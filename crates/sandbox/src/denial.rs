@@ -6,7 +6,7 @@
 //! reported, as possible. What the kernel does count, refused routes of the private network, is certain.
 
 use crate::plan::Plan;
-use crate::resolve::is_too_wide;
+use crate::resolve::{SYSTEM, is_too_wide};
 use rustix::fs::{Access as UnixAccess, AtFlags, CWD};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -209,7 +209,6 @@ fn remedy(plan: &Plan, denied: &Denied) -> String {
 /// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent that
 /// speaks for him, into giving the system or the home folder away.
 fn may_be_offered(folder: &Path) -> bool {
-    const SYSTEM: &[&str] = &["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
     let homes: Vec<PathBuf> = std::env::var_os("HOME").map(PathBuf::from).into_iter().collect();
     !SYSTEM.iter().any(|system| folder.starts_with(system)) && !is_too_wide(folder, &homes)
 }

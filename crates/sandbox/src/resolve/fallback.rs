@@ -37,6 +37,9 @@ pub fn fallback_policy(client_roots: &[PathBuf], started_in: &Path, homes: &[Pat
     }
 }
 
+/// Folders of the system's: nothing in them is anybody's workspace.
+pub(crate) const SYSTEM: &[&str] = &["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
+
 /// Tells whether a folder is `/`, a home folder, or holds one.
 pub(crate) fn is_too_wide(path: &Path, homes: &[PathBuf]) -> bool {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -13,8 +13,8 @@ mod roots;
 mod surroundings;
 
 pub use error::ResolveError;
-pub(crate) use fallback::is_too_wide;
 pub use fallback::{FallbackPolicy, fallback_policy};
+pub(crate) use fallback::{SYSTEM, is_too_wide};
 pub use pipeline::resolve;
 pub(crate) use surroundings::PRIVATE_VARIABLES;
 pub use surroundings::Surroundings;

@@ -101,6 +101,29 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_gives_neither_the_system_nor_a_home_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(home.join("scratch")).unwrap();
+        for (temporary, is_noted) in
+            [("/", true), ("/etc", true), ("/var", true), (home.to_str().unwrap(), true), ("/dev/shm", false)]
+        {
+            let surroundings = Surroundings {
+                home: Some(home.clone()),
+                temporary: Some(temporary.into()),
+                ..Surroundings::default()
+            };
+            let plan = resolve(&workspace(&[]), &Restrictions::default(), &surroundings).unwrap();
+            assert!(plan.writable.is_empty(), "{temporary}");
+            assert_eq!(plan.notes.iter().any(|note| note.contains("TMPDIR")), is_noted, "{temporary}");
+        }
+        let temporary = Some(home.join("scratch"));
+        let surroundings = Surroundings { home: Some(home.clone()), temporary, ..Surroundings::default() };
+        let plan = resolve(&workspace(&[]), &Restrictions::default(), &surroundings).unwrap();
+        assert!(plan.writable.contains(&home.join("scratch")));
+    }
+
+    #[test]
     fn modes_without_enforcement_resolve_to_everything() {
         let plan = resolve(
             &SandboxPolicy::of_mode(Mode::DangerFullAccess),

@@ -1,6 +1,7 @@
 //! What may be written: the roots that were asked for, and the folders for passing files.
 
 use super::error::ResolveError;
+use super::fallback::{SYSTEM, is_too_wide};
 use super::surroundings::Surroundings;
 use crate::policy::WorkspaceWrite;
 use std::path::{Path, PathBuf};
@@ -44,12 +45,31 @@ pub(super) fn writable(
     // Temporary folders are a convenience: one that is not there is nobody's mistake.
     let slash_tmp = (!asked.exclude_slash_tmp).then(|| PathBuf::from("/tmp"));
     let variable = surroundings.temporary.clone().filter(|_| !asked.exclude_tmpdir_env_var);
+    let variable = variable.filter(|folder| may_hold_passing_files(folder, surroundings, notes));
     for folder in [slash_tmp, variable].into_iter().flatten() {
         if folder.is_absolute() && folder.is_dir() {
             roots.temporary.push(canonical_root(&folder, &mut Vec::new())?);
         }
     }
     Ok(roots)
+}
+
+/// Whether what `$TMPDIR` names may be written because of that alone. The variable is often inherited and seldom looked at, so it
+/// does not give the system or a home folder away; of the kernel's windows a session has its own.
+fn may_hold_passing_files(folder: &Path, surroundings: &Surroundings, notes: &mut Vec<String>) -> bool {
+    let Ok(canonical) = folder.canonicalize() else { return false };
+    let is_kernels = NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel));
+    let homes: Vec<PathBuf> = surroundings.home.iter().cloned().collect();
+    let is_too_much = is_too_wide(&canonical, &homes)
+        || canonical == Path::new("/var")
+        || SYSTEM.iter().any(|system| canonical.starts_with(system));
+    if is_too_much {
+        notes.push(format!(
+            "TMPDIR is {}, which is too much to be writable because of that alone; give it a folder of its own",
+            folder.display()
+        ));
+    }
+    !is_kernels && !is_too_much
 }
 
 fn canonical_root(root: &Path, notes: &mut Vec<String>) -> Result<PathBuf, ResolveError> {
