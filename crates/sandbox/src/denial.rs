@@ -132,16 +132,27 @@ fn kind(line: &str) -> Option<Kind> {
 }
 
 /// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to the folder.
+///
+/// A bare word may be anything. It is taken for a name when it is one there, or stands where programs put the name of what they could
+/// not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
 fn paths<'a>(line: &'a str, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
     let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
     let quoted = line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2);
+    let before_the_error = line.rsplit(": ").nth(1).filter(|word| !word.contains(char::is_whitespace));
+    let is_named = move |word: &str| {
+        line.contains("Read-only file system")
+            && (before_the_error == Some(word)
+                || line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2).any(|quoted| quoted == word))
+    };
     line.split(separators)
         .chain(quoted)
         .map(|word| word.trim_end_matches([':', '.', '!']).trim_start_matches("path:"))
         .filter(|word| word.len() > 1 && word.len() < 4096)
-        // A bare word is a path only when it is there or looks like one.
-        .filter(|word| {
-            word.contains('/') || word.starts_with('.') || directory.join(word).symlink_metadata().is_ok()
+        .filter(move |word| {
+            word.contains('/')
+                || word.starts_with('.')
+                || is_named(word)
+                || directory.join(word).symlink_metadata().is_ok()
         })
         .map(|word| normal(&directory.join(word)))
 }
@@ -256,6 +267,24 @@ mod tests {
                 ],
                 "{output}"
             );
+        }
+    }
+
+    #[test]
+    fn a_new_name_without_a_folder_is_one_of_the_working_folder() {
+        let (_folder, mut plan, base) = place();
+        let denied =
+            "possibly denied by the sandbox: writing BASE/ws/new; allow it with --writable-root BASE/ws";
+        for output in [
+            "touch: cannot touch 'new': Read-only file system",
+            "mkdir: cannot create directory ‘new’: Read-only file system",
+            "bash: line 1: new: Read-only file system",
+            "OSError: [Errno 30] Read-only file system: 'new'",
+        ] {
+            assert!(explained(&plan, &base, output).is_empty(), "{output}: the folder is writable");
+            let writable = std::mem::take(&mut plan.writable);
+            assert_eq!(explained(&plan, &base, output), [denied], "{output}");
+            plan.writable = writable;
         }
     }
 
