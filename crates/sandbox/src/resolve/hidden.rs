@@ -47,6 +47,53 @@ const IN_HOME: &[(&str, &str)] = &[
     (".gemini/oauth_creds.json", "agent's credentials"),
     (".local/share/opencode/auth.json", "agent's credentials"),
     (".config/github-copilot", "agent's credentials"),
+    (".qwen/oauth_creds.json", "agent's credentials"),
+    (".config/opencode/auth.json", "agent's credentials"),
+    (".config/goose/secrets.yaml", "agent's credentials"),
+    (".cache/huggingface/stored_tokens", "registry tokens"),
+    (".huggingface", "registry token"),
+    (".kaggle", "registry token"),
+    (".config/composer/auth.json", "registry token"),
+    (".jfrog", "registry credentials"),
+    (".pulumi/credentials.json", "cloud token"),
+    (".fly/config.yml", "cloud token"),
+    (".config/hcloud", "cloud token"),
+    (".config/scw", "cloud credentials"),
+    (".config/linode-cli", "cloud token"),
+    (".aliyun", "cloud credentials"),
+    (".snowflake", "cloud credentials"),
+    (".local/share/com.vercel.cli", "cloud token"),
+    (".config/netlify", "cloud token"),
+    (".wrangler", "cloud token"),
+    (".config/.wrangler", "cloud token"),
+    (".supabase/access-token", "cloud token"),
+    (".config/stripe", "payment keys"),
+    (".config/argocd", "cluster credentials"),
+    (".sentryclirc", "token"),
+    (".config/circleci", "token"),
+    (".circleci/cli.yml", "token"),
+    (".config/ngrok", "tunnel token"),
+    (".ngrok2", "tunnel token"),
+    (".config/sops/age", "private keys"),
+    (".config/age", "private keys"),
+    (".age", "private keys"),
+    (".config/wireguard", "private keys"),
+    (".putty", "private keys, hosts"),
+    (".config/1Password", "passwords"),
+    (".config/Bitwarden CLI", "passwords"),
+    (".config/filezilla", "passwords"),
+    (".local/share/remmina", "passwords"),
+    (".msmtprc", "mail password"),
+    (".fetchmailrc", "mail password"),
+    (".mbsyncrc", "mail password"),
+    (".offlineimaprc", "mail password"),
+    (".subversion/auth", "passwords"),
+    (".smbcredentials", "password"),
+    (".config/solana", "wallet"),
+    (".config/Slack", "messages"),
+    (".config/discord", "messages"),
+    (".local/share/TelegramDesktop", "messages"),
+    (".config/Cursor/User/globalStorage", "editor's secrets"),
     (".mozilla", "browser profile: passwords, cookies"),
     (".thunderbird", "mail"),
     (".config/google-chrome", "browser profile"),
@@ -61,6 +108,15 @@ const IN_HOME: &[(&str, &str)] = &[
     (".bash_history", "commands with secrets in them"),
     (".zsh_history", "as .bash_history"),
     (".python_history", "as .bash_history"),
+    (".local/share/fish/fish_history", "as .bash_history"),
+    (".local/share/atuin", "as .bash_history, and its key"),
+    (".node_repl_history", "as .bash_history"),
+    (".irb_history", "as .bash_history"),
+    (".ipython/profile_default/history.sqlite", "as .bash_history"),
+    (".sqlite_history", "as .bash_history"),
+    (".rediscli_history", "as .bash_history"),
+    (".lesshst", "as .bash_history"),
+    (".viminfo", "as .bash_history, and pieces of edited files"),
     (".psql_history", "as .bash_history"),
     (".mysql_history", "as .bash_history"),
     (".Xauthority", "lets programs type into the user's windows"),
@@ -117,6 +173,13 @@ const EMPTIED: &[(&str, &str)] = &[
     (".gradle/gradle.properties", "Gradle"),
     (".docker/config.json", "docker, and everything that pulls images"),
     (".my.cnf", "mysql"),
+    (".cache/huggingface/token", "Hugging Face's libraries"),
+    (".config/pypoetry/auth.toml", "Poetry"),
+    (".local/share/uv/credentials/credentials.toml", "uv"),
+    (".terraformrc", "terraform"),
+    (".nuget/NuGet/NuGet.Config", "dotnet"),
+    (".pip/pip.conf", "pip"),
+    (".config/pip/pip.conf", "pip"),
     (".git-credentials", "git"),
     (".config/git/credentials", "git"),
     (".cargo/credentials", "cargo"),
@@ -261,6 +324,34 @@ mod tests {
             [(".ssh", true), (".netrc", true), ("app.env", true), (".aws", false), (".gnupg", false)]
         {
             assert_eq!(plan.hidden.contains(&home.join(name)), is_hidden, "{name}");
+        }
+    }
+
+    /// One name for each kind of thing that the documentation calls hidden and that a review could read.
+    #[test]
+    fn what_a_review_could_read_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        let names = [
+            ".local/share/fish/fish_history",
+            ".cache/huggingface/token",
+            ".kaggle/kaggle.json",
+            ".config/sops/age/keys.txt",
+            ".qwen/oauth_creds.json",
+            ".config/Slack/Cookies",
+            ".pulumi/credentials.json",
+        ];
+        for name in names {
+            let path = home.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let surroundings = Surroundings { home: Some(home.clone()), ..Surroundings::default() };
+        let mut plan = plan();
+        add(&mut plan, &Restrictions::default(), &surroundings).unwrap();
+        for name in names {
+            let mut kept = plan.hidden.iter().chain(&plan.emptied);
+            assert!(kept.any(|kept| home.join(name).starts_with(kept)), "{name}");
         }
     }
 
