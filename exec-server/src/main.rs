@@ -66,5 +66,32 @@ fn start_logging() {
     reason = "the one place where the program speaks to the person who started it"
 )]
 fn report(error: &anyhow::Error) {
-    eprintln!("exec-server: {error:#}");
+    eprintln!("exec-server: {}", told(error));
+}
+
+/// An error and what caused it, each once: many errors have the words of their cause in their own.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(cause.trim_end()) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("permission denied").context("cannot read x: permission denied");
+        assert_eq!(told(&error), "cannot read x: permission denied");
+        assert_eq!(
+            told(&error.context("no configuration")),
+            "no configuration: cannot read x: permission denied"
+        );
+    }
 }
