@@ -12,8 +12,7 @@ use crate::escalation::DecisionRecord;
 use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
-///
-/// The first four are the peer's, in its order: what is cut off at the end of a long text is the least needed.
+// The first four are the peer's, in its order: what is cut off at the end of a long text is the least needed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ShellResult {
     /// Exit code of the shell: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was
