@@ -1,7 +1,7 @@
 //! One call in a session: a descriptor to wait on, its events, and the ways to end it.
 
 use crate::linux::packet;
-use crate::session::{SessionError, wait_readable};
+use crate::session_error::SessionError;
 use crate::wire::{CallCommand, CallEvent, InitCommand, LiveProcesses};
 use rustix::net::RecvFlags;
 use std::io;
@@ -52,7 +52,7 @@ impl Call {
                 return Ok(Some(event));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !wait_readable(self.socket.as_fd(), left) {
+            if left.is_zero() || !packet::wait_readable(self.socket.as_fd(), left) {
                 return Ok(None);
             }
         }

@@ -27,6 +27,7 @@ pub mod probe;
 pub mod resolve;
 #[cfg(target_os = "linux")]
 pub mod session;
+mod session_error;
 mod stand_in;
 #[cfg(target_os = "linux")]
 mod wire;
@@ -39,6 +40,7 @@ pub use linux::guard::run_session_process;
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 #[cfg(target_os = "linux")]
-pub use session::{Directory, Launcher, Session, SessionError, SpawnRequest};
+pub use session::{Directory, Launcher, Session, SpawnRequest};
+pub use session_error::SessionError;
 #[cfg(target_os = "linux")]
 pub use wire::{CallEvent, Ending, Inherited, LiveProcess, LiveProcesses, MissingStreams, StartStep, Usage};

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
 use crate::plan::Plan;
+use crate::session_error::SessionError;
 use crate::wire::{
     FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_IN_PACKET,
     MAX_REQUEST, MissingStreams, StartRequest, WITH_REQUEST, WORKING_FOLDER,
@@ -40,38 +41,6 @@ pub struct Launcher {
     pub program: PathBuf,
     /// Its arguments (such as a hidden subcommand).
     pub arguments: Vec<OsString>,
-}
-
-/// Why a session could not be started or used.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The plan could not be written down.
-    #[error("could not encode the sandbox plan: {0}")]
-    EncodePlan(#[source] serde_json::Error),
-    /// A socket or memory file could not be made.
-    #[error("could not make a channel to the sandbox: {0}")]
-    Channel(#[source] io::Error),
-    /// The launcher could not be executed.
-    #[error("could not execute {program} to set the sandbox up: {source}")]
-    Launch {
-        /// The launcher's program.
-        program: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// What was asked for cannot be enforced here.
-    #[error("the sandbox cannot be set up: {0}")]
-    NotEnforceable(String),
-    /// The session's processes ended or did not answer.
-    #[error("the sandbox's own process ended or does not answer")]
-    Lost,
-    /// They said something that makes no sense.
-    #[error("the sandbox's own process sent a malformed message")]
-    Malformed,
-    /// A request that can never work.
-    #[error("bad start request: {0}")]
-    BadRequest(&'static str),
 }
 
 /// Where a program starts.
@@ -150,7 +119,7 @@ impl Session {
     }
 
     fn await_report(&self) -> Result<Enforcement, SessionError> {
-        if !wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
+        if !packet::wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
             return Err(SessionError::Lost);
         }
         let packet = packet::receive(&self.control, RecvFlags::empty()).map_err(SessionError::Channel)?;
@@ -294,19 +263,4 @@ fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
         rest = rest.get(written..).unwrap_or_default();
     }
     Ok(file)
-}
-
-pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
-    let deadline = Instant::now() + timeout;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
-        let Ok(timeout) = Timespec::try_from(left) else { return false };
-        match rustix::event::poll(&mut polled, Some(&timeout)) {
-            Ok(0) => return false,
-            Ok(_) => return true,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
-        }
-    }
 }

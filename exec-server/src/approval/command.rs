@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
-use super::channel::{Asked, Channel, Choice, OfferedRule, OpenQuestion, Reply};
+use super::channel::{Asked, Channel, OpenQuestion, Reply};
+use super::choice::{Choice, OfferedRule};
 use super::visible;
 use crate::confinement::{Place, PlaceError, Places};
 use crate::process::{Descriptor, Directory, Ended, Process, Spawn, SpawnError};

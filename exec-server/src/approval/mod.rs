@@ -6,6 +6,7 @@
 
 mod answer;
 mod channel;
+mod choice;
 mod command;
 mod desk;
 mod ladder;
@@ -15,7 +16,8 @@ mod settings;
 mod visible;
 
 pub use answer::{Answer, Scope};
-pub use channel::{Asked, Channel, Choice, OfferedRule, Offers, OpenQuestion, QuestionId, Reply};
+pub use channel::{Asked, Channel, Offers, OpenQuestion, QuestionId, Reply};
+pub use choice::{Choice, OfferedRule};
 pub(crate) use command::CommandChannel;
 pub(crate) use desk::Desk;
 pub(crate) use ladder::{Ladder, nobody_answered};

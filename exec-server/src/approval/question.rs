@@ -6,7 +6,7 @@ use execpolicy::RuleMatch;
 use execpolicy::amend::Amendment;
 use sha2::{Digest, Sha256};
 
-use super::channel::{Choice, OfferedRule};
+use super::choice::{Choice, OfferedRule};
 use super::memory::Identity;
 use super::visible;
 

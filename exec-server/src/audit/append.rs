@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::audit_log::AuditError;
+use super::error::AuditError;
 use super::event::Event;
 use super::files::{Folder, open};
 use super::line::{self, Head, MAX_LINE};

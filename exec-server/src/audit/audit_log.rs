@@ -4,8 +4,7 @@
 //! within moments. What gives rights waits until its line is in the file.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,10 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::append::{Appender, Limits};
+use super::error::AuditError;
 use super::event::Event;
 use super::files::Folder;
-use super::record::CallRecord;
-use crate::private::PrivateFolderError;
 
 /// Events that may wait to be written. One of them has a few hundred bytes, rarely more than some thousands.
 const WAITING: usize = 8192;
@@ -26,40 +24,6 @@ const GATHERING: Duration = Duration::from_millis(20);
 
 /// How long somebody waits for a line: a disk or another server that holds it up for longer is as good as broken.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
-
-/// Why something could not be recorded.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// There is no place for the log.
-    #[error(transparent)]
-    Folder(#[from] PrivateFolderError),
-    /// A step failed: the disk is full, for example.
-    #[error("cannot {step} {}", path.display())]
-    Io {
-        /// Which step.
-        step: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
-    /// The log does not end in a line that the chain could go on from.
-    #[error(
-        "{} does not end in a line of the audit log; look at it with `exec-server audit verify`, and move it away to begin a new log",
-        .0.display()
-    )]
-    NotOurs(PathBuf),
-    /// The log did not take the line in time.
-    #[error("the audit log did not take the line in time; another process may hold its lock")]
-    TooSlow,
-    /// Too much is waiting to be written.
-    #[error("too much is waiting to be written to the audit log")]
-    Full,
-    /// There is no thread that writes.
-    #[error("the audit log's thread is not running")]
-    NoThread,
-}
 
 /// The audit log. Clones are the same log.
 #[derive(Clone)]
@@ -133,10 +97,9 @@ impl Audit {
         Audit { shared, _closing: closing }
     }
 
-    /// The record of a new call.
-    pub(crate) fn call(&self) -> CallRecord {
-        let number = self.shared.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        CallRecord::new(self.clone(), &number.to_string())
+    /// The number of a new call.
+    pub(super) fn next_call(&self) -> u64 {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Records an event that gives no rights. Returns at once; when it cannot be written, a later line says that

@@ -11,6 +11,7 @@ mod append;
 mod approvals;
 mod audit_log;
 mod bounded;
+mod error;
 mod event;
 mod files;
 mod line;
@@ -19,7 +20,8 @@ mod show;
 mod verify;
 
 pub(crate) use approvals::{Approval, Approvals};
-pub use audit_log::{Audit, AuditError};
+pub use audit_log::Audit;
+pub use error::AuditError;
 pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
 pub(crate) use record::{Basis, CallRecord, ExecRecord};
 pub use show::{Filter, ShowError, show};

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::audit_log::{Audit, AuditError};
+use super::audit_log::Audit;
 use super::bounded;
+use super::error::AuditError;
 use super::event::{Asked, Decided, Decision, End, Event};
 
 /// One call, as the log knows it.
@@ -34,6 +35,13 @@ pub(crate) struct Basis {
     pub(crate) asked: Option<Asked>,
     /// What else there is to say: why it was denied.
     pub(crate) reason: Option<String>,
+}
+
+impl Audit {
+    /// The record of a new call.
+    pub(crate) fn call(&self) -> CallRecord {
+        CallRecord::new(self.clone(), &self.next_call().to_string())
+    }
 }
 
 impl CallRecord {

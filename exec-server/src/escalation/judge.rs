@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use execpolicy::{Options, Policy};
 
+use super::asking::unasked;
 use super::decision::Decisions;
 use super::environment::Environment;
 use super::exec::Exec;
 use super::identity::{FileIdentity, FileState};
+use super::judgement::{Grounds, judge};
 use super::legacy::Legacy;
 use super::minutes::Minutes;
 use super::offer::offer;
 use super::trust::Trust;
-use super::verdict::{Approved, Grounds, Judgement, Outside, Unasked, Verdict, judge, unasked};
+use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
 use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
 use crate::confinement::{Place, Places};
@@ -52,15 +54,6 @@ pub(crate) struct Judge {
     pub(crate) record: CallRecord,
     /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
     pub(crate) writable: Vec<PathBuf>,
-}
-
-/// The final decision about one program.
-#[must_use]
-#[derive(Debug)]
-pub(super) enum Action {
-    Run { keep_interceptor: bool },
-    Escalate(Box<Outside>),
-    Deny { reason: String },
 }
 
 impl Judge {

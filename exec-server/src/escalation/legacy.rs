@@ -77,8 +77,8 @@ mod tests {
 
     use super::*;
     use crate::escalation::environment::Environment;
+    use crate::escalation::judgement::{Grounds, judge};
     use crate::escalation::trust::{Programs, Trust};
-    use crate::escalation::verdict::{Grounds, judge};
 
     const FORBIDDING: &str = "forbid_program_regex(\"^shutdown$\", \"not yours\")\n";
 

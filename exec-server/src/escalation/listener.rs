@@ -4,7 +4,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,13 +14,12 @@ use rustix::net::{
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::end_of_call::EndOfCall;
 use super::escalated::Escalated;
 use super::judge::Judge;
 use super::session::{self, Attached};
-use crate::process::Process;
 
 /// Dialogues of one call that may be under way at once; more wait in the socket, and their programs with them. A shell
 /// that starts more programs than this at the same moment waits a little; one that means to exhaust us does too.
@@ -36,51 +34,6 @@ const MAX_REQUEST_KIB: usize = 64 << 10;
 const TYPE: SocketType = SocketType::SEQPACKET;
 #[cfg(not(target_os = "linux"))]
 const TYPE: SocketType = SocketType::DGRAM;
-
-/// How long programs may take to end when the server does. Whoever ends it does not wait longer than a second.
-const LAST_GRACE: Duration = Duration::from_millis(400);
-
-/// How a call ends, and when.
-#[derive(Clone, Debug)]
-pub(crate) struct EndOfCall {
-    /// How long programs may take to end when they are told to.
-    grace: Duration,
-    /// The server ends.
-    closing: CancellationToken,
-    /// The shell has ended by itself. What escalated programs that have ended left running is ended: it has the user's full
-    /// rights, and nothing inside stands for it. An escalated program that still runs has its wrapper.
-    pub(crate) shell_ended: CancellationToken,
-    /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
-    /// execute to clean up is still judged and runs.
-    pub(crate) ending: CancellationToken,
-    /// Nobody is left: no more dialogues.
-    pub(crate) ended: CancellationToken,
-}
-
-impl EndOfCall {
-    /// Nothing has ended yet.
-    pub(crate) fn new(grace: Duration, closing: CancellationToken) -> EndOfCall {
-        let [shell_ended, ending, ended] = std::array::from_fn(|_| CancellationToken::new());
-        EndOfCall { grace, closing, shell_ended, ending, ended }
-    }
-
-    /// Ends a program of the call and everything that it has started: asks, and kills what is left after the grace.
-    pub(crate) async fn end(&self, program: &Process) {
-        let hurry = async {
-            self.closing.cancelled().await;
-            tokio::time::sleep(LAST_GRACE).await;
-        };
-        tokio::select! {
-            () = program.end(self.grace) => {}
-            () = hurry => program.end(Duration::ZERO).await,
-        }
-    }
-
-    /// How long the call's last dialogues may take.
-    pub(crate) fn grace(&self) -> Duration {
-        self.grace
-    }
-}
 
 /// The end of the socket that the shell inherits.
 pub(crate) type Socket = OwnedFd;

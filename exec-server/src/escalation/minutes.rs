@@ -8,7 +8,7 @@ use execpolicy::RuleMatch;
 
 use super::decision::{self, DecisionRecord, Decisions};
 use super::exec::Exec;
-use super::judge::Action;
+use super::verdict::Action;
 use crate::approval::{Answer, Scope};
 use crate::audit::{AnswerKind, Asked, AuditError, Basis, Decided, ExecRecord};
 

@@ -4,11 +4,13 @@
 //! session does not know which door its request came through: it gets a stream and what was attached. [`Escalated`] knows what
 //! has been let out.
 //!
-//! A judgement has its own stages: `verdict` (rules → what is to be done), `trust` (is it that program?), `environment`
+//! A judgement has its own stages: `judgement` (rules → `verdict`: what is to be done; `asking`: in which words), `trust` (is it that program?), `environment`
 //! (what it gets), `git` (whose configuration it would obey), `decision` (what the call's result says about it), `minutes`
 //! (what the audit log does).
 
+mod asking;
 mod decision;
+mod end_of_call;
 mod environment;
 mod escalated;
 mod exec;
@@ -16,6 +18,7 @@ mod fingerprint;
 mod git;
 mod identity;
 mod judge;
+mod judgement;
 mod legacy;
 mod listener;
 mod minutes;
@@ -27,9 +30,10 @@ mod wire;
 
 pub(crate) use decision::Decisions;
 pub use decision::{Decided, DecisionRecord};
+pub(crate) use end_of_call::EndOfCall;
 pub(crate) use environment::{Environment, Variables};
 pub(crate) use escalated::{AliveOutside, Escalated};
 pub(crate) use identity::FileIdentity;
 pub(crate) use judge::Judge;
-pub(crate) use listener::{EndOfCall, Listener};
+pub(crate) use listener::Listener;
 pub(crate) use trust::{Programs, Trust};

@@ -14,11 +14,11 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::end_of_call::EndOfCall;
 use super::escalated::Escalated;
 use super::exec::Exec;
-use super::judge::{Action, Judge};
-use super::listener::EndOfCall;
-use super::verdict::Outside;
+use super::judge::Judge;
+use super::verdict::{Action, Outside};
 use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
 use crate::confinement::PlaceError;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod background;
+mod calls;
 mod client;
 mod form;
 mod progress;

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How long a full socket may stay full: hundreds of packets wait in it by then.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
@@ -106,4 +107,20 @@ fn receive_into(socket: impl AsFd, flags: RecvFlags, buffer: &mut [u8]) -> io::R
     }
     let bytes = buffer.get(..message.bytes).unwrap_or_default().to_vec();
     Ok(Some(Packet { bytes, descriptors }))
+}
+
+/// Waits until a packet can be received, or the peer is gone; false when the time is over.
+pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+        let Ok(timeout) = Timespec::try_from(left) else { return false };
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }

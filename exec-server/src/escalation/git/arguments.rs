@@ -187,7 +187,7 @@ pub(super) struct Invocation<'e> {
     pub(super) arguments: &'e [OsString],
 }
 
-/// Reads a command line, or says what in it needs a person's eye.
+/// Reads a command line of whichever subcommand that does not write, or says what in it needs a person's eye.
 pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
     let mut directory = exec.workdir.clone();
     let called = exec.argv.first().map(|word| word.as_bytes()).unwrap_or_default();
@@ -219,15 +219,17 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
             "`git {writing}` writes files of a command's choice, also where the sandbox protects them"
         ));
     }
-    if !ALONE.iter().any(|alone| subcommand == *alone) && !super::remotes::talks(subcommand) {
-        return Err(format!("its subcommand {} may run other commands", shown(subcommand)));
-    }
     for argument in arguments {
         if let Some(why) = telling(subcommand, argument.as_bytes()) {
             return Err(format!("its argument {} {why}", shown(argument)));
         }
     }
     Ok(Invocation { directory, subcommand, arguments })
+}
+
+/// Whether a subcommand works on one repository and runs no other commands.
+pub(super) fn works_alone(subcommand: &OsStr) -> bool {
+    ALONE.iter().any(|alone| subcommand == *alone)
 }
 
 fn telling(subcommand: &OsStr, argument: &[u8]) -> Option<&'static str> {

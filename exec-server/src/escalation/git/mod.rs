@@ -79,7 +79,7 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
         return Care::default();
     }
     let mut settings = ALWAYS.to_vec();
-    let invocation = match arguments::read(exec) {
+    let invocation = match invocation(exec) {
         Ok(invocation) => invocation,
         Err(why) => return Care { caution: Some(why), settings, pinned: Vec::new() },
     };
@@ -100,6 +100,16 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
         }
     };
     Care { caution, settings, pinned }
+}
+
+/// Reads a command line, or says what in it needs a person's eye.
+fn invocation(exec: &Exec) -> Result<Invocation<'_>, String> {
+    let invocation = arguments::read(exec)?;
+    let subcommand = invocation.subcommand;
+    match arguments::works_alone(subcommand) || remotes::talks(subcommand) {
+        true => Ok(invocation),
+        false => Err(format!("its subcommand {} may run other commands", arguments::shown(subcommand))),
+    }
 }
 
 /// What is found out about a command line.

@@ -30,7 +30,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
 
 pub(super) fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
     let exec = exec(workdir, words);
-    match arguments::read(&exec) {
+    match invocation(&exec) {
         Err(why) => Some(why),
         Ok(invocation) => match judge(&invocation, trust) {
             Judged::InDoubt(why) | Judged::Leads(why) => Some(why),

@@ -2,15 +2,17 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode as FileMode, OFlags, openat};
 use sandbox::{Mode, Plan};
 
+use super::super::asking::unasked;
 use super::super::environment::Variables;
 use super::super::identity::FileState;
 use super::super::trust::Programs;
+use super::super::verdict::Approved;
 use super::*;
 
 /// A folder with programs, none of which is the user's until a test says so.

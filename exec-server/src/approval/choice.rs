@@ -1,0 +1,58 @@
+//! What a person chooses, and the rules that may be chosen.
+
+/// What a person chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Allow this once.
+    Once,
+    /// Allow this very command until the server ends.
+    Session,
+    /// Allow every command that begins with all of these words, and write the rule.
+    Always,
+    /// Allow every command that begins with this many of these words, and write the rule.
+    AlwaysFirst(usize),
+    /// Do not run it.
+    Deny,
+}
+
+impl Choice {
+    /// The word for it in forms, JSON and logs.
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Choice::Once => "once".to_owned(),
+            Choice::Session => "session".to_owned(),
+            Choice::Always => "always".to_owned(),
+            Choice::AlwaysFirst(words) => format!("always:{words}"),
+            Choice::Deny => "deny".to_owned(),
+        }
+    }
+
+    /// The choice that a word stands for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Choice> {
+        let shorter = word.strip_prefix("always:").and_then(|words| words.parse().ok());
+        [Choice::Once, Choice::Session, Choice::Always, Choice::Deny]
+            .into_iter()
+            .chain(shorter.map(Choice::AlwaysFirst))
+            // There is one word for each: neither `always:02` nor `always:+2`.
+            .find(|choice| choice.word() == word)
+    }
+
+    /// Whether it has a rule written.
+    #[must_use]
+    pub fn is_for_good(self) -> bool {
+        matches!(self, Choice::Always | Choice::AlwaysFirst(_))
+    }
+}
+
+/// A rule that a person may have written instead of being asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedRule {
+    /// The choice that has it written.
+    pub choice: Choice,
+    /// What the commands begin with that it allows, as a shell would need it; nothing in it hides.
+    pub beginning: String,
+    /// The rule, as the line that it will be.
+    pub line: String,
+}

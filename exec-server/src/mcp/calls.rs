@@ -1,0 +1,173 @@
+//! `tools/call`: which tool, and for `shell`: starting a call, or finding the one that is resumed, and attending to it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rmcp::RoleServer;
+use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
+use rmcp::service::RequestContext;
+
+use super::client::{ClientChannel, Way};
+use super::progress::{self, Progress};
+use super::rounds::Ticket;
+use super::server::ShellServer;
+use super::shell_tool::ShellArguments;
+use super::{background, read_output, result, shell_tool};
+use crate::approval::{ApprovalSettings, Channel, Desk};
+use crate::config::Wanted;
+use crate::shell::{Ending, Turn};
+
+/// For whoever has cancelled a command that was still waiting, or has ended the server.
+const NOT_STARTED: &str = "the command was cancelled before it started";
+
+/// For whoever pipes requests into the server.
+const CLOSED: &str =
+    "the command was ended because the server's input was closed; keep it open until the result has come";
+
+impl ShellServer {
+    /// One `tools/call`, of whichever tool.
+    pub(super) async fn call_any(
+        self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.as_ref();
+        match &*request.name {
+            shell_tool::NAME => self.call_shell(request, context).await,
+            read_output::NAME => Ok(read_output::call(arguments, self.shell.outputs()).await.into()),
+            background::LIST => Ok(background::list(arguments, self.shell.background()).await.into()),
+            background::KILL => Ok(background::kill(arguments, self.shell.background()).await.into()),
+            other => {
+                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                Err(ErrorData::invalid_params(text, None))
+            }
+        }
+    }
+
+    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
+    async fn call_shell(
+        self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let way = Way::of(&context, &self.client_gone);
+        let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
+        let ticket = match &request.request_state {
+            // A request that brings a state never starts anything.
+            Some(state) => {
+                let ticket =
+                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                ticket.client.attach(way);
+                ticket
+            }
+            None => {
+                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
+                match self.start(&request, &wanted, way, &mut progress, &context).await {
+                    Ok(ticket) => ticket,
+                    Err(problem) => return Ok(result::problem(problem).into()),
+                }
+            }
+        };
+        self.attend(ticket, &request, &mut progress, context).await
+    }
+
+    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    async fn start(
+        &self,
+        request: &CallToolRequestParams,
+        wanted: &Wanted,
+        way: Way,
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Ticket, String> {
+        let config = self.shell.config();
+        if let Some(terminal) = &self.terminal {
+            terminal.listen();
+        }
+        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
+            .map_err(|error| error.to_string())?;
+        let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
+        // Whoever has to come back may never do so.
+        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let timeout = config.approvals.timeout.or(patience);
+        let client = Arc::new(ClientChannel::new(way));
+        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        // Start-up files may take a while, and end with the wish to have them.
+        let started = tokio::select! {
+            biased;
+            () = self.unwanted(context) => return Err(NOT_STARTED.into()),
+            started = self.shell.start_in(wanted, request, Arc::new(desk), turn) => started,
+        };
+        match started {
+            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
+            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
+        }
+    }
+
+    /// Completes when a command that has not started must not start any more.
+    async fn unwanted(&self, context: &RequestContext<RoleServer>) {
+        tokio::select! {
+            () = context.ct.cancelled() => {}
+            () = self.client_gone.cancelled() => {}
+            () = self.shell.closing() => {}
+        }
+    }
+
+    /// Waits until the command may start. `None`: nobody wants the command any more.
+    async fn turn(&self, progress: &mut Progress, context: &RequestContext<RoleServer>) -> Option<Turn> {
+        let queue = || {
+            let (running, waiting) = self.shell.load();
+            format!("waiting: {running} commands are running, {waiting} wait for one of them to end")
+        };
+        let turn = tokio::select! {
+            biased;
+            () = self.unwanted(context) => None,
+            turn = self.shell.turn() => Some(turn),
+            never = progress.tell(queue) => match never {},
+        };
+        progress.settle(&self.client_gone).await;
+        turn
+    }
+
+    /// Attaches a request to a call until the call ends, or has questions for the client to take along.
+    async fn attend(
+        &self,
+        mut ticket: Ticket,
+        request: &CallToolRequestParams,
+        progress: &mut Progress,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = Arc::clone(&ticket.client);
+        let shown = Arc::clone(&ticket.shown);
+        let watched = ticket.call.clone();
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = ticket.call.finished() => break outcome,
+                () = context.ct.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = client.has_questions() => {}
+                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+            }
+            progress.settle(&self.client_gone).await;
+            let rules = self.shell.config().rules.current().await;
+            if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
+                continue; // Nobody would get the result.
+            }
+            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
+                return Ok(waiting.into());
+            }
+        };
+        progress.settle(&self.client_gone).await;
+        client.end();
+        let outcome = outcome
+            .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
+        let mut shown = (*shown).clone();
+        if outcome.ending == Ending::Cancelled && self.client_gone.is_cancelled() {
+            shown.notes.push(CLOSED.to_owned());
+        }
+        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
+        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    }
+}
