@@ -80,7 +80,7 @@ impl Place {
         }
         #[cfg(target_os = "linux")]
         return Some(format!(
-            "this machine allows no namespaces, so the sandbox protects less (`exec-server doctor` says why): {}",
+            "there are no namespaces, so the sandbox protects less (`exec-server doctor` says why there are none): {}",
             self.enforcement().gaps.join("; ")
         ));
         #[cfg(not(target_os = "linux"))]

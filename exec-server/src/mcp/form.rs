@@ -105,6 +105,14 @@ fn read_content(content: Option<&Value>) -> Reply {
         Some(content @ Value::Object(_)) => content,
         Some(other) => return not_understood(&format!("its content is {}", shown(other))),
     };
+    // A form of the client's own has other fields, which may say no.
+    let strange = content
+        .as_object()
+        .and_then(|fields| fields.keys().find(|field| !matches!(field.as_str(), "decision" | "reason")));
+    if let (None, Some(strange)) = (content.get("decision"), strange) {
+        let strange = shown(&Value::String(strange.clone()));
+        return not_understood(&format!("its content has {strange} and no decision"));
+    }
     let decision = content.get("decision").unwrap_or(&Value::Null);
     let choice = match decision {
         Value::Null => Some(Choice::Once),
@@ -164,6 +172,7 @@ mod tests {
             json!("once"),
             json!(true),
             json!([]),
+            json!({"approve": false}),
         ] {
             let reply = answer(json!({"action": "accept", "content": content}));
             let Reply::Passed(why) = reply else { panic!("{content}: {reply:?}") };

@@ -74,6 +74,8 @@ impl Process {
                     let source = io::Error::from_raw_os_error(source.raw_os_error().unwrap_or(libc::EIO));
                     Err(SpawnError::NotStarted { step, source })
                 }
+                // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how it ended.
+                None if self.place.session().is_alive() => Ok(()),
                 Some(Err(_)) | None => Err(SpawnError::SessionLost),
             },
             Ok(Err(_)) | Err(_) => Err(SpawnError::SessionLost),

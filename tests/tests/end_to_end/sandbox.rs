@@ -143,6 +143,19 @@ async fn background_processes_are_named_reached_by_the_next_call_and_gone_with_t
     }
 }
 
+/// Whether it is killed before or after it could say that the command runs: the command may have run, so this is a result.
+#[tokio::test]
+async fn a_command_that_kills_what_watches_over_it_is_not_said_not_to_have_run() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    for round in 0..20 {
+        let outcome = client.run(&format!("echo > ran{round}; kill -9 $PPID; sleep 10")).await;
+        assert_eq!((outcome.ran().0, &json_of(&outcome)["status"]), (125, &json!("failed")), "{outcome:?}");
+        assert!(world.workdir().join(format!("ran{round}")).exists(), "{outcome:?}");
+    }
+    assert_eq!(client.run("echo next").await.ran(), (0, "next\n"));
+}
+
 #[tokio::test]
 async fn processes_that_hide_from_their_call_end_with_its_timeout() {
     let world = World::with_rules("").configured("");
