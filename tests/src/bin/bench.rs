@@ -58,7 +58,12 @@ impl Contestant {
         let (mut server, _) = self.start(world);
         let plain_true = || self.plain("true", world);
         let (plain, ours, ratio) = in_turn(60, plain_true, || call(&mut server, world, "true"));
-        self.row("call of `true`, login: false, beside `bash -c true`", Some((plain, ratio)), ours, "2.5");
+        self.row("call of `true`, login: false, beside `bash -c true`", Some((plain, ratio)), ours, "2");
+        let mut calls: Vec<Duration> = (0..300).map(|_| call(&mut server, world, "true")).collect();
+        calls.sort();
+        let (usual, slow) = (calls[calls.len() / 2], calls[calls.len() * 99 / 100]);
+        let ratio = slow.as_secs_f64() / usual.as_secs_f64();
+        self.row("its 99th percentile, beside its median", Some((usual, ratio)), slow, "3");
 
         let many = format!("for ((i = 0; i < {EXECS}; i++)); do /bin/true; done");
         let (plain, ours, ratio) =
