@@ -102,7 +102,8 @@ pub(super) async fn start(
         bash: config.bash_identity,
         default_rules: config.default_rules(),
         trust: Trust::new(Arc::clone(&config.programs), Arc::clone(place.plan())),
-        environment: Environment::new(Arc::clone(&config.environment), place.environment()),
+        environment: Environment::new(Arc::clone(&config.environment), place.environment())
+            .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         decisions: decisions.clone(),
         place: Arc::clone(&place),
         places: Arc::clone(places),

@@ -56,8 +56,8 @@ pub(super) async fn bash(
         Descriptor { ours: socket, number: SOCKET_NUMBER },
     ];
     let mut env = place.environment().to_vec();
-    if let Some(Login::Prelude(code)) = login {
-        descriptors.push(Descriptor { ours: in_memory(code)?, number: PRELUDE_NUMBER });
+    if let Some(Login::Prelude(prelude)) = login {
+        descriptors.push(Descriptor { ours: in_memory(&prelude.code)?, number: PRELUDE_NUMBER });
         set_prelude(&mut env);
     }
     env.extend(private_variables(config));

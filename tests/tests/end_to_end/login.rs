@@ -2,6 +2,7 @@
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
+use rmcp::model::ElicitationAction;
 use serde_json::{Value, json};
 
 const PROFILE: &str = r#"
@@ -114,4 +115,23 @@ async fn a_profile_that_leaves_a_process_behind_or_sets_what_is_fixed_does_no_ha
     assert_eq!(outcome.ran(), (0, "yes 1\nmine\nehuBc\n"));
     let left = client.run("ps -eo args | grep -c '[s]leep 98765'").await;
     assert_eq!(left.ran(), (1, "0\n"));
+}
+
+/// Questions are about what the command changes: what the user's own files set would drown that.
+#[tokio::test]
+async fn a_question_does_not_name_what_the_start_up_files_have_set() {
+    let profile = "export PATH=\"/own/bin:$PATH\" EDITOR=own COLOUR='a \"b\" $c'\n";
+    let world = world(profile, "prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
+    let person = Person::answering([ElicitationAction::Accept, ElicitationAction::Accept]);
+    let client = Client::start_with(&world, &person, &[]).await;
+    for command in ["touch a", "PATH=/other/bin:$PATH EDITOR=other COLOUR=red touch b"] {
+        let outcome = login(&client, &world, command).await;
+        assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
+    }
+    let asked = person.asked();
+    assert!(!asked[0].contains("hanged variables"), "{asked:?}");
+    assert!(
+        asked[1].contains("will not get: EDITOR, PATH") && asked[1].contains("COLOUR=red"),
+        "the twin: {asked:?}"
+    );
 }

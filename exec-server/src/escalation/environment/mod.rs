@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     server: Arc<Variables>,
     /// What the call's shell was given; what differs from it is the script's doing.
     given: Variables,
+    /// What the user's start-up files have set in it, which is not the script's doing either.
+    start_up_files: Variables,
 }
 
 /// What an escalated program gets.
@@ -43,13 +45,12 @@ pub(super) struct Prepared {
 impl Environment {
     /// The environment of the server, and what a call's shell was given of it, `NAME=value` each.
     pub(crate) fn new(server: Arc<Variables>, given: &[OsString]) -> Environment {
-        let pair = |entry: &OsString| {
-            let bytes = entry.as_bytes();
-            let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
-            let value = value.get(1..).unwrap_or_default();
-            Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value).to_owned()))
-        };
-        Environment { server, given: given.iter().filter_map(pair).collect() }
+        Environment { server, given: variables_of(given), start_up_files: Variables::new() }
+    }
+
+    /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of it.
+    pub(crate) fn with_start_up_files(self, exported: &[OsString]) -> Environment {
+        Environment { start_up_files: variables_of(exported), ..self }
     }
 
     /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those that
@@ -85,12 +86,14 @@ impl Environment {
             if self.server.get(*name).is_some_and(|own| own == value) {
                 continue;
             }
+            let is_told = self.start_up_files.get(*name).is_none_or(|set| set != value);
             let allowed_by_rule = rules.clone().any(|matched| demands(matched, name));
             match danger(name, value).filter(|_| !allowed_by_rule) {
-                Some(reason) => prepared.dropped.push((readable(name), reason)),
+                Some(reason) if is_told => prepared.dropped.push((readable(name), reason)),
+                Some(_) => {}
                 None => {
                     prepared.variables.insert((*name).to_owned(), (*value).to_owned());
-                    if !is_shells_own(name) {
+                    if is_told && !is_shells_own(name) {
                         prepared.changed.push(format!("{}={}", readable(name), readable(value)));
                     }
                 }
@@ -109,6 +112,17 @@ impl Environment {
         }
         prepared
     }
+}
+
+/// Takes `NAME=value` apart.
+fn variables_of(entries: &[OsString]) -> Variables {
+    let pair = |entry: &OsString| {
+        let bytes = entry.as_bytes();
+        let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
+        let value = value.get(1..).unwrap_or_default();
+        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value).to_owned()))
+    };
+    entries.iter().filter_map(pair).collect()
 }
 
 /// Whether a rule demands a variable, and its match therefore knows its value.

@@ -43,14 +43,24 @@ pub(super) enum CaptureError {
     NotRepeatable(String),
 }
 
-/// The code that does in a shell what the start-up files do, in this place.
-pub(super) async fn prelude(bash: &Path, place: &Arc<Place>) -> Result<Vec<u8>, CaptureError> {
+/// What the start-up files do in a shell.
+#[derive(Debug)]
+pub(in crate::shell) struct Prelude {
+    /// Code that does the same.
+    pub(in crate::shell) code: Vec<u8>,
+    /// The strings that they export, `NAME=value` each.
+    pub(in crate::shell) exported: Vec<OsString>,
+}
+
+/// What does in a shell what the start-up files do, in this place.
+pub(super) async fn prelude(bash: &Path, place: &Arc<Place>) -> Result<Prelude, CaptureError> {
     debug_assert_eq!(PRELUDE_NUMBER, 242, "as in FIRST");
     let without_any = state(bash, place, "-c");
     let (before, after) = tokio::join!(without_any, state(bash, place, "-lc"));
-    let code = after?.code_from(&before?, FIRST);
+    let (before, after) = (before?, after?);
+    let code = after.code_from(&before, FIRST);
     verify(bash, place, &code).await?;
-    Ok(code)
+    Ok(Prelude { code, exported: after.exported_since(&before) })
 }
 
 /// The state of a shell that was started with this option.

@@ -1,5 +1,6 @@
 //! What each place's login shells get, and when the start-up files run again.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::capture;
+use super::capture::{self, Prelude};
 use super::files::Versions;
 use crate::confinement::Place;
 
@@ -17,8 +18,8 @@ const GOOD_FOR: Duration = Duration::from_secs(600);
 /// What a login shell gets.
 #[derive(Clone, Debug)]
 pub(in crate::shell) enum Login {
-    /// Code that does what the start-up files do.
-    Prelude(Arc<Vec<u8>>),
+    /// What the start-up files do.
+    Prelude(Arc<Prelude>),
     /// Nothing; the text says why, for the call's result.
     Without(String),
 }
@@ -45,6 +46,16 @@ struct Taken {
     login: Login,
 }
 
+impl Login {
+    /// The strings that the start-up files export, `NAME=value` each.
+    pub(in crate::shell) fn exported(&self) -> &[OsString] {
+        match self {
+            Login::Prelude(prelude) => &prelude.exported,
+            Login::Without(_) => &[],
+        }
+    }
+}
+
 impl Logins {
     /// What a login shell in this place gets; runs the start-up files if that is due.
     pub(in crate::shell) async fn login(&self, bash: &Path, place: &Arc<Place>) -> Login {
@@ -59,7 +70,7 @@ impl Logins {
             return taken.login.clone();
         }
         let login = match capture::prelude(bash, place).await {
-            Ok(code) => Login::Prelude(Arc::new(code)),
+            Ok(prelude) => Login::Prelude(Arc::new(prelude)),
             Err(error) => {
                 tracing::warn!(%error, "login shells run without the start-up files");
                 Login::Without(format!(

@@ -1,6 +1,8 @@
 //! The state of a shell as it writes it down itself, and the Bash code that makes one state out of another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 /// Variables that are Bash's own, or belong to one shell only.
 const NOT_CARRIED: &[&str] = &[
@@ -147,6 +149,33 @@ impl State {
         code.line(&[b":; } 2> /dev/null"]);
         code.0
     }
+
+    /// The exported strings that are not as they were `before`, `NAME=value` each.
+    pub(super) fn exported_since(&self, before: &State) -> Vec<OsString> {
+        changed(&before.variables, &self.variables).filter_map(|(_, code)| exported(code)).collect()
+    }
+}
+
+/// `NAME=value` of `declare -x NAME="value"`, as Bash writes exported strings down; `None` for everything else.
+fn exported(declaration: &[u8]) -> Option<OsString> {
+    let (attributes, rest) = split_at_first(declaration.strip_prefix(b"declare -")?, b' ')?;
+    let (name, quoted) = split_at_first(rest, b'=')?;
+    let quoted = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if !attributes.contains(&b'x') || attributes.iter().any(|attribute| b"aAn".contains(attribute)) {
+        return None;
+    }
+    let mut entry = [name, b"="].concat();
+    let mut bytes = quoted.iter();
+    while let Some(byte) = bytes.next() {
+        // Within double quotes a backslash only stands before what would end or expand them.
+        entry.push(if *byte == b'\\' { *bytes.next()? } else { *byte });
+    }
+    Some(OsString::from_vec(entry))
+}
+
+fn split_at_first(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == at)?)?;
+    Some((before, rest.get(1..)?))
 }
 
 struct Code(Vec<u8>);
@@ -215,6 +244,19 @@ mod tests {
              greet () \n{ \n    echo hi\n}\n{\nbuiltin export -f -- greet\nbuiltin umask 0077\n\
              builtin shopt -u extglob\nbuiltin set -o errexit\nbuiltin alias ll='ls -l'\n:; } 2> /dev/null\n"
         );
+    }
+
+    #[test]
+    fn exported_strings_are_known_by_their_values() {
+        let before = ["vHOME\ndeclare -x HOME=\"/h\""];
+        let after = [
+            "vHOME\ndeclare -x HOME=\"/h\"",
+            "vPATH\ndeclare -x PATH=\"/p \\\"q\\\" \\$r \\\\s\"",
+            "vMINE\ndeclare -- MINE=\"1\"",
+            "vLIST\ndeclare -ax LIST=([0]=\"1\")",
+            "vODD\ndeclare -x ODD=$'a\\nb'",
+        ];
+        assert_eq!(state(&after).exported_since(&state(&before)), ["PATH=/p \"q\" $r \\s"]);
     }
 
     #[test]
