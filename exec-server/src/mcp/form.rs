@@ -109,7 +109,7 @@ fn read_content(content: Option<&Value>) -> Reply {
     let strange = content
         .as_object()
         .and_then(|fields| fields.keys().find(|field| !matches!(field.as_str(), "decision" | "reason")));
-    if let (None, Some(strange)) = (content.get("decision"), strange) {
+    if let (None | Some(Value::Null), Some(strange)) = (content.get("decision"), strange) {
         let strange = shown(&Value::String(strange.clone()));
         return not_understood(&format!("its content has {strange} and no decision"));
     }
@@ -173,6 +173,7 @@ mod tests {
             json!(true),
             json!([]),
             json!({"approve": false}),
+            json!({"decision": null, "allow": false}),
         ] {
             let reply = answer(json!({"action": "accept", "content": content}));
             let Reply::Passed(why) = reply else { panic!("{content}: {reply:?}") };

@@ -24,7 +24,9 @@ fn mapping_of_code(maps: &str, address: usize) -> Option<Range<usize>> {
         let mut fields = line.split_ascii_whitespace();
         let (start, end) = fields.next()?.split_once('-')?;
         let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
-        (fields.next()? == "r-xp" && range.contains(&address)).then_some(range)
+        // Permissions, offset, device, inode: without a file behind it, what is forgotten is lost.
+        let is_code = fields.next()? == "r-xp" && fields.nth(2)? != "0";
+        (is_code && range.contains(&address)).then_some(range)
     })
 }
 
@@ -34,7 +36,7 @@ mod tests {
 
     #[test]
     fn only_a_mapping_that_cannot_be_written_is_taken_for_code() {
-        let maps = "1000-2000 r--p 00000000 08:01 7 /bin/x\n2000-4000 r-xp 00001000 08:01 7 /bin/x\n4000-5000 rwxp 00003000 08:01 7 /bin/x\n5000-6000 rw-p 00000000 00:00 0 \n";
+        let maps = "1000-2000 r--p 00000000 08:01 7 /bin/x\n2000-4000 r-xp 00001000 08:01 7 /bin/x\n4000-5000 rwxp 00003000 08:01 7 /bin/x\n5000-6000 rw-p 00000000 00:00 0 \n6000-7000 r-xp 00000000 00:00 0 \n";
         assert_eq!(mapping_of_code(maps, 0x3fff), Some(0x2000..0x4000));
         for other in [0x1000, 0x4000, 0x5000, 0x6000] {
             assert_eq!(mapping_of_code(maps, other), None, "{other:x}");

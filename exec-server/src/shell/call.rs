@@ -230,7 +230,7 @@ impl Attended {
         self.end.ending.cancel();
         self.end.end(&self.shell).await;
         // Those outside were told at the same moment.
-        if tokio::time::timeout(PATIENCE, self.left.escalated.gone()).await.is_err() {
+        if tokio::time::timeout(self.end.grace() + PATIENCE, self.left.escalated.gone()).await.is_err() {
             tracing::error!("escalated programs do not end");
         }
         self.end.ended.cancel();

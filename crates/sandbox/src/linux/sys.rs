@@ -250,7 +250,8 @@ pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
         // SAFETY: SIG_IGN is a valid disposition for any number; for those that cannot be ignored the call fails.
         unsafe { libc::signal(number, libc::SIG_IGN) };
     }
-    let blocked: Vec<i32> = members(blocked).collect();
+    // Without those that the C library keeps for itself.
+    let blocked: Vec<i32> = members(blocked).filter(|number| signal_set(&[*number]).is_ok()).collect();
     if let Ok(set) = signal_set(&blocked) {
         // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };

@@ -2,8 +2,8 @@
 
 use super::codec::{MAX_PACKET, Malformed, Reader, Writer};
 
-/// Largest start request that is sent in the message itself, in bytes.
-pub(crate) const MAX_IN_PACKET: usize = MAX_PACKET - 64;
+/// Largest start request that is sent in the message itself, in bytes: many of them fit the socket's buffer at once.
+pub(crate) const MAX_IN_PACKET: usize = 8 * 1024;
 
 /// What the server asks of a session's init.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! What Git would read that the sandbox hides: outside, it reads with the user's rights, and what it prints goes to the command.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::arguments::{Invocation, shown};
@@ -18,22 +17,26 @@ pub(super) fn beyond(
     if trust.is_hidden(&directory) {
         return Some(format!("{} is hidden from commands", directory.display()));
     }
+    let work_tree = found.and_then(Repository::work_tree);
+    let looks = !super::remotes::talks(invocation.subcommand);
+    if let Some(hidden) = work_tree.filter(|_| looks).and_then(|work_tree| trust.hidden_below(work_tree)) {
+        return Some(format!("{} in the work tree is hidden from commands", hidden.display()));
+    }
     // `git diff` compares two files of the system where it is in no work tree, and where one of them is not in its own.
     if invocation.subcommand != "diff" {
         return None;
     }
-    let Some(work_tree) = found.and_then(Repository::work_tree) else {
+    let Some(work_tree) = work_tree else {
         return Some("outside a work tree it reads any files".to_owned());
     };
     let argument = invocation.arguments.iter().find(|argument| leaves(argument, &directory, work_tree))?;
     Some(format!("its argument {} lies outside the work tree, and Git would read it", shown(argument)))
 }
 
-/// Whether a word may be a path that is not below a folder. By its text, as Git goes by it.
+/// Whether a word may be a path that is not below a folder. By its text, as Git goes by it; behind `--`, a path may look like
+/// an option.
 fn leaves(word: &OsString, directory: &Path, work_tree: &Path) -> bool {
-    let path = Path::new(word);
-    let is_option = word.as_bytes().starts_with(b"-");
-    !is_option && !plain(&directory.join(path)).starts_with(work_tree)
+    !plain(&directory.join(Path::new(word))).starts_with(work_tree)
 }
 
 /// Resolves `.` and `..` by text.
@@ -74,6 +77,7 @@ mod tests {
             &["git", "diff", "a", "../.netrc"],
             &["git", "-C", "sub", "diff", "a", "../../.netrc"],
             &["git", "-C", "/", "diff", "a", "b"],
+            &["git", "diff", "--", "-a/../../.netrc", "README"],
             &["git", "grep", "--no-index", "x"],
             &["git", "grep", "-f", "/home/me/.netrc"],
             &["git", "hash-object", "-w", "/home/me/.netrc"],
@@ -117,5 +121,10 @@ mod tests {
         assert_eq!(caution(&with(&plan), &root, &words), None);
         plan.hidden = vec![root.join("hidden")];
         assert!(caution(&with(&plan), &root, &words).is_some());
+        // Also what is hidden in the work tree: it could be added and shown.
+        plan.hidden = vec![root.join("hidden/.env")];
+        assert!(caution(&with(&plan), &root, &words).is_some());
+        plan.hidden = vec![root.join("beside")];
+        assert_eq!(caution(&with(&plan), &root, &words), None);
     }
 }

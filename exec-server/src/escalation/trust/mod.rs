@@ -160,6 +160,11 @@ impl Trust {
         self.plan.hidden.iter().any(|hidden| path.starts_with(hidden))
     }
 
+    /// What is hidden from commands below a folder.
+    pub(super) fn hidden_below(&self, folder: &Path) -> Option<&Path> {
+        self.plan.hidden.iter().find(|hidden| hidden.starts_with(folder)).map(PathBuf::as_path)
+    }
+
     /// Says which program would run outside, if it is the one that one of `rules` means.
     pub(super) fn vouch<'r>(
         &self,
