@@ -105,13 +105,12 @@ fn read_content(content: Option<&Value>) -> Reply {
         Some(content @ Value::Object(_)) => content,
         Some(other) => return not_understood(&format!("its content is {}", shown(other))),
     };
-    // A form of the client's own has other fields, which may say no.
-    let strange = content
-        .as_object()
-        .and_then(|fields| fields.keys().find(|field| !matches!(field.as_str(), "decision" | "reason")));
-    if let (None | Some(Value::Null), Some(strange)) = (content.get("decision"), strange) {
-        let strange = shown(&Value::String(strange.clone()));
-        return not_understood(&format!("its content has {strange} and no decision"));
+    // Accepting says yes, whatever a client fills in; but not where one of its own fields says no.
+    let says_no =
+        content.as_object().and_then(|fields| fields.iter().find(|(_, value)| **value == json!(false)));
+    if let (None | Some(Value::Null), Some((field, _))) = (content.get("decision"), says_no) {
+        let field = shown(&Value::String(field.clone()));
+        return not_understood(&format!("its content has no decision, and {field} is false"));
     }
     let decision = content.get("decision").unwrap_or(&Value::Null);
     let choice = match decision {
@@ -151,6 +150,8 @@ mod tests {
         assert_eq!(answer(json!({"action": "accept"})), decided(Choice::Once, None));
         assert_eq!(answer(json!({"action": "accept", "content": null})), decided(Choice::Once, None));
         assert_eq!(answer(json!({"action": "accept", "content": {}})), decided(Choice::Once, None));
+        let content = json!({"name": "somebody", "confirm": true});
+        assert_eq!(answer(json!({"action": "accept", "content": content})), decided(Choice::Once, None));
         let content = json!({"decision": "session", "reason": "ok"});
         assert_eq!(
             answer(json!({"action": "accept", "content": content})),
