@@ -104,27 +104,3 @@ pub trait Channel: Send + Sync {
 
 /// What [`Channel::ask`] returns.
 pub type Asked = Pin<Box<dyn Future<Output = Reply> + Send>>;
-
-#[cfg(test)]
-mod tests {
-    use super::Choice;
-
-    #[test]
-    fn each_choice_has_one_word() {
-        for choice in [Choice::Once, Choice::Session, Choice::Always, Choice::AlwaysFirst(2), Choice::Deny] {
-            assert_eq!(Choice::from_word(&choice.word()), Some(choice));
-        }
-        for word in [
-            "",
-            "Once",
-            "always:",
-            "always:02",
-            "always:+2",
-            "always:-1",
-            "always: 2",
-            "always:99999999999999999999",
-        ] {
-            assert_eq!(Choice::from_word(word), None, "{word}");
-        }
-    }
-}

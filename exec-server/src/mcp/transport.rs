@@ -64,13 +64,20 @@ impl UnderWay {
 
     fn finish(&self, id: &RequestId) {
         self.ids().remove(id);
-        self.answered.notify_one();
+        self.answered.notify_waiters();
     }
 
     /// Waits until there is none.
     pub(super) async fn none_left(&self) {
-        while !self.ids().is_empty() {
-            self.answered.notified().await;
+        loop {
+            // Hears of answers from here on, so that none between looking and waiting is missed.
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if self.ids().is_empty() {
+                return;
+            }
+            answered.await;
         }
     }
 }
@@ -133,7 +140,14 @@ impl LineTransport {
             return None;
         }
         match serde_json::from_slice(&line) {
-            Ok(message) => self.admit(message),
+            Ok(message) => match strange_cursor(&message, &line) {
+                Some(id) => {
+                    let text = "invalid parameters: cursor must be a string that an earlier page gave";
+                    self.reject(ErrorData::invalid_params(text, None), Some(id));
+                    None
+                }
+                None => self.admit(message),
+            },
             Err(error) => {
                 let (error, id) = explain(&line, &error);
                 self.reject(error, id);
@@ -271,6 +285,23 @@ fn takes_offence(request: &ClientRequest) -> bool {
     let ClientRequest::InitializeRequest(initialize) = request else { return false };
     let client = &initialize.params.client_info;
     client.name == "mcp" && client.version == "0.1.0"
+}
+
+/// The request's id, if it asks for a list and its cursor is no string: rmcp takes parameters that it cannot read for none.
+fn strange_cursor(message: &RxJsonRpcMessage<RoleServer>, line: &[u8]) -> Option<RequestId> {
+    let JsonRpcMessage::Request(request) = message else { return None };
+    let is_list = matches!(
+        request.request,
+        ClientRequest::ListToolsRequest(_)
+            | ClientRequest::ListResourcesRequest(_)
+            | ClientRequest::ListResourceTemplatesRequest(_)
+    );
+    if !is_list {
+        return None;
+    }
+    let sent: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let cursor = sent.get("params")?.get("cursor")?;
+    (!cursor.is_string() && !cursor.is_null()).then(|| request.id.clone())
 }
 
 /// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.

@@ -117,6 +117,24 @@ async fn a_timeout_ends_processes_outside_the_sandbox_before_the_result_comes() 
     assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{result}");
 }
 
+/// So it is with what an escalated program that has ended left behind.
+#[tokio::test]
+async fn a_timeout_ends_what_an_escalated_program_has_left_before_the_result_comes() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    std::fs::write(
+        world.workdir().join("stubborn"),
+        "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done\n",
+    )
+    .expect("written");
+    let command = "sh -c 'sh ./stubborn > /dev/null 2>&1 & :'; until [ -s pid ]; do sleep 0.02; done; echo left; sleep 60";
+    let outcome = client.run_within(command, Duration::from_secs(3)).await;
+    let result = result_of(&outcome);
+    assert_eq!((&result["timed_out"], &result["output"]), (&json!(true), &json!("left\n")), "{result}");
+    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{result}");
+}
+
 #[tokio::test]
 async fn they_end_with_their_call_where_the_user_wants_that() {
     // Time enough for its last words on a busy machine.

@@ -16,6 +16,7 @@ mod bash_hook;
 mod calls;
 mod doctor;
 mod embedding;
+mod ending;
 mod escalation;
 mod faithful;
 mod live_rules;

@@ -123,8 +123,9 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd]) -> io::Result<Vec<Opti
     }
     // Moved out of the way first, so that placing one never overwrites another that is still to be placed.
     let move_away = |descriptor: &OwnedFd| {
-        targets
-            .contains(&descriptor.as_raw_fd())
+        let number = descriptor.as_raw_fd();
+        // The first three may be given `/dev/null`.
+        (number < 3 || targets.contains(&number))
             .then(|| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
             .transpose()
     };

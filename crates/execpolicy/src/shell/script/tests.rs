@@ -1,3 +1,5 @@
+//! Tests of what is found in scripts, and of what leaves a doubt.
+
 use super::{Doubt, read};
 
 fn listed(script: &str) -> (Vec<String>, Option<Doubt>) {
