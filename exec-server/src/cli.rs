@@ -85,8 +85,8 @@ struct Approvals {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     approvals: Option<Vec<ChannelKind>>,
 
-    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or session, always,
-    /// deny; with a "reason" if it likes
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or another of the
+    /// question's choices; with a "reason" if it likes
     #[arg(long, value_name = "PATH")]
     approval_command: Option<PathBuf>,
 
