@@ -13,12 +13,14 @@ SHELL := /bin/bash
 OS := $(shell uname -s)
 CARGO ?= cargo
 
-# Where the server is built for another target than the host's own, such as x86_64-unknown-linux-musl for a release:
-#   make build TARGET=x86_64-unknown-linux-musl
-TARGET ?=
-SERVER_BUILD := $(if $(TARGET),target/$(TARGET)/release,target/release)
-WRAPPER_BUILD := $(if $(TARGET),target/$(TARGET)/wrapper,target/wrapper)
-TARGET_FLAG := $(if $(TARGET),--target $(TARGET))
+# What the programs are built for, such as x86_64-unknown-linux-musl for a release: make build TARGET=x86_64-unknown-linux-musl
+TARGET ?= $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
+SERVER_BUILD := target/$(TARGET)/release
+WRAPPER_BUILD := target/$(TARGET)/wrapper
+
+# Programs for Linux need no file of the system's, whichever C library they hold: one build runs on every distribution. The target is
+# named in each call of cargo, because only then are build scripts and procedural macros, which cannot be static, built without this.
+LINK_STATICALLY := $(if $(findstring linux,$(TARGET)),--config 'target.$(TARGET).rustflags=["-Ctarget-feature=+crt-static"]')
 
 # Without a runtime of any kind on Linux; macOS has no stable system calls, so there it is linked with the system's library.
 WRAPPER_FEATURES := $(if $(filter Linux,$(OS)),--features freestanding)
@@ -50,9 +52,9 @@ build: build-programs build-bash ## Build the programs into dist/bin/ (exec-serv
 .PHONY: build-programs
 build-programs: need-rust need-cc
 	$(call step,'Building exec-server (the first time takes minutes)')
-	$(CARGO) build --release --locked -p exec-server $(TARGET_FLAG)
+	$(CARGO) build --release --locked -p exec-server --target $(TARGET) $(LINK_STATICALLY)
 	$(call step,'Building execve-wrapper')
-	$(CARGO) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) $(TARGET_FLAG)
+	$(CARGO) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) --target $(TARGET)
 	@mkdir -p $(BIN_DIR)
 	@for program in $(SERVER_BUILD)/exec-server $(WRAPPER_BUILD)/execve-wrapper; do \
 	  target=$(BIN_DIR)/$$(basename $$program); \
