@@ -9,7 +9,7 @@ use crate::policy::{Mode, Network};
 use crate::session::{Launcher, Session};
 use serde::Serialize;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,6 +78,10 @@ fn attempt(launcher: &Launcher, name: &'static str, layers: Layers) -> Form {
     let mut plan = Plan::unenforced(Mode::ReadOnly, Network::Restricted);
     plan.writable.clear();
     plan.layers = layers;
+    // As every session does: hide a folder, hide a file, empty a file.
+    plan.hidden =
+        ["/sys", "/etc/passwd"].map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
+    plan.emptied = launcher.program.canonicalize().into_iter().collect();
     match Session::start(launcher, &plan) {
         Ok(session) => Form { name, enforcement: Some(session.enforcement().clone()), refusal: None },
         Err(error) => Form { name, enforcement: None, refusal: Some(error.to_string()) },

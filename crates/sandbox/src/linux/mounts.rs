@@ -30,6 +30,8 @@ const DEVICES: &[(&str, &str)] = &[
     ("urandom", "randomness"),
     ("tty", "asking whether there is a terminal; there is none"),
 ];
+/// An empty file in the session's own `/dev`, which is shown in place of others.
+const EMPTY_FILE: &str = ".empty";
 /// Links that the shell and libc expect in `/dev`.
 const DEVICE_LINKS: &[(&str, &str)] = &[
     ("fd", "/proc/self/fd"),
@@ -81,7 +83,6 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
         .filter(|(name, _)| Path::new("/dev").join(name).exists())
         .map(|(name, _)| Ok((*name, copy(&Path::new("/dev").join(name))?)))
         .collect::<Result<Vec<_>, MountError>>()?;
-    let cover = copy(Path::new("/dev/null"))?;
     // Everything is read-only, and set-user-id bits and device nodes mean nothing.
     let whole = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| MountError::ReadOnly(errno.into()))?;
@@ -108,13 +109,8 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
         place(&processes, Path::new("/proc"))?;
     }
     // Last, so that no later mount uncovers a secret.
-    for path in &plan.hidden {
-        hide(path, &cover)?;
-    }
-    if !plan.emptied.is_empty() {
-        let empty = empty_file()?;
-        plan.emptied.iter().try_for_each(|path| show_empty(path, &empty))?;
-    }
+    plan.hidden.iter().try_for_each(|path| hide(path))?;
+    plan.emptied.iter().try_for_each(|path| show_empty(path))?;
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
 }
@@ -127,14 +123,8 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
     {
         pin_down(&path, pin)?;
     }
-    let cover = copy(Path::new("/dev/null"))?;
-    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| hide(path, &cover))?;
-    let bare: Vec<&PathBuf> = plan.emptied.iter().filter(|path| !is_mount(path)).collect();
-    if !bare.is_empty() {
-        let empty = empty_file()?;
-        bare.into_iter().try_for_each(|path| show_empty(path, &empty))?;
-    }
-    Ok(())
+    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| hide(path))?;
+    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| show_empty(path))
 }
 
 /// Lists every path that should be a mount and that programs outside may replace.
@@ -161,11 +151,11 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
 }
 
 /// Lays an empty file over a file.
-fn show_empty(path: &Path, empty: &OwnedFd) -> Result<(), MountError> {
+fn show_empty(path: &Path) -> Result<(), MountError> {
     if !path.is_file() {
         return Ok(());
     }
-    change_and_place(&copy_of(empty, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+    cover(path, &Path::new("/dev").join(EMPTY_FILE))
 }
 
 /// Lists what becomes a mount point inside the writable roots, parents before children.
@@ -203,7 +193,7 @@ fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
 
 /// Covers a secret: a folder by an empty one, anything else by a device node on a mount that forbids devices, which fails
 /// every open with EACCES, whoever asks, and every connect with ECONNREFUSED.
-fn hide(path: &Path, null: &OwnedFd) -> Result<(), MountError> {
+fn hide(path: &Path) -> Result<(), MountError> {
     let Ok(kind) = fs::symlink_metadata(path).map(|metadata| metadata.file_type()) else {
         // Gone since the plan was made: nothing to hide.
         return Ok(());
@@ -212,25 +202,13 @@ fn hide(path: &Path, null: &OwnedFd) -> Result<(), MountError> {
         let empty = make("tmpfs", &[("mode", "0000"), ("size", "4k"), ("nr_inodes", "2")])?;
         return change_and_place(&empty, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path);
     }
-    change_and_place(&copy_of(null, path)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
+    cover(path, Path::new("/dev/null"))
 }
 
-/// Copies a detached mount, to place it at `path`.
-fn copy_of(tree: &OwnedFd, path: &Path) -> Result<OwnedFd, MountError> {
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    rustix::mount::open_tree(tree, "", flags)
-        .map_err(|errno| MountError::Copy { path: path.to_owned(), source: errno.into() })
-}
-
-/// Makes an empty file on a file system of its own, as a detached mount.
-fn empty_file() -> Result<OwnedFd, MountError> {
-    let wrong = |errno: rustix::io::Errno| MountError::Make { kind: "tmpfs", source: errno.into() };
-    let folder = make("tmpfs", &[("mode", "0755"), ("size", "4k"), ("nr_inodes", "3")])?;
-    let create = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(&folder, "empty", create, Mode::RUSR | Mode::RGRP | Mode::ROTH).map_err(wrong)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    rustix::mount::open_tree(&folder, "empty", flags).map_err(wrong)
+/// Lays something of the session's own `/dev` over a file. From there, because kernels before 6.15 only copy mounts that
+/// have a place: a copy of a detached one is EINVAL (`may_copy_tree` in fs/namespace.c).
+fn cover(path: &Path, with: &Path) -> Result<(), MountError> {
+    change_and_place(&copy(with)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
 }
 
 /// Replaces `/dev` by one with the few nodes of [`DEVICES`], terminals of its own and a private `/dev/shm`.
@@ -244,6 +222,9 @@ fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> 
         sys::change_mount(node.as_fd(), false, NO_SUID | NO_EXEC, 0).map_err(wrong(name))?;
         place(&node, &folder.join(name))?;
     }
+    let read = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+    rustix::fs::open(folder.join(EMPTY_FILE), OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, read)
+        .map_err(|errno| wrong(EMPTY_FILE)(errno.into()))?;
     for (name, target) in DEVICE_LINKS {
         std::os::unix::fs::symlink(target, folder.join(name)).map_err(wrong(name))?;
     }
