@@ -13,6 +13,8 @@ pub struct Enforcement {
     pub mode: Mode,
     /// The namespaces that the session has of its own.
     pub namespaces: Vec<Namespace>,
+    /// Those that the policy wants and that could not be had.
+    pub missing: Vec<Namespace>,
     /// The Landlock ABI whose rights are all handled.
     pub landlock: Option<u32>,
     /// System calls are filtered.
@@ -43,6 +45,31 @@ pub enum Namespace {
     Uts,
 }
 
+impl Namespace {
+    /// Every kind.
+    pub const ALL: [Namespace; 6] = [
+        Namespace::User,
+        Namespace::Mount,
+        Namespace::Pid,
+        Namespace::Ipc,
+        Namespace::Network,
+        Namespace::Uts,
+    ];
+
+    /// Returns the name that the kernel gives it in `/proc/PID/ns`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Namespace::User => "user",
+            Namespace::Mount => "mnt",
+            Namespace::Pid => "pid",
+            Namespace::Ipc => "ipc",
+            Namespace::Network => "net",
+            Namespace::Uts => "uts",
+        }
+    }
+}
+
 /// A mechanism that limits processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessLimit {
@@ -59,6 +86,7 @@ impl Enforcement {
         Enforcement {
             mode,
             namespaces: Vec::new(),
+            missing: Vec::new(),
             landlock: None,
             seccomp: false,
             process_limit: None,
@@ -74,12 +102,19 @@ impl Enforcement {
     }
 }
 
-/// Writes the level in one word, such as `namespaces+landlock-7+seccomp`, or `none`.
+/// Writes the level in one word, such as `namespaces+landlock-7+seccomp`, or `none`. Where not all namespaces that the policy
+/// wants could be had, those that are there are named: `namespaces(user,mnt,ipc,uts)+landlock-7+seccomp`.
 impl fmt::Display for Enforcement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        if self.has(Namespace::Mount) {
-            parts.push("namespaces".to_owned());
+        if !self.namespaces.is_empty() {
+            let names: Vec<&str> = self.namespaces.iter().map(|kind| kind.name()).collect();
+            let whole = self.missing.is_empty();
+            parts.push(if whole {
+                "namespaces".to_owned()
+            } else {
+                format!("namespaces({})", names.join(","))
+            });
         }
         parts.extend(self.landlock.map(|abi| format!("landlock-{abi}")));
         if self.seccomp {
@@ -105,5 +140,8 @@ mod tests {
         assert_eq!(enforcement.to_string(), "landlock-7+seccomp");
         enforcement.namespaces.push(Namespace::Mount);
         assert_eq!(enforcement.to_string(), "namespaces+landlock-7+seccomp");
+        enforcement.namespaces.insert(0, Namespace::User);
+        enforcement.missing.push(Namespace::Pid);
+        assert_eq!(enforcement.to_string(), "namespaces(user,mnt)+landlock-7+seccomp");
     }
 }

@@ -75,16 +75,29 @@ impl Place {
 
     /// What this place does not protect although it should, to be told once.
     pub(crate) fn shortcomings(&self) -> Option<String> {
-        if !self.plan.mode.is_enforced() || self.has_mounts() || self.told.swap(true, Ordering::Relaxed) {
+        if !self.plan.mode.is_enforced() || self.is_whole() || self.told.swap(true, Ordering::Relaxed) {
             return None;
         }
         #[cfg(target_os = "linux")]
         return Some(format!(
-            "there are no namespaces, so the sandbox protects less (`exec-server doctor` says why there are none): {}",
+            "{}, so the sandbox protects less (`exec-server doctor` says why): {}",
+            if self.enforcement().namespaces.is_empty() {
+                "there are no namespaces"
+            } else {
+                "some namespaces could not be had"
+            },
             self.enforcement().gaps.join("; ")
         ));
         #[cfg(not(target_os = "linux"))]
         return None;
+    }
+
+    /// Whether the sandbox has all that it is made for.
+    fn is_whole(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.has_mounts() && self.enforcement().missing.is_empty();
+        #[cfg(not(target_os = "linux"))]
+        return true;
     }
 
     /// Whether what lies protected in a writable folder is protected by mounts. Elsewhere the system's own sandbox does it.

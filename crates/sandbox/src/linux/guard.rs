@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -113,19 +114,29 @@ struct Running {
 
 /// Starts init in the best form that this machine allows; init reports to the server itself.
 fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Running> {
-    let enforced = plan.mode.is_enforced();
-    let attempts = if enforced { namespaces::attempts(plan) } else { vec![Attempt(Vec::new())] };
+    let wanted = namespaces::wanted(plan);
     let mut reasons: Vec<String> = Vec::new();
-    for attempt in &attempts {
+    let mut attempts = VecDeque::from([Attempt(wanted.clone())]);
+    let mut tried = Vec::new();
+    while let Some(attempt) = attempts.pop_front() {
         // Without mounts of its own a session cannot protect the names, so holding them would only litter.
         let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
         let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
-        match start_as(proof, control, plan, attempt, &reasons) {
+        match start_as(proof, control, plan, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, stand_ins, mending }),
-            Err(error) => reasons.push(error.to_string()),
+            Err(error) => {
+                let reason = error.to_string();
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
         }
+        if tried.is_empty() && !wanted.is_empty() {
+            attempts.extend(namespaces::attempts(plan, &namespaces::obtainable(proof, &wanted)));
+        }
+        tried.push(attempt);
+        attempts.retain(|attempt| !tried.contains(attempt));
     }
-    reasons.dedup();
     Err(io::Error::other(reasons.join("; ")))
 }
 

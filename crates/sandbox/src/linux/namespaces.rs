@@ -2,9 +2,10 @@
 //!
 //! Runs in the guard, before init has done anything.
 
+use super::sys::{self, Forked, SingleThreaded};
 use crate::enforcement::Namespace;
 use crate::plan::{Layers, Plan};
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions};
 use std::fs;
 use std::io;
 
@@ -12,45 +13,85 @@ use std::io;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attempt(pub(super) Vec<Namespace>);
 
-/// Returns what to try, best first.
-///
-/// - Everything.
-/// - For root where user namespaces are forbidden: everything else.
-/// - Where a container forbids a new `/proc`: without a PID namespace.
-/// - Nothing, where the plan allows Landlock alone.
-pub(super) fn attempts(plan: &Plan) -> Vec<Attempt> {
-    if plan.layers == Layers::WithoutNamespaces {
-        return vec![Attempt(Vec::new())];
+/// What a session should have, when the plan allows namespaces at all.
+pub(super) fn wanted(plan: &Plan) -> Vec<Namespace> {
+    if plan.layers == Layers::WithoutNamespaces || !plan.mode.is_enforced() {
+        return Vec::new();
     }
-    let all = [
-        Namespace::User,
-        Namespace::Mount,
-        Namespace::Pid,
-        Namespace::Ipc,
-        Namespace::Uts,
-        Namespace::Network,
-    ];
-    let without = |left_out: &[Namespace]| {
-        let keep = |kind: &Namespace| {
-            !left_out.contains(kind) && (*kind != Namespace::Network || !plan.network.is_enabled())
-        };
-        Attempt(all.into_iter().filter(keep).collect())
+    let unwanted = plan.network.is_enabled().then_some(Namespace::Network);
+    Namespace::ALL.into_iter().filter(|kind| Some(*kind) != unwanted).collect()
+}
+
+/// Finds out which kinds this process may make, each by itself: a limit of zero (`max_net_namespaces`) or a container that
+/// forbids one kind then costs that kind alone.
+pub(super) fn obtainable(proof: SingleThreaded, wanted: &[Namespace]) -> Vec<Namespace> {
+    let can_make = |kinds: &[Namespace]| match sys::fork_into_namespaces(proof, flags(kinds)) {
+        Ok(Forked::Child) => sys::exit_now(0),
+        Ok(Forked::Parent(child)) => rustix::process::waitpid(Some(child), WaitOptions::empty()).is_ok(),
+        Err(_) => false,
     };
+    let own_users = can_make(&[Namespace::User]);
+    let can_make_inside = |kind: Namespace| match own_users {
+        true => can_make(&[Namespace::User, kind]),
+        false => can_make(&[kind]),
+    };
+    wanted
+        .iter()
+        .copied()
+        .filter(|kind| if *kind == Namespace::User { own_users } else { can_make_inside(*kind) })
+        .collect()
+}
+
+/// Returns what to try after everything at once has failed, best first, from kinds that can be made.
+///
+/// Making a namespace is not all: what is set up in it can be forbidden, too. So the list goes on
+///
+/// - for root, without users: a user namespace may be what takes the rights away (AppArmor);
+/// - without processes: a container may forbid the new `/proc` that they need;
+/// - without a network: the loopback interface may be forbidden;
+/// - without mounts, and without processes, whose `/proc` would then be that of others;
+/// - without any, where the plan allows Landlock alone.
+pub(super) fn attempts(plan: &Plan, obtainable: &[Namespace]) -> Vec<Attempt> {
     let is_root = rustix::process::geteuid().is_root();
-    let mut attempts = vec![without(&[])];
-    if is_root {
-        attempts.push(without(&[Namespace::User]));
-    }
-    attempts.push(without(&[Namespace::Pid]));
-    if is_root {
-        attempts.push(without(&[Namespace::User, Namespace::Pid]));
-    }
-    match plan.layers {
-        Layers::Best => attempts.push(Attempt(Vec::new())),
-        Layers::RequireNamespaces | Layers::WithoutLandlock | Layers::WithoutNamespaces => {}
+    let needs_mounts = match plan.layers {
+        Layers::Best | Layers::WithoutNamespaces => false,
+        Layers::RequireNamespaces | Layers::WithoutLandlock => true,
+    };
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for left_out in LEFT_OUT {
+        for without_users in [false, true] {
+            if without_users && !is_root {
+                continue;
+            }
+            let keep =
+                |kind: &Namespace| !(left_out.contains(kind) || without_users && *kind == Namespace::User);
+            let mut kinds: Vec<Namespace> = obtainable.iter().copied().filter(keep).collect();
+            if !kinds.contains(&Namespace::Mount) {
+                kinds.retain(|kind| *kind != Namespace::Pid);
+            }
+            // By itself it protects nothing.
+            if kinds == [Namespace::User] || !is_root && !kinds.contains(&Namespace::User) {
+                kinds.clear();
+            }
+            let attempt = Attempt(kinds);
+            if (attempt.has(Namespace::Mount) || !needs_mounts) && !attempts.contains(&attempt) {
+                attempts.push(attempt);
+            }
+        }
     }
     attempts
 }
+
+/// What the attempts do without, in their order.
+const LEFT_OUT: &[&[Namespace]] = &[
+    &[],
+    &[Namespace::Pid],
+    &[Namespace::Network],
+    &[Namespace::Network, Namespace::Pid],
+    &[Namespace::Mount],
+    &[Namespace::Mount, Namespace::Network],
+    &Namespace::ALL,
+];
 
 impl Attempt {
     pub(super) fn has(&self, kind: Namespace) -> bool {
@@ -59,8 +100,12 @@ impl Attempt {
 
     /// Returns the flags for clone(2).
     pub(super) fn flags(&self) -> libc::c_int {
-        self.0.iter().fold(0, |flags, kind| flags | flag(*kind))
+        flags(&self.0)
     }
+}
+
+fn flags(kinds: &[Namespace]) -> libc::c_int {
+    kinds.iter().fold(0, |flags, kind| flags | flag(*kind))
 }
 
 fn flag(kind: Namespace) -> libc::c_int {
@@ -107,6 +152,23 @@ fn identity(map: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Mode, Network};
+
+    #[test]
+    fn a_kind_that_cannot_be_made_costs_only_itself() {
+        let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
+        let without = |missing: Namespace| -> Vec<Namespace> {
+            Namespace::ALL.into_iter().filter(|kind| *kind != missing).collect()
+        };
+        for missing in [Namespace::Network, Namespace::Pid, Namespace::Ipc, Namespace::Uts] {
+            assert_eq!(attempts(&plan, &without(missing))[0], Attempt(without(missing)), "{missing:?}");
+        }
+        let no_mounts = attempts(&plan, &without(Namespace::Mount));
+        assert!(no_mounts[0].has(Namespace::Network) && !no_mounts[0].has(Namespace::Pid));
+        assert_eq!(no_mounts.last(), Some(&Attempt(Vec::new())));
+        plan.layers = Layers::RequireNamespaces;
+        assert_eq!(attempts(&plan, &without(Namespace::Mount)), []);
+    }
 
     #[test]
     fn maps_become_identities() {

@@ -32,6 +32,8 @@ pub(super) enum Sockets {
     /// Only Unix sockets that talk within a call: nothing else keeps commands from the host's sockets (no mounts that
     /// hide them, and no Landlock that restricts them), and some of those are as good as root (Docker).
     OnlyPairs,
+    /// As [`Sockets::OnlyPairs`], and IP sockets of a private loopback.
+    IpAndPairs,
 }
 
 /// What else of the host is in reach, and the filter's work.
@@ -85,6 +87,7 @@ const INET: u64 = 2;
 const INET6: u64 = 10;
 const NETLINK: u64 = 16;
 const DATAGRAM: u64 = 2;
+const RAW: u64 = 3;
 /// The low bits of a socket's type; the others are flags.
 const TYPE_MASK: u64 = 0xf;
 
@@ -168,7 +171,15 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
             (libc::SYS_connect, When::Always, "the host's sockets are in reach"),
             (libc::SYS_sendto, When::NotZero(4), "as connect: with an address, a datagram needs none"),
             (libc::SYS_socket, When::Masked(1, TYPE_MASK, DATAGRAM), "as connect: sendmsg takes an address that the filter cannot see"),
+            (libc::SYS_socket, When::Masked(1, TYPE_MASK, RAW), "to Unix sockets the same as datagrams"),
             (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "as above"),
+            (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, RAW), "as above"),
+        ],
+        Sockets::IpAndPairs => vec![
+            (libc::SYS_socket, When::NoneOf(0, &[INET, INET6, NETLINK]), "the host's Unix sockets are in reach; rare protocols"),
+            (libc::SYS_socket, When::FirstIsAndNotZero(NETLINK, 2), "of netlink only routes (protocol 0), which getifaddrs reads"),
+            (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "a pair of these can be connected anew, to the host's sockets"),
+            (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, RAW), "as above"),
         ],
     }
 }
@@ -300,7 +311,7 @@ mod tests {
 
     /// With namespaces, and without.
     fn reaches() -> impl Iterator<Item = Reach> {
-        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs]
+        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs]
             .into_iter()
             .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, own_processes: own }))
     }

@@ -6,7 +6,7 @@
 use super::landlock_rules::{self, LandlockError, Surroundings};
 use super::limits;
 use super::mounts::{self, MountError};
-use super::namespaces::Attempt;
+use super::namespaces::{self, Attempt};
 use super::seccomp::{self, Reach, SeccompError, Sockets};
 use super::sys;
 use crate::enforcement::{Enforcement, Namespace};
@@ -57,6 +57,7 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
         .map_err(io_error(SetupError::TieToGuard))?;
     let mut enforcement = Enforcement::none(plan.mode);
     enforcement.namespaces.clone_from(&attempt.0);
+    enforcement.missing = namespaces::wanted(plan).into_iter().filter(|kind| !attempt.has(*kind)).collect();
     if !plan.mode.is_enforced() {
         return Ok(enforcement);
     }
@@ -109,12 +110,18 @@ fn apply_landlock(plan: &Plan, attempt: &Attempt, enforcement: &mut Enforcement)
 /// Chooses the sockets: IP ones are harmless on a private loopback, and right where the network is allowed. Without either,
 /// Unix sockets of the host must be out of reach some other way, or none can be connected.
 fn sockets(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Sockets {
-    if plan.network.is_enabled() || attempt.has(Namespace::Network) {
-        Sockets::WithIp
-    } else if enforcement.landlock.unwrap_or(0) >= landlock_rules::UNIX_SOCKETS_SINCE {
-        Sockets::NoIp
-    } else {
-        Sockets::OnlyPairs
+    if plan.network.is_enabled() {
+        return Sockets::WithIp;
+    }
+    let abi = enforcement.landlock.unwrap_or(0);
+    let own_network = attempt.has(Namespace::Network);
+    // Mounts cover sockets that have a path; those without are of another network, or out of Landlock's scope.
+    let covered = attempt.has(Namespace::Mount) && (own_network || abi >= landlock_rules::SCOPE_SINCE);
+    match (covered || abi >= landlock_rules::UNIX_SOCKETS_SINCE, own_network) {
+        (true, true) => Sockets::WithIp,
+        (true, false) => Sockets::NoIp,
+        (false, true) => Sockets::IpAndPairs,
+        (false, false) => Sockets::OnlyPairs,
     }
 }
 
@@ -149,9 +156,13 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
                 "{unprotected} protected places inside writable folders (.git/hooks and the like) can be written, because there is no mount namespace"
             ));
         }
-        let unhidden = plan.hidden.iter().chain(&plan.emptied).filter(inside_roots).count();
+        // Landlock grants whole hierarchies, so it cannot take a place out of a writable folder, nor out of /proc.
+        let unhidden = |path: &&std::path::PathBuf| {
+            inside_roots(path) || path.starts_with("/proc") && std::fs::File::open(path).is_ok()
+        };
+        let unhidden = plan.hidden.iter().chain(&plan.emptied).filter(unhidden).count();
         if unhidden > 0 {
-            gaps.push(format!("{unhidden} hidden places inside writable folders can be read, because there is no mount namespace"));
+            gaps.push(format!("{unhidden} hidden places inside writable folders or /proc can be read, because there is no mount namespace"));
         }
         gaps.push("modes, owners, times and attributes of the user's own files can be changed everywhere, because there is no mount namespace".to_owned());
         if plan.network.is_enabled() && abi < landlock_rules::UNIX_SOCKETS_SINCE {
@@ -177,7 +188,8 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
             gaps.push("other processes of the user can be signalled".to_owned());
         }
     }
-    if !attempt.has(Namespace::Network) && abi < landlock_rules::SCOPE_SINCE {
+    let pairs_only = sockets(plan, attempt, enforcement) == Sockets::OnlyPairs;
+    if !attempt.has(Namespace::Network) && abi < landlock_rules::SCOPE_SINCE && !pairs_only {
         gaps.push("abstract Unix sockets of the host can be reached".to_owned());
     }
     gaps

@@ -2,8 +2,8 @@
 
 use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, MissingStreams, Mode, Network, Plan,
-    Restrictions, SandboxPolicy, Session, SpawnRequest, Usage,
+    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, MissingStreams, Mode, Namespace,
+    Network, Plan, Restrictions, SandboxPolicy, Session, SpawnRequest, Usage,
 };
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -44,6 +44,8 @@ pub(crate) enum Form {
     Everything,
     Landlock,
     Namespaces,
+    /// Where namespaces of one kind cannot be made.
+    Missing(Namespace),
 }
 
 /// Tells whether a test can run, and says why not; where `TESTS_MUST_SANDBOX=1`, only a missing root is an excuse.
@@ -55,7 +57,7 @@ pub(crate) fn can_sandbox(user: User, form: Form) -> bool {
     let mut plan = Plan::unenforced(Mode::ReadOnly, Network::Restricted);
     plan.writable.clear();
     plan.layers = form.layers();
-    let Err(missing) = Session::start(&launcher_of(user), &plan) else { return true };
+    let Err(missing) = Session::start(&launcher_in(user, form), &plan) else { return true };
     assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "cannot sandbox: {missing}");
     tell!("skipped: {missing}");
     false
@@ -67,6 +69,7 @@ impl Form {
             Form::Everything => Layers::RequireNamespaces,
             Form::Landlock => Layers::WithoutNamespaces,
             Form::Namespaces => Layers::WithoutLandlock,
+            Form::Missing(_) => Layers::Best,
         }
     }
 }
@@ -83,6 +86,21 @@ pub(crate) fn launcher_of(user: User) -> Launcher {
         ["--reuid", &id, "--regid", &id, "--clear-groups", "--"].map(OsString::from).to_vec();
     arguments.push(own.program.into());
     Launcher { program: "/usr/bin/setpriv".into(), arguments }
+}
+
+/// As [`launcher_of`], on a machine as the form describes it: in a user namespace around the session's, in which the limit for
+/// namespaces of the kind is zero.
+pub(crate) fn launcher_in(user: User, form: Form) -> Launcher {
+    let Form::Missing(kind) = form else { return launcher_of(user) };
+    let limit = format!("echo 0 > /proc/sys/user/max_{}_namespaces && exec \"$@\"", kind.name());
+    let mut arguments: Vec<OsString> =
+        ["--user", "--map-root-user", "sh", "-c", &limit, "sh"].map(OsString::from).to_vec();
+    if user == User::Nobody {
+        // Another user again, with the limit of the namespace around it.
+        arguments.extend(["unshare", "--user", "--map-user=65534", "--map-group=65534"].map(OsString::from));
+    }
+    arguments.push(launcher().program.into());
+    Launcher { program: "/usr/bin/unshare".into(), arguments }
 }
 
 /// A workspace, a folder outside it, a home folder with secrets, and a process and servers that are not in the sandbox.
@@ -278,6 +296,10 @@ impl Shell {
 
     pub(crate) fn for_user(user: User, plan: &Plan) -> Self {
         Self::started(&launcher_of(user), plan)
+    }
+
+    pub(crate) fn in_form(user: User, form: Form, plan: &Plan) -> Self {
+        Self::started(&launcher_in(user, form), plan)
     }
 
     fn started(launcher: &Launcher, plan: &Plan) -> Self {

@@ -78,7 +78,7 @@ fn process_cases(place: &Place) -> Vec<Case> {
     vec![
         case("54", "signal a process outside", "kill 0", format!("kill {}", place.outsider), &["ESRCH", "EPERM"], &[]),
         case("55", "read a process's environment outside", "read /proc/self/environ", format!("read /proc/{}/environ", place.outsider), &["ENOENT", "EACCES"], &[]),
-        case("55", "read a process's command line outside", "read /proc/self/cmdline", format!("read /proc/{}/cmdline", place.outsider), &["ENOENT"], &[Form::Landlock]),
+        case("55", "read a process's command line outside", "read /proc/self/cmdline", format!("read /proc/{}/cmdline", place.outsider), &["ENOENT"], &[Form::Landlock, Form::Missing(Namespace::Pid)]),
         case("13", "trace", "call getpid", "call ptrace 0", REFUSED, &[]),
         case("13", "read memory", "", "call process_vm_readv 1", REFUSED, &[]),
         case("13", "take a descriptor", "", "call pidfd_getfd 0 0 0", REFUSED, &[]),
@@ -107,7 +107,7 @@ fn process_cases(place: &Place) -> Vec<Case> {
         case("49", "TIOCSTI, high bits set", "", "call ioctl 0 0x100005412 0", REFUSED, &[]),
         case("49", "TIOCLINUX", "", "call ioctl 0 0x541c 0", REFUSED, &[]),
         case("9", "x32 numbers", "", "x32", &["killed"], &[]),
-        case("-", "packet socket", "call socket 1 1 0", "call socket 17 3 0", REFUSED, &[]),
+        case("-", "packet socket", "pair", "call socket 17 3 0", REFUSED, &[]),
         case("-", "vsock", "", "call socket 40 1 0", REFUSED, &[]),
         case("-", "kernel crypto socket", "", "call socket 38 5 0", REFUSED, &[]),
         case("-", "netlink audit", "", "call socket 16 3 9", REFUSED, &[]),
@@ -115,12 +115,16 @@ fn process_cases(place: &Place) -> Vec<Case> {
 }
 
 #[rustfmt::skip]
-fn network_cases(place: &Place) -> Vec<Case> {
-    let ws = place.workspace.display();
+fn network_cases(place: &Place, form: Form) -> Vec<Case> {
+    // Without mounts, a loopback of its own costs the Unix sockets that have a name.
+    let listen = match form {
+        Form::Missing(Namespace::Mount) => "listen-tcp".to_owned(),
+        Form::Everything | Form::Landlock | Form::Namespaces | Form::Missing(_) => format!("listen {}/own.sock", place.workspace.display()),
+    };
     vec![
         case("-", "TCP to a server outside", "pair", format!("connect-tcp {}", place.tcp), &["ECONNREFUSED", "EPERM", "ENETUNREACH"], &[]),
         case("-", "TCP to the internet", "", "connect-tcp 192.0.2.1:80", &["ENETUNREACH", "EPERM"], &[]),
-        case("48", "a daemon's socket", format!("listen {ws}/own.sock"), format!("connect {}", place.socket.display()), &["ECONNREFUSED", "EPERM", "EACCES", "ENOENT"], &[]),
+        case("48", "a daemon's socket", listen, format!("connect {}", place.socket.display()), &["ECONNREFUSED", "EPERM", "EACCES", "ENOENT"], &[]),
         case("48", "a datagram to a daemon's socket", "", format!("send {}", place.datagram_socket.display()), &["ECONNREFUSED", "EPERM", "EACCES", "ENOENT"], &[]),
         case("50", "an abstract socket", "", format!("connect-abstract {}", place.abstract_name), &["ECONNREFUSED", "EPERM"], &[]),
     ]
@@ -138,15 +142,18 @@ fn check(user: User, form: Form) {
     }
     let place = Place::new(user);
     let plan = place.plan(Mode::WorkspaceWrite, form);
-    let mut shell = Shell::for_user(user, &plan);
+    let mut shell = Shell::in_form(user, form, &plan);
     shell.directory.clone_from(&place.workspace);
     let level = shell.session.enforcement().to_string();
-    let cases = file_cases(&place).into_iter().chain(process_cases(&place)).chain(network_cases(&place));
+    let cases =
+        file_cases(&place).into_iter().chain(process_cases(&place)).chain(network_cases(&place, form));
+    // Without mounts only Landlock is left to keep files.
+    let alike = if form == Form::Missing(Namespace::Mount) { Form::Landlock } else { form };
     let (mut table, mut wrong) = (String::new(), String::new());
     for case in cases {
         let twin = if case.twin.is_empty() { "ok".to_owned() } else { outcome(&shell, &case.twin) };
         let denied = outcome(&shell, &case.denied);
-        let is_open = case.open_in.contains(&form);
+        let is_open = case.open_in.contains(&alike);
         let right = twin == "ok" && (is_open || case.errors.contains(&denied.as_str()));
         let result = if is_open {
             "not stopped here, and said"
@@ -169,7 +176,7 @@ fn check(user: User, form: Form) {
     for gap in &shell.session.enforcement().gaps {
         tell!("gap: {gap}");
     }
-    if form == Form::Landlock {
+    if alike == Form::Landlock {
         assert!(!shell.session.enforcement().gaps.is_empty());
         assert!(!shell.session.enforcement().has(Namespace::Mount));
     }
@@ -177,7 +184,7 @@ fn check(user: User, form: Form) {
     assert_eq!(fs::read_to_string(place.outside.join("file")).unwrap(), "outside");
     drop(shell);
     // With Landlock alone the cases above have changed what mounts would have protected.
-    if form != Form::Landlock {
+    if alike != Form::Landlock {
         place.assert_nothing_left();
     }
 }
@@ -210,4 +217,46 @@ fn nobody_with_landlock_alone() {
 #[test]
 fn nobody_with_namespaces_alone() {
     check(User::Nobody, Form::Namespaces);
+}
+
+#[test]
+fn what_cannot_be_had_costs_only_itself() {
+    let levels = [
+        (Namespace::Network, "namespaces(user,mnt,pid,ipc,uts)"),
+        (Namespace::Pid, "namespaces(user,mnt,ipc,net,uts)"),
+        (Namespace::Mount, "namespaces(user,ipc,net,uts)"),
+        (Namespace::Ipc, "namespaces(user,mnt,pid,net,uts)"),
+    ];
+    for (user, (missing, level)) in
+        levels.into_iter().flat_map(|level| [(User::Root, level), (User::Nobody, level)])
+    {
+        let form = Form::Missing(missing);
+        if !can_sandbox(user, form) {
+            return;
+        }
+        let place = Place::new(User::Root);
+        let shell = Shell::in_form(user, form, &place.plan(Mode::WorkspaceWrite, form));
+        assert!(
+            shell.session.enforcement().to_string().starts_with(level),
+            "{user:?}: {}",
+            shell.session.enforcement()
+        );
+        let reasons = &shell.session.enforcement().fallbacks;
+        assert_eq!(reasons.len(), 1, "said once: {reasons:?}");
+    }
+}
+
+#[test]
+fn root_without_a_network_namespace() {
+    check(User::Root, Form::Missing(Namespace::Network));
+}
+
+#[test]
+fn root_without_a_pid_namespace() {
+    check(User::Root, Form::Missing(Namespace::Pid));
+}
+
+#[test]
+fn root_without_a_mount_namespace() {
+    check(User::Root, Form::Missing(Namespace::Mount));
 }
