@@ -91,6 +91,9 @@ fn grant_reading(
     // The host's devices: disks with every hidden file on them, the user's terminals with what is typed there, memory that
     // programs share. What commands need of it is granted below.
     hidden.push("/dev".into());
+    // Going around something in /proc would leave out every process that starts later, our own among them. What is hidden
+    // there is the kernel's, and demands capabilities that nothing inside has.
+    hidden.retain(|path| !path.starts_with("/proc"));
     let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &hidden };
     let mut places = Vec::new();
     for root in roots.iter().filter(|root| root.exists()) {

@@ -128,3 +128,21 @@ fn with_network_the_host_is_reached_and_its_sockets_are_not() {
         assert_eq!(tried(&shell, "call socket 17 3 0"), "EPERM");
     }
 }
+
+#[test]
+fn what_is_hidden_in_proc_does_not_take_processes_along() {
+    for user in [User::Root, User::Nobody] {
+        if !can_sandbox(user, Form::Landlock) {
+            return;
+        }
+        let place = Place::new(user);
+        let mut plan = place.plan(Mode::WorkspaceWrite, Form::Landlock);
+        plan.hidden.push("/proc/version".into());
+        let shell = Shell::for_user(user, &plan);
+        let script =
+            "cat /proc/self/status > /dev/null && sh -c 'cat /proc/$$/status' > /dev/null && echo readable";
+        assert_eq!(shell.run(script).output, "readable\n", "{user:?}");
+        let gaps = &shell.session.enforcement().gaps;
+        assert!(gaps.iter().any(|gap| gap.contains("/proc can be read")), "{user:?}: {gaps:?}");
+    }
+}
