@@ -187,6 +187,9 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
         if abi < landlock_rules::SCOPE_SINCE {
             gaps.push("other processes of the user can be signalled".to_owned());
         }
+        if abi == 0 {
+            gaps.push("environments and memory of the user's other processes can be read, because there is neither a PID namespace nor Landlock".to_owned());
+        }
     }
     let pairs_only = sockets(plan, attempt, enforcement) == Sockets::OnlyPairs;
     if !attempt.has(Namespace::Network) && abi < landlock_rules::SCOPE_SINCE && !pairs_only {
