@@ -6,18 +6,20 @@
 # The result is target/bash/bash, and a copy in each FILE. Nothing is done when the lock, the patches, this script and
 # the compiler are those of the last build. Nothing is installed; what is missing is named.
 #
+# A compiler for another processor makes a Bash for that one, in target/bash/PROCESSOR/bash.
+#
 # Environment:
 #   BASH_SOURCE_TARBALL  the source tarball, instead of looking for one
 #   BASH_CC              the C compiler, instead of musl-gcc or cc
+#   CC_FOR_BUILD         the C compiler for programs that run during the build, instead of cc
 #
 # Runs on Bash 3.2 (macOS) too.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lock_file=$here/upstream.lock
-work=$(dirname "$here")/target/bash
-log=$work/build.log
-result=$work/bash
+downloads=$(dirname "$here")/target/bash
+build_cc=${CC_FOR_BUILD:-cc}
 gnu_mirror=https://ftpmirror.gnu.org/bash
 connect_timeout=5
 scratch=
@@ -53,7 +55,7 @@ locked() { awk -v key="$1" -v n="$2" '$1 == key { print $(n + 1) }' "$lock_file"
 
 require_tools() {
     local missing='' tool
-    for tool in make patch tar gzip awk strip "$1"; do
+    for tool in make patch tar gzip awk "$1" "$(tool_of "$1" strip)"; do
         command -v "$tool" >/dev/null || missing="$missing $tool"
     done
     [ -z "$missing" ] || fail "these programs are needed and missing:$missing" \
@@ -71,6 +73,25 @@ choose_compiler() {
     else
         echo gcc
     fi
+}
+
+# The binary utility NAME that fits what CC makes.
+tool_of() {
+    local tool
+    tool=$("$1" -print-prog-name="$2" 2>/dev/null) || tool=
+    echo "${tool:-$2}"
+}
+
+# What CC makes programs for, as autoconf names it. GCC's wrappers for musl name the GCC that they wrap: only the
+# processor and the system are right.
+triple_of() { "$1" -dumpmachine 2>/dev/null; }
+processor_of() { triple_of "$1" | cut -d - -f 1; }
+
+# Whether what CC makes is for another processor than this machine's.
+is_cross() {
+    local own
+    own=$(processor_of "$build_cc")
+    [ -n "$own" ] && [ "$(processor_of "$1")" != "$own" ]
 }
 
 # ---- source ---------------------------------------------------------------------------------------------------------
@@ -150,7 +171,7 @@ fetch_from_debian() {
 
 # Prints the path of the verified tarball.
 find_source() {
-    local cache=$work/source file name
+    local cache=$downloads/source file name
     if [ -n "${BASH_SOURCE_TARBALL:-}" ]; then
         [ -f "$BASH_SOURCE_TARBALL" ] || fail "BASH_SOURCE_TARBALL names no file: $BASH_SOURCE_TARBALL"
         verify "$BASH_SOURCE_TARBALL"
@@ -186,7 +207,7 @@ find_source() {
 unpack() {
     rm -rf "$work/src"
     mkdir -p "$work/src"
-    tar -xzf "$1" -C "$work/src" --strip-components=1
+    tar -xzf "$1" -C "$work/src" --strip-components=1 --no-same-owner
 }
 
 apply_patches() {
@@ -200,7 +221,7 @@ apply_patches() {
 # gains nothing here. Plug-ins (enable -f) cannot be loaded into a static binary, so they are off everywhere. The
 # default PATH is Debian's: upstream's ends with the current folder.
 configure_bash() {
-    local cc=$1 cflags=-O2 ldflags='' static=''
+    local cc=$1 cflags=-O2 ldflags='' static='' cross=''
     local path='/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
     cflags="$cflags -Wno-parentheses -Wno-format-security"
     if [ "$(uname -s)" = Linux ]; then
@@ -213,28 +234,66 @@ configure_bash() {
         # Properties of Linux, not of the machine that happens to build.
         export bash_cv_dev_fd=standard bash_cv_dev_stdin=present bash_cv_sys_named_pipes=present
     fi
+    if is_cross "$cc"; then
+        cross="--build=$(triple_of "$build_cc") --host=$(triple_of "$cc")"
+        # What configure finds out by running programs: on Linux the same for every processor, with glibc and musl.
+        export bash_cv_getcwd_malloc=yes bash_cv_printf_a_format=yes bash_cv_ulimit_maxfds=yes
+        export bash_cv_unusable_rtsigs=no bash_cv_wexitstatus_offset=8
+    fi
     cd "$work/src"
     # shellcheck disable=SC2086
-    CC=$cc CC_FOR_BUILD=${CC_FOR_BUILD:-cc} CFLAGS=$cflags LDFLAGS=$ldflags \
+    CC=$cc AR=$(tool_of "$cc" ar) RANLIB=$(tool_of "$cc" ranlib) \
+        CC_FOR_BUILD=$build_cc CFLAGS=$cflags LDFLAGS=$ldflags \
         CPPFLAGS="-DDEFAULT_PATH_VALUE='\"$path\"'" ac_cv_func_dlopen=no \
-        ./configure --without-bash-malloc --disable-nls $static
+        ./configure --without-bash-malloc --disable-nls $static $cross
 }
 
 processors() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1; }
 
+# Prints what runs a program of CC here: nothing, or an emulator. Fails if nothing does.
+emulator_for() {
+    local name
+    is_cross "$1" || return 0
+    if "$2" --version >/dev/null 2>&1; then return 0; fi
+    for name in "qemu-$(processor_of "$1")-static" "qemu-$(processor_of "$1")"; do
+        if command -v "$name"; then return 0; fi
+    done
+    return 1
+}
+
 # A Bash without the hook must never be taken for one with it.
 check_result() {
-    local shell=$1 status=0
-    [ "$("$shell" -c 'echo "$BASH_VERSION"')" = "$(locked version 1)(1)-release" ] ||
+    local cc=$1 shell=$2 emulator status=0
+    if ! emulator=$(emulator_for "$cc" "$shell"); then
+        say "not run: this machine has no emulator for $(processor_of "$cc")"
+        check_unrunnable_result "$cc" "$shell"
+        return
+    fi
+    # shellcheck disable=SC2086
+    [ "$($emulator "$shell" -c 'echo "$BASH_VERSION"')" = "$(locked version 1)(1)-release" ] ||
         fail "the new Bash does not run or is not $(locked version 1)"
-    BASH_EXEC_WRAPPER=/nonexistent/wrapper "$shell" -c /bin/ls >/dev/null 2>&1 || status=$?
+    # shellcheck disable=SC2086
+    BASH_EXEC_WRAPPER=/nonexistent/wrapper $emulator "$shell" -c /bin/ls >/dev/null 2>&1 || status=$?
     [ "$status" -eq 126 ] || fail "the new Bash ran a command without its wrapper"
+}
+
+check_unrunnable_result() {
+    local text
+    for text in "@(#)Bash version $(locked version 1)(1) release" BASH_EXEC_WRAPPER=; do
+        LC_ALL=C grep -aqF "$text" "$2" || fail "the new Bash lacks the text \"$text\""
+    done
+    case $(LC_ALL=C "$(tool_of "$1" readelf)" -hl "$2" 2>>"$log") in
+    *INTERP*) fail "the new Bash is not static" ;;
+    *Machine:*) ;;
+    *) fail "the new Bash is no program" "the log: $log" ;;
+    esac
 }
 
 fingerprint() {
     {
         cat "$lock_file" "$here"/*.patch "$here/build.sh"
         uname -sm
+        triple_of "$1" || true
         echo "$1"
         "$1" --version 2>&1 | head -n 1
     } >"$work/inputs"
@@ -251,8 +310,8 @@ build() {
     (quietly "configure" configure_bash "$cc")
     quietly "make" make -C "$work/src" -j"$(processors)" bash
     cp "$work/src/bash" "$result.new"
-    quietly "strip" strip "$result.new"
-    check_result "$result.new"
+    quietly "strip" "$(tool_of "$cc" strip)" "$result.new"
+    check_result "$cc" "$result.new"
     mv "$result.new" "$result"
 }
 
@@ -269,17 +328,22 @@ main() {
         esac
     done
 
+    cc=$(choose_compiler)
+    require_tools "$cc"
+    work=$downloads
+    if is_cross "$cc"; then work=$downloads/$(processor_of "$cc"); fi
+    log=$work/build.log
+    result=$work/bash
+
     mkdir -p "$work"
     scratch=$(mktemp -d "$work/scratch.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
     # Two builds at once would share the folder.
     if command -v flock >/dev/null; then
-        exec 9>"$work/lock"
+        exec 9>"$downloads/lock"
         flock 9
     fi
 
-    cc=$(choose_compiler)
-    require_tools "$cc"
     inputs=$(fingerprint "$cc")
     if [ -x "$result" ] && [ "$(cat "$work/built-from" 2>/dev/null)" = "$inputs" ]; then
         say "up to date"
