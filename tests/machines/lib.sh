@@ -154,3 +154,68 @@ disk_image() {
     mke2fs -q -t ext4 -d "$folder" "$image.new"
   mv "$image.new" "$image"
 }
+
+# unpack_kernel FOLDER SUITE ARCHITECTURE PACKAGE: what the package, or the newest one that a metapackage leads to, boots
+# with: FOLDER/vmlinuz, FOLDER/root/lib/modules and FOLDER/release.
+unpack_kernel() {
+  local folder=$1 suite=$2 arch=$3 package=$4 parts image modules
+  apt_folder "$folder/apt" "$suite" "$arch"
+  # Newer Debian splits an image into the binary and its modules.
+  mapfile -t parts < <(apt_in "$folder/apt" apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+    --no-breaks --no-replaces --no-enhances "$package" | grep -E '^linux-(image|binary|modules)-[0-9]' | sort -u)
+  ((${#parts[@]} > 0)) || return 1
+  if [[ $(cat "$folder/made" 2> /dev/null) == "${parts[*]}" ]]; then return; fi
+  rm -rf "$folder/root" "$folder/made"
+  unpack_packages "$folder/apt" "$folder/root" "${parts[@]}"
+  [[ -e $folder/root/lib/modules ]] || { mkdir -p "$folder/root/lib"; ln -s ../usr/lib/modules "$folder/root/lib/modules"; }
+  modules=$(ls -d "$folder"/root/lib/modules/*/)
+  image=$(find "$folder/root/boot" "$modules" -maxdepth 1 -name 'vmlinu[xz]*' 2> /dev/null | head -n 1)
+  mv "$image" "$folder/vmlinuz"
+  basename "$modules" > "$folder/release"
+  depmod -b "$folder/root" "$(cat "$folder/release")"
+  echo "${parts[*]}" > "$folder/made"
+}
+
+# make_initrd FOLDER BUSYBOX: FOLDER/initrd for the kernel that unpack_kernel put there. It mounts the first disk as the root,
+# the second one at /machine, and goes on with /machine/guest/init.
+make_initrd() {
+  local folder=$1 busybox=$2 release modules work name file index=0 files=()
+  release=$(cat "$folder/release")
+  modules=$folder/root/lib/modules/$release
+  work=$(mktemp -d "$folder/initrd.XXXXXX")
+  mkdir -p "$work"/{bin,proc,sys,dev,new,modules}
+  cp "$busybox" "$work/bin/busybox"
+  # Dependencies first: modules.dep lists the nearest one first.
+  for name in virtio_pci virtio_mmio virtio_blk virtio_console virtio_rng ext4 overlay af_packet; do
+    for file in $(grep -E "(^|/)$name\.ko[.a-z]*:" "$modules/modules.dep" | tr -d : | tr ' ' '\n' | tac); do
+      [[ " ${files[*]} " == *" $file "* ]] || files+=("$file")
+    done
+  done
+  for file in "${files[@]}"; do
+    index=$((index + 1))
+    name=$work/modules/$(printf '%02d' $index)-$(basename "$file")
+    case $file in
+      *.xz) xz -dc "$modules/$file" > "${name%.xz}" ;;
+      *.zst) zstd -qdc "$modules/$file" > "${name%.zst}" ;;
+      *) cp "$modules/$file" "$name" ;;
+    esac
+  done
+  cat > "$work/init" << 'INIT'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sysfs /sys
+$b mount -t devtmpfs devtmpfs /dev
+for module in /modules/*; do $b insmod $module 2> /dev/null; done
+i=0
+while [ ! -b /dev/vdb ] && [ $i -lt 300 ]; do $b sleep 0.1; i=$((i + 1)); done
+$b mount -t ext4 /dev/vda /new && $b mount -t ext4 -o ro /dev/vdb /new/machine || { echo 'no disks'; $b poweroff -f; }
+$b mount --move /dev /new/dev
+$b umount /sys
+$b umount /proc
+exec $b switch_root /new /machine/guest/init
+INIT
+  chmod +x "$work/init"
+  (cd "$work" && find . | cpio -o -H newc --quiet | gzip -1) > "$folder/initrd"
+  rm -rf "$work"
+}
