@@ -10,12 +10,12 @@ mod rules;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser};
-use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings, user_command_name};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]
-#[command(name = "exec-server", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
+#[command(version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) subcommand: Option<Subcommand>,
@@ -80,7 +80,7 @@ pub(crate) struct ServerArguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Approvals")]
 struct Approvals {
-    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (exec-server approve),
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (the subcommand approve),
     /// command (--approval-command). By default all of them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     approvals: Option<Vec<ChannelKind>>,
@@ -102,6 +102,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
             Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
         }
         Ok(_) | Err(_) => Err("a number of seconds above 0".into()),
+    }
+}
+
+impl Cli {
+    /// Reads this process's arguments, or says what is wrong with them and ends. Usage lines have the name that the user calls us by.
+    pub(crate) fn of_this_process() -> Cli {
+        let matches = Cli::command().name(user_command_name()).bin_name(user_command_name()).get_matches();
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
 

@@ -17,6 +17,7 @@
 //! * `doctor`: whether all of it works on this machine.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
+//! * `user_command`: what texts call this program.
 //!
 //! How to embed it: `examples/embed.rs`, docs/embedding.md.
 //!
@@ -35,6 +36,7 @@ mod rules;
 mod shell;
 mod terminal;
 mod time;
+mod user_command;
 
 pub use approval::{
     Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, OfferedRule, Offers,
@@ -57,6 +59,7 @@ pub use shell::{
 };
 pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
+pub use user_command::{learn_user_command, user_command, user_command_name};
 
 /// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.
 ///

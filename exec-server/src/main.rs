@@ -1,4 +1,4 @@
-//! `exec-server`: arguments → run → exit code. Standard output is the protocol; words go to standard error.
+//! The server's program: arguments → run → exit code. Standard output is the protocol; words go to standard error.
 
 mod cli;
 
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use cli::{Cli, Subcommand};
 use exec_server::{Config, Settings};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     exec_server::become_session_process();
-    let cli = Cli::parse();
+    exec_server::learn_user_command();
+    let cli = Cli::of_this_process();
     start_logging();
     match run(cli) {
         Ok(code) => code,
@@ -66,7 +66,7 @@ fn start_logging() {
     reason = "the one place where the program speaks to the person who started it"
 )]
 fn report(error: &anyhow::Error) {
-    eprintln!("exec-server: {}", told(error));
+    eprintln!("{}: {}", exec_server::user_command_name(), told(error));
 }
 
 /// An error and what caused it, each once: many errors have the words of their cause in their own.

@@ -42,7 +42,7 @@ impl ApprovalSettings {
 pub enum ChannelKind {
     /// The MCP client, by elicitation.
     Client,
-    /// `exec-server approve` in a terminal.
+    /// the subcommand `approve` in a terminal.
     Terminal,
     /// A program of the user's.
     Command,

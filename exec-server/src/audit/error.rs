@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::private::PrivateFolderError;
+use crate::user_command::user_command;
 
 /// Why something could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,8 @@ pub enum AuditError {
     },
     /// The log does not end in a line that the chain could go on from.
     #[error(
-        "{} does not end in a line of the audit log; look at it with `exec-server audit verify`, and move it away to begin a new log",
-        .0.display()
+        "{} does not end in a line of the audit log; look at it with `{} audit verify`, and move it away to begin a new log",
+        .0.display(), user_command()
     )]
     NotOurs(PathBuf),
     /// The log did not take the line in time.

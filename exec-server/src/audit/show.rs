@@ -9,6 +9,7 @@ use super::files::Folder;
 use super::line::Line;
 use super::verify::{VerifyError, snapshot};
 use crate::approval::visible;
+use crate::user_command::user_command;
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +50,8 @@ pub fn show(codex_home: &Path, filter: Filter, output: &mut dyn Write) -> Result
                 }
                 return Ok(writeln!(
                     output,
-                    "{path}:{number} is not a line of the log; see `exec-server audit verify`"
+                    "{path}:{number} is not a line of the log; see `{} audit verify`",
+                    user_command()
                 )?);
             };
             if !filter.lets_through(&parsed) {

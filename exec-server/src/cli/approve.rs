@@ -1,4 +1,4 @@
-//! `exec-server approve`: answers the questions of the user's servers, in another terminal.
+//! `approve`: answers the questions of the user's servers, in another terminal.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `exec-server audit …`: reads the record of decisions. Nothing is run, nothing is changed.
+//! `audit …`: reads the record of decisions. Nothing is run, nothing is changed.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `exec-server doctor`: whether the server works here, and if not, why.
+//! `doctor`: whether the server works here, and if not, why.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `exec-server policy …`: tries, explains and checks rules. Nothing is run.
+//! `policy …`: tries, explains and checks rules. Nothing is run.
 
 mod check;
 mod examples;

@@ -80,12 +80,13 @@ impl Place {
         }
         #[cfg(target_os = "linux")]
         return Some(format!(
-            "{}, so the sandbox protects less (`exec-server doctor` says why): {}",
+            "{}, so the sandbox protects less (`{} doctor` says why): {}",
             if self.enforcement().namespaces.is_empty() {
                 "there are no namespaces"
             } else {
                 "some namespaces could not be had"
             },
+            crate::user_command::user_command(),
             self.enforcement().gaps.join("; ")
         ));
         #[cfg(not(target_os = "linux"))]

@@ -25,8 +25,9 @@ pub(crate) enum PlaceError {
     /// The kernel does not enforce what was asked for.
     #[cfg(target_os = "linux")]
     #[error(
-        "{0}.\nNothing runs without the sandbox that was asked for; `exec-server doctor` says what this machine can do. When a \
-         container or virtual machine isolates the server already, start it with --sandbox external-sandbox"
+        "{0}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
+         container or virtual machine isolates the server already, start it with --sandbox external-sandbox",
+        command = crate::user_command::user_command()
     )]
     Session(#[from] sandbox::SessionError),
     /// The task that sets it up broke.

@@ -15,6 +15,7 @@ use super::peer;
 use super::place::{self, Seat};
 use super::question::Shown;
 use crate::approval::{Asked, Channel, Choice, OpenQuestion, QuestionId, Reply, visible};
+use crate::user_command::user_command;
 
 /// Terminals that may be attached at once.
 const MAX_TERMINALS: usize = 16;
@@ -22,7 +23,9 @@ const MAX_TERMINALS: usize = 16;
 /// Messages that may wait for a terminal; one that does not take them is let go. A server has 64 open questions at most.
 const WAITING: usize = 256;
 
-const NOBODY: &str = "no terminal is attached (run `exec-server approve` in another terminal)";
+fn nobody() -> String {
+    format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
+}
 
 /// Asks in the user's terminals.
 pub(crate) struct TerminalChannel {
@@ -111,7 +114,7 @@ impl Channel for TerminalChannel {
     fn reach(&self) -> Result<(), String> {
         match &self.obstacle {
             Some(obstacle) => Err(obstacle.clone()),
-            None if self.desk.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(NOBODY.into()),
+            None if self.desk.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(nobody()),
             None => Ok(()),
         }
     }
@@ -331,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_reaches_its_question_and_others_are_passed_over() {
         let world = World::new();
-        assert_eq!(world.channel.reach(), Err(NOBODY.into()));
+        assert_eq!(world.channel.reach(), Err(nobody()));
         let mut terminal = world.terminal().await;
         assert_eq!(world.channel.reach(), Ok(()));
         let one = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));

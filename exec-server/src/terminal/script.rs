@@ -1,4 +1,4 @@
-//! `exec-server approve --json`: questions out, answers in, one JSON object a line.
+//! `approve --json`: questions out, answers in, one JSON object a line.
 
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;

@@ -11,7 +11,8 @@ import { supervise } from "./supervise";
 
 try {
   const programs = findPrograms(process.platform, process.arch, (id) => require.resolve(id));
-  supervise(programs.server, serverArguments(programs, process.argv.slice(2)));
+  const [, command = programs.server, ...typed] = process.argv;
+  supervise(programs.server, serverArguments(programs, typed), command);
 } catch (error) {
   if (!(error instanceof InstallationError)) throw error;
   process.stderr.write(`shell-tool-mcp: ${error.message}\n`);

@@ -15,15 +15,18 @@ const PROXIED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQ
 /** Long enough for a signal sent to ourselves to end us; it takes microseconds. */
 const SELF_SIGNAL_GRACE_MS = 1_000;
 
-/** Starts the program and ends this process when and as it ends. */
-export function supervise(program: string, args: readonly string[]): void {
+/**
+ * Starts the program and ends this process when and as it ends. `command` is the path that the user calls this launcher by; the program gets it
+ * as its `argv[0]`, and names it wherever it says what to run.
+ */
+export function supervise(program: string, args: readonly string[], command: string): void {
   // Listening comes first: a signal that arrives while the child is being made is then handed to it, a moment later.
   let child: ReturnType<typeof spawn> | undefined;
   for (const signal of PROXIED) process.on(signal, () => child?.kill(signal));
 
   // Node.js reports some failures of spawn by an event and others (E2BIG, EPERM, …) by throwing.
   try {
-    child = spawn(program, args, { stdio: "inherit" });
+    child = spawn(program, args, { stdio: "inherit", argv0: command });
   } catch (error) {
     return cannotStart(program, error as NodeJS.ErrnoException);
   }

@@ -46,9 +46,13 @@ export class Installation {
     return join(this.#modules, name, "bin", program);
   }
 
+  get launcher(): string {
+    return join(this.#modules, "shell-tool-mcp/lib/main.js");
+  }
+
   /** Starts the launcher. Its stdin stays open until the test closes it. */
   start(args: readonly string[] = []): ChildProcess {
-    return spawn(process.execPath, [join(this.#modules, "shell-tool-mcp/lib/main.js"), ...args], { stdio: "pipe" });
+    return spawn(process.execPath, [this.launcher, ...args], { stdio: "pipe" });
   }
 
   /** Starts the launcher and waits for its end. */

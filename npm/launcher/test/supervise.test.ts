@@ -1,5 +1,6 @@
 /** The launcher as a process: what reaches the server, and that the launcher ends exactly as the server does. */
 import assert from "node:assert/strict";
+import { rmSync, symlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { after, before, test } from "node:test";
 import { ending, firstLine, Installation } from "./installation";
@@ -35,6 +36,18 @@ test("the server gets the paths of its wrapper and its Bash before the user's ar
   const expected = ["--execve", installation.program("execve-wrapper"), "--bash", installation.program("bash")];
   assert.deepEqual(JSON.parse(stdout), [...expected, "--arguments", "--sandbox", "read-only"]);
   assert.equal(code, 0);
+});
+
+test("the server is told what the user calls the launcher", async () => {
+  const other = new Installation();
+  other.addPlatform("");
+  other.addProgram("show.js", "console.log(process.argv0);");
+  // A script would not see it: the kernel puts its interpreter there.
+  rmSync(other.program("exec-server"));
+  symlinkSync(process.execPath, other.program("exec-server"));
+  const { stdout } = await other.run([other.program("show.js")]);
+  assert.equal(stdout, `${other.launcher}\n`);
+  other.remove();
 });
 
 test("stdin and stdout are the server's own, byte for byte", async () => {

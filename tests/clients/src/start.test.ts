@@ -37,7 +37,7 @@ test("the server has the version of the package", () =>
   withFolders("", async (folders) => {
     const manifest = JSON.parse(readFileSync(join(dirname(dirname(realpathSync(launcher()))), "package.json"), "utf8")) as { version: string };
     const { code, stdout } = await start(["--version"], folders);
-    assert.deepEqual({ code, stdout }, { code: 0, stdout: `exec-server ${manifest.version}\n` });
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: `shell-tool-mcp ${manifest.version}\n` });
   }));
 
 test("nothing but the protocol is written to stdout", () =>

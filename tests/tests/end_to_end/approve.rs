@@ -155,7 +155,7 @@ async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
     terminal.press("q");
     assert_eq!(terminal.exit_code().await, 0);
     let outcome = client.run("/usr/bin/printf y").await;
-    assert!(outcome.ran().1.contains("no terminal is attached (run `exec-server approve`"), "{outcome:?}");
+    assert!(outcome.ran().1.contains("exec-server approve` in another terminal)"), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::board::{Board, Entry, Mode};
 use super::lines;
 use super::style::Style;
 use crate::approval::Choice;
+use crate::user_command::user_command_name;
 
 /// Rows of the list at most; it is scrolled.
 const MAX_LISTED: u16 = 6;
@@ -51,7 +52,8 @@ fn heading(board: &Board) -> String {
         _ => format!("{number} {one}s"),
     };
     format!(
-        "exec-server approve: {}, {}",
+        "{} approve: {}, {}",
+        user_command_name(),
         count(board.questions.len(), "question"),
         count(board.servers.len(), "server")
     )

@@ -1,4 +1,4 @@
-//! `exec-server approve` for a person: a full-screen view in a terminal, used by keyboard alone.
+//! `approve` for a person: a full-screen view in a terminal, used by keyboard alone.
 
 mod board;
 mod draw;
@@ -20,6 +20,7 @@ use self::board::{Board, Wish};
 use self::style::Style;
 use super::precedent::Precedents;
 use super::servers::Servers;
+use crate::user_command::user_command_name;
 
 /// How often what moves is drawn anew.
 const TICK: Duration = Duration::from_millis(500);
@@ -30,7 +31,8 @@ pub enum ScreenError {
     /// There is nobody to look at it.
     #[error(
         "standard input and output must be a terminal: questions are shown there and answered by keys. \
-         For scripts there is `exec-server approve --json`"
+         For scripts there is `{} approve --json`",
+        user_command_name()
     )]
     NoTerminal,
     /// The terminal does not do as it is told.
