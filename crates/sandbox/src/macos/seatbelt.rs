@@ -3,7 +3,6 @@
 
 use crate::plan::Plan;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The program that applies a profile, by its absolute path: one found along `PATH` could be anybody's.
@@ -24,28 +23,73 @@ const BASE: &[(&str, &str)] = &[
         "(allow mach-lookup (global-name \"com.apple.PowerManagement.control\"))",
         "asked by some runtimes at start",
     ),
-    ("(allow pseudo-tty)", "terminals of its own"),
-    ("(allow file-ioctl (literal \"/dev/ptmx\") (regex #\"^/dev/ttys[0-9]+$\"))", "as above"),
-    ("(allow file-read* file-write* (literal \"/dev/ptmx\") (regex #\"^/dev/ttys[0-9]+$\"))", "as above"),
-    (
-        "(allow file-write-data file-write* (literal \"/dev/null\") (literal \"/dev/zero\") (literal \"/dev/tty\"))",
-        "where output goes to die",
-    ),
+    ("(allow pseudo-tty)", "new terminals; the system marks them with the extension that is asked for below"),
     ("(allow file-read-metadata)", "looking along a path; contents are another rule"),
 ];
 
-/// What network access needs besides sockets.
-const NETWORK: &[(&str, &str)] = &[
-    ("(allow network-outbound network-inbound)", "the plan allows the network"),
-    ("(allow system-socket)", "as above"),
+/// The devices, after everything that the plan grants: a root that holds `/dev` opens none.
+const DEVICES: &[(&str, &str)] = &[
+    ("(deny file-read-data file-write* file-ioctl (subpath \"/dev\"))", "disks, packets, other terminals"),
+    ("(allow file-read-data (literal \"/dev\"))", "its names: finding one's terminal"),
     (
-        "(allow mach-lookup (global-name \"com.apple.SystemConfiguration.configd\") (global-name \"com.apple.trustd.agent\") (global-name \"com.apple.networkd\") (global-name \"com.apple.dnssd.service\"))",
+        "(allow file-read-data file-write-data file-ioctl (literal \"/dev/null\") (literal \"/dev/zero\"))",
+        "where output goes to die",
+    ),
+    ("(allow file-read-data (literal \"/dev/random\") (literal \"/dev/urandom\"))", "randomness"),
+    ("(allow file-read-data file-write-data (subpath \"/dev/fd\"))", "descriptors that are open already"),
+    (
+        "(allow file-read-data file-write-data file-ioctl (literal \"/dev/tty\"))",
+        "the terminal that controls it: one of its own, since a command leads a session without any",
+    ),
+    ("(allow file-read-data file-write* file-ioctl (literal \"/dev/ptmx\"))", "new terminals"),
+    (
+        "(allow file-read-data file-write* file-ioctl (require-all (regex #\"^/dev/ttys[0-9]+$\") (extension \"com.apple.sandbox.pty\")))",
+        "those that were made inside, not the user's",
+    ),
+];
+
+/// What network access needs besides sockets. By Internet addresses only: sockets with a path are the host's own services.
+const NETWORK: &[(&str, &str)] = &[
+    ("(allow network-outbound (remote ip))", "the plan allows the network"),
+    // A port of 0 or a range cannot be written in the language, and a server that asks for any port is checked as 0.
+    (
+        "(allow network-bind network-inbound (local ip))",
+        "servers: bind(2) needs the one, listen(2) the other",
+    ),
+    ("(allow network-outbound (literal \"/private/var/run/mDNSResponder\"))", "names of hosts"),
+    (
+        "(allow system-socket (require-all (socket-domain AF_SYSTEM) (socket-protocol 2)) (socket-domain AF_ROUTE))",
+        "which interfaces and routes there are",
+    ),
+    (
+        "(allow mach-lookup (global-name \"com.apple.SystemConfiguration.configd\") (global-name \"com.apple.SystemConfiguration.DNSConfiguration\") (global-name \"com.apple.trustd.agent\") (global-name \"com.apple.networkd\") (global-name \"com.apple.dnssd.service\"))",
         "names and certificates",
     ),
 ];
 
 /// What is granted without network: a loopback to talk to oneself cannot be private on macOS, so not even that.
 const NO_NETWORK: &[(&str, &str)] = &[("(deny network*)", "the plan forbids the network")];
+
+/// What is read where the plan does not say what can be.
+const READING_EVERYWHERE: &[(&str, &str)] =
+    &[("(allow file-read* file-map-executable)", "everywhere but what is hidden below")];
+
+/// What any program reads before its own first line, where the plan says what can be read.
+const READING_TO_START: &[(&str, &str)] = &[
+    ("(allow file-read-data (literal \"/\"))", "the dynamic linker opens it"),
+    (
+        "(allow file-read* file-map-executable (subpath \"/System\") (subpath \"/usr/lib\") (subpath \"/Library/Apple\"))",
+        "the dynamic linker, the system's libraries, Rosetta",
+    ),
+    (
+        "(allow file-read* file-map-executable (subpath \"/private/preboot/Cryptexes\") (subpath \"/private/var/db/dyld\"))",
+        "the linker's cache of all libraries, on newer and older systems",
+    ),
+    (
+        "(allow file-read* (subpath \"/private/var/db/timezone\") (subpath \"/usr/share/locale\"))",
+        "local time, languages",
+    ),
+];
 
 /// A command line that runs a program under a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,62 +119,58 @@ pub fn seatbelt_command(plan: &Plan, program: &Path, arguments: &[OsString]) -> 
 /// Returns the profile's text; its parameters are those that [`seatbelt_command`] defines.
 #[must_use]
 pub fn seatbelt_profile(plan: &Plan) -> String {
-    let mut profile = String::from("(version 1)\n");
-    let mut section = |title: &str, rules: &[(&str, &str)]| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(profile, "; {title}");
-        for (rule, reason) in rules {
-            let _ = writeln!(profile, "{rule} ; {reason}");
-        }
-    };
-    section("what every command needs", BASE);
-    section("network", if plan.network.is_enabled() { NETWORK } else { NO_NETWORK });
-    match &plan.only_readable {
-        None => section(
-            "reading",
-            &[("(allow file-read* file-map-executable)", "everywhere but what is hidden below")],
-        ),
-        Some(_) => section(
-            "reading",
-            &[(
-                "(allow file-read* file-map-executable (subpath \"/System\") (subpath \"/usr/lib\"))",
-                "what programs need to start",
-            )],
-        ),
-    }
-    let count = |paths: &[PathBuf]| paths.len();
-    let mut rules = |title: &str, verb: &str, name: &str, count: usize| {
-        if count > 0 {
-            let _ = writeln!(profile, "; {title}");
-            for number in 0..count {
-                let _ = writeln!(profile, "({verb} (subpath (param \"{name}_{number}\")))");
-            }
-        }
-    };
-    rules(
-        "readable places",
-        "allow file-read* file-map-executable",
-        "READABLE",
-        plan.only_readable.as_deref().map_or(0, count),
+    let mut text = Text(String::from("(version 1)\n"));
+    text.section("what every command needs", BASE);
+    text.section("network", if plan.network.is_enabled() { NETWORK } else { NO_NETWORK });
+    text.section("reading", if plan.only_readable.is_some() { READING_TO_START } else { READING_EVERYWHERE });
+    let readable = plan.only_readable.as_deref().map_or(0, <[PathBuf]>::len);
+    text.places("readable places", "allow file-read* file-map-executable", "READABLE", readable);
+    text.places(
+        "writable roots",
+        "allow file-read* file-map-executable file-write*",
+        "WRITABLE",
+        plan.writable.len(),
     );
-    rules("writable roots", "allow file-read* file-write*", "WRITABLE", plan.writable.len());
-    rules(
-        "protected inside them, also when missing",
-        "deny file-write*",
-        "PROTECTED",
-        plan.read_only.len() + plan.reserved.len(),
-    );
-    // A protected place's parents must not be replaced either.
-    rules("hidden", "deny file-read* file-write*", "HIDDEN", plan.hidden.len() + plan.emptied.len());
-    // The way to a protected place: renaming a parent would take it along.
+    text.section("devices", DEVICES);
+    let protected = plan.read_only.len() + plan.reserved.len();
+    text.places("protected inside them, also when missing", "deny file-write*", "PROTECTED", protected);
+    let hidden = plan.hidden.len() + plan.emptied.len();
+    text.places("hidden", "deny file-read* file-write*", "HIDDEN", hidden);
+    // Renaming a parent would take a protected place along.
     let ways = ways(plan).len();
     if ways > 0 {
-        let _ = writeln!(profile, "; the folders on the way to protected places stay where they are");
+        text.line("; the folders on the way to protected places stay where they are");
         for number in 0..ways {
-            let _ = writeln!(profile, "(deny file-write-unlink (literal (param \"WAY_{number}\")))");
+            text.line(&format!("(deny file-write-unlink (literal (param \"WAY_{number}\")))"));
         }
     }
-    profile
+    text.0
+}
+
+/// A profile as it grows.
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn section(&mut self, title: &str, rules: &[(&str, &str)]) {
+        self.line(&format!("; {title}"));
+        for (rule, reason) in rules {
+            self.line(&format!("{rule} ; {reason}"));
+        }
+    }
+
+    fn places(&mut self, title: &str, verb: &str, name: &str, count: usize) {
+        if count > 0 {
+            self.line(&format!("; {title}"));
+        }
+        for number in 0..count {
+            self.line(&format!("({verb} (subpath (param \"{name}_{number}\")))"));
+        }
+    }
 }
 
 fn parameters(plan: &Plan) -> Vec<(String, PathBuf)> {
@@ -193,7 +233,8 @@ mod tests {
             "(deny default)",
             "(deny network*)",
             "(allow file-read* file-map-executable)",
-            "(allow file-read* file-write* (subpath (param \"WRITABLE_1\")))",
+            "(allow file-read* file-map-executable file-write* (subpath (param \"WRITABLE_1\")))",
+            "(deny file-read-data file-write* file-ioctl (subpath \"/dev\"))",
             "(deny file-write* (subpath (param \"PROTECTED_1\")))",
             "(deny file-read* file-write* (subpath (param \"HIDDEN_0\")))",
             "(deny file-write-unlink (literal (param \"WAY_1\")))",
@@ -240,9 +281,100 @@ mod tests {
         assert_eq!(command.program, Path::new("/usr/bin/sandbox-exec"));
     }
 
+    /// The rules of a profile without their comments.
+    fn rules(plan: &Plan) -> Vec<String> {
+        let profile = seatbelt_profile(plan);
+        let lines = profile.lines().filter(|line| line.starts_with('('));
+        lines.filter_map(|line| line.split(" ; ").next()).map(str::to_owned).collect()
+    }
+
+    /// What a profile says about an operation on a device, by the rules of the language that we use: the last one decides.
+    fn device_is_open(plan: &Plan, operation: &str, device: &str, made_inside: bool) -> bool {
+        let names_device = |rule: &str| {
+            let literal = rule.contains(&format!("(literal \"{device}\")"));
+            let below = rule
+                .split("(subpath \"")
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+                .any(|root| Path::new(device).starts_with(root));
+            let terminal = rule.contains("^/dev/ttys") && device.starts_with("/dev/ttys") && made_inside;
+            let root = rule.contains("(param \"WRITABLE_0\")");
+            literal || below || terminal || root || !rule.contains(" (")
+        };
+        let verbs = |rule: &str| {
+            let verbs =
+                rule.trim_start_matches('(').split(" (").next().unwrap_or_default().trim_end_matches(')');
+            verbs.split(' ').any(|verb| match verb.strip_suffix('*') {
+                Some(prefix) => operation.starts_with(prefix),
+                None => verb == operation || verb == "default",
+            })
+        };
+        let last = rules(plan).into_iter().rfind(|rule| verbs(rule) && names_device(rule));
+        last.is_some_and(|rule| rule.starts_with("(allow"))
+    }
+
+    #[test]
+    fn other_terminals_of_the_user_are_closed_and_those_made_inside_are_open() {
+        // A root that holds all devices, and one that holds none.
+        for root in ["/", "/ws"] {
+            for only_readable in [None, Some(vec!["/".into()])] {
+                let plan = Plan { writable: vec![root.into()], only_readable, ..plan() };
+                for operation in ["file-read-data", "file-write-data", "file-ioctl"] {
+                    assert!(device_is_open(&plan, operation, "/dev/ttys004", true), "{operation}");
+                    assert!(!device_is_open(&plan, operation, "/dev/ttys004", false), "{operation}");
+                    assert!(!device_is_open(&plan, operation, "/dev/disk0", false), "{operation}");
+                    assert!(device_is_open(&plan, operation, "/dev/ptmx", false), "{operation}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_program_needs_to_start_can_be_read_when_little_else_can() {
+        let plan = Plan { only_readable: Some(vec!["/opt".into()]), writable: Vec::new(), ..plan() };
+        for device in ["/dev/null", "/dev/urandom", "/dev/random", "/dev/fd/63"] {
+            assert!(device_is_open(&plan, "file-read-data", device, false), "{device}");
+        }
+        assert!(device_is_open(&plan, "file-write-data", "/dev/null", false));
+        assert!(!device_is_open(&plan, "file-write-data", "/dev/urandom", false));
+        let rules = rules(&plan);
+        for place in [
+            "(literal \"/\")",
+            "(subpath \"/System\")",
+            "(subpath \"/usr/lib\")",
+            "(subpath \"/private/var/db/dyld\")",
+        ] {
+            assert!(
+                rules.iter().any(|rule| rule.starts_with("(allow file-read") && rule.contains(place)),
+                "{place}"
+            );
+        }
+        assert!(!rules.iter().any(|rule| rule == "(allow file-read* file-map-executable)"));
+    }
+
     #[test]
     fn network_is_granted_only_when_asked_for() {
-        assert!(!seatbelt_profile(&plan()).contains("network-outbound"));
-        assert!(seatbelt_profile(&Plan { network: Network::Enabled, ..plan() }).contains("network-outbound"));
+        let closed = rules(&plan());
+        assert!(!closed.iter().any(|rule| rule.starts_with("(allow network") || rule.contains("socket")));
+        let open = rules(&Plan { network: Network::Enabled, ..plan() });
+        for operation in ["network-outbound (remote ip)", "network-bind network-inbound (local ip)"] {
+            assert!(open.contains(&format!("(allow {operation})")), "{open:?}");
+        }
+    }
+
+    #[test]
+    fn sockets_with_a_path_are_the_hosts_own() {
+        let open = rules(&Plan { network: Network::Enabled, ..plan() });
+        for rule in open.iter().filter(|rule| rule.starts_with("(allow network")) {
+            assert!(rule.contains(" ip)") || rule.contains("mDNSResponder"), "{rule}");
+        }
+    }
+
+    #[test]
+    fn no_address_has_a_port_that_the_language_refuses() {
+        for network in [Network::Enabled, Network::Restricted] {
+            let rules = rules(&Plan { network, ..plan() }).concat();
+            assert!(!rules.contains(":0\"") && !rules.contains("127.0.0.1"), "{rules}");
+        }
     }
 }
