@@ -286,12 +286,15 @@ fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
     Ok(set)
 }
 
+/// As far as close_range(2) has to go: no descriptor has a larger number, and gVisor takes none.
+const LAST_DESCRIPTOR: RawFd = RawFd::MAX;
+
 /// Marks every open descriptor close-on-exec.
 pub(crate) fn close_all_on_exec() -> io::Result<()> {
     // SAFETY: close_range(2) takes three integers; with CLOEXEC it closes nothing, so no owned descriptor dangles.
     // Called by number, because older C libraries lack the function.
     let result =
-        unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        unsafe { libc::syscall(libc::SYS_close_range, 0, LAST_DESCRIPTOR, libc::CLOSE_RANGE_CLOEXEC) };
     match nothing(result) {
         // Kernels before 5.11.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
@@ -309,7 +312,7 @@ pub(crate) fn close_all_on_exec() -> io::Result<()> {
 pub(crate) fn close_inherited(_proof: SingleThreaded) -> io::Result<()> {
     // SAFETY: close_range(2) takes three integers. It closes descriptors that nothing in this process owns yet: the
     // caller is the first code to run, and the proof says that no other thread opens any.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, LAST_DESCRIPTOR, 0) };
     match nothing(result) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
             for raw in open_descriptors()?.into_iter().filter(|raw| *raw > 2) {
