@@ -6,6 +6,7 @@ use super::sys::{self, Forked, SingleThreaded};
 use crate::enforcement::Namespace;
 use crate::plan::{Layers, Plan};
 use rustix::process::{Pid, WaitOptions};
+use rustix::thread::CapabilitySet;
 use std::fs;
 use std::io;
 
@@ -121,11 +122,12 @@ fn flag(kind: Namespace) -> libc::c_int {
 
 /// Gives a new user namespace the users and groups of ours, each mapped to itself, so that files keep their owners.
 ///
-/// Root maps everything that it has; others may map only themselves, and must give up `setgroups` for it
-/// (user_namespaces(7)).
+/// Root maps everything that it has; others, and root without the capabilities to (a container's), may map only themselves,
+/// and must give up `setgroups` for it (user_namespaces(7)).
 pub(super) fn map_identities(init: Pid) -> io::Result<()> {
     let folder = format!("/proc/{}", init.as_raw_nonzero());
-    if rustix::process::geteuid().is_root() {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    if rustix::thread::capabilities(None)?.effective.contains(needed) {
         let users = identity(&fs::read_to_string("/proc/self/uid_map")?);
         let groups = identity(&fs::read_to_string("/proc/self/gid_map")?);
         fs::write(format!("{folder}/uid_map"), users)?;
