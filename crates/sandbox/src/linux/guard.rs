@@ -2,13 +2,15 @@
 //!
 //! It stays outside namespaces and Landlock, so nothing inside can signal or trace it. It ends the session when the
 //! server is gone (its end of the socket closes, whatever killed it), when init is gone, or when it is told to. It is a
-//! subreaper: without a PID namespace the remains of a session fall to it, and it kills them.
+//! subreaper: without a PID namespace the remains of a session fall to it, and it kills them. Where the kernel has no
+//! subreapers (gVisor), it finds them by their mark.
 
 use super::namespaces::{self, Attempt};
+use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
 use super::stand_ins::StandIns;
 use super::sys::{self, Forked, Reap, SingleThreaded};
-use super::{init, packet, process_tree, setup};
+use super::{init, packet, setup};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
 use crate::wire::{InitCommand, InitReport, MAX_REQUEST};
@@ -41,41 +43,49 @@ fn begin() -> io::Result<()> {
     let proof = SingleThreaded::check()?;
     // Nothing of the server's may stay open in here.
     sys::close_inherited(proof)?;
-    let control = take_standard_input()?;
+    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    // From here on the server is told what failed.
+    let Err(error) = guard(proof, &control) else { return Ok(()) };
+    let reason = error.to_string();
+    // When the server is gone too, there is nobody to tell.
+    let _ = packet::send(&control, &InitReport::Failed { reason }.encode(), &[]);
+    Ok(())
+}
+
+/// Guards a session from its plan to its end. An error means that it never began.
+fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
+    give_up_standard_input()?;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-guard");
     // A terminal's Ctrl-C is for the server, which ends the session when it is done with it.
     let _ = rustix::process::setsid();
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let myself = rustix::process::getpid();
+    let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
+    let mark = (!adopts).then(|| Mark::of_session(myself));
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    let outcome = receive_plan(&control).and_then(|plan| Ok((start(proof, &control, &plan)?, plan)));
-    match outcome {
-        Ok((mut running, plan)) => {
-            // Only now: the maps of init are written through its `/proc` entry.
-            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-            watch(proof, &control, &signals, &plan, &mut running);
-            Ok(())
-        }
-        Err(error) => {
-            let reason = error.to_string();
-            // When the server is gone too, there is nobody to tell.
-            let _ = packet::send(&control, &InitReport::Failed { reason }.encode(), &[]);
-            end_everything();
-            Ok(())
-        }
+    let plan = receive_plan(control)?;
+    if mark.is_some() && plan.mode.is_enforced() {
+        return Err(io::Error::other(NO_SUBREAPERS));
     }
+    let tree = Tree::new(myself, mark.clone());
+    let mut started = start(&Request { proof, control, plan: &plan, mark: mark.as_ref() });
+    if let Ok(running) = &mut started {
+        // Only now: the maps of init are written through its `/proc` entry.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        watch(proof, control, &signals, &plan, running);
+    }
+    end_everything(&tree);
+    started.map(drop)
 }
 
-/// Keeps the socket out of reach of what is started later, and leaves `/dev/null` in its place.
-fn take_standard_input() -> io::Result<OwnedFd> {
-    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+/// Keeps the server's socket out of reach of what is started later, and leaves `/dev/null` in its place.
+fn give_up_standard_input() -> io::Result<()> {
     let null = rustix::fs::open(
         "/dev/null",
         rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )?;
-    rustix::stdio::dup2_stdin(&null)?;
-    Ok(control)
+    Ok(rustix::stdio::dup2_stdin(&null)?)
 }
 
 fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
@@ -103,6 +113,12 @@ enum Word {
 /// Said of a session when the user has no inotify watches left.
 const NOT_MENDED: &str = "protected and hidden files that a program outside replaces lose their protection until the next session, because inotify watches are used up (sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)";
 
+/// Nothing hostile may be kept by a mark that it can take off.
+const NO_SUBREAPERS: &str = "this kernel does not give orphans to a subreaper (prctl PR_SET_CHILD_SUBREAPER), so processes could outlive their call";
+
+/// Said of a session that enforces nothing on such a kernel.
+const NOT_ADOPTED: &str = "a process that leaves its parent and clears its environment outlives its call, because this kernel has no subreapers";
+
 /// What a session needs while it lives.
 struct Running {
     init: Pid,
@@ -112,8 +128,17 @@ struct Running {
     mending: Option<(Doors, Watcher)>,
 }
 
+/// What init is started from, in whichever form.
+struct Request<'a> {
+    proof: SingleThreaded,
+    control: &'a OwnedFd,
+    plan: &'a Plan,
+    mark: Option<&'a Mark>,
+}
+
 /// Starts init in the best form that this machine allows; init reports to the server itself.
-fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Running> {
+fn start(request: &Request<'_>) -> io::Result<Running> {
+    let Request { proof, plan, .. } = *request;
     let wanted = namespaces::wanted(plan);
     let mut reasons: Vec<String> = Vec::new();
     let mut attempts = VecDeque::from([Attempt(wanted.clone())]);
@@ -122,7 +147,7 @@ fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Ru
         // Without mounts of its own a session cannot protect the names, so holding them would only litter.
         let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
         let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
-        match start_as(proof, control, plan, &attempt, &reasons) {
+        match start_as(request, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, stand_ins, mending }),
             Err(error) => {
                 let reason = error.to_string();
@@ -142,17 +167,15 @@ fn start(proof: SingleThreaded, control: &OwnedFd, plan: &Plan) -> io::Result<Ru
 
 /// Starts init in one form. An error means that nothing is left of the attempt.
 fn start_as(
-    proof: SingleThreaded,
-    control: &OwnedFd,
-    plan: &Plan,
+    request: &Request<'_>,
     attempt: &Attempt,
     reasons: &[String],
 ) -> io::Result<(Pid, Option<(Doors, Watcher)>)> {
     let (may_begin, begin) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (outcome, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let forked = match attempt.flags() {
-        0 => sys::fork(proof),
-        flags => sys::fork_into_namespaces(proof, flags),
+        0 => sys::fork(request.proof),
+        flags => sys::fork_into_namespaces(request.proof, flags),
     };
     match forked.map_err(|error| io::Error::other(format!("could not make namespaces: {error}")))? {
         Forked::Child => {
@@ -163,11 +186,11 @@ fn start_as(
                 sys::exit_now(71);
             }
             let mended = word[0] == Word::BeginMended as u8;
-            become_init(proof, control, plan, attempt, reasons, mended, tell)
+            become_init(request, attempt, reasons, mended, tell)
         }
         Forked::Parent(init) => {
             drop((may_begin, tell));
-            let settled = settle(init, plan, attempt, &begin, outcome);
+            let settled = settle(init, request.plan, attempt, &begin, outcome);
             if settled.is_err() {
                 sys::signal_process(init.as_raw_nonzero().get(), libc::SIGKILL);
                 let _ = rustix::process::waitpid(Some(init), rustix::process::WaitOptions::empty());
@@ -206,18 +229,20 @@ fn settle(
 }
 
 fn become_init(
-    proof: SingleThreaded,
-    control: &OwnedFd,
-    plan: &Plan,
+    request: &Request<'_>,
     attempt: &Attempt,
     reasons: &[String],
     mended: bool,
     tell: OwnedFd,
 ) -> ! {
+    let Request { proof, control, plan, mark } = *request;
     let prepared = setup::apply(plan, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
         enforcement.fallbacks = reasons.to_vec();
         if attempt.has(Namespace::Mount) && !mended {
             enforcement.gaps.push(NOT_MENDED.to_owned());
+        }
+        if mark.is_some() {
+            enforcement.gaps.push(NOT_ADOPTED.to_owned());
         }
         let report = InitReport::Ready { enforcement: serde_json::to_string(&enforcement)? };
         packet::send(control, &report.encode(), &[])?;
@@ -227,7 +252,7 @@ fn become_init(
         Ok((own_control, signals)) => {
             let _ = rustix::io::write(&tell, &[0]);
             drop(tell);
-            init::serve(proof, own_control, signals)
+            init::serve(proof, own_control, signals, mark)
         }
         Err(error) => {
             let mut word = vec![1];
@@ -260,7 +285,6 @@ fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Pla
             }
         }
     }
-    end_everything();
 }
 
 /// Waits for all children that have ended; true when init is one of them.
@@ -275,16 +299,16 @@ fn has_ended(init: Pid) -> bool {
 }
 
 /// Kills init and whatever falls to us, until nothing is left.
-fn end_everything() {
-    let myself = rustix::process::getpid().as_raw_nonzero().get();
+fn end_everything(tree: &Tree) {
     loop {
-        process_tree::kill_all(myself, &[]);
+        tree.kill(&[]);
         match sys::reap_any() {
             Ok(Reap::One(_)) => {}
-            Ok(Reap::NoneEnded) => {
+            Ok(Reap::NoChildren) if !tree.has_orphans() => return,
+            Ok(Reap::NoneEnded | Reap::NoChildren) => {
                 let _ = rustix::event::poll(&mut [], Some(&SWEEP_INTERVAL));
             }
-            Ok(Reap::NoChildren) | Err(_) => return,
+            Err(_) => return,
         }
     }
 }

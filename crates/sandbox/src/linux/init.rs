@@ -4,7 +4,7 @@
 //! any other child is the remnant of a call whose supervisor was killed, and is killed.
 
 use super::packet::{self, Packet};
-use super::process_tree;
+use super::process_tree::{self, Mark, Tree};
 use super::supervisor::{self, Start};
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use crate::wire::{CallEvent, Ending, InitCommand, StartStep};
@@ -18,8 +18,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along).
-pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -> ! {
+/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). The session has a
+/// mark where the kernel has no subreapers.
+pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, mark: Option<&Mark>) -> ! {
     let myself = rustix::process::getpid();
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-init");
@@ -28,18 +29,21 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
     let _ = rustix::process::set_child_subreaper(Some(myself));
     sys::default_signals();
     let mut supervisors: HashMap<i32, u64> = HashMap::new();
-    let mut remnants = false;
+    // What calls have left whose supervisors did not end in order.
+    let mut remnants: Vec<Tree> = Vec::new();
     loop {
         let mut polled = [PollFd::new(&control, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
         // An interrupted wait only means another turn.
-        let _ = rustix::event::poll(&mut polled, remnants.then_some(&SWEEP_INTERVAL));
+        let _ = rustix::event::poll(&mut polled, (!remnants.is_empty()).then_some(&SWEEP_INTERVAL));
         let commanded = !polled[0].revents().is_empty();
         sys::drain_signals(signals.as_fd());
-        remnants |= reap(&mut supervisors);
-        if remnants {
+        let of_call = |call: Option<u64>| call.and_then(|call| Some(mark?.of_call(call)));
+        remnants.extend(reap(&mut supervisors).into_iter().map(|call| Tree::new(myself, of_call(call))));
+        if !remnants.is_empty() {
             let spared: Vec<i32> = supervisors.keys().copied().collect();
-            process_tree::kill_all(myself.as_raw_nonzero().get(), &spared);
-            remnants = has_other_children(myself, &supervisors);
+            remnants.iter().for_each(|tree| tree.kill(&spared));
+            let some_are_left = has_other_children(myself, &supervisors);
+            remnants.retain(|tree| some_are_left || tree.has_orphans());
         }
         if !commanded {
             continue;
@@ -53,7 +57,8 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
         let Packet { bytes, descriptors } = packet;
         match InitCommand::decode(&bytes) {
             Ok(InitCommand::Spawn { call, request }) => {
-                let Some(start) = Start::new(myself, request, descriptors) else { continue };
+                let mark = of_call(Some(call));
+                let Some(start) = Start::new(myself, mark, request, descriptors) else { continue };
                 match sys::fork(proof) {
                     Ok(Forked::Child) => {
                         drop((control, signals, supervisors));
@@ -76,12 +81,15 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd) -
     }
 }
 
-/// Waits for all children that have ended; true when one was not an orderly supervisor, so that remnants may exist.
-fn reap(supervisors: &mut HashMap<i32, u64>) -> bool {
-    let mut disorder = false;
+/// Waits for all children that have ended. Returns those that were no orderly supervisors, so that remnants may exist: each
+/// as the call that it supervised, if it did.
+fn reap(supervisors: &mut HashMap<i32, u64>) -> Vec<Option<u64>> {
+    let mut disorder = Vec::new();
     while let Ok(Reap::One(child)) = sys::reap_any() {
-        let supervised = supervisors.remove(&child.pid).is_some();
-        disorder |= !supervised || child.ending != Ending::Code(0);
+        let supervised = supervisors.remove(&child.pid);
+        if supervised.is_none() || child.ending != Ending::Code(0) {
+            disorder.push(supervised);
+        }
     }
     disorder
 }

@@ -1,10 +1,12 @@
 //! Finds all descendants of a process, and ends them.
 //!
 //! A supervisor is a subreaper: whatever a call starts stays below it, `setsid` and double forks included, because an
-//! orphan's new parent is its nearest subreaper. So "no child left" means "no descendant left".
+//! orphan's new parent is its nearest subreaper. So "no child left" means "no descendant left". Where the kernel has no
+//! subreapers (gVisor), orphans are found by a variable in their environment: see [`Mark`].
 
 use super::sys;
 use crate::wire::{LiveProcess, LiveProcesses};
+use rustix::process::Pid;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
@@ -15,74 +17,127 @@ const MAX_TREE: usize = 65_536;
 const MAX_PASSES: usize = 32;
 /// Enough of a command line to recognise a program.
 const COMMAND_LINE_BYTES: u64 = 256;
+/// The kernel's limit on arguments and environment together (execve(2)) is at least this.
+const ENVIRONMENT_BYTES: u64 = 2 << 20;
 
-/// Returns the numbers of all descendants of `root`, without `root`, parents before children.
-pub(super) fn descendants(root: i32) -> Vec<i32> {
-    walk(root, &mut |_| {})
-}
+/// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
+/// process that has lost its parent *and* clears its environment is not found by it.
+#[derive(Clone, Debug)]
+pub(super) struct Mark(String);
 
-/// Tells which descendants of `root` are alive; those that ended and were not waited for do not count.
-pub(super) fn live(root: i32) -> LiveProcesses {
-    let pids: Vec<i32> = descendants(root).into_iter().filter(|pid| is_alive(*pid)).collect();
-    let listed = pids
-        .iter()
-        .take(128)
-        .map(|pid| LiveProcess { pid: *pid, command_line: command_line(*pid) })
-        .collect();
-    LiveProcesses { total: pids.len(), listed }
-}
+impl Mark {
+    /// Returns what the entries of every call of a session begin with.
+    pub(super) fn of_session(guard: Pid) -> Mark {
+        Mark(format!("SANDBOX_CALL={}.", guard.as_raw_nonzero()))
+    }
 
-/// Asks every descendant of `root` to end: SIGTERM, and SIGCONT so that stopped ones hear it.
-pub(super) fn terminate(root: i32) {
-    for pid in descendants(root) {
-        sys::signal_process(pid, libc::SIGTERM);
-        sys::signal_process(pid, libc::SIGCONT);
+    /// Returns the entry of one call of this session.
+    pub(super) fn of_call(&self, call: u64) -> Mark {
+        Mark(format!("{}{call}.", self.0))
+    }
+
+    /// Returns the entry, for the environment of the call's program.
+    pub(super) fn entry(&self) -> &str {
+        &self.0
+    }
+
+    fn is_in(&self, environment: &[u8]) -> bool {
+        environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(self.0.as_bytes()))
+    }
+
+    /// Finds every process that carries it.
+    fn carriers(&self) -> Vec<i32> {
+        let carries = |pid: &i32| {
+            let mut bytes = Vec::new();
+            let environment = fs::File::open(format!("/proc/{pid}/environ"));
+            environment.is_ok_and(|file| file.take(ENVIRONMENT_BYTES).read_to_end(&mut bytes).is_ok())
+                && self.is_in(&bytes)
+        };
+        all_processes().filter(carries).collect()
     }
 }
 
-/// Kills every descendant of `root`, except those in `spared` (and what is below them).
-///
-/// A tree that forks while it is being killed is frozen first: a process with a pending SIGSTOP cannot finish a fork
-/// (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands still.
-/// Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at once after it was
-/// read: one that was kept since the first pass may belong to another process by now.
-pub(super) fn kill_all(root: i32, spared: &[i32]) {
-    let mut frozen = HashSet::new();
-    for _ in 0..MAX_PASSES {
-        let before = frozen.len();
-        walk_sparing(root, spared, &mut |pid| {
-            if frozen.insert(pid) {
-                sys::signal_process(pid, libc::SIGSTOP);
+/// A process and everything that it has started, directly or not.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: i32,
+    /// Finds those that the kernel has given to others when their parents ended.
+    mark: Option<Mark>,
+}
+
+impl Tree {
+    /// The tree below a process; the mark is needed where that process could not become a subreaper.
+    pub(super) fn new(root: Pid, mark: Option<Mark>) -> Tree {
+        Tree { root: root.as_raw_nonzero().get(), mark }
+    }
+
+    /// Tells which processes of it are alive; those that ended and were not waited for do not count.
+    pub(super) fn live(&self) -> LiveProcesses {
+        let found = self.walk(&[], &mut |_| {});
+        let pids: Vec<i32> = found.into_iter().filter(|pid| is_alive(*pid)).collect();
+        let listed = pids
+            .iter()
+            .take(128)
+            .map(|pid| LiveProcess { pid: *pid, command_line: command_line(*pid) })
+            .collect();
+        LiveProcesses { total: pids.len(), listed }
+    }
+
+    /// Tells whether something of it is alive that is no child of its root any more, and that nobody tells the root about.
+    pub(super) fn has_orphans(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.carriers().into_iter().any(is_alive))
+    }
+
+    /// Asks every process of it to end: SIGTERM, and SIGCONT so that stopped ones hear it.
+    pub(super) fn terminate(&self) {
+        for pid in self.walk(&[], &mut |_| {}) {
+            sys::signal_process(pid, libc::SIGTERM);
+            sys::signal_process(pid, libc::SIGCONT);
+        }
+    }
+
+    /// Kills every process of it, except those in `spared` (and what is below them).
+    ///
+    /// A tree that forks while it is being killed is frozen first: a process with a pending SIGSTOP cannot finish a fork
+    /// (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands still.
+    /// Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at once after it
+    /// was read: one that was kept since the first pass may belong to another process by now.
+    pub(super) fn kill(&self, spared: &[i32]) {
+        let mut frozen = HashSet::new();
+        for _ in 0..MAX_PASSES {
+            let before = frozen.len();
+            self.walk(spared, &mut |pid| {
+                if frozen.insert(pid) {
+                    sys::signal_process(pid, libc::SIGSTOP);
+                }
+            });
+            if frozen.len() == before {
+                break;
             }
-        });
-        if frozen.len() == before {
-            break;
+        }
+        // Bottom-up: while a parent is stopped, the numbers of its dead children stay taken.
+        for pid in self.walk(spared, &mut |_| {}).into_iter().rev() {
+            sys::signal_process(pid, libc::SIGKILL);
         }
     }
-    // Bottom-up: while a parent is stopped, the numbers of its dead children stay taken.
-    for pid in walk_sparing(root, spared, &mut |_| {}).into_iter().rev() {
-        sys::signal_process(pid, libc::SIGKILL);
-    }
-}
 
-fn walk(root: i32, visit: &mut dyn FnMut(i32)) -> Vec<i32> {
-    walk_sparing(root, &[], visit)
-}
-
-/// Visits top-down; `visit` is called with a process *before* its children are read.
-fn walk_sparing(root: i32, spared: &[i32], visit: &mut dyn FnMut(i32)) -> Vec<i32> {
-    let mut found = Vec::new();
-    let mut seen = HashSet::from([root]);
-    let mut next = children(root);
-    while let Some(pid) = next.pop() {
-        if found.len() >= MAX_TREE || spared.contains(&pid) || !seen.insert(pid) {
-            continue;
+    /// Visits top-down; `visit` is called with a process *before* its children are read.
+    fn walk(&self, spared: &[i32], visit: &mut dyn FnMut(i32)) -> Vec<i32> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::from([self.root]);
+        // Those first that still have their parents, and so their place in the order.
+        let mut next = self.mark.as_ref().map(Mark::carriers).unwrap_or_default();
+        next.extend(children(self.root));
+        while let Some(pid) = next.pop() {
+            if found.len() >= MAX_TREE || spared.contains(&pid) || !seen.insert(pid) {
+                continue;
+            }
+            visit(pid);
+            found.push(pid);
+            next.extend(children(pid));
         }
-        visit(pid);
-        found.push(pid);
-        next.extend(children(pid));
+        found
     }
-    found
 }
 
 /// Returns the direct children of a process, of all its threads; none when it is gone.
@@ -103,12 +158,12 @@ pub(super) fn children(pid: i32) -> Vec<i32> {
 }
 
 fn children_by_scan(parent: i32) -> Vec<i32> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| status(*pid).is_some_and(|(_, of)| of == parent))
-        .collect()
+    all_processes().filter(|pid| status(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+fn all_processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -148,8 +203,9 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let root = i32::try_from(shell.id()).unwrap();
-        let shown = || live(root).listed.iter().map(LiveProcess::display).collect::<Vec<_>>();
+        let root = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
+        let shown =
+            || Tree::new(root, None).live().listed.iter().map(LiveProcess::display).collect::<Vec<_>>();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while shown() != ["sleep 1000"] {
             assert!(std::time::Instant::now() < deadline, "{:?}", shown());
@@ -161,5 +217,38 @@ mod tests {
         assert_eq!(shown(), [""; 0]);
         shell.kill().unwrap();
         shell.wait().unwrap();
+    }
+
+    /// What a subreaper would get goes to somebody else here, because no process of a test is one.
+    #[test]
+    fn an_orphan_is_found_and_killed_by_its_mark() {
+        let mark = Mark::of_session(rustix::process::getpid());
+        let other = mark.of_call(1);
+        let mark = mark.of_call(12);
+        let (name, value) = mark.entry().split_once('=').unwrap();
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "setsid sleep 1000 > /dev/null & echo $!"])
+            .env(name, value)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let root = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
+        let mut said = String::new();
+        shell.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        shell.wait().unwrap();
+        let tree = Tree::new(root, Some(mark));
+        assert!(tree.has_orphans());
+        assert!(!Tree::new(root, Some(other)).has_orphans());
+        assert!(!Tree::new(root, None).has_orphans());
+        assert_eq!(
+            tree.live().listed.iter().map(|one| one.pid.to_string()).collect::<Vec<_>>(),
+            [said.trim()]
+        );
+        tree.kill(&[]);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while tree.has_orphans() {
+            assert!(std::time::Instant::now() < deadline, "the orphan lives on");
+            std::thread::yield_now();
+        }
     }
 }

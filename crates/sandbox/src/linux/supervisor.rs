@@ -1,12 +1,12 @@
 //! One call inside a session: starts its program, reports its end, keeps and ends whatever it leaves behind.
 //!
-//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it. It trusts the
-//! server's end of its socket; when that end closes, the call is over and everything in it is killed. A command can kill
+//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it (where there are no
+//! subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end closes, the call is over and everything in it is killed. A command can kill
 //! its own supervisor: the remains then fall to init, which kills them.
 
 use super::child::{self, NotStarted};
 use super::packet;
-use super::process_tree;
+use super::process_tree::{Mark, Tree};
 use super::sys::{self, Reap, SingleThreaded};
 use crate::wire::{CallCommand, CallEvent, Ending, MAX_REQUEST, StartRequest, StartStep, Usage};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long to wait between two passes over a tree that will not die at once.
 const KILL_INTERVAL: Duration = Duration::from_millis(2);
+/// How often to look for processes whose end nobody tells.
+const ORPHAN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A start request, not decoded yet.
 pub(super) enum Request {
@@ -33,30 +35,38 @@ pub(super) struct Start {
     pub(super) request: Request,
     pub(super) descriptors: Vec<OwnedFd>,
     pub(super) init: Pid,
+    /// For the environment of the program, where the kernel has no subreapers.
+    pub(super) mark: Option<Mark>,
 }
 
 impl Start {
     /// Takes apart what came with a message; `None` if something is missing.
-    pub(super) fn new(init: Pid, request: Vec<u8>, descriptors: Vec<OwnedFd>) -> Option<Start> {
+    pub(super) fn new(
+        init: Pid,
+        mark: Option<Mark>,
+        request: Vec<u8>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Option<Start> {
         let mut descriptors = descriptors.into_iter();
         let socket = descriptors.next()?;
         let request =
             if request.is_empty() { Request::File(descriptors.next()?) } else { Request::Bytes(request) };
-        Some(Start { socket, request, descriptors: descriptors.collect(), init })
+        Some(Start { socket, request, descriptors: descriptors.collect(), init, mark })
     }
 }
 
 /// Runs a call to its end and exits.
 pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
-    let Start { socket, request, descriptors, init } = start;
+    let Start { socket, request, descriptors, init, mark } = start;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
-    let outcome = begin(proof, init, &socket, request, descriptors);
+    let tree = Tree::new(rustix::process::getpid(), mark.clone());
+    let outcome = begin(proof, init, mark, &socket, request, descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
             tell(&socket, &CallEvent::Started { pid: program });
-            Supervisor { socket, signals, program, ended: false, ending: Phase::Running }.serve();
+            Supervisor { socket, signals, tree, program, ended: false, ending: Phase::Running }.serve();
         }
     }
     sys::exit_now(0)
@@ -66,6 +76,7 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
 fn begin(
     proof: SingleThreaded,
     init: Pid,
+    mark: Option<Mark>,
     socket: &OwnedFd,
     request: Request,
     mut descriptors: Vec<OwnedFd>,
@@ -78,11 +89,14 @@ fn begin(
         return Err(prepare(io::Error::from_raw_os_error(libc::ESRCH)));
     }
     // Orphans of the call come to us, not to init.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .map_err(|errno| prepare(errno.into()))?;
+    if mark.is_none() {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|errno| prepare(errno.into()))?;
+    }
     // Children's ends wake us through a descriptor.
     let signals = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(&prepare)?;
-    let request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
+    let mut request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
+    request.environment.extend(mark.map(|mark| mark.entry().into()));
     // Those that did not fit the message wait in the call's socket.
     if descriptors.len() < request.targets.len() {
         let rest =
@@ -117,9 +131,19 @@ enum Phase {
     Killing,
 }
 
+/// What is left of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Some are below us, and their ends are told to us.
+    Children,
+    /// Only such as have lost their parents, where the kernel has no subreapers.
+    Orphans,
+}
+
 struct Supervisor {
     socket: OwnedFd,
     signals: OwnedFd,
+    tree: Tree,
     program: i32,
     /// The program itself was waited for.
     ended: bool,
@@ -129,47 +153,46 @@ struct Supervisor {
 impl Supervisor {
     /// Serves until no process of the call is left.
     fn serve(mut self) {
-        let myself = rustix::process::getpid().as_raw_nonzero().get();
         let mut peer_is_there = true;
-        while self.reap() {
+        while let Some(left) = self.reap() {
             let timeout = match self.ending {
-                Phase::Running => None,
+                Phase::Running => (left == Left::Orphans).then_some(ORPHAN_INTERVAL),
                 Phase::Terminating(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
                 Phase::Killing => Some(KILL_INTERVAL),
             };
             let ready = wait(&self.socket, &self.signals, peer_is_there, timeout);
             sys::drain_signals(self.signals.as_fd());
             if ready && peer_is_there {
-                peer_is_there = self.obey(myself);
+                peer_is_there = self.obey();
             }
             if matches!(self.ending, Phase::Terminating(deadline) if deadline <= Instant::now()) {
                 self.ending = Phase::Killing;
             }
             if matches!(self.ending, Phase::Killing) {
-                process_tree::kill_all(myself, &[]);
+                self.tree.kill(&[]);
             }
         }
         tell(&self.socket, &CallEvent::Gone);
     }
 
-    /// Waits for all children that have ended; false when none is left.
-    fn reap(&mut self) -> bool {
+    /// Waits for all children that have ended, and tells what is left.
+    fn reap(&mut self) -> Option<Left> {
         let mut ended = None;
-        let some_are_left = loop {
+        let left = loop {
             match sys::reap_any() {
                 Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
                     self.ended = true;
                     ended = Some((child.ending, child.usage));
                 }
                 Ok(Reap::One(_)) => {}
-                Ok(Reap::NoneEnded) => break true,
-                Ok(Reap::NoChildren) | Err(_) => break false,
+                Ok(Reap::NoneEnded) => break Some(Left::Children),
+                Ok(Reap::NoChildren) | Err(_) => break self.tree.has_orphans().then_some(Left::Orphans),
             }
         };
         if let Some((ending, usage)) = ended {
-            self.report_end(ending, usage, !some_are_left);
+            self.report_end(ending, usage, left.is_none());
         }
-        some_are_left
+        left
     }
 
     fn report_end(&self, ending: Ending, usage: Usage, last: bool) {
@@ -179,7 +202,7 @@ impl Supervisor {
     }
 
     /// Takes one command from the server; false when the server is gone.
-    fn obey(&mut self, myself: i32) -> bool {
+    fn obey(&mut self) -> bool {
         let packet = match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(Some(packet)) => packet,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
@@ -190,13 +213,13 @@ impl Supervisor {
             }
         };
         match CallCommand::decode(&packet.bytes) {
-            Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(process_tree::live(myself))),
+            Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(self.tree.live())),
             Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_process(self.program, number),
             Ok(CallCommand::Signal { .. }) => {}
             Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
             Ok(CallCommand::EndAll { grace }) => {
                 if matches!(self.ending, Phase::Running) {
-                    process_tree::terminate(myself);
+                    self.tree.terminate();
                     self.ending = Phase::Terminating(Instant::now() + grace.min(Duration::from_secs(3600)));
                 }
             }

@@ -1,6 +1,8 @@
 //! Calls and their whole trees, from start to the last process: over real processes, without any enforcement.
 
-use crate::support::{self, PATIENCE, Shell, Started, eventually, process_exists};
+use crate::support::{
+    self, PATIENCE, Shell, Started, eventually, launcher_without_subreapers, process_exists, processes_with,
+};
 use sandbox::{CallEvent, Ending, StartStep};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -66,24 +68,27 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
     assert!(pids.iter().all(|pid| !process_exists(*pid)));
 }
 
+/// Scripts that do not want to end.
+const STUBBORN: &[(&str, &str)] = &[
+    ("ignores TERM", "trap '' TERM; while :; do sleep 0.01; done"),
+    (
+        "ignores TERM in a session of its own",
+        "setsid sh -c \"trap '' TERM HUP; while :; do sleep 0.01; done\" & wait",
+    ),
+    ("double fork", "(setsid sh -c \"trap '' TERM; sleep 1000 & wait; sleep 1000\" &) ; sleep 1000"),
+    ("stopped", "trap '' TERM; kill -STOP $$; sleep 1000"),
+    ("stopped child", "sh -c 'kill -STOP $$' & wait; sleep 1000"),
+    (
+        "respawns",
+        "f() { setsid sh -c 'trap \"\" TERM; sleep 0.002; exec sh \"$0\"' \"$0\" & }; trap '' TERM; while :; do (sleep 1000 &); sleep 0.002; done",
+    ),
+];
+
 /// However the processes behave, a call is over soon after the grace.
 #[test]
 fn nothing_survives_the_end_of_a_call() {
     let grace = Duration::from_millis(200);
-    for (name, script) in [
-        ("ignores TERM", "trap '' TERM; while :; do sleep 0.01; done"),
-        (
-            "ignores TERM in a session of its own",
-            "setsid sh -c \"trap '' TERM HUP; while :; do sleep 0.01; done\" & wait",
-        ),
-        ("double fork", "(setsid sh -c \"trap '' TERM; sleep 1000 & wait; sleep 1000\" &) ; sleep 1000"),
-        ("stopped", "trap '' TERM; kill -STOP $$; sleep 1000"),
-        ("stopped child", "sh -c 'kill -STOP $$' & wait; sleep 1000"),
-        (
-            "respawns",
-            "f() { setsid sh -c 'trap \"\" TERM; sleep 0.002; exec sh \"$0\"' \"$0\" & }; trap '' TERM; while :; do (sleep 1000 &); sleep 0.002; done",
-        ),
-    ] {
+    for (name, script) in STUBBORN {
         let shell = Shell::unenforced();
         let started = shell.start(script);
         eventually("the script has begun", || started.alive().total > 0);
@@ -95,6 +100,53 @@ fn nothing_survives_the_end_of_a_call() {
         // Some milliseconds when the machine is idle; tests share it with compilers.
         assert!(took < grace + Duration::from_secs(1), "{name} took {took:?}");
         eventually("only init is left", || shell.descendants() == 1);
+    }
+}
+
+/// Where orphans go to nobody of ours, they are found, listed and ended by their environment.
+#[test]
+fn nothing_survives_the_end_of_a_call_on_a_kernel_without_subreapers() {
+    let shell = Shell::without_subreapers();
+    let gaps = &shell.session.enforcement().gaps;
+    assert!(gaps.iter().any(|gap| gap.contains("subreapers")), "{gaps:?}");
+    for (number, (name, script)) in STUBBORN.iter().enumerate() {
+        let mine = format!("STUBBORN={}-{number}", std::process::id());
+        let started = shell.start_with(script, std::slice::from_ref(&mine));
+        eventually("the script has begun", || started.alive().total > 0);
+        std::thread::sleep(Duration::from_millis(50));
+        let events = started.call.end_and_wait(Duration::from_millis(200));
+        assert_eq!(events.last(), Some(&CallEvent::Gone), "{name}: {events:?}");
+        eventually(name, || processes_with(&mine).is_empty());
+    }
+}
+
+#[test]
+fn an_orphan_keeps_its_call_on_a_kernel_without_subreapers_and_ends_with_the_session() {
+    let mine = format!("ORPHAN={}", std::process::id());
+    let shell = Shell::without_subreapers();
+    let started = shell.start_with("(setsid sleep 1000 > /dev/null 2>&1 &)", std::slice::from_ref(&mine));
+    assert_eq!(started.until_ended().0, Ending::Code(0));
+    eventually("the orphan is listed", || {
+        started.alive().listed.iter().map(sandbox::LiveProcess::display).eq(["sleep 1000"])
+    });
+    // A supervisor that is killed leaves its orphans to init.
+    let killed = shell
+        .start_with("(setsid sleep 1001 > /dev/null 2>&1 &) ; kill -KILL $PPID", std::slice::from_ref(&mine));
+    eventually("init kills what the supervisor left", || processes_with(&mine).len() == 1);
+    drop(killed);
+    drop(shell);
+    eventually("the orphan ends with the session", || processes_with(&mine).is_empty());
+}
+
+#[test]
+fn a_sandbox_that_could_lose_processes_does_not_start() {
+    let mut plan = sandbox::Plan::unenforced(sandbox::Mode::ReadOnly, sandbox::Network::Restricted);
+    plan.writable.clear();
+    match sandbox::Session::start(&launcher_without_subreapers(), &plan) {
+        Err(sandbox::SessionError::NotEnforceable(reason)) => {
+            assert!(reason.contains("SUBREAPER"), "{reason}")
+        }
+        other => panic!("{other:?}"),
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn launcher() -> Launcher {
     Launcher { program: env!("CARGO_BIN_EXE_sandbox-test-session").into(), arguments: Vec::new() }
 }
 
+/// As [`launcher`], on a kernel that has no subreapers.
+pub(crate) fn launcher_without_subreapers() -> Launcher {
+    Launcher { arguments: vec!["without-subreapers".into()], ..launcher() }
+}
+
 /// Tries one system call and prints its outcome.
 pub(crate) const TRY: &str = env!("CARGO_BIN_EXE_sandbox-test-try");
 
@@ -257,6 +262,16 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Tells whether a process exists and is no zombie.
+/// Finds the processes that have an entry in their environment.
+pub(crate) fn processes_with(entry: &str) -> Vec<i32> {
+    let has = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|found| found == entry.as_bytes())
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|found| found.file_name().to_str()?.parse().ok()).filter(has).collect()
+}
+
 pub(crate) fn process_exists(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.trim_start().starts_with('Z'))
@@ -290,6 +305,13 @@ impl Shell {
         Self::with_plan(&Plan::unenforced(Mode::DangerFullAccess, Network::Enabled))
     }
 
+    pub(crate) fn without_subreapers() -> Self {
+        Self::started(
+            &launcher_without_subreapers(),
+            &Plan::unenforced(Mode::DangerFullAccess, Network::Enabled),
+        )
+    }
+
     pub(crate) fn with_plan(plan: &Plan) -> Self {
         Self::started(&launcher(), plan)
     }
@@ -317,9 +339,7 @@ impl Shell {
     }
 
     pub(crate) fn run_with(&self, script: &str, more_environment: &[String]) -> Done {
-        let mut environment = self.environment.clone();
-        environment.extend(more_environment.iter().map(OsString::from));
-        self.begin(script, &[], &environment, None).finish()
+        self.start_with(script, more_environment).finish()
     }
 
     pub(crate) fn run_passing(&self, script: &str, passed: &[(&dyn AsFd, i32)]) -> Done {
@@ -328,6 +348,12 @@ impl Shell {
 
     pub(crate) fn start(&self, script: &str) -> Started {
         self.begin(script, &[], &self.environment, None)
+    }
+
+    pub(crate) fn start_with(&self, script: &str, more_environment: &[String]) -> Started {
+        let mut environment = self.environment.clone();
+        environment.extend(more_environment.iter().map(OsString::from));
+        self.begin(script, &[], &environment, None)
     }
 
     pub(crate) fn run_in(&self, folder: &impl AsFd, script: &str) -> Done {
