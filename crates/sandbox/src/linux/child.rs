@@ -71,8 +71,8 @@ impl Prepared {
 /// Returns only on failure.
 fn become_program(request: &StartRequest, prepared: &Prepared, descriptors: &[OwnedFd]) -> NotStarted {
     // A session of its own: no controlling terminal (TIOCSTI), and a group that can be signalled as one.
-    if let Err(errno) = rustix::process::setsid() {
-        return NotStarted::at(StartStep::NewSession)(errno.into());
+    if let Err(error) = sys::new_session() {
+        return NotStarted::at(StartStep::NewSession)(error);
     }
     // Before the descriptor, if it is one, is closed.
     if let Err(errno) = enter_folder(request, descriptors) {

@@ -58,7 +58,7 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-guard");
     // A terminal's Ctrl-C is for the server, which ends the session when it is done with it.
-    let _ = rustix::process::setsid();
+    let _ = sys::new_session();
     let myself = rustix::process::getpid();
     let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
     let mark = (!adopts).then(|| Mark::of_session(myself));

@@ -71,6 +71,12 @@ pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut(
     }
 }
 
+/// Makes this process the leader of a session of its own, without a terminal.
+pub(crate) fn new_session() -> io::Result<()> {
+    // SAFETY: setsid(2) takes nothing. Not by a library that makes a process number of what it returns: in gVisor that is 0.
+    nothing(i64::from(unsafe { libc::setsid() }))
+}
+
 /// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).
 pub(crate) fn fork_into_namespaces(_proof: SingleThreaded, flags: libc::c_int) -> io::Result<Forked> {
     let flags = libc::c_long::from(flags | libc::SIGCHLD);
