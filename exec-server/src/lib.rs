@@ -61,20 +61,28 @@ pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on
 pub use time::Stopwatch;
 pub use user_command::{learn_user_command, user_command, user_command_name};
 
-/// Becomes a process of the sandbox, and never returns, if that is what this process was started for; else does nothing.
+/// Becomes what this program is started as besides itself, and never returns then; else does nothing: a process of the
+/// sandbox, or the editor of commands, which says that there is none.
 ///
 /// The server starts its own program anew to set a sandbox up, so `main` must call this before anything else, and certainly
 /// before it starts a thread. A program that embeds the server and cannot do that names one that does in
 /// [`Settings::session_program`].
 pub fn become_session_process() {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(first) = arguments.next() else { return };
+    if first == config::EDITOR_ARGUMENT {
+        refuse_to_edit();
+    }
     #[cfg(target_os = "linux")]
-    {
-        let mut arguments = std::env::args_os().skip(1);
-        if arguments.next().is_some_and(|first| first == confinement::SESSION_ARGUMENT) {
-            if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
-                process::lower_descriptor_limit(soft);
-            }
-            sandbox::run_session_process()
+    if first == confinement::SESSION_ARGUMENT {
+        if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
+            process::lower_descriptor_limit(soft);
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "who has started an editor reads its words there")]
+fn refuse_to_edit() -> ! {
+    eprintln!("{}", config::NO_EDITOR);
+    std::process::exit(1)
 }

@@ -30,7 +30,24 @@ pub const CORE: &[&str] = &[
 pub const SECRET_NAMES: &[&str] = &["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*"];
 
 /// Names that look like secrets and are none.
-const NOT_SECRET: &[&str] = &["SSH_ASKPASS_REQUIRE", "KEYBOARD*", "XKB_*", "KEYTIMEOUT"];
+const NOT_SECRET: &[&str] = &["SSH_ASKPASS_REQUIRE", "KEYBOARD*", "XKB_*", "KEYTIMEOUT", "GIT_CONFIG_KEY_*"];
+
+/// What MCP clients tell their own child processes: sockets that control them, and marks by which their programs know that
+/// they run inside. A command has no use for the first, and is misled by the second.
+pub const PRIVATE_TO_CLIENTS: &[&str] = &[
+    "CLAUDECODE",
+    "CLAUDE_CODE_*SOCKET*",
+    "CLAUDE_CODE_*PORT",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_SESSION*",
+    "CODEX_*",
+    "GEMINI_CLI*",
+    "VSCODE_*",
+    "CURSOR_*",
+];
+
+/// Names that look like a client's own and are their user's.
+const NOT_PRIVATE: &[&str] = &["CODEX_HOME"];
 
 /// Variables that make a program load or run something before its first line; the server's own must not reach commands.
 const NEVER: &[&str] = &[
@@ -56,6 +73,8 @@ pub struct EnvironmentPolicy {
     pub exclude: Vec<String>,
     /// Variables to set, over everything above.
     pub set: BTreeMap<String, String>,
+    /// Settings of Git, over its files and behind those that the environment has (git-config(1), `GIT_CONFIG_COUNT`).
+    pub git_config: Vec<(String, String)>,
     /// When not empty, patterns of the only names to keep, also among the ones set.
     pub include_only: Vec<String>,
 }
@@ -93,6 +112,13 @@ impl CommandEnvironment {
     }
 }
 
+/// Whether a variable is a client's own ([`PRIVATE_TO_CLIENTS`]).
+#[must_use]
+pub fn is_private_to_a_client(name: &OsStr) -> bool {
+    let fits = |texts| patterns(texts).is_ok_and(|patterns| matches_any(&patterns, name));
+    fits(PRIVATE_TO_CLIENTS) && !fits(NOT_PRIVATE)
+}
+
 /// Applies the policy: inherit, drop secrets, exclude, set, include only; then what the sandbox itself sets.
 ///
 /// In an enforced sandbox, variables that point at sockets and credential files which are hidden there are dropped too.
@@ -108,6 +134,8 @@ pub fn command_environment(
     let secrets = patterns(SECRET_NAMES)?;
     let harmless = patterns(NOT_SECRET)?;
     let never = patterns(NEVER)?;
+    let private = patterns(PRIVATE_TO_CLIENTS)?;
+    let users = patterns(NOT_PRIVATE)?;
     let exclude = patterns(&policy.exclude)?;
     let include_only = patterns(&policy.include_only)?;
     let mut result = CommandEnvironment::default();
@@ -118,6 +146,9 @@ pub fn command_environment(
             Inherit::None => false,
         };
         if !inherited || matches_any(&never, &name) || matches_any(&exclude, &name) {
+            continue;
+        }
+        if matches_any(&private, &name) && !matches_any(&users, &name) {
             continue;
         }
         if enforced && points_at_something_hidden(&name) {
@@ -132,6 +163,7 @@ pub fn command_environment(
     for (name, value) in &policy.set {
         result.variables.insert(name.into(), value.into());
     }
+    add_git_config(&mut result.variables, &policy.git_config);
     if !include_only.is_empty() {
         result.variables.retain(|name, _| matches_any(&include_only, name));
     }
@@ -142,6 +174,19 @@ pub fn command_environment(
     }
     result.dropped_secrets.sort();
     Ok(result)
+}
+
+/// Adds settings behind those that are there. A count that Git would refuse is left for it to refuse.
+fn add_git_config(variables: &mut BTreeMap<OsString, OsString>, settings: &[(String, String)]) {
+    const COUNT: &str = "GIT_CONFIG_COUNT";
+    let known = variables.get(OsStr::new(COUNT)).filter(|count| !count.is_empty());
+    let known: Option<usize> = known.map_or(Some(0), |count| count.to_str()?.parse().ok());
+    let Some(known) = known.filter(|_| !settings.is_empty()) else { return };
+    for (index, (key, value)) in (known..).zip(settings) {
+        variables.insert(format!("GIT_CONFIG_KEY_{index}").into(), key.into());
+        variables.insert(format!("GIT_CONFIG_VALUE_{index}").into(), value.into());
+    }
+    variables.insert(COUNT.into(), (known + settings.len()).to_string().into());
 }
 
 fn points_at_something_hidden(name: &OsStr) -> bool {
@@ -218,6 +263,48 @@ mod tests {
         assert!(names(&all, true, Network::Enabled).contains(&"GITHUB_TOKEN".to_owned()));
         let none = EnvironmentPolicy { inherit: Inherit::None, ..EnvironmentPolicy::default() };
         assert_eq!(names(&none, true, Network::Restricted), ["CODEX_SANDBOX_NETWORK_DISABLED"]);
+    }
+
+    #[test]
+    fn what_is_a_clients_own_is_dropped_and_what_is_its_users_stays() {
+        let own = [
+            "CLAUDECODE",
+            "CLAUDE_CODE_IDE_SOCKET_PATH",
+            "CODEX_THREAD",
+            "VSCODE_IPC_HOOK_CLI",
+            "CODEX_HOME",
+            "CLAUDE_CODE_USE_BEDROCK",
+        ];
+        let own = own.map(|name| (name.into(), "x".into()));
+        let made = command_environment(own, &EnvironmentPolicy::default(), false, Network::Enabled).unwrap();
+        assert_eq!(made.to_list(), ["CLAUDE_CODE_USE_BEDROCK=x", "CODEX_HOME=x"]);
+        assert!(is_private_to_a_client(OsStr::new("CURSOR_TRACE_ID")));
+        assert!(!is_private_to_a_client(OsStr::new("CODEX_HOME")));
+    }
+
+    #[test]
+    fn settings_of_git_come_behind_those_that_are_there() {
+        let policy = EnvironmentPolicy {
+            git_config: vec![("a.b".into(), "c".into())],
+            ..EnvironmentPolicy::default()
+        };
+        let list = |own: &[(&str, &str)]| {
+            let own: Vec<_> = own.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            command_environment(own, &policy, false, Network::Enabled).unwrap().to_list()
+        };
+        assert_eq!(list(&[]), ["GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=a.b", "GIT_CONFIG_VALUE_0=c"]);
+        let theirs = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "x.y"), ("GIT_CONFIG_VALUE_0", "z")];
+        assert_eq!(
+            list(&theirs),
+            [
+                "GIT_CONFIG_COUNT=2",
+                "GIT_CONFIG_KEY_0=x.y",
+                "GIT_CONFIG_KEY_1=a.b",
+                "GIT_CONFIG_VALUE_0=z",
+                "GIT_CONFIG_VALUE_1=c"
+            ]
+        );
+        assert_eq!(list(&[("GIT_CONFIG_COUNT", "many")]), ["GIT_CONFIG_COUNT=many"]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! The environment that suits a program which reads output instead of a person.
+//! The environment that suits a program which reads output instead of a person, and has nobody at a terminal.
 
-/// Variables that keep programs from colours, pagers and other languages; as agents of this kind have always set them. The
-/// user's own settings come before them.
-pub(crate) const AGENT_VARIABLES: &[(&str, &str)] = &[
+use std::path::Path;
+
+/// Variables that keep programs from colours, pagers and other languages, as agents of this kind have always set them, and
+/// from asking. The user's own settings come before them.
+const VARIABLES: &[(&str, &str)] = &[
     ("NO_COLOR", "1"),
     ("TERM", "dumb"),
     ("COLORTERM", ""),
@@ -12,4 +14,51 @@ pub(crate) const AGENT_VARIABLES: &[(&str, &str)] = &[
     ("PAGER", "cat"),
     ("GIT_PAGER", "cat"),
     ("GH_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("PIP_NO_INPUT", "1"),
+    ("npm_config_yes", "true"),
 ];
+
+/// Variables that name programs which ask a person, or an editor that would come before ours.
+pub(crate) const UNSET: &[&str] = &["GIT_ASKPASS", "SSH_ASKPASS", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR"];
+
+/// Variables that name an editor.
+const EDITOR_VARIABLES: &[&str] = &["EDITOR", "VISUAL"];
+
+/// Git's settings that name one. They come before `EDITOR`, and what a command itself says by `git -c` before them.
+const EDITOR_SETTINGS: &[&str] = &["core.editor", "sequence.editor"];
+
+/// The argument by which this program is the editor of commands.
+pub(crate) const EDITOR_ARGUMENT: &str = "no-editor";
+
+/// What the editor says, on standard error.
+pub(crate) const NO_EDITOR: &str = "No editor: nobody is at a terminal. Say the text on the command line \
+    (git commit -m TEXT or -F FILE, git tag -m TEXT), keep what there is (git commit --amend --no-edit, git merge --no-edit, \
+    git -c core.editor=true rebase --continue), or name a program that edits by itself (GIT_SEQUENCE_EDITOR='sed -i …' git rebase -i).";
+
+/// What is set for commands: variables, and settings of Git. `program` is this program, as commands find it.
+pub(super) fn set(program: Option<&Path>) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut variables: Vec<_> = VARIABLES.iter().map(|(name, value)| pair(name, value)).collect();
+    let Some(editor) = program.and_then(editor) else { return (variables, Vec::new()) };
+    variables.extend(EDITOR_VARIABLES.iter().map(|name| pair(name, &editor)));
+    (variables, EDITOR_SETTINGS.iter().map(|key| pair(key, &editor)).collect())
+}
+
+/// The command line of the editor, as shells and those who only split words read it.
+fn editor(program: &Path) -> Option<String> {
+    Some(format!("{} {EDITOR_ARGUMENT}", shlex::try_quote(program.to_str()?).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_editor_is_one_word_and_an_argument_wherever_it_is() {
+        let editor = |path: &str| editor(Path::new(path)).unwrap();
+        assert_eq!(editor("/opt/x/exec-server"), "/opt/x/exec-server no-editor");
+        assert_eq!(editor("/my programs/exec-server"), "'/my programs/exec-server' no-editor");
+    }
+}

@@ -110,6 +110,13 @@ pub(crate) struct ShellToolTable {
     pub(super) background: Option<String>,
 }
 
+impl ShellToolTable {
+    /// Whether commands get the environment that suits an agent.
+    pub(super) fn for_agents(&self) -> bool {
+        self.agent_environment != Some(false)
+    }
+}
+
 /// The words of `namespaces`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]

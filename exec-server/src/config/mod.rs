@@ -1,10 +1,12 @@
 //! What was typed, validated once: the programs, the rules, the sandbox.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
+use sandbox::environment::is_private_to_a_client;
 
 use crate::approval::{ApprovalSettings, ChannelKind};
 use crate::escalation::{FileIdentity, Programs, Variables};
@@ -19,6 +21,7 @@ mod programs;
 mod sandboxing;
 mod trusted;
 
+pub(crate) use agent::{EDITOR_ARGUMENT, NO_EDITOR};
 pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
@@ -98,7 +101,8 @@ impl Config {
         let rules = Arc::new(Rules::start(&rules, &codex_home)?);
         let approvals = approvals(settings.approvals)?;
         let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
-        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs)?;
+        let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
+        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
         Ok(Config {
             bash,
             bash_identity,
@@ -111,7 +115,7 @@ impl Config {
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,
-            environment: Arc::new(own_environment()),
+            environment: Arc::new(own_environment(file.shell_tool.for_agents())),
             programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })
     }
@@ -128,10 +132,14 @@ impl Config {
     }
 }
 
-/// The environment that the server was started with, without what an interceptor around it has left there.
-fn own_environment() -> Variables {
-    let is_ours = |name: &std::ffi::OsString| variables::ALL.iter().any(|private| name == private);
-    std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect()
+/// The environment that the server was started with, without what an interceptor around it and its client have left there,
+/// and for agents without what would ask a person.
+fn own_environment(for_agents: bool) -> Variables {
+    let is_ours = |name: &OsString| variables::ALL.iter().any(|private| name == private);
+    let asks = |name: &OsString| for_agents && agent::UNSET.iter().any(|asking| name == asking);
+    std::env::vars_os()
+        .filter(|(name, _)| !is_ours(name) && !asks(name) && !is_private_to_a_client(name))
+        .collect()
 }
 
 /// The approval command must be one, and must be wanted.
@@ -161,6 +169,7 @@ fn sandboxing(
     codex_home: &Path,
     rules: &Rules,
     programs: impl IntoIterator<Item = PathBuf>,
+    program: Option<PathBuf>,
 ) -> Result<Sandboxing, ConfigError> {
     let private = private_folders(codex_home);
     for folder in &private {
@@ -177,6 +186,7 @@ fn sandboxing(
             programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
         },
         private,
+        program,
     };
     Ok(Sandboxing::new(settings, file, own)?)
 }

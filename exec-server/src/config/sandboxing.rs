@@ -8,7 +8,7 @@ use sandbox::{
     ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
 
-use super::agent::AGENT_VARIABLES;
+use super::agent;
 use super::file::{ConfigFile, NamespacesWord};
 use super::trusted::{Trusted, TrustedPlaceError};
 
@@ -70,6 +70,8 @@ pub(super) struct Own {
     pub(super) trusted: Trusted,
     /// Its records and sockets; not even readable. They must exist.
     pub(super) private: Vec<PathBuf>,
+    /// Its own program, which is the editor of commands.
+    pub(super) program: Option<PathBuf>,
 }
 
 /// The user's side of the sandbox.
@@ -152,7 +154,7 @@ impl Sandboxing {
                 private: own.private,
                 ..Surroundings::from_process()
             },
-            environment: environment(file),
+            environment: environment(file, own.program.as_deref()),
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
         // Errors are told at the start, not with the first call.
@@ -284,19 +286,26 @@ fn limits(file: &ConfigFile) -> Limits {
     }
 }
 
-fn environment(file: &ConfigFile) -> EnvironmentPolicy {
+fn environment(file: &ConfigFile, program: Option<&Path>) -> EnvironmentPolicy {
     let table = &file.shell_environment_policy;
-    let wanted = file.shell_tool.agent_environment != Some(false);
-    let excluded = |name: &str| table.exclude.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
-    let agent = AGENT_VARIABLES.iter().filter(|(name, _)| wanted && !excluded(name));
-    let agent = agent.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    EnvironmentPolicy {
+    let mut policy = EnvironmentPolicy {
         inherit: table.inherit.map(Into::into).unwrap_or_default(),
         keep_secret_names: table.ignore_default_excludes == Some(true),
         exclude: table.exclude.clone(),
-        set: agent.chain(table.set.clone()).collect(),
+        set: table.set.clone(),
+        git_config: Vec::new(),
         include_only: table.include_only.clone(),
+    };
+    if file.shell_tool.for_agents() {
+        let excluded = |name: &str| table.exclude.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
+        let (variables, git_config) = agent::set(program);
+        for (name, value) in variables.into_iter().filter(|(name, _)| !excluded(name)) {
+            policy.set.entry(name).or_insert(value);
+        }
+        policy.git_config = git_config;
+        policy.exclude.extend(agent::UNSET.iter().map(|name| (*name).to_owned()));
     }
+    policy
 }
 
 #[cfg(test)]

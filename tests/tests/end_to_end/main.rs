@@ -17,6 +17,7 @@ mod calls;
 mod doctor;
 mod embedding;
 mod ending;
+mod environment;
 mod escalation;
 mod faithful;
 mod live_rules;
