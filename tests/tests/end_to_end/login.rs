@@ -73,6 +73,23 @@ async fn what_the_start_up_files_set_is_there_in_every_mode() {
     }
 }
 
+/// Debian's `/etc/profile` sets another one, and with it the virtual environment would be gone in which the client was started.
+#[tokio::test]
+async fn the_clients_search_path_stays_in_front() {
+    let world = world("PATH=/from/profile:/usr/bin:$PATH\n", "");
+    let mut command = world.server(&[]);
+    command.env("PATH", "/venv/bin:/usr/bin:/bin");
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    let outcome = login(&client, &world, "echo $PATH; command -v ls").await;
+    let (path, ls) = outcome.ran().1.split_once('\n').expect("two lines");
+    let folders: Vec<&str> = path.split(':').collect();
+    assert_eq!((&folders[..3], ls), (&["/venv/bin", "/usr/bin", "/bin"][..], "/usr/bin/ls\n"));
+    for folder in ["/usr/bin", "/from/profile"] {
+        assert_eq!(folders.iter().filter(|one| **one == folder).count(), 1, "{path}");
+    }
+    assert_eq!(client.run("echo $PATH").await.ran(), (0, "/venv/bin:/usr/bin:/bin\n"));
+}
+
 #[tokio::test]
 async fn start_up_files_run_once_and_again_when_one_of_them_changes() {
     let world = world(PROFILE, "");

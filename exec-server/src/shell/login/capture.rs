@@ -57,7 +57,8 @@ pub(super) async fn prelude(bash: &Path, place: &Arc<Place>) -> Result<Prelude, 
     debug_assert_eq!(PRELUDE_NUMBER, 242, "as in FIRST");
     let without_any = state(bash, place, "-c");
     let (before, after) = tokio::join!(without_any, state(bash, place, "-lc"));
-    let (before, after) = (before?, after?);
+    let (before, mut after) = (before?, after?);
+    after.keep_search_path(&before);
     let code = after.code_from(&before, FIRST);
     verify(bash, place, &code).await?;
     Ok(Prelude { code, exported: after.exported_since(&before) })

@@ -150,6 +150,17 @@ impl State {
         code.0
     }
 
+    /// Puts the search path that a shell had `before` in front again: files such as Debian's `/etc/profile` replace it, and with it
+    /// virtual environments and version managers would be lost. What they have added follows, each folder once.
+    pub(super) fn keep_search_path(&mut self, before: &State) {
+        const NAME: &[u8] = b"PATH";
+        let path = |state: &State| state.variables.get(NAME).and_then(|code| exported(code));
+        let (Some(before), Some(after)) = (path(before), path(self)) else { return };
+        let value = |entry: OsString| entry.into_vec().split_off(NAME.len() + 1);
+        let joined = joined(&value(before), &value(after));
+        self.variables.insert(NAME.to_vec(), export(NAME, &joined));
+    }
+
     /// The exported strings that are not as they were `before`, `NAME=value` each.
     pub(super) fn exported_since(&self, before: &State) -> Vec<OsString> {
         changed(&before.variables, &self.variables).filter_map(|(_, code)| exported(code)).collect()
@@ -171,6 +182,30 @@ fn exported(declaration: &[u8]) -> Option<OsString> {
         entry.push(if *byte == b'\\' { *bytes.next()? } else { *byte });
     }
     Some(OsString::from_vec(entry))
+}
+
+/// The other way round.
+fn export(name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut code = [b"declare -x ", name, b"=\""].concat();
+    for byte in value {
+        if b"\"$`\\".contains(byte) {
+            code.push(b'\\');
+        }
+        code.push(*byte);
+    }
+    code.push(b'"');
+    code
+}
+
+/// The folders of both search paths, those of `first` as they are and in front.
+fn joined(first: &[u8], then: &[u8]) -> Vec<u8> {
+    let mut folders: Vec<&[u8]> = first.split(|byte| *byte == b':').collect();
+    for folder in then.split(|byte| *byte == b':') {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders.join(&b':')
 }
 
 fn split_at_first(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
@@ -257,6 +292,27 @@ mod tests {
             "vODD\ndeclare -x ODD=$'a\\nb'",
         ];
         assert_eq!(state(&after).exported_since(&state(&before)), ["PATH=/p \"q\" $r \\s"]);
+    }
+
+    #[test]
+    fn the_clients_search_path_stays_in_front() {
+        let merged = |before: &str, after: &str| {
+            let before = state(&[before]);
+            let mut state = state(&[after]);
+            state.keep_search_path(&before);
+            String::from_utf8(state.variables.remove(&b"PATH"[..]).unwrap()).unwrap()
+        };
+        assert_eq!(
+            merged(
+                "vPATH\ndeclare -x PATH=\"/venv:/bin:/v\\$\"",
+                "vPATH\ndeclare -x PATH=\"/bin:/home/u/bin:/sbin:/bin\""
+            ),
+            "declare -x PATH=\"/venv:/bin:/v\\$:/home/u/bin:/sbin\""
+        );
+        // Without one of its own, or with one that Bash writes in another way, that of the files counts.
+        for before in ["vPATH\ndeclare -- PATH=\"/bin\"", "vPATH\ndeclare -x PATH=$'/a\\nb'"] {
+            assert_eq!(merged(before, "vPATH\ndeclare -x PATH=\"/sbin\""), "declare -x PATH=\"/sbin\"");
+        }
     }
 
     #[test]
