@@ -55,7 +55,7 @@ pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{
     Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
-    Presentation, Query, Recording, RequestError, Shell, Spool, StartError, Turn, View,
+    Presentation, Query, Recent, RecentCall, Recording, RequestError, Shell, Spool, StartError, Turn, View,
 };
 pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;

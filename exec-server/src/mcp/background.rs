@@ -1,4 +1,5 @@
-//! The tools that show and end the processes that commands have left in the background.
+//! The tools that show and end the processes that commands have left in the background. The first also shows the calls whose
+//! results may have reached nobody.
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments, wrong};
 use super::result::problem;
 use super::schema::{object, schema_of};
-use crate::shell::{Background, BackgroundCall, BackgroundProcess};
+use crate::shell::{Background, BackgroundCall, BackgroundProcess, Ending, RecentCall, Shell};
 
 /// The name of the tool that shows them.
 pub(super) const LIST: &str = "background_list";
@@ -30,7 +31,8 @@ pub(super) fn describe() -> [Tool; 2] {
     let id = json!({"id": {"type": "string", "description": "The `id` of a call in `background_list`."}});
     let list = Tool::new(
         LIST,
-        "Lists the processes that earlier `shell` commands have left running in the background. `read_output` reads what they print.",
+        "Lists the processes that earlier `shell` commands have left running in the background, and commands whose results \
+            may not have arrived (cancelled, or longer than 4 s). `read_output` reads what they print.",
         schema("BackgroundListParams", json!({}), &[]),
     )
     .with_title("List background processes")
@@ -64,6 +66,9 @@ pub(super) fn describe() -> [Tool; 2] {
 struct Listed {
     /// The calls that have left processes, oldest first.
     calls: Vec<ListedCall>,
+    /// The commands whose results may not have arrived: the client has cancelled them, or may have stopped waiting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recent: Vec<ListedRecent>,
     /// What else there is to know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -84,6 +89,22 @@ struct ListedCall {
     total: usize,
 }
 
+/// A command whose result may not have arrived.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ListedRecent {
+    /// What `read_output` needs.
+    id: String,
+    /// The beginning of the command.
+    command: String,
+    /// Its exit code, as `shell` tells it: 124 when it has timed out, 130 when it was cancelled; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    /// Seconds since it has started.
+    seconds: u64,
+    /// Bytes that it has printed.
+    total_bytes: u64,
+}
+
 /// What was ended.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Killed {
@@ -95,10 +116,11 @@ struct Killed {
 }
 
 /// Lists them.
-pub(super) async fn list(given: Option<&JsonObject>, background: &Background) -> CallToolResult {
+pub(super) async fn list(given: Option<&JsonObject>, shell: &Shell) -> CallToolResult {
     let notes = Arguments::new(given).unknown(&[]).into_iter().collect();
-    let calls = background.list().await.into_iter().map(ListedCall::from).collect();
-    encode(&Listed { calls, notes })
+    let calls = shell.background().list().await.into_iter().map(ListedCall::from).collect();
+    let recent = shell.recent().list().into_iter().map(ListedRecent::from).collect();
+    encode(&Listed { calls, recent, notes })
 }
 
 /// Ends those of one call.
@@ -133,6 +155,18 @@ impl From<BackgroundCall> for ListedCall {
             seconds: call.age.as_secs(),
             processes: call.processes,
             total: call.total,
+        }
+    }
+}
+
+impl From<RecentCall> for ListedRecent {
+    fn from(call: RecentCall) -> ListedRecent {
+        ListedRecent {
+            id: call.output.id().to_owned(),
+            command: call.command,
+            exit_code: call.ending.map(Ending::exit_code),
+            seconds: call.age.as_secs(),
+            total_bytes: call.output.total(),
         }
     }
 }

@@ -35,7 +35,7 @@ impl ShellServer {
         match &*request.name {
             shell_tool::NAME => self.call_shell(request, context).await,
             read_output::NAME => Ok(read_output::call(arguments, self.shell.outputs()).await.into()),
-            background::LIST => Ok(background::list(arguments, self.shell.background()).await.into()),
+            background::LIST => Ok(background::list(arguments, &self.shell).await.into()),
             background::KILL => Ok(background::kill(arguments, self.shell.background()).await.into()),
             other => {
                 let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];

@@ -129,8 +129,10 @@ pub(super) fn wants(level: &LoggingLevel) -> bool {
 
 /// How a running call is getting on: its last line, or what it waits for.
 pub(super) fn of_call(call: &Call) -> String {
-    let line = call.output().last_line();
-    if call.is_waiting() { "waiting for approval".into() } else { line.unwrap_or_default() }
+    if call.is_waiting() {
+        return "waiting for approval".into();
+    }
+    call.announcement().or_else(|| call.output().last_line()).unwrap_or_default()
 }
 
 fn seconds(time: Duration) -> String {

@@ -1,10 +1,11 @@
 //! The life of one call.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
@@ -12,6 +13,7 @@ use super::background::{Alive, Background, Left};
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::output::{Output, Recording};
+use super::recent::{Begun, LONG};
 use super::request::CallRequest;
 use super::spawn::{self, ShellSpawnError};
 use super::{Shell, denials};
@@ -25,6 +27,9 @@ use crate::time::Stopwatch;
 
 /// How much longer than the shell escalated programs may take to be gone when all are ended.
 const PATIENCE: Duration = Duration::from_millis(400);
+
+/// How long it is said where the output of a long call stays.
+const ANNOUNCED: Duration = Duration::from_secs(1);
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,8 @@ pub struct Call {
     cancel: CancellationToken,
     stopwatch: Stopwatch,
     output: Recording,
+    started: Instant,
+    announced: Arc<OnceLock<Instant>>,
 }
 
 impl Call {
@@ -57,6 +64,20 @@ impl Call {
     #[must_use]
     pub fn output(&self) -> &Recording {
         &self.output
+    }
+
+    /// Says once, when the call takes so long that its client may give it up, where its output stays. `None` before and after.
+    #[must_use]
+    pub fn announcement(&self) -> Option<String> {
+        let announced = || *self.announced.get_or_init(Instant::now);
+        if self.started.elapsed() < LONG || announced().elapsed() >= ANNOUNCED {
+            return None;
+        }
+        self.output.keep();
+        let id = self.output.id();
+        Some(format!(
+            "if this call is given up, background_list names it and read_output has its output ({id})"
+        ))
     }
 
     /// Whether a person is being asked at the moment.
@@ -113,10 +134,15 @@ pub(super) async fn start(
     let end = EndOfCall::new(config.limits.grace, shell.closing.clone());
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
-    let process = spawn::bash(config, &place, &request, login.as_ref(), pipe, socket)
-        .await
-        .map_err(StartStep::Spawn)?;
-    let process = Arc::new(process);
+    // From here on it may run, also when nobody waits for its start any more.
+    let begun = shell.recent.begin(&request.command.to_string_lossy(), output.recording());
+    let process = match spawn::bash(config, &place, &request, login.as_ref(), pipe, socket).await {
+        Ok(process) => Arc::new(process),
+        Err(error) => {
+            begun.fail();
+            return Err(StartStep::Spawn(error).into());
+        }
+    };
     let left = Left { shell: Arc::clone(&process), escalated: listener.escalated().clone() };
     shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
     let (announce, outcome) = watch::channel(None);
@@ -125,6 +151,8 @@ pub(super) async fn start(
         cancel: cancel.clone(),
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
+        started: Instant::now(),
+        announced: Arc::default(),
     };
     let attended = Attended {
         shell: process,
@@ -138,6 +166,7 @@ pub(super) async fn start(
         rules: Arc::clone(&config.rules),
         after_call: config.limits.after_call,
         background: shell.background.clone(),
+        begun,
         decisions,
     };
     shell.calls.spawn(async move {
@@ -161,6 +190,7 @@ struct Attended {
     rules: Arc<Rules>,
     after_call: AfterCall,
     background: Background,
+    begun: Begun,
     decisions: Decisions,
 }
 
@@ -204,6 +234,7 @@ impl Attended {
             alive = Alive::default();
         }
         let output = self.output.collect().await;
+        self.begun.end(ending);
         if alive.total > 0 {
             // Meanwhile what was just forked has become what it is to be, or has ended.
             alive = self.left.alive().await;

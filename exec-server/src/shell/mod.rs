@@ -6,7 +6,7 @@
 //! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
 //! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`call`]: from there to the end.
 //! - [`output`]: what it prints. [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
-//! - [`background`]: what it leaves behind.
+//! - [`background`]: what it leaves behind. [`recent`]: what may have been given up before it ended.
 
 mod admission;
 mod background;
@@ -15,6 +15,7 @@ mod denials;
 mod login;
 mod outcome;
 mod output;
+mod recent;
 mod request;
 mod spawn;
 
@@ -23,6 +24,7 @@ pub use background::{Background, BackgroundCall, BackgroundProcess};
 pub use call::{Call, StartError};
 pub use outcome::{CallOutcome, Ending};
 pub use output::{Found, Presentation, Query, Recording, Spool, View};
+pub use recent::{Recent, RecentCall};
 pub use request::{CallRequest, RequestError};
 
 use std::sync::Arc;
@@ -51,6 +53,7 @@ pub struct Shell {
     outputs: Spool,
     admission: Admission,
     background: Background,
+    recent: Recent,
     logins: Logins,
     audit: Audit,
 }
@@ -63,8 +66,10 @@ impl Shell {
         let audit = Audit::new(&config.codex_home);
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        let outputs = Spool::new(config.limits.spool);
         Shell {
-            outputs: Spool::new(config.limits.spool),
+            recent: Recent::new(outputs.clone()),
+            outputs,
             admission: Admission::new(config.limits.concurrent_calls),
             background: Background::default(),
             logins: Logins::default(),
@@ -92,6 +97,12 @@ impl Shell {
     #[must_use]
     pub fn background(&self) -> &Background {
         &self.background
+    }
+
+    /// The calls whose results may have reached nobody.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.

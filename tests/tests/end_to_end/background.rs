@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::lines::Lines;
 use serde_json::{Value, json};
+
+use super::protocol::shell;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +59,7 @@ async fn what_a_background_process_prints_later_can_be_read_and_the_process_ende
     assert!(wrong.is_error == Some(true) && words.contains(id), "{words}");
     let killed = structured(&client, "background_kill", json!({"id": id})).await;
     assert!(killed["ended"].as_array().is_some_and(|ended| !ended.is_empty()), "{killed}");
-    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
     let part = structured(&client, "read_output", json!({"id": id, "tail": 1})).await;
     assert_eq!((&part["output"], &part["open"]), (&json!("later\n"), &json!(false)));
 }
@@ -100,7 +103,7 @@ async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
     let killed = structured(&client, "background_kill", json!({"id": result["output_id"]})).await;
     assert_eq!(killed["ended"].as_array().map(Vec::len), Some(3), "{killed}");
     assert!(!lives(runs), "{runs} is still there");
-    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
 }
 
 /// Also those that do not end when they are told to: none is left, or listed, when the result comes.
@@ -147,5 +150,58 @@ async fn they_end_with_their_call_where_the_user_wants_that() {
     let result = result_of(&outcome);
     assert!(result.get("background").is_none(), "{result}");
     assert!(result["notes"].to_string().contains("ended with the call"), "{result}");
-    assert_eq!(structured(&client, "background_list", json!({})).await, json!({"calls": []}));
+    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
+}
+
+/// The clients that give up say so, or they only stop waiting, the first ones after five seconds.
+#[test]
+fn a_command_that_its_client_has_given_up_is_listed_with_what_it_has_printed() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let mut call = shell(&world, "echo before; echo > up; while :; do sleep 0.05; done; true its end");
+    call["arguments"]["timeout_ms"] = json!(60_000);
+    let cancelled = server.send_request("tools/call", call.clone());
+    let up = world.workdir().join("up");
+    while !up.exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::fs::remove_file(&up).expect("removed");
+    let cancel =
+        |id: u64| json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+    server.send(&cancel(cancelled).to_string());
+    let recent = |server: &mut Lines, wanted: usize| {
+        for _ in 0..1500 {
+            let answer = server.request("tools/call", json!({"name": "background_list", "arguments": {}}));
+            let listed = answer["result"]["structuredContent"]["recent"].as_array().cloned();
+            match listed {
+                Some(listed) if listed.len() == wanted => return listed,
+                Some(_) | None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        panic!("{wanted} commands are not listed");
+    };
+    let listed = recent(&mut server, 1);
+    assert_eq!((&listed[0]["exit_code"], &listed[0]["total_bytes"]), (&json!(130), &json!(7)), "{listed:?}");
+    assert!(listed[0]["command"].as_str().is_some_and(|command| command.starts_with("echo before")));
+    let read = |server: &mut Lines, id: &Value| {
+        let answer = server.request("tools/call", json!({"name": "read_output", "arguments": {"id": id}}));
+        answer["result"]["structuredContent"]["output"].clone()
+    };
+    assert_eq!(read(&mut server, &listed[0]["id"]), "before\n");
+    // One that runs and runs, whose client may have gone away without a word; it is told where its output stays.
+    call["_meta"] = json!({"progressToken": "t"});
+    let silent = server.send_request("tools/call", call);
+    let told = loop {
+        let message = server.receive();
+        let text = message["params"]["message"].as_str().unwrap_or_default().to_owned();
+        if text.contains("read_output") {
+            break text;
+        }
+    };
+    let listed = recent(&mut server, 2);
+    assert!(listed[1].get("exit_code").is_none(), "{listed:?}");
+    assert!(told.contains(listed[1]["id"].as_str().expect("an id")), "{told}");
+    assert_eq!(read(&mut server, &listed[1]["id"]), "before\n");
+    server.send(&cancel(silent).to_string());
 }

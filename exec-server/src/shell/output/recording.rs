@@ -82,6 +82,11 @@ impl Recording {
         self.inner.open.store(false, Ordering::Release);
     }
 
+    /// Lets it be asked for by its id from now on.
+    pub(crate) fn keep(&self) {
+        self.inner.spool.keep(self);
+    }
+
     pub(super) fn move_to_file(&self) {
         self.kept().move_to_file(&self.inner.spool);
     }
