@@ -50,7 +50,7 @@ pub use config::{
 pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
-pub use process::raise_descriptor_limit;
+pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};
 pub use rules::{RuleSettings, RulesError};
 pub use sandbox::Mode;
 pub use shell::{

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     exec_server::become_session_process();
+    exec_server::restore_signals();
     exec_server::learn_user_command();
     let cli = Cli::of_this_process();
     start_logging();
@@ -36,7 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let config = Config::new(settings)?;
-    exec_server::raise_descriptor_limit();
+    exec_server::raise_descriptor_limit()?;
     // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -7,6 +7,7 @@ mod background;
 mod calls;
 mod client;
 mod form;
+mod malformed;
 mod progress;
 mod read_output;
 mod resources;

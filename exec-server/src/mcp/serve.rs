@@ -25,6 +25,12 @@ pub enum ServeError {
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// No server could be made.
+    /// Nobody would get an answer.
+    #[error(
+        "standard output is closed or /dev/null, so no client would get an answer: connect it to the client (a pipe, a socket \
+         or a file)"
+    )]
+    NoOutput,
     #[error("cannot get random numbers")]
     Random(#[source] std::io::Error),
     /// The client and we could not begin.
@@ -36,8 +42,11 @@ pub enum ServeError {
 ///
 /// # Errors
 ///
-/// When the first messages are not MCP, or signals cannot be heard.
-pub async fn serve_stdio(config: Config) -> Result<(), ServeError> {
+/// When the first messages are not MCP, nobody would get an answer, or signals cannot be heard.
+pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result<(), ServeError> {
+    if stdio::leads_nowhere() {
+        return Err(ServeError::NoOutput);
+    }
     let server = ShellServer::new(config).map_err(ServeError::Random)?;
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();

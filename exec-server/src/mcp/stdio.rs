@@ -28,6 +28,16 @@ pub(super) fn open() -> (Reader, Writer) {
     }
 }
 
+/// Whether standard output leads nowhere: where it was closed when the program started, there is the null device now.
+pub(super) fn leads_nowhere() -> bool {
+    let device = |file: &dyn AsFd| {
+        let status = rustix::fs::fstat(file.as_fd()).ok()?;
+        (FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice).then_some(status.st_rdev)
+    };
+    let null = std::fs::File::open("/dev/null").ok().and_then(|file| device(&file));
+    null.is_some() && device(&std::io::stdout()) == null
+}
+
 /// Completes when nobody reads standard output any more, if the system tells.
 pub(super) async fn nobody_reads() {
     if !is_broken().await {

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientNotification, ClientRequest, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion,
-    RequestId,
+    ClientNotification, ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -22,6 +21,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use super::malformed::{explain, strange_cursor};
+
 
 /// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
 const MAX_LINE_BYTES: usize = 64 << 20;
@@ -287,35 +288,8 @@ fn takes_offence(request: &ClientRequest) -> bool {
     client.name == "mcp" && client.version == "0.1.0"
 }
 
-/// The request's id, if it asks for a list and its cursor is no string: rmcp takes parameters that it cannot read for none.
-fn strange_cursor(message: &RxJsonRpcMessage<RoleServer>, line: &[u8]) -> Option<RequestId> {
-    let JsonRpcMessage::Request(request) = message else { return None };
-    let is_list = matches!(
-        request.request,
-        ClientRequest::ListToolsRequest(_)
-            | ClientRequest::ListResourcesRequest(_)
-            | ClientRequest::ListResourceTemplatesRequest(_)
-    );
-    if !is_list {
-        return None;
-    }
-    let sent: serde_json::Value = serde_json::from_slice(line).ok()?;
-    let cursor = sent.get("params")?.get("cursor")?;
-    (!cursor.is_string() && !cursor.is_null()).then(|| request.id.clone())
-}
-
-/// Says what is wrong with a line that is no message, and to which request the answer belongs if that can be read.
-fn explain(line: &[u8], error: &serde_json::Error) -> (ErrorData, Option<RequestId>) {
-    match serde_json::from_slice::<serde_json::Value>(line) {
-        Err(_) => {
-            (ErrorData::new(ErrorCode::PARSE_ERROR, format!("not a line of JSON: {error}"), None), None)
-        }
-        Ok(value) => {
-            let text = "not a JSON-RPC 2.0 request, notification or response (batches are not supported)";
-            let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
-            (ErrorData::new(ErrorCode::INVALID_REQUEST, text, None), id)
-        }
-    }
+async fn write_line(writer: &Writer, message: &impl Serialize) -> io::Result<()> {
+    put_line(&mut **writer.lock().await, message).await
 }
 
 async fn write_line(writer: &Writer, message: &impl Serialize) -> io::Result<()> {

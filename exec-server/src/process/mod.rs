@@ -19,9 +19,10 @@ mod sys;
 pub(crate) use confined::Process;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use forked::Process;
-pub use limits::raise_descriptor_limit;
+pub use limits::{TooFewDescriptors, raise_descriptor_limit};
 #[cfg(target_os = "linux")]
 pub(crate) use limits::{lower_descriptor_limit, soft_descriptor_limit};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
-pub(crate) use sys::{watch_broken, watch_readable};
+pub use sys::restore_signals;
+pub(crate) use sys::{adopt as adopt_descriptor, watch_broken, watch_readable};

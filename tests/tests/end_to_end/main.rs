@@ -32,4 +32,5 @@ mod protocol;
 mod rounds;
 mod rules;
 mod sandbox;
+mod surroundings;
 mod texts;
