@@ -66,6 +66,10 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     no_trust_client_sandbox: bool,
 
+    /// The descriptor of a file that the launcher holds, so that another server can go on should this one die
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(crate) session_fd: Option<i32>,
+
     #[command(flatten)]
     rules: rules::RuleArguments,
 

@@ -48,7 +48,7 @@ pub use config::{
     trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord};
-pub use mcp::{ShellServer, serve_stdio};
+pub use mcp::{SessionFile, ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};
 pub use rules::{RuleSettings, RulesError};
@@ -78,6 +78,7 @@ pub fn become_session_process() {
         if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
             process::lower_descriptor_limit(soft);
         }
+        sandbox::run_session_process()
     }
 }
 

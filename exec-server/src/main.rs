@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli::{Cli, Subcommand};
-use exec_server::{Config, Settings};
+use exec_server::{Config, SessionFile, Settings};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -27,7 +27,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
-        None => serve(cli.server.settings()),
+        None => {
+            // Before anything is opened that could have its number.
+            let session = cli.server.session_fd.map(SessionFile::adopt).transpose();
+            let session = session.context("--session-fd names no session file")?;
+            serve(cli.server.settings(), session)
+        }
         Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
@@ -35,7 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
     let config = Config::new(settings)?;
     exec_server::raise_descriptor_limit()?;
     // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
@@ -43,7 +48,7 @@ fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let served = runtime.block_on(exec_server::serve_stdio(config));
+    let served = runtime.block_on(exec_server::serve_stdio(config, session));
     // A thread may still be reading a terminal; it must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     served?;

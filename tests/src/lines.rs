@@ -112,14 +112,18 @@ impl Lines {
         }
     }
 
-    /// The next message of the server.
+    /// The next message of the server. Empty lines are passed over, as clients do.
     ///
     /// # Panics
     ///
     /// When none comes.
     pub fn receive(&mut self) -> Value {
-        let line = self.output.recv_timeout(PATIENCE).expect("a message of the server");
-        serde_json::from_str(&line).expect("a line of JSON")
+        loop {
+            let line = self.output.recv_timeout(PATIENCE).expect("a message of the server");
+            if !line.is_empty() {
+                return serde_json::from_str(&line).expect("a line of JSON");
+            }
+        }
     }
 
     /// What the server has said besides, to the end of its output.

@@ -17,10 +17,14 @@ mod sandbox_state;
 mod schema;
 mod serve;
 mod server;
+mod session_file;
 mod shell_tool;
 mod signature;
 mod stdio;
+mod succession;
 mod transport;
+mod under_way;
 
 pub use serve::serve_stdio;
 pub use server::ShellServer;
+pub use session_file::SessionFile;

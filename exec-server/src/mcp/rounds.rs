@@ -145,7 +145,11 @@ impl Rounds {
                     nobody_answered(self.patience)
                 )));
             }
-            Err(error) => return Err(refused(&error.to_string())),
+            Err(error) => {
+                return Err(refused(&format!(
+                    "{error}; if the server was started again since the question, call the tool anew"
+                )));
+            }
         };
         let mut parked = self.parked();
         let waiting =

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::server::ShellServer;
+use super::session_file::SessionFile;
 use super::stdio;
 use super::transport::LineTransport;
 use crate::config::Config;
@@ -24,13 +25,13 @@ pub enum ServeError {
     /// The signals that end the server cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
-    /// No server could be made.
     /// Nobody would get an answer.
     #[error(
         "standard output is closed or /dev/null, so no client would get an answer: connect it to the client (a pipe, a socket \
          or a file)"
     )]
     NoOutput,
+    /// No server could be made.
     #[error("cannot get random numbers")]
     Random(#[source] std::io::Error),
     /// The client and we could not begin.
@@ -38,7 +39,8 @@ pub enum ServeError {
     Initialize(#[source] Box<ServerInitializeError>),
 }
 
-/// Serves MCP on this process's standard input and output; returns when the client closed them or a signal came.
+/// Serves MCP on this process's standard input and output; returns when the client closed them or a signal came. With a
+/// `session`, another server can go on should this one die, and this one goes on with what another has begun.
 ///
 /// # Errors
 ///
@@ -55,7 +57,7 @@ pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result
     let _too_large =
         signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(ServeError::Signals)?;
     let (input, output) = stdio::open();
-    let transport = LineTransport::new(input, output, client_gone.clone());
+    let transport = LineTransport::new(input, output, client_gone.clone(), session);
     let under_way = transport.under_way();
 
     let stop = CancellationToken::new();

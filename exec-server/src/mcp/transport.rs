@@ -5,24 +5,28 @@
 //! before `initialize` are passed over; a request id that is in use is refused; and when the client closes the stream,
 //! running calls end, and are answered, at once instead of after five seconds (clients kill after two).
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
     ClientNotification, ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId,
+    ServerNotification,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use super::malformed::{explain, strange_cursor};
 
+use super::malformed::{explain, strange_cursor};
+use super::sandbox_state;
+use super::session_file::SessionFile;
+use super::succession::Succession;
+use super::under_way::UnderWay;
 
 /// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
 const MAX_LINE_BYTES: usize = 64 << 20;
@@ -47,50 +51,26 @@ pub(super) struct LineTransport {
     /// The client raises an error when an answer comes after it has closed its end.
     takes_offence: bool,
     under_way: Arc<UnderWay>,
+    /// What another server had heard, to be heard before anything else.
+    again: VecDeque<RxJsonRpcMessage<RoleServer>>,
+    /// The requests among that, whose answers are not sent.
+    repeated: HashSet<RequestId>,
     /// Cancelled when the client is gone: calls end.
     gone: CancellationToken,
 }
 
-/// The requests that have no answer yet.
-#[derive(Default)]
-pub(super) struct UnderWay {
-    ids: Mutex<HashSet<RequestId>>,
-    answered: Notify,
-}
-
-impl UnderWay {
-    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finish(&self, id: &RequestId) {
-        self.ids().remove(id);
-        self.answered.notify_waiters();
-    }
-
-    /// Waits until there is none.
-    pub(super) async fn none_left(&self) {
-        loop {
-            // Hears of answers from here on, so that none between looking and waiting is missed.
-            let answered = self.answered.notified();
-            tokio::pin!(answered);
-            answered.as_mut().enable();
-            if self.ids().is_empty() {
-                return;
-            }
-            answered.await;
-        }
-    }
-}
-
 impl LineTransport {
-    /// Wraps the two streams; `gone` is cancelled when the client has closed its end.
+    /// Wraps the two streams; `gone` is cancelled when the client has closed its end. With a `session` that another server has
+    /// begun, this one goes on with it. Must be called within the runtime.
     pub(super) fn new(
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         gone: CancellationToken,
+        session: Option<SessionFile>,
     ) -> LineTransport {
-        LineTransport {
+        let succession =
+            session.as_ref().filter(|file| file.succeeds()).map(|file| Succession::of(file.session()));
+        let mut transport = LineTransport {
             reader: BufReader::new(reader),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             line: Vec::new(),
@@ -98,9 +78,42 @@ impl LineTransport {
             opened: false,
             closed: None,
             takes_offence: false,
-            under_way: Arc::default(),
+            under_way: Arc::new(UnderWay::new(session)),
+            again: VecDeque::new(),
+            repeated: HashSet::new(),
             gone,
+        };
+        if let Some(succession) = succession {
+            transport.succeed(succession);
         }
+        transport
+    }
+
+    /// Takes the place of a server that has died.
+    fn succeed(&mut self, succession: Succession) {
+        let Succession { heard, repeated, told, answered } = succession;
+        self.again = heard.into();
+        self.repeated = repeated;
+        let (writer, under_way, gone) =
+            (Arc::clone(&self.writer), Arc::clone(&self.under_way), self.gone.clone());
+        // Nobody else has the writer yet, so this comes first.
+        let Ok(mut writer) = writer.try_lock_owned() else { return };
+        tokio::spawn(async move {
+            // The other one may have died within a line.
+            let mut written = writer.write_all(b"\n").await;
+            for message in &told {
+                if written.is_ok() {
+                    written = put_line(&mut **writer, message).await;
+                }
+            }
+            for id in &answered {
+                under_way.finish(id, false);
+            }
+            match written {
+                Ok(()) => under_way.serving(),
+                Err(_) => gone.cancel(),
+            }
+        });
     }
 
     /// The requests that have no answer yet.
@@ -147,7 +160,7 @@ impl LineTransport {
                     self.reject(ErrorData::invalid_params(text, None), Some(id));
                     None
                 }
-                None => self.admit(message),
+                None => self.admit(message, &line),
             },
             Err(error) => {
                 let (error, id) = explain(&line, &error);
@@ -157,29 +170,47 @@ impl LineTransport {
         }
     }
 
-    /// Keeps from rmcp what it cannot stand: messages that are no request before the first one, and ids used twice.
-    fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
-        match &message {
+    /// Keeps from rmcp what it cannot stand: messages that are no request before the first one, and ids used twice. `line`
+    /// is the message as it came.
+    fn admit(
+        &mut self,
+        mut message: RxJsonRpcMessage<RoleServer>,
+        line: &[u8],
+    ) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &mut message {
             JsonRpcMessage::Request(request) => {
-                self.opened |= opens(&request.request);
-                self.takes_offence |= takes_offence(&request.request);
-                if !self.under_way.ids().insert(request.id.clone()) {
+                self.note(&request.request);
+                let said = holds_on(&request.request).then_some(line);
+                if !self.under_way.begin(&request.id, said) {
                     let error = ErrorData::invalid_request("the request id is already in use", None);
                     self.reject(error, Some(request.id.clone()));
                     return None;
                 }
             }
-            JsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
-                    && let Some(id) = &cancelled.params.request_id
-                {
-                    self.under_way.finish(id); // rmcp suppresses the answer.
+            JsonRpcMessage::Notification(notification) => match &notification.notification {
+                ClientNotification::CancelledNotification(cancelled) => {
+                    if let Some(id) = &cancelled.params.request_id {
+                        self.under_way.finish(id, false); // rmcp suppresses the answer.
+                    }
+                }
+                ClientNotification::InitializedNotification(_) if self.opened => self.under_way.said(line),
+                _ => {}
+            },
+            JsonRpcMessage::Response(response) => response.id = self.under_way.settle(&response.id)?,
+            JsonRpcMessage::Error(error) => {
+                if let Some(id) = &mut error.id {
+                    *id = self.under_way.settle(id)?;
                 }
             }
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
         let is_request = matches!(message, JsonRpcMessage::Request(_));
         (self.opened || is_request).then_some(message)
+    }
+
+    /// Notes what a request tells about its client.
+    fn note(&mut self, request: &ClientRequest) {
+        self.opened |= opens(request);
+        self.takes_offence |= takes_offence(request);
     }
 
     /// Answers with an error, from a task of its own: `receive` may be dropped at any moment, half a line must not be.
@@ -213,20 +244,32 @@ impl Transport<RoleServer> for LineTransport {
 
     fn send(
         &mut self,
-        message: TxJsonRpcMessage<RoleServer>,
+        mut message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(response.id.clone()),
-            JsonRpcMessage::Error(error) => error.id.clone(),
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        let answered = match &mut message {
+            JsonRpcMessage::Response(response) => Some((response.id.clone(), true)),
+            JsonRpcMessage::Error(error) => error.id.clone().map(|id| (id, false)),
+            JsonRpcMessage::Request(request) => {
+                request.id = self.under_way.ask(&request.id);
+                None
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ServerNotification::CancelledNotification(cancelled) = &mut notification.notification
+                    && let Some(id) = &mut cancelled.params.request_id
+                {
+                    *id = self.under_way.withdraw(id);
+                }
+                None
+            }
         };
+        let repeated = answered.as_ref().is_some_and(|(id, _)| self.repeated.remove(id));
         let writer = Arc::clone(&self.writer);
         let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
-        let muted = self.takes_offence && self.gone.is_cancelled();
+        let muted = repeated || self.takes_offence && self.gone.is_cancelled();
         async move {
             let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
-            if let Some(id) = answered {
-                under_way.finish(&id);
+            if let Some((id, with_result)) = answered {
+                under_way.finish(&id, with_result);
             }
             if result.is_err() {
                 gone.cancel(); // What cannot be told once cannot be told again.
@@ -236,6 +279,12 @@ impl Transport<RoleServer> for LineTransport {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        if let Some(message) = self.again.pop_front() {
+            if let JsonRpcMessage::Request(request) = &message {
+                self.note(&request.request);
+            }
+            return Some(message);
+        }
         loop {
             if let Some(deadline) = self.closed {
                 self.wind_down(deadline).await;
@@ -280,6 +329,15 @@ fn opens(request: &ClientRequest) -> bool {
         || meta.protocol_version().is_some_and(known) && meta.client_capabilities().is_some()
 }
 
+/// Whether a request, once it is accepted, holds for all that follow.
+fn holds_on(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) | ClientRequest::SetLevelRequest(_) => true,
+        ClientRequest::CustomRequest(request) => request.method == sandbox_state::UPDATE,
+        _ => false,
+    }
+}
+
 /// Whether the client is the Python SDK before its version 2, by the name that it has unless its user gives it another:
 /// closing it with a request under way fails if the answer still comes.
 fn takes_offence(request: &ClientRequest) -> bool {
@@ -292,10 +350,9 @@ async fn write_line(writer: &Writer, message: &impl Serialize) -> io::Result<()>
     put_line(&mut **writer.lock().await, message).await
 }
 
-async fn write_line(writer: &Writer, message: &impl Serialize) -> io::Result<()> {
+async fn put_line(writer: &mut (dyn AsyncWrite + Send + Unpin), message: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
-    let mut writer = writer.lock().await;
     writer.write_all(&line).await?;
     writer.flush().await
 }
@@ -309,8 +366,12 @@ mod tests {
     async fn converse(input: &[u8]) -> (Vec<String>, String) {
         let (answers, mut client) = tokio::io::duplex(1 << 20);
         let gone = CancellationToken::new();
-        let mut transport =
-            LineTransport::new(Box::new(io::Cursor::new(input.to_vec())), Box::new(answers), gone.clone());
+        let mut transport = LineTransport::new(
+            Box::new(io::Cursor::new(input.to_vec())),
+            Box::new(answers),
+            gone.clone(),
+            None,
+        );
         let mut through = Vec::new();
         while let Some(message) = transport.receive().await {
             through.push(serde_json::to_string(&message).unwrap());

@@ -32,5 +32,6 @@ mod protocol;
 mod rounds;
 mod rules;
 mod sandbox;
+mod succession;
 mod surroundings;
 mod texts;
