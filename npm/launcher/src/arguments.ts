@@ -5,13 +5,18 @@
  */
 import type { Programs } from "./platform";
 
+/** Whether a subcommand was typed (`doctor`, `approve`, …), not the server. */
+export function isSubcommand(typed: readonly string[]): boolean {
+  return typed[0] !== undefined && !typed[0].startsWith("-");
+}
+
 /**
  * Puts `--execve` and `--bash` before the user's arguments. One that the user gives is not added, so that the user's wins without
  * the server having to accept a flag twice. A subcommand (`doctor`, `approve`, …) is passed on as it is: it takes no flags before it, and
  * finds both programs beside itself.
  */
 export function serverArguments(programs: Programs, typed: readonly string[]): string[] {
-  if (typed[0] !== undefined && !typed[0].startsWith("-")) return [...typed];
+  if (isSubcommand(typed)) return [...typed];
   const defaults: Array<[flag: string, path: string]> = [
     ["--execve", programs.wrapper],
     ["--bash", programs.bash],

@@ -1,13 +1,15 @@
-/** The launcher as a process: what reaches the server, and that the launcher ends exactly as the server does. */
+/** The launcher as a process: what reaches the server, that another one takes over from one that has died, and that else the launcher ends
+ * exactly as the server does. */
 import assert from "node:assert/strict";
 import { rmSync, symlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { after, before, test } from "node:test";
 import { ending, firstLine, Installation } from "./installation";
 
-/** Does what its first argument after the launcher's own four says, which begins with two dashes: a bare word is a subcommand. */
+/** Does what its first argument after the launcher's own six says, which begins with two dashes: a bare word is a subcommand. */
 const SERVER = `#!${process.execPath}
-const [flag, value] = process.argv.slice(6);
+const { readSync, writeSync } = require("node:fs");
+const [flag, value] = process.argv.slice(8);
 const what = flag.slice(2);
 const act = {
   arguments: () => console.log(JSON.stringify(process.argv.slice(2))),
@@ -19,6 +21,15 @@ const act = {
     setInterval(() => {}, 1000);
   },
   catch: () => { process.on(value, () => { console.log("caught " + value); process.exit(7); }); console.log("ready"); setInterval(() => {}, 1000); },
+  serve: () => {
+    const line = Buffer.alloc(8);
+    const number = (readSync(3, line, 0, 8, 0) === 8 ? Number(line.toString()) : 0) + 1;
+    const [most, unserved] = value.split(",").map(Number);
+    if (number !== unserved) writeSync(3, String(number).padStart(8, "0") + "\\n", 0);
+    if (number < most) process.kill(process.pid, "SIGKILL");
+    console.log(number);
+  },
+  stubborn: () => { process.on("SIGTERM", () => console.log("told")); writeSync(3, "00000001\\n", 0); console.log(process.pid); setInterval(() => {}, 1000); },
   "until-eof": () => { console.log(process.pid); process.stdin.resume().on("end", () => process.exit(0)); },
 };
 act[what]();
@@ -33,7 +44,7 @@ after(() => installation.remove());
 
 test("the server gets the paths of its wrapper and its Bash before the user's arguments", async () => {
   const { stdout, code } = await installation.run(["--arguments", "--sandbox", "read-only"]);
-  const expected = ["--execve", installation.program("execve-wrapper"), "--bash", installation.program("bash")];
+  const expected = ["--session-fd", "3", "--execve", installation.program("execve-wrapper"), "--bash", installation.program("bash")];
   assert.deepEqual(JSON.parse(stdout), [...expected, "--arguments", "--sandbox", "read-only"]);
   assert.equal(code, 0);
 });
@@ -95,6 +106,40 @@ test("a server whose launcher was killed lives until the client closes its stdin
   // Only the server still holds the other end of our pipes, so they close when it has ended. (Its process number may stay for a while,
   // until whoever inherited it collects it.)
   await closed;
+});
+
+test("another server takes over from one that has served and died", async () => {
+  const { stdout, stderr, code } = await installation.run(["--serve", "2"]);
+  assert.deepEqual({ stdout, code }, { stdout: "2\n", code: 0 });
+  assert.match(stderr, /the server died \(SIGKILL\); another one goes on/);
+});
+
+test("one that dies before it has served is not started again", async () => {
+  const { stdout, code, signal } = await installation.run(["--serve", "9,2"]);
+  assert.deepEqual({ stdout, code, signal }, { stdout: "", code: null, signal: "SIGKILL" });
+});
+
+test("the next one after that waits, and ends when the launcher is told to end", async () => {
+  const launcher = installation.start(["--serve", "3"]);
+  const ended = ending(launcher);
+  let said = "";
+  await new Promise<void>((resolve) => launcher.stderr?.on("data", (text: string) => /goes on in \d+ s/.test((said += text)) && resolve()));
+  launcher.kill("SIGTERM");
+  const { stdout, signal } = await ended;
+  assert.deepEqual({ stdout, signal }, { stdout: "", signal: "SIGTERM" });
+});
+
+test("one that was told to end and dies is not started again", async () => {
+  const launcher = installation.start(["--stubborn", ""]);
+  const ended = ending(launcher);
+  const server = Number(await firstLine(launcher));
+  let said = "";
+  const told = new Promise<void>((resolve) => launcher.stdout?.on("data", (text: string) => (said += text).includes("told") && resolve()));
+  launcher.kill("SIGTERM");
+  await told;
+  process.kill(server, "SIGKILL");
+  const { code, signal } = await ended;
+  assert.deepEqual({ code, signal }, { code: null, signal: "SIGKILL" });
 });
 
 /** Whether a process exists. */
