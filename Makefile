@@ -149,9 +149,9 @@ $(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/pack
 	@touch $@
 
 .PHONY: bench
-bench: build ## Measure speed, beside the peer where it can be installed.
+bench: installed ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')
-	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --locked -p end-to-end-tests --bin bench
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench
 
 .PHONY: soak
 soak: build ## Make 10,000 calls in a row and look for what is left behind.

@@ -36,9 +36,42 @@ fn main() {
         contestant.measure(&world);
         contestant.measure_calls(&world);
     }
+    match std::env::var_os("SHELL_TOOL_MCP_LAUNCHER") {
+        Some(launcher) => launcher_start(Path::new(&launcher), &world),
+        None => println!("The launcher is not measured: SHELL_TOOL_MCP_LAUNCHER does not name it"),
+    }
     escalations();
     sandboxes();
     approvals();
+}
+
+/// What a client waits for that starts the installed launcher, beside the least that anything in Node.js needs.
+fn launcher_start(launcher: &Path, world: &World) {
+    let node = || {
+        let begin = Instant::now();
+        let status = Command::new("node").args(["-e", "0"]).stdin(Stdio::null()).status();
+        assert!(status.expect("Node.js starts").success());
+        begin.elapsed()
+    };
+    let ours = || {
+        let mut command = Command::new(launcher);
+        world.surround(&mut command);
+        // Where Node.js is.
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let begin = Instant::now();
+        let mut lines = Lines::start_command(command);
+        lines.initialize();
+        begin.elapsed()
+    };
+    let (plain, ours, ratio) = in_turn(30, node, ours);
+    let goal = 1.5 * milliseconds(plain) + 15.0;
+    compared(
+        "launcher: start to initialize answered",
+        plain,
+        ours,
+        ratio,
+        &format!("1.5 × + 15 ms: {goal:.0} ms"),
+    );
 }
 
 /// A server, and the Bash that it runs.
