@@ -22,17 +22,24 @@ pub(crate) enum PlaceError {
     /// A command could write what says what commands may do.
     #[error(transparent)]
     Trusted(#[from] TrustedPlaceError),
-    /// The kernel does not enforce what was asked for.
+    /// The kernel does not enforce what was asked for. The reason is part of the text, and so not its source, too.
     #[cfg(target_os = "linux")]
     #[error(
         "{0}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
          container or virtual machine isolates the server already, start it with --sandbox external-sandbox",
         command = crate::user_command::user_command()
     )]
-    Session(#[from] sandbox::SessionError),
+    Session(sandbox::SessionError),
     /// The task that sets it up broke.
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
+}
+
+#[cfg(target_os = "linux")]
+impl From<sandbox::SessionError> for PlaceError {
+    fn from(error: sandbox::SessionError) -> PlaceError {
+        PlaceError::Session(error)
+    }
 }
 
 /// All places of a server.

@@ -35,8 +35,9 @@ pub(super) enum SetupError {
     #[error(transparent)]
     Landlock(#[from] LandlockError),
     #[error(
-        "this kernel has no Landlock (or one older than ABI {least}), and there are no namespaces: nothing can keep commands from writing files",
-        least = landlock_rules::LEAST_ALONE
+        "this kernel has no Landlock (or one older than ABI {least}), and there are no namespaces: nothing can keep commands from writing files. Linux 5.12 is needed with namespaces, 6.2 with Landlock alone; this is {release}",
+        least = landlock_rules::LEAST_ALONE,
+        release = rustix::system::uname().release().to_string_lossy()
     )]
     NothingProtectsFiles,
     #[error("only Landlock can restrict what is readable, and this kernel has none")]
