@@ -423,11 +423,15 @@ impl Shell {
 
     pub(crate) fn init_state(&self) -> InitState {
         let init = self.init();
-        let status = std::fs::read_to_string(format!("/proc/{init}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        // Only root may count the descriptors of a process that is not dumpable.
+        // Only root may look into a process that is not dumpable.
         let descriptors = std::fs::read_dir(format!("/proc/{init}/fd")).map_or(0, Iterator::count);
+        // Not VmRSS: up to Linux 6.1, each thread adds what it faulted in to that after 64 faults only, so that a process may
+        // seem to have grown by 256 KiB; later it is the sum of counters per processor, which are off as well. This one
+        // walks the page tables.
+        let rollup = std::fs::read_to_string(format!("/proc/{init}/smaps_rollup")).unwrap_or_default();
+        let resident = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
+        let kibibytes: u64 =
+            resident.map_or(0, |line| line.split_whitespace().next().unwrap().parse().unwrap());
         InitState { descriptors, resident: kibibytes * 1024 }
     }
 }
