@@ -43,7 +43,7 @@ endef
 help: ## Show this list.
 	@echo 'Usage: make COMMAND'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: build-programs build-bash ## Build the programs into dist/bin/ (exec-server, execve-wrapper, bash).
@@ -103,6 +103,15 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 
 	@$(MAKE) --no-print-directory test-python-clients
 
+# Other kernels, emulated. KERNELS="6.1 6.12" chooses; QUICK=1 leaves the settings of the machine as they are; SUITES=1 runs the escape
+# suite and the sandbox's there as well; RECORD=1 writes docs/platforms.md.
+KERNELS ?=
+
+.PHONY: test-kernels
+test-kernels: build ## Try the sandbox on other kernels (KERNELS=, QUICK=1, SUITES=1, RECORD=1).
+	$(call step,'Booting other kernels, emulated')
+	@$(PYTHON) tests/machines/kernels.py --kernels '$(KERNELS)' $(if $(QUICK),--quick) $(if $(SUITES),--suites) $(if $(RECORD),--record)
+
 # In a folder of its own below target/. Without a Python that can, the other clients have to do.
 .PHONY: test-python-clients
 test-python-clients:
@@ -128,6 +137,9 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(call step,'Types of the TypeScript code')
 	@for project in npm tests/clients demo; do echo "$$project"; (cd $$project && npm run --silent check); done
+	$(call step,'What docs/platforms.md says')
+	@if $(PYTHON) -c 'import tomllib' 2> /dev/null; then $(PYTHON) tests/machines/platforms.py --check; \
+	else echo 'Not checked: Python 3.11 or newer is needed.'; fi
 	$(call step,'Licences and origins of the Rust libraries')
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else echo 'Not checked: cargo-deny is not installed (cargo install --locked cargo-deny). GitHub checks it for every push.'; fi

@@ -86,7 +86,7 @@ sources() {
   esac
 }
 
-# apt_folder FOLDER SUITE ARCHITECTURE: a place for apt_in, with the suite's package lists fetched. Kept for a day.
+# apt_folder FOLDER SUITE ARCHITECTURE: a place for apt_in, with the suite's package lists fetched. They are kept for a day.
 apt_folder() {
   local folder=$1 suite=$2 arch=$3
   mkdir -p "$folder"/{lists/partial,cache/archives/partial,download}
@@ -156,24 +156,30 @@ disk_image() {
 }
 
 # unpack_kernel FOLDER SUITE ARCHITECTURE PACKAGE: what the package, or the newest one that a metapackage leads to, boots
-# with: FOLDER/vmlinuz, FOLDER/root/lib/modules and FOLDER/release.
+# with: FOLDER/vmlinuz, FOLDER/root/lib/modules and FOLDER/release. Looks for a newer one once a day.
 unpack_kernel() {
   local folder=$1 suite=$2 arch=$3 package=$4 parts image modules
+  if [[ -n $(find "$folder/looked" -mtime -1 2> /dev/null) && $(cat "$folder/looked") == "$suite $package" ]]; then return; fi
   apt_folder "$folder/apt" "$suite" "$arch"
   # Newer Debian splits an image into the binary and its modules.
   mapfile -t parts < <(apt_in "$folder/apt" apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
     --no-breaks --no-replaces --no-enhances "$package" | grep -E '^linux-(image|binary|modules)-[0-9]' | sort -u)
   ((${#parts[@]} > 0)) || return 1
-  if [[ $(cat "$folder/made" 2> /dev/null) == "${parts[*]}" ]]; then return; fi
+  echo "$suite $package" > "$folder/looked.new"
+  if [[ $(cat "$folder/made" 2> /dev/null) == "${parts[*]}" ]]; then
+    mv "$folder/looked.new" "$folder/looked"
+    return
+  fi
   rm -rf "$folder/root" "$folder/made"
   unpack_packages "$folder/apt" "$folder/root" "${parts[@]}"
   [[ -e $folder/root/lib/modules ]] || { mkdir -p "$folder/root/lib"; ln -s ../usr/lib/modules "$folder/root/lib/modules"; }
   modules=$(ls -d "$folder"/root/lib/modules/*/)
-  image=$(find "$folder/root/boot" "$modules" -maxdepth 1 -name 'vmlinu[xz]*' 2> /dev/null | head -n 1)
+  image=$(find "$folder/root" -name 'vmlinu[xz]*' | head -n 1)
   mv "$image" "$folder/vmlinuz"
   basename "$modules" > "$folder/release"
   depmod -b "$folder/root" "$(cat "$folder/release")"
   echo "${parts[*]}" > "$folder/made"
+  mv "$folder/looked.new" "$folder/looked"
 }
 
 # make_initrd FOLDER BUSYBOX: FOLDER/initrd for the kernel that unpack_kernel put there. It mounts the first disk as the root,
