@@ -42,7 +42,7 @@ pub enum LoadError {
         what: String,
     },
     /// The file is not a valid rules file.
-    #[error("failed to parse rules file {}: starlark error: {problem}", file.display())]
+    #[error("failed to parse rules file {}: {problem}", file.display())]
     Parse {
         /// The file as it was found.
         file: PathBuf,
@@ -107,9 +107,12 @@ pub enum RuleError {
     /// Another part of the rule.
     #[error("invalid rule: {0}")]
     Rule(String),
-    /// The decision's word.
-    #[error("invalid decision: {0}")]
+    /// The word of a rule's decision.
+    #[error("{}", wrong_decision(.0, "forbidden"))]
     Decision(String),
+    /// The word of a network rule's decision.
+    #[error("{}", wrong_decision(.0, "deny"))]
+    NetworkDecision(String),
     /// A `match` example that no rule of its call matches.
     #[error("expected every example to match at least one rule of this call; unmatched: {0}")]
     Unmatched(String),
@@ -119,4 +122,53 @@ pub enum RuleError {
     /// More rules than one file may make.
     #[error("a rules file may not make more than {0} rules")]
     TooMany(usize),
+}
+
+/// `no` is the word that stands for *never* there.
+fn wrong_decision(word: &str, no: &'static str) -> String {
+    let meant = match word.to_lowercase().as_str() {
+        "deny" | "denied" | "block" | "forbid" | "forbidden" | "reject" | "never" => Some(no),
+        "ask" | "confirm" => Some("prompt"),
+        "permit" | "accept" | "always" => Some("allow"),
+        other => nearest(other, &["allow", "prompt", no]),
+    };
+    format!("invalid decision: {word}; it is \"allow\", \"prompt\" or \"{no}\"{}", did_you_mean(meant))
+}
+
+/// The known word that is most like one, if it is like one at all.
+pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    // As clap measures it for mistyped options.
+    const ALIKE: f64 = 0.7;
+    let measured = known.iter().map(|known| (strsim::jaro(word, known), *known));
+    measured
+        .filter(|(alike, _)| *alike > ALIKE)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
+}
+
+pub(crate) fn did_you_mean(word: Option<&str>) -> String {
+    word.map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RuleError;
+
+    #[test]
+    fn a_word_that_is_no_decision_is_answered_with_those_that_are() {
+        let said = |word: &str| RuleError::Decision(word.into()).to_string();
+        let words = "it is \"allow\", \"prompt\" or \"forbidden\"";
+        assert_eq!(said("maybe"), format!("invalid decision: maybe; {words}"));
+        for (word, meant) in [
+            ("alow", "allow"),
+            ("Allow", "allow"),
+            ("deny", "forbidden"),
+            ("forbiden", "forbidden"),
+            ("ask", "prompt"),
+        ] {
+            assert_eq!(said(word), format!("invalid decision: {word}; {words}; did you mean \"{meant}\"?"));
+        }
+        let network = RuleError::NetworkDecision("block".into()).to_string();
+        assert!(network.ends_with("or \"deny\"; did you mean \"deny\"?"), "{network}");
+    }
 }

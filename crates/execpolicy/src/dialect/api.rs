@@ -24,6 +24,28 @@ use crate::rule::{Origin, PrefixRule};
 /// Rules that one file may make: generated files stay usable, runaway ones end.
 const MAX_RULES: usize = 50_000;
 
+/// The arguments of each function, for whoever has mistyped one.
+pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
+    (
+        "prefix_rule",
+        &[
+            "pattern",
+            "decision",
+            "match",
+            "not_match",
+            "justification",
+            "exact",
+            "cwd",
+            "args_any",
+            "deny_args",
+            "env",
+            "program_paths",
+        ],
+    ),
+    ("host_executable", &["name", "paths"]),
+    ("network_rule", &["host", "protocol", "decision", "justification"]),
+];
+
 /// The functions of the language.
 #[starlark_module]
 pub(super) fn rules(builder: &mut GlobalsBuilder) {
@@ -101,7 +123,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             host: network::normalise_host(host).map_err(|what| fail(RuleError::Rule(what)))?,
             protocol: Protocol::from_word(protocol).map_err(|what| fail(RuleError::Rule(what)))?,
             decision: network::decision_from_word(decision)
-                .ok_or_else(|| fail(RuleError::Decision(decision.to_owned())))?,
+                .ok_or_else(|| fail(RuleError::NetworkDecision(decision.to_owned())))?,
             justification: arguments::justification(justification.into_option())?,
             origin: origin(eval, collector),
         };

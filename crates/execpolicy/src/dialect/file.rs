@@ -5,6 +5,7 @@ use std::path::Path;
 use super::api;
 use super::collector::Collector;
 use super::declarations::Declarations;
+use super::wording::reword;
 use crate::errors::Problem;
 use crate::evaluator::run;
 
@@ -21,4 +22,5 @@ pub(crate) fn read(file: &Path, text: &str, home: Option<&str>) -> Result<Declar
         }
         Ok(declared)
     })
+    .map_err(reword)
 }

@@ -6,6 +6,7 @@ mod collector;
 mod declarations;
 mod examples;
 mod file;
+mod wording;
 
 pub(crate) use declarations::Declarations;
 pub(crate) use file::read;
