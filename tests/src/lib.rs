@@ -87,6 +87,12 @@ impl World {
         self.codex_home().join("rules/default.rules")
     }
 
+    /// What was answered for good.
+    #[must_use]
+    pub fn answers_file(&self) -> PathBuf {
+        self.codex_home().join("rules/default.answers")
+    }
+
     /// The folder to work in.
     #[must_use]
     pub fn workdir(&self) -> PathBuf {

@@ -1,31 +1,22 @@
 //! Rules that a person added in answer to a question: they settle that question for good.
 //!
-//! The strictest rule wins, so an ordinary rule that allows cannot silence one that asks. A rule that was written because a
-//! person was asked and said *always* does, within narrow bounds: it silences only rules that ask (never one that forbids),
+//! The strictest rule wins, so an ordinary rule that allows cannot silence one that asks. One with `overrides_prompt = True`, which is
+//! written when a person was asked and said *always*, does, within narrow bounds: it silences only rules that ask (never one that forbids),
 //! that lie in the same folder (nobody's answer overrules an administrator), that fit the command itself (not one inside it),
-//! that ask for no more words than it does, and that have no conditions (these may speak about what follows). It is an ordinary line for every other reader of the file, which
-//! goes on asking.
+//! that ask for no more words than it does, and that have no conditions (these may speak about what follows).
 
 use crate::decision::Decision;
 use crate::evaluation::RuleMatch;
-use crate::rule::PrefixRule;
-
-/// The justification that marks such a rule.
-pub(crate) const MARK: &str = "a person said always";
 
 /// The rule that settles the questions of all others, if there is one.
 pub(crate) fn settled(matches: &[RuleMatch]) -> Option<usize> {
     let asks = |one: &&RuleMatch| one.rule.decision > Decision::Allow;
     matches.iter().position(|answer| {
-        is_answer(&answer.rule)
+        answer.rule.overrides_prompt
             && answer.part == 0
             && matches.iter().any(|one| asks(&one))
             && matches.iter().filter(asks).all(|one| silences(answer, one))
     })
-}
-
-fn is_answer(rule: &PrefixRule) -> bool {
-    rule.decision == Decision::Allow && rule.justification.as_deref() == Some(MARK)
 }
 
 fn silences(answer: &RuleMatch, asking: &RuleMatch) -> bool {
@@ -41,7 +32,6 @@ mod tests {
     use std::ffi::OsString;
     use std::path::Path;
 
-    use super::MARK;
     use crate::amend::Amendment;
     use crate::{Command, DecidedBy, Decision, Options, Policy};
 
@@ -58,7 +48,7 @@ mod tests {
     fn an_answer_settles_its_question_and_no_other() {
         let words: Vec<OsString> = ["git", "push", "origin"].iter().map(OsString::from).collect();
         let line = Amendment::answer(&words).unwrap();
-        assert!(line.line().contains(MARK));
+        assert!(line.line().ends_with(", overrides_prompt=True)"));
         let rules = format!("prefix_rule([\"git\", \"push\"], \"prompt\")\n{}\n", line.line());
         assert_eq!(decide(&rules, &["git", "push", "origin", "main"]), Decision::Allow);
         assert_eq!(decide(&rules, &["git", "push"]), Decision::Prompt);
@@ -77,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_answer_does_not_reach_into_scripts_or_other_folders() {
-        let answer = format!("prefix_rule([\"env\", \"git\"], \"allow\", justification=\"{MARK}\")\n");
+        let answer = "prefix_rule([\"env\", \"git\"], \"allow\", overrides_prompt=True)\n";
         let rules = format!("prefix_rule([\"git\"], \"prompt\")\n{answer}");
         assert_eq!(decide(&rules, &["env", "git", "push"]), Decision::Prompt);
         let root = tempfile::tempdir().unwrap();
@@ -85,8 +75,8 @@ mod tests {
         std::fs::create_dir(&admin).unwrap();
         std::fs::create_dir(&user).unwrap();
         std::fs::write(admin.join("a.rules"), "prefix_rule([\"git\"], \"prompt\")\n").unwrap();
-        let mine = format!("prefix_rule([\"git\", \"push\"], justification=\"{MARK}\")\n");
-        std::fs::write(user.join("default.rules"), mine).unwrap();
+        let mine = "prefix_rule([\"git\", \"push\"], overrides_prompt=True)\n";
+        std::fs::write(user.join("default.answers"), mine).unwrap();
         let sources = [admin, user].map(crate::RuleSource::Folder);
         let policy = crate::load(&sources).strict().unwrap();
         let push = Command::from_words(&["git", "push"]).unwrap();

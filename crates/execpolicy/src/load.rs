@@ -17,7 +17,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// Where rules are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleSource {
-    /// All regular files named `*.rules` in this folder, by name. A missing folder holds none.
+    /// All regular files named `*.rules` or `*.answers` in this folder, by name. A missing folder holds none.
     Folder(PathBuf),
     /// This file, which must exist.
     File(PathBuf),
@@ -142,6 +142,10 @@ impl Loaded {
     }
 }
 
+/// How files of rules are called. What a person has answered for good is kept apart from the other rules: programs that share these
+/// would not understand `overrides_prompt`, and could then read none of them.
+const EXTENSIONS: [&str; 2] = ["rules", "answers"];
+
 /// The rule files of a folder, sorted by name. A symlink to a regular file counts as one: people keep their rules in a repository.
 pub(crate) fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
@@ -152,7 +156,7 @@ pub(crate) fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rules") {
+        if path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known)) {
             // What cannot be examined (a dangling link) is kept, so that reading it reports the error.
             if fs::metadata(&path).map_or(true, |metadata| metadata.is_file()) {
                 files.push(path);

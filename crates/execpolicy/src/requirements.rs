@@ -85,6 +85,7 @@ fn convert(rule: Rule, origin: &Origin) -> Result<Vec<PrefixRule>, String> {
     Ok(programs
         .into_iter()
         .map(|program| PrefixRule {
+            overrides_prompt: false,
             program,
             arguments: arguments.clone(),
             conditions: Conditions::default(),

@@ -62,6 +62,8 @@ pub struct PrefixRule {
     pub conditions: Conditions,
     /// What the rule says.
     pub decision: Decision,
+    /// Whether this rule, which allows, settles the questions of rules that ask (`answers`).
+    pub overrides_prompt: bool,
     /// Why, in its author's words; never blank.
     pub justification: Option<String>,
     /// Where it was written.
@@ -128,6 +130,9 @@ impl fmt::Display for PrefixRule {
             write!(formatter, ", {argument}")?;
         }
         write!(formatter, "], \"{}\"", self.decision)?;
+        if self.overrides_prompt {
+            formatter.write_str(", overrides_prompt=True")?;
+        }
         if self.conditions.is_empty() { formatter.write_str(")") } else { formatter.write_str(", …)") }
     }
 }

@@ -120,6 +120,12 @@ impl Config {
         })
     }
 
+    /// What is probably a mistake in the rules, although they hold; a line each.
+    #[must_use]
+    pub fn doubts(&self) -> &[String] {
+        self.rules.doubts()
+    }
+
     pub(crate) fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
@@ -129,6 +135,11 @@ impl Config {
     /// The file into which a user's own rules go.
     pub(crate) fn default_rules(&self) -> PathBuf {
         self.codex_home.join("rules/default.rules")
+    }
+
+    /// The file into which what a person has answered for good goes.
+    pub(crate) fn answers(&self) -> PathBuf {
+        self.default_rules().with_extension("answers")
     }
 }
 

@@ -62,7 +62,7 @@ impl ShellServer {
             Arc::new(TerminalChannel::new(&folders, config.codex_home.clone()))
         });
         let in_terminals = terminal.clone().map(|terminal| terminal as Arc<dyn Channel>);
-        let ladder = Ladder::new(&channels, in_terminals, command, config.default_rules());
+        let ladder = Ladder::new(&channels, in_terminals, command, config.answers());
         let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
         Ok(ShellServer {
             shell,

@@ -123,13 +123,15 @@ fn always_writes_a_rule_that_holds_at_once_and_for_what_it_says_only() {
     let mut asked =
         |command: &str, decision: &str| run(&mut server, &world, command, &choose(decision)).0.len();
     assert_eq!(asked("touch a", "always"), 1);
-    let rules = std::fs::read_to_string(world.rules_file()).expect("rules");
-    let line = rules.lines().nth(1).expect("a second line");
-    assert!(line.contains("touch\", \"a\"], decision=\"allow\""), "{line}");
+    let rules = std::fs::read_to_string(world.answers_file()).expect("rules");
+    let line = rules.lines().next().expect("a line");
+    assert!(line.contains("touch\", \"a\"], decision=\"allow\", overrides_prompt=True)"), "{line}");
+    // Other programs that share the rules would not understand it.
+    assert_eq!(std::fs::read_to_string(world.rules_file()).expect("rules"), RULES);
     assert_eq!(asked("touch a", "deny"), 0);
     assert_eq!(asked("touch a c", "deny"), 0);
     assert_eq!(asked("touch b", "deny"), 1);
-    assert_eq!(std::fs::read_to_string(world.rules_file()).expect("rules"), rules);
+    assert_eq!(std::fs::read_to_string(world.answers_file()).expect("rules"), rules);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::broad::too_broad;
-use crate::answers::MARK;
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::evaluate::Options;
@@ -53,7 +52,7 @@ impl Amendment {
     pub fn answer(words: &[OsString]) -> Result<Self, AmendmentError> {
         let Self { line, length } = Self::allow(words)?;
         let open = line.strip_suffix(')').unwrap_or(&line);
-        Ok(Self { line: format!("{open}, justification={})", quoted(MARK)), length })
+        Ok(Self { line: format!("{open}, overrides_prompt=True)"), length })
     }
 
     /// A rule about every command that begins with these words.

@@ -40,6 +40,7 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
             "deny_args",
             "env",
             "program_paths",
+            "overrides_prompt",
         ],
     ),
     ("host_executable", &["name", "paths"]),
@@ -64,6 +65,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             UnpackDictEntries<Value<'v>, Value<'v>>,
         >,
         #[starlark(require = named, default = NoneOr::None)] program_paths: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = false)] overrides_prompt: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let collector = state::<Collector>(eval)?;
@@ -79,9 +81,13 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
                 program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
             },
             decision: arguments::decision(decision.into_option().unwrap_or("allow"))?,
+            overrides_prompt,
             justification: arguments::justification(justification.into_option())?,
             origin: origin(eval, collector),
         };
+        if call.overrides_prompt && call.decision != Decision::Allow {
+            return Err(fail(RuleError::Rule("overrides_prompt is for rules that allow".into())));
+        }
         let matching = arguments::examples(r#match.into_option())?;
         let not_matching = arguments::examples(not_match.into_option())?;
         let mut declared = collector.declared.borrow_mut();
@@ -155,6 +161,7 @@ struct PrefixCall {
     pattern: Vec<Element>,
     conditions: Conditions,
     decision: Decision,
+    overrides_prompt: bool,
     justification: Option<String>,
     origin: Origin,
 }
@@ -176,6 +183,7 @@ impl PrefixCall {
                 arguments: arguments.clone(),
                 conditions: self.conditions.clone(),
                 decision: self.decision,
+                overrides_prompt: self.overrides_prompt,
                 justification: self.justification.clone(),
                 origin: self.origin.clone(),
             })
