@@ -11,6 +11,10 @@ use super::trust::Untrusted;
 use super::verdict::{Approved, Outside, Unasked, Verdict};
 use crate::approval::{Question, visible};
 
+/// What a yes does, said in each question.
+const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
+const INSIDE: &str = "A yes runs it inside the sandbox.";
+
 /// What one name of the program comes to.
 pub(super) struct Heard {
     /// The name, where it is not the one that was called.
@@ -28,6 +32,7 @@ pub(super) fn ask(
     let mut question = question(exec, heard, gives);
     let approved = match speaks {
         Some(Ok((outside, care))) => {
+            question.details.insert(0, OUTSIDE.into());
             // What was written inside may be another thing the next time.
             question.once |= care.caution.is_some();
             question.details.extend(care.caution.map(|caution| format!("Careful: {caution}.")));
@@ -36,10 +41,14 @@ pub(super) fn ask(
         }
         Some(Err(why)) => {
             let why = visible(why.to_string().as_bytes());
-            question.details.push(format!("Careful: this is not the program that the rule means, so it would run inside the sandbox: {why}."));
+            question.details.insert(0, INSIDE.into());
+            question.details.push(format!("Careful: this is not the program that the rule means: {why}."));
             Approved::Runs { why_inside: Some(why) }
         }
-        None => Approved::Runs { why_inside: None },
+        None => {
+            question.details.insert(0, INSIDE.into());
+            Approved::Runs { why_inside: None }
+        }
     };
     Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }
 }
@@ -48,6 +57,7 @@ pub(super) fn ask(
 pub(super) fn cautious(exec: &Exec, own: &Heard, outside: Outside, caution: String) -> Verdict {
     let mut question = question(exec, own, Gives::Outside);
     question.once = true;
+    question.details.insert(0, OUTSIDE.into());
     question.details.push(format!("Careful: the rule allows it, but {caution}."));
     question.details.extend(about(exec, &outside));
     let unasked = Unasked::Runs { why_inside: caution };
@@ -146,7 +156,7 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
             if let Some(amendment) = question.always.first() {
                 return format!(
                     "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
-                    default_rules.display(),
+                    default_rules.with_extension("answers").display(),
                     visible(amendment.line().as_bytes())
                 );
             }

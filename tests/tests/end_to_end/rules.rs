@@ -106,7 +106,7 @@ async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     let shell = String::from_utf8(shell.stdout).expect("UTF-8");
     let asked = person.asked();
     let mut expected = format!(
-        "Allow agent to run `{} -c 'echo > ran'` in `{}`?\nReason: shells are asked about\nRule: {}:1",
+        "Allow agent to run `{} -c 'echo > ran'` in `{}`?\nReason: shells are asked about\nRule: {}:1\nA yes runs it outside the sandbox, with your rights.",
         shell.trim(),
         world.workdir().display(),
         world.rules_file().display()
@@ -177,25 +177,38 @@ async fn several_questions_of_one_call_are_open_at_once() {
     assert_eq!(outcome.ran(), (0, "one\ntwo\n"));
 }
 
-#[test]
-fn a_rules_file_with_an_error_keeps_the_server_from_starting_and_says_where() {
-    let world =
-        World::with_rules("prefix_rule(pattern=[\"ls\"])\nprefix_rule(pattern=[], decision=\"allow\")\n");
-    let (code, words) = run_to_end(&world, &[]);
-    assert_eq!(code, Some(1));
-    assert!(words.contains("default.rules:2:1") && words.contains("pattern cannot be empty"), "{words}");
-    assert!(words.contains("prefix_rule(pattern=[]"), "an excerpt: {words}");
+/// Of a server that does not start, clients say only that the connection was closed.
+#[tokio::test]
+async fn a_rules_file_with_an_error_is_told_in_each_call_until_it_is_mended() {
+    let good = "prefix_rule(pattern=[\"ls\"])\n";
+    let world = World::with_rules(&format!("{good}prefix_rule(pattern=[\"ls\"], desicion=\"alow\")\n"));
+    let client = Client::start(&world, &Person::absent()).await;
+    for _ in 0..2 {
+        let Outcome::Problem(text) = client.run("echo > ran").await else { panic!("it ran") };
+        for words in [
+            "no command runs until they are mended",
+            "default.rules:2:1",
+            "prefix_rule(pattern=[\"ls\"], desicion=",
+            "did you mean \"decision\"?",
+        ] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
+        assert!(!text.contains("starlark") && !text.contains("Traceback"), "{text}");
+    }
+    assert!(!world.workdir().join("ran").exists());
+    std::fs::write(world.rules_file(), good).expect("written");
+    assert_eq!(client.run("echo ran").await.ran(), (0, "ran\n"));
 }
 
-#[test]
-fn a_rules_folder_that_is_none_keeps_the_server_from_starting() {
+#[tokio::test]
+async fn a_rules_folder_that_is_none_is_told_in_each_call() {
     let world = World::with_rules("");
     let rules = world.codex_home().join("rules");
     std::fs::remove_dir_all(&rules).expect("removed");
     std::fs::write(&rules, "").expect("a file in its place");
-    let (code, words) = run_to_end(&world, &[]);
-    assert_eq!(code, Some(1));
-    assert!(words.contains(&rules.display().to_string()), "{words}");
+    let client = Client::start(&world, &Person::absent()).await;
+    let Outcome::Problem(text) = client.run("true").await else { panic!("it ran") };
+    assert!(text.contains(&rules.display().to_string()), "{text}");
 }
 
 #[tokio::test]
