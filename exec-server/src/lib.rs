@@ -51,7 +51,7 @@ pub use escalation::{Decided, DecisionRecord};
 pub use mcp::{SessionFile, ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};
-pub use rules::{RuleSettings, RulesError};
+pub use rules::{RuleSettings, RulesError, doubts};
 pub use sandbox::Mode;
 pub use shell::{
     Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,

@@ -30,6 +30,7 @@ pub mod host;
 mod inner;
 pub mod layers;
 pub mod legacy;
+mod lint;
 pub mod live;
 pub mod load;
 pub mod network;

@@ -8,6 +8,7 @@ use execpolicy::Heuristics;
 
 /// Which rules the server goes by.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Rules")]
 pub(super) struct RuleArguments {
     /// A rules file, or a folder of them, besides those of /etc/codex and $CODEX_HOME; may be repeated
     #[arg(long, value_name = "PATH")]
@@ -18,7 +19,7 @@ pub(super) struct RuleArguments {
     #[arg(long)]
     trust_project_rules: bool,
 
-    /// Start although rule files are broken, and ask about every program until they are mended
+    /// Run commands although rule files are broken, and ask about every program until they are mended
     #[arg(long)]
     keep_going: bool,
 

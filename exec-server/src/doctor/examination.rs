@@ -74,11 +74,15 @@ async fn rules(config: &Config) -> Check {
     let policy = config.rules.current().await;
     let files = config.rules.files();
     let names = files.iter().map(|file| file.display().to_string());
-    match config.rules.trouble() {
-        Some(trouble) => Check::needed("rules", Err(trouble.to_string())),
+    let trouble =
+        config.rules.obstacle().await.or_else(|| config.rules.trouble().map(|text| text.to_string()));
+    match trouble {
+        Some(trouble) => Check::needed("rules", Err(trouble)),
         None => {
             let text = format!("{} rules in {} files", policy.rules().len(), files.len());
-            Check::needed("rules", Ok(text)).with_hints(names)
+            Check::needed("rules", Ok(text))
+                .with_hints(names)
+                .with_hints(config.rules.doubts().iter().cloned())
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use execpolicy::legacy::LegacyPolicy;
-use execpolicy::{LiveRules, LoadErrors, Policy, RuleSource};
+use execpolicy::{LiveRules, Policy, RuleSource};
 use tokio::sync::Mutex;
 
+use super::doubts::doubts;
 use super::settings::{RuleSettings, RulesError, absolute};
 #[cfg(target_os = "linux")]
 use super::sys::release_code;
@@ -28,34 +29,72 @@ pub(crate) struct Rules {
     /// What is wrong with the files, for those who read results.
     trouble: RwLock<Option<Arc<str>>>,
     sources: Vec<RuleSource>,
+    /// What was probably a mistake in them at the start, a line each.
+    doubts: Vec<String>,
     legacy: Option<(PathBuf, LegacyPolicy)>,
+    legacy_trouble: Option<Arc<str>>,
+    /// What stands for rules that have been broken since the start.
+    broken: Broken,
+}
+
+/// What becomes of commands as long as the rules were never good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    /// None runs.
+    Refuses,
+    /// The good files count, and every program that they do not forbid is asked about.
+    Asks,
 }
 
 impl Rules {
-    /// Reads the rules for the first time.
+    /// Reads the rules for the first time. Broken ones are told in each call: of a server that does not start, a client says nothing but
+    /// that the connection was closed.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with any file. With `keep_going`, what is wrong with the legacy policy only.
+    /// When it is not known where rules are.
     pub(crate) fn start(settings: &RuleSettings, codex_home: &Path) -> Result<Rules, RulesError> {
         let sources = settings.layers(codex_home)?.sources();
         let legacy_file = settings.legacy_policy.as_deref().map(absolute);
         let legacy = legacy_file.as_deref().map(LegacyPolicy::from_file).transpose();
-        let live = if settings.keep_going {
-            Ok(LiveRules::start_keeping_going(sources.clone()))
-        } else {
-            LiveRules::start(sources.clone())
+        let (legacy, legacy_trouble) = match legacy {
+            Ok(legacy) => (legacy_file.zip(legacy), None),
+            Err(error) => {
+                let text = format!(
+                    "the legacy policy cannot be used, so no command runs; mend it and start the server again:\n{error}"
+                );
+                tracing::error!("{text}");
+                (None, Some(text.into()))
+            }
         };
-        let (live, legacy) = match (live, legacy) {
-            (Ok(live), Ok(legacy)) => (live, legacy_file.zip(legacy)),
-            (Ok(_), Err(legacy)) => return Err(RulesError::Legacy(legacy)),
-            (Err(rules), Ok(_)) => return Err(RulesError::Rules(rules)),
-            (Err(rules), Err(legacy)) => return Err(RulesError::Both(rules, legacy)),
-        };
-        let trouble = RwLock::new(note(&live, false));
+        let broken = if settings.keep_going { Broken::Asks } else { Broken::Refuses };
+        let live = LiveRules::start_keeping_going(sources.clone());
+        let trouble = RwLock::new(note(&live, broken, false));
+        let doubts = doubts(live.policy(), &sources, &settings.left_out(codex_home));
         #[cfg(target_os = "linux")]
         release_code();
-        Ok(Rules { live: Arc::new(Mutex::new(live)), trouble, sources, legacy })
+        Ok(Rules {
+            live: Arc::new(Mutex::new(live)),
+            trouble,
+            sources,
+            doubts,
+            legacy,
+            legacy_trouble,
+            broken,
+        })
+    }
+
+    /// Why no command may run: what is wrong with rules that have not been good since the start.
+    pub(crate) async fn obstacle(self: &Arc<Self>) -> Option<String> {
+        let refused = self.current().await.is_incomplete() && self.broken == Broken::Refuses;
+        let trouble = if refused { self.trouble() } else { None };
+        let told: Vec<&str> = trouble.iter().chain(&self.legacy_trouble).map(AsRef::as_ref).collect();
+        (!told.is_empty()).then(|| told.join("\n"))
+    }
+
+    /// What was probably a mistake in the rules at the start, a line each.
+    pub(crate) fn doubts(&self) -> &[String] {
+        &self.doubts
     }
 
     /// The rules in force, after a look at their files. Takes microseconds; longer when a file has changed.
@@ -71,7 +110,7 @@ impl Rules {
             let mut live = live;
             wait_until_still(&live);
             live.refresh();
-            let trouble = note(&live, rules.trouble().is_some());
+            let trouble = note(&live, rules.broken, rules.trouble().is_some());
             *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
             #[cfg(target_os = "linux")]
             release_code();
@@ -137,29 +176,26 @@ fn topmost_missing(path: &Path) -> Option<PathBuf> {
 }
 
 /// Logs what is wrong with the files, or that nothing is any more, and returns what results say about it.
-fn note(live: &LiveRules, was_broken: bool) -> Option<Arc<str>> {
+fn note(live: &LiveRules, broken: Broken, was_broken: bool) -> Option<Arc<str>> {
     let Some(errors) = live.trouble() else {
         if was_broken {
             tracing::warn!("the rule files are mended; their rules are in force");
         }
         return None;
     };
-    let text = describe(errors, live.policy());
+    let consequence = match (live.policy().is_incomplete(), broken) {
+        (true, Broken::Refuses) => {
+            "no command runs until they are mended (the server need not be started again)"
+        }
+        (true, Broken::Asks) => "every program is asked about until they are mended",
+        (false, _) => "the rules from before stay in force until they are mended",
+    };
+    let text = format!("some rule files are broken, so {consequence}:\n{errors}");
     tracing::error!("{text}");
     Some(match text.char_indices().nth(MAX_TROUBLE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
         None => text.into(),
     })
-}
-
-/// One text for the log and for results: what that means, then each error.
-fn describe(errors: &LoadErrors, policy: &Policy) -> String {
-    let consequence = if policy.is_incomplete() {
-        "every program is asked about until they are mended"
-    } else {
-        "the rules from before stay in force until they are mended"
-    };
-    format!("some rule files are broken, so {consequence}:\n{errors}")
 }
 
 #[cfg(test)]
@@ -252,18 +288,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_that_is_wrong_is_said_at_once_unless_told_to_keep_going() {
+    async fn what_was_never_good_is_said_at_once_and_stands_in_the_way_unless_told_to_keep_going() {
         let mut home = Home::new();
         home.write("home/rules/a.rules", "prefix_rule([])\n");
         home.write("system/rules/b.rules", "nonsense(\n");
         home.write("x.policy", "nonsense(\n");
         home.settings.legacy_policy = Some(home.root.path().join("x.policy"));
-        let error = home.start().expect_err("all are broken").to_string();
-        for name in ["a.rules:1:1", "b.rules:", "x.policy:"] {
-            assert!(error.contains(name), "{name} in {error}");
+        let obstacle = home.start().expect("it starts").obstacle().await.expect("all are broken");
+        for name in ["a.rules:1:1", "b.rules:", "x.policy:", "no command runs"] {
+            assert!(obstacle.contains(name), "{name} in {obstacle}");
         }
         home.settings.legacy_policy = None;
+        let rules = home.start().expect("it starts");
+        assert!(rules.obstacle().await.is_some());
         home.settings.keep_going = true;
+        let going = home.start().expect("it keeps going");
+        assert_eq!(going.obstacle().await, None);
+        home.write("home/rules/a.rules", "prefix_rule([\"a\"])\n");
+        home.write("system/rules/b.rules", "");
+        assert_eq!(rules.obstacle().await, None, "mended while it runs");
+        home.write("home/rules/a.rules", "nonsense(\n");
+        assert_eq!(rules.obstacle().await, None, "the last good ones stay in force");
+        home.write("system/rules/b.rules", "nonsense(\n");
         let rules = home.start().expect("it keeps going");
         assert_eq!(decide(&rules, "a").await, (Decision::Prompt, DecidedBy::IncompleteRules));
         assert!(rules.trouble().expect("broken").contains("every program is asked about"));

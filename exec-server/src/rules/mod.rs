@@ -2,10 +2,12 @@
 //!
 //! [`Rules`] is asked before each program for the rules in force. It decides nothing: `escalation` does.
 
+mod doubts;
 mod live;
 mod settings;
 #[cfg(target_os = "linux")]
 mod sys;
 
+pub use doubts::doubts;
 pub(crate) use live::Rules;
 pub use settings::{RuleSettings, RulesError};

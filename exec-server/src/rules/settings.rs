@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use execpolicy::{Heuristics, Layers, LoadError, LoadErrors};
+use execpolicy::{Heuristics, Layers, RuleSource};
 
 /// The machine's folder, which only an administrator can change.
 const SYSTEM_FOLDER: &str = "/etc/codex";
@@ -18,7 +18,7 @@ pub struct RuleSettings {
     pub trust_project: bool,
     /// Folders of projects whose rules count too, when the server starts in them or below them in the same repository.
     pub trusted_projects: Vec<PathBuf>,
-    /// Start although rule files are broken. Until they are mended every program is asked about.
+    /// Run commands although rule files are broken at the start. Until they are mended every program is asked about.
     pub keep_going: bool,
     /// What is asked about although no rule mentions it.
     pub heuristics: Heuristics,
@@ -26,18 +26,9 @@ pub struct RuleSettings {
     pub legacy_policy: Option<PathBuf>,
 }
 
-/// What is wrong with the rules: everything at once, so that it can be mended in one go.
+/// Why it is not known where rules are.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    /// Rule files cannot be read, or are wrong.
-    #[error(transparent)]
-    Rules(#[from] LoadErrors),
-    /// The legacy policy cannot be read, or is wrong.
-    #[error("the legacy policy cannot be used: {0}")]
-    Legacy(LoadError),
-    /// Both.
-    #[error("{0}\nthe legacy policy cannot be used: {1}")]
-    Both(LoadErrors, LoadError),
     /// The project's folder is not known.
     #[error(
         "the rules of the project cannot be found, for the folder that the server starts in is gone: {0}"
@@ -72,6 +63,19 @@ impl RuleSettings {
             // Commands start in other folders than the server.
             named: self.named.iter().map(|path| absolute(path)).collect(),
         })
+    }
+
+    /// Rule files of the project that the current folder is in, which are not read because the project is not trusted.
+    #[must_use]
+    pub fn left_out(&self, codex_home: &Path) -> Vec<PathBuf> {
+        let Ok(start) = std::env::current_dir() else { return Vec::new() };
+        if self.trust_project || self.trusts(&start) {
+            return Vec::new();
+        }
+        let trusting = Layers { trusted_project: Some(start), ..Layers::default() };
+        let own = RuleSource::Folder(codex_home.join("rules"));
+        let sources = trusting.sources().into_iter().filter(|source| *source != own);
+        sources.flat_map(|source| source.files().unwrap_or_default()).collect()
     }
 
     /// Whether a folder, or the repository that it lies in, is one of the trusted projects.

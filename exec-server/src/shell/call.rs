@@ -38,6 +38,8 @@ pub struct StartError(#[from] StartStep);
 
 #[derive(Debug, thiserror::Error)]
 enum StartStep {
+    #[error("{0}")]
+    Rules(String),
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error("cannot make the pipe for the command's output")]
@@ -106,6 +108,9 @@ pub(super) async fn start(
     turn: Turn,
 ) -> Result<Call, StartError> {
     let Shell { config, places, audit, .. } = shell;
+    if let Some(obstacle) = config.rules.obstacle().await {
+        return Err(StartStep::Rules(obstacle).into());
+    }
     let cancel = shell.closing.child_token();
     let place = places.place(wanted).await.map_err(StartStep::Place)?;
     // The start-up files' time is not the command's.

@@ -46,7 +46,7 @@ fn what_is_missing_is_named_and_makes_the_exit_code_1() {
     let output = doctor(&world, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output).contains("FAIL start") && text(&output).contains("default.rules:1:1"),
+        text(&output).contains("FAIL rules") && text(&output).contains("default.rules:1:1"),
         "{}",
         text(&output)
     );

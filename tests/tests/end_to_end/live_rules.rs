@@ -5,7 +5,6 @@ use std::path::Path;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::lines::run_to_end;
 use rmcp::model::ElicitationAction::{Accept, Decline};
 
 const OPEN: &str = "danger-full-access";
@@ -66,15 +65,15 @@ async fn a_bad_change_keeps_the_last_good_rules_and_is_told_until_it_is_mended()
     assert_eq!(trouble(&outcome), None);
 }
 
-#[test]
-fn every_error_of_every_file_is_told_at_the_start() {
+#[tokio::test]
+async fn every_error_of_every_file_is_told_at_once() {
     let world = World::with_rules("prefix_rule([])\n");
     let rules = world.codex_home().join("rules");
     fs::write(rules.join("good.rules"), "prefix_rule([\"ls\"])\n").expect("written");
     fs::write(rules.join("other.rules"), "nonsense(\n").expect("written");
     let arguments = ["--sandbox", OPEN, "--rules", "missing.rules", "--legacy-policy", "missing.policy"];
-    let (code, said) = run_to_end(&world, &arguments);
-    assert_eq!(code, Some(1));
+    let client = Client::start_with(&world, &Person::absent(), &arguments).await;
+    let Outcome::Problem(said) = client.run("true").await else { panic!("it ran") };
     for name in ["default.rules:1:1", "other.rules:", "missing.rules", "missing.policy"] {
         assert!(said.contains(name), "{name} in {said}");
     }

@@ -1,0 +1,191 @@
+//! Rules that are valid and do nothing, or not what their author thinks.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use crate::load::{RuleSource, rule_files};
+use crate::pattern::Element;
+use crate::policy::Policy;
+use crate::rule::PrefixRule;
+
+impl Policy {
+    /// What is probably a mistake in the rules, a line each, with file and line. The rules hold all the same.
+    #[must_use]
+    pub fn lint(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for rule in self.rules() {
+            let told = |text| format!("{}: {text}", rule.origin);
+            found.extend(words(rule).map(told));
+        }
+        // Alternatives make several rules of one call.
+        found.dedup();
+        found
+    }
+
+    /// The rules that have no examples, by file and line: nobody has said what they are to match, so nothing notices when they do not.
+    #[must_use]
+    pub fn without_examples(&self) -> Vec<String> {
+        let tried: BTreeSet<_> = self.examples().iter().map(|example| &example.origin).collect();
+        let mut bare: Vec<_> =
+            self.rules().map(|rule| &rule.origin).filter(|origin| !tried.contains(origin)).collect();
+        bare.dedup();
+        bare.into_iter().map(ToString::to_string).collect()
+    }
+}
+
+/// What is odd about a rule's words.
+fn words(rule: &PrefixRule) -> impl Iterator<Item = String> {
+    let program = literals(&rule.program).into_iter().filter_map(program);
+    program.chain(rule.arguments.iter().flat_map(literals).filter_map(argument))
+}
+
+fn literals(element: &Element) -> Vec<&str> {
+    match element {
+        Element::Word(word) => vec![word],
+        Element::AnyOf(alternatives) => alternatives.iter().flat_map(literals).collect(),
+        Element::Expression(_) => Vec::new(),
+    }
+}
+
+fn program(word: &str) -> Option<String> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let shown = quoted(word);
+    if let Some((name, rest)) = word.trim().split_once(char::is_whitespace) {
+        let rest =
+            rest.split_whitespace().filter(|word| *word != "*").map(|word| format!(", {}", quoted(word)));
+        let meant: String = rest.collect();
+        return Some(format!(
+            "no program is called {shown}; a pattern has one string for each word: [{}{meant}]",
+            quoted(name)
+        ));
+    }
+    if word.trim() != word {
+        return Some(format!("no program is called {shown}; write {}", quoted(word.trim())));
+    }
+    if word.starts_with('~') {
+        return Some(format!(
+            "\"~\" is not replaced in a pattern, so {shown} is no program; write its full path"
+        ));
+    }
+    if word.contains('/') && !word.starts_with('/') {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        return Some(format!(
+            "programs are known by name or by full path, so {shown} is none; write {}",
+            quoted(name)
+        ));
+    }
+    wildcard(word)
+}
+
+fn argument(word: &str) -> Option<String> {
+    if !word.is_empty() && word.trim() != word {
+        let shown = serde_json::Value::from(word);
+        return Some(format!("an argument is hardly {shown}, with blanks at its ends"));
+    }
+    if word == "*" {
+        return Some(
+            "\"*\" stands for itself; what follows a pattern does not matter, so leave it out".into(),
+        );
+    }
+    wildcard(word)
+}
+
+fn wildcard(word: &str) -> Option<String> {
+    let shown = serde_json::Value::from(word);
+    word.contains('*')
+        .then(|| format!("{shown} stands for itself; for a pattern of names write glob({shown})"))
+}
+
+impl RuleSource {
+    /// Files that look as if they were meant to be read, and are not, because of their names.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn misnamed(&self) -> io::Result<Vec<PathBuf>> {
+        let folder = match self {
+            Self::Folder(folder) => folder,
+            Self::Named(path) if path.is_dir() => path,
+            Self::File(_) | Self::Named(_) | Self::Requirements(_) => return Ok(Vec::new()),
+        };
+        let read = rule_files(folder)?;
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut misnamed = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            let is_like =
+                [".rule", ".rules", ".rules.txt", ".rules.py"].iter().any(|end| name.ends_with(end));
+            if is_like && !read.contains(&path) && path.is_file() {
+                misnamed.push(path);
+            }
+        }
+        misnamed.sort();
+        Ok(misnamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::{Policy, RuleSource};
+
+    fn lint(pattern: &str) -> Vec<String> {
+        let text = format!("prefix_rule({pattern}, \"prompt\")\n");
+        Policy::from_text(Path::new("x.rules"), &text).unwrap().lint()
+    }
+
+    #[test]
+    fn patterns_that_fit_nothing_are_named_with_what_was_meant() {
+        for (pattern, expected) in [
+            (
+                r#"["git push"]"#,
+                r#"x.rules:1: no program is called "git push"; a pattern has one string for each word: ["git", "push"]"#,
+            ),
+            (r#"["git *"]"#, r#"a pattern has one string for each word: ["git"]"#),
+            (r#"["*"]"#, r#"write glob("*")"#),
+            (r#"["~/bin/x"]"#, r#""~" is not replaced in a pattern"#),
+            (r#"["./deploy.sh"]"#, r#"write "deploy.sh""#),
+            (r#"["git "]"#, r#"no program is called "git "; write "git""#),
+            (r#"["git", "push "]"#, r#"an argument is hardly "push ""#),
+            (r#"["git", "*"]"#, "leave it out"),
+            (r#"["ls", "*.txt"]"#, r#"write glob("*.txt")"#),
+            (r#"[["git", "hg push"]]"#, r#"["hg", "push"]"#),
+        ] {
+            let found = lint(pattern);
+            assert!(matches!(&found[..], [one] if one.contains(expected)), "{pattern}: {found:?}");
+        }
+        for fine in [
+            r#"["git", "push"]"#,
+            r#"["/opt/x", "a b"]"#,
+            r#"["git", glob("*")]"#,
+            r#"["test", ""]"#,
+            r#"[regex(".*")]"#,
+        ] {
+            assert_eq!(lint(fine), [""; 0], "{fine}");
+        }
+    }
+
+    #[test]
+    fn rules_without_examples_are_listed() {
+        let text = "prefix_rule([\"a\"], match = [\"a\"])\nprefix_rule([[\"b\", \"c\"]])\n";
+        let policy = Policy::from_text(Path::new("x.rules"), text).unwrap();
+        assert_eq!(policy.without_examples(), ["x.rules:2"]);
+    }
+
+    #[test]
+    fn files_that_are_not_read_because_of_their_names_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a.rules", "b.rule", "C.RULES", "d.rules.txt", "e.bak", "f.answers"] {
+            std::fs::write(root.path().join(name), "").unwrap();
+        }
+        let misnamed = RuleSource::Folder(root.path().to_owned()).misnamed().unwrap();
+        let names: Vec<_> = misnamed.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["C.RULES", "b.rule", "d.rules.txt"]);
+    }
+}
