@@ -47,7 +47,7 @@ pub use config::{
     SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError, UnknownAfterCall, find_codex_home,
     trusted_projects,
 };
-pub use escalation::{Decided, DecisionRecord};
+pub use escalation::{Decided, DecisionRecord, find_program, preview};
 pub use mcp::{SessionFile, ShellServer, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};

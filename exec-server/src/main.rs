@@ -42,6 +42,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
     let config = Config::new(settings)?;
+    for doubt in config.doubts() {
+        warn(doubt);
+    }
     exec_server::raise_descriptor_limit()?;
     // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -67,12 +70,21 @@ fn start_logging() {
         .init();
 }
 
+fn report(error: &anyhow::Error) {
+    say(&told(error));
+}
+
+/// Says what is probably not as the person wants it.
+fn warn(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "the one place where the program speaks to the person who started it"
 )]
-fn report(error: &anyhow::Error) {
-    eprintln!("{}: {}", exec_server::user_command_name(), told(error));
+fn say(text: &str) {
+    eprintln!("{}: {text}", exec_server::user_command_name());
 }
 
 /// An error and what caused it, each once: many errors have the words of their cause in their own.

@@ -21,7 +21,7 @@ impl Policy {
         let mut text = String::new();
         let whole = evaluation.commands().first().map(|words| typed(words)).unwrap_or_default();
         line(&mut text, &format!("command:  {whole}"));
-        line(&mut text, &format!("decision: {} ({})", evaluation.decision(), source(&evaluation)));
+        line(&mut text, &format!("decision: {}", verdict(&evaluation)));
         for (index, words) in evaluation.commands().iter().enumerate() {
             self.describe_part(&mut text, &evaluation, index, words);
         }
@@ -77,14 +77,16 @@ fn line(text: &mut String, content: &str) {
     let _ = writeln!(text, "{content}");
 }
 
-fn source(evaluation: &Evaluation) -> &'static str {
-    match evaluation.decided_by() {
+fn verdict(evaluation: &Evaluation) -> String {
+    let source = match evaluation.decided_by() {
         DecidedBy::Rule => "by a rule",
         DecidedBy::Parts => "by rules for the commands inside it",
         DecidedBy::Heuristic => "no rule speaks about it, and it looks dangerous",
         DecidedBy::IncompleteRules => "some rule files could not be read",
-        DecidedBy::Nothing => "no rule speaks about it, and it does not look dangerous",
-    }
+        // Nothing is decided: to say *allow* would promise the rights that a rule gives.
+        DecidedBy::Nothing => return "none (runs inside the sandbox)".into(),
+    };
+    format!("{} ({source})", evaluation.decision())
 }
 
 fn describe(one: &RuleMatch) -> String {
@@ -96,7 +98,15 @@ fn advice(evaluation: &Evaluation) -> String {
     match (evaluation.decided_by(), evaluation.deciding_rule()) {
         (DecidedBy::IncompleteRules, _) => "mend the rule files that could not be read".to_owned(),
         (_, Some(one)) if one.rule.decision > Decision::Allow => {
-            format!("remove or narrow the rule at {}; an allow rule cannot outweigh it", one.rule.origin)
+            let remedy = format!("remove or narrow the rule at {}", one.rule.origin);
+            match one.rule.decision {
+                Decision::Prompt => {
+                    format!(
+                        "{remedy}; one that allows does not outweigh it, unless it says overrides_prompt=True"
+                    )
+                }
+                Decision::Allow | Decision::Forbidden => format!("{remedy}; no other rule outweighs it"),
+            }
         }
         (_, Some(one)) => {
             format!(
@@ -104,11 +114,14 @@ fn advice(evaluation: &Evaluation) -> String {
                 one.rule.origin
             )
         }
-        (_, None) => {
+        (by, None) => {
             let words = evaluation.commands().first().cloned().unwrap_or_default();
-            match crate::amend::Amendment::allow(&words) {
-                Ok(amendment) => format!("add a rule, for instance {}", amendment.line()),
-                Err(error) => format!("add a rule for a narrower command ({error})"),
+            // What looks dangerous is not what to propose a permission for.
+            let wanted = if by == DecidedBy::Heuristic { Decision::Forbidden } else { Decision::Allow };
+            let all = "a rule can let it out of the sandbox, have it asked about or forbid it";
+            match crate::amend::Amendment::prefix(&words, wanted) {
+                Ok(amendment) => format!("{all}, for instance {}", amendment.line()),
+                Err(error) => format!("{all}; one that allows it must be narrower ({error})"),
             }
         }
     }

@@ -84,17 +84,22 @@ fn explain_names_rule_line_remedy_and_consequence() {
     let place = format!("{}:3", world.rules_file().display());
     let (code, out, _) = run_subcommand(&world, &["policy", "explain", "--", "git", "push"]);
     assert_eq!(code, Some(0));
-    for words in ["decision: prompt", &place, "others see it", "to change it: ", "with a yes it runs outside"]
+    for words in
+        ["decision: prompt", &place, "others see it", "to change it: ", "a yes runs it outside the sandbox"]
     {
         assert!(out.contains(words), "{words} in {out}");
     }
     let (_, out, _) = run_subcommand(&world, &["policy", "explain", "--", "sh", "-c", "ls; git push"]);
-    assert!(out.contains(&place) && out.contains("with a yes it runs in the sandbox"), "{out}");
+    assert!(out.contains(&place) && out.contains("a yes runs it inside the sandbox"), "{out}");
     let (_, out, _) = run_subcommand(&world, &["policy", "explain", "--", "rm", "-f", "x"]);
     assert!(out.contains("looks dangerous"), "{out}");
     let (_, out, _) =
         run_subcommand(&world, &["policy", "explain", "--heuristics", "none", "--", "rm", "-f", "x"]);
-    assert!(out.contains("it runs in the sandbox, unasked"), "{out}");
+    assert!(
+        out.contains("decision: none (runs inside the sandbox)")
+            && out.contains("it runs inside the sandbox, unasked"),
+        "{out}"
+    );
     let (_, out, _) =
         run_subcommand(&world, &["policy", "explain", "--heuristics", "git", "--", "git", "reset"]);
     assert!(out.contains("can lose commits"), "{out}");

@@ -22,6 +22,7 @@ impl TestArguments {
     /// Examples are tried when rules are read, so all that are left are good ones.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let policy = self.sources.policy()?;
+        self.sources.warn(&policy)?;
         let mut out = std::io::stdout().lock();
         for example in policy.examples() {
             let word = if example.matches { "matches" } else { "does not match" };
@@ -33,6 +34,9 @@ impl TestArguments {
             policy.examples().len(),
             policy.rules().len()
         )?;
+        for origin in policy.without_examples() {
+            crate::warn(&format!("{origin}: no examples (match = […]) say what it is meant to fit"));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

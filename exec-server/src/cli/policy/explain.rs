@@ -1,20 +1,22 @@
 //! `policy explain`: the answer for people.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use execpolicy::{Command, DecidedBy, Decision, Options, ProgramToken};
+use exec_server::{Config, Settings, find_program, preview};
+use execpolicy::{Command, Options, ProgramToken};
 
 use super::sources::SourceArguments;
 use crate::cli::rules::HeuristicArguments;
 
 /// Explains what the server would do with a command: which rule decides, where it is, and what would change the answer
 ///
-/// The command is judged as if it were executed in this folder, with this environment.
+/// The command is judged as if it were executed in this folder, with this environment. It may be given as words or, as agents give it, as one
+/// line of shell.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes:\n  0  the command was judged, whatever came of it\n  1  rules cannot be read, or are \
@@ -39,53 +41,76 @@ pub(super) struct ExplainArguments {
 impl ExplainArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let policy = self.sources.policy()?;
-        let (program, arguments) = self.words.split_first().context("no command was given")?;
+        self.sources.warn(&policy)?;
+        let Words { words, note } = understood(self.words);
+        let (program, arguments) = words.split_first().context("no command was given")?;
         let found = find_program(program);
+        let file = found.clone().unwrap_or_else(|| PathBuf::from(program));
         let cwd = std::env::current_dir().context("this folder is gone")?;
         let environment: Vec<_> = std::env::vars_os().collect();
-        let command = Command::new(found.as_deref().map_or(program.as_os_str(), Path::as_os_str), arguments)
-            .with_cwd(&cwd)
-            .with_environment(&environment);
+        let command = Command::new(file.as_os_str(), arguments).with_cwd(&cwd).with_environment(&environment);
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
         let options = Options { program_token, heuristics: self.heuristics.lists(), ..Options::default() };
-        let evaluation = policy.evaluate(&command, &options);
         let mut out = std::io::stdout().lock();
         write!(out, "{}", policy.explain(&command, &options))?;
-        writeln!(out, "in the server: {}", effect(evaluation.decision(), evaluation.decided_by()))?;
-        if found.is_none() {
-            writeln!(out, "note: the program was not found, so it was judged by its name alone")?;
+        let outcome = match Config::new(Settings::default()) {
+            Ok(config) => preview(&config, &policy, &options, &file, arguments).unwrap_or_else(|why| why),
+            Err(error) => format!("nothing runs: {error}"),
+        };
+        writeln!(out, "in the server: {outcome}")?;
+        for note in note.iter().map(String::as_str).chain(found.is_none().then_some(NOT_FOUND)) {
+            writeln!(out, "note: {note}")?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The file that a shell here would execute: as given when it has a slash, else the first of that name in `PATH`.
-fn find_program(program: &OsStr) -> Option<PathBuf> {
-    if program.as_encoded_bytes().contains(&b'/') {
-        return std::path::absolute(program).ok();
-    }
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| {
-        file.is_absolute() && file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-    })
+const NOT_FOUND: &str = "the program was not found, so it was judged by its name alone";
+
+/// A command's words, and what was made of those that were typed.
+struct Words {
+    words: Vec<OsString>,
+    note: Option<String>,
 }
 
-/// What the server makes of a decision.
-fn effect(decision: Decision, decided_by: DecidedBy) -> &'static str {
-    match (decision, decided_by) {
-        (Decision::Forbidden, _) => "it is refused",
-        (Decision::Allow, DecidedBy::Rule) => {
-            "it runs outside the sandbox, unasked, unless commands could have changed its file"
+/// Takes one word that holds several for a line of shell, which is what people copy from an agent.
+fn understood(typed: Vec<OsString>) -> Words {
+    let line = match &typed[..] {
+        [line] => line
+            .to_str()
+            .filter(|line| line.trim().contains(char::is_whitespace) && !Path::new(line).exists()),
+        _ => None,
+    };
+    let Some(line) = line else { return Words { words: typed, note: None } };
+    let is_plain = !line
+        .contains(['|', '&', ';', '<', '>', '(', ')', '$', '`', '\n', '*', '?', '[', '{', '~', '#', '=']);
+    match shlex::split(line).filter(|_| is_plain) {
+        Some(words) => Words {
+            words: words.into_iter().map(OsString::from).collect(),
+            note: Some("the one word was split as a shell splits it".into()),
+        },
+        None => Words {
+            words: ["bash", "-c", line].map(OsString::from).into(),
+            note: Some("the one word was taken for a script of Bash's; the server sees each program of it by itself, too".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_split_and_a_script_is_given_to_a_shell() {
+        let words = |typed: &[&str]| understood(typed.iter().map(OsString::from).collect());
+        assert_eq!(words(&["git push origin"]).words, ["git", "push", "origin"]);
+        assert!(words(&["git push origin"]).note.is_some());
+        assert_eq!(words(&["git commit -m 'a b'"]).words, ["git", "commit", "-m", "a b"]);
+        assert_eq!(words(&["cd x && git push"]).words, ["bash", "-c", "cd x && git push"]);
+        for plain in [&["git"][..], &["git", "push origin"]] {
+            assert_eq!(words(plain).words, plain);
+            assert_eq!(words(plain).note, None);
         }
-        (Decision::Prompt, DecidedBy::Rule) => "it is asked about; with a yes it runs outside the sandbox",
-        (
-            Decision::Allow,
-            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => "it runs in the sandbox, unasked",
-        (
-            Decision::Prompt,
-            DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing,
-        ) => "it is asked about; with a yes it runs in the sandbox",
     }
 }

@@ -1,9 +1,9 @@
 //! Which rules a subcommand is about: those that are named, else those that a server started here would go by.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use exec_server::{RuleSettings, find_codex_home, trusted_projects};
+use exec_server::{RuleSettings, doubts, find_codex_home, trusted_projects};
 use execpolicy::{Policy, RuleSource};
 
 #[derive(Debug, Args)]
@@ -22,9 +22,13 @@ impl SourceArguments {
         if !self.rules.is_empty() {
             return Ok(self.rules.iter().cloned().map(RuleSource::Named).collect());
         }
-        let settings = RuleSettings { trust_project: self.trust_project_rules, ..RuleSettings::default() };
         let codex_home = find_codex_home(None)?;
-        Ok(settings.trusting(trusted_projects(&codex_home)?).layers(&codex_home)?.sources())
+        Ok(self.settings(&codex_home)?.layers(&codex_home)?.sources())
+    }
+
+    fn settings(&self, codex_home: &Path) -> anyhow::Result<RuleSettings> {
+        let settings = RuleSettings { trust_project: self.trust_project_rules, ..RuleSettings::default() };
+        Ok(settings.trusting(trusted_projects(codex_home)?))
     }
 
     /// Reads them.
@@ -34,5 +38,20 @@ impl SourceArguments {
     /// Every error of every file.
     pub(super) fn policy(&self) -> anyhow::Result<Policy> {
         Ok(execpolicy::load(&self.sources()?).strict()?)
+    }
+
+    /// Says on standard error what is probably a mistake in them.
+    pub(super) fn warn(&self, policy: &Policy) -> anyhow::Result<()> {
+        let left_out = match self.rules[..] {
+            [] => {
+                let codex_home = find_codex_home(None)?;
+                self.settings(&codex_home)?.left_out(&codex_home)
+            }
+            [_, ..] => Vec::new(),
+        };
+        for doubt in doubts(policy, &self.sources()?, &left_out) {
+            crate::warn(&doubt);
+        }
+        Ok(())
     }
 }
