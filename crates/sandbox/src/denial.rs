@@ -59,8 +59,10 @@ impl std::fmt::Display for Denial {
 pub struct Evidence<'a> {
     /// Its output, or the end of it.
     pub output: &'a [u8],
-    /// Its working folder.
-    pub directory: &'a Path,
+    /// The folders that relative names in its output may be seen from, the likeliest first: a command goes to other folders.
+    pub directories: &'a [PathBuf],
+    /// The file with the user's settings, for the advice.
+    pub config: &'a Path,
     /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`); `None` where it does not count
     /// them for the session alone, so that only words point to the network.
     pub refused_routes: Option<bool>,
@@ -80,7 +82,10 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
             None => {}
             Some(Kind::Network) => network_named = true,
             Some(Kind::File) => {
-                let denied = paths(line, evidence.directory).filter_map(|path| judge(plan, &path));
+                let denied = names(line, evidence.directories).filter_map(|name| {
+                    // A relative name is the first of its meanings that the sandbox refuses.
+                    evidence.directories.iter().find_map(|folder| judge(plan, &normal(&folder.join(name))))
+                });
                 found.extend(denied.take(MAX_DENIALS));
             }
         }
@@ -88,10 +93,10 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
     let mut denials: Vec<Denial> = found
         .into_iter()
         .take(MAX_DENIALS)
-        .map(|denied| Denial { remedy: remedy(plan, &denied), denied, certain: false })
+        .map(|denied| Denial { remedy: remedy(plan, &denied, evidence.config), denied, certain: false })
         .collect();
     if !plan.network.is_enabled() && evidence.refused_routes.unwrap_or(network_named) {
-        let remedy = remedy(plan, &Denied::Network);
+        let remedy = remedy(plan, &Denied::Network, evidence.config);
         let certain = evidence.refused_routes.is_some();
         denials.push(Denial { denied: Denied::Network, certain, remedy });
     }
@@ -131,11 +136,11 @@ fn kind(line: &str) -> Option<Kind> {
     names(FILE).then_some(Kind::File)
 }
 
-/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to the folder.
+/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to one of the folders.
 ///
 /// A bare word may be anything. It is taken for a name when it is one there, or stands where programs put the name of what they could
 /// not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
-fn paths<'a>(line: &'a str, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
     let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
     let quoted = line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2);
     let before_the_error = line.rsplit(": ").nth(1).filter(|word| !word.contains(char::is_whitespace));
@@ -147,14 +152,13 @@ fn paths<'a>(line: &'a str, directory: &'a Path) -> impl Iterator<Item = PathBuf
     line.split(separators)
         .chain(quoted)
         .map(|word| word.trim_end_matches([':', '.', '!']).trim_start_matches("path:"))
-        .filter(|word| word.len() > 1 && word.len() < 4096)
+        .filter(|word| !word.is_empty() && word.len() < 4096)
         .filter(move |word| {
-            word.contains('/')
-                || word.starts_with('.')
+            (word.contains('/') && word.len() > 1)
+                || (word.starts_with('.') && word.len() > 1)
                 || is_named(word)
-                || directory.join(word).symlink_metadata().is_ok()
+                || folders.iter().any(|folder| folder.join(word).symlink_metadata().is_ok())
         })
-        .map(|word| normal(&directory.join(word)))
 }
 
 /// Resolves `.` and `..` by text, and links as far as the path exists.
@@ -196,10 +200,18 @@ fn user_may(path: &Path, access: UnixAccess) -> bool {
     asked.is_some_and(|path| rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).is_ok())
 }
 
-fn remedy(plan: &Plan, denied: &Denied) -> String {
+/// Says where it is to be written: a bare flag would be added to the command by whoever reads this.
+fn remedy(plan: &Plan, denied: &Denied, config: &Path) -> String {
+    let config = config.display();
+    const ARGUMENTS: &str = "to the server's args in the MCP client";
     match denied {
-        Denied::Network => "allow it with --network".to_owned(),
-        Denied::Read(path) => format!("it is hidden from commands; allow it with allow_read = [\"{}\"]", path.display()),
+        Denied::Network => format!(
+            "a person can allow it: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
+        ),
+        Denied::Read(path) => format!(
+            "it is hidden from commands; a person can allow it: add allow_read = [\"{}\"] below [shell_tool] in {config}",
+            path.display()
+        ),
         Denied::Write(path) if plan.reserved.iter().any(|held| held.path.ends_with(".git") && path.starts_with(&held.path)) => {
             "a repository of the workspace itself is yours to make: run git init there, or add a rule that asks you, prefix_rule([\"git\", \"init\"], \"prompt\")".to_owned()
         }
@@ -209,7 +221,11 @@ fn remedy(plan: &Plan, denied: &Denied) -> String {
         Denied::Write(path) => {
             let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
             if may_be_offered(folder) {
-                format!("allow it with --writable-root {}", folder.display())
+                let folder = folder.display();
+                format!(
+                    "a person can allow it: add \"--writable-root\", \"{folder}\" {ARGUMENTS}, or writable_roots = [\"{folder}\"] below \
+                     [sandbox_workspace_write] in {config}"
+                )
             } else {
                 "commands may write in the workspace; use a folder there".to_owned()
             }
@@ -244,8 +260,12 @@ mod tests {
     }
 
     fn explained(plan: &Plan, base: &Path, output: &str) -> Vec<String> {
-        let directory = base.join("ws");
-        let evidence = Evidence { output: output.as_bytes(), directory: &directory, refused_routes: None };
+        explained_in(plan, base, &[base.join("ws")], output)
+    }
+
+    fn explained_in(plan: &Plan, base: &Path, directories: &[PathBuf], output: &str) -> Vec<String> {
+        let config = Path::new("/c/config.toml");
+        let evidence = Evidence { output: output.as_bytes(), directories, config, refused_routes: None };
         explain(plan, &evidence)
             .iter()
             .map(|denial| denial.to_string().replace(base.to_str().unwrap(), "BASE"))
@@ -263,7 +283,8 @@ mod tests {
             assert_eq!(
                 explained(&plan, &base, &output),
                 [
-                    "possibly denied by the sandbox: writing BASE/out/x; allow it with --writable-root BASE/out"
+                    "possibly denied by the sandbox: writing BASE/out/x; a person can allow it: add \"--writable-root\", \"BASE/out\" to the \
+                     server's args in the MCP client, or writable_roots = [\"BASE/out\"] below [sandbox_workspace_write] in /c/config.toml"
                 ],
                 "{output}"
             );
@@ -273,8 +294,6 @@ mod tests {
     #[test]
     fn a_new_name_without_a_folder_is_one_of_the_working_folder() {
         let (_folder, mut plan, base) = place();
-        let denied =
-            "possibly denied by the sandbox: writing BASE/ws/new; allow it with --writable-root BASE/ws";
         for output in [
             "touch: cannot touch 'new': Read-only file system",
             "mkdir: cannot create directory ‘new’: Read-only file system",
@@ -283,9 +302,32 @@ mod tests {
         ] {
             assert!(explained(&plan, &base, output).is_empty(), "{output}: the folder is writable");
             let writable = std::mem::take(&mut plan.writable);
-            assert_eq!(explained(&plan, &base, output), [denied], "{output}");
+            let denied = explained(&plan, &base, output);
+            assert!(
+                denied[0].starts_with("possibly denied by the sandbox: writing BASE/ws/new; "),
+                "{denied:?}"
+            );
             plan.writable = writable;
         }
+    }
+
+    #[test]
+    fn a_relative_name_is_of_the_folder_that_the_command_went_to() {
+        let (_folder, mut plan, base) = place();
+        let seen_from = |plan: &Plan, folders: &[&str], output: &str| {
+            let folders: Vec<PathBuf> = folders.iter().map(|folder| base.join(folder)).collect();
+            explained_in(plan, &base, &folders, output)
+        };
+        // `cd out && touch y`: in the workspace, where it began, it could have been written.
+        let touch = "touch: cannot touch 'y': Read-only file system";
+        let denied = seen_from(&plan, &["out", "ws"], touch);
+        assert!(denied[0].contains("writing BASE/out/y; "), "{denied:?}");
+        let denied = seen_from(&plan, &["out", "ws"], "bash: line 1: z: Read-only file system");
+        assert!(denied[0].contains("writing BASE/out/z; "), "{denied:?}");
+        // `cd ws && touch y` from a folder that cannot be written either: not the one where it began.
+        plan.writable.clear();
+        let denied = seen_from(&plan, &["ws", "out"], touch);
+        assert!(denied.len() == 1 && denied[0].contains("writing BASE/ws/y; "), "{denied:?}");
     }
 
     #[test]
@@ -296,8 +338,12 @@ mod tests {
         let key = explained(&plan, &base, &format!("cat: {}/home/.ssh: Permission denied", base.display()));
         assert!(key[0].contains("reading BASE/home/.ssh; it is hidden"), "{key:?}");
         let network = explained(&plan, &base, "curl: (6) Could not resolve host: example.org");
-        assert_eq!(network, ["possibly denied by the sandbox: the network; allow it with --network"]);
-        let evidence = Evidence { output: b"", directory: &base, refused_routes: Some(true) };
+        assert!(
+            network[0].starts_with("possibly denied by the sandbox: the network; a person can allow it: add \"--network\" to the server's args"),
+            "{network:?}"
+        );
+        let config = Path::new("/c/config.toml");
+        let evidence = Evidence { output: b"", directories: &[], config, refused_routes: Some(true) };
         assert!(explain(&plan, &evidence)[0].certain);
     }
 

@@ -16,6 +16,7 @@ use super::minutes::Minutes;
 use super::offer::offer;
 use super::trust::Trust;
 use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
+use super::whereabouts::Whereabouts;
 use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
 use crate::confinement::{Place, Places};
@@ -50,6 +51,8 @@ pub(crate) struct Judge {
     pub(crate) places: Arc<Places>,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
+    /// Where they were executed.
+    pub(crate) whereabouts: Whereabouts,
     /// Where decisions are recorded.
     pub(crate) record: CallRecord,
     /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
@@ -59,6 +62,7 @@ pub(crate) struct Judge {
 impl Judge {
     /// Decides, and puts it on record. Takes as long as the person does who is asked.
     pub(super) async fn decide(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
+        self.whereabouts.note(&exec.workdir);
         let mut minutes = Minutes::new(record, &self.decisions, exec);
         let action = self.consider(exec, &mut minutes).await;
         minutes.conclude(action).await

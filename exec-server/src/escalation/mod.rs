@@ -27,6 +27,7 @@ mod preview;
 mod session;
 mod trust;
 mod verdict;
+mod whereabouts;
 mod wire;
 
 pub(crate) use decision::Decisions;
@@ -39,3 +40,4 @@ pub(crate) use judge::Judge;
 pub(crate) use listener::Listener;
 pub use preview::{find_program, preview};
 pub(crate) use trust::{Programs, Trust};
+pub(crate) use whereabouts::Whereabouts;

@@ -1,6 +1,7 @@
 //! The life of one call.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
 use crate::confinement::{Place, PlaceError};
-use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust};
+use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust, Whereabouts};
 use crate::process::{Ended, Process};
 use crate::rules::Rules;
 use crate::time::Stopwatch;
@@ -120,6 +121,7 @@ pub(super) async fn start(
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let decisions = Decisions::default();
+    let whereabouts = Whereabouts::default();
     let judge = Judge {
         rules: Arc::clone(&config.rules),
         options: config.policy_options(),
@@ -131,6 +133,7 @@ pub(super) async fn start(
         environment: Environment::new(Arc::clone(&config.environment), place.environment())
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         decisions: decisions.clone(),
+        whereabouts: whereabouts.clone(),
         place: Arc::clone(&place),
         places: Arc::clone(places),
         record: audit.call(),
@@ -173,6 +176,8 @@ pub(super) async fn start(
         background: shell.background.clone(),
         begun,
         decisions,
+        whereabouts,
+        config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
@@ -197,6 +202,9 @@ struct Attended {
     background: Background,
     begun: Begun,
     decisions: Decisions,
+    whereabouts: Whereabouts,
+    /// The file with the user's settings.
+    config: PathBuf,
 }
 
 impl Attended {
@@ -250,7 +258,9 @@ impl Attended {
         }
         let background = alive.listed;
         let end = output.end(denials::LOOKED_AT);
-        let denials = denials::explain(&self.place, &self.shell, end, &self.request.workdir, ending).await;
+        let command = self.request.command.to_string_lossy();
+        let folders = self.whereabouts.folders(&command, &self.request.workdir);
+        let denials = denials::explain(&self.place, &self.shell, end, folders, &self.config, ending).await;
         let sandbox = self.place.level();
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();

@@ -1,6 +1,6 @@
 //! What the sandbox has refused to a command that failed, in words for its result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::Ending;
@@ -13,7 +13,8 @@ pub(super) async fn explain(
     place: &Arc<Place>,
     shell: &Process,
     output: Vec<u8>,
-    workdir: &Path,
+    directories: Vec<PathBuf>,
+    config: &Path,
     ending: Ending,
 ) -> Vec<String> {
     use sandbox::denial::{Denied, Evidence, explain};
@@ -24,9 +25,11 @@ pub(super) async fn explain(
     let refused_routes =
         place.enforcement().has(sandbox::Namespace::Network).then(|| shell.was_refused_the_network());
     // The folders that it names may be on slow disks.
-    let (plan, workdir) = (Arc::clone(place.plan()), workdir.to_owned());
+    let (plan, config) = (Arc::clone(place.plan()), config.to_owned());
     let explained = tokio::task::spawn_blocking(move || {
-        let denials = explain(&plan, &Evidence { output: &output, directory: &workdir, refused_routes });
+        let evidence =
+            Evidence { output: &output, directories: &directories, config: &config, refused_routes };
+        let denials = explain(&plan, &evidence);
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
         let notes = plan.notes.iter().filter(|_| about_writing).cloned();
         denials.iter().map(ToString::to_string).chain(notes).collect()
@@ -39,6 +42,13 @@ pub(super) const LOOKED_AT: u64 = 16 << 10;
 
 /// This system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn explain(_: &Arc<Place>, _: &Process, _: Vec<u8>, _: &Path, _: Ending) -> Vec<String> {
+pub(super) async fn explain(
+    _: &Arc<Place>,
+    _: &Process,
+    _: Vec<u8>,
+    _: Vec<PathBuf>,
+    _: &Path,
+    _: Ending,
+) -> Vec<String> {
     Vec::new()
 }

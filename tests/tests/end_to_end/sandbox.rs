@@ -31,9 +31,19 @@ async fn by_default_only_the_start_folder_is_writable_and_a_denial_says_what_wou
     let json = json_of(&outcome);
     assert!(json["sandbox"].as_str().expect("a level").contains("seccomp"), "{json}");
     let denial = json["denials"][0].as_str().expect("a denial");
-    let expected = format!("writing {}/outside; allow it with --writable-root", world.codex_home().display());
+    let expected = format!(
+        "writing {}/outside; a person can allow it: add \"--writable-root\"",
+        world.codex_home().display()
+    );
     assert!(denial.contains(&expected), "{denial}");
     assert!(!world.codex_home().join("outside").exists());
+    // A relative name is one of the folder that the command has gone to.
+    let home = world.codex_home();
+    for command in ["touch y", "echo hi > y", "F=$PWD; cd / && cd \"$F\" && touch y"] {
+        let outcome = client.run(&format!("cd {} && {command}", home.display())).await;
+        let denial = json_of(&outcome)["denials"][0].as_str().map(str::to_owned).expect("a denial");
+        assert!(denial.contains(&format!("writing {}/y; ", home.display())), "{command}: {denial}");
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub fn fallback_policy(client_roots: &[PathBuf], started_in: &Path, homes: &[Pat
         candidates.iter().partition(|candidate| is_too_wide(candidate, homes));
     let reason = too_wide.first().map(|path| {
         format!(
-            "{} is not writable by default, because it is the root folder, a home folder or holds one; allow it with --writable-root {}",
+            "{} is not writable by default, because it is the root folder, a home folder or holds one; a person can allow it: add \"--writable-root\", \"{}\" to the server's args in the MCP client",
             path.display(),
             path.display()
         )
