@@ -97,6 +97,12 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// Completes when nobody watches this channel and nobody is expected to: waiting for an answer here is then waiting for nobody. Asked of
+    /// channels that watch.
+    fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Shows the question and waits for what comes of it. Dropping the future withdraws the question. A watching channel
     /// may be shown a question while it is out of reach: somebody may come; it then just waits.
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked;

@@ -27,7 +27,7 @@ pub(crate) struct Ladder {
     rungs: Vec<Rung>,
     memory: Memory,
     pub(super) places: Semaphore,
-    default_rules: PathBuf,
+    answers: PathBuf,
 }
 
 enum Rung {
@@ -38,12 +38,12 @@ enum Rung {
 
 impl Ladder {
     /// The channels of these kinds, in this order; those that are not given are left out. Rules for *always* go into
-    /// `default_rules`.
+    /// `answers`.
     pub(crate) fn new(
         kinds: &[ChannelKind],
         terminal: Option<Arc<dyn Channel>>,
         command: Option<Arc<dyn Channel>>,
-        default_rules: PathBuf,
+        answers: PathBuf,
     ) -> Ladder {
         let rung = |kind: &ChannelKind| match kind {
             ChannelKind::Client => Some(Rung::Client),
@@ -54,7 +54,7 @@ impl Ladder {
             rungs: kinds.iter().filter_map(rung).collect(),
             memory: Memory::default(),
             places: Semaphore::new(OPEN_PER_SERVER),
-            default_rules,
+            answers,
         }
     }
 
@@ -106,7 +106,7 @@ impl Ladder {
     /// Writes the rule of *always*. When that fails, the yes counts once.
     async fn write_rule(&self, question: &Question, choice: Choice) -> Scope {
         let Some(amendment) = question.rule_of(choice).cloned() else { return Scope::Once };
-        let (file, rule) = (self.default_rules.clone(), amendment.line().to_owned());
+        let (file, rule) = (self.answers.clone(), amendment.line().to_owned());
         let writing = tokio::task::spawn_blocking(move || append(&file, &amendment));
         match writing.await {
             Ok(Ok(_)) => Scope::Always(rule),
@@ -168,11 +168,17 @@ fn human(time: Duration) -> String {
 /// One question on its way. Dropping it withdraws the question from every channel.
 #[derive(Default)]
 struct Climb {
-    asked: JoinSet<(&'static str, bool, Reply)>,
-    /// Channels in reach that have been shown the question and have not replied.
-    hoped_for: usize,
+    asked: JoinSet<Replied>,
+    /// Channels that were asked in their turn and have not replied.
+    in_turn: usize,
     /// Why those that cannot be asked, or have passed, have not decided.
     obstacles: Vec<String>,
+}
+
+struct Replied {
+    by: &'static str,
+    in_turn: bool,
+    reply: Reply,
 }
 
 impl Climb {
@@ -181,72 +187,84 @@ impl Climb {
         channels: &[Arc<dyn Channel>],
         open: &Arc<OpenQuestion>,
     ) -> Result<Decision, Answer> {
-        let mut in_turn = Vec::new();
-        let mut onlookers = Vec::new();
-        for channel in channels {
-            match (channel.reach(), channel.watches()) {
-                (Ok(()), true) => self.show(channel, open, true),
-                (Ok(()), false) => in_turn.push(channel),
-                (Err(obstacle), watches) => {
-                    self.obstacles.push(obstacle);
-                    onlookers.extend(watches.then_some(channel));
-                }
+        let (watched, others): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.watches());
+        // Whoever watches sees the question from the beginning, and whoever comes to watch later sees it then.
+        for channel in &watched {
+            self.show(channel, open, false);
+        }
+        let mut waiting = Vec::new();
+        for channel in others {
+            match channel.reach() {
+                Ok(()) => waiting.push(channel),
+                Err(obstacle) => self.obstacles.push(obstacle),
             }
         }
-        let mut in_turn = in_turn.into_iter();
-        self.hoped_for += self.asked.len();
+        let mut waiting = waiting.into_iter();
         let mut next_is_due = true;
         loop {
-            if next_is_due && let Some(channel) = in_turn.next() {
+            if next_is_due && let Some(channel) = waiting.next() {
                 self.show(channel, open, true);
-                self.hoped_for += 1;
+                self.in_turn += 1;
             }
-            if self.hoped_for == 0 {
-                return Err(self.nobody());
-            }
-            // As long as somebody else is asked, somebody may come to a channel that nobody watches yet.
-            for onlooker in onlookers.drain(..) {
-                self.show(onlooker, open, false);
-            }
-            let Some(replied) = self.asked.join_next().await else { return Err(self.nobody()) };
+            let replied = if self.in_turn > 0 {
+                self.asked.join_next().await
+            } else {
+                tokio::select! {
+                    biased;
+                    replied = self.asked.join_next() => replied,
+                    () = deserted(&watched) => None,
+                }
+            };
             next_is_due = match replied {
-                Ok((by, _, Reply::Decided { choice, reason })) if open.offers.choices().contains(&choice) => {
+                None => return Err(self.nobody(&watched)),
+                Some(Ok(Replied { by, reply: Reply::Decided { choice, reason }, .. }))
+                    if open.offers.choices().contains(&choice) =>
+                {
                     return Ok(Decision { choice, reason: reason.as_deref().and_then(bounded), by });
                 }
                 // Neither a yes nor a no to what was asked.
-                Ok((by, hoped_for, Reply::Decided { choice, .. })) => {
+                Some(Ok(Replied { by, in_turn, reply: Reply::Decided { choice, .. } })) => {
                     let choice = choice.word();
-                    self.obstacles.push(format!("the {by}'s answer {choice:?} was not among the choices"));
-                    self.hoped_for -= usize::from(hoped_for);
-                    hoped_for
+                    self.pass(format!("the {by}'s answer {choice:?} was not among the choices"), in_turn)
                 }
-                Ok((by, _, Reply::Closed)) => return Err(Answer::Cancelled { by }),
-                Ok((_, hoped_for, Reply::Passed(obstacle))) => {
-                    self.obstacles.push(obstacle);
-                    self.hoped_for -= usize::from(hoped_for);
-                    hoped_for
+                Some(Ok(Replied { by, reply: Reply::Closed, .. })) => return Err(Answer::Cancelled { by }),
+                Some(Ok(Replied { in_turn, reply: Reply::Passed(obstacle), .. })) => {
+                    self.pass(obstacle, in_turn)
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     tracing::error!(%error, "a way of asking broke");
-                    self.obstacles.push("a way of asking broke inside the server; its log says where".into());
-                    self.hoped_for = self.hoped_for.saturating_sub(1);
-                    true
+                    self.pass("a way of asking broke inside the server; its log says where".into(), true)
                 }
             };
         }
     }
 
-    fn nobody(&self) -> Answer {
+    /// A channel has not decided. Returns whether it is the next one's turn.
+    fn pass(&mut self, obstacle: String, in_turn: bool) -> bool {
+        self.obstacles.push(obstacle);
+        self.in_turn = self.in_turn.saturating_sub(usize::from(in_turn));
+        in_turn
+    }
+
+    fn nobody(&mut self, watched: &[&Arc<dyn Channel>]) -> Answer {
+        self.obstacles.extend(watched.iter().filter_map(|channel| channel.reach().err()));
         if self.obstacles.is_empty() {
             return Answer::Unanswered("no way of asking anybody is set up (--approvals)".into());
         }
         Answer::Unanswered(self.obstacles.join("; "))
     }
 
-    fn show(&mut self, channel: &Arc<dyn Channel>, open: &Arc<OpenQuestion>, hoped_for: bool) {
+    fn show(&mut self, channel: &Arc<dyn Channel>, open: &Arc<OpenQuestion>, in_turn: bool) {
         let asked = Arc::clone(channel).ask(Arc::clone(open));
-        let name = channel.name();
-        self.asked.spawn(async move { (name, hoped_for, asked.await) });
+        let by = channel.name();
+        self.asked.spawn(async move { Replied { by, in_turn, reply: asked.await } });
+    }
+}
+
+/// Completes when nobody watches any of these channels, and nobody is expected to.
+async fn deserted(watched: &[&Arc<dyn Channel>]) {
+    for channel in watched {
+        channel.deserted().await;
     }
 }
 

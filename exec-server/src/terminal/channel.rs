@@ -1,14 +1,18 @@
 //! The server's end: shows open questions to every terminal that is attached, and takes the first answer.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::dialogue::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::peer;
@@ -22,6 +26,12 @@ const MAX_TERMINALS: usize = 16;
 
 /// Messages that may wait for a terminal; one that does not take them is let go. A server has 64 open questions at most.
 const WAITING: usize = 256;
+
+/// How long a server that has just started waits for a view that is open already: views look for new servers ten times a second.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// How long a question waits for somebody who has left the last view: it may be opened again.
+const ABSENCE: Duration = Duration::from_secs(5);
 
 fn nobody() -> String {
     format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
@@ -39,6 +49,14 @@ pub(crate) struct TerminalChannel {
 struct Desk {
     hello: FromServer,
     state: Mutex<State>,
+    presence: watch::Sender<Presence>,
+}
+
+/// Who looks, and until when somebody is expected to if nobody does.
+#[derive(Clone, Copy)]
+struct Presence {
+    attached: usize,
+    expected_until: Instant,
 }
 
 #[derive(Default)]
@@ -68,7 +86,8 @@ impl TerminalChannel {
             folder: visible(folder.as_os_str().as_encoded_bytes()),
             codex_home,
         };
-        let desk = Arc::new(Desk { hello, state: Mutex::default() });
+        let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING };
+        let desk = Arc::new(Desk { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
         let (obstacle, listening) = match place::listen(folders) {
             Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
             Err(error) => {
@@ -121,6 +140,14 @@ impl Channel for TerminalChannel {
 
     fn watches(&self) -> bool {
         true
+    }
+
+    fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if self.obstacle.is_none() {
+                self.desk.deserted().await;
+            }
+        })
     }
 
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
@@ -183,6 +210,31 @@ impl Desk {
         Some(receiver)
     }
 
+    /// Somebody looks until the guard is dropped.
+    fn attend(&self) -> Attending<'_> {
+        self.presence.send_modify(|presence| presence.attached += 1);
+        Attending(self)
+    }
+
+    /// Completes when nobody looks, and nobody is expected to.
+    async fn deserted(&self) {
+        let mut presence = self.presence.subscribe();
+        loop {
+            let Presence { attached, expected_until } = *presence.borrow_and_update();
+            let patience = async {
+                match attached {
+                    0 => tokio::time::sleep_until(expected_until).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = patience => return,
+                // The sender is our own.
+                _ = presence.changed() => {}
+            }
+        }
+    }
+
     /// Passes an answer on. One that is not among the choices decides nothing, and the question stays open for a better one.
     fn answer(&self, id: &str, choice: &str, reason: Option<String>) {
         let Some(choice) = Choice::from_word(choice) else { return };
@@ -194,6 +246,18 @@ impl Desk {
         if let Some(open) = state.open.remove(&id) {
             let _ = open.reply.send(Reply::Decided { choice, reason });
         }
+    }
+}
+
+/// A terminal that is attached.
+struct Attending<'d>(&'d Desk);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.presence.send_modify(|presence| {
+            presence.attached = presence.attached.saturating_sub(1);
+            presence.expected_until = Instant::now() + ABSENCE;
+        });
     }
 }
 
@@ -242,6 +306,7 @@ async fn serve(stream: UnixStream, desk: Arc<Desk>) {
             return;
         }
     };
+    let _attending = desk.attend();
     let ended = tokio::select! {
         ended = hear(input, &desk) => ended,
         ended = tell(output, messages) => ended,
@@ -376,6 +441,26 @@ mod tests {
             assert_eq!(hear(terminal).await, FromServer::Closed { id: shown.id.clone() });
         }
         assert!(world.channel.desk.state().open.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_is_waited_for_at_the_start_and_after_it_has_left() {
+        let desk = || Desk {
+            hello: FromServer::Refused { why: String::new() },
+            state: Mutex::default(),
+            presence: watch::Sender::new(Presence { attached: 0, expected_until: Instant::now() + GREETING }),
+        };
+        let start = Instant::now();
+        let (lonely, visited) = (desk(), desk());
+        let view = visited.attend();
+        lonely.deserted().await;
+        assert_eq!(start.elapsed(), GREETING);
+        let patience = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
+        assert!(patience.await.is_err(), "somebody looks");
+        drop(view);
+        let left = Instant::now();
+        visited.deserted().await;
+        assert_eq!(left.elapsed(), ABSENCE);
     }
 
     #[tokio::test]

@@ -105,7 +105,7 @@ fn keys_reader(pty: &Pty) -> std::fs::File {
 }
 
 /// The keys that answer, as they are shown once a question may be answered.
-const KEYS: &str = "o once  s session  a always…  d deny…";
+const KEYS: &str = "o once  s session  a always…  d deny…  ";
 
 #[tokio::test]
 async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
@@ -125,6 +125,7 @@ async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
                 "Run      /usr/bin/printf 'a\\u{1b}[2Jb'",
                 "Reason   it speaks",
                 "Rule     ",
+                "Note     A yes runs it outside the sandbox, with your rights.",
                 "Before   this program was not approved before",
                 "Always   would add: prefix_rule(pattern=[\"/usr/bin/printf\", ",
                 KEYS,
@@ -141,7 +142,7 @@ async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
 
     let run = client.run("/usr/bin/printf no; echo $?");
     let answer = async {
-        terminal.shows(&["Before   -'a\\u{1b}[2Jb' +no  approved 20", KEYS]).await;
+        terminal.shows(&["Before   removed: 'a\\u{1b}[2Jb' added: no  approved 20", KEYS]).await;
         terminal.press("d");
         terminal.shows(&["Deny, because:"]).await;
         terminal.press("not today\r");
@@ -187,7 +188,7 @@ async fn session_and_always_hold_and_the_rule_is_shown_as_it_is_written() {
     };
     let (outcome, screen) = tokio::join!(run, answer);
     assert_eq!(outcome.ran(), (0, "22"));
-    let rules = std::fs::read_to_string(world.rules_file()).expect("rules");
+    let rules = std::fs::read_to_string(world.answers_file()).expect("rules");
     let rule = rules.lines().last().expect("a rule");
     assert!(rule.contains("\"2\""), "{rules}");
     // The screen breaks lines at its edge.
@@ -222,7 +223,7 @@ async fn the_rule_is_shortened_by_a_key_and_written_as_it_was_shown() {
     };
     let (outcome, screen) = tokio::join!(run, answer);
     assert_eq!(outcome.ran(), (0, "a\nb\nc\n"));
-    let rules = std::fs::read_to_string(world.rules_file()).expect("rules");
+    let rules = std::fs::read_to_string(world.answers_file()).expect("rules");
     let rule = rules.lines().last().expect("a rule");
     assert!(rule.contains("[\"/usr/bin/printf\", \"%s\\n\"]"), "{rules}");
     let unbroken: String = screen.lines().map(|line| line.trim_matches(['│', ' '])).collect();

@@ -1,6 +1,8 @@
 //! Tests of the climb: scripted channels, a clock that waits for nobody.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Mutex;
 
 use super::*;
@@ -51,6 +53,13 @@ impl Channel for Scripted {
         self.watches
     }
 
+    fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        match self.reach {
+            Ok(()) => Box::pin(std::future::pending()),
+            Err(_) => Box::pin(std::future::ready(())),
+        }
+    }
+
     fn ask(self: Arc<Self>, _open: Arc<OpenQuestion>) -> Asked {
         *self.asked.lock().unwrap() += 1;
         *self.open.lock().unwrap() += 1;
@@ -88,7 +97,7 @@ const ALL: [ChannelKind; 3] = [ChannelKind::Client, ChannelKind::Terminal, Chann
 
 fn desk(client: &Arc<Scripted>, terminal: &Arc<Scripted>, command: &Arc<Scripted>) -> Arc<Desk> {
     let other = |channel: &Arc<Scripted>| Some(Arc::clone(channel) as Arc<dyn Channel>);
-    let ladder = Ladder::new(&ALL, other(terminal), other(command), "/nonexistent/default.rules".into());
+    let ladder = Ladder::new(&ALL, other(terminal), other(command), "/nonexistent/default.answers".into());
     Arc::new(Desk::new(Arc::new(ladder), Arc::clone(client) as Arc<dyn Channel>, None))
 }
 
@@ -137,7 +146,7 @@ async fn when_nobody_is_left_everything_that_stood_in_the_way_is_named() {
     command.replies = Mutex::new(vec![Reply::Passed("broken command".into())]);
     let [client, terminal, command] = [client, terminal, command].map(Arc::new);
     let answer = desk(&client, &terminal, &command).ask(question("a")).await;
-    assert_eq!(answer, Answer::Unanswered("no client; no terminal; broken command".into()));
+    assert_eq!(answer, Answer::Unanswered("no client; broken command; no terminal".into()));
 }
 
 #[tokio::test]
@@ -219,7 +228,7 @@ async fn without_an_answer_in_time_it_is_a_no() {
 #[tokio::test]
 async fn always_writes_the_rule() {
     let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("rules/default.rules");
+    let file = root.path().join("rules/default.answers");
     let [mut client, _, _] = three();
     client.replies = Mutex::new(vec![decided(Choice::Always)]);
     let ladder = Ladder::new(&ALL, None, None, file.clone());
@@ -236,7 +245,7 @@ async fn always_writes_the_rule() {
 #[tokio::test]
 async fn the_rule_that_is_written_is_the_one_that_was_chosen() {
     let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("rules/default.rules");
+    let file = root.path().join("rules/default.answers");
     let [mut client, _, _] = three();
     client.replies = Mutex::new(vec![decided(Choice::AlwaysFirst(3)), decided(Choice::AlwaysFirst(2))]);
     let ladder = Ladder::new(&ALL, None, None, file.clone());

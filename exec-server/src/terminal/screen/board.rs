@@ -53,6 +53,10 @@ pub(super) enum Mode {
     Confirming(usize),
     /// A refusal is about to be sent, with this reason.
     Refusing(String),
+    /// The view is about to be left although questions are open.
+    Leaving,
+    /// What keys do is shown.
+    Helping,
 }
 
 /// What a key asks for.
@@ -181,6 +185,21 @@ impl Board {
                 }
                 _ => Wish::Nothing,
             },
+            Mode::Leaving => match key.code {
+                KeyCode::Char('q' | 'y') | KeyCode::Enter => Wish::Leave,
+                _ => self.back(),
+            },
+            Mode::Helping => match key.code {
+                KeyCode::PageDown | KeyCode::Down | KeyCode::Char(' ') => {
+                    self.scroll = self.scroll.saturating_add(5);
+                    Wish::Nothing
+                }
+                KeyCode::PageUp | KeyCode::Up => {
+                    self.scroll = self.scroll.saturating_sub(5);
+                    Wish::Nothing
+                }
+                _ => self.back(),
+            },
         }
     }
 
@@ -188,7 +207,12 @@ impl Board {
         let place = self.chosen().map(|(place, _)| place).unwrap_or_default();
         let last = self.questions.len().saturating_sub(1);
         match key {
-            KeyCode::Char('q') => return Wish::Leave,
+            KeyCode::Char('q') if self.questions.is_empty() => return Wish::Leave,
+            KeyCode::Char('q') => self.mode = Mode::Leaving,
+            KeyCode::Char('?') => {
+                self.mode = Mode::Helping;
+                self.scroll = 0;
+            }
             KeyCode::Down | KeyCode::Char('j') | KeyCode::Tab => self.turn_to((place + 1).min(last)),
             KeyCode::Up | KeyCode::Char('k') | KeyCode::BackTab => self.turn_to(place.saturating_sub(1)),
             KeyCode::PageDown | KeyCode::Char(' ') => self.scroll = self.scroll.saturating_add(5),
@@ -418,6 +442,23 @@ pub(super) mod tests {
         board.hear(question("4", "d"), &mut Precedents::default(), now);
         let later = now + CALM;
         assert_eq!(board.press(key(KeyCode::Char('s')), later), answer("2", Choice::Session, None));
+    }
+
+    #[test]
+    fn leaving_an_open_question_takes_a_second_key() {
+        let (mut board, now) = board(&[question("1", "tool")]);
+        let press = |board: &mut Board, code| board.press(key(code), now);
+        for stay in [KeyCode::Esc, KeyCode::Char('o')] {
+            assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing);
+            assert_eq!(board.mode, Mode::Leaving);
+            assert_eq!(press(&mut board, stay), Wish::Nothing);
+            assert_eq!(board.mode, Mode::Choosing);
+        }
+        assert_eq!(press(&mut board, KeyCode::Char('?')), Wish::Nothing);
+        assert_eq!(board.mode, Mode::Helping);
+        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing, "closes the help");
+        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing);
+        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Leave);
     }
 
     #[test]

@@ -16,28 +16,36 @@ use crate::user_command::user_command_name;
 /// Rows of the list at most; it is scrolled.
 const MAX_LISTED: u16 = 6;
 
+/// In a window with fewer rows the list has one, without a frame: the question needs the room.
+const LOW: u16 = 14;
+
+/// In a window with fewer columns what keys do is said in fewer words.
+const NARROW: u16 = 70;
+
 const TURNING: [char; 4] = ['|', '/', '-', '\\'];
 
 /// Draws everything. Sets how far the question can be scrolled.
 pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, style: &Style, now: Instant) {
     let area = frame.area();
-    if area.width < 40 || area.height < 12 {
+    if area.width < 40 || area.height < 10 {
         frame.render_widget(
-            Paragraph::new("This window is too small: 40 columns and 12 rows are needed."),
+            Paragraph::new("This window is too small: 40 columns and 10 rows are needed."),
             area,
         );
         return;
     }
-    let listed = u16::try_from(board.questions.len()).unwrap_or(MAX_LISTED).clamp(1, MAX_LISTED);
+    let most = if area.height < LOW { 1 } else { MAX_LISTED };
+    let listed = u16::try_from(board.questions.len()).unwrap_or(most).clamp(1, most);
+    let frames = if area.height < LOW { 0 } else { 2 };
     let [title, list, detail, note, keys] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(listed + 2),
+        Constraint::Length(listed + frames),
         Constraint::Fill(1),
         Constraint::Length(1),
         Constraint::Length(1),
     ])
     .areas(area);
-    frame.render_widget(Line::from(heading(board)), title);
+    frame.render_widget(Line::from(heading(board, area.width)), title);
     draw_list(frame, list, board, style);
     draw_detail(frame, detail, board, style);
     if let Some(text) = &board.note {
@@ -46,21 +54,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, style: &Style, now:
     frame.render_widget(footer(board, style, now, area.width), keys);
 }
 
-fn heading(board: &Board) -> String {
+fn heading(board: &Board, width: u16) -> String {
     let count = |number: usize, one: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {one}s"),
     };
-    format!(
-        "{} approve: {}, {}",
-        user_command_name(),
-        count(board.questions.len(), "question"),
-        count(board.servers.len(), "server")
-    )
+    let counted =
+        format!("{}, {}", count(board.questions.len(), "question"), count(board.servers.len(), "server"));
+    let heading = format!("{} approve: {counted}", user_command_name());
+    if heading.chars().count() > usize::from(width) { counted } else { heading }
 }
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &Board, style: &Style) {
-    let block = Block::bordered().title("Open questions");
+    let block = if area.height > 1 { Block::bordered().title("Open questions") } else { Block::new() };
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if board.questions.is_empty() {
@@ -99,21 +105,23 @@ fn age(entry: &Entry, style: &Style) -> String {
 }
 
 fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Style) {
-    let Some((place, entry)) = board.chosen() else {
-        frame.render_widget(Block::bordered(), area);
-        return;
+    let width = usize::from(area.width.saturating_sub(2));
+    let (title, lines) = match (&board.mode, board.chosen()) {
+        (Mode::Helping, _) => ("Keys".to_owned(), lines::help(style, width)),
+        (_, None) => (String::new(), Vec::new()),
+        (mode, Some((place, entry))) => {
+            let server = board.servers.get(&entry.server);
+            let server = server.map(|server| format!("{}, started in {}", server.process, server.folder));
+            let mut lines = match mode {
+                Mode::Confirming(rule) => lines::rule(entry, *rule, style, width),
+                Mode::Choosing | Mode::Refusing(_) | Mode::Leaving | Mode::Helping => Vec::new(),
+            };
+            lines.extend(lines::question(entry, server.as_deref(), style, width));
+            (format!("Question {} of {}", place + 1, board.questions.len()), lines)
+        }
     };
-    let server = board.servers.get(&entry.server);
-    let server = server.map(|server| format!("{}, started in {}", server.process, server.folder));
-    let title = format!("Question {} of {}", place + 1, board.questions.len());
     let mut block = Block::bordered().title(title);
     let inner = block.inner(area);
-    let width = usize::from(inner.width);
-    let mut lines = match board.mode {
-        Mode::Confirming(rule) => lines::rule(entry, rule, style, width),
-        Mode::Choosing | Mode::Refusing(_) => Vec::new(),
-    };
-    lines.extend(lines::question(entry, server.as_deref(), style, width));
     let rows = usize::from(inner.height);
     let hidden = lines.len().saturating_sub(rows);
     let scroll = board.scroll.min(hidden);
@@ -129,58 +137,67 @@ fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Sty
 }
 
 fn footer<'b>(board: &'b Board, style: &Style, now: Instant, width: u16) -> Line<'b> {
-    let key = |key: &'static str, what: &'static str| {
-        [Span::styled(key, style.key), Span::styled(what, style.plain)]
+    let narrow = width < NARROW;
+    let key = |key: &'static str, wide: &'static str, short: &'static str| {
+        [Span::styled(key, style.key), Span::styled(if narrow { short } else { wide }, style.plain)]
     };
+    let told = |wide: &'static str, short: &'static str| {
+        Span::styled(if narrow { short } else { wide }, style.warning)
+    };
+    let mut spans = Vec::new();
     match &board.mode {
         Mode::Confirming(_) => {
-            let several = board.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1);
-            Line::from(
-                [Span::styled("Add this rule?  ", style.warning)]
-                    .into_iter()
-                    .chain(key("Enter", " add it and allow  "))
-                    .chain(key("Esc", " back  "))
-                    .chain(several.then(|| key("←→", " shorter, longer")).into_iter().flatten())
-                    .collect::<Vec<_>>(),
-            )
+            spans.push(told("Add this rule?  ", "Add it? "));
+            spans.extend(key("Enter", " add it and allow  ", " yes "));
+            spans.extend(key("Esc", " back  ", " no "));
+            if board.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1) {
+                spans.extend(key("←→", " shorter, longer", " other"));
+            }
         }
         Mode::Refusing(reason) => {
             // The end of a long reason is what is being typed.
-            let room = usize::from(width).saturating_sub(50);
+            let room = usize::from(width).saturating_sub(if narrow { 31 } else { 50 });
             let skipped = reason.chars().count().saturating_sub(room);
             let shown: String = reason.chars().skip(skipped).collect();
-            Line::from(
-                [Span::styled("Deny, because: ", style.warning), Span::raw(shown), Span::raw("_  ")]
-                    .into_iter()
-                    .chain(key("Enter", " deny  "))
-                    .chain(key("Esc", " back"))
-                    .collect::<Vec<_>>(),
-            )
+            spans.extend([told("Deny, because: ", "Because: "), Span::raw(shown), Span::raw("_  ")]);
+            spans.extend(key("Enter", " deny  ", " deny "));
+            spans.extend(key("Esc", " back", ""));
         }
+        Mode::Leaving => {
+            let open = match board.questions.len() {
+                1 => "1 question is open.".to_owned(),
+                number => format!("{number} questions are open."),
+            };
+            spans.push(Span::styled(open, style.warning));
+            spans.push(told(" Leave them unanswered?  ", " "));
+            spans.extend(key("q", " leave  ", " leave "));
+            spans.extend(key("Esc", " stay", " stay"));
+        }
+        Mode::Helping => spans.extend(key("Esc", " back", " back")),
         Mode::Choosing => {
-            let mut spans = Vec::new();
             let offered = |choice| board.chosen().is_some_and(|(_, entry)| entry.question.offers(choice));
             if board.chosen().is_some() && board.calm_in(now).is_some() {
-                spans.push(Span::styled("A new question: read it …  ", style.warning));
+                spans.push(told("A new question: read it …  ", "A new question … "));
             } else {
-                for (letter, what, choice) in [
-                    ("o", " once  ", Choice::Once),
-                    ("s", " session  ", Choice::Session),
-                    ("a", " always…  ", Choice::Always),
-                    ("d", " deny…  ", Choice::Deny),
+                for (letter, wide, short, choice) in [
+                    ("o", " once  ", " once ", Choice::Once),
+                    ("s", " session  ", " session ", Choice::Session),
+                    ("a", " always…  ", " always ", Choice::Always),
+                    ("d", " deny…  ", " deny ", Choice::Deny),
                 ] {
                     if offered(choice) {
-                        spans.extend(key(letter, what));
+                        spans.extend(key(letter, wide, short));
                     }
                 }
             }
-            if board.questions.len() > 1 {
-                spans.extend(key("↑↓", " choose  "));
+            if board.questions.len() > 1 && !narrow {
+                spans.extend(key("↑↓", " choose  ", ""));
             }
-            spans.extend(key("q", " leave"));
-            Line::from(spans)
+            spans.extend(key("?", " help  ", " "));
+            spans.extend(key("q", " leave", ""));
         }
     }
+    Line::from(spans)
 }
 
 #[cfg(test)]
@@ -214,7 +231,7 @@ mod tests {
             "Note     Careful: it is also known as `other`.",
             "Always   would add: prefix_rule(pattern=[\"tool\", \"a\", \"b\"], decision=\"allow\")",
             "Server   4711, started in /work",
-            "o once  s session  a always…  d deny…  q leave",
+            "o once  s session  a always…  d deny…  ? help  q leave",
         ] {
             assert!(screen.contains(text), "{text:?} is not in\n{screen}");
         }
@@ -260,6 +277,41 @@ mod tests {
                 assert!(screen.contains(text), "{text:?} is not in\n{screen}");
             }
         }
+    }
+
+    #[test]
+    fn forty_columns_and_ten_rows_are_enough() {
+        let small = |board: &mut Board, now: Instant| {
+            let mut terminal = Terminal::new(TestBackend::new(40, 10)).expect("a screen");
+            terminal.draw(|frame| draw(frame, board, &Style::new(STILL), now)).expect("drawn");
+            terminal.backend().to_string()
+        };
+        let (mut board, now) = board(&[question("1", "tool push origin main"), question("2", "tool b")]);
+        let later = now + Duration::from_secs(1);
+        let screen = small(&mut board, later);
+        for text in [
+            "2 questions, 1 server",
+            "> tool push",
+            "Run      tool push",
+            "o once s session a always d deny ? q",
+        ] {
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        for (typed, text) in [
+            ("a", "Add it? Enter yes Esc no ←→ other"),
+            ("n", "o once s session"),
+            ("dnot like this, please", "Because: s, please_  Enter deny Esc"),
+        ] {
+            for letter in typed.chars().map(ratatui::crossterm::event::KeyCode::Char) {
+                board.press(super::super::board::tests::key(letter), later);
+            }
+            let screen = small(&mut board, later);
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        board.mode = Mode::Leaving;
+        assert!(small(&mut board, later).contains("2 questions are open. q leave Esc stay"));
+        board.mode = Mode::Helping;
+        assert!(small(&mut board, later).contains("o          allow this once"));
     }
 
     #[test]

@@ -41,8 +41,9 @@ pub(super) fn question(
             for word in &before.words {
                 let (mark, text, painted) = match word {
                     Word::Same(text) => ("", text, style.plain),
-                    Word::New(text) => ("+", text, style.new),
-                    Word::Gone(text) => ("-", text, style.gone),
+                    // Words: signs could be taken for a part of what they mark, as in `--force`.
+                    Word::New(text) => ("added: ", text, style.new),
+                    Word::Gone(text) => ("removed: ", text, style.gone),
                 };
                 let text = bordered(text);
                 pieces.push((format!("{mark}{text}"), painted));
@@ -77,6 +78,26 @@ pub(super) fn question(
         say("Server", plain(folder));
     }
     lines
+}
+
+/// What keys do, and what becomes of questions.
+pub(super) fn help(style: &Style, width: usize) -> Vec<Line<'static>> {
+    const KEYS: [(&str, &str); 9] = [
+        ("o", "allow this once"),
+        ("s", "allow this very command until its server ends"),
+        ("a", "allow commands that begin so from now on; the rule is shown first"),
+        ("d", "do not run it; you may say why"),
+        ("↑ ↓", "choose a question (also k, j, Tab)"),
+        ("PgUp PgDn", "read a long question (also space, Home, End)"),
+        ("Esc", "back"),
+        ("q", "leave; open questions stay open for a moment, and in the client"),
+        ("?", "this help; Esc closes it"),
+    ];
+    KEYS.iter()
+        .flat_map(|(key, what)| {
+            broken(vec![(format!("{key:<11}"), style.key), ((*what).to_owned(), style.plain)], width)
+        })
+        .collect()
 }
 
 /// What comes of saying always: the rule as it will be written, and what else there is to choose.
