@@ -1,8 +1,12 @@
 //! Writes the log for people, or its lines for scripts.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
+
+use chrono::{DateTime, TimeZone};
+use unicode_width::UnicodeWidthStr;
 
 use super::event::{AnswerKind, Decided, Decision, End, Event};
 use super::files::Folder;
@@ -18,6 +22,8 @@ pub struct Filter {
     pub since: Option<SystemTime>,
     /// Not the programs that simply ran inside the sandbox.
     pub without_runs: bool,
+    /// Columns that the words are broken at.
+    pub width: Option<usize>,
     /// The lines as they are, instead of words.
     pub json: bool,
 }
@@ -61,7 +67,7 @@ pub fn show(codex_home: &Path, filter: Filter, output: &mut dyn Write) -> Result
                 output.write_all(line)?;
                 return Ok(output.write_all(b"\n")?);
             }
-            Ok(writeln!(output, "{}", words(&parsed))?)
+            Ok(writeln!(output, "{}", broken(&words(&parsed), filter.width))?)
         })?;
     }
     Ok(output.flush()?)
@@ -79,7 +85,7 @@ impl Filter {
 }
 
 fn words(line: &Line) -> String {
-    let start = format!("{} #{} ", line.time, line.n);
+    let start = format!("{} #{} ", at_the_readers(&line.time, &chrono::Local), line.n);
     start
         + &match &line.event {
             Event::Started { version, sandbox } => {
@@ -98,6 +104,34 @@ fn words(line: &Line) -> String {
                 format!("the {removed_bytes} bytes of a line that was broken off by a crash were removed")
             }
         }
+}
+
+/// A time of the log, which is in UTC, in the reader's zone.
+fn at_the_readers(time: &str, zone: &impl TimeZone<Offset: Display>) -> String {
+    match DateTime::parse_from_rfc3339(time) {
+        Ok(time) => time.with_timezone(zone).format("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => visible(time.as_bytes()),
+    }
+}
+
+/// Breaks a line at spaces, so that none is longer than `width` columns unless a word is; what follows the first is indented.
+fn broken(line: &str, width: Option<usize>) -> String {
+    const INDENT: &str = "    ";
+    let Some(width) = width.filter(|width| *width > 2 * INDENT.len()) else { return line.to_owned() };
+    let mut text = String::new();
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let columns = word.trim_end().width();
+        if used > 0 && used + columns > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(INDENT);
+            used = INDENT.len();
+        }
+        text.push_str(word);
+        used += word.width();
+    }
+    text
 }
 
 fn decided(decision: &Decision) -> String {
@@ -208,14 +242,27 @@ mod tests {
 
     #[test]
     fn words_say_what_happened_and_hide_nothing() {
+        let shown = shown(Filter::default());
+        // Without the times, which are the reader's own.
+        let told: String = shown.lines().filter_map(|line| Some(line.get(19..)?.to_owned() + "\n")).collect();
         assert_eq!(
-            shown(Filter::default()),
-            "1970-01-01T00:00:00.000Z #1 PID/3.1 ran inside: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
+            told,
+            " #1 PID/3.1 ran inside: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
              rule default.rules:7\n\
-             1970-01-01T01:00:00.000Z #2 PID/3.1 ran OUTSIDE: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
+             \x20#2 PID/3.1 ran OUTSIDE: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
              rule default.rules:7; asked: allowed once (client), \"go\"\n\
-             1970-01-01T02:00:00.000Z #3 PID/3.1 ended: exit code 2\n"
+             \x20#3 PID/3.1 ended: exit code 2\n"
         );
+    }
+
+    #[test]
+    fn times_are_the_readers_and_lines_are_broken_at_words() {
+        let zone = chrono::FixedOffset::east_opt(5 * 3600).expect("a zone");
+        assert_eq!(at_the_readers("2026-11-24T20:50:10.123Z", &zone), "2026-11-25 01:50:10");
+        assert_eq!(at_the_readers("no\ttime", &zone), "no\\ttime");
+        assert_eq!(broken("one two three", None), "one two three");
+        assert_eq!(broken("one two three", Some(9)), "one two\n    three");
+        assert_eq!(broken("漢字漢 two three-is-long", Some(10)), "漢字漢 two\n    three-is-long");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `audit …`: reads the record of decisions. Nothing is run, nothing is changed.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use chrono::{Days, Local, NaiveDate, NaiveDateTime, NaiveTime};
 use clap::{Args, Subcommand};
 use exec_server::audit::{self, Filter, ShowError, VerifyError};
 use exec_server::find_codex_home;
@@ -29,9 +30,14 @@ struct ShowArguments {
     #[arg(long)]
     json: bool,
 
-    /// Only what happened since then: a time (2026-11-24, "2026-11-24 05:00:00", in UTC) or how long ago (90m, 2days)
+    /// Only what happened since then: yesterday, a time of yours (2026-11-24, "2026-11-24 05:00:00") or how long ago (90m,
+    /// 2days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<SystemTime>,
+
+    /// Columns that lines are broken at; by default the terminal's
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
 
     /// Not the programs that simply ran inside the sandbox, which nobody was asked about
     #[arg(long)]
@@ -85,7 +91,16 @@ impl AuditArguments {
 impl ShowArguments {
     fn run(self) -> anyhow::Result<ExitCode> {
         let codex_home = find_codex_home(self.place.codex_home)?;
-        let filter = Filter { since: self.since, without_runs: self.without_runs, json: self.json };
+        let terminal = || {
+            let size = io::stdout().is_terminal().then(|| ratatui::crossterm::terminal::size().ok());
+            size.flatten().map(|(columns, _)| usize::from(columns))
+        };
+        let filter = Filter {
+            since: self.since,
+            without_runs: self.without_runs,
+            json: self.json,
+            width: self.width.or_else(terminal),
+        };
         match audit::show(&codex_home, filter, &mut BufWriter::new(io::stdout().lock())) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             // Whoever reads has seen enough.
@@ -121,15 +136,27 @@ impl VerifyArguments {
     }
 }
 
-/// A time, or how long ago it was.
+/// A time of the user's, or how long ago it was.
 fn since(text: &str) -> Result<SystemTime, String> {
-    let time = humantime::parse_rfc3339_weak(text)
-        .or_else(|_| humantime::parse_rfc3339_weak(&format!("{text} 00:00:00")));
-    if let Ok(time) = time {
+    let today = Local::now().date_naive();
+    let day = match text {
+        "today" => Some(today),
+        "yesterday" => today.checked_sub_days(Days::new(1)),
+        _ => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
+    };
+    let local = day
+        .map(|day| day.and_time(NaiveTime::MIN))
+        .or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok())
+        .or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").ok());
+    // An hour that the clock leaves out or has twice: the earlier one shows more.
+    if let Some(time) = local.and_then(|local| local.and_local_timezone(Local).earliest()) {
+        return Ok(time.into());
+    }
+    if let Ok(time) = humantime::parse_rfc3339(text) {
         return Ok(time);
     }
     let ago: Duration = humantime::parse_duration(text).map_err(|error| {
-        format!("neither a time, as in 2026-11-24, nor how long ago, as in 90m ({error})")
+        format!("neither a time, as in yesterday or 2026-11-24, nor how long ago, as in 90m ({error})")
     })?;
     let epoch = SystemTime::UNIX_EPOCH;
     Ok(SystemTime::now().checked_sub(ago).map_or(epoch, |time| time.max(epoch)))
@@ -142,10 +169,16 @@ mod tests {
     #[test]
     fn since_understands_times_and_how_long_ago() {
         let midnight = since("2026-11-24").expect("a date");
-        assert_eq!(since("2026-11-24T00:00:00Z"), Ok(midnight));
-        assert_eq!(since("2026-11-24 05:00:00"), Ok(midnight + Duration::from_secs(5 * 3600)));
+        assert_eq!(since("2026-11-24 00:00:00"), Ok(midnight));
+        assert_eq!(since("2026-11-24 05:00"), Ok(midnight + Duration::from_secs(5 * 3600)));
+        let in_utc = since("2026-11-24T00:00:00Z").expect("a time");
+        assert_eq!(humantime::format_rfc3339(in_utc).to_string(), "2026-11-24T00:00:00Z");
+        let (yesterday, today) = (since("yesterday").expect("a day"), since("today").expect("a day"));
+        let day = today.duration_since(yesterday).expect("in order").as_secs() / 3600;
+        assert!((23..=25).contains(&day), "{day} hours");
+        assert!(today <= SystemTime::now());
         assert!(since("2h").expect("a duration") <= SystemTime::now() - Duration::from_secs(7200));
-        assert!(since("yesterday").unwrap_err().starts_with("neither a time"));
+        assert!(since("tomorrow").unwrap_err().starts_with("neither a time"));
         assert_eq!(since("9999999years"), Ok(SystemTime::UNIX_EPOCH));
     }
 }
