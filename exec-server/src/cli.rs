@@ -37,23 +37,30 @@ pub(crate) enum Subcommand {
 /// The options of the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// The execve-wrapper; by default the one beside this executable
-    #[arg(long, value_name = "PATH")]
-    execve: Option<PathBuf>,
+    #[command(flatten)]
+    sandbox: SandboxArguments,
 
-    /// The patched Bash; by default $CODEX_BASH_PATH, then the one beside this executable
-    #[arg(long, value_name = "PATH")]
-    bash: Option<PathBuf>,
+    #[command(flatten)]
+    rules: rules::RuleArguments,
 
-    /// Match rules against the full path of a program only, not against its base name
-    #[arg(long)]
-    preserve_program_paths: bool,
+    #[command(flatten)]
+    approvals: Approvals,
 
-    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
-    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
-    #[arg(long, value_name = "MODE")]
-    sandbox: Option<Mode>,
+    #[command(flatten)]
+    limits: limits::LimitArguments,
 
+    #[command(flatten)]
+    advanced: Advanced,
+
+    /// The descriptor of a file that the launcher holds, so that another server can go on should this one die
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(crate) session_fd: Option<i32>,
+}
+
+/// What commands may do.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sandbox")]
+struct SandboxArguments {
     /// A folder that commands may write, besides the workspace; can be repeated, and means workspace-write
     #[arg(long, value_name = "PATH")]
     writable_root: Vec<PathBuf>,
@@ -62,22 +69,31 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     network: bool,
 
+    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
+    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
+    #[arg(long, value_name = "MODE")]
+    sandbox: Option<Mode>,
+}
+
+/// What few people need.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Advanced")]
+struct Advanced {
     /// Let the sandbox state that the client sends only narrow what is allowed here, never widen it
     #[arg(long)]
     no_trust_client_sandbox: bool,
 
-    /// The descriptor of a file that the launcher holds, so that another server can go on should this one die
-    #[arg(long, value_name = "NUMBER", hide = true)]
-    pub(crate) session_fd: Option<i32>,
+    /// Match rules against the full path of a program only, not against its base name
+    #[arg(long)]
+    preserve_program_paths: bool,
 
-    #[command(flatten)]
-    rules: rules::RuleArguments,
+    /// The execve-wrapper; by default the one beside this executable
+    #[arg(long, value_name = "PATH")]
+    execve: Option<PathBuf>,
 
-    #[command(flatten)]
-    limits: limits::LimitArguments,
-
-    #[command(flatten)]
-    approvals: Approvals,
+    /// The patched Bash; by default $CODEX_BASH_PATH, then the one beside this executable
+    #[arg(long, value_name = "PATH")]
+    bash: Option<PathBuf>,
 }
 
 /// How people are asked.
@@ -112,23 +128,53 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl Cli {
     /// Reads this process's arguments, or says what is wrong with them and ends. Usage lines have the name that the user calls us by.
     pub(crate) fn of_this_process() -> Cli {
-        let matches = Cli::command().name(user_command_name()).bin_name(user_command_name()).get_matches();
+        let matches = command(user_command_name()).get_matches();
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn command(name: &'static str) -> clap::Command {
+    // Written here: clap's own usage line of a mistake lists what was typed as if all of it were needed.
+    let usage = format!("{name} [OPTIONS]   (started by an MCP client)\n       {name} COMMAND");
+    let examples = format!(
+        "Examples:\n  \
+         {name} doctor                            does it work on this machine?\n  \
+         {name} approve                           answer the questions of your servers in this terminal\n  \
+         {name} policy explain \"git push\"         what your rules make of a command\n  \
+         {name} audit show --since yesterday      what was decided\n  \
+         claude mcp add shell -- {name}           register it in a client\n  \
+         {name} --network --writable-root ~/.cache   what a client may start it with"
+    );
+    Cli::command()
+        .name(name)
+        .bin_name(name)
+        .override_usage(usage)
+        .help_template(format!(
+            "{{about-with-newline}}\n{examples}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}"
+        ))
+        .after_help(documentation())
+}
+
+/// Where more is to be read: where a release was built is where its sources are.
+fn documentation() -> String {
+    match (option_env!("GITHUB_SERVER_URL"), option_env!("GITHUB_REPOSITORY")) {
+        (Some(host), Some(name)) => format!("Documentation: {host}/{name}#readme"),
+        _ => "Documentation: README.md and docs/ of the source".into(),
     }
 }
 
 impl ServerArguments {
     pub(crate) fn settings(self) -> Settings {
         Settings {
-            execve_wrapper: self.execve,
-            bash: self.bash,
+            execve_wrapper: self.advanced.execve,
+            bash: self.advanced.bash,
             codex_home: None,
-            preserve_program_paths: self.preserve_program_paths,
+            preserve_program_paths: self.advanced.preserve_program_paths,
             sandbox: SandboxSettings {
-                mode: self.sandbox,
-                writable_roots: self.writable_root,
-                network: self.network,
-                distrust_client: self.no_trust_client_sandbox,
+                mode: self.sandbox.sandbox,
+                writable_roots: self.sandbox.writable_root,
+                network: self.sandbox.network,
+                distrust_client: self.advanced.no_trust_client_sandbox,
             },
             session_program: None,
             limits: self.limits.settings(),
@@ -139,5 +185,38 @@ impl ServerArguments {
                 timeout: self.approvals.approval_timeout,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn help_has_examples_first_and_advanced_options_last() {
+        let help = command("shell-tool-mcp").render_long_help().to_string();
+        let places: Vec<_> = [
+            "Examples:",
+            "shell-tool-mcp doctor",
+            "Usage: ",
+            "\nSandbox:",
+            "\nAdvanced:",
+            "--execve",
+            "Documentation: ",
+        ]
+        .iter()
+        .map(|text| help.find(text).unwrap_or_else(|| panic!("{text} is not in\n{help}")))
+        .collect();
+        assert!(places.is_sorted(), "{places:?} in\n{help}");
+        assert!(!help.contains("exec-server"), "{help}");
+    }
+
+    #[test]
+    fn a_mistake_is_answered_without_a_list_of_what_was_typed() {
+        let arguments = ["shell-tool-mcp", "--network", "--sandbox", "read-only", "--no-such-flag"];
+        let error =
+            command("shell-tool-mcp").try_get_matches_from(arguments).expect_err("a mistake").to_string();
+        assert!(error.contains("--no-such-flag") && error.contains("--help"), "{error}");
+        assert!(!error.contains("--network"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
     for doubt in config.doubts() {
         warn(doubt);
     }
+    if std::io::stdin().is_terminal() {
+        say(&greeting());
+    }
     exec_server::raise_descriptor_limit()?;
     // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,6 +60,17 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
     runtime.shutdown_timeout(Duration::from_millis(100));
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// For whoever types the command to see what happens.
+fn greeting() -> String {
+    let name = exec_server::user_command_name();
+    format!(
+        "this is an MCP server: a client (your agent) starts it, and speaks to it over standard input and output.\n  \
+         {name} doctor    does it work on this machine?\n  \
+         {name} --help    what else there is\n\
+         It waits for a client's messages on this terminal now; Ctrl-C ends it."
+    )
 }
 
 /// Logs to standard error. The protocol library logs whole requests at its lower levels, so it is kept to warnings.
