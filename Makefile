@@ -43,7 +43,7 @@ endef
 help: ## Show this list.
 	@echo 'Usage: make COMMAND'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: build-programs build-bash ## Build the programs into dist/bin/ (exec-server, execve-wrapper, bash).
@@ -185,6 +185,11 @@ fuzz: need-rust ## Fuzz what reads a stranger's bytes, a minute each.
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.
 	@cd demo && npm run --silent build && node build/demo.js $(LAUNCHER)
+
+.PHONY: demo-recording
+demo-recording: installed demo/node_modules/.package-lock.json ## Record the picture of the README from the real program.
+	@cd demo && npm run --silent build && node build/recording.js $(LAUNCHER) $(CURDIR)/docs
+	@ls docs/session-*.svg
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
