@@ -27,6 +27,17 @@ test("npm can tell from a platform package's manifest whether it fits", () => {
   assert.deepEqual([manifest["name"], manifest["os"], manifest["cpu"]], ["shell-tool-mcp-linux-arm64", ["linux"], ["arm64"]]);
 });
 
+test("what a release is built from is named in every package", () => {
+  const release = { version: "1.2.3", repository: "https://example.com/ada/shell" };
+  const platform = { key: "linux-x64", os: "linux", cpu: "x64" } as const;
+  for (const manifest of [launcherManifest(SOURCE, PLATFORMS, release), platformManifest(platform, release)]) {
+    assert.equal(manifest["homepage"], "https://example.com/ada/shell#readme");
+    assert.deepEqual(manifest["bugs"], { url: "https://example.com/ada/shell/issues" });
+    assert.deepEqual(manifest["repository"], { type: "git", url: "git+https://example.com/ada/shell.git" });
+    assert.ok((manifest["files"] as string[]).includes("README.md"));
+  }
+});
+
 test("the platform that a program was built for is read from the program", () => {
   assert.equal(builtFor(process.execPath), `${process.platform}-${process.arch}`);
   assert.equal(builtFor(__filename), "not a native program");

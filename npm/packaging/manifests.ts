@@ -51,5 +51,9 @@ export function platformManifest(platform: Platform, release: Release): Manifest
 
 function repositoryField(release: Release): Manifest {
   if (release.repository === undefined) return {};
-  return { repository: { type: "git", url: `git+${release.repository}.git` } };
+  return {
+    homepage: `${release.repository}#readme`,
+    bugs: { url: `${release.repository}/issues` },
+    repository: { type: "git", url: `git+${release.repository}.git` },
+  };
 }
