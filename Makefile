@@ -43,7 +43,7 @@ endef
 help: ## Show this list.
 	@echo 'Usage: make COMMAND'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: build-programs build-bash ## Build the programs into dist/bin/ (exec-server, execve-wrapper, bash).
@@ -68,7 +68,13 @@ build-bash: need-cc
 	bash-patches/build.sh --output $(BIN_DIR)/bash
 
 .PHONY: package
-package: need-node build pack ## Build, then pack the npm tarballs into dist/npm/.
+package: need-node build package-arm64 pack ## Build, then pack the npm tarballs of linux-x64 and linux-arm64 into dist/npm/.
+
+# Programs for arm64 Linux from an x86-64 Debian; elsewhere that is said, and this machine's packages are made without.
+.PHONY: package-arm64
+package-arm64:
+	$(call step,'Building the programs for arm64 Linux (the first time takes long)')
+	@tests/machines/programs-arm64.sh --if-possible
 
 # Packs what has been built already; a release brings the programs of every platform in dist/platforms/.
 .PHONY: pack
@@ -82,9 +88,11 @@ launcher: npm/node_modules/.package-lock.json
 	@rm -rf npm/build
 	cd npm && npm run --silent build
 
-# The tarballs as a user gets them, in a folder of their own.
+# The tarballs as a user of this machine gets them, in a folder of their own; nothing is built for other platforms.
 .PHONY: installed
-installed: package
+installed: need-node build launcher
+	$(call step,'Packing for this machine')
+	@node npm/build/packaging/pack.js --here
 	$(call step,'Installing the tarballs into target/installed')
 	@rm -rf $(INSTALLED) && mkdir -p $(INSTALLED)
 	@echo '{ "private": true }' > $(INSTALLED)/package.json

@@ -1,6 +1,9 @@
 /**
  * `make package`: turns built programs and the compiled launcher into the tarballs in `dist/npm/`.
  *
+ *     pack.js           every platform whose programs are there
+ *     pack.js --here    this machine's alone
+ *
  * Programs are taken from `dist/bin/` for the machine that runs this when they were built here, and else from `dist/platforms/<platform>/`,
  * where a release collects them. It builds nothing and publishes nothing; a platform whose programs are absent is left out, and that is said.
  */
@@ -27,8 +30,9 @@ function main(): void {
   rmSync(OUTPUT, { recursive: true, force: true });
   mkdirSync(OUTPUT, { recursive: true });
 
-  const present = PLATFORMS.filter((platform) => programsOf(platform) !== undefined);
-  const absent = PLATFORMS.filter((platform) => !present.includes(platform));
+  const wanted = PLATFORMS.filter((platform) => !process.argv.includes("--here") || isHere(platform));
+  const present = wanted.filter((platform) => programsOf(platform) !== undefined);
+  const absent = wanted.filter((platform) => !present.includes(platform));
   if (present.length === 0) throw new PackagingError("there are no programs to pack; run «make build» first");
 
   for (const platform of present) pack(stagePlatform(platform, release));
@@ -54,10 +58,13 @@ function repository(): string | undefined {
   return host && name ? `${host}/${name}` : undefined;
 }
 
+function isHere(platform: Platform): boolean {
+  return platform.os === process.platform && platform.cpu === process.arch;
+}
+
 /** The folder with a platform's programs, checked, or nothing when none of them is there. */
 function programsOf(platform: Platform): string | undefined {
-  const here = platform.os === process.platform && platform.cpu === process.arch && existsSync(join(ROOT, "dist/bin"));
-  const folder = join(ROOT, here ? "dist/bin" : `dist/platforms/${platform.key}`);
+  const folder = join(ROOT, isHere(platform) && existsSync(join(ROOT, "dist/bin")) ? "dist/bin" : `dist/platforms/${platform.key}`);
   const missing = PROGRAMS.filter((program) => !existsSync(join(folder, program)));
   if (missing.length === PROGRAMS.length) return undefined;
   if (missing.length > 0) throw new PackagingError(`${folder} is incomplete: ${missing.join(", ")} missing`);
