@@ -111,7 +111,7 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 
 	@$(MAKE) --no-print-directory test-python-clients
 
-# Other kernels, emulated. KERNELS="6.1 6.12" chooses; QUICK=1 leaves the settings of the machine as they are; SUITES=1 runs the escape
+# Other kernels, emulated. KERNELS="6.1 6.12" chooses; QUICK=1 tries few settings; SUITES=1 runs the escape
 # suite and the sandbox's there as well; RECORD=1 writes docs/platforms.md.
 KERNELS ?=
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Boots other kernels under emulation, examines the server there, and compares with expected.toml.
 
-    kernels.py [--kernels "6.1 6.12"] [--quick] [--suites [--filter "NAME..."]] [--record]
+    kernels.py [--kernels "6.1 6.12"] [--settings NAME,NAME | --quick] [--suites [--filter "NAME..."]] [--record]
 
-`--quick` examines a machine as it is, without the other settings. `--suites` runs the escape suite and the sandbox's there, too.
+`--quick` examines under few settings. `--suites` runs the escape suite and the sandbox's there, too.
 `--record` writes what was seen to seen.json and docs/platforms.md. The server, wrapper and Bash come from dist/bin.
 """
 
@@ -47,7 +47,7 @@ def provide(*arguments):
         raise Failure(f"kernels.sh {' '.join(arguments)} failed")
 
 
-def rows(expected, settings, quick):
+def rows(expected, settings, options):
     """The rows of one kernel: setting → user → level, in the order of the settings."""
     for setting in expected:
         if setting not in settings:
@@ -55,7 +55,8 @@ def rows(expected, settings, quick):
     found = {}
     for setting, about in settings.items():
         row = expected.get(setting)
-        if row is not None and (about.get("quick") or not quick):
+        chosen = setting in options.settings.split(",") if options.settings else about.get("quick") or not options.quick
+        if row is not None and chosen:
             found[setting] = {user: row.get(user, row.get("both")) for user in USERS if user in row or "both" in row}
     return found
 
@@ -154,10 +155,10 @@ def differences(found, expected, says):
     return wrong
 
 
-def examine(name, expected, settings, quick):
+def examine(name, expected, settings, options):
     """Examines one kernel. Returns what was seen, and what was wrong."""
     seen, wrong = {}, []
-    levels = rows(expected, settings, quick)
+    levels = rows(expected, settings, options)
     for number, (arguments, plan) in enumerate(boots(levels, settings).items()):
         start = time.monotonic()
         folder = machine_disk(MACHINES / name / f"machine-{number}", plan)
@@ -195,6 +196,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernels", default="")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--settings", default="", help="names of settings, with commas between them; all if none is named")
     parser.add_argument("--suites", action="store_true")
     parser.add_argument("--filter", default="", help="names of tests of the suites, as cargo takes them")
     parser.add_argument("--record", action="store_true")
@@ -216,7 +218,7 @@ def main():
     for name in chosen:
         try:
             provide("kernel", name, kernels[name]["suite"], kernels[name]["package"])
-            found, bad = examine(name, table["expected"].get(name, {}), settings, options.quick)
+            found, bad = examine(name, table["expected"].get(name, {}), settings, options)
             release = (MACHINES / name / "release").read_text().strip()
             seen[name] = {"release": release, "settings": found}
             if options.suites:

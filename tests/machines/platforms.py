@@ -34,7 +34,10 @@ def record(seen):
         settings = {
             setting: {user: brief(found) for user, found in users.items()} for setting, users in kernel["settings"].items()
         }
-        known[name] = {"release": kernel["release"], "settings": settings}
+        old = known.get(name, {})
+        # What another release showed is of no use beside this one.
+        kept = old["settings"] if old.get("release") == kernel["release"] else {}
+        known[name] = {"release": kernel["release"], "settings": {**kept, **settings}}
     SEEN.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     PAGE.write_text(page(known, table()))
 

@@ -1,10 +1,11 @@
 """The settings that a machine is examined under: each is applied for one examination and taken back."""
 
 import contextlib
-import os
 import subprocess
 
 SERVER = "/machine/bin/exec-server"
+LOAD = "apparmor_parser --replace /machine/guest/apparmor"
+REMOVE = "apparmor_parser --remove /machine/guest/apparmor"
 
 
 class Setting:
@@ -61,10 +62,7 @@ def without(*names):
 
 
 def apparmor(profile):
-    return Setting(
-        before=[f"apparmor_parser --replace /machine/guest/apparmor/{profile}"],
-        after=[f"apparmor_parser --remove /machine/guest/apparmor/{profile}"],
-    )
+    return Setting(before=[f"{LOAD}/{profile}"], after=[f"{REMOVE}/{profile}"])
 
 
 # In the order of Linux's versions: what a kernel before it lacks.
@@ -82,10 +80,10 @@ SETTINGS = {
     "lsm= without landlock": Setting(),
     "AppArmor denies capabilities": apparmor("no-capabilities"),
     "AppArmor denies userns": apparmor("no-userns"),
+    # Of two profiles that fit a path, the one that names it more exactly is attached.
     "AppArmor with our profile": Setting(
-        {"kernel/apparmor_restrict_unprivileged_unconfined": 1},
-        before=[f"{SERVER} setup apparmor > /run/profile", "apparmor_parser --replace /run/profile"],
-        after=["apparmor_parser --remove /run/profile"],
+        before=[f"{SERVER} setup apparmor > /run/profile", f"{LOAD}/no-capabilities", "apparmor_parser --replace /run/profile"],
+        after=["apparmor_parser --remove /run/profile", f"{REMOVE}/no-capabilities"],
     ),
     "ptrace_scope=0": Setting({"kernel/yama/ptrace_scope": 0}),
     "ptrace_scope=1": Setting({"kernel/yama/ptrace_scope": 1}),
