@@ -71,15 +71,18 @@ def boots(levels, settings):
     return found
 
 
-def machine_disk(folder, plan):
-    """What the second disk holds: the programs, the scripts that run in the machine, and what they shall do."""
+def machine_disk(folder, plan, programs=REPOSITORY / "dist/bin", port="/dev/ttyS1"):
+    """What the second disk holds: the programs, the scripts that run in the machine, and what they shall do.
+
+    The port is where the machine writes what it finds.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "bin").mkdir(parents=True)
     for name in PROGRAMS:
-        shutil.copy2(REPOSITORY / "dist/bin" / name, folder / "bin" / name)
+        shutil.copy2(programs / name, folder / "bin" / name)
     shutil.copytree(HERE / "guest", folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "plan.json").write_text(json.dumps(plan))
-    (folder / "run").write_text("#!/bin/bash\n/machine/guest/examine.py /machine/plan.json /dev/ttyS1\n")
+    (folder / "run").write_text(f"#!/bin/bash\n/machine/guest/examine.py /machine/plan.json {port}\n")
     (folder / "run").chmod(0o755)
     return folder
 
@@ -122,13 +125,13 @@ def wait_for(process, console, seconds):
     return None if up is not None else "boot"
 
 
-def run(kernel, disks, arguments, seconds, name, memory=1024):
+def run(kernel, disks, arguments, seconds, name, memory=1024, emulate=qemu):
     """Boots, waits until the machine switches itself off, and returns the console and the lines of the second serial port."""
     console, results = MACHINES / kernel / f"{name}.console", MACHINES / kernel / f"{name}.results"
     for attempt in (1, 2):
         console.write_text("")
         results.write_text("")
-        process = qemu(kernel, disks, arguments, console, results, memory)
+        process = emulate(kernel, disks, arguments, console, results, memory)
         try:
             hung = wait_for(process, console, seconds)
         finally:

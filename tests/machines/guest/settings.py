@@ -71,6 +71,7 @@ SINCE_5_13 = ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict
 
 SETTINGS = {
     "as it is": Setting(),
+    "through the launcher": Setting(around=["/machine/guest/launcher"]),
     "unprivileged_userns_clone=0": Setting({"kernel/unprivileged_userns_clone": 0}),
     "max_user_namespaces=0": Setting({"user/max_user_namespaces": 0}),
     "max_net_namespaces=0": Setting({"user/max_net_namespaces": 0}),
