@@ -168,6 +168,21 @@ $(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/pack
 	cd $(CONFORMANCE) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Other machines are made below target/machines on an x86-64 Debian, as root; each script says how long and how much disk.
+.PHONY: test-arm64
+test-arm64: need-node build-bash launcher ## Install the packages for arm64 Linux in emulated machines, and try them there.
+	$(call step,'Building the programs for arm64 Linux (the first time takes long)')
+	@tests/machines/programs-arm64.sh
+	$(call step,'Packing')
+	@node npm/build/packaging/pack.js
+	$(call step,'Trying them in emulated machines')
+	@$(PYTHON) tests/machines/arm64.py
+
+.PHONY: check-macos
+check-macos: need-rust ## Check the types of everything for macOS, without a Mac.
+	$(call step,'Types for macOS (the first time takes long)')
+	@tests/machines/check-macos.sh
+
 .PHONY: bench
 bench: installed ## Measure speed, beside the peer where it can be installed.
 	$(call step,'Measuring')
