@@ -105,7 +105,7 @@ impl Policy {
     }
 
     fn add_text(&mut self, file: &Path, text: &str) -> Result<(), LoadError> {
-        let home = std::env::home_dir();
+        let home = home_folder::find();
         let declared = dialect::read(file, text, home.as_deref().and_then(Path::to_str))
             .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })?;
         self.add_declarations(declared);

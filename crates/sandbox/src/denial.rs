@@ -236,7 +236,7 @@ fn remedy(plan: &Plan, denied: &Denied, config: &Path) -> String {
 /// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent that
 /// speaks for him, into giving the system or the home folder away.
 fn may_be_offered(folder: &Path) -> bool {
-    let homes: Vec<PathBuf> = std::env::var_os("HOME").map(PathBuf::from).into_iter().collect();
+    let homes: Vec<PathBuf> = home_folder::find().into_iter().collect();
     !SYSTEM.iter().any(|system| folder.starts_with(system)) && !is_too_wide(folder, &homes)
 }
 

@@ -42,7 +42,9 @@ pub enum ConfigError {
     #[error("CODEX_HOME is {}, which is not a folder; create it, or unset CODEX_HOME to use ~/.codex", .0.display())]
     NoCodexHome(PathBuf),
     /// There is no home folder to look for rules in.
-    #[error("neither CODEX_HOME nor HOME is set, so there is no place to look for rules; set one of them")]
+    #[error(
+        "neither CODEX_HOME nor HOME is set, and the machine knows no home of this user, so there is no place to look for rules; set one of them"
+    )]
     NoHome,
     /// A program that was named is not what it must be.
     #[error(

@@ -223,9 +223,6 @@ pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
         Some(path) => {
             path.canonicalize().ok().filter(|path| path.is_dir()).ok_or(ConfigError::NoCodexHome(path))
         }
-        None => Ok(std::env::home_dir()
-            .filter(|home| !home.as_os_str().is_empty())
-            .ok_or(ConfigError::NoHome)?
-            .join(".codex")),
+        None => Ok(home_folder::find().ok_or(ConfigError::NoHome)?.join(".codex")),
     }
 }

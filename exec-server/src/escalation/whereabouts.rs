@@ -40,7 +40,7 @@ impl Whereabouts {
 
 /// The folders of plain `cd FOLDER` in a command, the last first. A builtin that fails in one of them is no program that was executed there.
 fn gone_to(command: &str, workdir: &Path) -> Vec<PathBuf> {
-    let home = std::env::home_dir().unwrap_or_default();
+    let home = home_folder::find().unwrap_or_default();
     let mut here = workdir.to_owned();
     let mut folders = VecDeque::new();
     for part in command.split(['&', ';', '|', '\n', '(', ')', '{', '}']) {
@@ -84,7 +84,7 @@ mod tests {
         let gone = |command: &str| gone_to(command, Path::new("/w"));
         assert_eq!(gone("(cd a; touch b)"), [PathBuf::from("/w/a")]);
         assert_eq!(gone("cd 'a b' && touch c"), [PathBuf::from("/w/a b")]);
-        let home = std::env::home_dir().unwrap();
+        let home = home_folder::find().unwrap();
         assert_eq!(gone("cd && cd ~/x"), [home.join("x"), home]);
         for other in ["echo cd x", "cd \"$X\" y", "cdx y", "'"] {
             assert_eq!(gone(other), [PathBuf::new(); 0], "{other}");

@@ -47,7 +47,7 @@ impl Surroundings {
             PRIVATE_VARIABLES.iter().filter_map(|(name, _)| Some(((*name).to_owned(), variable(name)?)));
         Surroundings {
             workspace: Vec::new(),
-            home: variable("HOME").map(PathBuf::from),
+            home: home_folder::find(),
             temporary: variable("TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),

@@ -149,7 +149,7 @@ fn cache_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(absolute)
-        .or_else(|| std::env::home_dir().filter(absolute).map(|home| home.join(".cache")))?;
+        .or_else(|| home_folder::find().filter(absolute).map(|home| home.join(".cache")))?;
     let folder = cache.join(FOLDER);
     private_folder(&folder).ok().map(|()| folder)
 }
