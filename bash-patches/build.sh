@@ -6,11 +6,10 @@
 # The result is target/bash/bash, and a copy in each FILE. Nothing is done when the lock, the patches, this script and
 # the compiler are those of the last build. Nothing is installed; what is missing is named.
 #
-# A compiler for another processor makes a Bash for that one, in target/bash/PROCESSOR/bash.
-#
 # Environment:
 #   BASH_SOURCE_TARBALL  the source tarball, instead of looking for one
-#   BASH_CC              the C compiler, instead of musl-gcc or cc
+#   BASH_CC              the C compiler, instead of musl-gcc or cc; may be one for another processor. The result is
+#                        target/bash/COMPILER/bash then
 #   CC_FOR_BUILD         the C compiler for programs that run during the build, instead of cc
 #
 # Runs on Bash 3.2 (macOS) too.
@@ -217,6 +216,17 @@ apply_patches() {
     done
 }
 
+# Succeeds if what was linked can load nothing at run time. glibc's look-ups load plug-ins: the linker warns of them, and
+# the loader is part of the program.
+check_link() {
+    local found
+    found=$(
+        grep 'statically linked applications requires' "$log" || true
+        "$(tool_of "$1" nm)" "$work/src/bash" | grep -w dl_open_worker || true
+    )
+    [ -z "$found" ] || fail "the new Bash would load plug-ins of the system's C library" "$found"
+}
+
 # Native language support would search catalogues at each start. Bash's own malloc cannot be linked statically and
 # gains nothing here. Plug-ins (enable -f) cannot be loaded into a static binary, so they are off everywhere. The
 # default PATH is Debian's: upstream's ends with the current folder.
@@ -233,6 +243,8 @@ configure_bash() {
         case $cc in *musl*) export bash_cv_func_strtoimax=no ;; esac
         # Properties of Linux, not of the machine that happens to build.
         export bash_cv_dev_fd=standard bash_cv_dev_stdin=present bash_cv_sys_named_pipes=present
+        # glibc's would load plug-ins (0002-name-service.patch).
+        export am_cv_func_iconv=no ac_cv_func_getservent=no
     fi
     if is_cross "$cc"; then
         cross="--build=$(triple_of "$build_cc") --host=$(triple_of "$cc")"
@@ -309,6 +321,7 @@ build() {
     quietly "applying the patches" apply_patches
     (quietly "configure" configure_bash "$cc")
     quietly "make" make -C "$work/src" -j"$(processors)" bash
+    check_link "$cc"
     cp "$work/src/bash" "$result.new"
     quietly "strip" "$(tool_of "$cc" strip)" "$result.new"
     check_result "$cc" "$result.new"
@@ -331,7 +344,7 @@ main() {
     cc=$(choose_compiler)
     require_tools "$cc"
     work=$downloads
-    if is_cross "$cc"; then work=$downloads/$(processor_of "$cc"); fi
+    if [ -n "${BASH_CC:-}" ]; then work=$downloads/$(basename "$BASH_CC"); fi
     log=$work/build.log
     result=$work/bash
 

@@ -23,6 +23,7 @@ mod faithful;
 mod live_rules;
 mod load;
 mod login;
+mod name_service;
 mod output;
 mod over_http;
 mod poison;
