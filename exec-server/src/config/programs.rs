@@ -1,5 +1,6 @@
 //! The programs that the server cannot do without: where they are, and whether they are ours.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -66,10 +67,11 @@ pub(super) fn usable(what: &'static str, path: PathBuf) -> Result<PathBuf, Confi
 }
 
 /// A Bash without our hook would run everything unjudged. Told to execute through a wrapper that is not there, ours
-/// refuses (126); any other runs the program.
+/// refuses (126); any other runs the program, which is the Bash itself: nothing else is on every machine.
 fn verify_bash(bash: &Path) -> Result<(), ConfigError> {
     let status = Command::new(bash)
-        .args(["-c", "/bin/true"])
+        .args(["-c", "\"$0\" -c :"])
+        .arg(bash)
         .env_clear()
         .env(variables::WRAPPER, "/nonexistent/execve-wrapper")
         .stdin(Stdio::null())
@@ -84,8 +86,17 @@ fn verify_bash(bash: &Path) -> Result<(), ConfigError> {
             problem: "executes programs without asking",
         }),
         Err(error) => {
-            Err(ConfigError::Program { what: "Bash", path: bash.to_owned(), problem: error.to_string() })
+            Err(ConfigError::Program { what: "Bash", path: bash.to_owned(), problem: not_started(&error) })
         }
+    }
+}
+
+/// Why a program that is there could not be started.
+fn not_started(error: &io::Error) -> String {
+    if Path::new("/dev/null").exists() {
+        error.to_string()
+    } else {
+        "there is no /dev/null here; give this root file system the usual /dev and /proc".to_owned()
     }
 }
 
@@ -102,7 +113,7 @@ fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
         Err(error) => Err(ConfigError::Program {
             what: "execve-wrapper",
             path: wrapper.to_owned(),
-            problem: error.to_string(),
+            problem: not_started(&error),
         }),
     }
 }

@@ -169,7 +169,7 @@ async fn trial(config: Arc<Config>) -> Check {
 
 async fn run(shell: &Shell) -> Result<(Ending, String), String> {
     let request =
-        CallRequest::new("/bin/sh -c 'exit 0'", "/", PATIENCE, false).map_err(|error| error.to_string())?;
+        CallRequest::new("\"$BASH\" -c 'exit 0'", "/", PATIENCE, false).map_err(|error| error.to_string())?;
     let turn = shell.turn().await;
     let started = shell.start(request, Arc::new(Nobody), turn).await;
     let mut call = started.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
