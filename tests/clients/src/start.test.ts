@@ -4,7 +4,8 @@ import { spawn } from "node:child_process";
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { Folders, launcher, SERVER_ARGUMENTS } from "./session.js";
+import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
+import { Folders, launcher, onlyText, SERVER_ARGUMENTS, Session } from "./session.js";
 
 interface Ending {
   readonly code: number | null;
@@ -46,18 +47,18 @@ test("nothing but the protocol is written to stdout", () =>
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "" });
   }));
 
-test("rules with a syntax error stop the server, which says where the error is", () =>
+test("of rules with a syntax error the server says where it is, and it starts", () =>
   withFolders('prefix_rule(pattern = ["ls"], decision = "allow")\nprefix_rule(pattern = ["rm"] decision = "allow")\n', async (folders) => {
     const { code, stdout, stderr } = await start(SERVER_ARGUMENTS, folders);
-    assert.equal(code, 1);
+    assert.equal(code, 0);
     assert.equal(stdout, "");
-    assert.match(stderr, /default\.rules:2:30\b/);
+    assert.match(stderr, /no command runs until they are mended[^]*default\.rules:2:30\b/);
   }));
 
-test("a rule whose own example contradicts it stops the server", () =>
+test("a rule whose own example contradicts it is named", () =>
   withFolders('prefix_rule(pattern = ["ls"], decision = "allow", match = ["cat x"])\n', async (folders) => {
     const { code, stderr } = await start(SERVER_ARGUMENTS, folders);
-    assert.equal(code, 1);
+    assert.equal(code, 0);
     assert.match(stderr, /default\.rules/);
     assert.match(stderr, /cat x/);
   }));
@@ -89,4 +90,15 @@ test("a rules folder that is a file stops the server", () =>
     const code = await new Promise((resolve) => child.once("close", resolve));
     assert.equal(code, 1, stderr);
     assert.ok(stderr.includes(home), stderr);
+  }));
+
+test("broken rules are told in each call, and mended while the server runs", () =>
+  Session.with({ rules: 'prefix_rule(pattern = ["ls"], decision = "alow")\n' }, async ({ client, folders }) => {
+    const call = { name: "shell", arguments: { command: "echo ran", workdir: folders.workdir, login: false } };
+    const refused = await client.callTool(call);
+    assert.equal(refused.isError, true);
+    assert.match(onlyText(refused as CallToolResult), /did you mean "allow"[^]*default\.rules:1:1/);
+    writeFileSync(join(folders.codexHome, "rules/default.rules"), "");
+    const result = await client.callTool(call);
+    assert.notEqual(result.isError, true);
   }));
