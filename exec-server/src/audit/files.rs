@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::error::AuditError;
+
 /// The file that is written to.
 const NEWEST: &str = "audit.jsonl";
 
@@ -71,6 +73,20 @@ impl Folder {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+}
+
+/// Makes sure that the log of this user could be written, without writing to it.
+///
+/// # Errors
+///
+/// Why not.
+pub(crate) fn check_writable(codex_home: &Path) -> Result<PathBuf, AuditError> {
+    let folder = Folder::of(codex_home).0;
+    crate::private::make_private(&folder)?;
+    match tempfile::tempfile_in(&folder) {
+        Ok(_) => Ok(folder),
+        Err(source) => Err(AuditError::Io { step: "write in", path: folder, source }),
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) use approvals::{Approval, Approvals};
 pub use audit_log::Audit;
 pub use error::AuditError;
 pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
+pub(crate) use files::check_writable;
 pub(crate) use record::{Basis, CallRecord, ExecRecord};
 pub use show::{Filter, ShowError, show};
 pub use verify::{Fault, Intact, VerifyError, verify};

@@ -1,12 +1,14 @@
 //! Tries every stage of a call.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Check, Report};
 use crate::approval::{Answer, Approver, Question};
+use crate::audit::check_writable;
 use crate::config::{self, Config, Settings};
 use crate::confinement::{Place, Places};
 use crate::shell::{CallRequest, Ending, Shell};
@@ -39,6 +41,7 @@ pub async fn examine(settings: Settings) -> Report {
             return conclude(checks, None);
         }
     };
+    checks.push(record(&config.codex_home));
     checks.push(rules(&config).await);
     checks.extend(layers(session_program).await);
     let places = Places::new(Arc::clone(&config.sandboxing), config.session_program.clone());
@@ -68,6 +71,20 @@ fn platform() -> Check {
         system.machine().to_string_lossy()
     );
     Check::needed("platform", Ok(text))
+}
+
+/// Where decisions are recorded, and answers kept.
+fn record(codex_home: &Path) -> Check {
+    let written = check_writable(codex_home).map(|folder| folder.display().to_string());
+    let words = |error| {
+        let home = codex_home.display();
+        format!(
+            "{home} cannot be written: {:#}\nSo nothing can be put on record and nothing runs outside the sandbox, and no answer holds for good. Give {home} to \
+             your user, or start the server with CODEX_HOME set to a folder that you can write",
+            anyhow::Error::new(error)
+        )
+    };
+    Check::needed("record", written.map_err(words))
 }
 
 async fn rules(config: &Config) -> Check {
@@ -157,7 +174,7 @@ impl Approver for Nobody {
 
 /// A command that goes through all of it: shell, wrapper, rules.
 async fn trial(config: Arc<Config>) -> Check {
-    let shell = Shell::new(config);
+    let shell = Shell::unrecorded(config);
     let text = match run(&shell).await {
         Ok((Ending::Exited(0), _)) => Ok("a command ran, and its program was judged".to_owned()),
         Ok((ending, output)) => Err(format!("exit code {}: {output}", ending.exit_code())),

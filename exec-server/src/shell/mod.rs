@@ -62,8 +62,17 @@ impl Shell {
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
-        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
         let audit = Audit::new(&config.codex_home);
+        Shell::recording(config, audit)
+    }
+
+    /// The same for an examination: nothing is put on record.
+    pub(crate) fn unrecorded(config: Arc<Config>) -> Shell {
+        Shell::recording(config, Audit::forgetful())
+    }
+
+    fn recording(config: Arc<Config>, audit: Audit) -> Shell {
+        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let outputs = Spool::new(config.limits.spool);

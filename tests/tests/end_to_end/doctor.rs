@@ -52,6 +52,29 @@ fn what_is_missing_is_named_and_makes_the_exit_code_1() {
     );
 }
 
+#[test]
+fn a_home_that_cannot_be_written_is_said_in_words_and_nothing_is_put_on_record() {
+    let world = World::with_rules("prefix_rule([\"sh\"])\n").configured("");
+    let output = doctor(&world, &[]);
+    assert!(text(&output).contains("ok   record"), "{}", text(&output));
+    let (_, shown, _) = end_to_end_tests::lines::run_subcommand(&world, &["audit", "show"]);
+    assert_eq!(shown, "", "the trial is nobody's decision");
+    let state = world.codex_home().join("shell-tool-mcp");
+    std::fs::remove_dir_all(&state).expect("removed");
+    std::fs::write(&state, "in the way").expect("written");
+    let output = doctor(&world, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let home = world.codex_home().display().to_string();
+    for words in [
+        "FAIL record",
+        &format!("{home} cannot be written: "),
+        "nothing runs outside the sandbox",
+        "CODEX_HOME",
+    ] {
+        assert!(text(&output).contains(words), "{words} in {}", text(&output));
+    }
+}
+
 /// Inside a sandbox no namespaces can be made: what a container does to a server.
 #[tokio::test]
 async fn where_what_was_asked_for_cannot_be_enforced_nothing_runs_and_the_reason_is_told() {
