@@ -159,6 +159,41 @@ async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
     assert!(outcome.ran().1.contains("exec-server approve` in another terminal)"), "{outcome:?}");
 }
 
+/// Whoever has the view open has not to know when a server starts.
+#[tokio::test]
+async fn the_first_question_of_a_new_server_reaches_a_view_that_is_open() {
+    let world = World::with_rules(PROMPT);
+    let mut terminal = Terminal::start(&world, &[], &[]);
+    terminal.shows(&["No server is running"]).await;
+    let run = async {
+        let client = Client::start(&world, &Person::absent()).await;
+        client.run("/usr/bin/printf asked").await
+    };
+    let answer = async {
+        terminal.shows(&["1 question, 1 server", KEYS]).await;
+        terminal.press("o");
+    };
+    let (outcome, ()) = tokio::join!(run, answer);
+    assert_eq!(outcome.ran(), (0, "asked"));
+}
+
+#[tokio::test]
+async fn a_question_ends_when_its_last_view_was_left_and_nobody_else_can_answer() {
+    let world = World::with_rules(PROMPT);
+    let mut terminal = Terminal::start(&world, &[], &[]);
+    let client = Client::start(&world, &Person::absent()).await;
+    terminal.shows(&["1 server"]).await;
+    let run = client.run_within("/usr/bin/printf asked", PATIENCE);
+    let leave = async {
+        terminal.shows(&["1 question, 1 server", KEYS]).await;
+        terminal.press("q");
+        terminal.shows(&["1 question is open. Leave them unanswered?"]).await;
+        terminal.press("q");
+    };
+    let (outcome, ()) = tokio::join!(run, leave);
+    assert!(outcome.ran().1.contains("no terminal is attached"), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn session_and_always_hold_and_the_rule_is_shown_as_it_is_written() {
     let world = World::with_rules(PROMPT);

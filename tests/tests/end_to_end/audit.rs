@@ -99,6 +99,27 @@ async fn every_decision_is_on_record_without_values_and_output() {
 }
 
 #[tokio::test]
+async fn the_log_is_shown_in_the_readers_time_and_width() {
+    let world = World::with_rules(RULES);
+    let client = Client::start(&world, &Person::absent()).await;
+    client.run("printenv HOME > /dev/null").await;
+    let lines = shown(&world, |lines| lines.iter().any(|line| line["event"] == "ended")).await;
+    let show = |zone: &str, arguments: &[&str]| {
+        let arguments = [&["audit", "show"], arguments].concat();
+        let output = world.server(&arguments).env("TZ", zone).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let (here, there) = (show("UTC0", &[]), show("XYZ-5", &[]));
+    let utc = lines[0]["time"].as_str().expect("a time").replace('T', " ");
+    assert!(here.starts_with(&utc[..19]), "{here}");
+    assert!(there.get(13..19) == here.get(13..19) && there.get(..13) != here.get(..13), "{there} and {here}");
+    let narrow = show("UTC0", &["--since", "yesterday", "--width", "60"]);
+    let too_wide = |line: &&str| line.chars().count() > 60 && line.trim_start().contains(' ');
+    assert_eq!(narrow.lines().find(too_wide), None, "{narrow}");
+    assert!(narrow.lines().any(|line| line.starts_with("    ")), "{narrow}");
+}
+
+#[tokio::test]
 async fn an_unwritable_log_stops_escalations_but_not_commands_and_says_so() {
     let world = World::with_rules(RULES);
     let client = Client::start(&world, &Person::absent()).await;

@@ -20,6 +20,7 @@ mod ending;
 mod environment;
 mod escalation;
 mod faithful;
+mod first_hour;
 mod live_rules;
 mod load;
 mod login;
