@@ -18,7 +18,7 @@ fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
         eventually("the next call reaches it", || shell.run(fetch).output == "200\n");
         let pid = first.alive().listed[0].pid;
         assert_eq!(shell.run(&format!("kill {pid}")).ending, Ending::Code(0));
-        let gone = first.call.event_within(Duration::from_secs(10)).unwrap();
+        let gone = first.call.event_within(support::PATIENCE).unwrap();
         assert_eq!(gone, Some(CallEvent::Gone));
     }
 }
@@ -30,6 +30,13 @@ fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
         let mut plan = place.plan(Mode::WorkspaceWrite, Form::Everything);
         plan.limits.processes = 300;
         let shell = Shell::for_user(user, &plan);
+        if user == User::Root && support::is_older_than(6, 14) {
+            tell!(
+                "skipped: {user:?}: root's processes are counted by `pid_max` of a PID namespace, which Linux has since 6.14"
+            );
+            assert_eq!(shell.session.enforcement().process_limit, None);
+            continue;
+        }
         assert!(shell.session.enforcement().process_limit.is_some());
         let made: u32 = {
             let counted = shell.start(&format!("exec {} forks 2000", support::TRY));
@@ -44,7 +51,7 @@ fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
         let begun = Instant::now();
         let events = bomb.call.end_and_wait(Duration::ZERO);
         assert_eq!(events.last(), Some(&CallEvent::Gone), "{events:?}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < support::PATIENCE, "{:?}", begun.elapsed());
         assert_eq!(shell.run("echo next").output, "next\n");
     }
 }
@@ -111,11 +118,8 @@ fn a_killed_server_leaves_neither_processes_nor_stand_ins() {
         let mut server = support::server().arg(script).arg(&plan).spawn_with_output();
         let pids = server.read_pids();
         assert!(pids.len() >= 6, "{pids:?}");
-        let begun = Instant::now();
         server.kill();
         eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
-        // Milliseconds when the machine is idle.
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         place.assert_nothing_left();
     }
 }
