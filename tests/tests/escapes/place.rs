@@ -50,6 +50,13 @@ pub(crate) const EVERY: [(User, Form); 4] = [
     (User::Ordinary, Form::Landlock),
 ];
 
+/// Tells whether this kernel is older than a version of Linux.
+pub(crate) fn is_older_than(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a version");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next(), numbers.next()) < (Some(major), Some(minor))
+}
+
 /// The world, before a server is started in it.
 pub(crate) struct Place {
     pub(crate) world: World,
@@ -70,6 +77,10 @@ impl Place {
         let is_root = nix::unistd::geteuid().is_root();
         if user == User::Root && !is_root {
             tell!("skipped as root: the tests do not run as root");
+            return None;
+        }
+        if form == Form::Landlock && is_older_than(6, 2) {
+            tell!("skipped: Landlock alone does not do before Linux 6.2 (ABI 3)");
             return None;
         }
         let configuration = format!("[shell_tool]\nnamespaces = \"{}\"\n", form.word());
