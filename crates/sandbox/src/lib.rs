@@ -14,6 +14,8 @@
 #[cfg(target_os = "linux")]
 pub mod call;
 #[cfg(target_os = "linux")]
+mod container;
+#[cfg(target_os = "linux")]
 pub mod denial;
 pub mod enforcement;
 pub mod environment;

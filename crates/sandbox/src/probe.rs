@@ -3,13 +3,14 @@
 //! Tries instead of guessing: each form of the sandbox is really started, once, and what refused it is told. Facts about
 //! the machine only explain refusals; they decide nothing.
 
-use crate::enforcement::Enforcement;
+use crate::container;
+use crate::enforcement::{Enforcement, Namespace};
 use crate::plan::{Layers, Plan};
 use crate::policy::{Mode, Network};
 use crate::session::{Launcher, Session};
 use serde::Serialize;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,9 +70,10 @@ pub fn probe(launcher: &Launcher) -> Probe {
         ("landlock", Layers::WithoutNamespaces),
     ];
     let forms: Vec<Form> = forms.into_iter().map(|(name, layers)| attempt(launcher, name, layers)).collect();
-    let namespaces_work = forms.iter().any(|form| form.name == "namespaces" && form.enforcement.is_some());
+    let found = |name| forms.iter().find(|form: &&Form| form.name == name)?.enforcement.as_ref();
+    let mounts = found("namespaces").map(|enforcement| enforcement.missing.as_slice());
     let landlock_abi = crate::linux::landlock_abi();
-    Probe { kernel: kernel(), landlock_abi, hints: hints(namespaces_work, landlock_abi), forms }
+    Probe { kernel: kernel(), landlock_abi, hints: hints(mounts, landlock_abi), forms }
 }
 
 fn attempt(launcher: &Launcher, name: &'static str, layers: Layers) -> Form {
@@ -98,12 +100,14 @@ fn kernel() -> String {
     )
 }
 
-fn hints(namespaces_work: bool, landlock_abi: Option<u32>) -> Vec<Hint> {
+/// Explains what is missing. `missing` are kinds that a session with mounts of its own lacks; none where there is no such session.
+fn hints(missing: Option<&[Namespace]>, landlock_abi: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
-    if !namespaces_work {
+    if missing.is_none() {
         hints.extend(OBSTACLES.iter().filter(|(there, _)| there()).map(|(_, hint)| hint.clone()));
     }
-    if landlock_abi.is_none() {
+    hints.extend(container::hints(missing));
+    if landlock_abi.is_none() && !container::is_gvisor() {
         hints.push(NO_LANDLOCK);
     }
     hints
@@ -117,7 +121,7 @@ fn says(path: &str, expected: &str) -> bool {
 /// Tells whether an obstacle is there.
 type Recognise = fn() -> bool;
 
-/// What forbids namespaces, and how each is recognised.
+/// What forbids namespaces, and how each is recognised; what containers forbid is in [`container`].
 const OBSTACLES: &[(Recognise, Hint)] = &[
     (
         || says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
@@ -144,35 +148,11 @@ const OBSTACLES: &[(Recognise, Hint)] = &[
         },
     ),
     (
-        || Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists(),
-        Hint {
-            found: "this is a Docker or Podman container",
-            effect: "its seccomp profile usually forbids namespaces",
-            remedy: "run it with --security-opt seccomp=unconfined, or, when the container itself is the isolation, use --sandbox external-sandbox",
-        },
-    ),
-    (
-        || fs::read_to_string("/proc/version").is_ok_and(|text| text.contains("gVisor")),
-        Hint {
-            found: "this is gVisor",
-            effect: "it has neither Landlock nor all namespaces",
-            remedy: "gVisor isolates already: use --sandbox external-sandbox",
-        },
-    ),
-    (
         || fs::read_to_string("/proc/version").is_ok_and(|text| text.to_lowercase().contains("microsoft")),
         Hint {
             found: "this is the Windows Subsystem for Linux",
             effect: "version 1 has neither Landlock nor namespaces",
             remedy: "use version 2: wsl --set-version DISTRIBUTION 2",
-        },
-    ),
-    (
-        || fs::read_to_string("/proc/self/status").is_ok_and(|text| text.contains("Seccomp:\t2")),
-        Hint {
-            found: "this process already runs under a filter of system calls",
-            effect: "the filter may forbid namespaces (containers, other sandboxes)",
-            remedy: "when what set the filter isolates already, use --sandbox external-sandbox",
         },
     ),
 ];
@@ -189,7 +169,7 @@ mod tests {
 
     #[test]
     fn hints_are_only_for_what_does_not_work() {
-        assert!(hints(true, Some(7)).is_empty());
-        assert_eq!(hints(true, None), [NO_LANDLOCK]);
+        assert!(hints(Some(&[]), Some(7)).is_empty());
+        assert_eq!(hints(Some(&[]), None), [NO_LANDLOCK]);
     }
 }

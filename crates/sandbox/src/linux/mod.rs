@@ -20,4 +20,4 @@ mod stand_ins;
 mod supervisor;
 mod sys;
 
-pub(crate) use sys::landlock_abi;
+pub(crate) use sys::{landlock_abi, user_namespaces_are_filtered};
