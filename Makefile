@@ -120,6 +120,15 @@ test-kernels: build ## Try the sandbox on other kernels (KERNELS=, QUICK=1, SUIT
 	$(call step,'Booting other kernels, emulated')
 	@$(PYTHON) tests/machines/kernels.py --kernels '$(KERNELS)' $(if $(QUICK),--quick) $(if $(SUITES),--suites) $(if $(RECORD),--record)
 
+# Minutes; what is downloaded stays below target/machines. CONTAINERS="podman docker" and RUNTIMES="crun" choose.
+CONTAINERS ?=
+RUNTIMES ?=
+
+.PHONY: test-containers
+test-containers: build ## Try the sandbox in containers of many kinds (CONTAINERS=, RUNTIMES=).
+	$(call step,'Starting containers')
+	@$(PYTHON) tests/machines/containers.py --containers '$(CONTAINERS)' --runtimes '$(RUNTIMES)'
+
 # In a folder of its own below target/. Without a Python that can, the other clients have to do.
 .PHONY: test-python-clients
 test-python-clients:

@@ -25,11 +25,11 @@ HOME = os.environ["HOME"]
 class Server:
     """The server as an MCP client sees it."""
 
-    def __init__(self, around, workspace):
+    def __init__(self, around, workspace, *arguments):
         self.workspace = workspace
         self.log = open(f"/tmp/server-{os.getuid()}.log", "w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
-            [*around, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=workspace
+            [*around, SERVER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=workspace
         )
         self.last = 0
         self.request(
@@ -237,4 +237,5 @@ def main():
     print(json.dumps(found))
 
 
-main()
+if __name__ == "__main__":
+    main()
