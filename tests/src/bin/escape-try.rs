@@ -2,10 +2,10 @@
 //! use the same program.
 
 #[cfg(target_os = "linux")]
-#[path = "../../../crates/sandbox/tests/programs/sandbox_try.rs"]
-mod sandbox_try;
+#[path = "../../../crates/sandbox/tests/programs/linux/attempt.rs"]
+mod attempt;
 
 fn main() {
     #[cfg(target_os = "linux")]
-    sandbox_try::main();
+    attempt::main();
 }
