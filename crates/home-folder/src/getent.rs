@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The entry of one user is some hundred bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// Asks for one user's entry; nothing, if there is no `getent`, or it does not know the user, or takes too long.
+/// Asks for one user's entry; nothing, if there is no `getent`, or it does not know the user, or takes too
+/// long.
 pub(crate) fn passwd(user: u32) -> Vec<u8> {
     PROGRAMS
         .iter()
@@ -27,7 +28,8 @@ pub(crate) fn passwd(user: u32) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// What a program prints until it closes its output or its time is up; `None` if it cannot be started. The program has ended then.
+/// What a program prints until it closes its output or its time is up; `None` if it cannot be started. The
+/// program has ended then.
 fn answer(mut command: Command, patience: Duration) -> Option<Vec<u8>> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let answer = child.stdout.take().map(|output| read(output, Instant::now() + patience));

@@ -1,7 +1,9 @@
-//! Who a user is and where a host is: the patched Bash and the server on a machine whose `nsswitch.conf` names plug-ins. A static glibc
-//! would load them, and crash: `~nosuchuser` was a segmentation fault, and a user without an entry had no shell.
+//! Who a user is and where a host is: the patched Bash and the server on a machine whose `nsswitch.conf`
+//! names plug-ins. A static glibc would load them, and crash: `~nosuchuser` was a segmentation fault, and a
+//! user without an entry had no shell.
 //!
-//! Each test has an `/etc` of its own, in a mount namespace, and most a `getent` that writes down what it is asked.
+//! Each test has an `/etc` of its own, in a mount namespace, and most a `getent` that writes down what it is
+//! asked.
 
 #![cfg(target_os = "linux")]
 
@@ -24,7 +26,8 @@ const PASSWD: &str = "root:x:0:0:root:/the/root:/bin/sh\nsomeone:x:1000:1000::/t
 /// A user whom only `getent` knows.
 const FOREIGN: &str = "4242";
 
-/// What the machine's own name service would say; `/the` stands for a folder of the test. And a record of what it is asked, with how many variables it has. A number is a user ID also where a name is meant.
+/// What the machine's own name service would say; `/the` stands for a folder of the test. And a record of
+/// what it is asked, with how many variables it has. A number is a user ID also where a name is meant.
 const GETENT: &str = r#"
 echo "$* ($(/usr/bin/env | /bin/grep -Evc '^(PWD|OLDPWD|SHLVL|_)='))" >> /the/log
 case "$1 $2" in
@@ -55,7 +58,8 @@ impl Machine {
         ] {
             fs::write(machine.path(name), machine.placed(text)).expect("written");
         }
-        // Another process writes it: a file that is open for writing in a child of this one cannot be executed.
+        // Another process writes it: a file that is open for writing in a child of this one cannot be
+        // executed.
         let script = machine.placed(&format!("#!/bin/sh{GETENT}"));
         let written = Command::new("sh")
             .args(["-c", "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])
