@@ -13,6 +13,8 @@ programs=(exec-server execve-wrapper bash)
 for program in "${programs[@]}"; do
   headers=$(LC_ALL=C readelf --wide --file-header --program-headers --dynamic "$folder/$program")
   if grep -E 'INTERP|\(NEEDED\)' <<< "$headers"; then fail "$folder/$program is linked to the system's libraries"; fi
+  # In the look-ups of a static glibc alone, which load the system's plug-ins.
+  if grep -aqE 'nsswitch\.conf|libnss_' "$folder/$program"; then fail "$folder/$program would load plug-ins"; fi
   # The kernel's word for it: readelf calls it "Advanced Micro Devices X86-64" and "AArch64".
   case $(uname -m)$headers in
     x86_64*X86-64* | aarch64*AArch64*) ;;

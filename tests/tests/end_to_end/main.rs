@@ -34,6 +34,7 @@ mod protocol;
 mod rounds;
 mod rules;
 mod sandbox;
+mod static_programs;
 mod succession;
 mod surroundings;
 mod texts;
