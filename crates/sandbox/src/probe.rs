@@ -9,6 +9,7 @@ use crate::plan::{Layers, Plan};
 use crate::policy::{Mode, Network};
 use crate::session::{Launcher, Session};
 use serde::Serialize;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -76,6 +77,12 @@ pub fn probe(launcher: &Launcher) -> Probe {
     Probe { kernel: kernel(), landlock_abi, hints: hints(mounts, landlock_abi), forms }
 }
 
+/// Explains why no session starts, from facts alone: nothing is tried.
+#[must_use]
+pub fn explain_refusal() -> Vec<Hint> {
+    hints(None, crate::linux::landlock_abi())
+}
+
 fn attempt(launcher: &Launcher, name: &'static str, layers: Layers) -> Form {
     let mut plan = Plan::unenforced(Mode::ReadOnly, Network::Restricted);
     plan.writable.clear();
@@ -111,6 +118,12 @@ fn hints(missing: Option<&[Namespace]>, landlock_abi: Option<u32>) -> Vec<Hint> 
         hints.push(NO_LANDLOCK);
     }
     hints
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({}): {}", self.found, self.effect, self.remedy)
+    }
 }
 
 /// Reads a small file and compares its text, without white space around it.

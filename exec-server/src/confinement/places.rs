@@ -25,20 +25,33 @@ pub(crate) enum PlaceError {
     /// The kernel does not enforce what was asked for. The reason is part of the text, and so not its source, too.
     #[cfg(target_os = "linux")]
     #[error(
-        "{0}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
-         container or virtual machine isolates the server already, start it with --sandbox external-sandbox",
+        "{reason}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
+         container or virtual machine isolates the server already, start it with --sandbox external-sandbox{}",
+        list(explained),
         command = crate::user_command::user_command()
     )]
-    Session(sandbox::SessionError),
+    Session {
+        /// What the kernel did not allow.
+        reason: sandbox::SessionError,
+        /// What on this machine explains it, and what to do.
+        explained: Vec<sandbox::probe::Hint>,
+    },
     /// The task that sets it up broke.
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
 }
 
 #[cfg(target_os = "linux")]
+fn list(hints: &[sandbox::probe::Hint]) -> String {
+    hints.iter().map(|hint| format!("\n* {hint}")).collect()
+}
+
+#[cfg(target_os = "linux")]
 impl From<sandbox::SessionError> for PlaceError {
-    fn from(error: sandbox::SessionError) -> PlaceError {
-        PlaceError::Session(error)
+    fn from(reason: sandbox::SessionError) -> PlaceError {
+        let refused = matches!(reason, sandbox::SessionError::NotEnforceable(_));
+        let explained = if refused { sandbox::probe::explain_refusal() } else { Vec::new() };
+        PlaceError::Session { reason, explained }
     }
 }
 
