@@ -35,11 +35,10 @@ def provide(*arguments):
 
 
 def runtime_options(name, runtime):
-    if "suite" not in runtime:
-        return ["--runtime", runtime["program"]], ["--cgroups=disabled"]
-    flags = [word for flag in runtime["flags"] for word in ("--runtime-flag", flag)]
-    # It refuses to do without control groups; told to ignore them, it does.
-    return ["--runtime", str(MACHINES / name / "usr/bin/runsc"), *flags], []
+    """Options of podman, and of `podman run`."""
+    flags = [word for flag in runtime.get("flags", []) for word in ("--runtime-flag", flag)]
+    program = str(MACHINES / name / "usr/bin/runsc") if "suite" in runtime else name
+    return ["--runtime", program, *flags], runtime.get("options", [])
 
 
 def run(name, runtime, user, options):
