@@ -83,8 +83,9 @@ fn what_is_denied_by_name_or_pattern_cannot_be_read_and_what_is_allowed_can() {
 #[test]
 fn a_policy_that_lists_what_is_readable_hides_the_rest() {
     for user in [User::Root, User::Nobody] {
-        for layers in [Layers::RequireNamespaces, Layers::WithoutNamespaces] {
-            if !can_sandbox(user, Form::Everything) {
+        for form in [Form::Everything, Form::Landlock] {
+            let layers = form.layers();
+            if !can_sandbox(user, form) {
                 continue;
             }
             let place = Place::new(user);
@@ -124,7 +125,14 @@ fn with_network_the_host_is_reached_and_its_sockets_are_not() {
         let shell = Shell::for_user(user, &plan);
         assert_eq!(tried(&shell, &format!("connect-tcp {}", place.tcp)), "ok");
         assert_eq!(tried(&shell, &format!("connect {}", place.socket.display())), "ECONNREFUSED");
-        assert_eq!(tried(&shell, &format!("connect-abstract {}", place.abstract_name)), "EPERM");
+        let connected = tried(&shell, &format!("connect-abstract {}", place.abstract_name));
+        if crate::support::is_older_than(6, 12) {
+            // Landlock judges abstract sockets since ABI 6. It is said.
+            let gaps = &shell.session.enforcement().gaps;
+            assert!(gaps.iter().any(|gap| gap.contains("abstract Unix sockets")), "{connected}: {gaps:?}");
+        } else {
+            assert_eq!(connected, "EPERM");
+        }
         assert_eq!(tried(&shell, "call socket 17 3 0"), "EPERM");
     }
 }

@@ -98,9 +98,12 @@ fn a_session_that_cannot_be_enforced_does_not_start() {
     };
     let refused = attempt(&plan);
     assert!(refused.contains("NotEnforceable") && refused.contains("namespaces"), "{refused}");
-    plan.layers = sandbox::Layers::Best;
-    let nested = attempt(&plan);
-    assert!(!nested.contains("NotEnforceable"), "{nested}");
+    // Landlock alone does not do before.
+    if !support::is_older_than(6, 2) {
+        plan.layers = sandbox::Layers::Best;
+        let nested = attempt(&plan);
+        assert!(!nested.contains("NotEnforceable"), "{nested}");
+    }
     plan.layers = sandbox::Layers::WithoutLandlock;
     assert!(attempt(&plan).contains("NotEnforceable"));
 }
