@@ -24,7 +24,8 @@ cd {repository}
 export TESTS_MUST_SANDBOX=1 SHELL_TOOL_MCP_BIN_DIR={repository}/dist/bin RUST_BACKTRACE=0 HOME=/root USER=root LANG=C.UTF-8
 for suite in {suites}; do
   (cd $(dirname $suite) && $suite --color never --test-threads 2 $(cat /machine/filter))
-  echo "$(basename $suite) $?" > /dev/ttyS1
+  status=$?
+  echo "$(basename $suite) $status" >> /dev/ttyS1
 done
 """
 
