@@ -135,6 +135,7 @@ fn shells() -> [&'static Path; 2] {
 }
 
 /// Whether namespaces can be had, for an `/etc` of one's own. Where `TESTS_MUST_SANDBOX=1`, they must.
+#[expect(clippy::print_stdout, reason = "who reads a test's output is to see what was skipped")]
 fn is_possible() -> bool {
     let Err(why) = try_namespaces() else { return true };
     assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "no machine of its own: {why}");

@@ -98,6 +98,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 }
 
 /// Whether something that a test needs is here. Where `TESTS_MUST_SANDBOX=1`, it must be.
+#[expect(clippy::print_stdout, reason = "who reads a test's output is to see what was skipped")]
 fn is_here(what: &str, test: Result<(), String>) -> bool {
     let Err(why) = test else { return true };
     assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "{what}: {why}");
