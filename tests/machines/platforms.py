@@ -32,7 +32,7 @@ def record(seen):
     known = json.loads(SEEN.read_text()) if SEEN.exists() else {}
     for name, kernel in seen.items():
         settings = {
-            setting: {user: brief(found) for user, found in users.items()} for setting, users in kernel["settings"].items()
+            setting: {user: brief(setting, found) for user, found in users.items()} for setting, users in kernel["settings"].items()
         }
         old = known.get(name, {})
         # What another release showed is of no use beside this one.
@@ -42,11 +42,13 @@ def record(seen):
     PAGE.write_text(page(known, table()))
 
 
-def brief(found):
-    """What of an examination is worth keeping."""
-    kept = {"level": found["call"], "calls": found.get("tried", 0)}
+def brief(setting, found):
+    """What of an examination is worth keeping: the words only of a machine as it is."""
+    if setting != "as it is":
+        return {"level": found["call"]}
     gaps = [hint.removeprefix("not enforced: ") for hint in found["hints"] if hint.startswith("not enforced: ")]
-    return {**kept, **({"gaps": gaps} if gaps else {}), **({"refusal": found["refusal"]} if "refusal" in found else {})}
+    words = {"gaps": gaps, "refusal": found.get("refusal")}
+    return {"level": found["call"], **{name: said for name, said in words.items() if said}}
 
 
 def table():
