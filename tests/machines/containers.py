@@ -45,7 +45,9 @@ def run(name, runtime, user, options):
     """Runs the server in one container; returns what contained.py found."""
     before, after = runtime_options(name, runtime)
     uid, home = USERS[user], "/root" if user == "root" else "/home/user"
-    command = [HERE / "containers.sh", "podman", *before, "run", "--rm", f"--timeout={SECONDS}", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096", *after]
+    command = [HERE / "containers.sh", "podman", *before, "run", "--rm", f"--timeout={SECONDS}", "--network=none", *after]
+    # Podman's own are higher than what this may have.
+    command += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"]
     command += ["--user", f"{uid}:{uid}", "--env", f"HOME={home}", "--env", f"USER={user}", "--env", "LANG=C.UTF-8"]
     command += ["--volume", f"{REPOSITORY}/dist/bin:/machine/bin:ro", "--volume", f"{HERE}/guest:/machine/guest:ro"]
     for folder in (home, f"/run/outside-{uid}"):
