@@ -68,6 +68,18 @@ fn a_line_of_shell_is_explained_and_idle_rules_are_named() {
         assert!(said.contains(words), "{words} in {said}");
     }
     assert!(warned.contains("default.rules:2: no program is called \"git push\""), "{warned}");
+    let project = world.workdir().join(".codex/rules");
+    std::fs::create_dir_all(&project).expect("made");
+    std::fs::write(project.join("p.rules"), "").expect("written");
+    std::fs::write(world.codex_home().join("rules/mine.rule"), "").expect("written");
+    let (_, _, warned) = run_subcommand(&world, &["policy", "test"]);
+    for words in [
+        "p.rules: not read, for the project is not trusted",
+        "mine.rule: not read",
+        "default.rules:1: no examples",
+    ] {
+        assert!(warned.contains(words), "{words} in {warned}");
+    }
     let (_, said, _) = run_subcommand(&world, &["policy", "explain", "true && git push"]);
     assert!(said.contains("rules for the command inside: git push"), "{said}");
 }
