@@ -144,6 +144,21 @@ $(PYTHON_CLIENTS)/.installed: tests/clients/python/requirements.txt
 	$(PYTHON_CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# The coding agents themselves, over a gigabyte of them, with a Node.js that is new enough; in a folder of their own below target/.
+AGENTS := $(CURDIR)/target/agents
+
+.PHONY: test-clients
+test-clients: installed $(AGENTS)/.installed ## Test with Codex, Claude Code, gemini-cli and a scripted model (large, about two minutes).
+	$(call step,'Tests with coding agents through the installed launcher')
+	@cd tests/clients/agents && SHELL_TOOL_MCP_AGENTS=$(AGENTS) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) \
+	  $(AGENTS)/node_modules/.bin/node --test --test-concurrency=1 --test-reporter=spec codex.test.mjs claude.test.mjs gemini.test.mjs
+
+$(AGENTS)/.installed: tests/clients/agents/package.json tests/clients/agents/package-lock.json tests/clients/agents/.npmrc
+	$(call step,'Installing the coding agents (1.1 GB)')
+	@rm -rf $(AGENTS) && mkdir -p $(AGENTS) && cp $^ $(AGENTS)
+	cd $(AGENTS) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: check
 check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json demo/node_modules/.package-lock.json ## Check format, lints, documentation, types and licences.
 	$(call step,'Format')
