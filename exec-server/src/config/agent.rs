@@ -37,13 +37,21 @@ pub(crate) const NO_EDITOR: &str = "No editor: nobody is at a terminal. Say the 
     (git commit -m TEXT or -F FILE, git tag -m TEXT), keep what there is (git commit --amend --no-edit, git merge --no-edit, \
     git -c core.editor=true rebase --continue), or name a program that edits by itself (GIT_SEQUENCE_EDITOR='sed -i …' git rebase -i).";
 
-/// What is set for commands: variables, and settings of Git. `program` is this program, as commands find it.
-pub(super) fn set(program: Option<&Path>) -> (Vec<(String, String)>, Vec<(String, String)>) {
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut variables: Vec<_> = VARIABLES.iter().map(|(name, value)| pair(name, value)).collect();
-    let Some(editor) = program.and_then(editor) else { return (variables, Vec::new()) };
-    variables.extend(EDITOR_VARIABLES.iter().map(|name| pair(name, &editor)));
-    (variables, EDITOR_SETTINGS.iter().map(|key| pair(key, &editor)).collect())
+/// What is set for commands, name and value each.
+pub(super) struct Set {
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) git_config: Vec<(String, String)>,
+}
+
+impl Set {
+    /// `program` is this program, as commands find it.
+    pub(super) fn new(program: Option<&Path>) -> Set {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut variables: Vec<_> = VARIABLES.iter().map(|(name, value)| pair(name, value)).collect();
+        let Some(editor) = program.and_then(editor) else { return Set { variables, git_config: Vec::new() } };
+        variables.extend(EDITOR_VARIABLES.iter().map(|name| pair(name, &editor)));
+        Set { variables, git_config: EDITOR_SETTINGS.iter().map(|key| pair(key, &editor)).collect() }
+    }
 }
 
 /// The command line of the editor, as shells and those who only split words read it.

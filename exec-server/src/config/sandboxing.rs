@@ -298,7 +298,7 @@ fn environment(file: &ConfigFile, program: Option<&Path>) -> EnvironmentPolicy {
     };
     if file.shell_tool.for_agents() {
         let excluded = |name: &str| table.exclude.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
-        let (variables, git_config) = agent::set(program);
+        let agent::Set { variables, git_config } = agent::Set::new(program);
         for (name, value) in variables.into_iter().filter(|(name, _)| !excluded(name)) {
             policy.set.entry(name).or_insert(value);
         }

@@ -187,15 +187,18 @@ impl LineTransport {
                     return None;
                 }
             }
-            JsonRpcMessage::Notification(notification) => match &notification.notification {
-                ClientNotification::CancelledNotification(cancelled) => {
-                    if let Some(id) = &cancelled.params.request_id {
-                        self.under_way.finish(id, false); // rmcp suppresses the answer.
-                    }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.under_way.finish(id, false); // rmcp suppresses the answer.
                 }
-                ClientNotification::InitializedNotification(_) if self.opened => self.under_way.said(line),
-                _ => {}
-            },
+                let is_initialized =
+                    matches!(notification.notification, ClientNotification::InitializedNotification(_));
+                if is_initialized && self.opened {
+                    self.under_way.said(line);
+                }
+            }
             JsonRpcMessage::Response(response) => response.id = self.under_way.settle(&response.id)?,
             JsonRpcMessage::Error(error) => {
                 if let Some(id) = &mut error.id {
@@ -331,11 +334,10 @@ fn opens(request: &ClientRequest) -> bool {
 
 /// Whether a request, once it is accepted, holds for all that follow.
 fn holds_on(request: &ClientRequest) -> bool {
-    match request {
-        ClientRequest::InitializeRequest(_) | ClientRequest::SetLevelRequest(_) => true,
-        ClientRequest::CustomRequest(request) => request.method == sandbox_state::UPDATE,
-        _ => false,
+    if let ClientRequest::CustomRequest(request) = request {
+        return request.method == sandbox_state::UPDATE;
     }
+    matches!(request, ClientRequest::InitializeRequest(_) | ClientRequest::SetLevelRequest(_))
 }
 
 /// Whether the client is the Python SDK before its version 2, by the name that it has unless its user gives it another:
