@@ -56,6 +56,7 @@ async fn what_is_a_clients_own_and_what_asks_does_not_reach_commands_inside_or_o
     let own = [
         ("CLAUDECODE", "1"),
         ("CLAUDE_CODE_IDE_SOCKET", "/s"),
+        ("CLAUDE_CODE_MESSAGING_TOKEN", "1"),
         ("CODEX_THREAD", "1"),
         ("GEMINI_CLI", "1"),
         ("VSCODE_IPC_HOOK_CLI", "/s"),
