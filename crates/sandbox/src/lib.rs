@@ -7,7 +7,8 @@
 //! - [`environment`]: the variables that a command gets.
 //! - [`session`]: the server's side of the processes that enforce it, entered by every [`call`].
 //! - `linux`: those processes, and the kernel; [`macos`]: the Seatbelt profile.
-//! - [`enforcement`]: what is really in force; [`probe`]: what could be; [`denial`]: what it possibly refused.
+//! - [`enforcement`]: what is really in force; [`denial`]: what it possibly refused.
+//! - [`probe`]: what could be in force on this [`machine`].
 //!
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
@@ -21,6 +22,8 @@ pub mod enforcement;
 pub mod environment;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+pub mod machine;
 pub mod macos;
 pub mod plan;
 pub mod policy;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// The newest ABI that the library knows; the kernel's own is found out by the library.
 const NEWEST: ABI = ABI::V10;
 /// From this ABI on, files outside cannot be truncated: without that, Landlock alone does not protect writing.
-pub(super) const LEAST_ALONE: u32 = 3;
+pub(crate) const LEAST_ALONE: u32 = 3;
 /// From this ABI on, signals and abstract sockets are restricted.
 pub(super) const SCOPE_SINCE: u32 = 6;
 /// From this ABI on, connecting to Unix sockets by path is restricted.

@@ -5,6 +5,7 @@
 
 mod canonical;
 mod child;
+mod each_namespace;
 pub(crate) mod guard;
 mod init;
 mod landlock_rules;
@@ -20,4 +21,6 @@ mod stand_ins;
 mod supervisor;
 mod sys;
 
+pub(crate) use each_namespace::try_each as try_each_namespace;
+pub(crate) use landlock_rules::LEAST_ALONE as LANDLOCK_LEAST_ALONE;
 pub(crate) use sys::{landlock_abi, user_namespaces_are_filtered};

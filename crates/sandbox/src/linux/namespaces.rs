@@ -105,7 +105,7 @@ impl Attempt {
     }
 }
 
-fn flags(kinds: &[Namespace]) -> libc::c_int {
+pub(super) fn flags(kinds: &[Namespace]) -> libc::c_int {
     kinds.iter().fold(0, |flags, kind| flags | flag(*kind))
 }
 

@@ -9,6 +9,8 @@ use rustix::process::Pid;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 /// Proof that this process has one thread, so that a forked child may use everything that the parent may.
@@ -105,6 +107,34 @@ pub(crate) fn user_namespaces_are_filtered() -> bool {
         0 => exit_now(0),
         -1 => io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL),
         _ => false,
+    }
+}
+
+/// Moves this process into new namespaces (`CLONE_NEW*` flags).
+pub(crate) fn unshare(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: unshare(2) takes an integer. With these flags nothing that this process shares with another thread, such as the
+    // table of descriptors, is replaced.
+    nothing(i64::from(unsafe { libc::unshare(flags) }))
+}
+
+/// Runs `steps` in a child process, which ends with them, and returns what came of them. Also for processes with threads.
+pub(crate) fn try_in_child(steps: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Result<()> {
+    // No step fails with this one.
+    const DONE: i32 = libc::EOWNERDEAD;
+    let mut command = Command::new("/proc/self/exe");
+    // SAFETY: `steps` may only call async-signal-safe functions, because another thread may have held a lock when the child was
+    // forked. The callers' do nothing but system calls, and the errors that they make allocate nothing.
+    unsafe {
+        command.pre_exec(move || match steps() {
+            // The only way back: what fails here is told to the parent, and no program is executed.
+            Ok(()) => Err(io::Error::from_raw_os_error(DONE)),
+            error => error,
+        })
+    };
+    match command.spawn() {
+        Err(error) if error.raw_os_error() == Some(DONE) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::other("the steps were not taken")),
     }
 }
 
