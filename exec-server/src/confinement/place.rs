@@ -1,8 +1,8 @@
 //! One place: a plan, and what enforces it.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use escalation_protocol::variables;
 #[cfg(target_os = "linux")]
@@ -15,10 +15,20 @@ use sandbox::environment::{EnvironmentPolicy, command_environment};
 pub(crate) struct Place {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
-    /// Its shortcomings have been told to a caller.
-    told: AtomicBool,
+    told: Told,
     #[cfg(target_os = "linux")]
     session: sandbox::Session,
+}
+
+/// What a server has said already about its places, to the log and to callers: each thing is told once, not once per policy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(Arc<Mutex<HashSet<String>>>);
+
+impl Told {
+    /// Tells whether these words are new, and takes note of them.
+    fn is_news(&self, words: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(words.to_owned())
+    }
 }
 
 impl Place {
@@ -28,13 +38,14 @@ impl Place {
         launcher: &sandbox::Launcher,
         plan: Plan,
         environment: &EnvironmentPolicy,
+        told: Told,
     ) -> Result<Place, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
         let enforcement = session.enforcement();
-        for reason in &enforcement.fallbacks {
+        for reason in enforcement.fallbacks.iter().filter(|reason| told.is_news(reason)) {
             tracing::warn!("the sandbox is {enforcement} only: {reason}");
         }
-        for gap in &enforcement.gaps {
+        for gap in enforcement.gaps.iter().filter(|gap| told.is_news(gap)) {
             // What the whole sandbox leaves open is in the manual; that it is not the whole one is news.
             if enforcement.has(sandbox::Namespace::Mount) {
                 tracing::info!("not protected by the sandbox ({enforcement}): {gap}");
@@ -47,14 +58,14 @@ impl Place {
             true => plan.without_protected_places(),
             false => plan,
         };
-        Ok(Place { plan: Arc::new(plan), environment, told: AtomicBool::new(false), session })
+        Ok(Place { plan: Arc::new(plan), environment, told, session })
     }
 
     /// Sets the place up.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy) -> Place {
+    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy, told: Told) -> Place {
         let environment = command_variables(&plan, environment);
-        Place { plan: Arc::new(plan), environment, told: AtomicBool::new(false) }
+        Place { plan: Arc::new(plan), environment, told }
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -73,13 +84,15 @@ impl Place {
         self.session.enforcement()
     }
 
-    /// What this place does not protect although it should, to be told once.
+    /// What this place does not protect although it should, unless a caller has been told before.
     pub(crate) fn shortcomings(&self) -> Option<String> {
-        if !self.plan.mode.is_enforced() || self.is_whole() || self.told.swap(true, Ordering::Relaxed) {
+        if !self.plan.mode.is_enforced() || self.is_whole() {
             return None;
         }
+        #[cfg(not(target_os = "linux"))]
+        let words: Option<String> = None;
         #[cfg(target_os = "linux")]
-        return Some(format!(
+        let words = Some(format!(
             "{}, so the sandbox protects less (`{} doctor` says why): {}",
             if self.enforcement().namespaces.is_empty() {
                 "there are no namespaces"
@@ -89,8 +102,7 @@ impl Place {
             crate::user_command::user_command(),
             self.enforcement().gaps.join("; ")
         ));
-        #[cfg(not(target_os = "linux"))]
-        return None;
+        words.filter(|words| self.told.is_news(words))
     }
 
     /// Whether the sandbox has all that it is made for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
-use super::place::Place;
+use super::place::{Place, Told};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 
 /// Policies that keep a place at the same time. A client that sends another policy with each call pays for it with set-up
@@ -64,6 +64,7 @@ pub(crate) struct Places {
     /// Newest last.
     known: Mutex<Vec<(Wanted, Arc<Place>)>>,
     outside: Mutex<Option<Arc<Place>>>,
+    told: Told,
 }
 
 impl Places {
@@ -78,6 +79,7 @@ impl Places {
             sandboxing,
             known: Mutex::default(),
             outside: Mutex::default(),
+            told: Told::default(),
         }
     }
 
@@ -120,14 +122,16 @@ impl Places {
 
     async fn set_up(&self, plan: Plan) -> Result<Arc<Place>, PlaceError> {
         let environment = self.sandboxing.environment(plan.mode);
+        let told = self.told.clone();
         #[cfg(target_os = "linux")]
         {
             let launcher = self.launcher.clone();
-            let made = tokio::task::spawn_blocking(move || Place::set_up(&launcher, plan, &environment));
+            let made =
+                tokio::task::spawn_blocking(move || Place::set_up(&launcher, plan, &environment, told));
             Ok(Arc::new(made.await.map_err(|_| PlaceError::Broken)??))
         }
         #[cfg(not(target_os = "linux"))]
-        Ok(Arc::new(Place::set_up(plan, &environment)))
+        Ok(Arc::new(Place::set_up(plan, &environment, told)))
     }
 }
 
