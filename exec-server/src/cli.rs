@@ -6,6 +6,7 @@ mod doctor;
 mod limits;
 mod policy;
 mod rules;
+mod setup;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) enum Subcommand {
     Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
+    Setup(setup::SetupArguments),
 }
 
 /// The options of the server.

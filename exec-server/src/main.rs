@@ -38,6 +38,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Subcommand::Audit(audit)) => audit.run(),
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
+        Some(Subcommand::Setup(setup)) => setup.run(),
     }
 }
 

@@ -37,4 +37,5 @@ mod sandbox;
 mod static_programs;
 mod succession;
 mod surroundings;
+mod setup;
 mod texts;
