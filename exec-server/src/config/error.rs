@@ -6,6 +6,7 @@ use super::file::ConfigFileError;
 use super::limits::LimitError;
 use super::sandboxing::SandboxSettingsError;
 use crate::rules::RulesError;
+use crate::user_command::user_command;
 
 /// Why the server cannot start. The texts name what is missing and how to get it.
 #[derive(Debug, thiserror::Error)]
@@ -74,4 +75,27 @@ pub enum ConfigError {
     /// The bounds of calls cannot be.
     #[error(transparent)]
     Limits(#[from] LimitError),
+}
+
+impl ConfigError {
+    /// Says it without any text of the user's files, for pages that people paste and for agents.
+    #[must_use]
+    pub fn without_excerpts(&self) -> String {
+        match self {
+            ConfigError::File(ConfigFileError::Parse { path, .. }) => {
+                format!("{} is not understood; `{}` in a terminal shows why", path.display(), user_command())
+            }
+            ConfigError::Rules(_)
+            | ConfigError::NoBash { .. }
+            | ConfigError::NoWrapper { .. }
+            | ConfigError::Program { .. }
+            | ConfigError::NoCodexHome(_)
+            | ConfigError::NoHome
+            | ConfigError::NotOurs { .. }
+            | ConfigError::File(ConfigFileError::Read { .. })
+            | ConfigError::Sandbox(_)
+            | ConfigError::Approvals(_)
+            | ConfigError::Limits(_) => self.to_string(),
+        }
+    }
 }

@@ -1,76 +1,130 @@
 //! Tries every stage of a call.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use sandbox::SessionError;
+
+use super::discretion::Discretion;
+use super::program::linkage;
 use super::report::{Check, Report};
 use crate::approval::{Answer, Approver, Question};
 use crate::audit::check_writable;
 use crate::config::{self, Config, Settings};
-use crate::confinement::{Place, Places};
+use crate::confinement::{Place, PlaceError, Places};
 use crate::shell::{CallRequest, Ending, Shell};
+use crate::user_command::user_command;
 
 /// How long the trial command may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Examines this machine for a server that would be started with these settings. Must be called within the runtime.
 pub async fn examine(settings: Settings) -> Report {
-    let mut checks = vec![platform()];
-    let shown = |error: &dyn std::error::Error| error.to_string();
-    for (name, found) in [
-        ("bash", config::find_bash(settings.bash.clone())),
-        ("wrapper", config::find_wrapper(settings.execve_wrapper.clone())),
-    ] {
-        checks.push(Check::needed(
-            name,
-            found.map(|path| path.display().to_string()).map_err(|error| shown(&error)),
-        ));
-    }
-    let session_program = settings.session_program.clone();
-    let config = match Config::new(settings) {
-        Ok(config) => Arc::new(config),
-        Err(error) => {
-            // Not twice, when it is about a program.
-            if checks.iter().all(|check| check.ok) {
-                checks.push(Check::needed("start", Err(error.to_string())));
-            }
-            checks.extend(layers(session_program).await);
-            return conclude(checks, None);
+    let mut examination =
+        Examination { layers: layers(settings.session_program.clone()).await, ..Default::default() };
+    examination.programs(&settings);
+    match Config::new(settings) {
+        Ok(config) => examination.configured(Arc::new(config)).await,
+        // Not twice, when it is about a program.
+        Err(_) if examination.checks.iter().any(|check| !check.ok) => {
+            examination.checks.append(&mut examination.layers.checks);
         }
-    };
-    checks.push(record(&config.codex_home));
-    checks.push(rules(&config).await);
-    checks.extend(layers(session_program).await);
-    let places = Places::new(Arc::clone(&config.sandboxing), config.session_program.clone());
-    let place = places.place(&config.sandboxing.wanted(&[], None)).await;
-    let sandbox = place.as_ref().ok().map(|place| place.level());
-    checks.push(match &place {
-        Ok(place) => policy(place),
-        Err(error) => Check::needed("sandbox", Err(error.to_string())),
-    });
-    if place.is_ok() {
-        checks.push(trial(config).await);
+        Err(error) => {
+            examination.checks.push(Check::needed("start", Err(error.without_excerpts())));
+            examination.checks.append(&mut examination.layers.checks);
+        }
     }
-    conclude(checks, sandbox)
+    examination.conclude()
 }
 
-fn conclude(checks: Vec<Check>, sandbox: Option<String>) -> Report {
-    let usable = checks.iter().all(|check| check.ok || check.optional);
-    Report { version: env!("CARGO_PKG_VERSION"), usable, sandbox, checks }
+/// What was found so far.
+#[derive(Default)]
+struct Examination {
+    layers: Tried,
+    checks: Vec<Check>,
+    sandbox: Option<String>,
 }
 
-fn platform() -> Check {
-    let system = rustix::system::uname();
-    let text = format!(
-        "{} {} {}",
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy(),
-        system.machine().to_string_lossy()
-    );
-    Check::needed("platform", Ok(text))
+impl Examination {
+    fn programs(&mut self, settings: &Settings) {
+        for (name, found) in [
+            ("server", Ok(std::env::current_exe().unwrap_or_default())),
+            ("bash", config::find_bash(settings.bash.clone())),
+            ("wrapper", config::find_wrapper(settings.execve_wrapper.clone())),
+        ] {
+            let shown = |path: PathBuf| match linkage(&path) {
+                Some(linkage) => format!("{} ({linkage})", path.display()),
+                None => path.display().to_string(),
+            };
+            self.checks.push(Check::needed(name, found.map(shown).map_err(|error| error.to_string())));
+        }
+    }
+
+    /// Goes on with a server that could start.
+    async fn configured(&mut self, config: Arc<Config>) {
+        self.checks.push(record(&config.codex_home));
+        self.checks.push(rules(&config).await);
+        self.checks.append(&mut self.layers.checks);
+        let places = Places::new(Arc::clone(&config.sandboxing), config.session_program.clone());
+        match places.place(&config.sandboxing.wanted(&[], None)).await {
+            Ok(place) => {
+                self.sandbox = Some(place.level());
+                let policy = policy(&place, &self.checks);
+                self.checks.push(policy);
+                // With wrong rules no command would run, and the reason has been told.
+                if self.checks.iter().all(|check| check.ok || check.optional) {
+                    self.checks.push(trial(config).await);
+                }
+            }
+            Err(error) => {
+                let refused = self.checks.iter().any(|check| !check.ok && check.optional);
+                self.checks.push(Check::needed("sandbox", Err(words(&error, refused))));
+                let elsewhere = "when a container or virtual machine isolates the server already, start it with --sandbox external-sandbox";
+                if !self.layers.to_do.iter().any(|advice| advice.contains("external-sandbox")) {
+                    self.layers.to_do.push(elsewhere.to_owned());
+                }
+            }
+        }
+    }
+
+    fn conclude(self) -> Report {
+        let usable = self.checks.iter().all(|check| check.ok || check.optional);
+        let discretion = Discretion::new();
+        let discreet = |text: String| discretion.apply(&text);
+        let checks = self.checks.into_iter().map(|check| Check {
+            found: discreet(check.found),
+            hints: check.hints.into_iter().map(discreet).collect(),
+            ..check
+        });
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            usable,
+            sandbox: self.sandbox,
+            machine: self.layers.machine,
+            facts: self.layers.facts,
+            checks: checks.collect(),
+            to_do: self.layers.to_do,
+        }
+    }
+}
+
+/// Why there is no place, without what the layers have said already.
+fn words(error: &PlaceError, said: bool) -> String {
+    #[cfg(not(target_os = "linux"))]
+    let _ = said;
+    match error {
+        #[cfg(target_os = "linux")]
+        PlaceError::Session { reason: SessionError::NotEnforceable(_), .. } if said => {
+            "cannot be set up as asked for, for the reasons above".to_owned()
+        }
+        #[cfg(target_os = "linux")]
+        PlaceError::Session { reason, .. } => reason.to_string(),
+        PlaceError::Resolve(_) | PlaceError::Trusted(_) | PlaceError::Broken => error.to_string(),
+    }
 }
 
 /// Where decisions are recorded, and answers kept.
@@ -90,56 +144,82 @@ fn record(codex_home: &Path) -> Check {
 async fn rules(config: &Config) -> Check {
     let policy = config.rules.current().await;
     let files = config.rules.files();
-    let names = files.iter().map(|file| file.display().to_string());
     let trouble =
         config.rules.obstacle().await.or_else(|| config.rules.trouble().map(|text| text.to_string()));
-    match trouble {
-        Some(trouble) => Check::needed("rules", Err(trouble)),
-        None => {
-            let text = format!("{} rules in {} files", policy.rules().len(), files.len());
-            Check::needed("rules", Ok(text))
-                .with_hints(names)
-                .with_hints(config.rules.doubts().iter().cloned())
-        }
+    if let Some(trouble) = trouble {
+        return Check::needed("rules", Err(where_rules_are_wrong(&trouble)));
     }
+    let mut text = format!("{} rules in {} files", policy.rules().len(), files.len());
+    let doubts = config.rules.doubts().len();
+    if doubts > 0 {
+        text.push_str(&format!("; {doubts} remarks, see `{} policy check`", user_command()));
+    }
+    Check::needed("rules", Ok(text))
 }
 
-/// The forms of the sandbox, each tried.
+/// Keeps the places of errors, and nothing of what is written there.
+fn where_rules_are_wrong(trouble: &str) -> String {
+    let places: Vec<&str> = trouble.lines().filter_map(|line| line.trim().strip_prefix("--> ")).collect();
+    let places = if places.is_empty() { "some files".to_owned() } else { places.join(", ") };
+    format!("{places}: wrong; `{} policy check` shows how", user_command())
+}
+
+/// What trying the forms of the sandbox has shown.
+#[derive(Default)]
+struct Tried {
+    machine: serde_json::Value,
+    facts: Vec<(&'static str, String)>,
+    checks: Vec<Check>,
+    to_do: Vec<String>,
+}
+
+/// The forms of the sandbox, each tried, and the machine.
 #[cfg(target_os = "linux")]
-async fn layers(program: Option<std::path::PathBuf>) -> Vec<Check> {
+async fn layers(program: Option<PathBuf>) -> Tried {
     let launcher = crate::confinement::session_launcher(program);
     let probed = tokio::task::spawn_blocking(move || sandbox::probe::probe(&launcher)).await;
-    let Ok(probe) = probed else {
-        return vec![Check::welcome("layers", Err("trying them broke; see the log".into()))];
+    let Ok(mut probe) = probed else {
+        let broken = Check::welcome("layers", Err("trying them broke; see the log".into()));
+        return Tried { checks: vec![broken], ..Tried::default() };
     };
-    let mut checks = Vec::new();
-    for form in probe.forms.iter().filter(|form| form.name != "best") {
-        let found = match (&form.enforcement, &form.refusal) {
-            (Some(enforcement), _) => Ok(enforcement.to_string()),
-            (None, refusal) => Err(refusal.clone().unwrap_or_default()),
-        };
-        checks.push(Check::welcome(form.name, found));
+    // Named by whoever administrates the machine.
+    let discretion = Discretion::new();
+    probe.machine.apparmor = probe.machine.apparmor.map(|profile| discretion.apply(&profile));
+    let forms = probe.forms.iter().filter(|form| form.name != "best");
+    let checks = forms.map(|form| match (&form.enforcement, &form.refusal) {
+        (Some(enforcement), _) => Check::welcome(form.name, Ok(enforcement.to_string())),
+        (None, refusal) => Check::welcome(form.name, Err(refusal.clone().unwrap_or_default())),
+    });
+    let mut machine = serde_json::to_value(&probe.machine).unwrap_or_default();
+    if let (Some(machine), Ok(kinds)) = (machine.as_object_mut(), serde_json::to_value(&probe.namespaces)) {
+        machine.insert("namespaces".to_owned(), kinds);
     }
-    let hints = probe.hints.iter();
-    let hints: Vec<String> =
-        hints.map(|hint| format!("{}: {}; {}", hint.found, hint.effect, hint.remedy)).collect();
-    if let Some(last) = checks.last_mut().filter(|_| !hints.is_empty()) {
-        last.hints.extend(hints);
+    Tried {
+        machine,
+        facts: super::facts::lines(&probe.machine, &probe.namespaces),
+        checks: checks.collect(),
+        to_do: probe.hints.iter().map(ToString::to_string).collect(),
     }
-    checks
 }
 
 /// The only form of the sandbox here.
 #[cfg(not(target_os = "linux"))]
-async fn layers(_: Option<std::path::PathBuf>) -> Vec<Check> {
+async fn layers(_: Option<PathBuf>) -> Tried {
     let there = std::path::Path::new("/usr/bin/sandbox-exec").exists();
     let found =
         if there { Ok("/usr/bin/sandbox-exec".to_owned()) } else { Err("no sandbox-exec".to_owned()) };
-    vec![Check::welcome("seatbelt", found)]
+    let system = rustix::system::uname();
+    let system = [system.sysname(), system.release(), system.machine()].map(|part| part.to_string_lossy());
+    Tried {
+        facts: vec![("system", system.join(" "))],
+        checks: vec![Check::welcome("seatbelt", found)],
+        ..Tried::default()
+    }
 }
 
-/// What is enforced for a call of a client that says nothing about the sandbox.
-fn policy(place: &Place) -> Check {
+/// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is not
+/// said again.
+fn policy(place: &Place, before: &[Check]) -> Check {
     let plan = place.plan();
     let mut text = format!("{}, network {}: {}", plan.mode, plan.network, place.level());
     if plan.mode.is_enforced() {
@@ -157,9 +237,12 @@ fn policy(place: &Place) -> Check {
     {
         let enforcement = place.enforcement();
         hints.extend(enforcement.gaps.iter().map(|gap| format!("not enforced: {gap}")));
-        hints
-            .extend(enforcement.fallbacks.iter().map(|why| format!("a better form was not possible: {why}")));
+        let said = |why: &&String| before.iter().any(|check| check.found.contains(why.as_str()));
+        let news = enforcement.fallbacks.iter().filter(|why| !said(why));
+        hints.extend(news.map(|why| format!("a better form was not possible: {why}")));
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = before;
     Check::needed("sandbox", Ok(text)).with_hints(hints)
 }
 

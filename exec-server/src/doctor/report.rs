@@ -4,7 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Everything that was looked at.
+/// The longest text, in lines: what people read through, and paste.
+const MOST_LINES: usize = 30;
+/// Lines of one check's finding; the first ones say what it is about.
+const MOST_LINES_FOUND: usize = 4;
+
+/// Everything that was looked at. Nothing in it is private: no names of users and hosts, no home, no text of rules, no values
+/// of variables.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The server's version.
@@ -13,8 +19,15 @@ pub struct Report {
     pub usable: bool,
     /// The level in force when they do, such as `namespaces+landlock-7+seccomp`.
     pub sandbox: Option<String>,
+    /// Facts about the machine, by name.
+    pub machine: serde_json::Value,
+    /// The same in a few lines, each with its name.
+    #[serde(skip)]
+    pub facts: Vec<(&'static str, String)>,
     /// The stages, in the order in which a call goes through them.
     pub checks: Vec<Check>,
+    /// What to do next, for more of the sandbox or for any; one sentence each.
+    pub to_do: Vec<String>,
 }
 
 /// One thing that was tried.
@@ -28,7 +41,7 @@ pub struct Check {
     pub optional: bool,
     /// What was found.
     pub found: String,
-    /// What to know or to do about it.
+    /// What to know about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
 }
@@ -49,28 +62,50 @@ impl Check {
         self.hints.extend(hints);
         self
     }
+
+    /// The lines of it; `None` in place of the mark on all but the first.
+    fn lines(&self, most_hints: usize) -> Vec<String> {
+        let mark = match (self.ok, self.optional) {
+            (true, _) => "ok",
+            (false, true) => "-",
+            (false, false) => "FAIL",
+        };
+        let mut found = self.found.lines().take(MOST_LINES_FOUND);
+        let mut lines = vec![line(mark, self.name, found.next().unwrap_or_default())];
+        lines.extend(found.map(|text| line("", "", text)));
+        lines.extend(self.hints.iter().take(most_hints).map(|hint| line("", "", &format!("- {hint}"))));
+        if self.hints.len() > most_hints {
+            let more = format!("- and {} more, see --json", self.hints.len() - most_hints);
+            lines.push(line("", "", &more));
+        }
+        lines
+    }
 }
 
+fn line(mark: &str, name: &str, text: &str) -> String {
+    format!("{mark:<4} {name:<11} {text}").trim_end().to_owned()
+}
+
+impl Report {
+    fn lines(&self, most_hints: usize) -> Vec<String> {
+        let mut lines = vec![format!("shell-tool-mcp {}", self.version)];
+        lines.extend(self.facts.iter().map(|(name, fact)| line("", name, fact)));
+        lines.extend(self.checks.iter().flat_map(|check| check.lines(most_hints)));
+        lines.extend(self.to_do.iter().map(|advice| format!("→ {advice}")));
+        lines.push(match (&self.sandbox, self.usable) {
+            (Some(level), true) => format!("Commands can run here, in the sandbox: {level}"),
+            (None, true) => "Commands can run here.".to_owned(),
+            (_, false) => "Commands cannot run here as asked for; see FAIL above.".to_owned(),
+        });
+        lines
+    }
+}
+
+/// Writes it in at most [`MOST_LINES`] lines: what there is to know beyond that is left out first.
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "shell-tool-mcp {}", self.version)?;
-        for check in &self.checks {
-            let mark = match (check.ok, check.optional) {
-                (true, _) => "ok  ",
-                (false, true) => "-   ",
-                (false, false) => "FAIL",
-            };
-            let mut lines = check.found.lines();
-            writeln!(formatter, "{mark} {:<12} {}", check.name, lines.next().unwrap_or_default())?;
-            for line in lines.map(str::to_owned).chain(check.hints.iter().map(|hint| format!("→ {hint}"))) {
-                writeln!(formatter, "     {:<12} {line}", "")?;
-            }
-        }
-        match (&self.sandbox, self.usable) {
-            (Some(level), true) => writeln!(formatter, "Commands can run here, in the sandbox: {level}"),
-            (None, true) => writeln!(formatter, "Commands can run here."),
-            (_, false) => writeln!(formatter, "Commands cannot run here as asked for; see FAIL above."),
-        }
+        let most_hints = (0..=MOST_LINES).rev().find(|most| self.lines(*most).len() <= MOST_LINES);
+        self.lines(most_hints.unwrap_or(0)).iter().try_for_each(|line| writeln!(formatter, "{line}"))
     }
 }
 
@@ -78,27 +113,49 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_failure_stands_out_and_its_hints_are_below_it() {
-        let report = Report {
+    fn report(checks: Vec<Check>, to_do: &[&str]) -> Report {
+        Report {
             version: "1",
             usable: false,
             sandbox: None,
-            checks: vec![
-                Check::needed("bash", Ok("/x/bash".into())),
-                Check::welcome("namespaces", Err("no".into())).with_hints(["do this".to_owned()]),
-                Check::needed("sandbox", Err("first\nsecond".into())),
-            ],
-        };
-        let text = report.to_string();
+            machine: serde_json::Value::Null,
+            facts: vec![("system", "Linux".into())],
+            checks,
+            to_do: to_do.iter().map(|advice| (*advice).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_failure_stands_out_and_what_to_do_comes_last() {
+        let checks = vec![
+            Check::needed("bash", Ok("/x/bash".into())),
+            Check::welcome("namespaces", Err("no".into())).with_hints(["because".to_owned()]),
+            Check::needed("sandbox", Err("first\nsecond".into())),
+        ];
+        let text = report(checks, &["do this"]).to_string();
         for line in [
-            "ok   bash         /x/bash",
-            "-    namespaces   no",
-            "→ do this",
-            "FAIL sandbox      first",
-            " second",
+            "     system      Linux\n",
+            "ok   bash        /x/bash\n",
+            "-    namespaces  no\n",
+            "                 - because\n",
+            "FAIL sandbox     first\n",
+            "                 second\n→ do this\n",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn however_much_was_found_it_stays_a_page() {
+        let many = |number: usize| (0..number).map(|index| format!("hint {index}"));
+        let long = "line\n".repeat(40);
+        let checks = vec![
+            Check::needed("trial", Err(long)),
+            Check::needed("sandbox", Ok("x".into())).with_hints(many(50)),
+            Check::needed("other", Ok("x".into())).with_hints(many(3)),
+        ];
+        let text = report(checks, &["do this"; 6]).to_string();
+        assert!(text.lines().count() <= MOST_LINES, "{text}");
+        assert!(text.contains("hint 2") && text.contains("more, see --json"), "{text}");
     }
 }

@@ -214,7 +214,7 @@ def main():
         found["doctor"], report = doctor(around, workspace)
         if found["doctor"] == "refused":
             found["words"] = [check["found"] for check in report["checks"] if not check["ok"] and not check["optional"]]
-        found["hints"] = [hint for check in report["checks"] for hint in check.get("hints", [])]
+        found["hints"] = report.get("to_do", []) + [hint for check in report["checks"] for hint in check.get("hints", [])]
         outside = Outside(workspace)
         server = Server(around, workspace)
         first = server.shell("echo hello; uname -r")
