@@ -48,7 +48,7 @@ pub use config::{
     trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord, find_program, preview};
-pub use mcp::{SessionFile, ShellServer, serve_stdio};
+pub use mcp::{SessionFile, ShellServer, explain_over_stdio, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
 pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};
 pub use rules::{RuleSettings, RulesError, doubts};

@@ -43,24 +43,39 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
-    let config = Config::new(settings)?;
-    for doubt in config.doubts() {
-        warn(doubt);
+    match Config::new(settings) {
+        Ok(config) => {
+            for doubt in config.doubts() {
+                warn(doubt);
+            }
+            if std::io::stdin().is_terminal() {
+                say(&greeting());
+            }
+            exec_server::raise_descriptor_limit()?;
+            until_end(exec_server::serve_stdio(config, session))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        // Whoever has started it in a terminal reads the error. A client's user would only be told that the server died.
+        Err(error) if std::io::stdin().is_terminal() => Err(error.into()),
+        Err(error) => {
+            let why = error.without_excerpts();
+            report(&error.into());
+            until_end(exec_server::explain_over_stdio(&why, session))?;
+            Ok(ExitCode::FAILURE)
+        }
     }
-    if std::io::stdin().is_terminal() {
-        say(&greeting());
-    }
-    exec_server::raise_descriptor_limit()?;
-    // One thread: messages are handled in the order in which they come, and start-up and memory stay small.
+}
+
+/// Runs the server. One thread: messages are handled in the order in which they come, and start-up and memory stay small.
+fn until_end<E: Into<anyhow::Error>>(serving: impl Future<Output = Result<(), E>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let served = runtime.block_on(exec_server::serve_stdio(config, session));
+    let served = runtime.block_on(serving);
     // A thread may still be reading a terminal; it must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    served?;
-    Ok(ExitCode::SUCCESS)
+    served.map_err(Into::into)
 }
 
 /// For whoever types the command to see what happens.

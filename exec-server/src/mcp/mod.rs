@@ -23,8 +23,9 @@ mod signature;
 mod stdio;
 mod succession;
 mod transport;
+mod unable;
 mod under_way;
 
-pub use serve::serve_stdio;
+pub use serve::{explain_over_stdio, serve_stdio};
 pub use server::ShellServer;
 pub use session_file::SessionFile;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
+use rmcp::{ServerHandler, ServiceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,7 @@ use super::server::ShellServer;
 use super::session_file::SessionFile;
 use super::stdio;
 use super::transport::LineTransport;
+use super::unable::UnableServer;
 use crate::config::Config;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
@@ -52,6 +53,29 @@ pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result
     let server = ShellServer::new(config).map_err(ServeError::Random)?;
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();
+    serve_until_end(server, client_gone, session, shell.close(PATIENCE)).await
+}
+
+/// Serves MCP like [`serve_stdio`] where no server can be made: lists the tools, and answers every call with `why`.
+///
+/// # Errors
+///
+/// As for [`serve_stdio`].
+pub async fn explain_over_stdio(why: &str, session: Option<SessionFile>) -> Result<(), ServeError> {
+    if stdio::leads_nowhere() {
+        return Err(ServeError::NoOutput);
+    }
+    let server = UnableServer::new(why);
+    serve_until_end(server, CancellationToken::new(), session, std::future::ready(())).await
+}
+
+/// Serves one client until it is gone or a signal comes, then waits until everything is closed.
+async fn serve_until_end(
+    server: impl ServerHandler,
+    client_gone: CancellationToken,
+    session: Option<SessionFile>,
+    close: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let told_to_end = told_to_end()?;
     // A file that may not grow any more is an error of that write, not the server's end. Programs that it starts do not inherit this.
     let _too_large =
@@ -73,7 +97,7 @@ pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result
             Ok(())
         }
     };
-    shell.close(PATIENCE).await;
+    close.await;
     // What became of their commands is told, also to clients that have only closed their end; not for long: they may not be
     // reading.
     if served.is_ok() && !aborted.is_finished() {
@@ -86,7 +110,7 @@ pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result
 }
 
 async fn serve(
-    server: ShellServer,
+    server: impl ServerHandler,
     transport: LineTransport,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {

@@ -18,12 +18,12 @@ use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
 use super::{background, read_output, resources, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Ladder};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::private::runtime_folders;
 use crate::shell::Shell;
 use crate::terminal::TerminalChannel;
 
-const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
+pub(super) const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
     command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
 /// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
@@ -140,10 +140,7 @@ impl ServerHandler for ShellServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        one_page(request)?;
-        let mut tools = vec![shell_tool::describe(&self.shell.config().limits), read_output::describe()];
-        tools.extend(background::describe());
-        let mut tools = ListToolsResult::with_all_items(tools);
+        let mut tools = list_tools(request, &self.shell.config().limits)?;
         if signature::is_wanted(&context) {
             signature::sign(&mut tools.meta);
             // The list is a part of this program.
@@ -254,6 +251,17 @@ impl ServerHandler for ShellServer {
         let text = format!("method not found: {}", request.method);
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
     }
+}
+
+/// The tools of this program.
+pub(super) fn list_tools(
+    request: Option<PaginatedRequestParams>,
+    limits: &Limits,
+) -> Result<ListToolsResult, ErrorData> {
+    one_page(request)?;
+    let mut tools = vec![shell_tool::describe(limits), read_output::describe()];
+    tools.extend(background::describe());
+    Ok(ListToolsResult::with_all_items(tools))
 }
 
 fn not_offered(method: &str) -> ErrorData {

@@ -1,0 +1,61 @@
+//! A server that cannot run commands, and says why in every result: clients show results to people, but hardly ever what a
+//! server has written before it died.
+
+use std::sync::Arc;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ErrorData, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler};
+
+use super::server::{INSTRUCTIONS, list_tools};
+use super::{result, signature};
+use crate::config::Limits;
+use crate::user_command::user_command;
+
+/// Answers in place of a [`ShellServer`](super::ShellServer) that could not be made.
+#[derive(Clone)]
+pub(super) struct UnableServer {
+    /// What is wrong, and what to do.
+    why: Arc<str>,
+}
+
+impl UnableServer {
+    pub(super) fn new(why: &str) -> UnableServer {
+        let text = format!(
+            "No command can run here: {why}\nOnce that is mended, start this server again. `{} doctor` tries every part.",
+            user_command()
+        );
+        UnableServer { why: text.into() }
+    }
+}
+
+impl ServerHandler for UnableServer {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(signature::server_info())
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let mut tools = list_tools(request, &Limits::default())?;
+        signature::sign_if_wanted(&context, &mut tools.meta);
+        Ok(tools)
+    }
+
+    async fn call_tool(
+        &self,
+        _request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let mut result = result::problem(&*self.why);
+        signature::sign_if_wanted(&context, &mut result.meta);
+        Ok(result.into())
+    }
+}
