@@ -180,7 +180,8 @@ impl SessionFile {
         // All servers share one position in it, so nobody moves it.
         file.read_exact_at(&mut text, 0)?;
         let (header, lines) = text.split_at(text.len().min(usize::try_from(HEADER).unwrap_or_default()));
-        let served = match str::from_utf8(header).map(str::trim) {
+        // Nothing is there, or a hole, until a server has served.
+        let served = match str::from_utf8(header).map(|line| line.trim_matches(['\0', '\n'])) {
             Ok("") => 0,
             Ok(number) => number.parse::<u64>().map_err(io::Error::other)?,
             Err(error) => return Err(io::Error::other(error)),
