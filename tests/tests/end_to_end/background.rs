@@ -182,13 +182,14 @@ fn a_command_that_its_client_has_given_up_is_listed_with_what_it_has_printed() {
         panic!("{wanted} commands are not listed");
     };
     let listed = recent(&mut server, 1);
-    assert_eq!((&listed[0]["exit_code"], &listed[0]["total_bytes"]), (&json!(130), &json!(7)), "{listed:?}");
+    assert_eq!(listed[0]["exit_code"], 130, "{listed:?}");
     assert!(listed[0]["command"].as_str().is_some_and(|command| command.starts_with("echo before")));
     let read = |server: &mut Lines, id: &Value| {
         let answer = server.request("tools/call", json!({"name": "read_output", "arguments": {"id": id}}));
-        answer["result"]["structuredContent"]["output"].clone()
+        answer["result"]["structuredContent"]["output"].as_str().unwrap_or_default().to_owned()
     };
-    assert_eq!(read(&mut server, &listed[0]["id"]), "before\n");
+    // What is ended while the server still starts it may have more to say.
+    assert!(read(&mut server, &listed[0]["id"]).starts_with("before\n"));
     // One that runs and runs, whose client may have gone away without a word; it is told where its output stays.
     call["_meta"] = json!({"progressToken": "t"});
     let silent = server.send_request("tools/call", call);
