@@ -18,10 +18,10 @@ const MAX_UNKNOWN: usize = 10;
 pub(super) enum ArgumentError {
     /// One that must be given is not.
     #[error("{name} is missing; example: {example}")]
-    Missing { name: &'static str, example: Value },
+    Missing { name: &'static str, example: String },
     /// One is not what it must be.
     #[error("{name} must be {expected}, got {got}; example: {example}")]
-    Value { name: &'static str, expected: String, got: String, example: Value },
+    Value { name: &'static str, expected: String, got: String, example: String },
     /// The command cannot be run as it is.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -47,16 +47,16 @@ impl<'a> Arguments<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(wrong(name, "a string", other, json!({name: example}))),
+            Some(other) => Err(wrong(name, "a string", other, &json!({name: example}))),
         }
     }
 
     /// Text that must be given; `example` shows the whole call.
     pub(super) fn required(self, name: &'static str, example: &Value) -> Result<&'a str, ArgumentError> {
         match self.get(name) {
-            None => Err(ArgumentError::Missing { name, example: example.clone() }),
+            None => Err(ArgumentError::Missing { name, example: example.to_string() }),
             Some(Value::String(text)) => Ok(text),
-            Some(other) => Err(wrong(name, "a string", other, example.clone())),
+            Some(other) => Err(wrong(name, "a string", other, example)),
         }
     }
 
@@ -73,7 +73,7 @@ impl<'a> Arguments<'a> {
             Some(number) => Ok(Some(number)),
             None => {
                 let expected = format!("a whole number of {what}, from 0 to {most}");
-                Err(wrong(name, expected, value, json!({name: example})))
+                Err(wrong(name, expected, value, &json!({name: example})))
             }
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Arguments<'a> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_bool() {
             Some(flag) => Ok(Some(flag)),
-            None => Err(wrong(name, "true or false", value, json!({name: false}))),
+            None => Err(wrong(name, "true or false", value, &json!({name: false}))),
         }
     }
 
@@ -122,9 +122,10 @@ pub(super) fn wrong(
     name: &'static str,
     expected: impl Into<String>,
     got: &Value,
-    example: Value,
+    example: &Value,
 ) -> ArgumentError {
-    ArgumentError::Value { name, expected: expected.into(), got: shortened(&got.to_string()), example }
+    let got = shortened(&got.to_string());
+    ArgumentError::Value { name, expected: expected.into(), got, example: example.to_string() }
 }
 
 fn shortened(text: &str) -> String {
@@ -188,7 +189,7 @@ mod tests {
     fn unknown_names_are_listed_and_long_ones_cut() {
         let value = json!({"command": "x", "cwd": "/", "\u{1b}[2K": 1});
         let note = given(&value).unknown(&["command", "workdir"]).unwrap();
-        assert_eq!(note, "unknown arguments were ignored: \\u{1b}[2K, cwd; known are command, workdir");
+        assert_eq!(note, "unknown arguments were ignored: cwd, \\u{1b}[2K; known are command, workdir");
         assert_eq!(given(&value).unknown(&["command", "cwd", "\u{1b}[2K"]), None);
         let many: JsonObject =
             (0..20).map(|number| (format!("{}{number}", "x".repeat(100)), json!(1))).collect();

@@ -144,7 +144,7 @@ async fn unknown_id(id: &str, background: &Background) -> ArgumentError {
     } else {
         format!("the id of a call with background processes; these are {}", ids.join(", "))
     };
-    wrong("id", expected, &id.into(), json!({"id": ids.first().unwrap_or(&"1a2b3-4")}))
+    wrong("id", expected, &id.into(), &json!({"id": ids.first().unwrap_or(&"1a2b3-4")}))
 }
 
 impl From<BackgroundCall> for ListedCall {

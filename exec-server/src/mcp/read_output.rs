@@ -128,7 +128,7 @@ fn read(
         Some(pattern) => Some(
             regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build().map_err(|error| {
                 let expected = format!("a regular expression ({})", error.to_string().replace('\n', " "));
-                wrong("grep", expected, &pattern.into(), json!({"grep": "error|warning"}))
+                wrong("grep", expected, &pattern.into(), &json!({"grep": "error|warning"}))
             })?,
         ),
     };
@@ -153,7 +153,7 @@ fn unknown_id(id: &str, outputs: &Spool) -> ArgumentError {
             .to_owned(),
         false => format!("the output_id of a result of shell that is still kept; the newest are {}", newest.join(", ")),
     };
-    wrong("id", expected, &id.into(), json!({"id": newest.first().unwrap_or(&"1a2b3-4")}))
+    wrong("id", expected, &id.into(), &json!({"id": newest.first().unwrap_or(&"1a2b3-4")}))
 }
 
 fn encode(found: Found, open: bool, mut notes: Vec<String>) -> CallToolResult {

@@ -22,7 +22,7 @@ pub(super) fn schema_of<T: JsonSchema>() -> Arc<JsonObject> {
 fn without_formats(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
-            object.remove("format");
+            object.shift_remove("format");
             object.values_mut().for_each(without_formats);
         }
         Value::Array(values) => values.iter_mut().for_each(without_formats),
