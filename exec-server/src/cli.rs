@@ -185,6 +185,7 @@ impl ServerArguments {
                 channels: self.approvals.approvals,
                 command: self.approvals.approval_command,
                 timeout: self.approvals.approval_timeout,
+                reason: None,
             },
         }
     }

@@ -40,7 +40,7 @@ mod user_command;
 
 pub use approval::{
     Answer, ApprovalSettings, Approver, Asked, Channel, ChannelKind, Choice, Identity, OfferedRule, Offers,
-    OpenQuestion, Question, QuestionId, Reply, Scope, UnknownChannel,
+    OpenQuestion, Question, QuestionId, ReasonField, Reply, Scope, UnknownChannel,
 };
 pub use config::{
     AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, SandboxSettings,

@@ -59,9 +59,14 @@ impl Lines {
 
     /// Says `initialize` as a client of this revision that can do this, and returns the answer.
     pub fn initialize_as(&mut self, version: &str, capabilities: &Value) -> Value {
+        self.initialize_of("lines", version, capabilities)
+    }
+
+    /// Says `initialize` as this client of this revision that can do this, and returns the answer.
+    pub fn initialize_of(&mut self, client: &str, version: &str, capabilities: &Value) -> Value {
         let answer = self.request(
             "initialize",
-            json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "lines", "version": "1"}}),
+            json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": client, "version": "1"}}),
         );
         self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         answer
@@ -112,16 +117,21 @@ impl Lines {
         }
     }
 
-    /// The next message of the server. Empty lines are passed over, as clients do.
+    /// The next message of the server.
+    pub fn receive(&mut self) -> Value {
+        serde_json::from_str(&self.receive_line()).expect("a line of JSON")
+    }
+
+    /// The next message of the server, as it was written. Empty lines are passed over, as clients do.
     ///
     /// # Panics
     ///
     /// When none comes.
-    pub fn receive(&mut self) -> Value {
+    pub fn receive_line(&mut self) -> String {
         loop {
             let line = self.output.recv_timeout(PATIENCE).expect("a message of the server");
             if !line.is_empty() {
-                return serde_json::from_str(&line).expect("a line of JSON");
+                return line;
             }
         }
     }

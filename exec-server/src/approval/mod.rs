@@ -23,7 +23,7 @@ pub(crate) use desk::Desk;
 pub(crate) use ladder::{Ladder, nobody_answered};
 pub use memory::Identity;
 pub use question::Question;
-pub use settings::{ApprovalSettings, ChannelKind, UnknownChannel};
+pub use settings::{ApprovalSettings, ChannelKind, ReasonField, UnknownChannel};
 pub(crate) use visible::{hides, visible};
 
 use std::future::Future;

@@ -14,6 +14,22 @@ pub struct ApprovalSettings {
     /// How long an answer may take. Without it, a client that keeps its request open may take for ever, and one that
     /// comes back with the answer has [`PARKED`](Self::PARKED).
     pub timeout: Option<Duration>,
+    /// Whether forms of clients have a field for a reason beside the choice; by default `approval.reason` of the
+    /// configuration file.
+    pub reason: Option<ReasonField>,
+}
+
+/// Whether forms of clients have a field for a reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReasonField {
+    /// Those of clients in which that was seen to work.
+    #[default]
+    Auto,
+    /// All have it.
+    Always,
+    /// None has it.
+    Never,
 }
 
 impl ApprovalSettings {

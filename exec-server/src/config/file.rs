@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use sandbox::environment::Inherit;
 use serde::Deserialize;
 
+use crate::approval::ReasonField;
+
 /// The file as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct ConfigFile {
@@ -108,6 +110,16 @@ pub(crate) struct ShellToolTable {
     pub(super) max_calls: Option<usize>,
     /// `live` or `end`: what becomes of background processes.
     pub(super) background: Option<String>,
+    #[serde(default)]
+    pub(super) approval: ApprovalTable,
+}
+
+/// `[shell_tool.approval]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalTable {
+    /// `auto`, `always` or `never`: whether forms have a field for a reason.
+    pub(super) reason: Option<ReasonField>,
 }
 
 impl ShellToolTable {

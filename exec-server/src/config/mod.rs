@@ -99,7 +99,7 @@ impl Config {
         let file = ConfigFile::read(&codex_home)?;
         let rules = settings.rules.clone().trusting(file.trusted_projects());
         let rules = Arc::new(Rules::start(&rules, &codex_home)?);
-        let approvals = approvals(settings.approvals)?;
+        let approvals = approvals(settings.approvals, &file)?;
         let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
         let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
         let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
@@ -153,8 +153,9 @@ fn own_environment(for_agents: bool) -> Variables {
         .collect()
 }
 
-/// The approval command must be one, and must be wanted.
-fn approvals(mut settings: ApprovalSettings) -> Result<ApprovalSettings, ConfigError> {
+/// Adds what the file says. The approval command must be one, and must be wanted.
+fn approvals(mut settings: ApprovalSettings, file: &ConfigFile) -> Result<ApprovalSettings, ConfigError> {
+    settings.reason = settings.reason.or(file.shell_tool.approval.reason);
     let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
     match (&settings.command, &settings.channels) {
         (None, _) if named => {

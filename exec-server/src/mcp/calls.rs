@@ -51,7 +51,8 @@ impl ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let way = Way::of(&context, &self.client_gone);
+        let reason = self.shell.config().approvals.reason.unwrap_or_default();
+        let way = Way::of(&context, reason, &self.client_gone);
         let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.

@@ -18,8 +18,8 @@ use rmcp::service::{Peer, PeerRequestOptions, RequestContext};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::form;
-use crate::approval::{Asked, Channel, OpenQuestion, QuestionId, Reply};
+use super::form::{self, Shape};
+use crate::approval::{Asked, Channel, OpenQuestion, QuestionId, ReasonField, Reply};
 
 /// A person needs longer to read a question. A refusal that comes sooner is the client's own.
 const READING: Duration = Duration::from_millis(300);
@@ -28,25 +28,30 @@ const READING: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub(super) enum Way {
     /// By requests of ours.
-    Requests { peer: Peer<RoleServer>, version: Option<ProtocolVersion>, gone: CancellationToken },
+    Requests { peer: Peer<RoleServer>, shape: Shape, gone: CancellationToken },
     /// By results that ask for more input.
-    Rounds { version: Option<ProtocolVersion> },
+    Rounds { shape: Shape },
     /// Not at all; the text says why.
     None(&'static str),
 }
 
 impl Way {
     /// What the client of this request has declared; `gone` is cancelled when it has closed the connection.
-    pub(super) fn of(context: &RequestContext<RoleServer>, gone: &CancellationToken) -> Way {
+    pub(super) fn of(
+        context: &RequestContext<RoleServer>,
+        reason: ReasonField,
+        gone: &CancellationToken,
+    ) -> Way {
+        let shape = Shape::of(context, reason);
         let version = context.protocol_version();
         let elicitation = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
         match elicitation {
             // A client that names no mode means forms.
             Some(modes) if modes.form.is_some() || modes.url.is_none() => {
                 if version.as_ref().is_some_and(|version| *version >= ProtocolVersion::V_2026_07_28) {
-                    Way::Rounds { version }
+                    Way::Rounds { shape }
                 } else {
-                    Way::Requests { peer: context.peer.clone(), version, gone: gone.clone() }
+                    Way::Requests { peer: context.peer.clone(), shape, gone: gone.clone() }
                 }
             }
             Some(_) => Way::None("the client can be asked by links only, not by forms (MCP elicitation)"),
@@ -122,13 +127,13 @@ impl ClientChannel {
     /// The questions that are laid out, as a result takes them to the client.
     pub(super) fn take_along(&self) -> Result<InputRequests, serde_json::Error> {
         let mut state = self.state();
-        let version = match &state.way {
-            Some(Way::Rounds { version }) => version.clone(),
-            Some(Way::Requests { .. } | Way::None(_)) | None => None,
+        let shape = match &state.way {
+            Some(Way::Rounds { shape } | Way::Requests { shape, .. }) => *shape,
+            Some(Way::None(_)) | None => Shape::default(),
         };
         let mut requests = InputRequests::new();
         for (id, laid_out) in &mut state.open {
-            let request = form::request(&laid_out.open, version.as_ref())?;
+            let request = form::request(&laid_out.open, shape)?;
             requests.insert(id.to_string(), InputRequest::Elicitation(request));
             laid_out.shown = Some(Instant::now());
         }
@@ -198,9 +203,9 @@ impl Channel for ClientChannel {
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
         let way = self.state().way.clone();
         match way {
-            Some(Way::Requests { peer, version, gone }) => Box::pin(async move {
+            Some(Way::Requests { peer, shape, gone }) => Box::pin(async move {
                 tokio::select! {
-                    reply = send(peer, &open, version.as_ref()) => reply,
+                    reply = send(peer, &open, shape) => reply,
                     // The client's side of the connection is closed; a request to it would wait for ever.
                     () = gone.cancelled() => Reply::Passed("the client is gone".into()),
                 }
@@ -237,8 +242,8 @@ impl Drop for Withdrawn<'_> {
 }
 
 /// Asks by a request of ours.
-async fn send(peer: Peer<RoleServer>, open: &OpenQuestion, version: Option<&ProtocolVersion>) -> Reply {
-    let request = match form::request(open, version) {
+async fn send(peer: Peer<RoleServer>, open: &OpenQuestion, shape: Shape) -> Reply {
+    let request = match form::request(open, shape) {
         Ok(request) => ServerRequest::ElicitRequest(request),
         Err(error) => return failed(&error),
     };

@@ -3,21 +3,49 @@
 //! A client that only accepts or declines, as those of the first servers of this kind do, is understood: accepting without
 //! content means *once*. Whatever is not exactly as it should be is a no.
 
+use rmcp::RoleServer;
 use rmcp::model::{ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ProtocolVersion};
+use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
-use crate::approval::{Choice, OpenQuestion, Reply};
+use crate::approval::{Choice, OpenQuestion, ReasonField, Reply};
 
-/// Makes the request for a client of this revision.
-pub(super) fn request(
-    open: &OpenQuestion,
-    version: Option<&ProtocolVersion>,
-) -> Result<ElicitRequest, serde_json::Error> {
-    let titled = version.is_some_and(|version| *version >= ProtocolVersion::V_2025_11_25);
+/// Clients whose form was seen to work with a field for a reason, by the name that they give themselves. Elsewhere an empty text
+/// field was seen to keep the form from being sent (Codex), or to be asked about as a second question (goose, Copilot CLI).
+const REASON_WORKS: &[&str] = &["claude-code"];
+
+/// What a client's form has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Titles of choices are written as `oneOf` (since 2025-11-25), else as `enumNames`.
+    titled: bool,
+    /// There is a field for a reason.
+    reason: bool,
+}
+
+impl Shape {
+    /// For the client of this request.
+    pub(super) fn of(context: &RequestContext<RoleServer>, reason: ReasonField) -> Shape {
+        let works = || context.client_info().is_some_and(|client| REASON_WORKS.contains(&&*client.name));
+        Shape {
+            titled: context
+                .protocol_version()
+                .is_some_and(|version| version >= ProtocolVersion::V_2025_11_25),
+            reason: match reason {
+                ReasonField::Always => true,
+                ReasonField::Never => false,
+                ReasonField::Auto => works(),
+            },
+        }
+    }
+}
+
+/// Makes the request.
+pub(super) fn request(open: &OpenQuestion, shape: Shape) -> Result<ElicitRequest, serde_json::Error> {
     Ok(ElicitRequest::new(ElicitRequestParams::FormElicitationParams {
         meta: None,
         message: message(open),
-        requested_schema: serde_json::from_value(schema(open, titled))?,
+        requested_schema: serde_json::from_value(schema(open, shape))?,
     }))
 }
 
@@ -31,17 +59,18 @@ fn message(open: &OpenQuestion) -> String {
     message
 }
 
-/// The form: what to do, and why. Clients up to 2025-06-18 know titles of choices as `enumNames`, later ones as `oneOf`.
-fn schema(open: &OpenQuestion, titled: bool) -> Value {
+/// The form: what to do, and why where that can be asked. It has only what the specification's own types have: Codex takes any
+/// other member, such as a title of the whole, for a form that it cannot show, and cancels.
+fn schema(open: &OpenQuestion, shape: Shape) -> Value {
     let choices: Vec<(String, String)> =
         open.offers.choices().into_iter().map(|choice| (choice.word(), title(choice, open))).collect();
     let mut decision = json!({
         "type": "string",
         "title": "Decision",
-        "description": "What to do. Accepting without a choice allows it once",
+        "description": "What to do",
         "default": Choice::Once.word(),
     });
-    if titled {
+    if shape.titled {
         let choice = |(word, title): &(String, String)| json!({"const": word, "title": title});
         decision["oneOf"] = choices.iter().map(choice).collect();
     } else {
@@ -49,17 +78,12 @@ fn schema(open: &OpenQuestion, titled: bool) -> Value {
         decision["enum"] = json!(names);
         decision["enumNames"] = json!(titles);
     }
-    json!({
-        "type": "object",
-        "title": "Execution Permission Request",
-        "properties": {
-            "decision": decision,
-            "reason": {
-                "type": "string",
-                "description": "Optional reason for allowing or denying execution"
-            }
-        }
-    })
+    let mut properties = json!({"decision": decision});
+    if shape.reason {
+        properties["reason"] =
+            json!({"type": "string", "title": "Reason", "description": "Optional; the agent reads it"});
+    }
+    json!({"type": "object", "properties": properties, "required": ["decision"]})
 }
 
 fn title(choice: Choice, open: &OpenQuestion) -> String {

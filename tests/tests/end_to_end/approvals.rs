@@ -70,6 +70,35 @@ fn choose(decision: &str) -> Value {
     json!({"action": "accept", "content": {"decision": decision, "reason": ""}})
 }
 
+/// The names of an object's members, sorted.
+fn names(value: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_reason_can_be_given_where_a_field_for_it_works_or_is_wanted() {
+    for (settings, client, offered) in [
+        ("", "lines", false),
+        ("", "claude-code", true),
+        ("[shell_tool]\napproval.reason = \"always\"\n", "lines", true),
+        ("[shell_tool]\napproval.reason = \"never\"\n", "claude-code", false),
+    ] {
+        let world = World::with_rules(RULES).configured(settings);
+        let mut server = Lines::start(&world);
+        server.initialize_of(client, "2025-11-25", &json!({"elicitation": {}}));
+        let (questions, _) = run(&mut server, &world, "touch a", &choose("deny"));
+        let schema = &questions[0]["requestedSchema"];
+        let field = schema["properties"].get("reason");
+        assert_eq!(field.is_some(), offered, "{settings}{client}: {schema}");
+        assert_eq!(schema["required"], json!(["decision"]));
+    }
+    let world = World::with_rules("").configured("[shell_tool.approval]\nreason = \"perhaps\"\n");
+    let (code, said) = end_to_end_tests::lines::run_to_end(&world, &[]);
+    assert!(code != Some(0) && said.contains("perhaps"), "{said}");
+}
+
 #[test]
 fn the_form_has_the_choices_in_the_words_of_the_clients_revision() {
     let world = World::with_rules(RULES);
@@ -80,14 +109,21 @@ fn the_form_has_the_choices_in_the_words_of_the_clients_revision() {
     assert_eq!(schema["properties"]["decision"]["enum"], words, "{schema}");
     let titles = schema["properties"]["decision"]["enumNames"].to_string();
     assert!(titles.contains("commands that start with") && titles.contains("touch 'a b'"), "{titles}");
-    assert_eq!(schema["properties"]["reason"]["type"], "string");
-    assert!(schema["required"].as_array().is_none_or(Vec::is_empty), "{schema}");
+    assert_eq!(names(schema), ["properties", "required", "type"], "Codex cancels at any other: {schema}");
+    assert_eq!(names(&schema["properties"]), ["decision"]);
+    assert_eq!(
+        names(&schema["properties"]["decision"]),
+        ["default", "description", "enum", "enumNames", "title", "type"]
+    );
     let message = questions[0]["message"].as_str().expect("a message");
     assert!(message.contains("\"always\" adds this rule: prefix_rule(pattern=["), "{message}");
     let mut newer = with_forms(&world, "2025-11-25", &[]);
     let (questions, _) = run(&mut newer, &world, "touch 'a b'", &json!({"action": "accept", "content": {}}));
-    let choices =
-        questions[0]["requestedSchema"]["properties"]["decision"]["oneOf"].as_array().expect("choices");
+    let schema = &questions[0]["requestedSchema"];
+    assert_eq!(names(schema), ["properties", "required", "type"]);
+    let decision = &schema["properties"]["decision"];
+    assert_eq!(names(decision), ["default", "description", "oneOf", "title", "type"]);
+    let choices = decision["oneOf"].as_array().expect("choices");
     assert_eq!(json!(choices.iter().map(|choice| &choice["const"]).collect::<Vec<_>>()), words);
 }
 
