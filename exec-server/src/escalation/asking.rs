@@ -146,48 +146,27 @@ fn append_rule(reason: &mut String, matched: &RuleMatch) {
     reason.push_str(&format!(" (rule {})", matched.rule.origin));
 }
 
-/// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that.
+/// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that. The agent reads it,
+/// so it has no rule that could be written in a person's stead.
 pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> String {
     let mut reason =
         format!("{} needs a person's approval", visible(question.program.as_os_str().as_encoded_bytes()));
     let remedy = match &question.rule {
         Some(matched) => {
             append_rule(&mut reason, matched);
-            if let Some(amendment) = question.always.first() {
-                return format!(
-                    "{reason}, but {why}; to allow it without asking, add this line to {}: {}",
-                    default_rules.with_extension("answers").display(),
-                    visible(amendment.line().as_bytes())
-                );
-            }
-            format!(
-                "to allow it without asking, change that rule's decision to \"allow\" in {}",
-                matched.rule.origin.file.display()
-            )
+            "only a person can allow it: by an answer, or by changing that rule".to_owned()
         }
         None if question.danger.as_deref() == Some(BROKEN_RULES) => {
             reason.push_str(&format!(": {BROKEN_RULES}"));
-            "mend them; the server's log and every result say what is wrong with them".to_owned()
+            "a person has to mend them; the server's log and every result say what is wrong with them"
+                .to_owned()
         }
         None => {
             if let Some(danger) = &question.danger {
                 reason.push_str(&format!(": {danger}"));
             }
-            format!(
-                "to allow it without asking, add a line like prefix_rule(pattern={}, decision=\"allow\") to {}",
-                pattern(question),
-                default_rules.display()
-            )
+            format!("only a person can allow it: by an answer, or by a rule in {}", default_rules.display())
         }
     };
     format!("{reason}, but {why}; {remedy}")
-}
-
-/// The whole command as a rule's pattern: the narrowest rule that would allow it.
-fn pattern(question: &Question) -> String {
-    let name = question.program.file_name().unwrap_or_default().as_encoded_bytes();
-    let words = std::iter::once(name).chain(question.arguments.iter().map(Vec::as_slice));
-    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
-    // JSON's strings are Starlark's.
-    serde_json::to_string(&words).unwrap_or_default().replace("\",\"", "\", \"")
 }

@@ -251,7 +251,7 @@ fn a_refusal_faster_than_reading_is_reported_and_the_next_channel_is_asked() {
     let mut alone = with_forms(&world, "2025-06-18", &[]);
     let (_, output) = run(&mut alone, &world, "touch a", &json!({"action": "decline"}));
     assert!(output.contains("the client declined at once, perhaps without asking anyone"), "{output}");
-    assert!(output.contains("default.rules:1") && output.contains("add this line to"), "{output}");
+    assert!(output.contains("default.rules:1") && output.contains("only a person can allow it"), "{output}");
     assert!(!world.workdir().join("a").exists());
     let approver = approver(&world, "echo '{\"decision\": \"once\"}'");
     let mut both = with_forms(&world, "2025-06-18", &["--approval-command", text(&approver)]);

@@ -233,8 +233,7 @@ fn a_client_that_cannot_show_forms_is_refused_clearly() {
         let answer = server.request("tools/call", call_as(&world, "touch made", &capabilities));
         let output = output(&answer);
         assert!(output.contains("default.rules:1") && output.contains("elicitation"), "{output}");
-        let line = output.split("add this line to ").nth(1).expect("a remedy");
-        assert!(line.contains("prefix_rule(pattern=[") && line.contains("decision=\"allow\""), "{output}");
+        assert!(output.contains("only a person can allow it") && !output.contains("prefix_rule"), "{output}");
     }
     assert!(!world.workdir().join("made").exists());
 }

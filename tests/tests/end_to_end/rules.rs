@@ -139,7 +139,7 @@ async fn without_somebody_to_ask_the_answer_is_no_at_once_and_says_what_would_al
         "shells are asked about",
         "default.rules:1",
         "did not declare",
-        "change that rule's decision to \"allow\"",
+        "only a person can allow it: by an answer, or by changing that rule",
     ] {
         assert!(output.contains(words), "{output:?} should say {words:?}");
     }

@@ -173,7 +173,7 @@ fn the_heuristic_knows_programs_by_their_files_unless_a_rule_speaks() {
 }
 
 #[test]
-fn a_denial_because_nobody_is_there_says_what_would_allow_it() {
+fn a_denial_because_nobody_is_there_says_who_can_allow_it_and_has_no_rule_to_write() {
     let world = World::new("");
     let Verdict::Ask { question, .. } = world.judged(&in_bin("rm"), &["-rf", "x"]) else {
         panic!("not asked")
@@ -181,8 +181,8 @@ fn a_denial_because_nobody_is_there_says_what_would_allow_it() {
     let reason = unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));
     assert!(
         reason.ends_with(
-            "but the client cannot ask; to allow it without asking, add a line like \
-             prefix_rule(pattern=[\"rm\", \"-rf\", \"x\"], decision=\"allow\") to /home/u/.codex/rules/default.rules"
+            "but the client cannot ask; only a person can allow it: by an answer, or by a rule in \
+             /home/u/.codex/rules/default.rules"
         ),
         "{reason}"
     );
