@@ -114,7 +114,7 @@ async fn send(peer: Peer<RoleServer>, progress: Option<ProgressNotificationParam
     }
     let Some(message) = message else { return };
     let sent = {
-        let message = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!({"message": message}));
+        let message = LoggingMessageNotificationParam::new(LoggingLevel::Debug, json!({"message": message}));
         peer.notify_logging_message(message.with_logger("shell")).await
     };
     if let Err(error) = sent {
@@ -122,9 +122,10 @@ async fn send(peer: Peer<RoleServer>, progress: Option<ProgressNotificationParam
     }
 }
 
-/// Whether somebody who asks for this level wants to know how commands are getting on.
+/// Whether somebody who asks for this level wants to know how commands are getting on. fastmcp always asks for the lowest, and prints
+/// all that is not of it.
 pub(super) fn wants(level: &LoggingLevel) -> bool {
-    matches!(level, LoggingLevel::Debug | LoggingLevel::Info)
+    matches!(level, LoggingLevel::Debug)
 }
 
 /// How a running call is getting on: its last line, or what it waits for.

@@ -106,7 +106,7 @@ fn messages_come_to_who_asks_for_them_in_either_way() {
         let id = server.send_request("tools/call", params);
         until(server, |message| {
             assert_eq!(message["method"], "notifications/message", "{message}");
-            assert_eq!(message["params"]["level"], "info");
+            assert_eq!(message["params"]["level"], "debug");
             message["params"]["data"]["message"].as_str().expect("a text").ends_with(": started")
         });
         std::fs::write(world.workdir().join("go"), "").expect("written");
@@ -117,11 +117,11 @@ fn messages_come_to_who_asks_for_them_in_either_way() {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/logLevel": "info"
+        "io.modelcontextprotocol/logLevel": "debug"
     });
     told(&mut server, shell(&world, PATIENT, None), meta);
     // For all calls, as before.
-    for (level, some) in [("debug", true), ("warning", false)] {
+    for (level, some) in [("debug", true), ("info", false)] {
         let answer = server.request("logging/setLevel", json!({"level": level}));
         assert!(answer["error"].is_null(), "{answer}");
         if some {
