@@ -177,6 +177,16 @@ impl Sandboxing {
         self.own(&[]).policy.mode()
     }
 
+    /// The folder that the server was started in.
+    pub(crate) fn started_in(&self) -> &Path {
+        &self.started_in
+    }
+
+    /// The user's home folder.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.surroundings.home.as_deref()
+    }
+
     /// The folders that are the workspace as far as the user is concerned.
     pub(crate) fn workspace(&self, client_roots: &[PathBuf]) -> Vec<PathBuf> {
         self.own(client_roots).workspace

@@ -1,5 +1,6 @@
 //! `tools/call`: which tool, and for `shell`: starting a call, or finding the one that is resumed, and attending to it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +13,7 @@ use super::progress::{self, Progress};
 use super::rounds::Ticket;
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
+use super::workdir::WorkdirBase;
 use super::{background, read_output, result, shell_tool};
 use crate::approval::{ApprovalSettings, Channel, Desk};
 use crate::config::Wanted;
@@ -63,20 +65,28 @@ impl ShellServer {
                 ticket
             }
             None => {
-                let wanted = self.sandbox_state.wanted(&self.shell.config().sandboxing, &context).await?;
-                match self.start(&request, &wanted, way, &mut progress, &context).await {
+                let sandboxing = &self.shell.config().sandboxing;
+                let (wanted, folder) = self.sandbox_state.wanted(sandboxing, &context).await?;
+                let home = sandboxing.home().map(Path::to_owned);
+                let base = WorkdirBase::new(folder, home, Arc::clone(&self.workdir_told));
+                let read = shell_tool::read(request.arguments.as_ref(), &self.shell.config().limits, &base);
+                let started = match read {
+                    Ok(arguments) => self.start(arguments, &wanted, way, &mut progress, &context).await,
+                    Err(error) => Err(error.to_string()),
+                };
+                match started {
                     Ok(ticket) => ticket,
-                    Err(problem) => return Ok(result::problem(problem).into()),
+                    Err(why) => return Ok(result::problem(why).into()),
                 }
             }
         };
         self.attend(ticket, &request, &mut progress, context).await
     }
 
-    /// Reads the arguments and starts a call; a problem is told in words that reach the agent.
+    /// Starts a call; a problem is told in words that reach the agent.
     async fn start(
         &self,
-        request: &CallToolRequestParams,
+        ShellArguments { request, shown }: ShellArguments,
         wanted: &Wanted,
         way: Way,
         progress: &mut Progress,
@@ -86,8 +96,6 @@ impl ShellServer {
         if let Some(terminal) = &self.terminal {
             terminal.listen();
         }
-        let ShellArguments { request, shown } = shell_tool::read(request.arguments.as_ref(), &config.limits)
-            .map_err(|error| error.to_string())?;
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);

@@ -25,6 +25,7 @@ mod succession;
 mod transport;
 mod unable;
 mod under_way;
+mod workdir;
 
 pub use serve::{explain_over_stdio, serve_stdio};
 pub use server::ShellServer;

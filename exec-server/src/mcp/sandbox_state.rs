@@ -61,12 +61,13 @@ impl SandboxState {
         *self.roots.lock().await = None;
     }
 
-    /// What one call gets.
+    /// What one call gets, and the folder that it starts in unless it says otherwise: the client's own, else its first root, else the
+    /// one that the server was started in.
     pub(super) async fn wanted(
         &self,
         sandboxing: &Arc<Sandboxing>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Wanted, ErrorData> {
+    ) -> Result<(Wanted, PathBuf), ErrorData> {
         let sent =
             CLIENT_STATE_KEYS.iter().rev().find_map(|key| Some((*key, context.meta.get(*key)?.clone())));
         let updated = || Some((UPDATE, self.updated.lock().unwrap_or_else(PoisonError::into_inner).clone()?));
@@ -78,7 +79,10 @@ impl SandboxState {
                     .map_err(|error| bad(source, &error))?,
             ),
         };
-        Ok(sandboxing.wanted(&roots, client))
+        let own = client.as_ref().and_then(|client| client.sandbox_cwd.clone());
+        let start =
+            own.or_else(|| roots.first().cloned()).unwrap_or_else(|| sandboxing.started_in().to_owned());
+        Ok((sandboxing.wanted(&roots, client), start))
     }
 
     /// The client's roots, asked for once. None where it has none, or cannot be asked: since MCP 2026-07-28 servers send no

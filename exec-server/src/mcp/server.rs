@@ -41,6 +41,8 @@ pub struct ShellServer {
     initialized: Arc<AtomicBool>,
     /// Messages are wanted about all requests.
     pub(super) messages: Arc<AtomicBool>,
+    /// The client knows in which folder commands run that name none.
+    pub(super) workdir_told: Arc<AtomicBool>,
 }
 
 impl ShellServer {
@@ -73,6 +75,7 @@ impl ShellServer {
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
             messages: Arc::default(),
+            workdir_told: Arc::default(),
         })
     }
 
@@ -86,6 +89,7 @@ impl ShellServer {
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
             messages: Arc::default(),
+            workdir_told: Arc::default(),
             ..self.clone()
         }
     }

@@ -1,6 +1,5 @@
 //! The `shell` tool as clients see it: its description, its arguments, and what each argument's mistakes are called.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments};
 use super::result::ShellResult;
 use super::schema::{object, schema_of};
+use super::workdir::WorkdirBase;
 use crate::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS};
 use crate::shell::{CallRequest, Presentation};
 
@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "shell";
 /// Describes the tool.
 pub(super) fn describe(limits: &Limits) -> Tool {
     let description = "Runs a shell command (Bash) and returns its output and exit code. \
-        You MUST provide `workdir`, an absolute path. Of a long output the beginning and the end are returned; `read_output` \
+        Of a long output the beginning and the end are returned; `read_output` \
         reads the rest. Processes that the command leaves in the background live on.";
     Tool::new(NAME, description, input_schema(limits))
         .with_title("Shell")
@@ -53,7 +53,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "workdir": {
                 "type": "string",
-                "description": "The working directory to execute the command in. Must be an absolute path."
+                "description": "The folder to run it in; absolute, relative to the workspace, or beginning with ~. Defaults to the workspace."
             },
             "timeout_ms": {
                 "type": "integer",
@@ -75,7 +75,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
                 "description": "Remove terminal escape sequences and overwritten progress bars from the output: defaults to true."
             }
         },
-        "required": ["command", "workdir"]
+        "required": ["command"]
     }))
 }
 
@@ -100,12 +100,16 @@ pub(super) struct Shown {
 }
 
 /// Reads the arguments. Unknown ones are passed over and named in a note.
-pub(super) fn read(given: Option<&JsonObject>, limits: &Limits) -> Result<ShellArguments, ArgumentError> {
+pub(super) fn read(
+    given: Option<&JsonObject>,
+    limits: &Limits,
+    base: &WorkdirBase,
+) -> Result<ShellArguments, ArgumentError> {
     let arguments = Arguments::new(given);
-    let example = json!({"command": "ls -l", "workdir": "/home/user/project"});
-    let command = arguments.required("command", &example)?;
-    let workdir = arguments.required("workdir", &example)?;
+    let command = arguments.required("command", &json!({"command": "ls -l"}))?;
     let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    let workdir = base.workdir(arguments.text("workdir", "/home/user/project")?);
+    notes.extend(workdir.note);
     let most = limits.max_timeout.unwrap_or(Duration::MAX);
     let timeout = match arguments.number("timeout_ms", "milliseconds", u64::MAX, 60_000)? {
         None => limits.default_timeout.min(most),
@@ -123,7 +127,7 @@ pub(super) fn read(given: Option<&JsonObject>, limits: &Limits) -> Result<ShellA
         tokens.unwrap_or(limits.output_tokens),
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
-    let request = CallRequest::new(command, PathBuf::from(workdir), timeout, login)?;
+    let request = CallRequest::new(command, workdir.folder, timeout, login)?;
     Ok(ShellArguments { request, shown: Shown { presentation, notes } })
 }
 
@@ -134,7 +138,7 @@ mod tests {
 
     fn understood(arguments: &Value) -> Result<ShellArguments, ArgumentError> {
         let limits = Limits { max_timeout: Some(Duration::from_secs(60)), ..Limits::default() };
-        read(arguments.as_object(), &limits)
+        read(arguments.as_object(), &limits, &WorkdirBase::new("/".into(), None, Arc::default()))
     }
 
     fn problem(arguments: Value) -> String {
@@ -145,6 +149,8 @@ mod tests {
     fn the_peers_calls_are_understood() {
         for arguments in [
             json!({"command": "true", "workdir": "/"}),
+            json!({"command": "true"}),
+            json!({"command": "true", "workdir": null}),
             json!({"command": "true", "workdir": "/", "timeout_ms": null, "login": null, "unknown": 1}),
             json!({"command": "true", "workdir": "/", "timeout_ms": 0, "login": false}),
         ] {
@@ -162,7 +168,9 @@ mod tests {
             problem(json!({"command": ["ls"], "workdir": "/"}))
                 .starts_with("command must be a string, got [\"ls\"]")
         );
-        assert!(problem(json!({"command": "true"})).starts_with("workdir is missing"));
+        assert!(
+            problem(json!({"command": "true", "workdir": 1})).starts_with("workdir must be a string, got 1")
+        );
         for timeout in [json!(-1), json!(1.5), json!("5")] {
             let text = problem(json!({"command": "true", "workdir": "/", "timeout_ms": timeout}));
             assert!(text.starts_with("timeout_ms must be a whole number of milliseconds"), "{text}");

@@ -15,7 +15,7 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
     let tools = client.service().list_all_tools().await.expect("a list");
     let tool = tools.iter().find(|tool| tool.name == "shell").expect("the tool");
     let schema = serde_json::to_value(&*tool.input_schema).expect("JSON");
-    assert_eq!(schema["required"], json!(["command", "workdir"]));
+    assert_eq!(schema["required"], json!(["command"]));
     let mut properties: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
     properties.sort();
     assert_eq!(properties, ["command", "login", "max_output_tokens", "strip_ansi", "timeout_ms", "workdir"]);
@@ -113,8 +113,11 @@ async fn an_argument_that_cannot_be_used_is_named() {
         (json!({"command": 5, "workdir": workdir}), "command must be a string, got 5"),
         (json!({"command": "", "workdir": workdir}), "command is empty"),
         (json!({"command": "echo a\u{0}b", "workdir": workdir}), "NUL character at byte 6"),
-        (json!({"command": "true"}), "workdir is missing"),
-        (json!({"command": "true", "workdir": "."}), "workdir must be an absolute path"),
+        (json!({"command": "true", "workdir": 1}), "workdir must be a string, got 1"),
+        (
+            json!({"command": "true", "workdir": "nowhere"}),
+            "nowhere\" cannot be used: No such file or directory",
+        ),
         (json!({"command": "true", "workdir": workdir.join("nowhere")}), "No such file or directory"),
         (json!({"command": "true", "workdir": file}), "is not a folder"),
         (json!({"command": "true", "workdir": workdir, "timeout_ms": -1}), "timeout_ms must be"),
@@ -126,6 +129,31 @@ async fn an_argument_that_cannot_be_used_is_named() {
     assert_eq!(client.run("echo still there").await.ran(), (0, "still there\n"));
     let error = client.try_call("shall", json!({})).await.expect_err("no such tool").to_string();
     assert!(error.contains("-32602") && error.contains("shell"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_folder_commands_run_in_the_one_that_the_server_was_started_in_and_say_so_once() {
+    let world = World::with_rules("");
+    let client = Client::start(&world, &Person::absent()).await;
+    let here = format!("{}\n", world.workdir().display());
+    let first = client.call(json!({"command": "pwd"})).await;
+    assert_eq!(first.ran(), (0, &*here));
+    let Outcome::Ran { json, .. } = &first else { panic!("{first:?}") };
+    assert!(json["notes"].to_string().contains("no workdir was given, so it ran in"), "{json}");
+    for arguments in [
+        json!({"command": "pwd"}),
+        json!({"command": "pwd", "workdir": ""}),
+        json!({"command": "pwd", "workdir": "."}),
+    ] {
+        let outcome = client.call(arguments).await;
+        let Outcome::Ran { json, .. } = &outcome else { panic!("{outcome:?}") };
+        assert_eq!((outcome.ran(), json.get("notes")), ((0, &*here), None));
+    }
+    std::fs::create_dir(world.workdir().join("inner")).expect("a folder");
+    let outcome = client.call(json!({"command": "pwd", "workdir": "inner"})).await;
+    assert_eq!(outcome.ran(), (0, &*format!("{}/inner\n", world.workdir().display())));
+    let home = client.call(json!({"command": "[ \"$PWD\" -ef ~ ] && echo home", "workdir": "~"})).await;
+    assert_eq!(home.ran(), (0, "home\n"));
 }
 
 #[tokio::test]
