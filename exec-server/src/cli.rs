@@ -5,6 +5,7 @@ mod audit;
 mod doctor;
 mod limits;
 mod policy;
+mod results;
 mod rules;
 mod setup;
 
@@ -50,6 +51,9 @@ pub(crate) struct ServerArguments {
 
     #[command(flatten)]
     limits: limits::LimitArguments,
+
+    #[command(flatten)]
+    results: results::ResultArguments,
 
     #[command(flatten)]
     advanced: Advanced,
@@ -180,6 +184,7 @@ impl ServerArguments {
             },
             session_program: None,
             limits: self.limits.settings(),
+            results: self.results.settings(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,

@@ -43,9 +43,9 @@ pub use approval::{
     OpenQuestion, Question, QuestionId, ReasonField, Reply, Scope, UnknownChannel,
 };
 pub use config::{
-    AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, SandboxSettings,
-    SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError, UnknownAfterCall, find_codex_home,
-    trusted_projects,
+    AfterCall, Config, ConfigError, ConfigFileError, LimitError, LimitSettings, Limits, ResultFormat,
+    ResultSettings, SandboxSettings, SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError,
+    UnknownAfterCall, UnknownResultFormat, find_codex_home, trusted_projects,
 };
 pub use escalation::{Decided, DecisionRecord, find_program, preview};
 pub use mcp::{SessionFile, ShellServer, explain_over_stdio, serve_stdio};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sandbox::environment::Inherit;
 use serde::Deserialize;
 
+use super::results::ResultFormat;
 use crate::approval::ReasonField;
 
 /// The file as it is written.
@@ -110,6 +111,10 @@ pub(crate) struct ShellToolTable {
     pub(super) max_calls: Option<usize>,
     /// `live` or `end`: what becomes of background processes.
     pub(super) background: Option<String>,
+    /// `json` or `text`: how results are written.
+    pub(super) result: Option<ResultFormat>,
+    /// Results link to outputs that they do not show whole.
+    pub(super) result_links: Option<bool>,
     #[serde(default)]
     pub(super) approval: ApprovalTable,
 }

@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod limits;
 mod programs;
+mod results;
 mod sandboxing;
 mod trusted;
 
@@ -29,6 +30,8 @@ pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, Unkn
 pub(crate) use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
 use programs::usable;
 pub(crate) use programs::{find_bash, find_wrapper};
+pub(crate) use results::Results;
+pub use results::{ResultFormat, ResultSettings, UnknownResultFormat};
 use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub(crate) use sandboxing::{Sandboxing, Wanted};
@@ -56,6 +59,8 @@ pub struct Settings {
     pub rules: RuleSettings,
     /// How people are asked.
     pub approvals: ApprovalSettings,
+    /// How results are written.
+    pub results: ResultSettings,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist and its rules are good.
@@ -72,6 +77,7 @@ pub struct Config {
     pub(crate) session_program: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) approvals: ApprovalSettings,
+    pub(crate) results: Results,
     /// The environment that the user started the server with.
     pub(crate) environment: Arc<Variables>,
     /// The programs on its search path.
@@ -115,6 +121,7 @@ impl Config {
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,
+            results: results::results(settings.results, &file.shell_tool),
             environment: Arc::new(own_environment(file.shell_tool.for_agents())),
             programs: Arc::new(Programs::new(&std::env::var_os("PATH").unwrap_or_default())),
         })

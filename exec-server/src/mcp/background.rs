@@ -1,14 +1,15 @@
 //! The tools that show and end the processes that commands have left in the background. The first also shows the calls whose
 //! results may have reached nobody.
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments, wrong};
-use super::result::problem;
-use super::schema::{object, schema_of};
+use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
+use super::schema::object;
+use crate::config::ResultFormat;
 use crate::shell::{Background, BackgroundCall, BackgroundProcess, Ending, RecentCall, Shell};
 
 /// The name of the tool that shows them.
@@ -18,25 +19,18 @@ pub(super) const LIST: &str = "background_list";
 pub(super) const KILL: &str = "background_kill";
 
 /// Describes both tools.
-pub(super) fn describe() -> [Tool; 2] {
-    let schema = |title: &str, properties, required: &[&str]| {
-        object(json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": title,
-            "type": "object",
-            "properties": properties,
-            "required": required
-        }))
+pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
+    let schema = |properties, required: &[&str]| {
+        object(json!({"type": "object", "properties": properties, "required": required}))
     };
     let id = json!({"id": {"type": "string", "description": "The `id` of a call in `background_list`."}});
     let list = Tool::new(
         LIST,
         "Lists the processes that earlier `shell` commands have left running in the background, and commands whose results \
             may not have arrived (cancelled, or longer than 4 s). `read_output` reads what they print.",
-        schema("BackgroundListParams", json!({}), &[]),
+        schema(json!({}), &[]),
     )
     .with_title("List background processes")
-    .with_raw_output_schema(schema_of::<Listed>())
     .with_annotations(
         ToolAnnotations::with_title("List background processes")
             .read_only(true)
@@ -47,10 +41,9 @@ pub(super) fn describe() -> [Tool; 2] {
     let kill = Tool::new(
         KILL,
         "Ends all processes that one `shell` command has left running in the background: SIGTERM, and SIGKILL half a second later.",
-        schema("BackgroundKillParams", id, &["id"]),
+        schema(id, &["id"]),
     )
     .with_title("End background processes")
-    .with_raw_output_schema(schema_of::<Killed>())
     .with_annotations(
         ToolAnnotations::with_title("End background processes")
             .read_only(false)
@@ -58,7 +51,7 @@ pub(super) fn describe() -> [Tool; 2] {
             .idempotent(true)
             .open_world(false),
     );
-    [list, kill]
+    [with_output_schema::<Listed>(list, format), with_output_schema::<Killed>(kill, format)]
 }
 
 /// What runs in the background.
@@ -116,22 +109,28 @@ struct Killed {
 }
 
 /// Lists them.
-pub(super) async fn list(given: Option<&JsonObject>, shell: &Shell) -> CallToolResult {
+pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
     let notes = Arguments::new(given).unknown(&[]).into_iter().collect();
     let calls = shell.background().list().await.into_iter().map(ListedCall::from).collect();
     let recent = shell.recent().list().into_iter().map(ListedRecent::from).collect();
-    encode(&Listed { calls, recent, notes })
+    encode(&Listed { calls, recent, notes }, format)
 }
 
 /// Ends those of one call.
-pub(super) async fn kill(given: Option<&JsonObject>, background: &Background) -> CallToolResult {
+pub(super) async fn kill(
+    given: Option<&JsonObject>,
+    format: ResultFormat,
+    background: &Background,
+) -> CallToolResult {
     let arguments = Arguments::new(given);
     let id = match arguments.required("id", &json!({"id": "1a2b3-4"})) {
         Ok(id) => id,
         Err(error) => return problem(error.to_string()),
     };
     match background.end(id).await {
-        Some(ended) => encode(&Killed { ended, notes: arguments.unknown(&["id"]).into_iter().collect() }),
+        Some(ended) => {
+            encode(&Killed { ended, notes: arguments.unknown(&["id"]).into_iter().collect() }, format)
+        }
         None => problem(unknown_id(id, background).await.to_string()),
     }
 }
@@ -171,13 +170,38 @@ impl From<RecentCall> for ListedRecent {
     }
 }
 
-fn encode(result: &impl Serialize) -> CallToolResult {
-    match (serde_json::to_string(result), serde_json::to_value(result)) {
-        (Ok(text), Ok(structured)) => {
-            let mut encoded = CallToolResult::success(vec![ContentBlock::text(text)]);
-            encoded.structured_content = Some(structured);
-            encoded
+impl Plain for Listed {
+    /// A line for each call, with its processes below it; then one for each whose result may not have arrived.
+    fn plain(&self) -> String {
+        let mut text = String::new();
+        for call in &self.calls {
+            text.push_str(&format!("{}: {} (for {} s)\n", call.id, call.command, call.seconds));
+            for process in &call.processes {
+                text.push_str(&format!("  {process}\n"));
+            }
+            if call.total > call.processes.len() {
+                text.push_str(&format!("  and {} more\n", call.total - call.processes.len()));
+            }
         }
-        (Err(error), _) | (_, Err(error)) => problem(format!("the result cannot be encoded: {error}")),
+        for call in &self.recent {
+            let how = call.exit_code.map_or("running".to_owned(), |code| format!("exit {code}"));
+            text.push_str(&format!(
+                "{}: {} ({how}, started {} s ago, {} bytes)\n",
+                call.id, call.command, call.seconds, call.total_bytes
+            ));
+        }
+        let nothing = text.is_empty().then(|| "nothing runs in the background".to_owned());
+        with_status(&text, &nothing.into_iter().chain(self.notes.iter().cloned()).collect::<Vec<_>>())
+    }
+}
+
+impl Plain for Killed {
+    /// A line for each process.
+    fn plain(&self) -> String {
+        let mut text: String = self.ended.iter().map(|process| format!("ended {process}\n")).collect();
+        if text.is_empty() {
+            text.push_str("nothing was alive any more\n");
+        }
+        with_status(&text, &self.notes)
     }
 }

@@ -9,6 +9,7 @@ use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
 use rmcp::service::RequestContext;
 
 use super::client::{ClientChannel, Way};
+use super::encoding::problem;
 use super::progress::{self, Progress};
 use super::rounds::Ticket;
 use super::server::ShellServer;
@@ -34,11 +35,12 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.as_ref();
+        let format = self.shell.config().results.format;
         match &*request.name {
             shell_tool::NAME => self.call_shell(request, context).await,
-            read_output::NAME => Ok(read_output::call(arguments, self.shell.outputs()).await.into()),
-            background::LIST => Ok(background::list(arguments, &self.shell).await.into()),
-            background::KILL => Ok(background::kill(arguments, self.shell.background()).await.into()),
+            read_output::NAME => Ok(read_output::call(arguments, format, self.shell.outputs()).await.into()),
+            background::LIST => Ok(background::list(arguments, format, &self.shell).await.into()),
+            background::KILL => Ok(background::kill(arguments, format, self.shell.background()).await.into()),
             other => {
                 let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
                 let text = format!("tool not found: {other:?}; this server has {tools:?}");
@@ -76,7 +78,7 @@ impl ShellServer {
                 };
                 match started {
                     Ok(ticket) => ticket,
-                    Err(why) => return Ok(result::problem(why).into()),
+                    Err(why) => return Ok(problem(why).into()),
                 }
             }
         };
@@ -176,7 +178,7 @@ impl ShellServer {
         if outcome.ending == Ending::Cancelled && self.client_gone.is_cancelled() {
             shown.notes.push(CLOSED.to_owned());
         }
-        let result = result::encode(&outcome, &shown, self.shell.outputs()).await;
-        result.map(Into::into).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+        let results = self.shell.config().results;
+        Ok(result::encode(&outcome, &shown, results, self.shell.outputs()).await.into())
     }
 }

@@ -6,6 +6,7 @@ mod arguments;
 mod background;
 mod calls;
 mod client;
+mod encoding;
 mod form;
 mod malformed;
 mod progress;

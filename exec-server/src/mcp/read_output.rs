@@ -1,20 +1,21 @@
 //! The `read_output` tool: parts of an output that did not fit into an answer, or that came after it.
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments, wrong};
-use super::result::problem;
-use super::schema::{object, schema_of};
+use super::encoding::{self, Plain, problem, with_output_schema, with_status};
+use super::schema::object;
+use crate::config::ResultFormat;
 use crate::shell::{Found, Query, Recording, Spool};
 
 /// The tool's name.
 pub(super) const NAME: &str = "read_output";
 
 /// Bytes of text that are returned when nothing else is said: as much as `shell` returns.
-const DEFAULT_LIMIT: u64 = 40_000;
+const DEFAULT_LIMIT: u64 = 36_000;
 
 /// The most bytes of text that can be asked for.
 const MAX_LIMIT: u64 = 1 << 20;
@@ -29,22 +30,20 @@ const MAX_PATTERN_BYTES: usize = 1 << 20;
 const KNOWN: &[&str] = &["id", "offset", "limit", "tail", "grep", "strip_ansi"];
 
 /// Describes the tool.
-pub(super) fn describe() -> Tool {
-    let description = "Reads more of a command's output: what `shell` left out because it did not fit (see `truncation` and \
-        `output_id` in its result), or what background processes printed since. Needs no approval and runs nothing.";
+pub(super) fn describe(format: ResultFormat) -> Tool {
+    let description = "Reads more of a command's output: what `shell` left out because it did not fit, or what background \
+        processes printed since. Runs nothing and needs no approval.";
     let schema = object(json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ReadOutputParams",
         "type": "object",
         "properties": {
             "id": {"type": "string", "description": "The `output_id` of a result of `shell`."},
             "offset": {
                 "type": "integer", "minimum": 0,
-                "description": "Where to begin, in bytes from the beginning of the output. Defaults to 0."
+                "description": "Where to begin, in bytes. Defaults to 0."
             },
             "limit": {
                 "type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
-                "description": "The most bytes of text to return. Defaults to 40000."
+                "description": "The most bytes to return. Defaults to 36000."
             },
             "tail": {
                 "type": "integer", "minimum": 1, "maximum": MAX_TAIL,
@@ -52,25 +51,23 @@ pub(super) fn describe() -> Tool {
             },
             "grep": {
                 "type": "string",
-                "description": "Only lines that match this regular expression (syntax of Rust's regex crate; (?i) ignores case)."
+                "description": "Only lines that match this regular expression (Rust's regex; (?i) ignores case)."
             },
             "strip_ansi": {
                 "type": "boolean",
-                "description": "Remove terminal escape sequences and overwritten progress bars: defaults to true."
+                "description": "Remove escape sequences and overwritten progress bars. Defaults to true."
             }
         },
         "required": ["id"]
     }));
-    Tool::new(NAME, description, schema)
-        .with_title("Read output")
-        .with_raw_output_schema(schema_of::<OutputPart>())
-        .with_annotations(
-            ToolAnnotations::with_title("Read output")
-                .read_only(true)
-                .destructive(false)
-                .idempotent(true)
-                .open_world(false),
-        )
+    let tool = Tool::new(NAME, description, schema).with_title("Read output").with_annotations(
+        ToolAnnotations::with_title("Read output")
+            .read_only(true)
+            .destructive(false)
+            .idempotent(true)
+            .open_world(false),
+    );
+    with_output_schema::<OutputPart>(tool, format)
 }
 
 /// How the part of an output from `offset` on can be read, in words.
@@ -102,7 +99,11 @@ struct OutputPart {
 }
 
 /// Reads the part that is asked for.
-pub(super) async fn call(given: Option<&JsonObject>, outputs: &Spool) -> CallToolResult {
+pub(super) async fn call(
+    given: Option<&JsonObject>,
+    format: ResultFormat,
+    outputs: &Spool,
+) -> CallToolResult {
     let (recording, query, notes) = match read(given, outputs) {
         Ok(read) => read,
         Err(error) => return problem(error.to_string()),
@@ -110,7 +111,7 @@ pub(super) async fn call(given: Option<&JsonObject>, outputs: &Spool) -> CallToo
     // Before reading: what is printed meanwhile is read next time.
     let open = recording.is_open();
     match tokio::task::spawn_blocking(move || recording.find(&query)).await {
-        Ok(Ok(found)) => encode(found, open, notes),
+        Ok(Ok(found)) => encoding::encode(&part(found, open, notes), format),
         Ok(Err(error)) => problem(format!("the output cannot be read: {error}")),
         Err(error) => problem(format!("reading the output broke: {error}")),
     }
@@ -156,14 +157,14 @@ fn unknown_id(id: &str, outputs: &Spool) -> ArgumentError {
     wrong("id", expected, &id.into(), &json!({"id": newest.first().unwrap_or(&"1a2b3-4")}))
 }
 
-fn encode(found: Found, open: bool, mut notes: Vec<String>) -> CallToolResult {
+fn part(found: Found, open: bool, mut notes: Vec<String>) -> OutputPart {
     if let Some(gap) = &found.not_kept {
         notes.push(format!(
             "bytes {} to {} are not kept any more: of a very long output the beginning and the end are",
             gap.start, gap.end
         ));
     }
-    let part = OutputPart {
+    OutputPart {
         output: found.text,
         offset: found.offset,
         next_offset: found.next_offset,
@@ -171,14 +172,23 @@ fn encode(found: Found, open: bool, mut notes: Vec<String>) -> CallToolResult {
         open,
         invalid_bytes: Some(found.invalid).filter(|count| *count > 0),
         notes,
-    };
-    match (serde_json::to_string(&part), serde_json::to_value(&part)) {
-        (Ok(text), Ok(structured)) => {
-            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-            result.structured_content = Some(structured);
-            result
+    }
+}
+
+impl Plain for OutputPart {
+    /// The lines; then where the next ones are.
+    fn plain(&self) -> String {
+        let mut says = Vec::new();
+        if let Some(next) = self.next_offset {
+            says.push(format!("more of {} bytes from offset {next} on", self.total_bytes));
+        } else if self.output.is_empty() {
+            says.push("nothing".to_owned());
         }
-        (Err(error), _) | (_, Err(error)) => problem(format!("the output cannot be encoded: {error}")),
+        if self.open {
+            says.push("a process may print more".to_owned());
+        }
+        says.extend(self.notes.iter().cloned());
+        with_status(&self.output, &says)
     }
 }
 
@@ -189,7 +199,7 @@ mod tests {
     use serde_json::Value;
 
     async fn called(arguments: Value, outputs: &Spool) -> CallToolResult {
-        call(arguments.as_object(), outputs).await
+        call(arguments.as_object(), ResultFormat::Json, outputs).await
     }
 
     fn text(result: &CallToolResult) -> String {
@@ -210,6 +220,25 @@ mod tests {
         assert_eq!(part, json!({"output": "three\n", "offset": 8, "total_bytes": 14, "open": false}));
         let part = called(json!({"id": id, "grep": "(?i)T", "tail": 1}), &outputs).await;
         assert_eq!(part.structured_content.unwrap()["output"], "three\n");
+    }
+
+    #[tokio::test]
+    async fn as_text_a_part_is_its_lines_and_where_the_next_are() {
+        let outputs = Spool::new(SpoolLimits::default());
+        let recording = Recording::of(&outputs, b"one\ntwo\nthree\n");
+        outputs.keep(&recording);
+        let as_text = async |arguments: Value| {
+            let result = call(arguments.as_object(), ResultFormat::Text, &outputs).await;
+            assert_eq!((result.content.len(), &result.structured_content), (1, &None));
+            text(&result)
+        };
+        let id = recording.id();
+        assert_eq!(as_text(json!({"id": id})).await, "one\ntwo\nthree\n");
+        assert_eq!(
+            as_text(json!({"id": id, "limit": 8})).await,
+            "one\ntwo\n[more of 14 bytes from offset 8 on]"
+        );
+        assert_eq!(as_text(json!({"id": id, "offset": 14})).await, "[nothing]");
     }
 
     #[tokio::test]

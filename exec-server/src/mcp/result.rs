@@ -6,13 +6,15 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::encoding::{self, Plain, seconds, with_status};
 use super::shell_tool::Shown;
 use super::{read_output, resources};
+use crate::config::Results;
 use crate::escalation::DecisionRecord;
 use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
-// The first four are the peer's, in its order: what is cut off at the end of a long text is the least needed.
+// In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ShellResult {
     /// Exit code of the shell: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was
@@ -20,12 +22,12 @@ pub(super) struct ShellResult {
     exit_code: i32,
     /// Standard output and standard error, in the order in which they were written.
     output: String,
-    /// Time from the start to the end, including the time in which a person was asked for approval.
-    duration: Span,
-    /// The timeout was reached and the command was ended; `output` has what it printed until then.
-    timed_out: bool,
     /// What became of the command.
     status: Status,
+    /// The timeout was reached and the command was ended; `output` has what it printed until then.
+    timed_out: bool,
+    /// Time from the start to the end, including the time in which a person was asked for approval.
+    duration: Span,
     /// The signal that killed the shell, such as SIGKILL.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
@@ -131,18 +133,20 @@ impl ShellResult {
             rest: read_output::how_to_read(recording, omitted.start),
         });
         let readable = truncation.is_some() || !outcome.background.is_empty();
+        let decisions =
+            outcome.decisions.iter().map(|judged| said_once(judged.clone(), &view.text)).collect();
         ShellResult {
             exit_code: outcome.ending.exit_code(),
             output: view.text,
-            duration: (outcome.running + outcome.waiting).into(),
-            timed_out: outcome.ending == Ending::TimedOut,
             status: Status::of(outcome),
+            timed_out: outcome.ending == Ending::TimedOut,
+            duration: (outcome.running + outcome.waiting).into(),
             signal: outcome.ending.signal(),
             truncation,
             invalid_bytes: view.invalid,
             approval_wait: (!outcome.waiting.is_zero()).then(|| outcome.waiting.into()),
             sandbox: outcome.sandbox.clone(),
-            decisions: outcome.decisions.clone(),
+            decisions,
             denials: outcome.denials.clone(),
             background: outcome.background.clone(),
             output_id: readable.then(|| recording.id().to_owned()),
@@ -156,27 +160,77 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Encodes an outcome: the JSON as text, for clients and models that read text, and as structured content; and a link to the
-/// whole output when there is more of it, which is kept in `outputs` from then on.
+/// The record without the sentence that the output has already: what a program was refused for is printed in its stead.
+fn said_once(mut judged: DecisionRecord, output: &str) -> DecisionRecord {
+    if let Some(why) = &judged.why_not_escalated
+        && judged.decision.is_refusal()
+        && output.contains(why.trim_end_matches('…'))
+    {
+        judged.why_not_escalated = None;
+    }
+    judged
+}
+
+/// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.
 pub(super) async fn encode(
     outcome: &CallOutcome,
     shown: &Shown,
+    results: Results,
     outputs: &Spool,
-) -> Result<CallToolResult, serde_json::Error> {
+) -> CallToolResult {
     let mut notes = shown.notes.clone();
+    if outcome.ending == Ending::TimedOut {
+        notes.push(format!(
+            "the command was ended at its timeout of {} ms; a higher timeout_ms gives it more time",
+            shown.timeout.as_millis()
+        ));
+    }
     let view = view(&outcome.output, shown.presentation).await;
     if let Some(why) = outcome.output.no_file().filter(|_| view.omitted.is_some()) {
         notes.push(format!("only the beginning and the end of the output could be kept: {why}"));
     }
     let result = ShellResult::new(outcome, view, notes);
-    let mut content = vec![ContentBlock::text(serde_json::to_string(&result)?)];
+    let mut encoded = encoding::encode(&result, results.format);
     if result.output_id.is_some() {
         outputs.keep(&outcome.output);
-        content.push(ContentBlock::resource_link(resources::describe(&outcome.output)));
+        if results.links {
+            encoded.content.push(ContentBlock::resource_link(resources::describe(&outcome.output)));
+        }
     }
-    let mut encoded = CallToolResult::success(content);
-    encoded.structured_content = Some(serde_json::to_value(&result)?);
-    Ok(encoded)
+    encoded
+}
+
+impl Plain for ShellResult {
+    /// The output; then how it ended, and what else is worth a word.
+    fn plain(&self) -> String {
+        let mut says = Vec::new();
+        match (self.status, &self.signal) {
+            (Status::Completed, _) => {}
+            (Status::TimedOut, _) => says.push("timed out".to_owned()),
+            (Status::Cancelled, _) => says.push("cancelled".to_owned()),
+            (Status::Failed | Status::Declined, Some(signal)) => says.push(format!("killed by {signal}")),
+            (Status::Failed | Status::Declined, None) => says.push(format!("exit {}", self.exit_code)),
+        }
+        says.extend(self.denials.iter().cloned());
+        says.extend(self.decisions.iter().filter_map(|judged| {
+            let why = judged.why_not_escalated.as_ref()?;
+            Some(format!("{}: {why}", judged.program))
+        }));
+        says.extend(self.truncation.as_ref().map(|truncation| truncation.rest.clone()));
+        if let (false, Some(id)) = (self.background.is_empty(), &self.output_id) {
+            let listed: Vec<String> = self.background.iter().map(ToString::to_string).collect();
+            says.push(format!("in the background, with id {id}: {}", listed.join(", ")));
+        }
+        says.extend(self.rules_trouble.iter().chain(&self.notes).cloned());
+        // No model can be shown nothing.
+        if says.is_empty() && self.output.is_empty() {
+            says.push(format!("exit {}", self.exit_code));
+        }
+        if !says.is_empty() {
+            says.insert(1.min(says.len()), seconds(Duration::new(self.duration.secs, self.duration.nanos)));
+        }
+        with_status(&self.output, &says)
+    }
 }
 
 /// The output as text; beside the runtime when it has to be read from a file.
@@ -193,15 +247,10 @@ async fn view(recording: &Recording, presentation: Presentation) -> View {
     })
 }
 
-/// The tool could not do its work; the text reaches the agent.
-pub(super) fn problem(text: impl Into<String>) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(text.into())])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SpoolLimits;
+    use crate::config::{ResultFormat, SpoolLimits};
     use crate::escalation::Decided;
 
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
@@ -225,20 +274,35 @@ mod tests {
     }
 
     fn shown(presentation: Presentation, notes: &[&str]) -> Shown {
-        Shown { presentation, notes: notes.iter().map(ToString::to_string).collect() }
+        let notes = notes.iter().map(ToString::to_string).collect();
+        Shown { presentation, timeout: Duration::from_secs(10), notes }
     }
 
+    async fn encoded(outcome: &CallOutcome, shown: &Shown, results: Results) -> CallToolResult {
+        encode(outcome, shown, results, &Spool::new(SpoolLimits::default())).await
+    }
+
+    fn text(encoded: &CallToolResult) -> &str {
+        let [ContentBlock::Text(text)] = &encoded.content[..] else { panic!("one text item: {encoded:?}") };
+        &text.text
+    }
+
+    const TEXT: Results = Results { format: ResultFormat::Text, links: false };
+
     #[tokio::test]
-    async fn the_text_begins_with_what_the_peers_clients_read() {
+    async fn the_json_begins_with_what_matters_and_is_the_same_twice() {
         let outputs = Spool::new(SpoolLimits::default());
         let outcome = outcome(Ending::Exited(3), &[]);
-        let encoded = encode(&outcome, &shown(Presentation::default(), &["a note"]), &outputs).await.unwrap();
+        let shown = shown(Presentation::default(), &["a note"]);
+        let encoded = encode(&outcome, &shown, Results::default(), &outputs).await;
         assert_eq!(
-            encoded.content[0].as_text().unwrap().text,
-            "{\"exit_code\":3,\"output\":\"printed\\n\",\"duration\":{\"secs\":3,\"nanos\":500000000},\"timed_out\":false,\
-             \"status\":\"failed\",\"approval_wait\":{\"secs\":2,\"nanos\":0},\"sandbox\":\"\",\"notes\":[\"a note\"]}"
+            text(&encoded),
+            "{\"exit_code\":3,\"output\":\"printed\\n\",\"status\":\"failed\",\"timed_out\":false,\
+             \"duration\":{\"secs\":3,\"nanos\":500000000},\"approval_wait\":{\"secs\":2,\"nanos\":0},\"sandbox\":\"\",\
+             \"notes\":[\"a note\"]}"
         );
-        assert_eq!((encoded.content.len(), encoded.is_error), (1, Some(false)));
+        assert_eq!(text(&encoded), encoded.structured_content.as_ref().unwrap().to_string());
+        assert_eq!(encoded.is_error, Some(false));
         assert!(outputs.find(outcome.output.id()).is_none(), "nothing of it is left out");
     }
 
@@ -247,13 +311,58 @@ mod tests {
         let outputs = Spool::new(SpoolLimits::default());
         let outcome = outcome(Ending::Exited(0), &[]);
         let presentation = Presentation { max_bytes: 4, strip_ansi: true };
-        let encoded = encode(&outcome, &shown(presentation, &[]), &outputs).await.unwrap();
+        let shown = shown(presentation, &[]);
+        let plain = encode(&outcome, &shown, Results::default(), &outputs).await;
+        assert_eq!(plain.content.len(), 1, "a link is added for those who ask for it only");
+        let results = Results { links: true, ..Results::default() };
+        let encoded = encode(&outcome, &shown, results, &outputs).await;
         let structured = encoded.structured_content.unwrap();
         assert_eq!(structured["truncation"]["omitted_bytes"], 4);
         assert_eq!(structured["output_id"], outcome.output.id());
         let link = encoded.content[1].as_resource_link().unwrap();
         assert_eq!(link.uri, format!("shell://output/{}", outcome.output.id()));
         assert!(outputs.find(outcome.output.id()).is_some());
+    }
+
+    #[tokio::test]
+    async fn as_text_a_result_is_the_output_and_a_line_only_where_there_is_something_to_say() {
+        let all = shown(Presentation::default(), &[]);
+        let fine = encoded(&outcome(Ending::Exited(0), &[]), &all, TEXT).await;
+        assert_eq!((text(&fine), &fine.structured_content), ("printed\n", &None));
+        let mut failed = outcome(Ending::Exited(1), &[]);
+        failed.denials.push("possibly denied by the sandbox: writing /home/u/.cache".into());
+        assert_eq!(
+            text(&encoded(&failed, &all, TEXT).await),
+            "printed\n[exit 1 · 3.5 s · possibly denied by the sandbox: writing /home/u/.cache]"
+        );
+        let noted = shown(Presentation::default(), &["a note"]);
+        let noted = encoded(&outcome(Ending::Signaled(9), &[]), &noted, TEXT).await;
+        assert_eq!(text(&noted), "printed\n[killed by SIGKILL · 3.5 s · a note]");
+        let some = shown(Presentation { max_bytes: 4, strip_ansi: true }, &[]);
+        let some = encoded(&outcome(Ending::Exited(0), &[]), &some, TEXT).await;
+        assert!(text(&some).contains("[call read_output with {\"id\":\""), "{some:?}");
+        let mut silent = outcome(Ending::Exited(0), &[]);
+        silent.output = Recording::of(&Spool::new(SpoolLimits::default()), b"");
+        assert_eq!(text(&encoded(&silent, &all, TEXT).await), "[exit 0 · 3.5 s]");
+    }
+
+    #[tokio::test]
+    async fn a_timeout_names_the_limit_and_the_argument() {
+        let all = shown(Presentation::default(), &[]);
+        let encoded = encoded(&outcome(Ending::TimedOut, &[]), &all, Results::default()).await;
+        assert!(text(&encoded).contains("timeout of 10000 ms; a higher timeout_ms"), "{encoded:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_was_refused_for_is_said_once() {
+        let all = shown(Presentation::default(), &[]);
+        let mut refused = outcome(Ending::Exited(1), &[Decided::Refused]);
+        refused.decisions[0].why_not_escalated = Some("printed".into());
+        let said = encoded(&refused, &all, Results::default()).await;
+        assert_eq!(text(&said).matches("printed").count(), 1, "{said:?}");
+        refused.decisions[0].why_not_escalated = Some("the command did not print it".into());
+        let said = encoded(&refused, &all, Results::default()).await;
+        assert_eq!(text(&said).matches("the command did not print it").count(), 1, "{said:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
 use super::{background, read_output, resources, shell_tool, signature};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Ladder};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, ResultFormat};
 use crate::private::runtime_folders;
 use crate::shell::Shell;
 use crate::terminal::TerminalChannel;
@@ -144,7 +144,8 @@ impl ServerHandler for ShellServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut tools = list_tools(request, &self.shell.config().limits)?;
+        let config = self.shell.config();
+        let mut tools = list_tools(request, &config.limits, config.results.format)?;
         if signature::is_wanted(&context) {
             signature::sign(&mut tools.meta);
             // The list is a part of this program.
@@ -261,10 +262,11 @@ impl ServerHandler for ShellServer {
 pub(super) fn list_tools(
     request: Option<PaginatedRequestParams>,
     limits: &Limits,
+    format: ResultFormat,
 ) -> Result<ListToolsResult, ErrorData> {
     one_page(request)?;
-    let mut tools = vec![shell_tool::describe(limits), read_output::describe()];
-    tools.extend(background::describe());
+    let mut tools = vec![shell_tool::describe(limits, format), read_output::describe(format)];
+    tools.extend(background::describe(format));
     Ok(ListToolsResult::with_all_items(tools))
 }
 

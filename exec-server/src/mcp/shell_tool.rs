@@ -7,30 +7,29 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments};
+use super::encoding::with_output_schema;
 use super::result::ShellResult;
-use super::schema::{object, schema_of};
+use super::schema::object;
 use super::workdir::WorkdirBase;
-use crate::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS};
+use crate::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
 use crate::shell::{CallRequest, Presentation};
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";
 
 /// Describes the tool.
-pub(super) fn describe(limits: &Limits) -> Tool {
-    let description = "Runs a shell command (Bash) and returns its output and exit code. \
-        Of a long output the beginning and the end are returned; `read_output` \
-        reads the rest. Processes that the command leaves in the background live on.";
-    Tool::new(NAME, description, input_schema(limits))
-        .with_title("Shell")
-        .with_raw_output_schema(schema_of::<ShellResult>())
-        .with_annotations(
-            ToolAnnotations::with_title("Shell")
-                .read_only(false)
-                .destructive(true)
-                .idempotent(false)
-                .open_world(true),
-        )
+pub(super) fn describe(limits: &Limits, format: ResultFormat) -> Tool {
+    let description = "Runs a Bash command and returns its output and exit code. Of a long output the beginning and the end \
+        are returned; `read_output` reads the rest. Processes that the command leaves in the background live on \
+        (`background_list`).";
+    let tool = Tool::new(NAME, description, input_schema(limits)).with_title("Shell").with_annotations(
+        ToolAnnotations::with_title("Shell")
+            .read_only(false)
+            .destructive(true)
+            .idempotent(false)
+            .open_world(true),
+    );
+    with_output_schema::<ShellResult>(tool, format)
 }
 
 fn input_schema(limits: &Limits) -> Arc<JsonObject> {
@@ -95,6 +94,8 @@ pub(super) struct ShellArguments {
 pub(super) struct Shown {
     /// Its output.
     pub(super) presentation: Presentation,
+    /// The time that it was given.
+    pub(super) timeout: Duration,
     /// What the caller should know about the arguments.
     pub(super) notes: Vec<String>,
 }
@@ -128,7 +129,7 @@ pub(super) fn read(
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
-    Ok(ShellArguments { request, shown: Shown { presentation, notes } })
+    Ok(ShellArguments { request, shown: Shown { presentation, timeout, notes } })
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_output_schema_describes_what_is_returned() {
-        let tool = describe(&Limits::default());
+        let tool = describe(&Limits::default(), ResultFormat::Json);
         let schema = Value::Object((*tool.output_schema.expect("has one")).clone());
         assert!(!schema.to_string().contains("peer"), "words of the source: {schema}");
         let required = schema["required"].as_array().expect("a list");

@@ -10,9 +10,10 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 
+use super::encoding::problem;
 use super::server::{INSTRUCTIONS, list_tools};
-use super::{result, signature};
-use crate::config::Limits;
+use super::signature;
+use crate::config::{Limits, ResultFormat};
 use crate::user_command::user_command;
 
 /// Answers in place of a [`ShellServer`](super::ShellServer) that could not be made.
@@ -44,7 +45,7 @@ impl ServerHandler for UnableServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut tools = list_tools(request, &Limits::default())?;
+        let mut tools = list_tools(request, &Limits::default(), ResultFormat::default())?;
         signature::sign_if_wanted(&context, &mut tools.meta);
         Ok(tools)
     }
@@ -54,7 +55,7 @@ impl ServerHandler for UnableServer {
         _request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut result = result::problem(&*self.why);
+        let mut result = problem(&*self.why);
         signature::sign_if_wanted(&context, &mut result.meta);
         Ok(result.into())
     }

@@ -29,6 +29,13 @@ pub struct BackgroundProcess {
     pub outside_sandbox: bool,
 }
 
+impl std::fmt::Display for BackgroundProcess {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let outside = if self.outside_sandbox { " (outside the sandbox)" } else { "" };
+        write!(formatter, "{} {}{outside}", self.pid, self.command)
+    }
+}
+
 /// A call that has left processes behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackgroundCall {

@@ -68,6 +68,104 @@ async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
     assert!(nothing.expect_err("it does not exist").to_string().contains("shell://output/0-0"));
 }
 
+/// The answer to a call of `shell`, as it was written on the server's output.
+fn raw_answer(server: &mut Lines, arguments: Value) -> String {
+    let id = server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
+    loop {
+        let line = server.receive_line();
+        let message: Value = serde_json::from_str(&line).expect("JSON");
+        if message["id"] == json!(id) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn a_result_is_one_text_and_the_same_json_to_the_byte_with_what_matters_first() {
+    let world = World::with_rules("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    for command in [
+        r#"printf 'a "quoted" \001 \342\202\254 \\ / \t\n'"#,
+        "seq 100000",
+        "sleep 100 & echo $!; kill -SEGV $$",
+        "exit 3",
+    ] {
+        let line = raw_answer(&mut server, json!({"command": command, "login": false}));
+        let answer: Value = serde_json::from_str(&line).expect("JSON");
+        let content = answer["result"]["content"].as_array().expect("content");
+        let [item] = &content[..] else { panic!("one item: {line}") };
+        assert_eq!(item["type"], "text");
+        let text = item["text"].as_str().expect("a text");
+        assert!(text.starts_with("{\"exit_code\":"), "{text}");
+        assert!(line.contains(&format!("\"structuredContent\":{text}")), "the same to the byte: {line}");
+        let members: Value = serde_json::from_str(text).expect("JSON");
+        let names: Vec<&String> = members.as_object().expect("an object").keys().take(5).collect();
+        assert_eq!(names, ["exit_code", "output", "status", "timed_out", "duration"]);
+    }
+}
+
+#[test]
+fn a_link_to_the_whole_is_added_where_it_is_wanted() {
+    let world = World::with_rules("");
+    let mut server = Lines::start_with(&world, &["--sandbox", "danger-full-access", "--result-links"]);
+    server.initialize();
+    let line = raw_answer(&mut server, json!({"command": "seq 100000", "login": false}));
+    let answer: Value = serde_json::from_str(&line).expect("JSON");
+    let id = &answer["result"]["structuredContent"]["output_id"];
+    let link = &answer["result"]["content"][1];
+    assert_eq!(link["type"], "resource_link");
+    assert_eq!(link["uri"], format!("shell://output/{}", id.as_str().expect("an id")));
+}
+
+#[test]
+fn as_text_results_are_the_output_and_a_line_where_there_is_something_to_say() {
+    let world = World::with_rules("").configured("[shell_tool]\nresult = \"text\"\n");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let listed = server.request("tools/list", json!({}));
+    for tool in listed["result"]["tools"].as_array().expect("tools") {
+        assert!(tool.get("outputSchema").is_none(), "{tool}");
+    }
+    let mut call = |name: &str, arguments: Value| {
+        let answer = server.request("tools/call", json!({"name": name, "arguments": arguments}));
+        let result = &answer["result"];
+        assert_eq!((result.get("structuredContent"), &result["isError"]), (None, &json!(false)), "{result}");
+        let [item] = &result["content"].as_array().expect("content")[..] else {
+            panic!("one item: {result}")
+        };
+        item["text"].as_str().expect("a text").to_owned()
+    };
+    let workdir = world.workdir();
+    let run = |command: &str| json!({"command": command, "workdir": workdir, "login": false});
+    assert_eq!(call("shell", run("echo hello")), "hello\n");
+    assert_eq!(call("shell", run("printf hello")), "hello");
+    let failed = call("shell", run("echo no; exit 3"));
+    assert!(failed.starts_with("no\n[exit 3 · ") && failed.ends_with(" s]"), "{failed}");
+    let silent = call("shell", run("true"));
+    assert!(silent.starts_with("[exit 0 · "), "{silent}");
+    let long = call("shell", run("seq 100000"));
+    let id = long
+        .split("call read_output with {\"id\":\"")
+        .nth(1)
+        .expect("an id")
+        .split('"')
+        .next()
+        .expect("an id");
+    assert_eq!(call("read_output", json!({"id": id, "grep": "^99999$"})), "99999\n");
+    let background = call("shell", run("sleep 1000 &"));
+    assert!(
+        background.contains("in the background, with id ") && background.contains("sleep 1000"),
+        "{background}"
+    );
+    let listed = call("background_list", json!({}));
+    assert!(listed.contains("sleep 1000 &") && listed.contains("\n  "), "{listed}");
+    let id = listed.split(':').next().expect("an id").to_owned();
+    assert!(call("background_kill", json!({"id": id})).starts_with("ended "));
+    let listed = call("background_list", json!({}));
+    assert!(!listed.contains("sleep 1000 &"), "{listed}");
+}
+
 #[tokio::test]
 async fn what_fits_is_shown_whole_and_how_much_fits_can_be_said() {
     let world = World::with_rules("");
