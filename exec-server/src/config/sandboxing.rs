@@ -187,6 +187,11 @@ impl Sandboxing {
         self.surroundings.home.as_deref()
     }
 
+    /// Whether commands have the network, as long as the client says nothing.
+    pub(crate) fn network(&self) -> Network {
+        self.network
+    }
+
     /// The folders that are the workspace as far as the user is concerned.
     pub(crate) fn workspace(&self, client_roots: &[PathBuf]) -> Vec<PathBuf> {
         self.own(client_roots).workspace

@@ -16,15 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::progress;
 use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
-use super::{background, read_output, resources, shell_tool, signature};
+use super::{instructions, resources, signature, tools};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Ladder};
 use crate::config::{Config, Limits, ResultFormat};
 use crate::private::runtime_folders;
 use crate::shell::Shell;
 use crate::terminal::TerminalChannel;
-
-pub(super) const INSTRUCTIONS: &str = "Gives a tool, `shell`, that runs a Bash command and returns its output. Each program that the \
-    command executes is checked against the user's rules: it may run, need the user's approval, or be refused.";
 
 /// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
 const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
@@ -113,7 +110,7 @@ impl ServerHandler for ShellServer {
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
             .with_server_info(signature::server_info())
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions::text(&self.shell.config().sandboxing))
     }
 
     async fn initialize(
@@ -265,9 +262,7 @@ pub(super) fn list_tools(
     format: ResultFormat,
 ) -> Result<ListToolsResult, ErrorData> {
     one_page(request)?;
-    let mut tools = vec![shell_tool::describe(limits, format), read_output::describe(format)];
-    tools.extend(background::describe(format));
-    Ok(ListToolsResult::with_all_items(tools))
+    Ok(ListToolsResult::with_all_items(tools::all(limits, format)))
 }
 
 fn not_offered(method: &str) -> ErrorData {

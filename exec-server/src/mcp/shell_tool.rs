@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments};
@@ -22,33 +22,34 @@ pub(super) fn describe(limits: &Limits, format: ResultFormat) -> Tool {
     let description = "Runs a Bash command and returns its output and exit code. Of a long output the beginning and the end \
         are returned; `read_output` reads the rest. Processes that the command leaves in the background live on \
         (`background_list`).";
-    let tool = Tool::new(NAME, description, input_schema(limits)).with_title("Shell").with_annotations(
-        ToolAnnotations::with_title("Shell")
-            .read_only(false)
-            .destructive(true)
-            .idempotent(false)
-            .open_world(true),
-    );
+    let tool = Tool::new(NAME, description, input_schema(limits))
+        .with_title("Shell")
+        .with_annotations(
+            ToolAnnotations::with_title("Shell")
+                .read_only(false)
+                .destructive(true)
+                .idempotent(false)
+                .open_world(true),
+        )
+        .with_meta(MetaObject(JsonObject::from_iter([(ALWAYS_LOAD.to_owned(), true.into())])));
     with_output_schema::<ShellResult>(tool, format)
 }
 
+/// Claude Code shows a model the names only of tools without it, until the model searches for them.
+const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
+
 fn input_schema(limits: &Limits) -> Arc<JsonObject> {
     let timeout = format!(
-        "The timeout for the command in milliseconds. Defaults to {}. Time that a person spends on approving does not count.",
+        "Milliseconds after which the command is ended: give more for builds and tests. Defaults to {}. Time in which a person is asked does not count.",
         limits.default_timeout.as_millis()
     );
-    let tokens = format!(
-        "About how many tokens of output to return: its beginning and its end if it has more. Defaults to {}. `read_output` reads the rest.",
-        limits.output_tokens
-    );
+    let tokens = format!("About how many tokens of output to return. Defaults to {}.", limits.output_tokens);
     object(json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ExecParams",
         "type": "object",
         "properties": {
             "command": {
                 "type": "string",
-                "description": "The bash string to execute."
+                "description": "The Bash code to run."
             },
             "workdir": {
                 "type": "string",
@@ -61,7 +62,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "login": {
                 "type": "boolean",
-                "description": "Launch Bash with -lc instead of -c: defaults to true."
+                "description": "Run it in a login shell. Defaults to true."
             },
             "max_output_tokens": {
                 "type": "integer",
@@ -71,7 +72,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "strip_ansi": {
                 "type": "boolean",
-                "description": "Remove terminal escape sequences and overwritten progress bars from the output: defaults to true."
+                "description": "Remove escape sequences and overwritten progress bars. Defaults to true."
             }
         },
         "required": ["command"]

@@ -11,8 +11,8 @@ use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 
 use super::encoding::problem;
-use super::server::{INSTRUCTIONS, list_tools};
-use super::signature;
+use super::server::list_tools;
+use super::{instructions, signature};
 use crate::config::{Limits, ResultFormat};
 use crate::user_command::user_command;
 
@@ -37,7 +37,7 @@ impl ServerHandler for UnableServer {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(signature::server_info())
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions::UNABLE)
     }
 
     async fn list_tools(
