@@ -31,6 +31,7 @@ LAUNCHER := $(INSTALLED)/node_modules/.bin/shell-tool-mcp
 
 PYTHON ?= python3
 PYTHON_CLIENTS := $(CURDIR)/target/python-clients
+PYTHON_FRAMEWORKS := $(CURDIR)/target/python-frameworks
 
 # The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
@@ -129,19 +130,27 @@ test-containers: build ## Try the sandbox in containers of many kinds (CONTAINER
 	$(call step,'Starting containers')
 	@$(PYTHON) tests/machines/containers.py --containers '$(CONTAINERS)' --runtimes '$(RUNTIMES)'
 
-# In a folder of its own below target/. Without a Python that can, the other clients have to do.
+# In folders of their own below target/. Without a Python that can, the other clients have to do.
 .PHONY: test-python-clients
 test-python-clients:
 	$(call step,'Tests with MCP clients written in Python')
 	@if $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
-	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed && cd tests/clients/python && \
-	  PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(PYTHON_CLIENTS)/bin/python -m unittest test_clients; \
+	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed $(PYTHON_FRAMEWORKS)/.installed && cd tests/clients/python && \
+	  export PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) && \
+	  $(PYTHON_CLIENTS)/bin/python -m unittest test_clients && $(PYTHON_FRAMEWORKS)/bin/python -m unittest test_frameworks; \
 	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
 
 $(PYTHON_CLIENTS)/.installed: tests/clients/python/requirements.txt
 	@rm -rf $(PYTHON_CLIENTS)
 	$(PYTHON) -m venv $(PYTHON_CLIENTS)
 	$(PYTHON_CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Their own list of packages is complete, but for what they do not need here.
+$(PYTHON_FRAMEWORKS)/.installed: tests/clients/python/frameworks.txt
+	@rm -rf $(PYTHON_FRAMEWORKS)
+	$(PYTHON) -m venv $(PYTHON_FRAMEWORKS)
+	$(PYTHON_FRAMEWORKS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 # The coding agents themselves, over a gigabyte of them, with a Node.js that is new enough; in a folder of their own below target/.

@@ -16,6 +16,8 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
     let tool = tools.iter().find(|tool| tool.name == "shell").expect("the tool");
     let schema = serde_json::to_value(&*tool.input_schema).expect("JSON");
     assert_eq!(schema["required"], json!(["command"]));
+    let meta = serde_json::to_value(&tool.meta).expect("JSON");
+    assert_eq!(meta, json!({"anthropic/alwaysLoad": true}));
     let mut properties: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
     properties.sort();
     assert_eq!(properties, ["command", "login", "max_output_tokens", "strip_ansi", "timeout_ms", "workdir"]);
