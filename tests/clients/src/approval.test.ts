@@ -77,7 +77,7 @@ test("a program does not run when the client answers with an error, and the sess
     assert.equal((await session.run("echo on")).output, "on\n");
   }));
 
-test("a client that cannot ask gets a refusal at once, which names the rule and the way out", async () => {
+test("a client that cannot ask gets a refusal at once, which names the rule and who can allow it", async () => {
   const begun = Date.now();
   const { outcome, made } = await touch(undefined, { timeout_ms: 60_000 });
   assert.ok(Date.now() - begun < 20_000, "refused at once, not after some time limit");
@@ -85,7 +85,7 @@ test("a client that cannot ask gets a refusal at once, which names the rule and 
   assert.match(outcome.output, /Execution denied: /);
   // The rule for touch is in line 3.
   assert.match(outcome.output, /default\.rules:3\b/);
-  assert.match(outcome.output, /to allow it/);
+  assert.match(outcome.output, /only a person can allow it/);
   assert.ok(!made);
 });
 
