@@ -58,6 +58,8 @@ def rows(expected, settings, options):
         chosen = setting in options.settings.split(",") if options.settings else about.get("quick") or not options.quick
         if row is not None and chosen:
             found[setting] = {user: row.get(user, row.get("both")) for user in USERS if user in row or "both" in row}
+    if not found:
+        raise Failure("nothing is expected under the chosen settings, so nothing would be tried")
     return found
 
 
@@ -215,6 +217,9 @@ def main():
     for name in chosen:
         if "package" not in kernels.get(name, {}):
             sys.exit(f"test-kernels: no such kernel: {name}; {kernels.get(name, {}).get('not-run', 'see expected.toml')}")
+    for setting in filter(None, options.settings.split(",")):
+        if setting not in settings:
+            sys.exit(f"test-kernels: no such setting: {setting}; see expected.toml")
     wrong, seen, start = [], {}, time.monotonic()
     provide("packages")
     provide("root", "base", *BASE_PACKAGES)
