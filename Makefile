@@ -21,6 +21,8 @@ WRAPPER_BUILD := target/$(TARGET)/wrapper
 # Programs for Linux need no file of the system's, whichever C library they hold: one build runs on every distribution. The target is
 # named in each call of cargo, because only then are build scripts and procedural macros, which cannot be static, built without this.
 LINK_STATICALLY := $(if $(findstring linux,$(TARGET)),--config 'target.$(TARGET).rustflags=["-Ctarget-feature=+crt-static"]')
+# Flags in the environment would be taken instead of these, and the programs would be dynamic.
+CARGO_STATIC := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS $(CARGO)
 
 # Without a runtime of any kind on Linux; macOS has no stable system calls, so there it is linked with the system's library.
 WRAPPER_FEATURES := $(if $(filter Linux,$(OS)),--features freestanding)
@@ -53,9 +55,9 @@ build: build-programs build-bash ## Build the programs into dist/bin/ (exec-serv
 .PHONY: build-programs
 build-programs: need-rust need-cc
 	$(call step,'Building exec-server (the first time takes minutes)')
-	$(CARGO) build --release --locked -p exec-server --target $(TARGET) $(LINK_STATICALLY)
+	$(CARGO_STATIC) build --release --locked -p exec-server --target $(TARGET) $(LINK_STATICALLY)
 	$(call step,'Building execve-wrapper')
-	$(CARGO) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) --target $(TARGET)
+	$(CARGO_STATIC) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) --target $(TARGET)
 	@mkdir -p $(BIN_DIR)
 	@for program in $(SERVER_BUILD)/exec-server $(WRAPPER_BUILD)/execve-wrapper; do \
 	  target=$(BIN_DIR)/$$(basename $$program); \
