@@ -14,7 +14,9 @@ OS := $(shell uname -s)
 CARGO ?= cargo
 
 # What the programs are built for, such as x86_64-unknown-linux-musl for a release: make build TARGET=x86_64-unknown-linux-musl
-TARGET ?= $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
+ifndef TARGET
+TARGET := $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
+endif
 SERVER_BUILD := target/$(TARGET)/release
 WRAPPER_BUILD := target/$(TARGET)/wrapper
 
