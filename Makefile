@@ -121,7 +121,7 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 KERNELS ?=
 
 .PHONY: test-kernels
-test-kernels: build ## Try the sandbox on other kernels (KERNELS=, QUICK=1, SUITES=1, RECORD=1).
+test-kernels: need-python build ## Try the sandbox on other kernels (KERNELS=, QUICK=1, SUITES=1, RECORD=1).
 	$(call step,'Booting other kernels, emulated')
 	@$(PYTHON) tests/machines/kernels.py --kernels '$(KERNELS)' $(if $(QUICK),--quick) $(if $(SUITES),--suites) $(if $(RECORD),--record)
 
@@ -130,7 +130,7 @@ CONTAINERS ?=
 RUNTIMES ?=
 
 .PHONY: test-containers
-test-containers: build ## Try the sandbox in containers of many kinds (CONTAINERS=, RUNTIMES=).
+test-containers: need-python build ## Try the sandbox in containers of many kinds (CONTAINERS=, RUNTIMES=).
 	$(call step,'Starting containers')
 	@$(PYTHON) tests/machines/containers.py --containers '$(CONTAINERS)' --runtimes '$(RUNTIMES)'
 
@@ -207,7 +207,7 @@ $(CONFORMANCE)/.installed: tests/conformance/package.json tests/conformance/pack
 
 # Other machines are made below target/machines on an x86-64 Debian, as root; each script says how long and how much disk.
 .PHONY: test-arm64
-test-arm64: need-node build-bash launcher ## Install the packages for arm64 Linux in emulated machines, and try them there.
+test-arm64: need-node need-python build-bash launcher ## Install the packages for arm64 Linux in emulated machines, and try them there.
 	$(call step,'Building the programs for arm64 Linux (the first time takes long)')
 	@tests/machines/programs-arm64.sh
 	$(call step,'Packing')
@@ -275,6 +275,10 @@ need-rust:
 need-cc:
 	@command -v cc > /dev/null || command -v gcc > /dev/null || { echo 'Missing: a C compiler (to build Bash and to link).' >&2; \
 	  echo 'Debian, Ubuntu: apt-get install gcc libc6-dev make   Fedora: dnf install gcc make   macOS: xcode-select --install' >&2; exit 1; }
+
+.PHONY: need-python
+need-python:
+	@$(PYTHON) -c 'import tomllib' 2> /dev/null || { echo 'Missing: Python 3.11 or newer (PYTHON= names another one).' >&2; exit 1; }
 
 .PHONY: need-node
 need-node:
