@@ -54,7 +54,7 @@ locked() { awk -v key="$1" -v n="$2" '$1 == key { print $(n + 1) }' "$lock_file"
 
 require_tools() {
     local missing='' tool
-    for tool in make patch tar gzip awk "$1" "$(tool_of "$1" strip)"; do
+    for tool in make patch tar gzip awk "$1" "$(tool_of "$1" strip)" "$(tool_of "$1" nm)"; do
         command -v "$tool" >/dev/null || missing="$missing $tool"
     done
     [ -z "$missing" ] || fail "these programs are needed and missing:$missing" \
@@ -219,10 +219,11 @@ apply_patches() {
 # Succeeds if what was linked can load nothing at run time. glibc's look-ups load plug-ins: the linker warns of them, and
 # the loader is part of the program.
 check_link() {
-    local found
+    local symbols found
+    symbols=$("$(tool_of "$1" nm)" "$work/src/bash" 2>>"$log") || fail "nm failed" "the log: $log"
     found=$(
         grep 'statically linked applications requires' "$log" || true
-        "$(tool_of "$1" nm)" "$work/src/bash" | grep -w dl_open_worker || true
+        printf '%s\n' "$symbols" | grep -w dl_open_worker || true
     )
     [ -z "$found" ] || fail "the new Bash would load plug-ins of the system's C library" "$found"
 }
@@ -320,7 +321,8 @@ build() {
     quietly "unpacking $source" unpack "$source"
     quietly "applying the patches" apply_patches
     (quietly "configure" configure_bash "$cc")
-    quietly "make" make -C "$work/src" -j"$(processors)" bash
+    # The linker's warnings in words that are known (see check_link).
+    quietly "make" env LC_ALL=C make -C "$work/src" -j"$(processors)" bash
     check_link "$cc"
     cp "$work/src/bash" "$result.new"
     quietly "strip" "$(tool_of "$cc" strip)" "$result.new"
