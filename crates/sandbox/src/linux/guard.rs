@@ -245,8 +245,10 @@ fn become_init(
             enforcement.gaps.push(NOT_ADOPTED.to_owned());
         }
         let report = InitReport::Ready { enforcement: serde_json::to_string(&enforcement)? };
+        // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
+        let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
         packet::send(control, &report.encode(), &[])?;
-        Ok((control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?))
+        Ok(ends)
     });
     match prepared {
         Ok((own_control, signals)) => {
