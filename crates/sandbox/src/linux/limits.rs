@@ -86,10 +86,15 @@ fn processes_of_user() -> u64 {
 }
 
 /// Gives every capability up, except for root those of [`KEPT`]; for good, also across `execve`.
-pub(super) fn drop_capabilities() -> io::Result<()> {
+///
+/// Where the processes of the host are in reach, the right to signal any of them goes, too.
+pub(super) fn drop_capabilities(reaches_others: bool) -> io::Result<()> {
     let mut kept = CapabilitySet::empty();
     if rustix::process::geteuid().is_root() {
         kept = KEPT.iter().map(|(capability, _)| *capability).collect();
+    }
+    if reaches_others {
+        kept.remove(CapabilitySet::KILL);
     }
     let present = rustix::thread::capabilities(None)?;
     // The bounding set first: changing it takes CAP_SETPCAP. Without that capability there is nothing to take away: a

@@ -42,6 +42,10 @@ pub(super) enum SetupError {
     NothingProtectsFiles,
     #[error("only Landlock can restrict what is readable, and this kernel has none")]
     NothingRestrictsReading,
+    #[error(
+        "without Landlock, a user namespace or a PID namespace, the files of the host can be reached through its processes"
+    )]
+    NothingKeepsProcessesApart,
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     #[error("the layers were applied, but {0} is not in force")]
@@ -75,7 +79,8 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
     if attempt.has(Namespace::Mount) {
         mounts::build(plan, attempt.has(Namespace::Pid))?;
     }
-    limits::drop_capabilities().map_err(SetupError::Capabilities)?;
+    let reaches_others = !attempt.has(Namespace::User) && !attempt.has(Namespace::Pid);
+    limits::drop_capabilities(reaches_others).map_err(SetupError::Capabilities)?;
     // No program gains rights by being executed; Landlock and seccomp demand it of everyone but root.
     rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
     apply_landlock(plan, attempt, &mut enforcement)?;
@@ -104,6 +109,11 @@ fn apply_landlock(plan: &Plan, attempt: &Attempt, enforcement: &mut Enforcement)
     }
     if abi == 0 && plan.only_readable.is_some() {
         return Err(SetupError::NothingRestrictsReading);
+    }
+    // /proc/PID/root of a process outside leads to the host's mounts, on which nothing is read-only or hidden. Landlock forbids it,
+    // and so does a user namespace (`ptrace_may_access` in kernel/ptrace.c); without processes from outside there is none.
+    if abi == 0 && !attempt.has(Namespace::User) && !attempt.has(Namespace::Pid) {
+        return Err(SetupError::NothingKeepsProcessesApart);
     }
     Ok(())
 }
@@ -146,6 +156,7 @@ fn verify(plan: &Plan) -> Result<(), SetupError> {
 /// Lists what the policy wants and these layers cannot do.
 fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String> {
     let abi = enforcement.landlock.unwrap_or(0);
+    let pairs_only = sockets(plan, attempt, enforcement) == Sockets::OnlyPairs;
     let mut gaps = Vec::new();
     if !attempt.has(Namespace::Mount) {
         let inside_roots =
@@ -171,7 +182,7 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
                 "Unix sockets of the host can be reached, because there is no mount namespace".to_owned(),
             );
         }
-    } else if abi < landlock_rules::UNIX_SOCKETS_SINCE {
+    } else if abi < landlock_rules::UNIX_SOCKETS_SINCE && !pairs_only {
         gaps.push("Unix sockets that programs outside open from now on can be reached where nothing covers them, because this kernel's Landlock does not judge sockets".to_owned());
     }
     if abi == 0 {
@@ -188,11 +199,7 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
         if abi < landlock_rules::SCOPE_SINCE {
             gaps.push("other processes of the user can be signalled".to_owned());
         }
-        if abi == 0 {
-            gaps.push("environments and memory of the user's other processes can be read, because there is neither a PID namespace nor Landlock".to_owned());
-        }
     }
-    let pairs_only = sockets(plan, attempt, enforcement) == Sockets::OnlyPairs;
     if !attempt.has(Namespace::Network) && abi < landlock_rules::SCOPE_SINCE && !pairs_only {
         gaps.push("abstract Unix sockets of the host can be reached".to_owned());
     }

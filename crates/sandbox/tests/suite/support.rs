@@ -106,13 +106,23 @@ pub(crate) fn launcher_of(user: User) -> Launcher {
     Launcher { program: "/usr/bin/setpriv".into(), arguments }
 }
 
-/// As [`launcher_of`], on a machine as the form describes it: in a user namespace around the session's, in which the limit for
-/// namespaces of the kind is zero.
+/// As [`launcher_of`], on a machine as the form describes it.
 pub(crate) fn launcher_in(user: User, form: Form) -> Launcher {
-    let Form::Missing(kind) = form else { return launcher_of(user) };
-    let limit = format!("echo 0 > /proc/sys/user/max_{}_namespaces && exec \"$@\"", kind.name());
+    match form {
+        Form::Missing(kind) => launcher_without(user, &[kind]),
+        Form::Everything | Form::Landlock | Form::Namespaces => launcher_of(user),
+    }
+}
+
+/// As [`launcher_of`], in a user namespace around the session's, in which the limits for namespaces of these kinds are zero.
+pub(crate) fn launcher_without(user: User, kinds: &[Namespace]) -> Launcher {
+    let mut script: String = kinds
+        .iter()
+        .map(|kind| format!("echo 0 > /proc/sys/user/max_{}_namespaces && ", kind.name()))
+        .collect();
+    script.push_str("exec \"$@\"");
     let mut arguments: Vec<OsString> =
-        ["--user", "--map-root-user", "sh", "-c", &limit, "sh"].map(OsString::from).to_vec();
+        ["--user", "--map-root-user", "sh", "-c", &script, "sh"].map(OsString::from).to_vec();
     if user == User::Nobody {
         // Another user again, with the limit of the namespace around it.
         arguments.extend(["unshare", "--user", "--map-user=65534", "--map-group=65534"].map(OsString::from));

@@ -3,8 +3,8 @@
 //!
 //! `cargo test -p sandbox walls -- --nocapture` prints the table.
 
-use crate::support::{Form, Place, Shell, User, can_sandbox};
-use sandbox::{Mode, Namespace};
+use crate::support::{Form, Place, Shell, User, can_sandbox, launcher_without};
+use sandbox::{Mode, Namespace, Session};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -52,6 +52,7 @@ fn file_cases(place: &Place) -> Vec<Case> {
         case("44", "change a mode outside", format!("chmod {ws}/file"), format!("chmod {out}/file"), WRITE, landlock_only),
         case("46", "write through a link", format!("write {ws}/inner-link"), format!("write {ws}/outer-link"), WRITE, &[]),
         case("46", "write through /proc/self/root", format!("write /proc/self/root{ws}/file"), format!("write /proc/self/root{out}/file"), WRITE, &[]),
+        case("46", "write through a process outside", format!("write /proc/self/root{ws}/file"), format!("write /proc/{}/root{out}/file", place.outsider), &["ENOENT", "EACCES", "EPERM"], &[]),
         case("46", "write through ..", format!("write {ws}/.git/../file"), format!("write {ws}/../outside/file"), WRITE, &[]),
         case("31", "write .git/config", format!("create {ws}/.git/index.lock"), format!("write {ws}/.git/config"), WRITE, landlock_only),
         case("31", "make a hook", format!("mkdir {ws}/.git/objects/aa"), format!("create {ws}/.git/hooks/pre-commit"), WRITE, landlock_only),
@@ -259,4 +260,20 @@ fn root_without_a_pid_namespace() {
 #[test]
 fn root_without_a_mount_namespace() {
     check(User::Root, Form::Missing(Namespace::Mount));
+}
+
+/// The host's processes lead to its mounts, so something must keep them apart.
+#[test]
+fn root_whose_processes_nothing_keeps_apart_has_no_session() {
+    if !can_sandbox(User::Root, Form::Namespaces) {
+        return;
+    }
+    let place = Place::new(User::Root);
+    let plan = place.plan(Mode::WorkspaceWrite, Form::Namespaces);
+    let started = |missing: &[Namespace]| Session::start(&launcher_without(User::Root, missing), &plan);
+    for enough in [Namespace::Pid, Namespace::User] {
+        started(&[enough]).unwrap();
+    }
+    let refusal = started(&[Namespace::User, Namespace::Pid]).unwrap_err().to_string();
+    assert!(refusal.contains("through its processes"), "{refusal}");
 }
