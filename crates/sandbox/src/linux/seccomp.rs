@@ -342,4 +342,22 @@ mod tests {
             }
         }
     }
+
+    /// The filter of a thread is that of its children, too.
+    #[test]
+    fn a_filter_that_refuses_or_kills_is_found_by_asking_it() {
+        const NEW_USER: When = When::AnyBit(0, &[0x1000_0000]);
+        for action in [SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::KillProcess] {
+            let rules = BTreeMap::from([(libc::SYS_clone, rules_for(&NEW_USER).unwrap())]);
+            let architecture = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+            let filter =
+                SeccompFilter::new(rules, SeccompAction::Allow, action.clone(), architecture).unwrap();
+            let program = BpfProgram::try_from(filter).unwrap();
+            let asked = std::thread::spawn(move || {
+                seccompiler::apply_filter(&program).unwrap();
+                crate::linux::user_namespaces_are_filtered()
+            });
+            assert!(asked.join().unwrap(), "{action:?}");
+        }
+    }
 }

@@ -97,17 +97,20 @@ pub(crate) fn fork_into_namespaces(_proof: SingleThreaded, flags: libc::c_int) -
 }
 
 /// Tells whether a filter of system calls refuses user namespaces: flags that contradict each other are EINVAL to every kernel, before
-/// it looks at anything else, so another answer is a filter's.
+/// it looks at anything else, so another answer is a filter's. A child asks, because a filter may kill who does.
 pub(crate) fn user_namespaces_are_filtered() -> bool {
-    let flags = libc::c_long::from(libc::CLONE_NEWUSER | libc::CLONE_FS | libc::SIGCHLD);
-    // SAFETY: clone(2) without CLONE_VM and with a null stack copies the process as fork does; a kernel that makes one after all
-    // gets it back at once, before it has touched what another thread may have left locked.
-    let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
-    match result {
-        0 => exit_now(0),
-        -1 => io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL),
-        _ => false,
-    }
+    let answer = try_in_child(|| {
+        let flags = libc::c_long::from(libc::CLONE_NEWUSER | libc::CLONE_FS | libc::SIGCHLD);
+        // SAFETY: clone(2) without CLONE_VM and with a null stack copies the process as fork does; a kernel that makes one after
+        // all gets it back at once, before it has touched what another thread may have left locked.
+        let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+        match result {
+            0 => exit_now(0),
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    });
+    answer.is_err_and(|error| error.raw_os_error() != Some(libc::EINVAL))
 }
 
 /// Moves this process into new namespaces (`CLONE_NEW*` flags).
@@ -134,7 +137,11 @@ pub(crate) fn try_in_child(steps: impl Fn() -> io::Result<()> + Send + Sync + 's
     match command.spawn() {
         Err(error) if error.raw_os_error() == Some(DONE) => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => Err(io::Error::other("the steps were not taken")),
+        // Nothing was told and nothing executed: the child was killed.
+        Ok(mut child) => {
+            let status = child.wait()?;
+            Err(io::Error::other(format!("the steps were not taken: {status}")))
+        }
     }
 }
 
