@@ -1,8 +1,9 @@
 //! One call inside a session: starts its program, reports its end, keeps and ends whatever it leaves behind.
 //!
 //! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it (where there are no
-//! subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end closes, the call is over and everything in it is killed. A command can kill
-//! its own supervisor: the remains then fall to init, which kills them.
+//! subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end closes, the call
+//! is over and everything in it is killed. A command can kill its own supervisor: the remains then fall to init, which kills
+//! them.
 
 use super::child::{self, NotStarted};
 use super::packet;
@@ -96,7 +97,10 @@ fn begin(
     // Children's ends wake us through a descriptor.
     let signals = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(&prepare)?;
     let mut request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
-    request.environment.extend(mark.map(|mark| mark.entry().into()));
+    if let Some(mark) = mark {
+        // In front: of an environment, only so much is read.
+        request.environment.insert(0, mark.entry().into());
+    }
     // Those that did not fit the message wait in the call's socket.
     if descriptors.len() < request.targets.len() {
         let rest =
