@@ -21,7 +21,7 @@ const COMMAND_LINE_BYTES: u64 = 256;
 const ENVIRONMENT_BYTES: u64 = 2 << 20;
 
 /// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
-/// process that has lost its parent *and* clears its environment is not found by it.
+/// process that has lost its parent *and* clears or hides its environment is not found by it.
 #[derive(Clone, Debug)]
 pub(super) struct Mark(String);
 
