@@ -284,7 +284,6 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Tells whether a process exists and is no zombie.
 /// Finds the processes that have an entry in their environment.
 pub(crate) fn processes_with(entry: &str) -> Vec<i32> {
     let has = |pid: &i32| {
@@ -295,6 +294,7 @@ pub(crate) fn processes_with(entry: &str) -> Vec<i32> {
     entries.filter_map(|found| found.file_name().to_str()?.parse().ok()).filter(has).collect()
 }
 
+/// Tells whether a process exists and is no zombie.
 pub(crate) fn process_exists(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.trim_start().starts_with('Z'))
