@@ -8,6 +8,8 @@ use serde::Serialize;
 const MOST_LINES: usize = 30;
 /// Lines of one check's finding; the first ones say what it is about.
 const MOST_LINES_FOUND: usize = 4;
+/// Pieces of advice that are left out only when all else is as short as it can be.
+const ADVICE_KEPT: usize = 3;
 
 /// Everything that was looked at. Nothing in it is private: no names of users and hosts, no home, no text of rules, no values
 /// of variables.
@@ -64,22 +66,38 @@ impl Check {
     }
 
     /// The lines of it; `None` in place of the mark on all but the first.
-    fn lines(&self, most_hints: usize) -> Vec<String> {
+    fn lines(&self, most: Most) -> Vec<String> {
         let mark = match (self.ok, self.optional) {
             (true, _) => "ok",
             (false, true) => "-",
             (false, false) => "FAIL",
         };
-        let mut found = self.found.lines().take(MOST_LINES_FOUND);
+        let mut found = self.found.lines().take(most.found);
         let mut lines = vec![line(mark, self.name, found.next().unwrap_or_default())];
         lines.extend(found.map(|text| line("", "", text)));
-        lines.extend(self.hints.iter().take(most_hints).map(|hint| line("", "", &format!("- {hint}"))));
-        if self.hints.len() > most_hints {
-            let more = format!("- and {} more, see --json", self.hints.len() - most_hints);
-            lines.push(line("", "", &more));
-        }
+        lines.extend(some_of(&self.hints, most.hints).iter().map(|hint| line("", "", &format!("- {hint}"))));
         lines
     }
+}
+
+/// How much is written of what there can be any number of.
+#[derive(Clone, Copy)]
+struct Most {
+    /// Lines of each check's finding.
+    found: usize,
+    /// Hints of each check.
+    hints: usize,
+    /// Sentences of what to do.
+    advice: usize,
+}
+
+/// The first ones, and how many there are beside.
+fn some_of(all: &[String], most: usize) -> Vec<String> {
+    let mut some: Vec<String> = all.iter().take(most).cloned().collect();
+    if all.len() > most {
+        some.push(format!("and {} more, see --json", all.len() - most));
+    }
+    some
 }
 
 fn line(mark: &str, name: &str, text: &str) -> String {
@@ -87,11 +105,11 @@ fn line(mark: &str, name: &str, text: &str) -> String {
 }
 
 impl Report {
-    fn lines(&self, most_hints: usize) -> Vec<String> {
+    fn lines(&self, most: Most) -> Vec<String> {
         let mut lines = vec![format!("shell-tool-mcp {}", self.version)];
         lines.extend(self.facts.iter().map(|(name, fact)| line("", name, fact)));
-        lines.extend(self.checks.iter().flat_map(|check| check.lines(most_hints)));
-        lines.extend(self.to_do.iter().map(|advice| format!("→ {advice}")));
+        lines.extend(self.checks.iter().flat_map(|check| check.lines(most)));
+        lines.extend(some_of(&self.to_do, most.advice).iter().map(|advice| format!("→ {advice}")));
         lines.push(match (&self.sandbox, self.usable) {
             (Some(level), true) => format!("Commands can run here, in the sandbox: {level}"),
             (None, true) => "Commands can run here.".to_owned(),
@@ -104,8 +122,17 @@ impl Report {
 /// Writes it in at most [`MOST_LINES`] lines: what there is to know beyond that is left out first.
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most_hints = (0..=MOST_LINES).rev().find(|most| self.lines(*most).len() <= MOST_LINES);
-        self.lines(most_hints.unwrap_or(0)).iter().try_for_each(|line| writeln!(formatter, "{line}"))
+        let mut most = Most { found: MOST_LINES_FOUND, hints: MOST_LINES, advice: MOST_LINES };
+        while self.lines(most).len() > MOST_LINES {
+            match most {
+                Most { hints: 1.., .. } => most.hints -= 1,
+                Most { advice, .. } if advice > ADVICE_KEPT => most.advice -= 1,
+                Most { found: 2.., .. } => most.found -= 1,
+                Most { advice: 1.., .. } => most.advice -= 1,
+                Most { .. } => break,
+            }
+        }
+        self.lines(most).iter().try_for_each(|line| writeln!(formatter, "{line}"))
     }
 }
 
@@ -157,5 +184,19 @@ mod tests {
         let text = report(checks, &["do this"; 6]).to_string();
         assert!(text.lines().count() <= MOST_LINES, "{text}");
         assert!(text.contains("hint 2") && text.contains("more, see --json"), "{text}");
+    }
+
+    #[test]
+    fn however_much_is_to_do_it_stays_a_page() {
+        let long = "first\nsecond\nthird\nfourth\n";
+        let checks = ["a", "b", "c", "d", "e", "f"].map(|name| Check::needed(name, Err(long.into())));
+        let mut report = report(checks.into(), &["do this"; 20]);
+        for _ in 0..2 {
+            let text = report.to_string();
+            assert!(text.lines().count() <= MOST_LINES, "{text}");
+            assert!(text.contains("→ do this\n→ and "), "{text}");
+            assert_eq!(text.matches("FAIL").count(), 7, "{text}");
+            report.facts = vec![("fact", "x".into()); 9];
+        }
     }
 }
