@@ -8,7 +8,7 @@ import { ending, firstLine, Installation } from "./installation";
 
 /** Does what its first argument after the launcher's own six says, which begins with two dashes: a bare word is a subcommand. */
 const SERVER = `#!${process.execPath}
-const { readSync, writeSync } = require("node:fs");
+const { readlinkSync, readSync, writeSync } = require("node:fs");
 const [flag, value] = process.argv.slice(8);
 const what = flag.slice(2);
 const act = {
@@ -29,6 +29,7 @@ const act = {
     if (number < most) process.kill(process.pid, "SIGKILL");
     console.log(number);
   },
+  session: () => console.log(readlinkSync("/proc/self/fd/3")),
   stubborn: () => { process.on("SIGTERM", () => console.log("told")); writeSync(3, "00000001\\n", 0); console.log(process.pid); setInterval(() => {}, 1000); },
   "until-eof": () => { console.log(process.pid); process.stdin.resume().on("end", () => process.exit(0)); },
 };
@@ -59,6 +60,12 @@ test("the server is told what the user calls the launcher", async () => {
   const { stdout } = await other.run([other.program("show.js")]);
   assert.equal(stdout, `${other.launcher}\n`);
   other.remove();
+});
+
+// One that has had a name, if only for a moment, shows it here.
+test("the session's file has never had a name", { skip: process.platform !== "linux" }, async () => {
+  const { stdout } = await installation.run(["--session"]);
+  assert.match(stdout, /\/#\d+ \(deleted\)\n$/);
 });
 
 test("stdin and stdout are the server's own, byte for byte", async () => {
