@@ -33,6 +33,9 @@ const GREETING: Duration = Duration::from_secs(1);
 /// How long a question waits for somebody who has left the last view: it may be opened again.
 const ABSENCE: Duration = Duration::from_secs(5);
 
+/// How long a view may take to read one message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn nobody() -> String {
     format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
 }
@@ -324,9 +327,10 @@ async fn hear(mut input: OwnedReadHalf, desk: &Desk) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Passes on what there is to tell. A view that reads nothing (it is stopped, perhaps) is let go.
 async fn tell(mut output: OwnedWriteHalf, mut messages: mpsc::Receiver<Arc<[u8]>>) -> std::io::Result<()> {
     while let Some(message) = messages.recv().await {
-        output.write_all(&message).await?;
+        tokio::time::timeout(PATIENCE, output.write_all(&message)).await??;
     }
     Ok(())
 }
