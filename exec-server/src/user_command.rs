@@ -1,7 +1,8 @@
 //! The command by which the user calls this program, for every text that tells somebody to run it.
 //!
 //! npm's launcher starts the server with its own path as `argv[0]`, so that texts name what the user has installed
-//! (`shell-tool-mcp`), and not a program that no `PATH` leads to. It is never `npx NAME`, which runs what a project has planted.
+//! (`shell-tool-mcp`), and not a program that no `PATH` leads to. It is never `npx NAME`, which runs what a project has planted, nor
+//! the command of a project's own `node_modules`, which commands may write: only this program itself is kept from them there.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,15 @@ struct UserCommand {
 /// changes.
 pub fn learn_user_command() {
     let called = std::env::args_os().next().unwrap_or_default();
-    let path = located(&called).or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| PACKAGE.into());
-    let _ = COMMAND.set(UserCommand::at(&path));
+    let program = std::env::current_exe().ok();
+    let path = located(&called).or_else(|| program.clone()).unwrap_or_else(|| PACKAGE.into());
+    let mut command = UserCommand::at(&path);
+    if may_be_planted(&path)
+        && let Some(program) = program
+    {
+        command.path = UserCommand::at(&program).path;
+    }
+    let _ = COMMAND.set(command);
 }
 
 /// The command's absolute path, quoted as a shell needs it: what somebody can type in any folder.
@@ -48,6 +56,11 @@ impl UserCommand {
             name: name.map_or_else(|| PACKAGE.into(), |name| name.to_string_lossy().into_owned()),
         }
     }
+}
+
+/// Whether a command may have put its own program there: packages lie in folders with this name, mostly in projects.
+fn may_be_planted(path: &Path) -> bool {
+    path.components().any(|component| component.as_os_str() == "node_modules")
 }
 
 /// The file that was meant by `argv[0]`: a path, or a name that a shell has looked up in `PATH`.
@@ -84,6 +97,13 @@ mod tests {
             (&*command.path, &*command.name),
             ("/modules/shell-tool-mcp/lib/main.js", "shell-tool-mcp")
         );
+    }
+
+    #[test]
+    fn what_a_project_has_installed_is_not_for_people_to_run() {
+        assert!(may_be_planted(Path::new("/project/node_modules/.bin/shell-tool-mcp")));
+        assert!(!may_be_planted(Path::new("/usr/local/bin/shell-tool-mcp")));
+        assert!(!may_be_planted(Path::new("/my_node_modules/shell-tool-mcp")));
     }
 
     #[test]
