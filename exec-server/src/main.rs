@@ -13,10 +13,10 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     exec_server::become_session_process();
-    exec_server::restore_signals();
     exec_server::learn_user_command();
     let cli = Cli::of_this_process();
     start_logging();
+    exec_server::restore_signals();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
