@@ -35,7 +35,7 @@ impl UnableServer {
 
 impl ServerHandler for UnableServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build())
             .with_server_info(signature::server_info())
             .with_instructions(instructions::UNABLE)
     }
