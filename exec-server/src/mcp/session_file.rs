@@ -173,7 +173,7 @@ impl SessionFile {
         SessionFile::open(File::from(adopt_descriptor(number)?))
     }
 
-    fn open(file: File) -> io::Result<SessionFile> {
+    pub(super) fn open(file: File) -> io::Result<SessionFile> {
         let length = file.metadata()?.len();
         let length = usize::try_from(length).ok().filter(|_| length <= MAX_BYTES);
         let mut text = vec![0; length.ok_or_else(|| io::Error::other("it is too long"))?];

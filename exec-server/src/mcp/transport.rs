@@ -93,6 +93,8 @@ impl LineTransport {
     fn succeed(&mut self, succession: Succession) {
         let Succession { heard, repeated, told, answered } = succession;
         self.again = heard.into();
+        // Who still has to hear something again may die of it.
+        let hears_nothing = repeated.is_empty();
         self.repeated = repeated;
         let (writer, under_way, gone) =
             (Arc::clone(&self.writer), Arc::clone(&self.under_way), self.gone.clone());
@@ -110,7 +112,8 @@ impl LineTransport {
                 under_way.finish(id, false);
             }
             match written {
-                Ok(()) => under_way.serving(),
+                Ok(()) if hears_nothing => under_way.serving(),
+                Ok(()) => {}
                 Err(_) => gone.cancel(),
             }
         });
@@ -266,13 +269,15 @@ impl Transport<RoleServer> for LineTransport {
             }
         };
         let repeated = answered.as_ref().is_some_and(|(id, _)| self.repeated.remove(id));
+        // A server serves when it has stood all that it had to hear again.
+        let stood = repeated && self.repeated.is_empty();
         let writer = Arc::clone(&self.writer);
         let (under_way, gone) = (Arc::clone(&self.under_way), self.gone.clone());
         let muted = repeated || self.takes_offence && self.gone.is_cancelled();
         async move {
             let result = if muted { Ok(()) } else { write_line(&writer, &message).await };
             if let Some((id, with_result)) = answered {
-                under_way.finish(&id, with_result);
+                under_way.finish(&id, if repeated { stood } else { with_result });
             }
             if result.is_err() {
                 gone.cancel(); // What cannot be told once cannot be told again.
@@ -406,6 +411,42 @@ mod tests {
         let (through, written) = converse(&[&notification[..], request, notification].join(&b'\n')).await;
         assert_eq!(through.len(), 2, "the request, and the last line although it has no end: {through:?}");
         assert_eq!(written, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_serves_when_it_has_answered_all_that_it_hears_again() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        let said = b"00000001\n\
+            ={\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\
+            ={\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{},\"clientInfo\":{\"name\":\"x\",\"version\":\"1\"}}}\n\
+            ={\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"logging/setLevel\",\"params\":{\"level\":\"info\"}}\n";
+        file.write_all_at(said, 0).unwrap();
+        let last_served = || {
+            let mut number = [0; 8];
+            file.read_exact_at(&mut number, 0).unwrap();
+            String::from_utf8_lossy(&number).into_owned()
+        };
+        let session = SessionFile::open(file.try_clone().unwrap()).unwrap();
+        let (_client, answers) = tokio::io::duplex(1 << 20);
+        let gone = CancellationToken::new();
+        let mut transport =
+            LineTransport::new(Box::new(tokio::io::empty()), Box::new(answers), gone, Some(session));
+        let mut heard = Vec::new();
+        for _ in 0..2 {
+            let Some(JsonRpcMessage::Request(request)) = transport.receive().await else {
+                panic!("no request")
+            };
+            heard.push(request.id);
+        }
+        // What it tells the client is out by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for id in heard {
+            assert_eq!(last_served(), "00000001");
+            let result = rmcp::model::ServerResult::empty(());
+            transport.send(JsonRpcMessage::response(result, id)).await.unwrap();
+        }
+        assert_eq!(last_served(), "00000002");
     }
 
     #[tokio::test(start_paused = true)]
