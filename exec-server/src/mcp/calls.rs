@@ -70,7 +70,7 @@ impl ShellServer {
                 let sandboxing = &self.shell.config().sandboxing;
                 let (wanted, folder) = self.sandbox_state.wanted(sandboxing, &context).await?;
                 let home = sandboxing.home().map(Path::to_owned);
-                let base = WorkdirBase::new(folder, home, Arc::clone(&self.workdir_told));
+                let base = WorkdirBase::new(folder, home, self.workdir_told.clone());
                 let read = shell_tool::read(request.arguments.as_ref(), &self.shell.config().limits, &base);
                 let started = match read {
                     Ok(arguments) => self.start(arguments, &wanted, way, &mut progress, &context).await,
@@ -78,7 +78,10 @@ impl ShellServer {
                 };
                 match started {
                     Ok(ticket) => ticket,
-                    Err(why) => return Ok(problem(why).into()),
+                    Err(why) => {
+                        self.workdir_told.forget();
+                        return Ok(problem(why).into());
+                    }
                 }
             }
         };

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress;
 use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
+use super::workdir::ToldWorkdir;
 use super::{instructions, resources, signature, tools};
 use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Ladder};
 use crate::config::{Config, Limits, ResultFormat};
@@ -38,8 +39,7 @@ pub struct ShellServer {
     initialized: Arc<AtomicBool>,
     /// Messages are wanted about all requests.
     pub(super) messages: Arc<AtomicBool>,
-    /// The client knows in which folder commands run that name none.
-    pub(super) workdir_told: Arc<AtomicBool>,
+    pub(super) workdir_told: ToldWorkdir,
 }
 
 impl ShellServer {
@@ -72,7 +72,7 @@ impl ShellServer {
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
             messages: Arc::default(),
-            workdir_told: Arc::default(),
+            workdir_told: ToldWorkdir::default(),
         })
     }
 
@@ -86,7 +86,7 @@ impl ShellServer {
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
             messages: Arc::default(),
-            workdir_told: Arc::default(),
+            workdir_told: ToldWorkdir::default(),
             ..self.clone()
         }
     }

@@ -136,11 +136,12 @@ pub(super) fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::workdir::ToldWorkdir;
     use serde_json::Value;
 
     fn understood(arguments: &Value) -> Result<ShellArguments, ArgumentError> {
         let limits = Limits { max_timeout: Some(Duration::from_secs(60)), ..Limits::default() };
-        read(arguments.as_object(), &limits, &WorkdirBase::new("/".into(), None, Arc::default()))
+        read(arguments.as_object(), &limits, &WorkdirBase::new("/".into(), None, ToldWorkdir::default()))
     }
 
     fn problem(arguments: Value) -> String {

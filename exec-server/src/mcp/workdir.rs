@@ -2,16 +2,31 @@
 //! write it as they would type it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The folder for commands without one, as the client has last been told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ToldWorkdir(Arc<Mutex<Option<PathBuf>>>);
+
+impl ToldWorkdir {
+    /// Tells a folder; `false`: the client knows it.
+    fn tell(&self, folder: &Path) -> bool {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(folder.to_owned());
+        told.as_deref() != Some(folder)
+    }
+
+    /// What was to be told has not reached the client.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
 
 /// What a call's `workdir` begins with.
 #[derive(Debug)]
 pub(super) struct WorkdirBase {
     folder: PathBuf,
     home: Option<PathBuf>,
-    /// The client has been told which folder stands for none.
-    told: Arc<AtomicBool>,
+    told: ToldWorkdir,
 }
 
 /// Where a command runs, and what its caller should know about that.
@@ -23,14 +38,14 @@ pub(super) struct Workdir {
 
 impl WorkdirBase {
     /// `folder` is the workspace's first, and `home` the user's.
-    pub(super) fn new(folder: PathBuf, home: Option<PathBuf>, told: Arc<AtomicBool>) -> WorkdirBase {
+    pub(super) fn new(folder: PathBuf, home: Option<PathBuf>, told: ToldWorkdir) -> WorkdirBase {
         WorkdirBase { folder, home, told }
     }
 
     /// Reads the argument; an empty one says nothing.
     pub(super) fn workdir(&self, given: Option<&str>) -> Workdir {
         let Some(given) = given.filter(|given| !given.trim().is_empty()) else {
-            let note = (!self.told.swap(true, Ordering::Relaxed)).then(|| {
+            let note = self.told.tell(&self.folder).then(|| {
                 format!(
                     "no workdir was given, so it ran in {}, as do all commands without one",
                     self.folder.display()
@@ -57,7 +72,7 @@ mod tests {
     use super::*;
 
     fn base(home: Option<&str>) -> WorkdirBase {
-        WorkdirBase::new("/work/space".into(), home.map(PathBuf::from), Arc::default())
+        WorkdirBase::new("/work/space".into(), home.map(PathBuf::from), ToldWorkdir::default())
     }
 
     #[test]
@@ -69,6 +84,16 @@ mod tests {
         for nothing in [None, Some(""), Some("  ")] {
             assert_eq!(base.workdir(nothing), Workdir { folder: "/work/space".into(), note: None });
         }
+    }
+
+    #[test]
+    fn another_workspace_is_noted_too_and_so_is_what_was_not_told() {
+        let told = ToldWorkdir::default();
+        let noted =
+            |folder: &str| WorkdirBase::new(folder.into(), None, told.clone()).workdir(None).note.is_some();
+        assert_eq!([noted("/a"), noted("/a"), noted("/b"), noted("/b")], [true, false, true, false]);
+        told.forget();
+        assert!(noted("/b"));
     }
 
     #[test]
