@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { call, say } from "./model.mjs";
 
+// A request repeats what the model has called: what is looked for is in no command.
 const COMMANDS = {
-  call: "echo from the shell",
+  call: "echo from $((40 + 2)) shells",
   long: "seq 1 40000",
   refused: "shutdown now",
-  background: "sleep 300 & echo started",
+  background: "sleep $((299 + 1)) > /dev/null & echo begun $((1 + 1))",
 };
 
 /** Writes the script. The commands run in this folder. */
@@ -23,8 +24,8 @@ export function assertSeen(model) {
   }
   const seen = JSON.stringify(model.requests.at(-1));
   const has = (...words) => words.forEach((word) => assert.ok(seen.includes(word), `the model does not see ${word}: ${seen.slice(-3_000)}`));
-  has("from the shell");
+  has("from 42 shells");
   has("39999", "omitted");
   has("not on this machine");
-  has("started", "sleep 300");
+  has("begun 2", "sleep 300");
 }
