@@ -161,7 +161,7 @@ $(PYTHON_FRAMEWORKS)/.installed: tests/clients/python/frameworks.txt
 AGENTS := $(CURDIR)/target/agents
 
 .PHONY: test-clients
-test-clients: installed $(AGENTS)/.installed ## Test with Codex, Claude Code, gemini-cli and a scripted model (large, about two minutes).
+test-clients: installed $(AGENTS)/.installed ## Test with Codex, Claude Code, gemini-cli and a scripted model (large; half a minute once installed).
 	$(call step,'Tests with coding agents through the installed launcher')
 	@cd tests/clients/agents && SHELL_TOOL_MCP_AGENTS=$(AGENTS) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) \
 	  $(AGENTS)/node_modules/.bin/node --test --test-concurrency=1 --test-reporter=spec codex.test.mjs claude.test.mjs gemini.test.mjs
