@@ -128,6 +128,7 @@ fn the_programs_name_no_linker_no_library_and_no_plug_in() {
         let bytes = fs::read(&program).expect("a program");
         let has = |text: &&str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
         if has(&".symtab") {
+            assert!(std::env::var_os("CI").is_none(), "{name} is no release, so it cannot be examined");
             println!("{name} is no release: what of the C library is never called is still in it");
             continue;
         }
