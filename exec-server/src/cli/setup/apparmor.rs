@@ -67,11 +67,13 @@ pub(super) fn profile(installed: &Installed) -> anyhow::Result<String> {
             exposed.display()
         ),
     };
+    // A pipe's end does not tell that what was to fill it has failed.
+    let file = format!("/etc/apparmor.d/{NAME}");
     Ok(format!(
         "# Lets shell-tool-mcp make user namespaces, which its sandbox is built from, where AppArmor restricts them\n\
          # (kernel.apparmor_restrict_unprivileged_userns). Needs AppArmor 4. Install it by this one line, and start the server anew:\n\
          #\n\
-         #   {} setup apparmor | sudo sh -c 'cat > /etc/apparmor.d/{NAME} && apparmor_parser -r /etc/apparmor.d/{NAME}'\n\
+         #   {} setup apparmor | sudo sh -c 'cat > {file} && grep -q userns {file} && apparmor_parser -r {file}'\n\
          #\n\
          # What it opens: whoever can start this program can make user namespaces through it, and so can the programs that it\n\
          # starts outside its sandbox; those inside cannot. It names this path only: after an installation elsewhere it must be\n\
