@@ -117,7 +117,7 @@ const NOT_MENDED: &str = "protected and hidden files that a program outside repl
 const NO_SUBREAPERS: &str = "this kernel does not give orphans to a subreaper (prctl PR_SET_CHILD_SUBREAPER), so processes could outlive their call";
 
 /// Said of a session that enforces nothing on such a kernel.
-const NOT_ADOPTED: &str = "a process that leaves its parent and clears its environment outlives its call, because this kernel has no subreapers";
+const NOT_ADOPTED: &str = "a process that leaves its parent and clears or hides its environment outlives its call, because this kernel has no subreapers";
 
 /// What a session needs while it lives.
 struct Running {
