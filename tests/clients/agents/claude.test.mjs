@@ -12,11 +12,11 @@ async function withClaude(work) {
   const home = new Home();
   const model = await new Model().start();
   const mcp = home.write("mcp.json", JSON.stringify({ mcpServers: { shell: server(home) } }));
-  const claude = (settings = {}) => {
+  const claude = (settings = {}, search = "false") => {
     const file = home.write("settings.json", JSON.stringify(settings));
     const tools = ["shell", "read_output", "background_list", "background_kill"].map((tool) => `mcp__shell__${tool}`);
     const args = ["-p", "go", "--mcp-config", mcp, "--strict-mcp-config", "--settings", file, "--allowedTools", tools.join(","), "--disallowedTools", "Bash"];
-    const environment = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: "none", ENABLE_TOOL_SEARCH: "false", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
+    const environment = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: "none", ENABLE_TOOL_SEARCH: search, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
     return run("claude", args, home, environment);
   };
   try {
@@ -35,6 +35,14 @@ test("Claude Code: what the tools return reaches the model", LIMIT, () =>
     const { code, stdout } = await claude();
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "done\n" });
     assertSeen(model);
+  }));
+
+test("Claude Code: the shell is shown at once where other tools have to be searched for", LIMIT, () =>
+  withClaude(async ({ model, claude }) => {
+    model.script(say("done"));
+    await claude({}, "true");
+    assert.ok(model.tools.includes("mcp__shell__shell"), `${model.tools}`);
+    assert.ok(!model.tools.includes("mcp__shell__background_kill"), `${model.tools}`);
   }));
 
 test("Claude Code: a hook answers; an accepted program runs, a declined one does not", LIMIT, () =>
