@@ -59,10 +59,13 @@ impl Layer {
     fn is_seen(self, result: &Value) -> bool {
         let mut decisions = result["decisions"].as_array().into_iter().flatten();
         let why = |made: &Value| made["why_not_escalated"].as_str().unwrap_or_default().to_owned();
+        let output = result["output"].as_str().unwrap_or_default();
         match self {
-            Interceptor => {
-                decisions.any(|made| made["decision"] == "refused" && why(made).contains("no names"))
-            }
+            // The sentence stands in the output, or beside the decision where the command has hidden it.
+            Interceptor => decisions.any(|made| {
+                made["decision"] == "refused"
+                    && (why(made).contains("no names") || output.contains("no names"))
+            }),
             Trust => decisions.any(|made| made["decision"] == "ran_inside" && why(made).contains("` means")),
             Environment(name) => decisions.any(|made| {
                 let mut dropped = made["dropped_variables"].as_array().into_iter().flatten();
@@ -72,7 +75,6 @@ impl Layer {
                 made["decision"] == "ran_inside" && why(made).contains("a person would have been asked")
             }),
             Sandbox => {
-                let output = result["output"].as_str().unwrap_or_default();
                 decisions.next().is_none()
                     && (output.contains("Read-only file system") || output.contains("Permission denied"))
             }
