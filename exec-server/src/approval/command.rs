@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, pipe_with};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,13 +90,14 @@ impl CommandChannel {
     }
 
     async fn run(&self, open: &OpenQuestion) -> Result<Reply, NoAnswer> {
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| NoAnswer::Pipe(errno.into()));
+        let pipe = || std::io::pipe().map_err(NoAnswer::Pipe);
         let (their_input, our_output) = pipe()?;
         let (our_input, their_output) = pipe()?;
         let outside = self.places.outside().await.map_err(NoAnswer::Outside)?;
-        let program = Running::start(&self.program, &outside, their_input, their_output).await?;
-        let mut input = pipe::Receiver::from_owned_fd(our_input).map_err(NoAnswer::Pipe)?;
-        let mut output = pipe::Sender::from_owned_fd(our_output).map_err(NoAnswer::Pipe)?;
+        let program =
+            Running::start(&self.program, &outside, their_input.into(), their_output.into()).await?;
+        let mut input = pipe::Receiver::from_owned_fd(our_input.into()).map_err(NoAnswer::Pipe)?;
+        let mut output = pipe::Sender::from_owned_fd(our_output.into()).map_err(NoAnswer::Pipe)?;
         let question = format!("{}\n", describe(open));
         let write = async {
             // One that decides without reading is free to.

@@ -8,10 +8,7 @@ use std::sync::Arc;
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, SocketFlags,
-    SocketType, recvmsg, send, socketpair,
-};
+use rustix::net::{ReturnFlags, SendFlags, SocketType, send};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -20,6 +17,7 @@ use super::end_of_call::EndOfCall;
 use super::escalated::Escalated;
 use super::judge::Judge;
 use super::session::{self, Attached};
+use super::socket::{self, NO_SIGNAL};
 
 /// Dialogues of one call that may be under way at once; more wait in the socket, and their programs with them. A shell
 /// that starts more programs than this at the same moment waits a little; one that means to exhaust us does too.
@@ -54,7 +52,7 @@ impl Listener {
     ///
     /// When the system has no descriptors left.
     pub(crate) fn new(judge: Judge, end: EndOfCall) -> io::Result<(Listener, Socket)> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, TYPE, SocketFlags::CLOEXEC, None)?;
+        let (ours, theirs) = socket::pair(TYPE)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         let socket = crate::process::watch_readable(ours)?;
         let (escalated, sessions) = (Escalated::default(), TaskTracker::new());
@@ -131,32 +129,25 @@ fn hung_up(socket: &impl AsFd) -> io::Result<bool> {
     poll(&mut watched, Some(&Timespec::default()))?;
     let [watched] = watched;
     // Older gVisors report no hang-up, but let nobody write to one either. Nobody reads what is written here.
-    let refused = || send(socket, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) == Err(Errno::PIPE);
+    let refused = || send(socket, &[0], SendFlags::DONTWAIT | NO_SIGNAL) == Err(Errno::PIPE);
     Ok(watched.revents().contains(PollFlags::HUP) || refused())
 }
 
 fn receive(socket: impl AsFd) -> io::Result<Received> {
     let mut payload = [0; HELLO_BYTES + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_HELLO_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [io::IoSliceMut::new(&mut payload)];
-    let message = match recvmsg(&socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+    let message = match socket::receive(&socket, &mut payload, &mut space) {
         Ok(message) => message,
         Err(Errno::CONNRESET) => return Ok(Received::End),
         Err(errno) => return Err(errno.into()),
     };
-    let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(MAX_HELLO_DESCRIPTORS);
-    for part in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = part {
-            descriptors.extend(rights);
-        }
-    }
-    if message.bytes == 0 && descriptors.is_empty() {
+    let descriptors = message.descriptors;
+    if message.length == 0 && descriptors.is_empty() {
         // Either nobody is left, or somebody sent an empty message to look like that.
         return Ok(if hung_up(&socket)? { Received::End } else { Received::Junk });
     }
     let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-    let hello = payload.get(..message.bytes).map(Hello::decode);
+    let hello = payload.get(..message.length).map(Hello::decode);
     let (false, Some(Ok(hello))) = (cut, hello) else { return Ok(Received::Junk) };
     if descriptors.len() != hello.descriptors() {
         return Ok(Received::Junk);

@@ -25,6 +25,7 @@ mod minutes;
 mod offer;
 mod preview;
 mod session;
+mod socket;
 mod trust;
 mod verdict;
 mod whereabouts;

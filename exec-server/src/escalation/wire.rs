@@ -8,10 +8,12 @@ use escalation_protocol::DecodeError;
 use escalation_protocol::frame::{HEADER_BYTES, Header, Kind};
 use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
 use escalation_protocol::surroundings::Surroundings;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use rustix::net::ReturnFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::socket;
 
 /// How much of a long body is read, and set memory aside for, at a time.
 const PIECE_KIB: u32 = 16;
@@ -127,18 +129,10 @@ pub(super) async fn read_handover(
 fn receive_header(stream: impl AsFd) -> io::Result<([u8; HEADER_BYTES], Vec<OwnedFd>)> {
     let mut header = [0; HEADER_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [io::IoSliceMut::new(&mut header)];
-    let message = recvmsg(stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let mut descriptors = Vec::new();
-    for part in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = part {
-            descriptors.extend(rights);
-        }
-    }
+    let message = socket::receive(stream, &mut header, &mut space)?;
     // The wrapper sends the header in one piece; whoever does not is no wrapper of ours.
-    if message.bytes != HEADER_BYTES || message.flags.contains(ReturnFlags::CTRUNC) {
+    if message.length != HEADER_BYTES || message.flags.contains(ReturnFlags::CTRUNC) {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok((header, descriptors))
+    Ok((header, message.descriptors))
 }

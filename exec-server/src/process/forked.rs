@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
+use rustix::io::retry_on_intr;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::spawn::{Directory, Ended, Remaining, Spawn, SpawnError};
 use super::{Signal, fork, limits};
@@ -45,16 +47,10 @@ impl Process {
 
     /// Waits for the end of the program, and leaves it to be reaped when this value is dropped.
     pub(crate) async fn wait(&self) -> io::Result<Ended> {
-        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        let id = Id::Pid(self.pid);
-        let wait = move || waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        let status = tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)??;
-        let small = |value: i32| u8::try_from(value).unwrap_or(u8::MAX);
-        match status {
-            WaitStatus::Exited(_, code) => Ok(Ended::Exited(small(code))),
-            WaitStatus::Signaled(_, signal, _) => Ok(Ended::Signaled(small(signal as i32))),
-            other => Err(io::Error::other(format!("waitid gave {other:?}"))),
-        }
+        let pid = self.pid;
+        let wait = move || look(pid, WaitIdOptions::empty());
+        let ended = tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)??;
+        ended.ok_or_else(|| io::Error::other("waitid told of no end"))
     }
 
     /// Waits until nothing that the program has started is left; the system does not tell, so the program stands for all.
@@ -64,9 +60,7 @@ impl Process {
 
     /// Whether the program itself has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        !matches!(waitid(Id::Pid(self.pid), look), Ok(WaitStatus::StillAlive))
+        !matches!(look(self.pid, WaitIdOptions::NOHANG), Ok(None))
     }
 
     /// Not told by this system.
@@ -90,6 +84,19 @@ impl Process {
         let _ = killpg(self.pid, Signal::SIGCONT);
         let _ = tokio::time::timeout(grace, self.wait()).await;
         let _ = killpg(self.pid, Signal::SIGKILL);
+    }
+}
+
+/// How the program ended, if it has; it stays to be reaped.
+fn look(pid: Pid, options: WaitIdOptions) -> io::Result<Option<Ended>> {
+    let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::InvalidInput)?;
+    let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let Some(status) = retry_on_intr(|| waitid(WaitId::Pid(pid), options))? else { return Ok(None) };
+    let small = |value: i32| u8::try_from(value).unwrap_or(u8::MAX);
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ok(Some(Ended::Exited(small(code)))),
+        (None, Some(signal)) => Ok(Some(Ended::Signaled(small(signal)))),
+        (None, None) => Err(io::Error::other(format!("waitid gave {status:?}"))),
     }
 }
 
