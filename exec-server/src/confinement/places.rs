@@ -37,6 +37,7 @@ pub(crate) enum PlaceError {
         explained: Vec<sandbox::probe::Hint>,
     },
     /// The task that sets it up broke.
+    #[cfg(target_os = "linux")]
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
 }
@@ -141,6 +142,7 @@ fn leave(place: Arc<Place>) {
 }
 
 /// The argument that makes [`crate::become_session_process`] take over.
+#[cfg(target_os = "linux")]
 pub(crate) const SESSION_ARGUMENT: &str = "sandbox-session";
 
 /// The session's process gets the descriptor limit that the user started the server with, and hands it on.

@@ -123,7 +123,9 @@ fn words(error: &PlaceError, said: bool) -> String {
         }
         #[cfg(target_os = "linux")]
         PlaceError::Session { reason, .. } => reason.to_string(),
-        PlaceError::Resolve(_) | PlaceError::Trusted(_) | PlaceError::Broken => error.to_string(),
+        #[cfg(target_os = "linux")]
+        PlaceError::Broken => error.to_string(),
+        PlaceError::Resolve(_) | PlaceError::Trusted(_) => error.to_string(),
     }
 }
 
@@ -232,18 +234,24 @@ fn policy(place: &Place, before: &[Check]) -> Check {
             plan.hidden.len()
         ));
     }
-    let mut hints = plan.notes.clone();
-    #[cfg(target_os = "linux")]
-    {
-        let enforcement = place.enforcement();
-        hints.extend(enforcement.gaps.iter().map(|gap| format!("not enforced: {gap}")));
-        let said = |why: &&String| before.iter().any(|check| check.found.contains(why.as_str()));
-        let news = enforcement.fallbacks.iter().filter(|why| !said(why));
-        hints.extend(news.map(|why| format!("a better form was not possible: {why}")));
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = before;
+    let hints = plan.notes.iter().cloned().chain(shortcomings(place, before));
     Check::needed("sandbox", Ok(text)).with_hints(hints)
+}
+
+/// What the sandbox does not do here, as far as the checks before have not said it.
+#[cfg(target_os = "linux")]
+fn shortcomings(place: &Place, before: &[Check]) -> Vec<String> {
+    let enforcement = place.enforcement();
+    let said = |why: &&String| before.iter().any(|check| check.found.contains(why.as_str()));
+    let news = enforcement.fallbacks.iter().filter(|why| !said(why));
+    let gaps = enforcement.gaps.iter().map(|gap| format!("not enforced: {gap}"));
+    gaps.chain(news.map(|why| format!("a better form was not possible: {why}"))).collect()
+}
+
+/// Not told by this system.
+#[cfg(not(target_os = "linux"))]
+fn shortcomings(_: &Place, _: &[Check]) -> Vec<String> {
+    Vec::new()
 }
 
 /// Nobody is asked by an examination.

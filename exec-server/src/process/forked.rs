@@ -68,11 +68,6 @@ impl Process {
         Remaining::default()
     }
 
-    /// Not told by this system.
-    pub(crate) fn was_refused_the_network(&self) -> bool {
-        false
-    }
-
     /// Sends a signal to the program alone; it may be gone already.
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = kill(self.pid, signal);

@@ -55,6 +55,7 @@ pub(crate) enum SpawnError {
     #[error("the sandbox's own process ended or does not answer")]
     SessionLost,
     /// The new process cannot be watched, so it was killed.
+    #[cfg(target_os = "linux")]
     #[error("the new process cannot be watched")]
     Watch(#[source] std::io::Error),
     /// A step of starting it failed.
@@ -76,7 +77,9 @@ impl SpawnError {
             SpawnError::Nul(_) => None,
             #[cfg(target_os = "linux")]
             SpawnError::Session(_) | SpawnError::SessionLost => None,
-            SpawnError::Watch(source) | SpawnError::NotStarted { source, .. } => source.raw_os_error(),
+            #[cfg(target_os = "linux")]
+            SpawnError::Watch(source) => source.raw_os_error(),
+            SpawnError::NotStarted { source, .. } => source.raw_os_error(),
         }
     }
 }

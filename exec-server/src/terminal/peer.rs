@@ -12,6 +12,7 @@ pub(super) enum Stranger {
     Unknown,
     #[error("the other end belongs to another user")]
     OtherUser,
+    #[cfg(target_os = "linux")]
     #[error("the other end runs in a sandbox")]
     Confined,
 }

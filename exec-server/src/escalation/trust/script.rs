@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,7 @@ pub(super) fn reopen(shown: &OwnedFd) -> Option<File> {
     }
     #[cfg(target_os = "linux")]
     {
+        use std::os::fd::AsRawFd;
         open(Path::new(&format!("/proc/self/fd/{}", shown.as_raw_fd())))
     }
     #[cfg(not(target_os = "linux"))]
