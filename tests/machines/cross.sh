@@ -6,7 +6,7 @@
 #   cross.sh COMMAND [ARGUMENT]...
 #   cross.sh --possible               tells whether this machine can have them
 #
-# The directory is target/machines/cross. It is made when it is missing: 3 minutes, 2.4 GB.
+# The directory is target/machines/cross. It is made when it is missing: some minutes, 2.6 GB.
 label=cross
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -2,7 +2,7 @@
 # Builds the three programs for arm64 Linux into dist/platforms/linux-arm64/, from where the packages are made: static, in the
 # profile of a release, by the compilers of cross.sh.
 #
-#   programs-arm64.sh                 the first time takes 10 minutes and 4 GB, an unchanged checkout seconds
+#   programs-arm64.sh                 the first time takes long, and 0.9 GB; each change costs a link-time optimisation
 #   programs-arm64.sh --if-possible   the same, but where those compilers cannot be had it says so and leaves none
 label=programs-arm64
 # shellcheck source-path=SCRIPTDIR
