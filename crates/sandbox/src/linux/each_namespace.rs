@@ -1,6 +1,6 @@
 //! Which kinds of namespaces this process can have, each tried by itself: for `probe`, which explains.
 //!
-//! What a session really gets is decided in [`namespaces`](super::namespaces).
+//! What a session really gets is decided in `namespaces`.
 
 use super::{namespaces, sys};
 use crate::enforcement::Namespace;
