@@ -11,7 +11,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DEBUG = REPOSITORY / "target/debug"
-SUITES = {"escapes": ["-p", "end-to-end-tests", "--test", "escapes"], "suite": ["-p", "sandbox", "--test", "suite"]}
+SUITES = ("escapes", "suite")
 PROGRAMS = ("escape-try", "sandbox-test-session", "sandbox-test-server", "sandbox-test-try", "sandbox-test-benchmark")
 # What the suites try in a sandbox, and skip or fail without.
 PACKAGES = ("python3", "git", "iproute2", "procps", "gcc", "libc6-dev", "make", "npm", "perl", "openssh-client", "curl", "strace", "kmod")
@@ -32,15 +32,16 @@ done
 
 def build():
     """Builds the suites, and returns their programs."""
-    command = ["cargo", "test", "--no-run", "--locked", "--message-format", "json"]
-    found = {}
-    for suite, which in SUITES.items():
-        done = subprocess.run([*command, *which], cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
-        for line in done.stdout.splitlines():
-            message = json.loads(line)
-            if message.get("executable") and message["target"]["name"] == suite and message["profile"]["test"]:
-                found[suite] = Path(message["executable"])
-    return found
+    # Of the whole workspace, as `make test` builds them: a choice of packages has other features, and would build all libraries anew.
+    command = ["cargo", "test", "--workspace", "--no-run", "--locked", "--message-format", "json"]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    programs = {
+        message["target"]["name"]: Path(message["executable"])
+        for message in messages
+        if message.get("executable") and message["profile"]["test"] and message["target"]["kind"] == ["test"]
+    }
+    return {suite: programs[suite] for suite in SUITES}
 
 
 def disk(folder, programs, test_filter):
