@@ -119,7 +119,7 @@ impl Report {
     }
 }
 
-/// Writes it in at most [`MOST_LINES`] lines: what there is to know beyond that is left out first.
+/// Writes it in at most `MOST_LINES` lines: what there is to know beyond that is left out first.
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut most = Most { found: MOST_LINES_FOUND, hints: MOST_LINES, advice: MOST_LINES };
