@@ -233,7 +233,8 @@ impl Attacked {
 
     /// Calls `shell` with a command, in the workspace.
     pub(crate) fn run(&mut self, command: &str) -> Result<Value, String> {
-        self.call(json!({"command": command, "workdir": self.workdir, "login": false}))
+        // Also on an emulated machine, where a start of Node.js takes ten seconds.
+        self.call(json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": 120_000}))
     }
 
     /// What the server has logged so far.
