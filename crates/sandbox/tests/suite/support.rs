@@ -68,7 +68,7 @@ pub(crate) fn can_sandbox(user: User, form: Form) -> bool {
         tell!("skipped: the tests do not run as root");
         return false;
     }
-    if form == Form::Landlock && is_older_than(6, 2) {
+    if matches!(form, Form::Landlock | Form::Missing(Namespace::Mount)) && is_older_than(6, 2) {
         tell!("skipped: Landlock alone does not do before Linux 6.2 (ABI 3): truncation is not judged");
         return false;
     }
