@@ -40,8 +40,10 @@ PYTHON_FRAMEWORKS := $(CURDIR)/target/python-frameworks
 # The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
 
+# A comma in the text makes it two arguments.
+comma := ,
 define step
-@printf '\n\033[1m==> %s\033[0m\n' $(1)
+@printf '\n\033[1m==> %s\033[0m\n' $(1)$(if $(2),$(comma)$(2))
 endef
 
 .PHONY: help
