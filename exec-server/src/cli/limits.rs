@@ -16,7 +16,7 @@ pub(super) struct LimitArguments {
     #[arg(long, value_name = "MS")]
     default_timeout: Option<u64>,
 
-    /// Tokens of output (about 4 bytes each) in a result, unless the call says otherwise; by default 9000
+    /// Tokens of output (about 4 bytes of JSON each) in a result, unless the call says otherwise; by default 9000
     #[arg(long, value_name = "N")]
     max_output_tokens: Option<u64>,
 

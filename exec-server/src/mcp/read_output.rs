@@ -43,7 +43,7 @@ pub(super) fn describe(format: ResultFormat) -> Tool {
             },
             "limit": {
                 "type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
-                "description": "The most bytes to return. Defaults to 36000."
+                "description": "The most bytes to return, as JSON. Defaults to 36000."
             },
             "tail": {
                 "type": "integer", "minimum": 1, "maximum": MAX_TAIL,
@@ -213,7 +213,7 @@ mod tests {
         outputs.keep(&recording);
         let id = recording.id();
         let part =
-            called(json!({"id": id, "limit": 8, "bytes": 1}), &outputs).await.structured_content.unwrap();
+            called(json!({"id": id, "limit": 10, "bytes": 1}), &outputs).await.structured_content.unwrap();
         assert_eq!((&part["output"], &part["next_offset"]), (&json!("one\ntwo\n"), &json!(8)));
         assert!(part["notes"][0].as_str().unwrap().contains("bytes"), "{part}");
         let part = called(json!({"id": id, "offset": 8}), &outputs).await.structured_content.unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let id = recording.id();
         assert_eq!(as_text(json!({"id": id})).await, "one\ntwo\nthree\n");
         assert_eq!(
-            as_text(json!({"id": id, "limit": 8})).await,
+            as_text(json!({"id": id, "limit": 10})).await,
             "one\ntwo\n[more of 14 bytes from offset 8 on]"
         );
         assert_eq!(as_text(json!({"id": id, "offset": 14})).await, "[nothing]");

@@ -317,11 +317,27 @@ mod tests {
         let results = Results { links: true, ..Results::default() };
         let encoded = encode(&outcome, &shown, results, &outputs).await;
         let structured = encoded.structured_content.unwrap();
-        assert_eq!(structured["truncation"]["omitted_bytes"], 4);
+        assert_eq!(structured["truncation"]["omitted_bytes"], 5);
         assert_eq!(structured["output_id"], outcome.output.id());
         let link = encoded.content[1].as_resource_link().unwrap();
         assert_eq!(link.uri, format!("shell://output/{}", outcome.output.id()));
         assert!(outputs.find(outcome.output.id()).is_some());
+    }
+
+    #[tokio::test]
+    async fn by_default_a_result_is_one_that_codex_does_not_cut() {
+        let shown = shown(Presentation::default(), &["a note"]);
+        for line in ["", "\"", "\u{1}", "1", "'\\n'", "ü"] {
+            let outputs = Spool::new(SpoolLimits::default());
+            let mut outcome = outcome(Ending::Exited(0), &[]);
+            outcome.output = Recording::of(&outputs, format!("{line}\n").repeat(60_000).as_bytes());
+            let encoded = encode(&outcome, &shown, Results::default(), &outputs).await;
+            let length = text(&encoded).len();
+            assert!(
+                (30_000..40_000).contains(&length),
+                "10,000 tokens of 4 bytes: {length} bytes of {line:?}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -213,7 +213,7 @@ async fn bounds_come_from_flags_and_the_configuration_file() {
     );
     let flags = ["--max-timeout", "1200"];
     let client = Client::start_with(&world, &Person::absent(), &flags).await;
-    assert_eq!(client.run("echo 0123456789; sleep 1000").await.ran(), (124, "01\n… 7 bytes omitted …\n9\n"));
+    assert_eq!(client.run("echo 0123456789; sleep 1000").await.ran(), (124, "01\n… 8 bytes omitted …\n\n"));
     let outcome = client.run_within("sleep 1000", Duration::from_secs(500)).await;
     let Outcome::Ran { exit_code: 124, json, .. } = &outcome else { panic!("{outcome:?}") };
     assert!(json["notes"].to_string().contains("lowered to 1200 ms"), "{json}");

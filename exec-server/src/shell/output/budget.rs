@@ -14,7 +14,7 @@ pub(super) const WINDOW_BYTES: u64 = MAX_TOKENS * BYTES_PER_TOKEN;
 /// How an output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presentation {
-    /// Bytes of text.
+    /// Bytes of text, as a string of JSON: that is what a client counts, and a line's end is two of them.
     pub max_bytes: usize,
     /// Act on escape sequences and carriage returns as a terminal would, instead of showing them.
     pub strip_ansi: bool,
@@ -96,9 +96,11 @@ impl Part {
 
 fn all(bytes: &[u8], presentation: Presentation) -> Option<Part> {
     let mut part = Part { bytes: bytes.len(), ..Part::default() };
+    let mut length = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Cleaned { text, invalid } = text::clean(line, presentation.strip_ansi);
-        if part.text.len() + text.len() > presentation.max_bytes {
+        length += json_length(&text);
+        if length > presentation.max_bytes {
             return None;
         }
         part.text.push_str(&text);
@@ -109,19 +111,22 @@ fn all(bytes: &[u8], presentation: Presentation) -> Option<Part> {
 
 fn beginning(window: &[u8], room: usize, strip: bool) -> Part {
     let mut part = Part::default();
+    let mut length = 0;
     for line in window.split_inclusive(|byte| *byte == b'\n') {
         let Cleaned { text, invalid } = text::clean(line, strip);
-        if part.text.len() + text.len() <= room {
+        let more = json_length(&text);
+        if length + more <= room {
             if !line.ends_with(b"\n") {
                 break; // The window's end, perhaps in the middle of a character.
             }
+            length += more;
             part.text.push_str(&text);
             part.bytes += line.len();
             part.invalid += invalid;
             continue;
         }
-        if part.text.len() < room / 2 {
-            let cut = floor_boundary(&text, room - part.text.len());
+        if length < room / 2 {
+            let cut = floor_boundary(&text, fitting(text.chars(), room - length));
             part.add_cut(text.get(..cut).unwrap_or_default(), &text, invalid, line.len());
             part.text.push_str(text.get(..cut).unwrap_or_default());
         }
@@ -142,8 +147,9 @@ fn end(window: &[u8], room: usize, strip: bool) -> Part {
         let is_whole = begins > 0;
         let line = if is_whole { line } else { line.get(partial_character(line)..).unwrap_or_default() };
         let Cleaned { text, invalid } = text::clean(line, strip);
-        if is_whole && length + text.len() <= room {
-            length += text.len();
+        let more = json_length(&text);
+        if is_whole && length + more <= room {
+            length += more;
             part.bytes += line.len();
             part.invalid += invalid;
             pieces.push(text.into_owned());
@@ -151,7 +157,7 @@ fn end(window: &[u8], room: usize, strip: bool) -> Part {
             continue;
         }
         if length < room / 2 {
-            let shown = text.len().min(room - length);
+            let shown = fitting(text.chars().rev(), room - length);
             let cut = ceiling_boundary(&text, text.len() - shown);
             let piece = text.get(cut..).unwrap_or_default();
             part.add_cut(piece, &text, invalid, line.len());
@@ -189,6 +195,31 @@ pub(super) fn ceiling_boundary(text: &str, at: usize) -> usize {
     (at..text.len()).find(|at| is_boundary(text, *at)).unwrap_or(text.len())
 }
 
+/// Bytes of text as a string of JSON (RFC 8259, section 7, as serde_json writes it), without its quotation marks.
+pub(super) fn json_length(text: &str) -> usize {
+    text.bytes().map(|byte| json_bytes(char::from(byte)).max(1)).sum()
+}
+
+/// Bytes that are added to a string of JSON by a character that is escaped; 0 for any other.
+fn json_bytes(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
+        '\0'..='\x1f' => 6,
+        _ => 0,
+    }
+}
+
+/// How many bytes of text the first of these characters are that fit into so many bytes of a string of JSON.
+pub(super) fn fitting(characters: impl Iterator<Item = char>, room: usize) -> usize {
+    let mut left = room;
+    characters
+        .map_while(|character| {
+            left = left.checked_sub(json_bytes(character).max(character.len_utf8()))?;
+            Some(character.len_utf8())
+        })
+        .sum()
+}
+
 fn number(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
@@ -205,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_shown_whole() {
-        let view = shown(b"one\ntwo", 7);
+        let view = shown(b"one\ntwo", 8);
         assert_eq!((&*view.text, view.omitted), ("one\ntwo", None));
         assert_eq!(shown(b"", 0).text, "");
     }
@@ -216,12 +247,12 @@ mod tests {
         let view = shown(output.as_bytes(), 100);
         let omitted = view.omitted.expect("not all fits");
         let expected = format!(
-            "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\nline 6\n… {} bytes omitted …\nline 995\nline 996\nline 997\nline 998\nline 999\n",
+            "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n… {} bytes omitted …\nline 995\nline 996\nline 997\nline 998\nline 999\n",
             omitted.end - omitted.start
         );
         assert_eq!(view.text, expected);
         let (start, end) = (usize::try_from(omitted.start).unwrap(), usize::try_from(omitted.end).unwrap());
-        assert!(output[..start].ends_with("line 6\n") && output[end..].starts_with("line 995\n"));
+        assert!(output[..start].ends_with("line 5\n") && output[end..].starts_with("line 995\n"));
     }
 
     #[test]
@@ -231,7 +262,7 @@ mod tests {
         assert_eq!(view.omitted, Some(10..1990));
         let view = shown(format!("start\n{}\nend\n", "x".repeat(1000)).as_bytes(), 40);
         assert!(
-            view.text.starts_with("start\nxxxxxxxxxxxxxx\n…") && view.text.ends_with("xx\nend\n"),
+            view.text.starts_with("start\nxxxxxxxxxxxxx\n…") && view.text.ends_with("xx\nend\n"),
             "{view:?}"
         );
     }
@@ -245,7 +276,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_counted() {
         assert_eq!(shown(b"\xff\xfe\n", 100).invalid, 2);
-        assert_eq!(shown(&[b"\xff\n".repeat(50), b"\xfe\n".repeat(50)].concat(), 20).invalid, 4);
+        assert_eq!(shown(&[b"\xff\n".repeat(50), b"\xfe\n".repeat(50)].concat(), 28).invalid, 4);
     }
 
     #[test]
@@ -254,8 +285,8 @@ mod tests {
         assert_eq!(view.text, "\\xff\\xff\n… 996 bytes omitted …\n\\xff\\xff");
         assert_eq!((view.omitted, view.invalid), (Some(2..998), 4));
         let view = shown(&b"a\xe9".repeat(1000), 24);
-        assert_eq!(view.text, "a\\xe9a\\xe9a\n… 1991 bytes omitted …\na\\xe9a\\xe9");
-        assert_eq!((view.omitted, view.invalid), (Some(5..1996), 4));
+        assert_eq!(view.text, "a\\xe9a\\xe9\n… 1992 bytes omitted …\na\\xe9a\\xe9");
+        assert_eq!((view.omitted, view.invalid), (Some(4..1996), 4));
     }
 
     #[test]
@@ -277,8 +308,10 @@ mod tests {
                 Windows { head: output[..window].to_vec(), tail: output[output.len() - window..].to_vec(), total }
             };
             let view = fit(&windows, Presentation { max_bytes, strip_ansi: true });
-            let marker = view.omitted.as_ref().map_or(0, |omitted| format!("\n… {} bytes omitted …\n", omitted.end - omitted.start).len());
-            prop_assert!(view.text.len() <= max_bytes + marker, "{} > {max_bytes}", view.text.len());
+            let marker = view.omitted.as_ref().map_or(0, |omitted| json_length(&format!("\n… {} bytes omitted …\n", omitted.end - omitted.start)));
+            let length = serde_json::to_string(&view.text).expect("a string").len() - 2;
+            prop_assert_eq!(length, json_length(&view.text));
+            prop_assert!(length <= max_bytes + marker, "{} > {}", length, max_bytes);
             if let Some(omitted) = view.omitted {
                 prop_assert!(omitted.start <= omitted.end && omitted.end <= total);
             }

@@ -7,12 +7,16 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use super::budget::{ceiling_boundary, floor_boundary};
+use super::budget::{ceiling_boundary, fitting, floor_boundary, json_length};
 use super::recording::Recording;
 use super::text::{self, Cleaned};
 
 /// The longest line that is looked at in one piece; longer ones are searched and shown in pieces.
 const MAX_LINE_BYTES: usize = 64 << 10;
+
+/// Bytes of the longest character as JSON, or of what stands for a byte that is not UTF-8: with less room, reading would
+/// never go on.
+const LONGEST_CHARACTER: usize = 6;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -22,7 +26,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub struct Query {
     /// Where to begin, in bytes.
     pub offset: u64,
-    /// Bytes of text at most.
+    /// Bytes of text at most, as in [`super::Presentation`].
     pub limit: usize,
     /// Only so many lines, from the end.
     pub tail: Option<usize>,
@@ -101,18 +105,19 @@ impl<'a> Selection<'a> {
             self.push(line.offset, cleaned.text.into_owned(), cleaned.invalid);
             while self.chosen.len() > tail || (self.length > limit && self.chosen.len() > 1) {
                 if let Some((_, text, _)) = self.chosen.pop_front() {
-                    self.length -= text.len();
+                    self.length -= json_length(&text);
                 }
             }
             return true;
         }
-        if self.length + cleaned.text.len() <= limit {
+        if self.length + json_length(&cleaned.text) <= limit {
             self.push(line.offset, cleaned.text.into_owned(), cleaned.invalid);
             return true;
         }
         if self.chosen.is_empty() {
             // Nothing would ever be shown of a line that is longer than the limit.
-            let cut = floor_boundary(&cleaned.text, limit);
+            let limit = limit.max(LONGEST_CHARACTER);
+            let cut = floor_boundary(&cleaned.text, fitting(cleaned.text.chars(), limit));
             let text = cleaned.text.get(..cut).unwrap_or_default().to_owned();
             let exact = cleaned.text.len() == line.bytes.len();
             let bytes = if exact { cut } else { line.bytes.len() };
@@ -123,7 +128,7 @@ impl<'a> Selection<'a> {
     }
 
     fn push(&mut self, offset: u64, text: String, invalid: u64) {
-        self.length += text.len();
+        self.length += json_length(&text);
         self.chosen.push_back((offset, text, invalid));
     }
 
@@ -131,9 +136,10 @@ impl<'a> Selection<'a> {
         let mut offset = self.chosen.front().map_or(nothing_at, |(offset, ..)| *offset);
         let invalid = self.chosen.iter().map(|(.., invalid)| invalid).sum();
         let mut text: String = self.chosen.into_iter().map(|(_, text, _)| text).collect();
-        if self.query.tail.is_some() && text.len() > self.query.limit {
+        if self.query.tail.is_some() && self.length > self.query.limit {
             // One line alone, and of it the end.
-            let cut = ceiling_boundary(&text, text.len() - self.query.limit);
+            let shown = fitting(text.chars().rev(), self.query.limit);
+            let cut = ceiling_boundary(&text, text.len() - shown);
             text.drain(..cut);
             if self.last_is_exact {
                 offset += u64::try_from(cut).unwrap_or(u64::MAX);
@@ -280,6 +286,21 @@ mod tests {
     }
 
     #[test]
+    fn with_the_smallest_limit_reading_goes_on() {
+        let output = "\u{1}\u{10ffff}\n\n\"";
+        let recording = printed(output.as_bytes());
+        let (mut offset, mut text) = (0, String::new());
+        while let found = recording.find(&Query { offset, limit: 1, ..query() }).unwrap()
+            && let Some(next) = found.next_offset
+        {
+            assert!(next > offset);
+            text.push_str(&found.text);
+            offset = next;
+        }
+        assert_eq!(text, output);
+    }
+
+    #[test]
     fn the_last_lines_and_the_matching_ones_are_found() {
         let output: String = (0..20_000).map(|number| format!("\x1b[1mline\x1b[0m {number}\n")).collect();
         let recording = printed(output.as_bytes());
@@ -288,7 +309,7 @@ mod tests {
         let grep = Some(Regex::new(r" 1\d\d$").unwrap());
         let found = recording.find(&Query { grep: grep.clone(), ..query() }).unwrap();
         assert_eq!(found.text.lines().count(), 100);
-        let found = recording.find(&Query { grep, limit: 30, ..query() }).unwrap();
+        let found = recording.find(&Query { grep, limit: 32, ..query() }).unwrap();
         assert_eq!(found.text, "line 100\nline 101\nline 102\n");
         assert!(
             output[usize::try_from(found.next_offset.unwrap()).unwrap()..]
@@ -304,7 +325,7 @@ mod tests {
         let not_kept = found.not_kept.expect("a gap");
         assert_eq!(not_kept, 128 << 10..1_600_000 - (128 << 10));
         assert_eq!(found.text.len(), (128 << 10) - 100_000 + (128 << 10));
-        let found = recording.find(&Query { offset: 500_000, limit: 16, ..query() }).unwrap();
+        let found = recording.find(&Query { offset: 500_000, limit: 17, ..query() }).unwrap();
         assert_eq!((found.offset, &*found.text), (not_kept.end, line));
     }
 
