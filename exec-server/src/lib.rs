@@ -12,8 +12,7 @@
 //! * `terminal`: asking in a terminal of the user's, and what is shown there.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
-//! * `process`: starting programs, waiting for them.
-//! * `confinement`: where programs run: the sandbox of one policy, or outside.
+//! * `sandboxes`: where programs run, in the sandbox of one policy or outside; starting them, waiting for them.
 //! * `doctor`: whether all of it works on this machine.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `config`: what was typed and written down, validated once.
@@ -21,19 +20,20 @@
 //!
 //! How to embed it: `examples/embed.rs`, docs/embedding.md.
 //!
-//! Arrows go one way: `mcp → shell → escalation → {approval, process, rules, time}`, `process → confinement → config`.
+//! Arrows go one way: `mcp → shell → escalation → {approval, rules, sandboxes, time}`, `sandboxes → config`.
 
 mod approval;
 pub mod audit;
 mod config;
-mod confinement;
+mod descriptor_limit;
 pub mod doctor;
 mod escalation;
 mod mcp;
 mod private;
-mod process;
 mod rules;
+mod sandboxes;
 mod shell;
+mod sys;
 mod terminal;
 mod time;
 mod user_command;
@@ -47,16 +47,17 @@ pub use config::{
     ResultSettings, SandboxSettings, SandboxSettingsError, Settings, SpoolLimits, TrustedPlaceError,
     UnknownAfterCall, UnknownResultFormat, find_codex_home, trusted_projects,
 };
+pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use escalation::{Decided, DecisionRecord, find_program, preview};
 pub use mcp::{SessionFile, ShellServer, explain_over_stdio, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
-pub use process::{TooFewDescriptors, raise_descriptor_limit, restore_signals};
 pub use rules::{RuleSettings, RulesError, doubts};
 pub use sandbox::Mode;
 pub use shell::{
     Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
     Presentation, Query, Recent, RecentCall, Recording, RequestError, Shell, Spool, StartError, Turn, View,
 };
+pub use sys::restore_signals;
 pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
 pub use time::Stopwatch;
 pub use user_command::{learn_user_command, user_command, user_command_name};
@@ -74,9 +75,9 @@ pub fn become_session_process() {
         refuse_to_edit();
     }
     #[cfg(target_os = "linux")]
-    if first == confinement::SESSION_ARGUMENT {
+    if first == sandboxes::SESSION_ARGUMENT {
         if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
-            process::lower_descriptor_limit(soft);
+            descriptor_limit::lower_descriptor_limit(soft);
         }
         sandbox::run_session_process()
     }

@@ -19,8 +19,9 @@ use tokio::net::unix::pipe;
 use super::channel::{Asked, Channel, OpenQuestion, Reply};
 use super::choice::{Choice, OfferedRule};
 use super::visible;
-use crate::confinement::{Place, PlaceError, Places};
-use crate::process::{Descriptor, Directory, Ended, Process, Spawn, SpawnError};
+use crate::sandboxes::{
+    Descriptor, Directory, Ended, Process, Sandbox, SandboxError, SandboxPool, Spawn, SpawnError,
+};
 
 /// Bytes of an answer; a decision has a few hundred.
 const MAX_ANSWER: usize = 64 << 10;
@@ -51,7 +52,7 @@ const PASSED_ON: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct CommandChannel {
     program: PathBuf,
-    places: Arc<Places>,
+    sandboxes: Arc<SandboxPool>,
 }
 
 /// What the program prints.
@@ -68,7 +69,7 @@ enum NoAnswer {
     #[error("cannot be given a pipe")]
     Pipe(#[source] io::Error),
     #[error("cannot be started")]
-    Outside(#[source] PlaceError),
+    Outside(#[source] SandboxError),
     #[error("did not start")]
     Start(#[source] SpawnError),
     #[error("cannot be waited for")]
@@ -85,15 +86,15 @@ enum NoAnswer {
 
 impl CommandChannel {
     /// Asks `program`, an absolute path, outside of every sandbox.
-    pub(crate) fn new(program: PathBuf, places: Arc<Places>) -> CommandChannel {
-        CommandChannel { program, places }
+    pub(crate) fn new(program: PathBuf, sandboxes: Arc<SandboxPool>) -> CommandChannel {
+        CommandChannel { program, sandboxes }
     }
 
     async fn run(&self, open: &OpenQuestion) -> Result<Reply, NoAnswer> {
         let pipe = || std::io::pipe().map_err(NoAnswer::Pipe);
         let (their_input, our_output) = pipe()?;
         let (our_input, their_output) = pipe()?;
-        let outside = self.places.outside().await.map_err(NoAnswer::Outside)?;
+        let outside = self.sandboxes.outside().await.map_err(NoAnswer::Outside)?;
         let program =
             Running::start(&self.program, &outside, their_input.into(), their_output.into()).await?;
         let mut input = pipe::Receiver::from_owned_fd(our_input.into()).map_err(NoAnswer::Pipe)?;
@@ -205,7 +206,7 @@ struct Running {
 impl Running {
     async fn start(
         program: &Path,
-        outside: &Arc<Place>,
+        outside: &Arc<Sandbox>,
         input: OwnedFd,
         output: OwnedFd,
     ) -> Result<Running, NoAnswer> {

@@ -15,7 +15,7 @@ use super::report::{Check, Report};
 use crate::approval::{Answer, Approver, Question};
 use crate::audit::check_writable;
 use crate::config::{self, Config, Settings};
-use crate::confinement::{Place, PlaceError, Places};
+use crate::sandboxes::{Sandbox, SandboxError, SandboxPool};
 use crate::shell::{CallRequest, Ending, Shell};
 use crate::user_command::user_command;
 
@@ -69,11 +69,11 @@ impl Examination {
         self.checks.push(record(&config.codex_home));
         self.checks.push(rules(&config).await);
         self.checks.append(&mut self.layers.checks);
-        let places = Places::new(Arc::clone(&config.sandboxing), config.session_program.clone());
-        match places.place(&config.sandboxing.wanted(&[], None)).await {
-            Ok(place) => {
-                self.sandbox = Some(place.level());
-                let policy = policy(&place, &self.checks);
+        let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
+        match sandboxes.sandbox(&config.sandboxing.wanted(&[], None)).await {
+            Ok(sandbox) => {
+                self.sandbox = Some(sandbox.level());
+                let policy = policy(&sandbox, &self.checks);
                 self.checks.push(policy);
                 // With wrong rules no command would run, and the reason has been told.
                 if self.checks.iter().all(|check| check.ok || check.optional) {
@@ -112,20 +112,20 @@ impl Examination {
     }
 }
 
-/// Why there is no place, without what the layers have said already.
-fn words(error: &PlaceError, said: bool) -> String {
+/// Why there is no sandbox, without what the layers have said already.
+fn words(error: &SandboxError, said: bool) -> String {
     #[cfg(not(target_os = "linux"))]
     let _ = said;
     match error {
         #[cfg(target_os = "linux")]
-        PlaceError::Session { reason: SessionError::NotEnforceable(_), .. } if said => {
+        SandboxError::Session { reason: SessionError::NotEnforceable(_), .. } if said => {
             "cannot be set up as asked for, for the reasons above".to_owned()
         }
         #[cfg(target_os = "linux")]
-        PlaceError::Session { reason, .. } => reason.to_string(),
+        SandboxError::Session { reason, .. } => reason.to_string(),
         #[cfg(target_os = "linux")]
-        PlaceError::Broken => error.to_string(),
-        PlaceError::Resolve(_) | PlaceError::Trusted(_) => error.to_string(),
+        SandboxError::Broken => error.to_string(),
+        SandboxError::Resolve(_) | SandboxError::Trusted(_) => error.to_string(),
     }
 }
 
@@ -178,7 +178,7 @@ struct Tried {
 /// The forms of the sandbox, each tried, and the machine.
 #[cfg(target_os = "linux")]
 async fn layers(program: Option<PathBuf>) -> Tried {
-    let launcher = crate::confinement::session_launcher(program);
+    let launcher = crate::sandboxes::session_launcher(program);
     let probed = tokio::task::spawn_blocking(move || sandbox::probe::probe(&launcher)).await;
     let Ok(mut probe) = probed else {
         let broken = Check::welcome("layers", Err("trying them broke; see the log".into()));
@@ -221,9 +221,9 @@ async fn layers(_: Option<PathBuf>) -> Tried {
 
 /// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is not
 /// said again.
-fn policy(place: &Place, before: &[Check]) -> Check {
-    let plan = place.plan();
-    let mut text = format!("{}, network {}: {}", plan.mode, plan.network, place.level());
+fn policy(sandbox: &Sandbox, before: &[Check]) -> Check {
+    let plan = sandbox.plan();
+    let mut text = format!("{}, network {}: {}", plan.mode, plan.network, sandbox.level());
     if plan.mode.is_enforced() {
         let writable: Vec<String> = plan.writable.iter().map(|path| path.display().to_string()).collect();
         let nowhere = || "nowhere".to_owned();
@@ -234,14 +234,14 @@ fn policy(place: &Place, before: &[Check]) -> Check {
             plan.hidden.len()
         ));
     }
-    let hints = plan.notes.iter().cloned().chain(shortcomings(place, before));
+    let hints = plan.notes.iter().cloned().chain(shortcomings(sandbox, before));
     Check::needed("sandbox", Ok(text)).with_hints(hints)
 }
 
 /// What the sandbox does not do here, as far as the checks before have not said it.
 #[cfg(target_os = "linux")]
-fn shortcomings(place: &Place, before: &[Check]) -> Vec<String> {
-    let enforcement = place.enforcement();
+fn shortcomings(sandbox: &Sandbox, before: &[Check]) -> Vec<String> {
+    let enforcement = sandbox.enforcement();
     let said = |why: &&String| before.iter().any(|check| check.found.contains(why.as_str()));
     let news = enforcement.fallbacks.iter().filter(|why| !said(why));
     let gaps = enforcement.gaps.iter().map(|gap| format!("not enforced: {gap}"));
@@ -250,7 +250,7 @@ fn shortcomings(place: &Place, before: &[Check]) -> Vec<String> {
 
 /// Not told by this system.
 #[cfg(not(target_os = "linux"))]
-fn shortcomings(_: &Place, _: &[Check]) -> Vec<String> {
+fn shortcomings(_: &Sandbox, _: &[Check]) -> Vec<String> {
     Vec::new()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::process::Process;
+use crate::sandboxes::Process;
 
 /// How long programs may take to end when the server does. Whoever ends it does not wait longer than a second.
 const LAST_GRACE: Duration = Duration::from_millis(400);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::process::{Process, Remaining};
+use crate::sandboxes::{Process, Remaining};
 
 /// Kept by their dialogues, each until nothing is left of it. Clones are the same list.
 #[derive(Clone, Debug, Default)]

@@ -10,8 +10,7 @@ use escalation_protocol::request::ExecRequest;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::identity::{FileIdentity, FileState};
-use crate::confinement::Place;
-use crate::process::Directory;
+use crate::sandboxes::{Directory, Sandbox};
 
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl Exec {
 
     /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the sandbox's
     /// mounts, where most is read-only; the same directory is opened anew from outside.
-    pub(super) fn directory_outside(&self, place: &Place) -> io::Result<Directory> {
+    pub(super) fn directory_outside(&self, sandbox: &Sandbox) -> io::Result<Directory> {
         let inside = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(CWD, &self.workdir, flags, Mode::empty()) {
@@ -78,7 +77,7 @@ impl Exec {
                 Ok(Directory::Open(outside))
             }
             // Renamed meanwhile, or removed: without mounts of its own the descriptor is as good.
-            Ok(_) | Err(_) if !place.plan().mode.is_enforced() => Ok(Directory::Open(inside.try_clone()?)),
+            Ok(_) | Err(_) if !sandbox.plan().mode.is_enforced() => Ok(Directory::Open(inside.try_clone()?)),
             Ok(_) => Err(io::ErrorKind::NotFound.into()),
             Err(errno) => Err(errno.into()),
         }

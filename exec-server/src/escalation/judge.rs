@@ -19,8 +19,8 @@ use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
 use super::whereabouts::Whereabouts;
 use crate::approval::{Answer, Approver, Question, visible};
 use crate::audit::{CallRecord, ExecRecord};
-use crate::confinement::{Place, Places};
 use crate::rules::Rules;
+use crate::sandboxes::{Sandbox, SandboxPool};
 use crate::time::Stopwatch;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
@@ -46,9 +46,9 @@ pub(crate) struct Judge {
     /// The file that a rule to be added belongs into.
     pub(crate) default_rules: PathBuf,
     /// Where the call's programs run.
-    pub(crate) place: Arc<Place>,
+    pub(crate) sandbox: Arc<Sandbox>,
     /// Where else programs can run.
-    pub(crate) places: Arc<Places>,
+    pub(crate) sandboxes: Arc<SandboxPool>,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
     /// Where they were executed.
@@ -165,7 +165,7 @@ impl Judge {
 
     /// What was judged is what runs: not a file that was put in its place while a person was thinking.
     fn escalate(&self, exec: &Exec, outside: Box<Outside>) -> Action {
-        if let Err(error) = exec.directory_outside(&self.place) {
+        if let Err(error) = exec.directory_outside(&self.sandbox) {
             let reason = format!(
                 "its working directory cannot be entered outside the sandbox, because it was moved or removed ({error}); \
                  run it in a folder that is there"

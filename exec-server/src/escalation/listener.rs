@@ -54,7 +54,7 @@ impl Listener {
     pub(crate) fn new(judge: Judge, end: EndOfCall) -> io::Result<(Listener, Socket)> {
         let (ours, theirs) = socket::pair(TYPE)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let socket = crate::process::watch_readable(ours)?;
+        let socket = crate::sys::watch_readable(ours)?;
         let (escalated, sessions) = (Escalated::default(), TaskTracker::new());
         Ok((Listener { socket, judge: Arc::new(judge), end, escalated, sessions }, theirs))
     }

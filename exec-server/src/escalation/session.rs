@@ -21,8 +21,7 @@ use super::judge::Judge;
 use super::verdict::{Action, Outside};
 use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
-use crate::confinement::PlaceError;
-use crate::process::{Descriptor, Ended, Process, Signal, Spawn, SpawnError};
+use crate::sandboxes::{Descriptor, Ended, Process, SandboxError, Signal, Spawn, SpawnError};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const HURRY: Duration = Duration::from_secs(10);
@@ -143,7 +142,7 @@ async fn gone(stream: &mut UnixStream) {
 enum EscalateError {
     /// There is nothing to run it in.
     #[error("the outside cannot be entered")]
-    Outside(#[from] PlaceError),
+    Outside(#[from] SandboxError),
     /// Its working directory cannot be used.
     #[error("its working directory cannot be used outside the sandbox")]
     Directory(#[source] std::io::Error),
@@ -177,12 +176,12 @@ async fn escalate(
         .into_iter()
         .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
         .collect();
-    let outside = judge.places.outside().await?;
+    let outside = judge.sandboxes.outside().await?;
     let spawn = Spawn {
         program: program.program.path,
         argv: exec.argv.clone(),
         env: program.env,
-        directory: exec.directory_outside(&judge.place).map_err(EscalateError::Directory)?,
+        directory: exec.directory_outside(&judge.sandbox).map_err(EscalateError::Directory)?,
         descriptors,
     };
     Ok(spawn.start_inheriting(&surroundings, &outside).await?)

@@ -53,7 +53,7 @@ impl ShellServer {
         let config = shell.config();
         let ApprovalSettings { command, timeout, .. } = &config.approvals;
         let command = command.clone().map(|program| {
-            Arc::new(CommandChannel::new(program, Arc::clone(shell.places()))) as Arc<dyn Channel>
+            Arc::new(CommandChannel::new(program, Arc::clone(shell.sandboxes()))) as Arc<dyn Channel>
         });
         let channels = config.approvals.channels();
         let terminal = channels.contains(&ChannelKind::Terminal).then(|| {

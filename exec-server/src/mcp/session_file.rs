@@ -14,7 +14,7 @@ use rmcp::model::RequestId;
 use serde::Deserialize;
 
 use super::sandbox_state;
-use crate::process::adopt_descriptor;
+use crate::sys::adopt_descriptor;
 
 /// The length of the first line: eight digits and its end.
 const HEADER: u64 = 9;

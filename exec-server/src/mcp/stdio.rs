@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::UnixStream;
 
-use crate::process::watch_broken;
+use crate::sys::watch_broken;
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
 type Writer = Box<dyn AsyncWrite + Send + Unpin>;

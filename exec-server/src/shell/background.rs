@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::escalation::{AliveOutside, Escalated};
-use crate::process::{Process, Remaining};
+use crate::sandboxes::{Process, Remaining};
 
 /// Characters of a command that are remembered.
 const MAX_COMMAND: usize = 200;

@@ -20,10 +20,9 @@ use super::spawn::{self, ShellSpawnError};
 use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::confinement::{Place, PlaceError};
 use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust, Whereabouts};
-use crate::process::{Ended, Process};
 use crate::rules::Rules;
+use crate::sandboxes::{Ended, Process, Sandbox, SandboxError};
 use crate::time::Stopwatch;
 
 /// How much longer than the shell escalated programs may take to be gone when all are ended.
@@ -42,7 +41,7 @@ enum StartStep {
     #[error("{0}")]
     Rules(String),
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Sandbox(#[from] SandboxError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
@@ -108,15 +107,15 @@ pub(super) async fn start(
     approver: Arc<dyn Approver>,
     turn: Turn,
 ) -> Result<Call, StartError> {
-    let Shell { config, places, audit, .. } = shell;
+    let Shell { config, sandboxes, audit, .. } = shell;
     if let Some(obstacle) = config.rules.obstacle().await {
         return Err(StartStep::Rules(obstacle).into());
     }
     let cancel = shell.closing.child_token();
-    let place = places.place(wanted).await.map_err(StartStep::Place)?;
+    let sandbox = sandboxes.sandbox(wanted).await.map_err(StartStep::Sandbox)?;
     // The start-up files' time is not the command's.
     let login = match request.login {
-        true => Some(shell.logins.login(&config.bash, &place).await),
+        true => Some(shell.logins.login(&config.bash, &sandbox).await),
         false => None,
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
@@ -129,22 +128,22 @@ pub(super) async fn start(
         stopwatch: stopwatch.clone(),
         bash: config.bash_identity,
         default_rules: config.default_rules(),
-        trust: Trust::new(Arc::clone(&config.programs), Arc::clone(place.plan())),
-        environment: Environment::new(Arc::clone(&config.environment), place.environment())
+        trust: Trust::new(Arc::clone(&config.programs), Arc::clone(sandbox.plan())),
+        environment: Environment::new(Arc::clone(&config.environment), sandbox.environment())
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         decisions: decisions.clone(),
         whereabouts: whereabouts.clone(),
-        place: Arc::clone(&place),
-        places: Arc::clone(places),
+        sandbox: Arc::clone(&sandbox),
+        sandboxes: Arc::clone(sandboxes),
         record: audit.call(),
-        writable: place.plan().writable.clone(),
+        writable: sandbox.plan().writable.clone(),
     };
     let end = EndOfCall::new(config.limits.grace, shell.closing.clone());
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
     // From here on it may run, also when nobody waits for its start any more.
     let begun = shell.recent.begin(&request.command.to_string_lossy(), output.recording());
-    let process = match spawn::bash(config, &place, &request, login.as_ref(), pipe, socket).await {
+    let process = match spawn::bash(config, &sandbox, &request, login.as_ref(), pipe, socket).await {
         Ok(process) => Arc::new(process),
         Err(error) => {
             begun.fail();
@@ -165,7 +164,7 @@ pub(super) async fn start(
     let attended = Attended {
         shell: process,
         left,
-        place,
+        sandbox,
         output,
         stopwatch,
         end,
@@ -191,7 +190,7 @@ pub(super) async fn start(
 struct Attended {
     shell: Arc<Process>,
     left: Left,
-    place: Arc<Place>,
+    sandbox: Arc<Sandbox>,
     output: Output,
     stopwatch: Stopwatch,
     end: EndOfCall,
@@ -240,7 +239,7 @@ impl Attended {
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
-        notes.extend(self.place.shortcomings());
+        notes.extend(self.sandbox.shortcomings());
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));
             self.end_all().await;
@@ -260,8 +259,8 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let denials = denials::explain(&self.place, &self.shell, end, folders, &self.config, ending).await;
-        let sandbox = self.place.level();
+        let denials = denials::explain(&self.sandbox, &self.shell, end, folders, &self.config, ending).await;
+        let sandbox = self.sandbox.level();
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();
         if more > 0 {

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::Ending;
-use crate::confinement::Place;
-use crate::process::Process;
+use crate::sandboxes::{Process, Sandbox};
 
 /// Names what was denied and the smallest way to allow it; nothing for a command that ended well.
 #[cfg(target_os = "linux")]
 pub(super) async fn explain(
-    place: &Arc<Place>,
+    sandbox: &Arc<Sandbox>,
     shell: &Process,
     output: Vec<u8>,
     directories: Vec<PathBuf>,
@@ -19,13 +18,13 @@ pub(super) async fn explain(
 ) -> Vec<String> {
     use sandbox::denial::{Denied, Evidence, explain};
 
-    if ending == Ending::Exited(0) || !place.plan().mode.is_enforced() {
+    if ending == Ending::Exited(0) || !sandbox.plan().mode.is_enforced() {
         return Vec::new();
     }
     let refused_routes =
-        place.enforcement().has(sandbox::Namespace::Network).then(|| shell.was_refused_the_network());
+        sandbox.enforcement().has(sandbox::Namespace::Network).then(|| shell.was_refused_the_network());
     // The folders that it names may be on slow disks.
-    let (plan, config) = (Arc::clone(place.plan()), config.to_owned());
+    let (plan, config) = (Arc::clone(sandbox.plan()), config.to_owned());
     let explained = tokio::task::spawn_blocking(move || {
         let evidence =
             Evidence { output: &output, directories: &directories, config: &config, refused_routes };
@@ -43,7 +42,7 @@ pub(super) const LOOKED_AT: u64 = 16 << 10;
 /// This system does not tell.
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn explain(
-    _: &Arc<Place>,
+    _: &Arc<Sandbox>,
     _: &Process,
     _: Vec<u8>,
     _: Vec<PathBuf>,

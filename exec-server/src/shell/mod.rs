@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval::Approver;
 use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
-use crate::confinement::Places;
+use crate::sandboxes::SandboxPool;
 use admission::Admission;
 use login::Logins;
 
@@ -47,7 +47,7 @@ const LAST_LINES: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub struct Shell {
     config: Arc<Config>,
-    places: Arc<Places>,
+    sandboxes: Arc<SandboxPool>,
     calls: TaskTracker,
     closing: CancellationToken,
     outputs: Spool,
@@ -72,7 +72,8 @@ impl Shell {
     }
 
     fn recording(config: Arc<Config>, audit: Audit) -> Shell {
-        let places = Arc::new(Places::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        let sandboxes =
+            Arc::new(SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let outputs = Spool::new(config.limits.spool);
@@ -83,7 +84,7 @@ impl Shell {
             background: Background::default(),
             logins: Logins::default(),
             config,
-            places,
+            sandboxes,
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
             audit,
@@ -130,8 +131,8 @@ impl Shell {
         self.admission.load()
     }
 
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        &self.places
+    pub(crate) fn sandboxes(&self) -> &Arc<SandboxPool> {
+        &self.sandboxes
     }
 
     /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within

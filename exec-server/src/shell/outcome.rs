@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::background::BackgroundProcess;
 use super::output::Recording;
 use crate::escalation::DecisionRecord;
-use crate::process::Ended;
+use crate::sandboxes::Ended;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use escalation_protocol::variables;
 use super::login::Login;
 use super::request::CallRequest;
 use crate::config::Config;
-use crate::confinement::Place;
-use crate::process::{Descriptor, Directory, Process, Spawn, SpawnError};
+use crate::sandboxes::{Descriptor, Directory, Process, Sandbox, Spawn, SpawnError};
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
 /// own (255 downwards by a few).
@@ -42,7 +41,7 @@ pub(super) enum ShellSpawnError {
 /// socket, and nothing else.
 pub(super) async fn bash(
     config: &Config,
-    place: &Arc<Place>,
+    sandbox: &Arc<Sandbox>,
     request: &CallRequest,
     login: Option<&Login>,
     output: OwnedFd,
@@ -55,7 +54,7 @@ pub(super) async fn bash(
         Descriptor { ours: output, number: 2 },
         Descriptor { ours: socket, number: SOCKET_NUMBER },
     ];
-    let mut env = place.environment().to_vec();
+    let mut env = sandbox.environment().to_vec();
     if let Some(Login::Prelude(prelude)) = login {
         descriptors.push(Descriptor { ours: in_memory(&prelude.code)?, number: PRELUDE_NUMBER });
         set_prelude(&mut env);
@@ -79,7 +78,7 @@ pub(super) async fn bash(
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
     };
-    Ok(spawn.start(place).await?)
+    Ok(spawn.start(sandbox).await?)
 }
 
 /// The name and the options of a login shell that reads no start-up files: what they do comes in another way.

@@ -13,8 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::state::{END, SCRIPT, STATE_NUMBER, State};
-use crate::confinement::Place;
-use crate::process::{Descriptor, Directory, Spawn, SpawnError};
+use crate::sandboxes::{Descriptor, Directory, Sandbox, Spawn, SpawnError};
 use crate::shell::spawn::{self, PRELUDE_NUMBER};
 
 /// How long start-up files may take.
@@ -52,37 +51,37 @@ pub(in crate::shell) struct Prelude {
     pub(in crate::shell) exported: Vec<OsString>,
 }
 
-/// What does in a shell what the start-up files do, in this place.
-pub(super) async fn prelude(bash: &Path, place: &Arc<Place>) -> Result<Prelude, CaptureError> {
+/// What does in a shell what the start-up files do, in this sandbox.
+pub(super) async fn prelude(bash: &Path, sandbox: &Arc<Sandbox>) -> Result<Prelude, CaptureError> {
     debug_assert_eq!(PRELUDE_NUMBER, 242, "as in FIRST");
-    let without_any = state(bash, place, "-c");
-    let (before, after) = tokio::join!(without_any, state(bash, place, "-lc"));
+    let without_any = state(bash, sandbox, "-c");
+    let (before, after) = tokio::join!(without_any, state(bash, sandbox, "-lc"));
     let (before, mut after) = (before?, after?);
     after.keep_search_path(&before);
     let code = after.code_from(&before, FIRST);
-    verify(bash, place, &code).await?;
+    verify(bash, sandbox, &code).await?;
     Ok(Prelude { code, exported: after.exported_since(&before) })
 }
 
 /// The state of a shell that was started with this option.
-async fn state(bash: &Path, place: &Arc<Place>, option: &str) -> Result<State, CaptureError> {
-    let mut env = environment(place);
+async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<State, CaptureError> {
+    let mut env = environment(sandbox);
     if option == "-c" {
         // A login shell reads it as well, so it is part of the difference.
         env.retain(|entry| !entry.as_bytes().starts_with(b"BASH_ENV="));
     }
     let argv = vec!["bash".into(), option.into(), "--".into(), SCRIPT.into()];
-    let written = run(bash, place, argv, env, Vec::new(), STATE_NUMBER).await?;
+    let written = run(bash, sandbox, argv, env, Vec::new(), STATE_NUMBER).await?;
     State::read(&written).ok_or(CaptureError::Ended)
 }
 
 /// A shell that gets the code must be quiet about it.
-async fn verify(bash: &Path, place: &Arc<Place>, code: &[u8]) -> Result<(), CaptureError> {
-    let mut env = environment(place);
+async fn verify(bash: &Path, sandbox: &Arc<Sandbox>, code: &[u8]) -> Result<(), CaptureError> {
+    let mut env = environment(sandbox);
     spawn::set_prelude(&mut env);
     let argv = spawn::login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
     let descriptor = Descriptor { ours: spawn::in_memory(code)?, number: PRELUDE_NUMBER };
-    let said = run(bash, place, argv, env, vec![descriptor], 2).await?;
+    let said = run(bash, sandbox, argv, env, vec![descriptor], 2).await?;
     match said.strip_suffix(END) {
         Some([]) => Ok(()),
         said => {
@@ -97,7 +96,7 @@ async fn verify(bash: &Path, place: &Arc<Place>, code: &[u8]) -> Result<(), Capt
 /// Runs a shell that executes programs unjudged, and returns what it writes to one of its descriptors up to [`END`].
 async fn run(
     bash: &Path,
-    place: &Arc<Place>,
+    sandbox: &Arc<Sandbox>,
     argv: Vec<OsString>,
     env: Vec<OsString>,
     mut descriptors: Vec<Descriptor>,
@@ -114,8 +113,8 @@ async fn run(
     if let Some(ours) = write {
         descriptors.push(Descriptor { ours, number: written_to });
     }
-    let directory = Directory::Path(home(place).filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()));
-    let shell = Spawn { program: bash.to_owned(), argv, env, directory, descriptors }.start(place).await?;
+    let directory = Directory::Path(home(sandbox).filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()));
+    let shell = Spawn { program: bash.to_owned(), argv, env, directory, descriptors }.start(sandbox).await?;
     let written = tokio::time::timeout(PATIENCE, until_end(read.into())).await;
     // What the start-up files have left in the background has no call to belong to.
     shell.end(Duration::ZERO).await;
@@ -138,13 +137,13 @@ async fn until_end(pipe: OwnedFd) -> Result<Vec<u8>, CaptureError> {
     Ok(written)
 }
 
-/// The place's environment. Nothing in it makes Bash ask.
-fn environment(place: &Place) -> Vec<OsString> {
-    place.environment().to_vec()
+/// The sandbox's environment. Nothing in it makes Bash ask.
+fn environment(sandbox: &Sandbox) -> Vec<OsString> {
+    sandbox.environment().to_vec()
 }
 
-/// The home folder that shells in this place have.
-pub(super) fn home(place: &Place) -> Option<PathBuf> {
-    let value = place.environment().iter().find_map(|entry| entry.as_bytes().strip_prefix(b"HOME="))?;
+/// The home folder that shells in this sandbox have.
+pub(super) fn home(sandbox: &Sandbox) -> Option<PathBuf> {
+    let value = sandbox.environment().iter().find_map(|entry| entry.as_bytes().strip_prefix(b"HOME="))?;
     Some(PathBuf::from(OsStr::from_bytes(value))).filter(|home| home.is_absolute())
 }

@@ -1,4 +1,4 @@
-//! What each place's login shells get, and when the start-up files run again.
+//! What each sandbox's login shells get, and when the start-up files run again.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::capture::{self, Prelude};
 use super::files::Versions;
-use crate::confinement::Place;
+use crate::sandboxes::Sandbox;
 
 /// After this time the start-up files run again: they may depend on more than themselves.
 const GOOD_FOR: Duration = Duration::from_secs(600);
@@ -24,20 +24,20 @@ pub(in crate::shell) enum Login {
     Without(String),
 }
 
-/// What the start-up files do, for each place.
+/// What the start-up files do, for each sandbox.
 #[derive(Clone, Debug, Default)]
 pub(in crate::shell) struct Logins {
-    places: Arc<Mutex<Vec<Known>>>,
+    sandboxes: Arc<Mutex<Vec<Known>>>,
 }
 
 #[derive(Debug)]
 struct Known {
-    place: Weak<Place>,
-    login: OfPlace,
+    sandbox: Weak<Sandbox>,
+    login: OfSandbox,
 }
 
 /// Whoever holds the lock runs the files; others wait for what comes of it.
-type OfPlace = Arc<Mutex<Option<Taken>>>;
+type OfSandbox = Arc<Mutex<Option<Taken>>>;
 
 #[derive(Debug)]
 struct Taken {
@@ -57,19 +57,19 @@ impl Login {
 }
 
 impl Logins {
-    /// What a login shell in this place gets; runs the start-up files if that is due.
-    pub(in crate::shell) async fn login(&self, bash: &Path, place: &Arc<Place>) -> Login {
-        let of_place = self.of_place(place).await;
-        let mut taken = of_place.lock().await;
+    /// What a login shell in this sandbox gets; runs the start-up files if that is due.
+    pub(in crate::shell) async fn login(&self, bash: &Path, sandbox: &Arc<Sandbox>) -> Login {
+        let of_sandbox = self.of_sandbox(sandbox).await;
+        let mut taken = of_sandbox.lock().await;
         // Before they run: a change meanwhile is noticed the next time.
-        let files = Versions::now(capture::home(place).as_deref());
+        let files = Versions::now(capture::home(sandbox).as_deref());
         if let Some(taken) = &*taken
             && taken.at.elapsed() < GOOD_FOR
             && taken.files == files
         {
             return taken.login.clone();
         }
-        let login = match capture::prelude(bash, place).await {
+        let login = match capture::prelude(bash, sandbox).await {
             Ok(prelude) => Login::Prelude(Arc::new(prelude)),
             Err(error) => {
                 tracing::warn!(%error, "login shells run without the start-up files");
@@ -82,14 +82,14 @@ impl Logins {
         login
     }
 
-    async fn of_place(&self, place: &Arc<Place>) -> OfPlace {
-        let mut places = self.places.lock().await;
-        places.retain(|known| known.place.strong_count() > 0);
-        if let Some(known) = places.iter().find(|known| known.place.as_ptr() == Arc::as_ptr(place)) {
+    async fn of_sandbox(&self, sandbox: &Arc<Sandbox>) -> OfSandbox {
+        let mut sandboxes = self.sandboxes.lock().await;
+        sandboxes.retain(|known| known.sandbox.strong_count() > 0);
+        if let Some(known) = sandboxes.iter().find(|known| known.sandbox.as_ptr() == Arc::as_ptr(sandbox)) {
             return Arc::clone(&known.login);
         }
-        let login = OfPlace::default();
-        places.push(Known { place: Arc::downgrade(place), login: Arc::clone(&login) });
+        let login = OfSandbox::default();
+        sandboxes.push(Known { sandbox: Arc::downgrade(sandbox), login: Arc::clone(&login) });
         login
     }
 }

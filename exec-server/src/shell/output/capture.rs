@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::recording::Recording;
 use super::spool::Spool;
-use crate::process::watch_readable;
+use crate::sys::watch_readable;
 
 /// Bytes that the runtime itself reads at a time. A command that fills this is a flood.
 const SMALL_BYTES: usize = 16 << 10;

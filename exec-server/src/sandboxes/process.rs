@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
-use super::{Signal, watch_readable};
-use crate::confinement::Place;
+use super::{Sandbox, Signal};
+use crate::sys::watch_readable;
 
 /// A session says within milliseconds whether a program runs. When it does not, something inside has stopped it.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ pub(crate) struct Process {
     told: watch::Receiver<Told>,
     follower: AbortHandle,
     /// Keeps the session, without which the program would end.
-    place: Arc<Place>,
+    sandbox: Arc<Sandbox>,
 }
 
 /// What the session has told of the program so far.
@@ -49,18 +49,18 @@ struct Told {
 }
 
 impl Process {
-    /// Has the place's session start a program.
+    /// Has the sandbox's session start a program.
     pub(super) async fn start(
         spawn: Spawn,
         inherited: Inherited,
-        place: &Arc<Place>,
+        sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
-        let call = request(&spawn, inherited, place)?;
+        let call = request(&spawn, inherited, sandbox)?;
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
         let follower = tokio::spawn(follow(Arc::clone(&call), tell)).abort_handle();
-        let mut process = Process { call, told, follower, place: Arc::clone(place) };
+        let mut process = Process { call, told, follower, sandbox: Arc::clone(sandbox) };
         process.started().await?;
         Ok(process)
     }
@@ -75,7 +75,7 @@ impl Process {
                     Err(SpawnError::NotStarted { step, source })
                 }
                 // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how it ended.
-                None if self.place.session().is_alive() => Ok(()),
+                None if self.sandbox.session().is_alive() => Ok(()),
                 Some(Err(_)) | None => Err(SpawnError::SessionLost),
             },
             Ok(Err(_)) | Err(_) => Err(SpawnError::SessionLost),
@@ -142,7 +142,7 @@ impl Process {
 
     /// Whether the sandbox has refused the network to the program, which has failed, or to one that ran beside it.
     pub(crate) fn was_refused_the_network(&self) -> bool {
-        self.place.session().routes_were_refused(self.told.borrow().refused_routes)
+        self.sandbox.session().routes_were_refused(self.told.borrow().refused_routes)
     }
 }
 
@@ -152,12 +152,12 @@ impl Drop for Process {
     }
 }
 
-fn request(spawn: &Spawn, inherited: Inherited, place: &Place) -> Result<Call, SpawnError> {
+fn request(spawn: &Spawn, inherited: Inherited, sandbox: &Sandbox) -> Result<Call, SpawnError> {
     let descriptors: Vec<(BorrowedFd<'_>, i32)> =
         spawn.descriptors.iter().map(|Descriptor { ours, number }| (ours.as_fd(), *number)).collect();
     // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
     let empty = [OsString::new()];
-    Ok(place.session().spawn(&SpawnRequest {
+    Ok(sandbox.session().spawn(&SpawnRequest {
         program: &spawn.program,
         arguments: if spawn.argv.is_empty() { &empty } else { &spawn.argv },
         environment: &spawn.env,

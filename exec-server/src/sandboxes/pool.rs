@@ -1,4 +1,4 @@
-//! The places of one server: one per policy, and the outside.
+//! The sandboxes of one server: one per policy, and the outside.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
-use super::place::{Place, Told};
+use super::sandbox::{Sandbox, Told};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 
-/// Policies that keep a place at the same time. A client that sends another policy with each call pays for it with set-up
-/// time; what the oldest place still runs ends with it.
-const MAX_PLACES: usize = 16;
+/// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
+/// time; what the oldest sandbox still runs ends with it.
+const MAX_SANDBOXES: usize = 16;
 
-/// Why there is no place.
+/// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PlaceError {
+pub(crate) enum SandboxError {
     /// The policy names something that is not there.
     #[error(transparent)]
     Resolve(#[from] sandbox::resolve::ResolveError),
@@ -48,33 +48,33 @@ fn list(hints: &[sandbox::probe::Hint]) -> String {
 }
 
 #[cfg(target_os = "linux")]
-impl From<sandbox::SessionError> for PlaceError {
-    fn from(reason: sandbox::SessionError) -> PlaceError {
+impl From<sandbox::SessionError> for SandboxError {
+    fn from(reason: sandbox::SessionError) -> SandboxError {
         let refused = matches!(reason, sandbox::SessionError::NotEnforceable(_));
         let explained = if refused { sandbox::probe::explain_refusal() } else { Vec::new() };
-        PlaceError::Session { reason, explained }
+        SandboxError::Session { reason, explained }
     }
 }
 
-/// All places of a server.
+/// All sandboxes of a server.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct SandboxPool {
     #[cfg(target_os = "linux")]
     launcher: sandbox::Launcher,
     sandboxing: Arc<Sandboxing>,
     /// Newest last.
-    known: Mutex<Vec<(Wanted, Arc<Place>)>>,
-    outside: Mutex<Option<Arc<Place>>>,
+    known: Mutex<Vec<(Wanted, Arc<Sandbox>)>>,
+    outside: Mutex<Option<Arc<Sandbox>>>,
     told: Told,
 }
 
-impl Places {
+impl SandboxPool {
     /// None yet. `launcher` is a program that becomes a session's process when it is started with the argument
     /// [`SESSION_ARGUMENT`]; by default this one.
-    pub(crate) fn new(sandboxing: Arc<Sandboxing>, launcher: Option<PathBuf>) -> Places {
+    pub(crate) fn new(sandboxing: Arc<Sandboxing>, launcher: Option<PathBuf>) -> SandboxPool {
         #[cfg(not(target_os = "linux"))]
         drop(launcher);
-        Places {
+        SandboxPool {
             #[cfg(target_os = "linux")]
             launcher: session_launcher(launcher),
             sandboxing,
@@ -84,36 +84,36 @@ impl Places {
         }
     }
 
-    /// The place for a policy; set up when nobody had it before, or when its session has ended.
-    pub(crate) async fn place(&self, wanted: &Wanted) -> Result<Arc<Place>, PlaceError> {
+    /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
+    pub(crate) async fn sandbox(&self, wanted: &Wanted) -> Result<Arc<Sandbox>, SandboxError> {
         let mut known = self.known.lock().await;
         if let Some(at) = known.iter().position(|(other, _)| other == wanted) {
             let found = known.remove(at);
             if found.1.is_usable() {
-                let place = Arc::clone(&found.1);
+                let sandbox = Arc::clone(&found.1);
                 known.push(found);
-                return Ok(place);
+                return Ok(sandbox);
             }
             leave(found.1);
         }
         let plan = self.sandboxing.plan(wanted)?;
         self.sandboxing.check(&plan)?;
-        let place = self.set_up(plan).await?;
-        if !place.has_mounts() {
-            self.sandboxing.check_without_mounts(place.plan())?;
+        let sandbox = self.set_up(plan).await?;
+        if !sandbox.has_mounts() {
+            self.sandboxing.check_without_mounts(sandbox.plan())?;
         }
-        if known.len() >= MAX_PLACES {
+        if known.len() >= MAX_SANDBOXES {
             leave(known.remove(0).1);
         }
-        known.push((wanted.clone(), Arc::clone(&place)));
-        Ok(place)
+        known.push((wanted.clone(), Arc::clone(&sandbox)));
+        Ok(sandbox)
     }
 
     /// Where programs run that are let out of the sandbox: nothing is enforced there, but they are kept in sight to their end.
-    pub(crate) async fn outside(&self) -> Result<Arc<Place>, PlaceError> {
+    pub(crate) async fn outside(&self) -> Result<Arc<Sandbox>, SandboxError> {
         let mut outside = self.outside.lock().await;
-        match outside.as_ref().filter(|place| place.is_usable()) {
-            Some(place) => Ok(Arc::clone(place)),
+        match outside.as_ref().filter(|sandbox| sandbox.is_usable()) {
+            Some(sandbox) => Ok(Arc::clone(sandbox)),
             None => {
                 let plan = Plan::unenforced(Mode::DangerFullAccess, Network::Enabled);
                 Ok(Arc::clone(outside.insert(self.set_up(plan).await?)))
@@ -121,24 +121,24 @@ impl Places {
         }
     }
 
-    async fn set_up(&self, plan: Plan) -> Result<Arc<Place>, PlaceError> {
+    async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
         let told = self.told.clone();
         #[cfg(target_os = "linux")]
         {
             let launcher = self.launcher.clone();
             let made =
-                tokio::task::spawn_blocking(move || Place::set_up(&launcher, plan, &environment, told));
-            Ok(Arc::new(made.await.map_err(|_| PlaceError::Broken)??))
+                tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
+            Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
         }
         #[cfg(not(target_os = "linux"))]
-        Ok(Arc::new(Place::set_up(plan, &environment, told)))
+        Ok(Arc::new(Sandbox::set_up(plan, &environment, told)))
     }
 }
 
 /// Ending a session takes some milliseconds in which the server must not stand still.
-fn leave(place: Arc<Place>) {
-    tokio::task::spawn_blocking(move || drop(place));
+fn leave(sandbox: Arc<Sandbox>) {
+    tokio::task::spawn_blocking(move || drop(sandbox));
 }
 
 /// The argument that makes [`crate::become_session_process`] take over.
@@ -149,7 +149,7 @@ pub(crate) const SESSION_ARGUMENT: &str = "sandbox-session";
 #[cfg(target_os = "linux")]
 pub(crate) fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
     let mut arguments = vec![SESSION_ARGUMENT.into()];
-    arguments.extend(crate::process::soft_descriptor_limit().map(|soft| soft.to_string().into()));
+    arguments.extend(crate::descriptor_limit::soft_descriptor_limit().map(|soft| soft.to_string().into()));
     // Not by its path: a package manager may have replaced the file meanwhile.
     sandbox::Launcher { program: program.unwrap_or_else(|| "/proc/self/exe".into()), arguments }
 }

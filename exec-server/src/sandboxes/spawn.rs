@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use escalation_protocol::surroundings::Surroundings;
 
-use super::Process;
-use crate::confinement::Place;
+use super::{Process, Sandbox};
 
 /// A program to be started. Only what is named here reaches it.
 #[derive(Debug)]
@@ -108,17 +107,17 @@ impl Ended {
 pub(crate) struct Remaining {
     /// How many there are.
     pub total: usize,
-    /// The first of them: number, as commands in the same place see it, and command line.
+    /// The first of them: number, as commands in the same sandbox see it, and command line.
     pub listed: Vec<(i32, String)>,
 }
 
 impl Spawn {
-    /// Starts the program in a place. Our copies of its descriptors are closed, whatever happens.
-    pub(crate) async fn start(self, place: &Arc<Place>) -> Result<Process, SpawnError> {
+    /// Starts the program in a sandbox. Our copies of its descriptors are closed, whatever happens.
+    pub(crate) async fn start(self, sandbox: &Arc<Sandbox>) -> Result<Process, SpawnError> {
         #[cfg(target_os = "linux")]
-        return Process::start(self, sandbox::Inherited::default(), place).await;
+        return Process::start(self, sandbox::Inherited::default(), sandbox).await;
         #[cfg(not(target_os = "linux"))]
-        Process::start(self, place).await
+        Process::start(self, sandbox).await
     }
 
     /// As [`start`](Self::start), for a program that inherits settings from a shell elsewhere; what they would raise stays.
@@ -126,9 +125,9 @@ impl Spawn {
     pub(crate) async fn start_inheriting(
         self,
         surroundings: &Surroundings,
-        place: &Arc<Place>,
+        sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
-        Process::start(self, inherited(surroundings), place).await
+        Process::start(self, inherited(surroundings), sandbox).await
     }
 
     /// As [`start`](Self::start): settings of a shell elsewhere are not passed on here.
@@ -136,9 +135,9 @@ impl Spawn {
     pub(crate) async fn start_inheriting(
         self,
         _surroundings: &Surroundings,
-        place: &Arc<Place>,
+        sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
-        Process::start(self, place).await
+        Process::start(self, sandbox).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! One place: a plan, and what enforces it.
+//! One sandbox: a plan, and what enforces it.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use sandbox::environment::{EnvironmentPolicy, command_environment};
 
 /// Where programs run. Dropping the last reference ends everything in it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Sandbox {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
     told: Told,
@@ -20,7 +20,7 @@ pub(crate) struct Place {
     session: sandbox::Session,
 }
 
-/// What a server has said already about its places, to the log and to callers: each thing is told once, not once per policy.
+/// What a server has said already about its sandboxes, to the log and to callers: each thing is told once, not once per policy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told(Arc<Mutex<HashSet<String>>>);
 
@@ -31,15 +31,15 @@ impl Told {
     }
 }
 
-impl Place {
-    /// Sets the place up; blocks for some milliseconds.
+impl Sandbox {
+    /// Sets the sandbox up; blocks for some milliseconds.
     #[cfg(target_os = "linux")]
     pub(super) fn set_up(
         launcher: &sandbox::Launcher,
         plan: Plan,
         environment: &EnvironmentPolicy,
         told: Told,
-    ) -> Result<Place, sandbox::SessionError> {
+    ) -> Result<Sandbox, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
         let enforcement = session.enforcement();
         for reason in enforcement.fallbacks.iter().filter(|reason| told.is_news(reason)) {
@@ -58,14 +58,14 @@ impl Place {
             true => plan.without_protected_places(),
             false => plan,
         };
-        Ok(Place { plan: Arc::new(plan), environment, told, session })
+        Ok(Sandbox { plan: Arc::new(plan), environment, told, session })
     }
 
-    /// Sets the place up.
+    /// Sets the sandbox up.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy, told: Told) -> Place {
+    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy, told: Told) -> Sandbox {
         let environment = command_variables(&plan, environment);
-        Place { plan: Arc::new(plan), environment, told }
+        Sandbox { plan: Arc::new(plan), environment, told }
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -84,7 +84,7 @@ impl Place {
         self.session.enforcement()
     }
 
-    /// What this place does not protect although it should, unless a caller has been told before.
+    /// What this sandbox does not protect although it should, unless a caller has been told before.
     pub(crate) fn shortcomings(&self) -> Option<String> {
         if !self.plan.mode.is_enforced() || self.is_whole() {
             return None;

@@ -52,6 +52,6 @@ pub(crate) fn soft_descriptor_limit() -> Option<rlim_t> {
 
 /// The limits (soft, hard) that programs get, if they differ from the server's own.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn inherited() -> Option<(rlim_t, rlim_t)> {
+pub(crate) fn inherited() -> Option<(rlim_t, rlim_t)> {
     INHERITED.get().map(|(soft, hard)| ((*soft).max(NEEDED), *hard))
 }

@@ -16,20 +16,20 @@ use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::spawn::{Directory, Ended, Remaining, Spawn, SpawnError};
-use super::{Signal, fork, limits};
-use crate::confinement::Place;
+use super::{Sandbox, Signal, fork};
+use crate::descriptor_limit;
 
 /// A child process that leads its own session. Its number stays its own until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Pid,
-    _place: Arc<Place>,
+    _sandbox: Arc<Sandbox>,
 }
 
 impl Process {
-    /// Forks, and executes the program behind the place's profile.
-    pub(super) async fn start(spawn: Spawn, place: &Arc<Place>) -> Result<Process, SpawnError> {
-        let (program, argv) = place.command(spawn.program, spawn.argv);
+    /// Forks, and executes the program behind the sandbox's profile.
+    pub(super) async fn start(spawn: Spawn, sandbox: &Arc<Sandbox>) -> Result<Process, SpawnError> {
+        let (program, argv) = sandbox.command(spawn.program, spawn.argv);
         let plan = fork::Plan {
             program: c_string(program.into_os_string())?,
             argv: fork::CStringArray::new(c_strings(argv)?),
@@ -39,10 +39,10 @@ impl Process {
                 Directory::Open(open) => fork::DirectoryPlan::Open(open.as_raw_fd()),
             },
             descriptors: spawn.descriptors.iter().map(|one| (one.ours.as_raw_fd(), one.number)).collect(),
-            descriptor_limit: limits::inherited(),
+            descriptor_limit: descriptor_limit::inherited(),
         };
         let pid = plan.fork_and_exec().map_err(explain)?;
-        Ok(Process { pid: Pid::from_raw(pid), _place: Arc::clone(place) })
+        Ok(Process { pid: Pid::from_raw(pid), _sandbox: Arc::clone(sandbox) })
     }
 
     /// Waits for the end of the program, and leaves it to be reaped when this value is dropped.

@@ -25,7 +25,7 @@ pub(crate) fn watch_broken(owner: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Takes over a descriptor that this program was started with: it is closed in programs that are executed.
-pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
     if number <= 2 {
         return Err(io::Error::other("the standard streams have an owner"));
     }
