@@ -2,15 +2,12 @@
 
 use crate::linux::packet;
 use crate::session_error::SessionError;
-use crate::wire::{CallCommand, CallEvent, InitCommand, LiveProcesses};
+use crate::wire::{CallCommand, CallEvent, InitCommand};
 use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// After this much more than the grace, a supervisor that has not ended its call is taken for broken.
-const SUPERVISOR_PATIENCE: Duration = Duration::from_millis(400);
+use std::time::Duration;
 
 /// One program in a session and everything that it starts. Dropping it kills all of them.
 #[derive(Debug)]
@@ -38,23 +35,6 @@ impl Call {
             Ok(None) => Err(SessionError::Lost),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(SessionError::Channel(error)),
-        }
-    }
-
-    /// Waits for the next event; `None` when the time is over.
-    ///
-    /// # Errors
-    /// As [`Call::try_event`].
-    pub fn event_within(&self, timeout: Duration) -> Result<Option<CallEvent>, SessionError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(event) = self.try_event()? {
-                return Ok(Some(event));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !packet::wait_readable(self.socket.as_fd(), left) {
-                return Ok(None);
-            }
         }
     }
 
@@ -88,48 +68,6 @@ impl Call {
     pub fn destroy(&self) {
         // A session that is gone has nothing left to destroy.
         let _ = packet::send_soon(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
-    }
-
-    /// Waits for an answer to the question which processes are alive, dropping other events; for blocking callers.
-    ///
-    /// # Errors
-    /// [`SessionError::Lost`] when the call is over or does not answer in time.
-    pub fn alive_within(&self, timeout: Duration) -> Result<LiveProcesses, SessionError> {
-        self.ask_alive()?;
-        let deadline = Instant::now() + timeout;
-        loop {
-            match self.event_within(deadline.saturating_duration_since(Instant::now()))? {
-                Some(CallEvent::Alive(processes)) => return Ok(processes),
-                Some(CallEvent::Gone) => return Ok(LiveProcesses::default()),
-                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
-                None => return Err(SessionError::Lost),
-            }
-        }
-    }
-
-    /// Ends the whole call and waits until nothing is left; for blocking callers. Returns the events on the way.
-    pub fn end_and_wait(&self, grace: Duration) -> Vec<CallEvent> {
-        let mut events = Vec::new();
-        let mut deadline = Instant::now() + grace + SUPERVISOR_PATIENCE;
-        let mut destroyed = self.ask_end(grace).is_err();
-        loop {
-            match self.event_within(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Some(event)) => {
-                    let over = matches!(event, CallEvent::Gone | CallEvent::NotStarted { .. });
-                    events.push(event);
-                    if over {
-                        return events;
-                    }
-                }
-                Err(_) => return events,
-                Ok(None) if destroyed => return events,
-                Ok(None) => {
-                    self.destroy();
-                    destroyed = true;
-                    deadline = Instant::now() + SUPERVISOR_PATIENCE;
-                }
-            }
-        }
     }
 
     fn command(&self, command: &CallCommand) -> Result<(), SessionError> {

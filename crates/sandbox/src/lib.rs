@@ -48,4 +48,4 @@ pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxP
 pub use session::{Directory, Launcher, Session, SpawnRequest};
 pub use session_error::SessionError;
 #[cfg(target_os = "linux")]
-pub use wire::{CallEvent, Ending, Inherited, LiveProcess, LiveProcesses, MissingStreams, StartStep, Usage};
+pub use wire::{CallEvent, Ending, Inherited, LiveProcess, LiveProcesses, StartStep};

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::wire::{
     FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_IN_PACKET,
-    MAX_REQUEST, MissingStreams, StartRequest, WITH_REQUEST, WORKING_FOLDER,
+    MAX_REQUEST, StartRequest, WITH_REQUEST, WORKING_FOLDER,
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::RecvFlags;
@@ -62,10 +62,9 @@ pub struct SpawnRequest<'a> {
     pub environment: &'a [OsString],
     /// The working folder.
     pub directory: Directory<'a>,
-    /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited.
+    /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited:
+    /// those of 0, 1 and 2 that are not among them are closed, as where a shell has closed them.
     pub descriptors: &'a [(BorrowedFd<'a>, i32)],
-    /// What becomes of those of 0, 1 and 2 that are not among them.
-    pub missing_streams: MissingStreams,
     /// Umask, limits and the like, where they are not the session's own.
     pub inherited: Inherited,
 }
@@ -243,7 +242,6 @@ fn encode(request: &SpawnRequest<'_>) -> Result<Vec<u8>, SessionError> {
         environment: request.environment.to_vec(),
         directory: directory.to_owned(),
         targets,
-        missing_streams: request.missing_streams,
         inherited: request.inherited.clone(),
     }
     .encode();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, Ending, Inherited, MissingStreams, SpawnRequest};
+use sandbox::{Call, CallEvent, Ending, Inherited, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -166,7 +166,6 @@ fn request(spawn: &Spawn, inherited: Inherited, sandbox: &Sandbox) -> Result<Cal
             Directory::Open(open) => sandbox::Directory::Open(open.as_fd()),
         },
         descriptors: &descriptors,
-        missing_streams: MissingStreams::Closed,
         inherited,
     })?)
 }

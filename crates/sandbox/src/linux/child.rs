@@ -4,9 +4,7 @@
 //! all of this.
 
 use super::sys::{self, SingleThreaded};
-use crate::wire::{
-    FIRST_PRIVATE_DESCRIPTOR, Inherited, MissingStreams, StartRequest, StartStep, WORKING_FOLDER,
-};
+use crate::wire::{FIRST_PRIVATE_DESCRIPTOR, Inherited, StartRequest, StartStep, WORKING_FOLDER};
 use rustix::io::Errno;
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -124,26 +122,13 @@ fn place(request: &StartRequest, descriptors: &[OwnedFd]) -> io::Result<Vec<Opti
     // Moved out of the way first, so that placing one never overwrites another that is still to be placed.
     let move_away = |descriptor: &OwnedFd| {
         let number = descriptor.as_raw_fd();
-        // The first three may be given `/dev/null`.
-        (number < 3 || targets.contains(&number))
+        targets
+            .contains(&number)
             .then(|| rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR))
             .transpose()
     };
     let moved: Vec<Option<OwnedFd>> = descriptors.iter().map(move_away).collect::<Result<_, _>>()?;
     sys::close_all_on_exec()?;
-    if request.missing_streams == MissingStreams::Null {
-        let lowest = rustix::fs::open(
-            "/dev/null",
-            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )?;
-        let null = rustix::io::fcntl_dupfd_cloexec(&lowest, FIRST_PRIVATE_DESCRIPTOR)?;
-        // Its number may be one that is to be placed, so it must not be closed later.
-        drop(lowest);
-        for standard in (0..3).filter(|number| !targets.contains(number)) {
-            sys::place_descriptor(null.as_fd(), standard)?;
-        }
-    }
     for ((descriptor, moved), target) in descriptors.iter().zip(&moved).zip(targets) {
         if *target != WORKING_FOLDER {
             sys::place_descriptor(moved.as_ref().unwrap_or(descriptor).as_fd(), *target)?;

@@ -9,7 +9,7 @@ use super::child::{self, NotStarted};
 use super::packet;
 use super::process_tree::{Mark, Tree};
 use super::sys::{self, Reap, SingleThreaded};
-use crate::wire::{CallCommand, CallEvent, Ending, MAX_REQUEST, StartRequest, StartStep, Usage};
+use crate::wire::{CallCommand, CallEvent, Ending, MAX_REQUEST, StartRequest, StartStep};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal};
@@ -186,23 +186,23 @@ impl Supervisor {
             match sys::reap_any() {
                 Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
                     self.ended = true;
-                    ended = Some((child.ending, child.usage));
+                    ended = Some(child.ending);
                 }
                 Ok(Reap::One(_)) => {}
                 Ok(Reap::NoneEnded) => break Some(Left::Children),
                 Ok(Reap::NoChildren) | Err(_) => break self.tree.has_orphans().then_some(Left::Orphans),
             }
         };
-        if let Some((ending, usage)) = ended {
-            self.report_end(ending, usage, left.is_none());
+        if let Some(ending) = ended {
+            self.report_end(ending, left.is_none());
         }
         left
     }
 
-    fn report_end(&self, ending: Ending, usage: Usage, last: bool) {
+    fn report_end(&self, ending: Ending, last: bool) {
         // Reading the counters takes a moment, which the many programs that end well need not wait for.
         let refused_routes = if ending == Ending::Code(0) { 0 } else { refused_routes() };
-        tell(&self.socket, &CallEvent::Ended { ending, usage, refused_routes, last });
+        tell(&self.socket, &CallEvent::Ended { ending, refused_routes, last });
     }
 
     /// Takes one command from the server; false when the server is gone.

@@ -2,16 +2,15 @@
 //!
 //! Everything here is meant for the session's own small processes (guard, init, supervisors), which have one thread;
 //! [`SingleThreaded`] is the proof that `fork` demands.
-#![expect(unsafe_code, reason = "fork, execve, wait4, signal masks and mounts have no safe wrapper")]
+#![expect(unsafe_code, reason = "fork, execve, signal masks and mounts have no safe wrapper")]
 
-use crate::wire::{Ending, Usage};
+use crate::wire::Ending;
 use rustix::process::Pid;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::Duration;
 
 /// Proof that this process has one thread, so that a forked child may use everything that the parent may.
 #[derive(Clone, Copy)]
@@ -212,7 +211,6 @@ pub(crate) fn exit_now(code: i32) -> ! {
 pub(crate) struct Reaped {
     pub(crate) pid: i32,
     pub(crate) ending: Ending,
-    pub(crate) usage: Usage,
 }
 
 /// What waiting without blocking found.
@@ -228,10 +226,8 @@ pub(crate) enum Reap {
 /// Takes the ending of any one child without waiting.
 pub(crate) fn reap_any() -> io::Result<Reap> {
     let mut status: libc::c_int = 0;
-    // SAFETY: `rusage` is a plain structure of integers, for which all zeroes is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live, writable locals of the right types.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    // SAFETY: the pointer is to a live, writable local of the right type.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     match pid {
         0 => Ok(Reap::NoneEnded),
         -1 => match io::Error::last_os_error() {
@@ -245,21 +241,8 @@ pub(crate) fn reap_any() -> io::Result<Reap> {
             } else {
                 Ending::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
             };
-            Ok(Reap::One(Reaped { pid, ending, usage: usage_of(&usage) }))
+            Ok(Reap::One(Reaped { pid, ending }))
         }
-    }
-}
-
-fn usage_of(usage: &libc::rusage) -> Usage {
-    let duration = |time: libc::timeval| {
-        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
-        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
-    };
-    Usage {
-        user: duration(usage.ru_utime),
-        system: duration(usage.ru_stime),
-        // The kernel counts kibibytes (getrusage(2)).
-        max_resident: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
     }
 }
 

@@ -53,17 +53,6 @@ pub enum Ending {
     Signal(i32),
 }
 
-/// What a program and the children that it waited for have used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Time spent in user mode.
-    pub user: Duration,
-    /// Time spent in the kernel.
-    pub system: Duration,
-    /// Largest resident set, in bytes.
-    pub max_resident: u64,
-}
-
 /// One process of a call that is still alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveProcess {
@@ -115,8 +104,6 @@ pub enum CallEvent {
     Ended {
         /// How.
         ending: Ending,
-        /// What it used.
-        usage: Usage,
         /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since the
         /// session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a network
         /// namespace, see [`crate::Session::routes_were_refused`].
@@ -135,20 +122,12 @@ impl CallEvent {
         match self {
             CallEvent::Started { pid } => Writer::tagged(1).i32(*pid).0,
             CallEvent::NotStarted { step, errno } => Writer::tagged(2).u8(step.code()).i32(*errno).0,
-            CallEvent::Ended { ending, usage, refused_routes, last } => {
+            CallEvent::Ended { ending, refused_routes, last } => {
                 let (kind, value) = match ending {
                     Ending::Code(code) => (0, i32::from(*code)),
                     Ending::Signal(number) => (1, *number),
                 };
-                Writer::tagged(3)
-                    .u8(kind)
-                    .i32(value)
-                    .u64(micros(usage.user))
-                    .u64(micros(usage.system))
-                    .u64(usage.max_resident)
-                    .u64(*refused_routes)
-                    .u8(u8::from(*last))
-                    .0
+                Writer::tagged(3).u8(kind).i32(value).u64(*refused_routes).u8(u8::from(*last)).0
             }
             CallEvent::Alive(processes) => {
                 let listed = &processes.listed[..processes.listed.len().min(MAX_LISTED)];
@@ -177,16 +156,13 @@ impl CallEvent {
                     (1, number) => Ending::Signal(number),
                     (_, _) => return Err(Malformed("unknown ending")),
                 };
-                let user = Duration::from_micros(reader.u64()?);
-                let system = Duration::from_micros(reader.u64()?);
-                let usage = Usage { user, system, max_resident: reader.u64()? };
                 let refused_routes = reader.u64()?;
                 let last = match reader.u8()? {
                     0 => false,
                     1 => true,
                     _ => return Err(Malformed("neither yes nor no")),
                 };
-                CallEvent::Ended { ending, usage, refused_routes, last }
+                CallEvent::Ended { ending, refused_routes, last }
             }
             4 => {
                 let total = reader.count()?;
@@ -207,10 +183,6 @@ impl CallEvent {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::codec::MAX_PACKET;
@@ -220,12 +192,7 @@ mod tests {
         vec![
             CallEvent::Started { pid: 7 },
             CallEvent::NotStarted { step: StartStep::ChangeDirectory, errno: 2 },
-            CallEvent::Ended {
-                ending: Ending::Signal(9),
-                usage: Usage { user: Duration::from_micros(5), system: Duration::ZERO, max_resident: 4096 },
-                refused_routes: 3,
-                last: true,
-            },
+            CallEvent::Ended { ending: Ending::Signal(9), refused_routes: 3, last: true },
             CallEvent::Alive(LiveProcesses {
                 total: 3,
                 listed: vec![LiveProcess { pid: 3, command_line: b"sleep\x001".to_vec() }],

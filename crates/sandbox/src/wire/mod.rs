@@ -14,8 +14,8 @@ mod init;
 mod start;
 
 pub(crate) use call::CallCommand;
-pub use call::{CallEvent, Ending, LiveProcess, LiveProcesses, Usage};
+pub use call::{CallEvent, Ending, LiveProcess, LiveProcesses};
 pub(crate) use codec::{MAX_DESCRIPTORS, MAX_PACKET, MAX_PASSED, MAX_REQUEST, WITH_REQUEST};
 pub(crate) use init::{InitCommand, InitReport, MAX_IN_PACKET};
 pub(crate) use start::{FIRST_PRIVATE_DESCRIPTOR, StartRequest, WORKING_FOLDER};
-pub use start::{Inherited, MissingStreams, StartStep};
+pub use start::{Inherited, StartStep};

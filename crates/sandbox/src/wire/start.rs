@@ -81,16 +81,6 @@ impl std::fmt::Display for StartStep {
     }
 }
 
-/// What a program finds at those of its standard streams (0, 1, 2) that it was not given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MissingStreams {
-    /// `/dev/null`: a program without standard streams would take the next files that it opens for them.
-    #[default]
-    Null,
-    /// Nothing, as where a shell has closed them.
-    Closed,
-}
-
 /// Settings of a process that a program inherits. The default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inherited {
@@ -120,7 +110,6 @@ pub(crate) struct StartRequest {
     pub(crate) directory: PathBuf,
     /// The numbers at which the program finds the descriptors that came with the message, or [`WORKING_FOLDER`].
     pub(crate) targets: Vec<i32>,
-    pub(crate) missing_streams: MissingStreams,
     pub(crate) inherited: Inherited,
 }
 
@@ -137,7 +126,6 @@ impl StartRequest {
         for target in &self.targets {
             writer = writer.i32(*target);
         }
-        writer = writer.u8(u8::from(self.missing_streams == MissingStreams::Closed));
         let Inherited { umask, niceness, ignored, blocked, limits } = &self.inherited;
         // Neither number is ever below -20.
         writer = writer.i32(umask.and_then(|umask| i32::try_from(umask).ok()).unwrap_or(ABSENT));
@@ -156,11 +144,6 @@ impl StartRequest {
         let directory = OsString::from_vec(reader.bytes(MAX_REQUEST)?.to_vec()).into();
         let targets =
             (0..reader.count_up_to(MAX_DESCRIPTORS)?).map(|_| reader.i32()).collect::<Result<_, _>>()?;
-        let missing_streams = match reader.u8()? {
-            0 => MissingStreams::Null,
-            1 => MissingStreams::Closed,
-            _ => return Err(Malformed("unknown kind of missing streams")),
-        };
         let umask = u32::try_from(reader.i32()?).ok();
         let niceness = Some(reader.i32()?).filter(|niceness| *niceness != ABSENT);
         let (ignored, blocked) = (reader.u64()?, reader.u64()?);
@@ -169,7 +152,7 @@ impl StartRequest {
             .collect::<Result<_, Malformed>>()?;
         reader.end()?;
         let inherited = Inherited { umask, niceness, ignored, blocked, limits };
-        Ok(StartRequest { program, arguments, environment, directory, targets, missing_streams, inherited })
+        Ok(StartRequest { program, arguments, environment, directory, targets, inherited })
     }
 }
 
@@ -185,7 +168,6 @@ mod tests {
             environment: vec!["A=b".into()],
             directory: "/".into(),
             targets: vec![0, 1, 250, WORKING_FOLDER],
-            missing_streams: MissingStreams::Closed,
             inherited: Inherited {
                 umask: Some(0o77),
                 niceness: Some(-3),

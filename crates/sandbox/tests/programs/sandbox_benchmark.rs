@@ -3,6 +3,9 @@
 #[cfg(target_os = "linux")]
 #[path = "linux/benchmark.rs"]
 mod linux;
+#[cfg(target_os = "linux")]
+#[path = "../suite/waiting.rs"]
+mod waiting;
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,6 +3,7 @@
 use crate::support::{
     self, PATIENCE, Shell, Started, eventually, launcher_without_subreapers, process_exists, processes_with,
 };
+use crate::waiting::Waiting;
 use sandbox::{CallEvent, Ending, StartStep};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -17,12 +18,10 @@ fn a_program_runs_with_its_output_code_folder_and_environment() {
 }
 
 #[test]
-fn a_signal_is_told_as_a_signal_and_usage_is_counted() {
+fn a_signal_is_told_as_a_signal() {
     let shell = Shell::unenforced();
-    let done = shell.run("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; kill -9 $$");
+    let done = shell.run("kill -9 $$");
     assert_eq!(done.ending, Ending::Signal(9));
-    assert!(done.usage.user + done.usage.system > Duration::from_millis(10), "{:?}", done.usage);
-    assert!(done.usage.max_resident > 500_000, "{:?}", done.usage);
 }
 
 #[test]
@@ -54,7 +53,7 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
     let started = shell
         .start("sleep 1000 & setsid sleep 1001 & (setsid sh -c 'sleep 1002 & sleep 1003 &' &) ; echo up");
     let ended = started.until_ended();
-    assert_eq!(ended.0, Ending::Code(0));
+    assert_eq!(ended, Ending::Code(0));
     let names = |started: &Started| {
         let mut names: Vec<String> = started.alive().listed.iter().map(|process| process.display()).collect();
         names.sort();
@@ -63,7 +62,7 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
     let expected = ["sleep 1000", "sleep 1001", "sleep 1002", "sleep 1003"];
     eventually("all four are there", || names(&started) == expected);
     let pids: Vec<i32> = started.alive().listed.iter().map(|process| process.pid).collect();
-    let events = started.call.end_and_wait(Duration::from_millis(500));
+    let events = started.end_and_wait(Duration::from_millis(500));
     assert_eq!(events.last(), Some(&CallEvent::Gone));
     assert!(pids.iter().all(|pid| !process_exists(*pid)));
 }
@@ -94,7 +93,7 @@ fn nothing_survives_the_end_of_a_call() {
         eventually("the script has begun", || started.alive().total > 0);
         std::thread::sleep(Duration::from_millis(50));
         let begun = Instant::now();
-        let events = started.call.end_and_wait(grace);
+        let events = started.end_and_wait(grace);
         let took = begun.elapsed();
         assert_eq!(events.last(), Some(&CallEvent::Gone), "{name}: {events:?}");
         // Some milliseconds when the machine is idle; tests share it with compilers, or run on one that is emulated.
@@ -114,7 +113,7 @@ fn nothing_survives_the_end_of_a_call_on_a_kernel_without_subreapers() {
         let started = shell.start_with(script, std::slice::from_ref(&mine));
         eventually("the script has begun", || started.alive().total > 0);
         std::thread::sleep(Duration::from_millis(50));
-        let events = started.call.end_and_wait(Duration::from_millis(200));
+        let events = started.end_and_wait(Duration::from_millis(200));
         assert_eq!(events.last(), Some(&CallEvent::Gone), "{name}: {events:?}");
         eventually(name, || processes_with(&mine).is_empty());
     }
@@ -125,7 +124,7 @@ fn an_orphan_keeps_its_call_on_a_kernel_without_subreapers_and_ends_with_the_ses
     let mine = format!("ORPHAN={}", std::process::id());
     let shell = Shell::without_subreapers();
     let started = shell.start_with("(setsid sleep 1000 > /dev/null 2>&1 &)", std::slice::from_ref(&mine));
-    assert_eq!(started.until_ended().0, Ending::Code(0));
+    assert_eq!(started.until_ended(), Ending::Code(0));
     eventually("the orphan is listed", || {
         started.alive().listed.iter().map(sandbox::LiveProcess::display).eq(["sleep 1000"])
     });
@@ -162,7 +161,7 @@ fn a_process_that_obeys_term_ends_within_the_grace() {
     let started = shell.start("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done");
     started.read_line("up");
     let begun = Instant::now();
-    let events = started.call.end_and_wait(10 * PATIENCE);
+    let events = started.end_and_wait(10 * PATIENCE);
     assert!(begun.elapsed() < PATIENCE);
     assert!(matches!(events[0], CallEvent::Ended { ending: Ending::Code(3), .. }), "{events:?}");
     assert!(started.output().ends_with("bye\n"));
@@ -229,7 +228,7 @@ fn a_command_that_stops_its_supervisor_is_ended_all_the_same() {
     let started = shell.start("sleep 0.1; echo up; kill -STOP $PPID; sleep 1001");
     started.read_line("up");
     std::thread::sleep(Duration::from_millis(50));
-    started.call.end_and_wait(Duration::from_millis(50));
+    started.end_and_wait(Duration::from_millis(50));
     eventually("only init is left", || shell.descendants() == 1);
 }
 
@@ -280,7 +279,7 @@ fn calls_do_not_wait_for_each_other() {
         format!("cd {}; : > $$; until [ $(ls | wc -l) = 16 ]; do sleep 0.01; done", begun.path().display());
     let calls: Vec<_> = (0..16).map(|_| shell.start(&all)).collect();
     for call in &calls {
-        assert_eq!(call.until_ended().0, Ending::Code(0));
+        assert_eq!(call.until_ended(), Ending::Code(0));
     }
 }
 

@@ -16,4 +16,5 @@ mod programs;
 mod reading;
 mod sessions;
 mod support;
+mod waiting;
 mod walls;

@@ -1,6 +1,7 @@
 //! What calls of one session share, what limits them together, and how a session ends when its server is killed.
 
 use crate::support::{self, Form, Place, Shell, User, can_sandbox, eventually, process_exists};
+use crate::waiting::Waiting;
 use sandbox::{CallEvent, Ending, Mode, Session};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
         let shell = Shell::for_user(user, &place.plan(Mode::WorkspaceWrite, Form::Everything));
         let first =
             shell.start("cd /; python3 -m http.server 8123 --bind 127.0.0.1 >/dev/null 2>&1 & echo started");
-        assert_eq!(first.until_ended().0, Ending::Code(0));
+        assert_eq!(first.until_ended(), Ending::Code(0));
         let fetch = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8123/etc/hostname').status)\" 2>/dev/null";
         eventually("the next call reaches it", || shell.run(fetch).output == "200\n");
         let pid = first.alive().listed[0].pid;
@@ -49,7 +50,7 @@ fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
         let bomb = shell.start("f() { (setsid sh -c 'while :; do sh -c \"sleep 1000 & sleep 1000 &\" & done' &) ; }; f; f; f; sleep 1000");
         eventually("the limit is reached", || bomb.alive().total > 100);
         let begun = Instant::now();
-        let events = bomb.call.end_and_wait(Duration::ZERO);
+        let events = bomb.end_and_wait(Duration::ZERO);
         assert_eq!(events.last(), Some(&CallEvent::Gone), "{events:?}");
         assert!(begun.elapsed() < support::PATIENCE, "{:?}", begun.elapsed());
         assert_eq!(shell.run("echo next").output, "next\n");
@@ -188,7 +189,7 @@ fn many_calls_at_once_share_a_session() {
     let shell = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
     let calls: Vec<_> = (0..64).map(|number| shell.start(&format!("echo {number}; exit {number}"))).collect();
     for (number, call) in calls.iter().enumerate() {
-        assert_eq!(call.until_ended().0, Ending::Code(u8::try_from(number).unwrap()));
+        assert_eq!(call.until_ended(), Ending::Code(u8::try_from(number).unwrap()));
         assert_eq!(call.output(), format!("{number}\n"));
     }
 }

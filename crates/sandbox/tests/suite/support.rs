@@ -1,9 +1,10 @@
 //! Starts sessions and shells for tests, and waits for things without sleeping for luck.
 
+use crate::waiting::Waiting;
 use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, MissingStreams, Mode, Namespace,
-    Network, Plan, Restrictions, SandboxPolicy, Session, SpawnRequest, Usage,
+    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, Mode, Namespace, Network, Plan,
+    Restrictions, SandboxPolicy, Session, SpawnRequest,
 };
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -32,6 +33,9 @@ pub(crate) fn launcher_without_subreapers() -> Launcher {
 
 /// Tries one system call and prints its outcome.
 pub(crate) const TRY: &str = env!("CARGO_BIN_EXE_sandbox-test-try");
+
+/// After this much more than the grace, a supervisor that has not ended its call is taken for broken.
+const SUPERVISOR_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// An unprivileged user who owns nothing: 65534, `nobody`.
 const NOBODY: u32 = 65534;
@@ -313,7 +317,6 @@ pub(crate) struct Shell {
 
 pub(crate) struct Done {
     pub(crate) ending: Ending,
-    pub(crate) usage: Usage,
     pub(crate) output: String,
 }
 
@@ -391,7 +394,9 @@ impl Shell {
         folder: Option<BorrowedFd<'_>>,
     ) -> Started {
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut descriptors: Vec<(BorrowedFd<'_>, i32)> = vec![(writer.as_fd(), 1), (writer.as_fd(), 2)];
+        let nothing = fs::File::open("/dev/null").unwrap();
+        let mut descriptors: Vec<(BorrowedFd<'_>, i32)> =
+            vec![(nothing.as_fd(), 0), (writer.as_fd(), 1), (writer.as_fd(), 2)];
         descriptors.extend(passed.iter().map(|(descriptor, target)| (descriptor.as_fd(), *target)));
         let arguments = ["sh", "-c", script].map(OsString::from);
         let request = SpawnRequest {
@@ -403,7 +408,6 @@ impl Shell {
                 None => Directory::Path(&self.directory),
             },
             descriptors: &descriptors,
-            missing_streams: MissingStreams::Null,
             inherited: sandbox::Inherited::default(),
         };
         let call = self.session.spawn(&request).unwrap();
@@ -421,7 +425,6 @@ impl Shell {
             environment: &[],
             directory: Directory::Path(Path::new(directory)),
             descriptors: &[],
-            missing_streams: MissingStreams::Null,
             inherited: sandbox::Inherited::default(),
         };
         self.session.spawn(&request).unwrap()
@@ -466,13 +469,46 @@ pub(crate) struct Started {
 
 impl Started {
     pub(crate) fn alive(&self) -> LiveProcesses {
-        self.call.alive_within(PATIENCE).unwrap()
-    }
-
-    pub(crate) fn until_ended(&self) -> (Ending, Usage) {
+        self.call.ask_alive().unwrap();
         loop {
             match self.call.event_within(PATIENCE).unwrap() {
-                Some(CallEvent::Ended { ending, usage, .. }) => return (ending, usage),
+                Some(CallEvent::Alive(processes)) => return processes,
+                Some(CallEvent::Gone) => return LiveProcesses::default(),
+                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
+                None => panic!("the supervisor does not answer in time"),
+            }
+        }
+    }
+
+    /// Ends the whole call and waits until nothing is left. Returns the events on the way.
+    pub(crate) fn end_and_wait(&self, grace: Duration) -> Vec<CallEvent> {
+        let mut events = Vec::new();
+        let mut deadline = Instant::now() + grace + SUPERVISOR_TIMEOUT;
+        let mut destroyed = self.call.ask_end(grace).is_err();
+        loop {
+            match self.call.event_within(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Some(event)) => {
+                    let over = matches!(event, CallEvent::Gone | CallEvent::NotStarted { .. });
+                    events.push(event);
+                    if over {
+                        return events;
+                    }
+                }
+                Err(_) => return events,
+                Ok(None) if destroyed => return events,
+                Ok(None) => {
+                    self.call.destroy();
+                    destroyed = true;
+                    deadline = Instant::now() + SUPERVISOR_TIMEOUT;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn until_ended(&self) -> Ending {
+        loop {
+            match self.call.event_within(PATIENCE).unwrap() {
+                Some(CallEvent::Ended { ending, .. }) => return ending,
                 Some(_) => {}
                 None => panic!("the program did not end in time"),
             }
@@ -507,8 +543,8 @@ impl Started {
 
     pub(crate) fn finish(self) -> Done {
         let output = self.output();
-        let (ending, usage) = self.until_ended();
-        Done { ending, usage, output }
+        let ending = self.until_ended();
+        Done { ending, output }
     }
 }
 

@@ -4,12 +4,15 @@
 //! machine has, protected and hidden places of the user included; without, a session that enforces nothing.
 #![expect(clippy::print_stdout, reason = "the figures are this program's output")]
 
+use crate::waiting::Waiting;
 use sandbox::resolve::{Surroundings, resolve};
 use sandbox::{
-    CallEvent, Directory, Launcher, Layers, MissingStreams, Mode, Network, Plan, Restrictions, SandboxPolicy,
-    Session, SpawnRequest,
+    CallEvent, Directory, Launcher, Layers, Mode, Network, Plan, Restrictions, SandboxPolicy, Session,
+    SpawnRequest,
 };
 use std::error::Error;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,14 +83,14 @@ fn run_plain(program: &str) -> Result<Duration, Box<dyn Error>> {
 
 fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Error>> {
     let arguments = [program.into(), "-c".into(), ":".into()];
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
     let begun = Instant::now();
     let call = session.spawn(&SpawnRequest {
         program: Path::new(program),
         arguments: &arguments,
         environment: &["PATH=/usr/bin:/bin".into()],
         directory: Directory::Path(Path::new("/")),
-        descriptors: &[],
-        missing_streams: MissingStreams::Null,
+        descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
         inherited: sandbox::Inherited::default(),
     })?;
     loop {

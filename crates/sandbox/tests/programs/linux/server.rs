@@ -1,10 +1,13 @@
 //! A server reduced to its session, for tests that kill it: starts a script, prints the numbers of all processes of the
 //! session (as seen from outside), and waits to be killed.
 
-use sandbox::{CallEvent, Directory, Launcher, MissingStreams, Mode, Network, Plan, Session, SpawnRequest};
+use crate::waiting::Waiting;
+use sandbox::{CallEvent, Directory, Launcher, Mode, Network, Plan, Session, SpawnRequest};
 use std::error::Error;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,13 +20,13 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
     };
     let program = std::env::current_exe()?.with_file_name("sandbox-test-session");
     let session = Session::start(&Launcher { program, arguments: Vec::new() }, &plan)?;
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
     let call = session.spawn(&SpawnRequest {
         program: Path::new("/bin/sh"),
         arguments: &["sh", "-c", &script].map(OsString::from),
         environment: &["PATH=/usr/bin:/bin".into()],
         directory: Directory::Path(Path::new("/")),
-        descriptors: &[],
-        missing_streams: MissingStreams::Null,
+        descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
         inherited: sandbox::Inherited::default(),
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
