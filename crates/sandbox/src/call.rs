@@ -1,8 +1,9 @@
 //! One call in a session: a descriptor to wait on, its events, and the ways to end it.
 
+use crate::event::CallEvent;
 use crate::linux::packet;
+use crate::linux::wire::{self, CallCommand, InitCommand};
 use crate::session_error::SessionError;
-use crate::wire::{CallCommand, CallEvent, InitCommand};
 use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -29,9 +30,7 @@ impl Call {
     /// init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
     pub fn try_event(&self) -> Result<Option<CallEvent>, SessionError> {
         match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
-            Ok(Some(packet)) => {
-                CallEvent::decode(&packet.bytes).map(Some).map_err(|_| SessionError::Malformed)
-            }
+            Ok(Some(packet)) => wire::decode(&packet.bytes).map(Some).map_err(|_| SessionError::Malformed),
             Ok(None) => Err(SessionError::Lost),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(SessionError::Channel(error)),
@@ -67,11 +66,11 @@ impl Call {
     /// answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
     pub fn destroy(&self) {
         // A session that is gone has nothing left to destroy.
-        let _ = packet::send_soon(&*self.control, &InitCommand::Destroy { call: self.number }.encode(), &[]);
+        let _ = packet::send_soon(&*self.control, &InitCommand::Destroy { call: self.number }, &[]);
     }
 
     fn command(&self, command: &CallCommand) -> Result<(), SessionError> {
-        packet::send_soon(&self.socket, &command.encode(), &[]).map_err(|_| SessionError::Lost)
+        packet::send_soon(&self.socket, command, &[]).map_err(|_| SessionError::Lost)
     }
 }
 

@@ -13,6 +13,8 @@
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
 #[cfg(target_os = "linux")]
+mod bounded;
+#[cfg(target_os = "linux")]
 pub mod call;
 #[cfg(target_os = "linux")]
 mod container;
@@ -20,6 +22,8 @@ mod container;
 pub mod denial;
 pub mod enforcement;
 pub mod environment;
+#[cfg(target_os = "linux")]
+mod event;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -34,18 +38,16 @@ pub mod resolve;
 pub mod session;
 mod session_error;
 mod stand_in;
-#[cfg(target_os = "linux")]
-mod wire;
 
 #[cfg(target_os = "linux")]
 pub use call::Call;
 pub use enforcement::{Enforcement, Namespace};
 #[cfg(target_os = "linux")]
-pub use linux::guard::run_session_process;
+pub use event::{CallEvent, Ending, LiveProcess, LiveProcesses, StartStep};
+#[cfg(target_os = "linux")]
+pub use linux::{Inherited, run_session_process};
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 #[cfg(target_os = "linux")]
 pub use session::{Directory, Launcher, Session, SpawnRequest};
 pub use session_error::SessionError;
-#[cfg(target_os = "linux")]
-pub use wire::{CallEvent, Ending, Inherited, LiveProcess, LiveProcesses, StartStep};

@@ -12,17 +12,18 @@
 use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::linux::packet;
+use crate::linux::request::{
+    FIRST_PRIVATE_DESCRIPTOR, Inherited, MAX_DESCRIPTORS, StartRequest, WORKING_FOLDER,
+};
+use crate::linux::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, WITH_REQUEST};
 use crate::plan::Plan;
 use crate::session_error::SessionError;
-use crate::wire::{
-    FIRST_PRIVATE_DESCRIPTOR, Inherited, InitCommand, InitReport, MAX_DESCRIPTORS, MAX_IN_PACKET,
-    MAX_REQUEST, StartRequest, WITH_REQUEST, WORKING_FOLDER,
-};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::RecvFlags;
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -90,8 +91,7 @@ impl Session {
         let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
-        packet::send(&control, &InitCommand::SetUp.encode(), &[plan.as_fd()])
-            .map_err(SessionError::Channel)?;
+        packet::send(&control, &InitCommand::SetUp, &[plan.as_fd()]).map_err(SessionError::Channel)?;
         // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
         let guard = Command::new(&launcher.program)
             .args(&launcher.arguments)
@@ -122,11 +122,9 @@ impl Session {
         }
         let packet = packet::receive(&self.control, RecvFlags::empty()).map_err(SessionError::Channel)?;
         let packet = packet.ok_or(SessionError::Lost)?;
-        match InitReport::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
-            InitReport::Failed { reason } => Err(SessionError::NotEnforceable(reason)),
-            InitReport::Ready { enforcement } => {
-                serde_json::from_str(&enforcement).map_err(|_| SessionError::Malformed)
-            }
+        match wire::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
+            InitReport::Failed(reason) => Err(SessionError::NotEnforceable(reason)),
+            InitReport::Ready(enforcement) => Ok(enforcement),
         }
     }
 
@@ -167,9 +165,10 @@ impl Session {
         let encoded = encode(request)?;
         // A short request goes into the message itself.
         let (encoded, file) = match encoded.len() <= MAX_IN_PACKET {
-            true => (encoded, None),
+            true => (encoded.as_slice(), None),
             false => {
-                (Vec::new(), Some(memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?))
+                let file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
+                ([].as_slice(), Some(file))
             }
         };
         let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
@@ -180,19 +179,15 @@ impl Session {
         }
         let (with_request, rest) = descriptors.split_at(descriptors.len().min(WITH_REQUEST));
         if !rest.is_empty() {
-            packet::send_soon(&ours, b"descriptors", rest).map_err(SessionError::Channel)?;
+            packet::send_soon(&ours, &"descriptors", rest).map_err(SessionError::Channel)?;
         }
         let passed: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd())
             .chain(file.as_ref().map(AsFd::as_fd))
             .chain(with_request.iter().copied())
             .collect();
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        packet::send_soon(
-            &*self.control,
-            &InitCommand::Spawn { call: number, request: encoded }.encode(),
-            &passed,
-        )
-        .map_err(|_| SessionError::Lost)?;
+        packet::send_soon(&*self.control, &InitCommand::Spawn { call: number, request: encoded }, &passed)
+            .map_err(|_| SessionError::Lost)?;
         Ok(Call::new(ours, Arc::clone(&self.control), number))
     }
 }
@@ -236,19 +231,25 @@ fn encode(request: &SpawnRequest<'_>) -> Result<Vec<u8>, SessionError> {
     if targets.len() > MAX_DESCRIPTORS {
         return Err(SessionError::BadRequest("too many descriptors"));
     }
-    let encoded = StartRequest {
-        program: request.program.to_owned(),
-        arguments: request.arguments.to_vec(),
-        environment: request.environment.to_vec(),
-        directory: directory.to_owned(),
+    let strings = |list: &[OsString]| list.iter().map(|text| c_string(text)).collect::<Result<_, _>>();
+    let encoded = wire::encode(&StartRequest {
+        program: c_string(request.program.as_os_str())?,
+        arguments: strings(request.arguments)?,
+        environment: strings(request.environment)?,
+        directory: c_string(directory.as_os_str())?,
         targets,
         inherited: request.inherited.clone(),
-    }
-    .encode();
+    })
+    .map_err(SessionError::Channel)?;
     if encoded.len() > MAX_REQUEST {
         return Err(SessionError::BadRequest("arguments and environment are too long"));
     }
     Ok(encoded)
+}
+
+fn c_string(text: &OsStr) -> Result<CString, SessionError> {
+    CString::new(text.as_bytes())
+        .map_err(|_| SessionError::BadRequest("a NUL byte in its path, arguments or environment"))
 }
 
 fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {

@@ -3,13 +3,12 @@
 //! Runs in a child that shares the supervisor's memory, while the supervisor waits: copying that memory would take longer than
 //! all of this.
 
+use super::request::{FIRST_PRIVATE_DESCRIPTOR, Inherited, StartRequest, WORKING_FOLDER};
 use super::sys::{self, SingleThreaded};
-use crate::wire::{FIRST_PRIVATE_DESCRIPTOR, Inherited, StartRequest, StartStep, WORKING_FOLDER};
+use crate::event::StartStep;
 use rustix::io::Errno;
-use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 /// Why a program could not be started: the step and the kernel's error.
 pub(super) struct NotStarted {
@@ -29,11 +28,10 @@ pub(super) fn start(
     request: &StartRequest,
     descriptors: Vec<OwnedFd>,
 ) -> Result<i32, NotStarted> {
-    let prepared = Prepared::new(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
     let mut failed = None;
     let pid = sys::fork_sharing_memory(proof, &mut || {
-        failed = Some(become_program(request, &prepared, &descriptors));
+        failed = Some(become_program(request, &descriptors));
     })
     .map_err(NotStarted::at(StartStep::ForkProgram))?;
     match failed {
@@ -46,28 +44,8 @@ pub(super) fn start(
     }
 }
 
-/// Strings for `execve`, made before the fork.
-struct Prepared {
-    program: CString,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
-}
-
-impl Prepared {
-    fn new(request: &StartRequest) -> io::Result<Self> {
-        let string = |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Errno::INVAL.into());
-        let strings =
-            |list: &[std::ffi::OsString]| list.iter().map(|text| string(text)).collect::<io::Result<_>>();
-        Ok(Prepared {
-            program: string(request.program.as_os_str())?,
-            arguments: strings(&request.arguments)?,
-            environment: strings(&request.environment)?,
-        })
-    }
-}
-
 /// Returns only on failure.
-fn become_program(request: &StartRequest, prepared: &Prepared, descriptors: &[OwnedFd]) -> NotStarted {
+fn become_program(request: &StartRequest, descriptors: &[OwnedFd]) -> NotStarted {
     // A session of its own: no controlling terminal (TIOCSTI), and a group that can be signalled as one.
     if let Err(error) = sys::new_session() {
         return NotStarted::at(StartStep::NewSession)(error);
@@ -82,7 +60,7 @@ fn become_program(request: &StartRequest, prepared: &Prepared, descriptors: &[Ow
         Err(error) => return NotStarted::at(StartStep::PlaceDescriptors)(error),
     };
     inherit(&request.inherited);
-    let error = sys::execute(&prepared.program, &prepared.arguments, &prepared.environment);
+    let error = sys::execute(&request.program, &request.arguments, &request.environment);
     NotStarted::at(StartStep::Execute)(error)
 }
 

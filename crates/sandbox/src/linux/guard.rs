@@ -10,10 +10,10 @@ use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
 use super::stand_ins::StandIns;
 use super::sys::{self, Forked, Reap, SingleThreaded};
+use super::wire::{self, InitCommand, InitReport, MAX_PACKET, MAX_REQUEST};
 use super::{init, packet, setup};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
-use crate::wire::{InitCommand, InitReport, MAX_REQUEST};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
@@ -25,6 +25,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+
+/// Longest reason told for a session that did not begin, in characters: what a packet takes in any case.
+const MAX_REASON: usize = MAX_PACKET / 8;
 
 /// Runs a session's own process. The launcher's program calls this first thing: before threads, before an async
 /// runtime, with the control socket as standard input.
@@ -46,9 +49,10 @@ fn begin() -> io::Result<()> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     // From here on the server is told what failed.
     let Err(error) = guard(proof, &control) else { return Ok(()) };
-    let reason = error.to_string();
+    // A packet takes so much; nothing says more.
+    let reason = error.to_string().chars().take(MAX_REASON).collect();
     // When the server is gone too, there is nobody to tell.
-    let _ = packet::send(&control, &InitReport::Failed { reason }.encode(), &[]);
+    let _ = packet::send(&control, &InitReport::Failed(reason), &[]);
     Ok(())
 }
 
@@ -90,7 +94,7 @@ fn give_up_standard_input() -> io::Result<()> {
 
 fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     let packet = packet::receive(control, RecvFlags::empty())?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let command = InitCommand::decode(&packet.bytes).map_err(io::Error::other)?;
+    let command = wire::decode(&packet.bytes)?;
     let (InitCommand::SetUp, [plan]) = (command, packet.descriptors.as_slice()) else {
         return Err(io::Error::other("the first message is not a plan"));
     };
@@ -244,10 +248,10 @@ fn become_init(
         if mark.is_some() {
             enforcement.gaps.push(NOT_ADOPTED.to_owned());
         }
-        let report = InitReport::Ready { enforcement: serde_json::to_string(&enforcement)? };
+        let report = InitReport::Ready(enforcement);
         // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
         let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
-        packet::send(control, &report.encode(), &[])?;
+        packet::send(control, &report, &[])?;
         Ok(ends)
     });
     match prepared {

@@ -7,7 +7,8 @@ use super::packet::{self, Packet};
 use super::process_tree::{self, Mark, Tree};
 use super::supervisor::{self, Start};
 use super::sys::{self, Forked, Reap, SingleThreaded};
-use crate::wire::{CallEvent, Ending, InitCommand, StartStep};
+use super::wire::{self, InitCommand};
+use crate::event::{CallEvent, Ending, StartStep};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
@@ -55,7 +56,7 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, m
             Ok(None) | Err(_) => sys::exit_now(0),
         };
         let Packet { bytes, descriptors } = packet;
-        match InitCommand::decode(&bytes) {
+        match wire::decode(&bytes) {
             Ok(InitCommand::Spawn { call, request }) => {
                 let mark = of_call(Some(call));
                 let Some(start) = Start::new(myself, mark, request, descriptors) else { continue };
@@ -103,5 +104,5 @@ fn refuse(socket: &OwnedFd, error: &io::Error) {
     let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
     let event = CallEvent::NotStarted { step: StartStep::ForkSupervisor, errno };
     // A server that is gone needs no answer.
-    let _ = packet::send(socket, &event.encode(), &[]);
+    let _ = packet::send(socket, &event, &[]);
 }

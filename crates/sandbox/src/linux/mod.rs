@@ -6,7 +6,7 @@
 mod canonical;
 mod child;
 mod each_namespace;
-pub(crate) mod guard;
+mod guard;
 mod init;
 mod landlock_rules;
 mod limits;
@@ -15,11 +15,16 @@ mod namespaces;
 pub(crate) mod packet;
 mod process_tree;
 mod repair;
+pub(crate) mod request;
 mod seccomp;
 mod setup;
 mod stand_ins;
 mod supervisor;
 mod sys;
+pub(crate) mod wire;
+
+pub use guard::run_session_process;
+pub use request::Inherited;
 
 pub(crate) use each_namespace::try_each as try_each_namespace;
 pub(crate) use landlock_rules::LEAST_ALONE as LANDLOCK_LEAST_ALONE;

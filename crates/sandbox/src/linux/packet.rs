@@ -1,11 +1,12 @@
 //! One packet with descriptors over a `SOCK_SEQPACKET` socket: sending and receiving, bounded on receipt.
 
-use crate::wire::{MAX_PACKET, MAX_PASSED};
+use super::wire::{self, MAX_PACKET, MAX_PASSED};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use serde::Serialize;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -31,14 +32,23 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Sends one packet. A peer that is gone is an error, never a signal.
-pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    send_with(socket, bytes, descriptors, SendFlags::empty())
+/// Sends one message. A peer that is gone is an error, never a signal.
+pub(crate) fn send(
+    socket: impl AsFd,
+    message: &impl Serialize,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    send_with(socket, &wire::encode(message)?, descriptors, SendFlags::empty())
 }
 
-/// Sends one packet without ever blocking for long: a peer that does not read (a command may have stopped it) is an error.
-pub(crate) fn send_soon(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let attempt = || send_with(&socket, bytes, descriptors, SendFlags::DONTWAIT);
+/// Sends one message without ever blocking for long: a peer that does not read (a command may have stopped it) is an error.
+pub(crate) fn send_soon(
+    socket: impl AsFd,
+    message: &impl Serialize,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let bytes = wire::encode(message)?;
+    let attempt = || send_with(&socket, &bytes, descriptors, SendFlags::DONTWAIT);
     match attempt() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let mut polled = [PollFd::new(&socket, PollFlags::OUT)];

@@ -5,7 +5,7 @@
 //! subreapers (gVisor), orphans are found by a variable in their environment: see [`Mark`].
 
 use super::sys;
-use crate::wire::{LiveProcess, LiveProcesses};
+use crate::event::{LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED};
 use rustix::process::Pid;
 use std::collections::HashSet;
 use std::fs;
@@ -15,8 +15,6 @@ use std::io::Read;
 const MAX_TREE: usize = 65_536;
 /// Freezing gives up after this many passes and kills what it has; the caller comes back until nothing is left.
 const MAX_PASSES: usize = 32;
-/// Enough of a command line to recognise a program.
-const COMMAND_LINE_BYTES: u64 = 256;
 /// The kernel's limit on arguments and environment together (execve(2)) is at least this.
 const ENVIRONMENT_BYTES: u64 = 2 << 20;
 
@@ -77,7 +75,7 @@ impl Tree {
         let pids: Vec<i32> = found.into_iter().filter(|pid| is_alive(*pid)).collect();
         let listed = pids
             .iter()
-            .take(128)
+            .take(MAX_LISTED)
             .map(|pid| LiveProcess { pid: *pid, command_line: command_line(*pid) })
             .collect();
         LiveProcesses { total: pids.len(), listed }
@@ -182,7 +180,7 @@ fn command_line(pid: i32) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = fs::File::open(format!("/proc/{pid}/cmdline")) {
         // A process that goes away meanwhile has no command line to tell.
-        let _ = file.take(COMMAND_LINE_BYTES).read_to_end(&mut bytes);
+        let _ = file.take(MAX_COMMAND_LINE as u64).read_to_end(&mut bytes);
     }
     bytes
 }

@@ -8,11 +8,14 @@
 use super::child::{self, NotStarted};
 use super::packet;
 use super::process_tree::{Mark, Tree};
+use super::request::StartRequest;
 use super::sys::{self, Reap, SingleThreaded};
-use crate::wire::{CallCommand, CallEvent, Ending, MAX_REQUEST, StartRequest, StartStep};
+use super::wire::{self, CallCommand, MAX_REQUEST};
+use crate::event::{CallEvent, Ending, StartStep};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,13 +48,16 @@ impl Start {
     pub(super) fn new(
         init: Pid,
         mark: Option<Mark>,
-        request: Vec<u8>,
+        request: &[u8],
         descriptors: Vec<OwnedFd>,
     ) -> Option<Start> {
         let mut descriptors = descriptors.into_iter();
         let socket = descriptors.next()?;
-        let request =
-            if request.is_empty() { Request::File(descriptors.next()?) } else { Request::Bytes(request) };
+        let request = if request.is_empty() {
+            Request::File(descriptors.next()?)
+        } else {
+            Request::Bytes(request.to_vec())
+        };
         Some(Start { socket, request, descriptors: descriptors.collect(), init, mark })
     }
 }
@@ -99,7 +105,12 @@ fn begin(
     let mut request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
     if let Some(mark) = mark {
         // In front: of an environment, only so much is read.
-        request.environment.insert(0, mark.entry().into());
+        request.environment.insert(
+            0,
+            CString::new(mark.entry())
+                .map_err(io::Error::other)
+                .map_err(NotStarted::at(StartStep::ReadRequest))?,
+        );
     }
     // Those that did not fit the message wait in the call's socket.
     if descriptors.len() < request.targets.len() {
@@ -123,7 +134,7 @@ fn read_request(request: Request) -> io::Result<StartRequest> {
             bytes
         }
     };
-    StartRequest::decode(&bytes).map_err(io::Error::other)
+    wire::decode(&bytes)
 }
 
 /// How far the end of the call has come.
@@ -216,7 +227,7 @@ impl Supervisor {
                 return false;
             }
         };
-        match CallCommand::decode(&packet.bytes) {
+        match wire::decode(&packet.bytes) {
             Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(self.tree.live())),
             Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_process(self.program, number),
             Ok(CallCommand::Signal { .. }) => {}
@@ -260,5 +271,5 @@ fn wait(socket: &OwnedFd, signals: &OwnedFd, with_socket: bool, timeout: Option<
 
 /// Tells the server; when it is gone, the socket's end will say so.
 fn tell(socket: &OwnedFd, event: &CallEvent) {
-    let _ = packet::send(socket, &event.encode(), &[]);
+    let _ = packet::send(socket, event, &[]);
 }

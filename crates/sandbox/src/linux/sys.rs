@@ -4,7 +4,7 @@
 //! [`SingleThreaded`] is the proof that `fork` demands.
 #![expect(unsafe_code, reason = "fork, execve, signal masks and mounts have no safe wrapper")]
 
-use crate::wire::Ending;
+use crate::event::Ending;
 use rustix::process::Pid;
 use std::ffi::CString;
 use std::io;

@@ -1,0 +1,154 @@
+//! The messages between the server, a session's init and a call's supervisor. Encoding only; sockets are in `packet`.
+//!
+//! Three dialogues, all over `SOCK_SEQPACKET`, so that one message is one packet:
+//! - server → init: [`InitCommand`], with descriptors; init → server: [`InitReport`], once;
+//! - server → supervisor: [`CallCommand`];
+//! - supervisor → server: [`CallEvent`](crate::CallEvent).
+//!
+//! Supervisors run inside the sandbox, so what they say is decoded as hostile: a packet is bounded, no list in it is longer than
+//! its own bound, what is left over is an error. The start request itself (argv, environment: up to megabytes) travels in a
+//! memory file when it is long, see [`StartRequest`](crate::program::StartRequest).
+
+use crate::enforcement::Enforcement;
+use serde::{Deserialize, Serialize, Serializer};
+use std::io;
+use std::time::Duration;
+
+/// Largest packet of any dialogue, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
+pub(crate) const MAX_PACKET: usize = 64 * 1024;
+/// Largest start request that is sent in the message itself, in bytes: many of them fit the socket's buffer at once.
+pub(crate) const MAX_IN_PACKET: usize = 8 * 1024;
+/// Largest encoded start request, in bytes: above what `execve` takes with the default 8 MiB stack (2 MiB).
+pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
+/// Most descriptors of one message: the kernel's own limit (unix(7), `SCM_MAX_FD`).
+pub(crate) const MAX_PASSED: usize = 253;
+/// How many of a program's descriptors come with the request itself, beside the call's socket and the request's memory file.
+/// Others wait in the call's socket.
+pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
+
+/// What the server asks of a session's init.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum InitCommand<'a> {
+    /// The plan follows as a memory file; the first message of a session.
+    SetUp,
+    /// Start a call by this request, or by one in a memory file if this is empty. Descriptors: the call's socket, the memory
+    /// file if there is one, then the program's.
+    Spawn {
+        call: u64,
+        #[serde(borrow, serialize_with = "as_bytes")]
+        request: &'a [u8],
+    },
+    /// End a call whose supervisor does not answer.
+    Destroy { call: u64 },
+}
+
+/// What init says once: set up, with what is in force, or what failed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum InitReport {
+    Ready(Enforcement),
+    Failed(String),
+}
+
+/// What the server asks of a call's supervisor.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CallCommand {
+    /// Tell which processes are alive.
+    List,
+    /// End every process: TERM, then KILL after the grace.
+    EndAll { grace: Duration },
+    /// Send a signal to the program alone.
+    Signal { number: i32 },
+}
+
+/// Encodes a message.
+pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_allocvec(message).map_err(invalid)
+}
+
+/// Decodes a message, which must end with the bytes.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> io::Result<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok(_) => Err(invalid("bytes are left over")),
+        Err(error) => Err(invalid(error)),
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{
+        CallEvent, Ending, LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED, StartStep,
+    };
+    use crate::policy::Mode;
+
+    fn assert_read_back<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(message: T) {
+        assert_eq!(decode::<T>(&encode(&message).unwrap()).unwrap(), message);
+    }
+
+    fn listing(processes: usize, length: usize) -> CallEvent {
+        let process = LiveProcess { pid: i32::MAX, command_line: vec![b'x'; length] };
+        CallEvent::Alive(LiveProcesses { total: 100_000, listed: vec![process; processes] })
+    }
+
+    fn events() -> Vec<CallEvent> {
+        vec![
+            CallEvent::Started { pid: 7 },
+            CallEvent::NotStarted { step: StartStep::ChangeDirectory, errno: 2 },
+            CallEvent::Ended { ending: Ending::Signal(9), refused_routes: 3, last: true },
+            listing(2, 5),
+            CallEvent::Gone,
+        ]
+    }
+
+    #[test]
+    fn every_message_is_read_back() {
+        events().into_iter().for_each(assert_read_back);
+        assert_read_back(CallCommand::List);
+        assert_read_back(CallCommand::EndAll { grace: Duration::from_millis(500) });
+        assert_read_back(CallCommand::Signal { number: 15 });
+        assert_read_back(InitReport::Ready(Enforcement::none(Mode::ReadOnly)));
+        assert_read_back(InitReport::Failed("no".into()));
+        for command in [
+            InitCommand::SetUp,
+            InitCommand::Spawn { call: 9, request: &[1, 2] },
+            InitCommand::Destroy { call: 9 },
+        ] {
+            let bytes = encode(&command).unwrap();
+            assert_eq!(decode::<InitCommand<'_>>(&bytes).unwrap(), command);
+        }
+        assert!(decode::<InitCommand<'_>>(&[9]).is_err());
+    }
+
+    #[test]
+    fn cut_or_lengthened_events_are_errors() {
+        for event in events() {
+            let mut bytes = encode(&event).unwrap();
+            for end in 0..bytes.len() {
+                assert!(decode::<CallEvent>(&bytes[..end]).is_err(), "{event:?} cut to {end}");
+            }
+            bytes.push(0);
+            assert!(decode::<CallEvent>(&bytes).is_err(), "{event:?} lengthened");
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_longer_than_its_bound_and_fits_a_packet() {
+        let full = encode(&listing(MAX_LISTED, MAX_COMMAND_LINE)).unwrap();
+        assert!(decode::<CallEvent>(&full).is_ok() && full.len() <= MAX_PACKET);
+        for (processes, length) in [(MAX_LISTED + 1, 0), (1, MAX_COMMAND_LINE + 1)] {
+            assert!(decode::<CallEvent>(&encode(&listing(processes, length)).unwrap()).is_err());
+        }
+        // The count alone, of far more than there is.
+        let huge = [[3, 1].as_slice(), &encode(&usize::MAX).unwrap()].concat();
+        assert!(decode::<CallEvent>(&huge).is_err());
+    }
+}
