@@ -11,6 +11,7 @@
 pub mod asking;
 pub mod client;
 pub mod lines;
+pub mod waiting;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::World;
-
-/// Long enough for a busy machine; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+use crate::waiting::{PATIENCE, eventually};
 
 /// A server, its input, and the lines of its output.
 #[derive(Debug)]
@@ -160,13 +158,9 @@ impl Lines {
     /// When it does not end.
     pub fn wait(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                return (status, start.elapsed());
-            }
-            assert!(start.elapsed() < PATIENCE, "the server does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let status =
+            eventually(|| self.child.try_wait().expect("it is our child").ok_or("the server does not end"));
+        (status, start.elapsed())
     }
 }
 

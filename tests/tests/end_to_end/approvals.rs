@@ -1,10 +1,10 @@
 //! Asking: what may be answered, through which channels, and what answers that are none come to.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use end_to_end_tests::World;
-use end_to_end_tests::lines::{Lines, PATIENCE};
+use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::{ended, written};
 use serde_json::{Value, json};
 
 const RULES: &str = "prefix_rule(pattern=[\"touch\"], decision=\"prompt\", justification=\"makes files\")\n";
@@ -47,14 +47,6 @@ fn run(server: &mut Lines, world: &World, command: &str, response: &Value) -> (V
         assert_eq!(message["method"], "elicitation/create", "{message}");
         server.respond(&message["id"], response);
         questions.push(message["params"].clone());
-    }
-}
-
-fn wait_for(path: &Path) {
-    let begun = Instant::now();
-    while !path.exists() {
-        assert!(begun.elapsed() < PATIENCE, "{} does not come", path.display());
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -325,12 +317,7 @@ fn a_command_has_answered_when_it_has_ended_whatever_it_leaves_running() {
         let mut server = without_forms(&world, &["--approval-command", text(&approver)]);
         let answer = server.request("tools/call", shell(&world, "touch a; ls"));
         assert!(output(&answer).contains(says), "{script}: {answer}");
-        let child = std::fs::read_to_string(world.codex_home().join("child")).expect("a number");
-        let begun = Instant::now();
-        while Path::new("/proc").join(child.trim()).exists() {
-            assert!(begun.elapsed() < PATIENCE, "{script}: what it left is not ended");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        ended(&written(&world.codex_home().join("child")));
         let _ = std::fs::remove_file(world.workdir().join("a"));
     }
 }
@@ -345,16 +332,11 @@ fn a_command_whose_question_is_moot_is_ended_with_its_children() {
         shell(&world, "touch a & while [ ! -e asked ]; do sleep 0.05; done; kill -9 $!; echo over");
     call["arguments"]["timeout_ms"] = json!(60_000);
     let id = server.send_request("tools/call", call);
-    wait_for(&world.codex_home().join("pid"));
-    let pid = std::fs::read_to_string(world.codex_home().join("pid")).expect("a number");
+    let pid = written(&world.codex_home().join("pid"));
     std::fs::write(world.workdir().join("asked"), "").expect("written");
     let answer = server.receive_call();
     assert_eq!((answer["id"].as_u64(), output(&answer)), (Some(id), "over\n"), "{answer}");
-    let begun = Instant::now();
-    while Path::new("/proc").join(pid.trim()).exists() {
-        assert!(begun.elapsed() < PATIENCE, "it goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    ended(&pid);
 }
 
 #[test]
@@ -389,7 +371,7 @@ fn after_the_end_of_its_call_a_background_process_can_be_asked_about_elsewhere()
     let (questions, _) = run(&mut server, &world, later, &choose("deny"));
     assert!(questions.is_empty());
     std::fs::write(world.workdir().join("go"), "").expect("written");
-    wait_for(&world.workdir().join("made"));
+    assert_eq!(written(&world.workdir().join("made")), "");
 }
 
 #[test]

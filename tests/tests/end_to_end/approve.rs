@@ -4,17 +4,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZero;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::waiting::{PATIENCE, eventually_async};
 use pty_process::blocking::Pty;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 const PROMPT: &str = "prefix_rule(pattern=[\"printf\"], decision=\"prompt\", justification=\"it speaks\")\n";
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const ROWS: NonZero<u16> = NonZero::new(24).expect("some");
 const COLUMNS: NonZero<u16> = NonZero::new(80).expect("some");
@@ -65,15 +64,12 @@ impl Terminal {
 
     /// Waits until all of these are on the screen.
     async fn shows(&self, texts: &[&str]) -> String {
-        let start = Instant::now();
-        loop {
+        eventually_async(async || {
             let screen = self.text();
-            if texts.iter().all(|text| screen.contains(text)) {
-                return screen;
-            }
-            assert!(start.elapsed() < PATIENCE, "{texts:?} are not on the screen:\n{screen}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            let all = texts.iter().all(|text| screen.contains(text));
+            if all { Ok(screen) } else { Err(format!("{texts:?} are not on the screen:\n{screen}")) }
+        })
+        .await
     }
 
     fn press(&mut self, keys: &str) {
@@ -81,14 +77,11 @@ impl Terminal {
     }
 
     async fn exit_code(&mut self) -> i32 {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.program.try_wait().expect("waited for") {
-                return status.code().expect("an exit code");
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end:\n{}", self.text());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let status = eventually_async(async || {
+            let ended = self.program.try_wait().expect("waited for");
+            ended.ok_or_else(|| format!("it does not end:\n{}", self.text()))
+        });
+        status.await.code().expect("an exit code")
     }
 }
 

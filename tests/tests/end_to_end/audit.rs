@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::waiting::eventually_async;
 use rmcp::model::ElicitationAction::{Accept, Decline};
 use serde_json::{Value, json};
 
@@ -20,18 +21,14 @@ fn newest(world: &World) -> PathBuf {
 
 /// What `audit show --json` prints, once `enough` is in it: what runs inside the sandbox is written a moment later.
 async fn shown(world: &World, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let start = std::time::Instant::now();
-    loop {
+    eventually_async(async || {
         let output = world.server(&["audit", "show", "--json"]).output().expect("exec-server");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-        if enough(&lines) {
-            return lines;
-        }
-        assert!(start.elapsed().as_secs() < 60, "not in the log: {text}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        if enough(&lines) { Ok(lines) } else { Err(format!("not in the log: {text}")) }
+    })
+    .await
 }
 
 /// Exit code, standard output and standard error of `audit verify`.

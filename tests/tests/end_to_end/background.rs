@@ -1,16 +1,14 @@
 //! Processes that outlive their command: what they print later, seeing them, ending them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::{eventually, eventually_async, written};
 use serde_json::{Value, json};
 
 use super::protocol::shell;
-
-/// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn result_of(outcome: &Outcome) -> &Value {
     match outcome {
@@ -41,15 +39,11 @@ async fn what_a_background_process_prints_later_can_be_read_and_the_process_ende
     let part = structured(&client, "read_output", json!({"id": id})).await;
     assert_eq!((&part["output"], &part["open"]), (&json!("now\n"), &json!(true)));
     assert_eq!(client.run("touch go").await.ran(), (0, ""));
-    let begun = Instant::now();
-    loop {
+    eventually_async(async || {
         let part = structured(&client, "read_output", json!({"id": id, "offset": 4})).await;
-        if part["output"] == "later\n" {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it did not come: {part}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        if part["output"] == "later\n" { Ok(()) } else { Err(format!("it did not come: {part}")) }
+    })
+    .await;
 
     let listed = structured(&client, "background_list", json!({})).await;
     assert_eq!(listed["calls"].as_array().map(Vec::len), Some(1), "{listed}");
@@ -93,11 +87,8 @@ async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
     assert_eq!(inside.len(), 1, "no wrapper of what is listed itself: {result}");
     let listed = structured(&client, "background_list", json!({})).await;
     assert_eq!(listed["calls"][0]["total"], 3, "{listed}");
-    let begun = Instant::now();
-    while lives(left) {
-        assert!(begun.elapsed() < PATIENCE, "{left} outlives the call: {result}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let gone = async || if lives(left) { Err(format!("{left} outlives the call: {result}")) } else { Ok(()) };
+    eventually_async(gone).await;
     assert!(lives(runs), "{result}");
 
     let killed = structured(&client, "background_kill", json!({"id": result["output_id"]})).await;
@@ -163,23 +154,19 @@ fn a_command_that_its_client_has_given_up_is_listed_with_what_it_has_printed() {
     call["arguments"]["timeout_ms"] = json!(60_000);
     let cancelled = server.send_request("tools/call", call.clone());
     let up = world.workdir().join("up");
-    while !up.exists() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert_eq!(written(&up), "");
     std::fs::remove_file(&up).expect("removed");
     let cancel =
         |id: u64| json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
     server.send(&cancel(cancelled).to_string());
     let recent = |server: &mut Lines, wanted: usize| {
-        for _ in 0..1500 {
+        eventually(|| {
             let answer = server.request("tools/call", json!({"name": "background_list", "arguments": {}}));
             let listed = answer["result"]["structuredContent"]["recent"].as_array().cloned();
-            match listed {
-                Some(listed) if listed.len() == wanted => return listed,
-                Some(_) | None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-        panic!("{wanted} commands are not listed");
+            listed
+                .filter(|listed| listed.len() == wanted)
+                .ok_or_else(|| format!("not {wanted} commands: {answer}"))
+        })
     };
     let listed = recent(&mut server, 1);
     assert_eq!(listed[0]["exit_code"], 130, "{listed:?}");

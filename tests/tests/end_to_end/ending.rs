@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::{ended, written};
 use serde_json::{Value, json};
 
 use super::protocol::{output, shell};
@@ -27,13 +28,7 @@ fn endless(server: &mut Lines, world: &World, command: &str) -> u64 {
         "tools/call",
         shell(world, &format!("{command}; echo > up; while :; do sleep 0.05; done")),
     );
-    let up = world.workdir().join("up");
-    for _ in 0..1000 {
-        if up.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert_eq!(written(&world.workdir().join("up")), "");
     id
 }
 
@@ -63,7 +58,7 @@ fn when_nobody_reads_its_output_any_more_the_server_ends_with_its_commands() {
     for (over_a_socket, ping) in [(false, false), (false, true), (true, false), (true, true)] {
         let world = World::with_rules("");
         let mut command = world.server(&["--sandbox", "danger-full-access"]);
-        let (read, written): (Box<dyn Read>, std::os::fd::OwnedFd) = if over_a_socket {
+        let (read, write): (Box<dyn Read>, std::os::fd::OwnedFd) = if over_a_socket {
             let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("sockets");
             (Box::new(ours), theirs.into())
         } else {
@@ -71,7 +66,7 @@ fn when_nobody_reads_its_output_any_more_the_server_ends_with_its_commands() {
             (Box::new(ours), theirs.into())
         };
         let mut child =
-            command.stdin(std::process::Stdio::piped()).stdout(written).spawn().expect("the server starts");
+            command.stdin(std::process::Stdio::piped()).stdout(write).spawn().expect("the server starts");
         drop(command);
         let mut say = child.stdin.take().expect("a pipe");
         let client = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
@@ -83,12 +78,12 @@ fn when_nobody_reads_its_output_any_more_the_server_ends_with_its_commands() {
         }
         let mut reader = BufReader::new(read);
         reader.read_line(&mut String::new()).expect("an answer");
-        let pid = written_pid(&world);
+        let pid = written(&world.workdir().join("pid"));
         drop(reader);
         if ping {
             writeln!(say, "{}", json!({"jsonrpc": "2.0", "id": 3, "method": "ping"})).expect("it reads");
         }
-        assert!(gone(&pid), "socket {over_a_socket}, ping {ping}: the command goes on");
+        ended(&pid);
         let status = child.wait().expect("it ends");
         assert!(status.success(), "socket {over_a_socket}, ping {ping}: {status}");
         drop(say);
@@ -102,25 +97,7 @@ fn running(server: &mut Lines, world: &World) -> String {
         "tools/call",
         shell(world, "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"),
     );
-    written_pid(world)
-}
-
-fn written_pid(world: &World) -> String {
-    let pid = world.workdir().join("pid");
-    for _ in 0..1000 {
-        if pid.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::fs::read_to_string(pid).expect("the command starts").trim().to_owned()
-}
-
-fn gone(pid: &str) -> bool {
-    (0..500).any(|_| {
-        std::thread::sleep(Duration::from_millis(20));
-        !std::path::Path::new("/proc").join(pid).exists()
-    })
+    written(&world.workdir().join("pid"))
 }
 
 #[test]
@@ -131,7 +108,7 @@ fn when_the_client_closes_its_end_running_commands_end_and_so_does_the_server() 
     server.close_input();
     let (status, _) = server.wait();
     assert!(status.success(), "{status}");
-    assert!(gone(&pid), "the command outlives the server");
+    ended(&pid);
 }
 
 #[test]
@@ -146,7 +123,7 @@ fn a_signal_ends_the_server_and_its_commands() {
         assert!(killed.expect("kill").success());
         let (status, _) = server.wait();
         assert_eq!(status.success(), signal != "KILL", "{signal}: {status}");
-        assert!(gone(&pid), "{signal}: the command outlives the server");
+        ended(&pid);
     }
 }
 
@@ -220,7 +197,7 @@ fn start_up_files_end_with_the_request_that_wanted_them() {
         let call =
             json!({"name": "shell", "arguments": {"command": "echo > ran", "workdir": world.workdir()}});
         let id = server.send_request("tools/call", call);
-        let pid = written_pid(&world);
+        let pid = written(&pid);
         match way {
             "cancelled" => server.send(
                 &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
@@ -231,7 +208,7 @@ fn start_up_files_end_with_the_request_that_wanted_them() {
         }
         // Start-up files that hang would be given five seconds.
         let begun = std::time::Instant::now();
-        assert!(gone(&pid), "{way}: the start-up files go on");
+        ended(&pid);
         assert!(begun.elapsed() < Duration::from_secs(4), "{way}: it took {:?}", begun.elapsed());
         if way != "cancelled" {
             let answer = server.receive();
@@ -255,6 +232,6 @@ fn a_cancelled_request_ends_its_command() {
         &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
             .to_string(),
     );
-    assert!(gone(&pid), "the command goes on");
+    ended(&pid);
     assert_eq!(output(&server.request("tools/call", shell(&world, "echo next"))), "next\n");
 }

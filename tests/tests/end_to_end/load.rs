@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use end_to_end_tests::World;
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::eventually;
 use serde_json::json;
 
 /// Calls when `SOAK_CALLS` does not say how many; `make soak` says 10,000.
@@ -85,14 +86,14 @@ fn call(server: &mut Lines, world: &World, command: &str, timeout: u64) {
 
 /// What watches over a call ends a little after the call is answered.
 fn holdings_when_settled(server: &Lines, descendants: usize) -> Holdings {
-    let begun = std::time::Instant::now();
-    loop {
+    eventually(|| {
         let holdings = holdings(server);
-        if holdings.descendants <= descendants || begun.elapsed() > end_to_end_tests::lines::PATIENCE {
-            return holdings;
+        if holdings.descendants <= descendants {
+            Ok(holdings)
+        } else {
+            Err(format!("not settled: {holdings:?}"))
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    })
 }
 
 fn holdings(server: &Lines) -> Holdings {

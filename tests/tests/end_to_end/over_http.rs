@@ -5,12 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
+use end_to_end_tests::waiting::PATIENCE;
 use end_to_end_tests::{World, binaries};
-
-/// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Fixture {
     process: Child,

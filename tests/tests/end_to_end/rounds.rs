@@ -1,9 +1,10 @@
 //! Approvals of MCP 2026-07-28: the request returns with the questions, and the next one brings the answers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end_tests::World;
-use end_to_end_tests::lines::{Lines, PATIENCE};
+use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::{ended, eventually, written};
 use serde_json::{Value, json};
 
 const RULES: &str = "prefix_rule(pattern=[\"touch\"], decision=\"prompt\", justification=\"makes files\")\n";
@@ -212,12 +213,7 @@ fn when_nobody_comes_back_the_command_ends() {
         Lines::start_with(&world, &["--sandbox", "danger-full-access", "--approval-timeout", "1.5"]);
     let call = call(&world, "echo $$ > pid; touch made; sleep 1000");
     let asked = server.request("tools/call", call.clone());
-    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
-    let begun = Instant::now();
-    while std::path::Path::new("/proc").join(pid.trim()).exists() {
-        assert!(begun.elapsed() < PATIENCE, "the command is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    ended(&written(&world.workdir().join("pid")));
     let late = server.request("tools/call", again(&call, &asked, &all(&asked, &accept())));
     assert_eq!(late["error"]["code"], -32602, "{late}");
     let words = late["error"]["message"].as_str().expect("words");
@@ -245,21 +241,12 @@ fn a_cancelled_round_ends_its_command() {
     let call = call(&world, "touch made; echo $$ > pid.new; mv pid.new pid; sleep 1000");
     let asked = server.request("tools/call", call.clone());
     let id = server.send_request("tools/call", again(&call, &asked, &all(&asked, &accept())));
-    let pid = world.workdir().join("pid");
-    let begun = Instant::now();
-    while !pid.exists() {
-        assert!(begun.elapsed() < PATIENCE, "the command does not go on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let pid = std::fs::read_to_string(pid).expect("a number");
+    let pid = written(&world.workdir().join("pid"));
     server.send(
         &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
             .to_string(),
     );
-    while std::path::Path::new("/proc").join(pid.trim()).exists() {
-        assert!(begun.elapsed() < PATIENCE, "the command goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    ended(&pid);
 }
 
 #[test]
@@ -287,17 +274,16 @@ fn when_the_rules_have_changed_nothing_that_was_asked_before_runs() {
     let call = call(&world, "echo >> log; touch made; echo done");
     let asked = server.request("tools/call", call.clone());
     std::fs::write(world.rules_file(), format!("{RULES}# changed\n")).expect("written");
-    let begun = Instant::now();
     // Answers to nothing keep the question open until the change is noticed.
     let mut state = asked;
-    let refused = loop {
+    let refused = eventually(|| {
         let answer = server.request("tools/call", again(&call, &state, &json!({})));
         if answer.get("error").is_some() {
-            break answer;
+            return Ok(answer);
         }
-        assert!(begun.elapsed() < PATIENCE, "{answer}");
         state = answer;
-    };
+        Err("the change is not noticed")
+    });
     assert!(
         refused["error"]["message"].as_str().is_some_and(|words| words.contains("rules have changed")),
         "{refused}"

@@ -1,10 +1,11 @@
 //! The user's rules: what runs, what leaves the sandbox, what is refused; and rules that cannot be read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
 use end_to_end_tests::lines::run_to_end;
+use end_to_end_tests::waiting::{ended, written};
 use rmcp::model::ElicitationAction::{Accept, Cancel, Decline};
 
 /// Tells where a program runs: an escalated one is a child of the server, any other one of the shell.
@@ -66,12 +67,7 @@ async fn an_escalated_program_ends_with_its_call() {
     let command = "sh -c 'echo $$ > pid; sleep 1000 & sleep 1000'";
     let outcome = client.run_within(command, Duration::from_millis(500)).await;
     assert!(matches!(outcome, Outcome::Ran { timed_out: true, .. }), "{outcome:?}");
-    let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
-    let start = Instant::now();
-    while std::path::Path::new("/proc").join(pid.trim()).exists() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the escalated program outlives its call");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    ended(&written(&world.workdir().join("pid")));
 }
 
 #[tokio::test]

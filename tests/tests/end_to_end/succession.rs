@@ -1,10 +1,11 @@
 //! A server takes the place of one that was killed, on the same streams: nothing that the client has asked stays without an answer.
 
 use std::process::Command;
-use std::time::Duration;
 
 use end_to_end_tests::World;
+
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::{ended, eventually, written};
 use serde_json::{Value, json};
 
 use super::protocol::{output, shell};
@@ -29,18 +30,16 @@ impl Launcher {
     fn kill_server(&self) {
         let pid = self.server();
         assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
-        wait_until(|| self.server() != pid);
+        eventually(|| if self.server() == pid { Err("no successor") } else { Ok(()) });
     }
 
     fn server(&self) -> String {
         let launcher = self.lines.pid();
         let children = format!("/proc/{launcher}/task/{launcher}/children");
-        let mut pid = String::new();
-        wait_until(|| {
-            pid = std::fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
-            !pid.is_empty()
-        });
-        pid
+        eventually(|| {
+            let pid = std::fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
+            if pid.is_empty() { Err("no server") } else { Ok(pid) }
+        })
     }
 
     /// What a successor says first: answers and notifications, up to the one after which the client looks at the tools again.
@@ -54,16 +53,6 @@ impl Launcher {
             words.push(message);
         }
     }
-}
-
-fn wait_until(mut true_at_last: impl FnMut() -> bool) {
-    for _ in 0..1500 {
-        if true_at_last() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("it does not come true");
 }
 
 const UNCONFINED: &[&str] = &["--sandbox", "danger-full-access"];
@@ -88,13 +77,11 @@ fn a_call_that_was_under_way_is_answered_and_the_session_goes_on() {
     assert_eq!(holders("self"), "0\n");
     let command = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done";
     let id = launcher.lines.send_request("tools/call", shell(&world, command));
-    let pid = world.workdir().join("pid");
-    wait_until(|| pid.exists());
-    let pid = std::fs::read_to_string(pid).expect("read");
+    let pid = written(&world.workdir().join("pid"));
     launcher.kill_server();
     let words = launcher.first_words();
     assert!(words.len() == 1 && words[0]["id"] == id && is_lost(&words[0]), "{words:?}");
-    wait_until(|| !std::path::Path::new("/proc").join(pid.trim()).exists());
+    ended(&pid);
     assert_eq!(output(&launcher.lines.request("tools/call", shell(&world, "echo next"))), "next\n");
     // The third one has nothing to say about what the second has answered, unless that died before it had noted its last answer.
     let last = launcher.lines.request("ping", json!({}))["id"].clone();
@@ -175,7 +162,7 @@ fn clients_that_never_say_initialize_are_answered_too() {
     let asked = launcher.lines.request("tools/call", call("touch made"));
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     let id = launcher.lines.send_request("tools/call", call("echo > up; while :; do sleep 0.05; done"));
-    wait_until(|| world.workdir().join("up").exists());
+    assert_eq!(written(&world.workdir().join("up")), "");
     launcher.kill_server();
     let lost = launcher.lines.receive();
     assert!(lost["id"] == id && is_lost(&lost), "{lost}");

@@ -5,9 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
 
-use end_to_end_tests::lines::PATIENCE;
+use end_to_end_tests::waiting::{PATIENCE, written};
 use serde_json::{Value, json};
 
 use crate::place::{EVERY, Form, Place, User};
@@ -142,12 +141,7 @@ fn a_command_that_runs_the_view_itself_sees_and_answers_nothing() {
                 attacked.server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
             let question = outside.hear("question");
             std::fs::write(place.world.workdir().join("go"), "").expect("a file");
-            let done = place.world.workdir().join("done");
-            let begin = Instant::now();
-            while !done.exists() {
-                assert!(begin.elapsed() < PATIENCE, "the attack does not end");
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
+            assert_eq!(written(&place.world.workdir().join("done")), "");
             assert!(!made.exists(), "{user:?}, {form:?}: the command has answered itself");
             // It is still open, for whoever may answer.
             outside.answer(&question, decision);

@@ -1,10 +1,8 @@
 //! What changes while a person thinks: the file that was asked about (BYPASSES 58), and the arguments in the memory of the
 //! process that asked (57).
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use end_to_end_tests::lines::{Lines, PATIENCE};
+use end_to_end_tests::lines::Lines;
+use end_to_end_tests::waiting::written;
 use serde_json::{Value, json};
 
 use crate::place::{EVERY, Form, Place, User};
@@ -40,7 +38,7 @@ impl Asking {
         let question = self.server.receive_call();
         assert_eq!(question["method"], "elicitation/create", "{question}");
         std::fs::write(&go, "").expect("a file");
-        wait_for(&done);
+        assert_eq!(written(&done), "");
         self.server.respond(&question["id"], &json!({"action": "accept", "content": {}}));
         let answer = self.server.receive_call();
         for file in [go, done] {
@@ -48,14 +46,6 @@ impl Asking {
         }
         let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
         serde_json::from_str(text).unwrap_or(answer)
-    }
-}
-
-fn wait_for(file: &Path) {
-    let begin = Instant::now();
-    while !file.exists() {
-        assert!(begin.elapsed() < PATIENCE, "{} does not come", file.display());
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -11,10 +11,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{OnceLock, mpsc};
-use std::time::Duration;
 
-/// Far more than any script here needs, even on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use end_to_end_tests::waiting::PATIENCE;
 
 /// One recorded execution: its strings, in order.
 pub(crate) type Record = Vec<Vec<u8>>;
