@@ -25,7 +25,6 @@ pub mod evaluation;
 mod evaluator;
 pub mod examples;
 mod explain;
-pub mod format;
 pub mod host;
 mod inner;
 pub mod layers;

@@ -3,7 +3,6 @@
 mod check;
 mod examples;
 mod explain;
-mod format;
 mod legacy;
 mod sources;
 
@@ -23,7 +22,6 @@ enum Action {
     Check(check::CheckArguments),
     Explain(explain::ExplainArguments),
     Test(examples::TestArguments),
-    Fmt(format::FormatArguments),
     CheckLegacy(legacy::LegacyArguments),
 }
 
@@ -33,7 +31,6 @@ impl PolicyArguments {
             Action::Check(arguments) => arguments.run(),
             Action::Explain(arguments) => arguments.run(),
             Action::Test(arguments) => arguments.run(),
-            Action::Fmt(arguments) => arguments.run(),
             Action::CheckLegacy(arguments) => arguments.run(),
         }
     }

@@ -118,16 +118,6 @@ fn test_lists_the_examples_and_says_which_is_not_as_it_should_be() {
 }
 
 #[test]
-fn fmt_names_what_is_untidy() {
-    let world = World::with_rules(RULES);
-    assert_eq!(run_subcommand(&world, &["policy", "fmt", "--check"]), (Some(0), "".into(), "".into()));
-    fs::write(world.rules_file(), "prefix_rule([\"ls\"]) \n").expect("written");
-    let said = format!("{}:1: space at the end of the line\n", world.rules_file().display());
-    assert_eq!(run_subcommand(&world, &["policy", "fmt", "--check"]), (Some(1), said, "".into()));
-    assert_eq!(run_subcommand(&world, &["policy", "fmt"]).0, Some(2));
-}
-
-#[test]
 fn legacy_policies_have_the_results_and_exit_codes_of_their_own_program() {
     let world = World::with_rules("");
     let file = world.workdir().join("x.policy");
