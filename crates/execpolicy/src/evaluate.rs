@@ -22,20 +22,12 @@ const MAX_DEPTH: usize = 8;
 const MAX_COMMANDS: usize = 2_000;
 
 /// How to judge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// What stands for the program.
     pub program_token: ProgramToken,
     /// What is asked about although no rule mentions it.
     pub heuristics: Heuristics,
-    /// Whether the commands inside scripts and wrappers are judged too. A caller that sees each of them executed may leave it out.
-    pub look_inside: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { program_token: ProgramToken::default(), heuristics: Heuristics::default(), look_inside: true }
-    }
 }
 
 impl Policy {
@@ -112,7 +104,7 @@ impl<'p> Judge<'p> {
             let found = dangerous::find(command, &self.options.heuristics);
             self.dangers.extend(found.map(|danger| HeuristicMatch { command: words(command), danger }));
         }
-        let parts_allow = self.options.look_inside && self.judge_inner(command, depth, covered);
+        let parts_allow = self.judge_inner(command, depth, covered);
         allows || parts_allow
     }
 

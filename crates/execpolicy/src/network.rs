@@ -123,20 +123,6 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// The hosts that rules allow and those that they forbid, each sorted; a host that is to be asked about is in neither.
-#[must_use]
-pub fn domains<'a>(rules: impl Iterator<Item = &'a NetworkRule>) -> (Vec<String>, Vec<String>) {
-    let mut strictest = std::collections::BTreeMap::<&str, Decision>::new();
-    for rule in rules {
-        let decision = strictest.entry(&rule.host).or_insert(rule.decision);
-        *decision = (*decision).max(rule.decision);
-    }
-    let of = |wanted| {
-        strictest.iter().filter(|(_, given)| **given == wanted).map(|(host, _)| (*host).to_owned()).collect()
-    };
-    (of(Decision::Allow), of(Decision::Forbidden))
-}
-
 #[cfg(test)]
 mod tests {
     use super::normalise_host;

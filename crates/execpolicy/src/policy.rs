@@ -86,12 +86,6 @@ impl Policy {
         &self.network
     }
 
-    /// The hosts that network rules allow, and those that they forbid.
-    #[must_use]
-    pub fn network_domains(&self) -> (Vec<String>, Vec<String>) {
-        crate::network::domains(self.network.iter())
-    }
-
     /// All verified examples, in the order in which they were read.
     #[must_use]
     pub fn examples(&self) -> &[Example] {

@@ -130,17 +130,6 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A rule worth offering to a human who approved a command: all of its words, so that little is allowed that was not seen.
-///
-/// `None` when a rule already speaks about it (one more would not help), when it holds other commands, when it looks dangerous (whatever follows
-/// the words would be allowed too), or when it would be too broad.
-#[must_use]
-pub fn suggest(evaluation: &Evaluation) -> Option<Amendment> {
-    let [whole] = evaluation.commands() else { return None };
-    let unspoken = evaluation.decided_by() == DecidedBy::Nothing && evaluation.matches().is_empty();
-    if unspoken && evaluation.doubt().is_none() { Amendment::allow(whole).ok() } else { None }
-}
-
 /// Rules shorter than the whole command that are offered at most.
 const MOST_SHORTER: usize = 3;
 
@@ -184,26 +173,9 @@ pub fn suggest_answers(
 
 #[cfg(test)]
 mod tests {
-    use super::{suggest, suggest_answers};
+    use super::suggest_answers;
     use crate::{Command, Options, Policy};
 
-    #[test]
-    fn only_narrow_commands_that_no_rule_knows_are_offered() {
-        let policy =
-            Policy::from_text(std::path::Path::new("x.rules"), "prefix_rule([\"known\"], \"prompt\")")
-                .unwrap();
-        let offered = |line: &str| {
-            let words: Vec<&str> = line.split('|').collect();
-            let command = Command::from_words(&words).unwrap();
-            suggest(&policy.evaluate(&command, &Options::default()))
-                .map(|amendment| amendment.line().to_owned())
-        };
-        let expected = "prefix_rule(pattern=[\"cargo\", \"test\"], decision=\"allow\")";
-        assert_eq!(offered("cargo|test").as_deref(), Some(expected));
-        for line in ["known|x", "rm|-rf|x", "bash|-c|ls", "bash", "git", "env|ls"] {
-            assert_eq!(offered(line), None, "{line}");
-        }
-    }
     #[test]
     fn a_person_is_offered_the_whole_command_and_its_short_beginnings() {
         let folder = std::path::Path::new("/rules");

@@ -6,4 +6,4 @@ mod line;
 
 pub use append::{AmendError, Appended, append};
 pub use broad::too_broad;
-pub use line::{Amendment, AmendmentError, suggest, suggest_answers};
+pub use line::{Amendment, AmendmentError, suggest_answers};

@@ -23,25 +23,7 @@ impl Default for Heuristics {
 impl Heuristics {
     /// No list at all.
     pub const NONE: Self = Self { dangerous: false, git: false };
-
-    /// Switches a list on by its name (`--heuristics git`).
-    ///
-    /// # Errors
-    /// No list has this name.
-    pub fn enable(&mut self, list: &str) -> Result<(), UnknownList> {
-        match list {
-            "dangerous" => self.dangerous = true,
-            "git" => self.git = true,
-            other => return Err(UnknownList(other.to_owned())),
-        }
-        Ok(())
-    }
 }
-
-/// A name that no list has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no list of heuristics is called `{0}` (there are dangerous, git)")]
-pub struct UnknownList(String);
 
 /// Why a command looks dangerous.
 #[must_use]

@@ -10,4 +10,4 @@ mod powershell;
 mod remove;
 pub mod safe;
 
-pub use danger::{Danger, Heuristics, UnknownList, find};
+pub use danger::{Danger, Heuristics, find};

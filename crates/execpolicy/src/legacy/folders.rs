@@ -1,4 +1,4 @@
-//! For callers that run what was verified: are the files where they may be, and which executable is meant?
+//! For callers that run what was verified: are the files where they may be?
 //!
 //! The only part of the legacy module that looks at the file system.
 
@@ -80,21 +80,4 @@ fn canonical(value: &str, folders: &Folders) -> Result<PathBuf, CheckError> {
         }
         Err(error) => Err(failed(error)),
     }
-}
-
-/// The first executable of the description's `system_path`, else the program as it was named.
-#[must_use]
-pub fn system_program(call: &MatchedCall) -> &str {
-    call.system_path.iter().find(|path| is_executable(Path::new(path))).unwrap_or(&call.program)
-}
-
-#[cfg(unix)]
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
-    path.is_file()
 }

@@ -18,7 +18,7 @@ mod verdict;
 pub use call::Call;
 pub use default::default_policy;
 pub use error::CheckError;
-pub use folders::{Folders, check_folders, system_program};
+pub use folders::{Folders, check_folders};
 pub use matcher::{ArgMatcher, ArgType};
 pub use outcome::{ExitCode, ForbiddenCause, MatchedArg, MatchedCall, MatchedFlag, MatchedOpt, Outcome};
 pub use policy::LegacyPolicy;
