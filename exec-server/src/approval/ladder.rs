@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use execpolicy::amend::append;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -18,6 +17,7 @@ use super::choice::Choice;
 use super::memory::{Identity, Memory};
 use super::question::Question;
 use super::settings::ChannelKind;
+use crate::rules::write_answer;
 
 /// Questions of one server that are open at once; more wait.
 const OPEN_PER_SERVER: usize = 64;
@@ -105,19 +105,11 @@ impl Ladder {
 
     /// Writes the rule of *always*. When that fails, the yes counts once.
     async fn write_rule(&self, question: &Question, choice: Choice) -> Scope {
-        let Some(amendment) = question.rule_of(choice).cloned() else { return Scope::Once };
-        let (file, rule) = (self.answers.clone(), amendment.line().to_owned());
-        let writing = tokio::task::spawn_blocking(move || append(&file, &amendment));
-        match writing.await {
-            Ok(Ok(_)) => Scope::Always(rule),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a rule that a person asked for was not written; the command is allowed once");
-                Scope::Once
+        match question.rule_of(choice) {
+            Some(rule) if write_answer(&self.answers, rule.clone()).await => {
+                Scope::Always(rule.line().to_owned())
             }
-            Err(error) => {
-                tracing::error!(%error, "writing a rule broke; the command is allowed once");
-                Scope::Once
-            }
+            Some(_) | None => Scope::Once,
         }
     }
 }

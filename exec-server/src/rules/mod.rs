@@ -2,12 +2,14 @@
 //!
 //! [`Rules`] is asked before each program for the rules in force. It decides nothing: `escalation` does.
 
+mod answers;
 mod doubts;
 mod live;
 mod settings;
 #[cfg(target_os = "linux")]
 mod sys;
 
+pub(crate) use answers::write_answer;
 pub use doubts::doubts;
 pub(crate) use live::Rules;
 pub use settings::{RuleSettings, RulesError};

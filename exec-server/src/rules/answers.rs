@@ -1,83 +1,56 @@
-//! Writes an added rule: under a lock, whole or not at all, and only if the file is then valid.
+//! The file of what people have answered for good: a rule is added under a lock, whole or not at all, and only if the file is then valid.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::line::Amendment;
-use crate::errors::LoadError;
-use crate::policy::Policy;
+use execpolicy::amend::Amendment;
+use execpolicy::{LoadError, Policy};
 
-/// What appending did.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// The rule was added.
-    Added,
-    /// The very same line was there already.
-    AlreadyThere,
+/// Writes the rule that a person asked for. Returns whether it is in the file from now on; the log says why not.
+pub(crate) async fn write_answer(file: &Path, rule: Amendment) -> bool {
+    let file = file.to_owned();
+    // Beside the server's own work: others may hold the lock.
+    match tokio::task::spawn_blocking(move || append(&file, &rule)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a rule that a person asked for was not written; the command is allowed once");
+            false
+        }
+        Err(error) => {
+            tracing::error!(%error, "writing a rule broke; the command is allowed once");
+            false
+        }
+    }
 }
 
 /// Why a rule was not added; the file is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum AmendError {
-    /// The path has no folder.
+enum AppendError {
     #[error("failed to amend {}: it has no folder", .0.display())]
     NoFolder(PathBuf),
-    /// The folder cannot be made.
     #[error("failed to create {}: {source}", folder.display())]
-    CreateFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder cannot be locked.
+    CreateFolder { folder: PathBuf, source: io::Error },
     #[error("failed to lock {}: {source}", folder.display())]
-    Lock {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file cannot be read.
+    Lock { folder: PathBuf, source: io::Error },
     #[error("failed to read {}: {source}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { file: PathBuf, source: io::Error },
     /// The file is broken, before or after the change.
     #[error("failed to amend {}: {source}", file.display())]
-    Broken {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        source: Box<LoadError>,
-    },
-    /// The new file cannot be written.
+    Broken { file: PathBuf, source: Box<LoadError> },
     #[error("failed to write {}: {source}", file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Write { file: PathBuf, source: io::Error },
 }
 
-/// Adds a rule to a file, which is made when missing, as is its folder (one level).
+/// Adds a rule to a file, which is made when missing, as is its folder (one level). A line that is there already stays the only one.
 ///
 /// Others that use this function wait; a reader sees the old file or the new one. A symlink stays one.
-///
-/// # Errors
-/// Names the step that failed; then nothing has changed.
-pub fn append(file: &Path, amendment: &Amendment) -> Result<Appended, AmendError> {
+fn append(file: &Path, rule: &Amendment) -> Result<(), AppendError> {
     // The file behind a symlink is the one to replace.
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let folder = file.parent().ok_or_else(|| AmendError::NoFolder(file.clone()))?;
+    let folder = file.parent().ok_or_else(|| AppendError::NoFolder(file.clone()))?;
     create_folder(folder)?;
-    let lock_failed = |source| AmendError::Lock { folder: folder.to_owned(), source };
+    let lock_failed = |source| AppendError::Lock { folder: folder.to_owned(), source };
     // The folder is locked, not the file: the file is replaced by another one below.
     let lock = File::open(folder).map_err(lock_failed)?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
@@ -86,25 +59,24 @@ pub fn append(file: &Path, amendment: &Amendment) -> Result<Appended, AmendError
     let old = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(AmendError::Read { file, source }),
+        Err(source) => return Err(AppendError::Read { file, source }),
     };
-    if old.lines().any(|line| line == amendment.line()) {
-        return Ok(Appended::AlreadyThere);
+    if old.lines().any(|line| line == rule.line()) {
+        return Ok(());
     }
     let newline = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-    let new = format!("{old}{newline}{}\n", amendment.line());
+    let new = format!("{old}{newline}{}\n", rule.line());
     if let Err(error) = Policy::from_text(&file, &new) {
-        return Err(AmendError::Broken { file, source: Box::new(error) });
+        return Err(AppendError::Broken { file, source: Box::new(error) });
     }
-    replace(&file, folder, &new).map_err(|source| AmendError::Write { file: file.clone(), source })?;
-    Ok(Appended::Added)
+    replace(&file, folder, &new).map_err(|source| AppendError::Write { file: file.clone(), source })
 }
 
-fn create_folder(folder: &Path) -> Result<(), AmendError> {
+fn create_folder(folder: &Path) -> Result<(), AppendError> {
     match fs::create_dir(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(AmendError::CreateFolder { folder: folder.to_owned(), source }),
+        Err(source) => Err(AppendError::CreateFolder { folder: folder.to_owned(), source }),
     }
 }
 
@@ -123,10 +95,8 @@ fn replace(file: &Path, folder: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-    use std::fs;
 
-    use super::{AmendError, Appended, append};
-    use crate::amend::Amendment;
+    use super::*;
 
     fn amendment(line: &str) -> Amendment {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -137,12 +107,12 @@ mod tests {
     fn a_rule_is_added_once_on_a_line_of_its_own() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("rules/default.rules");
-        assert_eq!(append(&file, &amendment("cargo test")).unwrap(), Appended::Added);
-        assert_eq!(append(&file, &amendment("cargo test")).unwrap(), Appended::AlreadyThere);
+        append(&file, &amendment("cargo test")).unwrap();
+        append(&file, &amendment("cargo test")).unwrap();
         let line = "prefix_rule(pattern=[\"cargo\", \"test\"], decision=\"allow\")\n";
         assert_eq!(fs::read_to_string(&file).unwrap(), line);
         fs::write(&file, "# mine").unwrap();
-        assert_eq!(append(&file, &amendment("cargo test")).unwrap(), Appended::Added);
+        append(&file, &amendment("cargo test")).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), format!("# mine\n{line}"));
     }
 
@@ -151,12 +121,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("default.rules");
         fs::write(&file, "nonsense(").unwrap();
-        assert!(matches!(append(&file, &amendment("ls")), Err(AmendError::Broken { .. })));
+        assert!(matches!(append(&file, &amendment("ls")), Err(AppendError::Broken { .. })));
         assert_eq!(fs::read_to_string(&file).unwrap(), "nonsense(");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_symlink_stays_one_and_permissions_stay() {
         use std::os::unix::fs::PermissionsExt;
@@ -166,7 +135,7 @@ mod tests {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
         let link = root.path().join("default.rules");
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        assert_eq!(append(&link, &amendment("ls")).unwrap(), Appended::Added);
+        append(&link, &amendment("ls")).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::read_to_string(&target).unwrap().contains("ls"));
