@@ -283,3 +283,22 @@ fn failed(error: &impl std::fmt::Display) -> Reply {
     tracing::warn!(%error, "asking the client failed");
     Reply::Passed(format!("asking the client failed ({error})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::Choice;
+
+    #[test]
+    fn a_refusal_is_a_persons_when_there_was_time_to_read() {
+        let said = |action: ElicitationAction, took| reply(&ElicitResult::new(action), took);
+        let hasty = READING - Duration::from_millis(1);
+        let decided = |choice| Reply::Decided { choice, reason: None };
+        assert_eq!(said(ElicitationAction::Accept, Duration::ZERO), decided(Choice::Once));
+        assert_eq!(said(ElicitationAction::Decline, READING), decided(Choice::Deny));
+        assert_eq!(said(ElicitationAction::Cancel, READING), Reply::Closed);
+        for action in [ElicitationAction::Decline, ElicitationAction::Cancel] {
+            assert!(matches!(said(action, hasty), Reply::Passed(why) if why.contains("at once")));
+        }
+    }
+}
