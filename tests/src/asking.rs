@@ -1,7 +1,5 @@
 //! A client of either era whose person answers as a test says.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use crate::World;
@@ -18,9 +16,6 @@ pub enum Era {
 
 /// Both.
 pub const ERAS: [Era; 2] = [Era::Requests, Era::Rounds];
-
-/// Longer than the time in which a refusal counts as the client's own.
-pub const READING: Duration = Duration::from_millis(400);
 
 /// A server, and a client that can show forms.
 #[derive(Debug)]

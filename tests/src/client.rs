@@ -13,15 +13,48 @@ use rmcp::service::{RequestContext, RunningService, ServiceError};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
 
 use crate::World;
+use crate::waiting::PATIENCE;
+
+/// What a person does with a form.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    /// Sends it as it is, which is a yes.
+    Accept,
+    /// Chooses *deny*.
+    Deny,
+    /// Declines it.
+    Decline,
+    /// Closes it.
+    Cancel,
+}
+
+impl Answer {
+    fn result(self) -> ElicitResult {
+        match self {
+            Answer::Accept => ElicitResult::new(ElicitationAction::Accept),
+            Answer::Deny => {
+                ElicitResult::new(ElicitationAction::Accept).with_content(json!({"decision": "deny"}))
+            }
+            Answer::Decline => ElicitResult::new(ElicitationAction::Decline),
+            Answer::Cancel => ElicitResult::new(ElicitationAction::Cancel),
+        }
+    }
+}
+
+/// The server takes a form that is declined or closed sooner for a client that asks nobody.
+const READING: Duration = Duration::from_millis(400);
 
 /// Somebody who answers questions, in the order of `answers`, and remembers what was asked.
 #[derive(Clone, Debug, Default)]
 pub struct Person {
-    answers: Arc<Mutex<VecDeque<ElicitationAction>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-    delay: Duration,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    asked: watch::Sender<Vec<String>>,
+    /// A permit for each answer; without it the answers come at once.
+    told: Option<Arc<Semaphore>>,
+    reads: bool,
     /// Whether the client says that it can ask at all.
     present: bool,
 }
@@ -35,7 +68,7 @@ impl Person {
 
     /// Answers so, one question after the other; further questions fail.
     #[must_use]
-    pub fn answering(answers: impl IntoIterator<Item = ElicitationAction>) -> Person {
+    pub fn answering(answers: impl IntoIterator<Item = Answer>) -> Person {
         Person {
             answers: Arc::new(Mutex::new(answers.into_iter().collect())),
             present: true,
@@ -43,17 +76,42 @@ impl Person {
         }
     }
 
-    /// Thinks so long before each answer.
+    /// Takes the time to read each question. Only for what is about that time.
     #[must_use]
-    pub fn thinking(mut self, delay: Duration) -> Person {
-        self.delay = delay;
+    pub fn reading(mut self) -> Person {
+        self.reads = true;
         self
+    }
+
+    /// Answers only when [told](Person::tell) to.
+    #[must_use]
+    pub fn when_told(mut self) -> Person {
+        self.told = Some(Arc::new(Semaphore::new(0)));
+        self
+    }
+
+    /// Lets out one answer of a person who waits for that.
+    pub fn tell(&self) {
+        if let Some(told) = &self.told {
+            told.add_permits(1);
+        }
     }
 
     /// The questions so far.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.asked.borrow().clone()
+    }
+
+    /// Waits until so many questions have been asked in all.
+    ///
+    /// # Panics
+    ///
+    /// When they are not.
+    pub async fn until_asked(&self, questions: usize) {
+        let mut asked = self.asked.subscribe();
+        let enough = asked.wait_for(|asked| asked.len() >= questions);
+        tokio::time::timeout(PATIENCE, enough).await.expect("questions").expect("we hold the sender");
     }
 }
 
@@ -76,10 +134,15 @@ impl ClientHandler for Person {
         let ElicitRequestParams::FormElicitationParams { message, .. } = request else {
             return Err(ErrorData::invalid_params("only forms", None));
         };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.asked.send_modify(|asked| asked.push(message));
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        tokio::time::sleep(self.delay).await;
-        answer.map(ElicitResult::new).ok_or_else(|| ErrorData::internal_error("no answer was prepared", None))
+        if let Some(told) = &self.told {
+            told.acquire().await.expect("it is never closed").forget();
+        }
+        if self.reads {
+            tokio::time::sleep(READING).await;
+        }
+        answer.map(Answer::result).ok_or_else(|| ErrorData::internal_error("no answer was prepared", None))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What answers mean, in both eras: rules of several lengths, reasons, and answers that are none.
 
 use end_to_end_tests::World;
-use end_to_end_tests::asking::{Asking, ERAS, READING, choose};
+use end_to_end_tests::asking::{Asking, ERAS, choose};
 use serde_json::{Value, json};
 
 const RULES: &str = "prefix_rule(pattern=[[\"printf\", \"git\"]], decision=\"prompt\")\n";
@@ -193,10 +193,7 @@ fn an_answer_that_cannot_be_understood_is_called_that_and_allows_nothing() {
         let accepted = asking.run("/usr/bin/printf a", &json!({"action": "accept"}));
         assert_eq!(accepted.output(), "a", "the twin");
         for (response, says) in misshapen() {
-            let answered = asking.run_answering("/usr/bin/printf a; echo $?", |_| {
-                std::thread::sleep(READING);
-                response.clone()
-            });
+            let answered = asking.run("/usr/bin/printf a; echo $?", &response);
             let output = answered.output();
             assert_eq!(answered.questions.len(), 1, "{response}");
             assert!(

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZero;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::waiting::{PATIENCE, eventually_async};
 use pty_process::blocking::Pty;
@@ -407,19 +407,19 @@ async fn a_script_answers_and_what_is_no_answer_counts_for_nothing() {
 
 #[tokio::test]
 async fn a_client_and_a_terminal_are_asked_together_and_the_first_answer_counts() {
-    use rmcp::model::ElicitationAction::Accept;
     let world = World::with_rules(PROMPT);
     let mut script = Script::start(&world);
-    let person = Person::answering([Accept]).thinking(Duration::from_millis(300));
+    let person = Person::answering([Accept]).when_told();
     let client = Client::start(&world, &person).await;
     script.hear("server").await;
     let (outcome, ()) = tokio::join!(client.run("/usr/bin/printf client"), async {
         let question = script.hear("question").await;
+        person.tell();
         assert_eq!(script.hear("closed").await["question"], question["question"]);
     });
     assert_eq!(outcome.ran(), (0, "client"));
 
-    let patient = Person::answering([Accept]).thinking(PATIENCE * 10);
+    let patient = Person::answering([Accept]).when_told();
     let client = Client::start(&world, &patient).await;
     script.hear("server").await;
     let (outcome, ()) = tokio::join!(client.run("/usr/bin/printf script"), async {

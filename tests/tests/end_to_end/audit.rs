@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Deny};
 use end_to_end_tests::client::{Client, Outcome, Person};
 use end_to_end_tests::waiting::eventually_async;
-use rmcp::model::ElicitationAction::{Accept, Decline};
 use serde_json::{Value, json};
 
 const RULES: &str = r#"
@@ -46,8 +46,7 @@ fn decisions(lines: &[Value]) -> Vec<&Value> {
 #[tokio::test]
 async fn every_decision_is_on_record_without_values_and_output() {
     let world = World::with_rules(RULES);
-    // Long enough to be a person's answer: one that comes at once is reported as the client's own.
-    let person = Person::answering([Accept, Decline]).thinking(std::time::Duration::from_millis(400));
+    let person = Person::answering([Accept, Deny]);
     let client = Client::start(&world, &person).await;
     assert_eq!(client.run("TOKEN=s3cret printenv TOKEN").await.ran(), (0, "s3cret\n"));
     assert_eq!(client.run("cat /dev/null").await.ran(), (0, ""));

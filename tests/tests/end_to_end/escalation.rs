@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
-use rmcp::model::ElicitationAction::Accept;
 use serde_json::Value;
 
 mod git;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Decline};
 use end_to_end_tests::client::{Client, Outcome, Person};
-use rmcp::model::ElicitationAction::{Accept, Decline};
 
 const OPEN: &str = "danger-full-access";
 

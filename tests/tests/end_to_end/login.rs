@@ -1,8 +1,8 @@
 //! Login shells: what the user's start-up files set is there, and they do not run for each call.
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
-use rmcp::model::ElicitationAction;
 use serde_json::{Value, json};
 
 const PROFILE: &str = r#"
@@ -139,7 +139,7 @@ async fn a_profile_that_leaves_a_process_behind_or_sets_what_is_fixed_does_no_ha
 async fn a_question_does_not_name_what_the_start_up_files_have_set() {
     let profile = "export PATH=\"/own/bin:$PATH\" EDITOR=own COLOUR='a \"b\" $c'\n";
     let world = world(profile, "prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
-    let person = Person::answering([ElicitationAction::Accept, ElicitationAction::Accept]);
+    let person = Person::answering([Accept, Accept]);
     let client = Client::start_with(&world, &person, &[]).await;
     for command in ["touch a", "PATH=/other/bin:$PATH EDITOR=other COLOUR=red touch b"] {
         let outcome = login(&client, &world, command).await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Cancel, Decline};
 use end_to_end_tests::client::{Client, Outcome, Person};
 use end_to_end_tests::lines::run_to_end;
 use end_to_end_tests::waiting::{ended, written};
-use rmcp::model::ElicitationAction::{Accept, Cancel, Decline};
 
 /// Tells where a program runs: an escalated one is a child of the server, any other one of the shell.
 const PARENT: &str = "ps -o comm= -p $PPID";
@@ -85,8 +85,7 @@ const PROMPT: &str =
 #[tokio::test]
 async fn a_prompt_is_asked_as_clients_know_it_and_the_answer_counts() {
     let world = World::with_rules(PROMPT);
-    // Long enough to be a person's answer: one that comes at once is reported as the client's own.
-    let person = Person::answering([Accept, Decline, Cancel]).thinking(Duration::from_millis(400));
+    let person = Person::answering([Accept, Decline, Cancel]).reading();
     let client = Client::start(&world, &person).await;
     assert_eq!(client.run(&format!("sh -c '{PARENT}'; :")).await.ran(), (0, "sandbox-call\n"));
     assert_eq!(
@@ -161,9 +160,16 @@ async fn a_client_that_fails_to_answer_has_said_no() {
 #[tokio::test]
 async fn thinking_does_not_count_against_the_timeout() {
     let world = World::with_rules(PROMPT);
-    let person = Person::answering([Accept]).thinking(Duration::from_millis(1500));
+    let person = Person::answering([Accept]).when_told();
     let client = Client::start(&world, &person).await;
-    let outcome = client.run_within("sh -c 'echo approved'", Duration::from_millis(1000)).await;
+    let limit = Duration::from_millis(1500);
+    let thinking = async {
+        person.until_asked(1).await;
+        // When the limit of a call that began later is over, so would be the other's.
+        assert_eq!(client.run_within("sleep 1000", limit).await.ran().0, 124);
+        person.tell();
+    };
+    let (outcome, ()) = tokio::join!(client.run_within("sh -c 'echo approved'", limit), thinking);
     let Outcome::Ran { exit_code, output, timed_out, json } = outcome else { panic!("{outcome:?}") };
     assert_eq!((exit_code, &*output, timed_out), (0, "approved\n", false));
     assert!(json["approval_wait"]["secs"].as_u64() >= Some(1), "{json}");
@@ -173,9 +179,14 @@ async fn thinking_does_not_count_against_the_timeout() {
 #[tokio::test]
 async fn several_questions_of_one_call_are_open_at_once() {
     let world = World::with_rules(PROMPT);
-    let person = Person::answering([Accept, Accept]).thinking(Duration::from_millis(300));
+    let person = Person::answering([Accept, Accept]).when_told();
     let client = Client::start(&world, &person).await;
-    let outcome = client.run("sh -c 'echo one; cat' | sh -c 'cat; echo two'").await;
+    let both = async {
+        person.until_asked(2).await;
+        person.tell();
+        person.tell();
+    };
+    let (outcome, ()) = tokio::join!(client.run("sh -c 'echo one; cat' | sh -c 'cat; echo two'"), both);
     // Neither side of the pipe could go on alone if the questions came one after the other with the pipe held.
     assert_eq!(outcome.ran(), (0, "one\ntwo\n"));
 }
@@ -217,11 +228,15 @@ async fn a_rules_folder_that_is_none_is_told_in_each_call() {
 #[tokio::test]
 async fn a_question_ends_with_the_program_that_it_is_about() {
     let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
-    let person = Person::answering([Accept]).thinking(Duration::from_secs(600));
+    let person = Person::answering([Accept]).when_told();
     let client = Client::start(&world, &person).await;
     // While the question is open the clock stands still; when its program is gone it runs again.
-    let command = "touch q & sleep 1; kill -9 $!; sleep 1000";
-    let outcome = client.run_within(command, Duration::from_millis(2500)).await;
+    let command = "touch q & until [ -e asked ]; do sleep 0.02; done; kill -9 $!; sleep 1000";
+    let asked = async {
+        person.until_asked(1).await;
+        std::fs::write(world.workdir().join("asked"), "").expect("written");
+    };
+    let (outcome, ()) = tokio::join!(client.run_within(command, Duration::from_millis(2500)), asked);
     assert!(matches!(outcome, Outcome::Ran { timed_out: true, .. }), "{outcome:?}");
     assert!(!world.workdir().join("q").exists());
 }
@@ -230,27 +245,32 @@ async fn a_question_ends_with_the_program_that_it_is_about() {
 async fn a_question_of_a_finished_call_is_a_no_at_once() {
     let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
     let client = Client::start(&world, &Person::answering([])).await;
-    let later = "{ while [ ! -e go ]; do sleep 0.05; done; touch q 2> said; echo $? > code; } > /dev/null 2>&1 & exit 0";
+    let later = "{ while [ ! -e go ]; do sleep 0.05; done; touch q 2> said; echo $? > code.new; mv code.new code; } > /dev/null 2>&1 & exit 0";
     assert_eq!(client.run(later).await.ran(), (0, ""));
     std::fs::write(world.workdir().join("go"), "").expect("written");
-    let wait = "for i in $(seq 200); do [ -s code ] && break; sleep 0.1; done; cat code said";
-    let outcome = client.run_within(wait, Duration::from_secs(30)).await;
-    let (_, output) = outcome.ran();
-    assert!(
-        output.starts_with("1\n") && output.contains("the request that started this command has ended"),
-        "{output}"
-    );
+    assert_eq!(written(&world.workdir().join("code")), "1");
+    let said = written(&world.workdir().join("said"));
+    assert!(said.contains("the request that started this command has ended"), "{said}");
 }
 
 #[tokio::test]
 async fn a_program_that_is_replaced_while_the_question_is_open_does_not_run() {
     let world = World::with_rules("prefix_rule(pattern=[\"tool\"], decision=\"prompt\")\n");
-    let person = Person::answering([Accept, Accept]).thinking(Duration::from_millis(700));
+    let person = Person::answering([Accept, Accept]).when_told();
     let client = Client::start(&world, &person).await;
     let make = "for t in tool evil; do printf '#!/bin/sh\\necho %s\\n' $t > $t; chmod +x $t; done";
+    person.tell();
     assert_eq!(client.run(&format!("{make}; ./tool")).await.ran(), (0, "tool\n"));
-    let swap = format!("{make}; {{ sleep 0.2; mv evil tool; }} & ./tool; echo $?");
-    let outcome = client.run(&swap).await;
+    let swap = format!(
+        "{make}; {{ until [ -e go ]; do sleep 0.02; done; mv evil tool; echo > done; }} & ./tool; echo $?"
+    );
+    let thinking = async {
+        person.until_asked(2).await;
+        std::fs::write(world.workdir().join("go"), "").expect("written");
+        assert_eq!(written(&world.workdir().join("done")), "");
+        person.tell();
+    };
+    let (outcome, ()) = tokio::join!(client.run(&swap), thinking);
     let (_, output) = outcome.ran();
     assert!(output.contains("not the one that was judged") && output.ends_with("1\n"), "{output}");
 }

@@ -5,11 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Deny};
 use end_to_end_tests::client::{Client, Person};
-use rmcp::model::ElicitationAction::{Accept, Decline};
 
 use super::decisions;
 
@@ -111,7 +110,7 @@ async fn in_a_repository_of_the_agents_an_allowed_git_stays_inside_when_nobody_c
 #[tokio::test]
 async fn a_person_may_let_git_out_there_and_hooks_and_the_monitor_are_off_all_the_same() {
     let repository = Repository::new("prefix_rule([\"git\", [\"status\", \"commit\", \"go\"]])\n");
-    let person = Person::answering([Accept, Decline]).thinking(Duration::from_millis(400));
+    let person = Person::answering([Accept, Deny]);
     let client = repository.client(&person).await;
     // The agent's own commits are not asked about: they are made before its settings are there.
     let make = repository.evil().replace("git commit -q -m x", "/usr/bin/env git commit -q -m x");
@@ -164,7 +163,7 @@ async fn hooks_in_the_workspace_are_off_and_filters_there_are_asked_about() {
     for (key, value) in [("core.hooksPath", ".husky"), ("user.name", "u"), ("user.email", "u@example.com")] {
         git(&work, &["config", key, value]);
     }
-    let person = Person::answering([Decline]).thinking(Duration::from_millis(400));
+    let person = Person::answering([Deny]);
     let client = repository.client(&person).await;
     let line = format!(
         "mkdir .husky; printf '#!/bin/sh\\ntouch {}\\n' > .husky/pre-commit; chmod +x .husky/pre-commit; git commit -q --allow-empty -m x",
@@ -187,7 +186,7 @@ async fn a_fetch_goes_into_no_submodule_even_if_a_person_says_yes() {
     let repository = Repository::new("prefix_rule([\"git\", \"fetch\"])\n");
     let work = repository.world.workdir();
     git(&work, &["push", "-q", "origin", "main"]);
-    let person = Person::answering([Accept]).thinking(Duration::from_millis(400));
+    let person = Person::answering([Accept]);
     let client = repository.client(&person).await;
     let line = format!(
         "{} git remote add origin ssh://git@localhost/x; cd ..; git add sub 2> /dev/null; \
