@@ -51,7 +51,9 @@ pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use escalation::{Decided, DecisionRecord, find_program, preview};
 pub use mcp::{SessionFile, ShellServer, explain_over_stdio, serve_stdio};
 pub use private::{PrivateFolderError, private_folders};
-pub use rules::{RuleSettings, RulesError, doubts};
+pub use rules::{
+    LoadError, LoadErrors, RuleSettings, RuleSource, RulesError, doubts, load_rules, read_legacy_policy,
+};
 pub use sandbox::Mode;
 pub use shell::{
     Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,

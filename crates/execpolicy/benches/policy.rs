@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use divan::Bencher;
-use execpolicy::{Command, LiveRules, Options, Policy, RuleSource};
+use execpolicy::{Command, Options, Policy};
 
 fn main() {
     divan::main();
@@ -58,19 +58,4 @@ fn evaluate_a_script_of_three_commands(bencher: Bencher<'_, '_>) {
     let words = ["-lc", "cd x && tool1 sub0 x | grep y"];
     bencher
         .bench(|| policy.evaluate(&Command::new("/bin/bash", divan::black_box(&words)), &Options::default()));
-}
-
-/// The look before each program: three folders, of which one is missing and two hold two files each.
-#[divan::bench]
-fn look_for_changes(bencher: Bencher<'_, '_>) {
-    let Ok(root) = tempfile::tempdir() else { return };
-    let folders = ["a", "b", "missing"].map(|name| root.path().join(name));
-    for folder in &folders[..2] {
-        let _ = std::fs::create_dir(folder);
-        for file in ["x.rules", "y.rules"] {
-            let _ = std::fs::write(folder.join(file), "prefix_rule([\"a\"])\n");
-        }
-    }
-    let Ok(rules) = LiveRules::start(folders.map(RuleSource::Folder).to_vec()) else { return };
-    bencher.bench(|| rules.is_stale());
 }

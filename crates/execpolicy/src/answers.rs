@@ -70,15 +70,13 @@ mod tests {
         let answer = "prefix_rule([\"env\", \"git\"], \"allow\", overrides_prompt=True)\n";
         let rules = format!("prefix_rule([\"git\"], \"prompt\")\n{answer}");
         assert_eq!(decide(&rules, &["env", "git", "push"]), Decision::Prompt);
-        let root = tempfile::tempdir().unwrap();
-        let (admin, user) = (root.path().join("admin"), root.path().join("user"));
-        std::fs::create_dir(&admin).unwrap();
-        std::fs::create_dir(&user).unwrap();
-        std::fs::write(admin.join("a.rules"), "prefix_rule([\"git\"], \"prompt\")\n").unwrap();
         let mine = "prefix_rule([\"git\", \"push\"], overrides_prompt=True)\n";
-        std::fs::write(user.join("default.answers"), mine).unwrap();
-        let sources = [admin, user].map(crate::RuleSource::Folder);
-        let policy = crate::load(&sources).strict().unwrap();
+        let mut policy = Policy::empty();
+        for (file, text) in
+            [("/admin/a.rules", "prefix_rule([\"git\"], \"prompt\")\n"), ("/user/default.answers", mine)]
+        {
+            policy.add_text(Path::new(file), text, None).unwrap();
+        }
         let push = Command::from_words(&["git", "push"]).unwrap();
         assert_eq!(policy.evaluate(&push, &Options::default()).decision(), Decision::Prompt);
     }

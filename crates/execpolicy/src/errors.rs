@@ -1,63 +1,27 @@
-//! What can go wrong while rules are read; every error names its file.
-//!
-//! Loading collects all errors of all files, so that a user mends them in one go.
+//! What can be wrong with the text of rules; every error names its file.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
-/// One thing that is wrong with one rule file or folder.
+/// Why the text of a file is not valid.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The folder exists but cannot be listed, or is not a folder.
-    #[error("failed to read rules files from {}: {}", folder.display(), io_reason(source))]
-    ReadFolder {
-        /// The folder as it was given.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file cannot be read.
-    #[error("failed to read rules file {}: {}", file.display(), io_reason(source))]
-    ReadFile {
-        /// The file as it was found.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is too large to be a rules file.
-    #[error("failed to read rules file {}: it is larger than {limit} bytes", file.display())]
-    TooLarge {
-        /// The file as it was found.
-        file: PathBuf,
-        /// The largest size that is read, in bytes.
-        limit: u64,
-    },
-    /// The administrator's file is not valid.
-    #[error("failed to parse requirements file {}: {what}", file.display())]
-    Requirements {
-        /// The file as it was found.
-        file: PathBuf,
-        /// What is wrong, with the line.
-        what: String,
-    },
-    /// The file is not a valid rules file.
+pub enum ParseError {
+    /// A rules file.
     #[error("failed to parse rules file {}: {problem}", file.display())]
-    Parse {
-        /// The file as it was found.
+    Rules {
+        /// The file as it was named.
         file: PathBuf,
         /// What is wrong, and where.
         problem: Box<Problem>,
     },
-}
-
-/// The system's words without Rust's `(os error N)`.
-fn io_reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
+    /// An administrator's file.
+    #[error("failed to parse requirements file {}: {what}", file.display())]
+    Requirements {
+        /// The file as it was named.
+        file: PathBuf,
+        /// What is wrong, with the line.
+        what: String,
+    },
 }
 
 /// What is wrong in the text of a rules file.
@@ -76,24 +40,6 @@ impl fmt::Display for Problem {
         formatter.write_str(&self.rendered)
     }
 }
-
-/// All errors of one load, never empty.
-#[derive(Debug)]
-pub struct LoadErrors(pub Vec<LoadError>);
-
-impl fmt::Display for LoadErrors {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
-            if index > 0 {
-                formatter.write_str("\n")?;
-            }
-            write!(formatter, "{error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for LoadErrors {}
 
 /// What is wrong with one call in a rules file; its text is part of the language (users search for it).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

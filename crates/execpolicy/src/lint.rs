@@ -1,10 +1,7 @@
 //! Rules that are valid and do nothing, or not what their author thinks.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 
-use crate::load::{RuleSource, rule_files};
 use crate::pattern::Element;
 use crate::policy::Policy;
 use crate::rule::PrefixRule;
@@ -97,43 +94,11 @@ fn wildcard(word: &str) -> Option<String> {
         .then(|| format!("{shown} stands for itself; for a pattern of names write glob({shown})"))
 }
 
-impl RuleSource {
-    /// Files that look as if they were meant to be read, and are not, because of their names.
-    ///
-    /// # Errors
-    /// The folder cannot be listed.
-    pub fn misnamed(&self) -> io::Result<Vec<PathBuf>> {
-        let folder = match self {
-            Self::Folder(folder) => folder,
-            Self::Named(path) if path.is_dir() => path,
-            Self::File(_) | Self::Named(_) | Self::Requirements(_) => return Ok(Vec::new()),
-        };
-        let read = rule_files(folder)?;
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut misnamed = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            let is_like =
-                [".rule", ".rules", ".rules.txt", ".rules.py"].iter().any(|end| name.ends_with(end));
-            if is_like && !read.contains(&path) && path.is_file() {
-                misnamed.push(path);
-            }
-        }
-        misnamed.sort();
-        Ok(misnamed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use crate::{Policy, RuleSource};
+    use crate::Policy;
 
     fn lint(pattern: &str) -> Vec<String> {
         let text = format!("prefix_rule({pattern}, \"prompt\")\n");
@@ -176,16 +141,5 @@ mod tests {
         let text = "prefix_rule([\"a\"], match = [\"a\"])\nprefix_rule([[\"b\", \"c\"]])\n";
         let policy = Policy::from_text(Path::new("x.rules"), text).unwrap();
         assert_eq!(policy.without_examples(), ["x.rules:2"]);
-    }
-
-    #[test]
-    fn files_that_are_not_read_because_of_their_names_are_found() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["a.rules", "b.rule", "C.RULES", "d.rules.txt", "e.bak", "f.answers"] {
-            std::fs::write(root.path().join(name), "").unwrap();
-        }
-        let misnamed = RuleSource::Folder(root.path().to_owned()).misnamed().unwrap();
-        let names: Vec<_> = misnamed.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["C.RULES", "b.rule", "d.rules.txt"]);
     }
 }

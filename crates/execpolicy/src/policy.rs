@@ -1,14 +1,17 @@
 //! All rules that are in force, indexed by the program that they name.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::command::Command;
-use crate::dialect::Declarations;
+use crate::dialect::{self, Declarations};
+use crate::errors::ParseError;
 use crate::examples::Example;
 use crate::host::HostExecutables;
 use crate::network::NetworkRule;
 use crate::pattern::Element;
+use crate::requirements;
 use crate::rule::PrefixRule;
 
 /// The rules in force. Cheap to clone; a clone shares its rules.
@@ -58,6 +61,39 @@ impl Policy {
         Self::default()
     }
 
+    /// Reads rules from text that does not name the user's home (`~/`); the path stands for the file in errors and origins.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with line, column and excerpt.
+    pub fn from_text(file: &Path, text: &str) -> Result<Self, ParseError> {
+        let mut policy = Self::empty();
+        policy.add_text(file, text, None)?;
+        Ok(policy)
+    }
+
+    /// Adds the rules of a file's text. The path stands for the file in errors and origins, `home` for `~/`. The evaluator recurses over
+    /// the text's shape: it needs [`STACK`](crate::STACK) bytes of stack for what it lets through.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with line, column and excerpt; then nothing is added.
+    pub fn add_text(&mut self, file: &Path, text: &str, home: Option<&str>) -> Result<(), ParseError> {
+        let declared = dialect::read(file, text, home)
+            .map_err(|problem| ParseError::Rules { file: file.to_owned(), problem: Box::new(problem) })?;
+        self.add_declarations(declared);
+        Ok(())
+    }
+
+    /// Adds the rules of an administrator's `requirements.toml`.
+    ///
+    /// # Errors
+    /// What is wrong with the text; then nothing is added.
+    pub fn add_requirements(&mut self, file: &Path, text: &str) -> Result<(), ParseError> {
+        let rules = requirements::read(file, text)
+            .map_err(|what| ParseError::Requirements { file: file.to_owned(), what })?;
+        rules.into_iter().for_each(|rule| self.add(rule));
+        Ok(())
+    }
+
     /// All rules, in the order in which they were read.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &PrefixRule> {
         self.rules.iter().map(AsRef::as_ref)
@@ -70,7 +106,7 @@ impl Policy {
     }
 
     /// Remembers that rules are missing: from now on no command is allowed without asking.
-    pub(crate) fn mark_incomplete(&mut self) {
+    pub fn mark_incomplete(&mut self) {
         self.incomplete = true;
     }
 
@@ -92,14 +128,14 @@ impl Policy {
         &self.examples
     }
 
-    pub(crate) fn add_declarations(&mut self, declared: Declarations) {
+    fn add_declarations(&mut self, declared: Declarations) {
         self.hosts.extend(declared.hosts);
         self.network.extend(declared.network);
         self.examples.extend(declared.examples);
         declared.rules.into_iter().for_each(|rule| self.add(rule));
     }
 
-    pub(crate) fn add(&mut self, rule: PrefixRule) {
+    fn add(&mut self, rule: PrefixRule) {
         let index = self.rules.len();
         match &rule.program {
             Element::Word(word) => {

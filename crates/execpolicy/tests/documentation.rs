@@ -67,14 +67,15 @@ fn every_example_is_what_it_says() {
         if language != "python" {
             continue;
         }
-        let read = Policy::from_text(Path::new("example.rules"), text);
+        let mut policy = Policy::empty();
+        let read = policy.add_text(Path::new("example.rules"), text, Some("/home/me"));
         if let Some(("error", expected)) = next {
             let error = read.expect_err(text).to_string();
             assert!(error.contains(expected.trim_end()), "line {line}: {error}");
             tried += 1;
             continue;
         }
-        let policy = read.unwrap_or_else(|error| panic!("line {line}: {error}"));
+        read.unwrap_or_else(|error| panic!("line {line}: {error}"));
         let Some(("decisions", decisions)) = next else { continue };
         for question in decisions.lines() {
             let (expected, command) = question.split_once(' ').expect("a decision and a command");
@@ -90,11 +91,8 @@ fn the_requirements_example_is_valid() {
     let document = std::fs::read_to_string(DOCUMENT).expect("docs/rules.md");
     let toml =
         blocks(&document).into_iter().find(|(language, _, _)| language == "toml").expect("an example").1;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("requirements.toml");
-    std::fs::write(&file, toml).expect("a file");
-    let policy =
-        execpolicy::load(&[execpolicy::RuleSource::Requirements(file)]).strict().expect("valid requirements");
+    let mut policy = Policy::empty();
+    policy.add_requirements(Path::new("requirements.toml"), &toml).expect("valid requirements");
     let words = ["rm", "-rf", "x"];
     let evaluation = policy.evaluate(&Command::from_words(&words).expect("words"), &Options::default());
     assert_eq!(evaluation.decision(), Decision::Forbidden);

@@ -1,9 +1,8 @@
 //! The older language: what it accepts, and the JSON that its users' scripts read.
 
-use std::fs;
 use std::path::Path;
 
-use execpolicy::legacy::{Call, ExitCode, Folders, LegacyPolicy, Outcome, check_folders, default_policy};
+use execpolicy::legacy::{Call, ExitCode, LegacyPolicy, default_policy};
 
 fn call(line: &str) -> Call {
     let mut words = line.split(' ').map(str::to_owned);
@@ -116,38 +115,5 @@ fn wrong_descriptions_are_refused_with_their_line() {
         let error = LegacyPolicy::from_text(Path::new("/x.policy"), text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
         assert!(error.contains("/x.policy:2:1"), "{text}: {error}");
-    }
-}
-
-#[test]
-fn files_must_lie_where_they_may() {
-    let root = tempfile::tempdir().unwrap();
-    let root = fs::canonicalize(root.path()).unwrap();
-    for name in ["in", "out", "secret"] {
-        fs::create_dir(root.join(name)).unwrap();
-    }
-    fs::write(root.join("in/a"), "").unwrap();
-    fs::write(root.join("secret/a"), "").unwrap();
-    let folders = Folders {
-        cwd: Some(root.clone()),
-        readable: vec![root.join("in")],
-        writable: vec![root.join("out")],
-    };
-    let policy = default_policy().unwrap();
-    let check = |line: &str| match policy.check(&call(line)) {
-        Outcome::Safe { r#match } | Outcome::Match { r#match } => check_folders(&r#match, &folders)
-            .map_err(|error| serde_json::to_value(error).unwrap()["type"].clone()),
-        other @ (Outcome::Forbidden { .. } | Outcome::Unverified { .. }) => panic!("{line}: {other:?}"),
-    };
-    assert_eq!(check("cp in/a out/b"), Ok(()));
-    assert_eq!(check("cp in/a in/b"), Err("WriteablePathNotInWriteableFolders".into()));
-    assert_eq!(check("cp in/a out/../secret/b"), Err("WriteablePathNotInWriteableFolders".into()));
-    assert_eq!(check("cat secret/a"), Err("ReadablePathNotInReadableFolders".into()));
-    assert_eq!(check("cat in/../secret/a"), Err("ReadablePathNotInReadableFolders".into()));
-    assert_eq!(check("cat none/a"), Err("CannotCanonicalizePath".into()));
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink(root.join("secret/new"), root.join("out/link")).unwrap();
-        assert_eq!(check("cp in/a out/link"), Err("CannotCanonicalizePath".into()));
     }
 }

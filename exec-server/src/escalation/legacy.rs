@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use execpolicy::legacy::{Folders, LegacyPolicy, LegacyVerdict};
+use execpolicy::legacy::LegacyPolicy;
 use execpolicy::{Command, DecidedBy, Evaluation};
 
 use super::exec::Exec;
 use super::fingerprint::{Gives, identity};
 use super::verdict::{Approved, Unasked, Verdict};
 use crate::approval::Question;
+use crate::rules::{LegacyVerdict, judge_by_legacy};
 
 /// A legacy policy, and where known programs may write without being asked about.
 pub(super) struct Legacy<'a> {
@@ -33,9 +34,8 @@ impl Legacy<'_> {
             DecidedBy::Heuristic | DecidedBy::Nothing => false,
         };
         // Paths of a folder that cannot be opened lead nowhere that could be checked.
-        let cwd = exec.directory.as_ref().map(|_| exec.workdir.clone());
-        let folders = Folders { cwd, readable: Vec::new(), writable: self.writable.to_vec() };
-        match self.policy.judge(&command, &folders) {
+        let cwd = exec.directory.as_ref().map(|_| exec.workdir.as_path());
+        match judge_by_legacy(self.policy, &command, cwd, self.writable) {
             LegacyVerdict::Deny { reason } => Verdict::Deny {
                 reason: format!("Execution forbidden by policy: {reason} (the legacy policy)"),
             },

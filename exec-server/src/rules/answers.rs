@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use execpolicy::amend::Amendment;
-use execpolicy::{LoadError, Policy};
+
+use super::load::{LoadError, check};
 
 /// Writes the rule that a person asked for. Returns whether it is in the file from now on; the log says why not.
 pub(crate) async fn write_answer(file: &Path, rule: Amendment) -> bool {
@@ -66,7 +67,7 @@ fn append(file: &Path, rule: &Amendment) -> Result<(), AppendError> {
     }
     let newline = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
     let new = format!("{old}{newline}{}\n", rule.line());
-    if let Err(error) = Policy::from_text(&file, &new) {
+    if let Err(error) = check(&file, new.clone()) {
         return Err(AppendError::Broken { file, source: Box::new(error) });
     }
     replace(&file, folder, &new).map_err(|source| AppendError::Write { file: file.clone(), source })

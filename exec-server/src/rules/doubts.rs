@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use execpolicy::{Policy, RuleSource};
+use execpolicy::Policy;
+
+use super::sources::RuleSource;
 
 /// What is probably a mistake in rules, in the names of their files, and in where they lie; a line each.
 #[must_use]

@@ -1,15 +1,24 @@
-//! The user's rules as the server uses them: found in layers, followed while their files change, beside a legacy policy.
+//! The user's rules as the server uses them, and everything that is done with their files: they are found in layers, read, followed
+//! while they change, and added to when a person says *always*.
 //!
 //! [`Rules`] is asked before each program for the rules in force. It decides nothing: `escalation` does.
 
 mod answers;
 mod doubts;
-mod live;
+mod legacy;
+mod load;
+mod reload;
 mod settings;
+mod sources;
+mod stamps;
 #[cfg(target_os = "linux")]
 mod sys;
 
 pub(crate) use answers::write_answer;
 pub use doubts::doubts;
-pub(crate) use live::Rules;
+pub use legacy::read_legacy_policy;
+pub(crate) use legacy::{LegacyVerdict, judge_by_legacy};
+pub use load::{LoadError, LoadErrors, load_rules};
+pub(crate) use reload::Rules;
 pub use settings::{RuleSettings, RulesError};
+pub use sources::RuleSource;

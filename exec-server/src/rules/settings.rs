@@ -1,8 +1,12 @@
-//! Which rules are asked for, and what can be wrong with them.
+//! Which rules are asked for: the machine's, the user's, the project's, and those named on the command line.
+//!
+//! These layers are added up, and the strictest rule wins whatever its layer, so no layer can loosen another's prohibition.
 
 use std::path::{Path, PathBuf};
 
-use execpolicy::{Heuristics, Layers, RuleSource};
+use execpolicy::Heuristics;
+
+use super::sources::{RuleSource, rule_files};
 
 /// The machine's folder, which only an administrator can change.
 const SYSTEM_FOLDER: &str = "/etc/codex";
@@ -44,25 +48,20 @@ impl RuleSettings {
         self
     }
 
-    /// Where rules are read from, for a user whose folder is `codex_home` and a server that starts in the current folder.
+    /// Lists where rules are read from, from the widest layer to the narrowest, for a user whose folder is `codex_home` and a server
+    /// that starts in the current folder.
     ///
     /// # Errors
     ///
     /// When the project is to be trusted, and the current folder is gone.
-    pub fn layers(&self, codex_home: &Path) -> Result<Layers, RulesError> {
+    pub fn sources(&self, codex_home: &Path) -> Result<Vec<RuleSource>, RulesError> {
         let start = match std::env::current_dir() {
             Ok(start) => Some(start),
             Err(error) if self.trust_project => return Err(RulesError::NoFolder(error)),
             Err(_) => None,
         };
         let trusted_project = start.filter(|start| self.trust_project || self.trusts(start));
-        Ok(Layers {
-            system: Some(self.system_folder.clone().unwrap_or_else(|| SYSTEM_FOLDER.into())),
-            codex_home: Some(codex_home.to_owned()),
-            trusted_project,
-            // Commands start in other folders than the server.
-            named: self.named.iter().map(|path| absolute(path)).collect(),
-        })
+        Ok(self.layers(codex_home, trusted_project.as_deref()))
     }
 
     /// Rule files of the project that the current folder is in, which are not read because the project is not trusted.
@@ -72,15 +71,32 @@ impl RuleSettings {
         if self.trust_project || self.trusts(&start) {
             return Vec::new();
         }
-        let trusting = Layers { trusted_project: Some(start), ..Layers::default() };
-        let own = RuleSource::Folder(codex_home.join("rules"));
-        let sources = trusting.sources().into_iter().filter(|source| *source != own);
-        sources.flat_map(|source| source.files().unwrap_or_default()).collect()
+        let own = codex_home.join("rules");
+        let folders = project_folders(&start).into_iter().filter(|folder| *folder != own);
+        folders.flat_map(|folder| rule_files(&folder).unwrap_or_default()).collect()
+    }
+
+    fn layers(&self, codex_home: &Path, trusted_project: Option<&Path>) -> Vec<RuleSource> {
+        let system = self.system_folder.as_deref().unwrap_or(Path::new(SYSTEM_FOLDER));
+        let project = trusted_project.map(project_folders).unwrap_or_default();
+        let mut sources = vec![
+            RuleSource::Folder(system.join("rules")),
+            RuleSource::Requirements(system.join("requirements.toml")),
+            RuleSource::Folder(codex_home.join("rules")),
+        ];
+        // The user's folder may lie in the project. Commands start in other folders than the server.
+        let named = self.named.iter().map(|path| RuleSource::Named(absolute(path)));
+        for source in project.into_iter().map(RuleSource::Folder).chain(named) {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        sources
     }
 
     /// Whether a folder, or the repository that it lies in, is one of the trusted projects.
     fn trusts(&self, start: &Path) -> bool {
-        let root = execpolicy::layers::project_root(start);
+        let root = project_root(start);
         self.trusted_projects.iter().any(|project| {
             let project = project.canonicalize().unwrap_or_else(|_| project.clone());
             project == start || project == root
@@ -88,7 +104,51 @@ impl RuleSettings {
     }
 }
 
+/// The root of the repository that a folder lies in; the folder itself outside of one.
+fn project_root(start: &Path) -> &Path {
+    start.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(start)
+}
+
+/// `.codex/rules` of every folder from the repository's root down to the start; of the start alone outside of a repository.
+fn project_folders(start: &Path) -> Vec<PathBuf> {
+    let root = project_root(start);
+    let mut folders: Vec<PathBuf> = start
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root))
+        .map(|folder| folder.join(".codex").join("rules"))
+        .collect();
+    folders.reverse();
+    folders
+}
+
 /// A path as seen from the folder that the server starts in.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_read_from_its_root_down_and_only_if_trusted() {
+        let root = tempfile::tempdir().unwrap();
+        let start = root.path().join("repo/a/b");
+        std::fs::create_dir_all(&start).unwrap();
+        std::fs::create_dir(root.path().join("repo/.git")).unwrap();
+        let codex_home = root.path().join("repo/.codex");
+        let folder = |path: &str| RuleSource::Folder(root.path().join(path));
+        let settings = RuleSettings { named: vec!["/x.rules".into()], ..RuleSettings::default() };
+        let expected = [
+            RuleSource::Folder("/etc/codex/rules".into()),
+            RuleSource::Requirements("/etc/codex/requirements.toml".into()),
+            folder("repo/.codex/rules"),
+            folder("repo/a/.codex/rules"),
+            folder("repo/a/b/.codex/rules"),
+            RuleSource::Named("/x.rules".into()),
+        ];
+        assert_eq!(settings.layers(&codex_home, Some(&start)), expected);
+        let [system, requirements, user, _, _, named] = expected;
+        assert_eq!(settings.layers(&codex_home, None), [system, requirements, user, named]);
+    }
 }

@@ -9,6 +9,14 @@ use execpolicy::{Command, Options, Policy};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(execpolicy::STACK);
+        let reading = thread.spawn_scoped(scope, || read(text)).expect("a thread");
+        reading.join().expect("no panic");
+    });
+});
+
+fn read(text: &str) {
     let file = Path::new("fuzz.rules");
     if let Ok(policy) = Policy::from_text(file, text) {
         for rule in policy.rules() {
@@ -20,4 +28,4 @@ fuzz_target!(|text: &str| {
         }
     }
     let _ = LegacyPolicy::from_text(file, text);
-});
+}

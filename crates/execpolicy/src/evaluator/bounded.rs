@@ -326,8 +326,10 @@ mod tests {
             format!("x = 1\nif x:\n  pass\n{}", "elif x:\n  pass\n".repeat(490)),
             format!("{blocks}{}pass\n", " ".repeat(100)),
         ] {
-            let result = read(Path::new("test.rules"), &text, None);
-            assert!(result.is_ok(), "{}: {:?}", text.get(..40).unwrap_or(&text), result.err());
+            let shown = text.get(..40).unwrap_or(&text).to_owned();
+            let thread = std::thread::Builder::new().stack_size(crate::STACK);
+            let reading = thread.spawn(move || read(Path::new("test.rules"), &text, None)).unwrap();
+            assert_eq!(reading.join().unwrap().err(), None, "{shown}");
         }
     }
 

@@ -7,5 +7,6 @@ mod excerpt;
 mod run;
 mod values;
 
+pub use run::STACK;
 pub(crate) use run::{fail, run, state};
 pub(crate) use values::Tagged;

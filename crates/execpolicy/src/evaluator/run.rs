@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use starlark::environment::{GlobalsBuilder, Module};
@@ -12,34 +13,27 @@ use super::values::Context;
 use super::{bounded, excerpt};
 use crate::errors::{Problem, RuleError};
 
-/// Stack for one file, of which the deepest file that is let through needs a part. Only what is used takes memory.
-const STACK: usize = 64 << 20;
+/// Bytes of stack for one file, of which the deepest file that is let through needs a part.
+pub const STACK: usize = 64 << 20;
 
 /// Evaluates a file with the standard functions and those of a language, which fill the state. `finish` then makes something of it.
 ///
-/// On a thread of its own: Starlark recurses over a file's shape, and the caller's stack may be small.
-///
 /// # Errors
 /// The first problem: Starlark cannot go on after one.
-pub(crate) fn run<S: Any + Send, T: Send>(
+pub(crate) fn run<S: Any, T>(
     file: &Path,
     text: &str,
     functions: fn(&mut GlobalsBuilder),
     state: S,
-    finish: impl FnOnce(&S) -> starlark::Result<T> + Send,
+    finish: impl FnOnce(&S) -> starlark::Result<T>,
 ) -> Result<T, Problem> {
     bounded::check_shape(file, text)?;
-    let outside = |message: &str| Problem {
-        message: message.to_owned(),
-        position: None,
-        rendered: excerpt::render(file, text, message, None, None),
-    };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("rules".into()).stack_size(STACK);
-        let running = thread.spawn_scoped(scope, || run_here(file, text, functions, state, finish));
-        let running =
-            running.map_err(|error| outside(&format!("cannot start a thread to read it: {error}")))?;
-        running.join().unwrap_or_else(|_| Err(outside("the evaluator failed on this file")))
+    // All that the evaluation has touched goes with it.
+    let evaluated = catch_unwind(AssertUnwindSafe(|| run_here(file, text, functions, state, finish)));
+    evaluated.unwrap_or_else(|_| {
+        let message = "the evaluator failed on this file".to_owned();
+        let rendered = excerpt::render(file, text, &message, None, None);
+        Err(Problem { message, position: None, rendered })
     })
 }
 

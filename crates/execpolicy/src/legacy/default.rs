@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::policy::LegacyPolicy;
-use crate::errors::LoadError;
+use crate::errors::ParseError;
 
 /// The text of the default policy.
 const TEXT: &str = include_str!("default.policy");
@@ -12,6 +12,6 @@ const TEXT: &str = include_str!("default.policy");
 ///
 /// # Errors
 /// None in practice: a test reads the text.
-pub fn default_policy() -> Result<LegacyPolicy, LoadError> {
+pub fn default_policy() -> Result<LegacyPolicy, ParseError> {
     LegacyPolicy::from_text(Path::new("default.policy"), TEXT)
 }

@@ -19,7 +19,7 @@ use super::call::Call;
 use super::matcher::{ArgMatcher, CONSTANTS, Cardinality};
 use super::policy::LegacyPolicy;
 use super::spec::{OptionSpec, ProgramSpec};
-use crate::errors::{LoadError, Problem, RuleError};
+use crate::errors::{ParseError, Problem, RuleError};
 use crate::evaluator::{Tagged, fail, run, state};
 
 type Items<'v> = UnpackListOrTuple<Value<'v>>;
@@ -36,17 +36,9 @@ impl LegacyPolicy {
     ///
     /// # Errors
     /// What is wrong with the text, with line, column and excerpt; also an example that is not what it should be.
-    pub fn from_text(file: &Path, text: &str) -> Result<Self, LoadError> {
+    pub fn from_text(file: &Path, text: &str) -> Result<Self, ParseError> {
         read(file, text)
-            .map_err(|problem| LoadError::Parse { file: file.to_owned(), problem: Box::new(problem) })
-    }
-
-    /// Reads a policy from a file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or what is wrong with its text.
-    pub fn from_file(file: &Path) -> Result<Self, LoadError> {
-        Self::from_text(file, &crate::load::read_file(file)?)
+            .map_err(|problem| ParseError::Rules { file: file.to_owned(), problem: Box::new(problem) })
     }
 }
 

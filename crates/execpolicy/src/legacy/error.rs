@@ -1,7 +1,5 @@
 //! Why a call is not verified.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use super::call::PositionalArg;
@@ -57,16 +55,4 @@ pub enum CheckError {
     /// A command of sed that may do more than print lines.
     #[error("the sed command `{command}` is not provably safe")]
     SedCommandNotProvablySafe { command: String },
-    /// A file that is read lies elsewhere.
-    #[error("{} is not in a readable folder", file.display())]
-    ReadablePathNotInReadableFolders { file: PathBuf, folders: Vec<PathBuf> },
-    /// A file that is written lies elsewhere.
-    #[error("{} is not in a writable folder", file.display())]
-    WriteablePathNotInWriteableFolders { file: PathBuf, folders: Vec<PathBuf> },
-    /// A relative path, and no folder that it is relative to.
-    #[error("cannot check the relative path {}", file.display())]
-    CannotCheckRelativePath { file: PathBuf },
-    /// A path that cannot be made canonical.
-    #[error("cannot canonicalize {file}: {error}")]
-    CannotCanonicalizePath { file: String, error: String },
 }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use execpolicy::legacy::{Call, LegacyPolicy, default_policy};
+use exec_server::read_legacy_policy;
+use execpolicy::legacy::{Call, default_policy};
 
 /// Says what a legacy policy (.policy) knows about a command, as JSON
 #[derive(Debug, Args)]
@@ -48,7 +49,7 @@ enum What {
 impl LegacyArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let policy = match &self.policy {
-            Some(file) => LegacyPolicy::from_file(file)?,
+            Some(file) => read_legacy_policy(file)?,
             None => default_policy()?,
         };
         let outcome = policy.check(&self.what.call()?);

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use exec_server::{RuleSettings, doubts, find_codex_home, trusted_projects};
-use execpolicy::{Policy, RuleSource};
+use exec_server::{RuleSettings, RuleSource, doubts, find_codex_home, load_rules, trusted_projects};
+use execpolicy::Policy;
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
@@ -18,12 +18,12 @@ pub(super) struct SourceArguments {
 }
 
 impl SourceArguments {
-    pub(super) fn sources(&self) -> anyhow::Result<Vec<RuleSource>> {
+    fn sources(&self) -> anyhow::Result<Vec<RuleSource>> {
         if !self.rules.is_empty() {
             return Ok(self.rules.iter().cloned().map(RuleSource::Named).collect());
         }
         let codex_home = find_codex_home(None)?;
-        Ok(self.settings(&codex_home)?.layers(&codex_home)?.sources())
+        Ok(self.settings(&codex_home)?.sources(&codex_home)?)
     }
 
     fn settings(&self, codex_home: &Path) -> anyhow::Result<RuleSettings> {
@@ -37,7 +37,7 @@ impl SourceArguments {
     ///
     /// Every error of every file.
     pub(super) fn policy(&self) -> anyhow::Result<Policy> {
-        Ok(execpolicy::load(&self.sources()?).strict()?)
+        Ok(load_rules(&self.sources()?)?)
     }
 
     /// Says on standard error what is probably a mistake in them.

@@ -1,15 +1,20 @@
-//! The rules in force, now. Files that changed are read again before the next program is judged.
+//! The rules in force, now. Files that changed are read again before the next program is judged: a good change applies, a bad one
+//! leaves the last good rules in force.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use execpolicy::Policy;
 use execpolicy::legacy::LegacyPolicy;
-use execpolicy::{LiveRules, Policy, RuleSource};
 use tokio::sync::Mutex;
 
 use super::doubts::doubts;
+use super::legacy::read_legacy_policy;
+use super::load::{LoadErrors, load, load_rules};
 use super::settings::{RuleSettings, RulesError, absolute};
+use super::sources::RuleSource;
+use super::stamps::Stamps;
 #[cfg(target_os = "linux")]
 use super::sys::release_code;
 
@@ -25,16 +30,24 @@ const MOST_PAUSES: u32 = 20;
 /// The rules of one server.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    live: Arc<Mutex<LiveRules>>,
+    sources: Vec<RuleSource>,
+    in_force: Arc<Mutex<InForce>>,
     /// What is wrong with the files, for those who read results.
     trouble: RwLock<Option<Arc<str>>>,
-    sources: Vec<RuleSource>,
     /// What was probably a mistake in them at the start, a line each.
     doubts: Vec<String>,
     legacy: Option<(PathBuf, LegacyPolicy)>,
     legacy_trouble: Option<Arc<str>>,
     /// What stands for rules that have been broken since the start.
     broken: Broken,
+}
+
+/// The last good rules.
+#[derive(Debug)]
+struct InForce {
+    policy: Arc<Policy>,
+    /// What the files looked like when they were last read, well or not.
+    seen: Stamps,
 }
 
 /// What becomes of commands as long as the rules were never good.
@@ -54,9 +67,9 @@ impl Rules {
     ///
     /// When it is not known where rules are.
     pub(crate) fn start(settings: &RuleSettings, codex_home: &Path) -> Result<Rules, RulesError> {
-        let sources = settings.layers(codex_home)?.sources();
+        let sources = settings.sources(codex_home)?;
         let legacy_file = settings.legacy_policy.as_deref().map(absolute);
-        let legacy = legacy_file.as_deref().map(LegacyPolicy::from_file).transpose();
+        let legacy = legacy_file.as_deref().map(read_legacy_policy).transpose();
         let (legacy, legacy_trouble) = match legacy {
             Ok(legacy) => (legacy_file.zip(legacy), None),
             Err(error) => {
@@ -68,15 +81,17 @@ impl Rules {
             }
         };
         let broken = if settings.keep_going { Broken::Asks } else { Broken::Refuses };
-        let live = LiveRules::start_keeping_going(sources.clone());
-        let trouble = RwLock::new(note(&live, broken, false));
-        let doubts = doubts(live.policy(), &sources, &settings.left_out(codex_home));
+        // Stamped before reading: a change while the files are read is seen next time.
+        let seen = Stamps::of(&sources);
+        let (policy, errors) = load(&sources);
+        let trouble = RwLock::new(errors.map(|errors| told(&errors, &policy, broken)));
+        let doubts = doubts(&policy, &sources, &settings.left_out(codex_home));
         #[cfg(target_os = "linux")]
         release_code();
         Ok(Rules {
-            live: Arc::new(Mutex::new(live)),
-            trouble,
             sources,
+            in_force: Arc::new(Mutex::new(InForce { policy: Arc::new(policy), seen })),
+            trouble,
             doubts,
             legacy,
             legacy_trouble,
@@ -99,27 +114,38 @@ impl Rules {
 
     /// The rules in force, after a look at their files. Takes microseconds; longer when a file has changed.
     pub(crate) async fn current(self: &Arc<Self>) -> Arc<Policy> {
-        let live = Arc::clone(&self.live).lock_owned().await;
-        if !live.is_stale() {
-            return Arc::clone(live.policy());
+        let mut in_force = Arc::clone(&self.in_force).lock_owned().await;
+        let before = Arc::clone(&in_force.policy);
+        if Stamps::of(&self.sources) == in_force.seen {
+            return before;
         }
-        let before = Arc::clone(live.policy());
         let rules = Arc::clone(self);
         // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what it says.
         let reading = tokio::task::spawn_blocking(move || {
-            let mut live = live;
-            wait_until_still(&live);
-            live.refresh();
-            let trouble = note(&live, rules.broken, rules.trouble().is_some());
-            *rules.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+            rules.read_again(&mut in_force);
             #[cfg(target_os = "linux")]
             release_code();
-            Arc::clone(live.policy())
+            Arc::clone(&in_force.policy)
         });
         reading.await.unwrap_or_else(|error| {
             tracing::error!(%error, "reading the rules broke; those from before stay in force");
             before
         })
+    }
+
+    fn read_again(&self, in_force: &mut InForce) {
+        in_force.seen = still(&self.sources);
+        let trouble = match load_rules(&self.sources) {
+            Ok(policy) => {
+                if self.trouble().is_some() {
+                    tracing::warn!("the rule files are mended; their rules are in force");
+                }
+                in_force.policy = Arc::new(policy);
+                None
+            }
+            Err(errors) => Some(told(&errors, &in_force.policy, self.broken)),
+        };
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// What is wrong with the rule files as they are now; `None` when the rules in force are theirs.
@@ -157,17 +183,19 @@ impl Rules {
     }
 }
 
-/// Who writes a file in place empties it first: what is read in that moment are no rules of anybody's.
-fn wait_until_still(live: &LiveRules) {
-    let mut before = live.look();
+/// Waits until the files are left alone, and returns what they look like: who writes a file in place empties it first, and what is
+/// read in that moment are no rules of anybody's.
+fn still(sources: &[RuleSource]) -> Stamps {
+    let mut before = Stamps::of(sources);
     for _ in 0..MOST_PAUSES {
         std::thread::sleep(PAUSE);
-        let now = live.look();
+        let now = Stamps::of(sources);
         if now == before {
-            return;
+            return now;
         }
         before = now;
     }
+    before
 }
 
 /// The first folder on the way to a path that is not there; `None` when the path is.
@@ -175,15 +203,9 @@ fn topmost_missing(path: &Path) -> Option<PathBuf> {
     path.ancestors().take_while(|ancestor| !ancestor.exists()).last().map(Path::to_owned)
 }
 
-/// Logs what is wrong with the files, or that nothing is any more, and returns what results say about it.
-fn note(live: &LiveRules, broken: Broken, was_broken: bool) -> Option<Arc<str>> {
-    let Some(errors) = live.trouble() else {
-        if was_broken {
-            tracing::warn!("the rule files are mended; their rules are in force");
-        }
-        return None;
-    };
-    let consequence = match (live.policy().is_incomplete(), broken) {
+/// Logs what is wrong with the files, and returns what results say about it.
+fn told(errors: &LoadErrors, in_force: &Policy, broken: Broken) -> Arc<str> {
+    let consequence = match (in_force.is_incomplete(), broken) {
         (true, Broken::Refuses) => {
             "no command runs until they are mended (the server need not be started again)"
         }
@@ -192,10 +214,10 @@ fn note(live: &LiveRules, broken: Broken, was_broken: bool) -> Option<Arc<str>> 
     };
     let text = format!("some rule files are broken, so {consequence}:\n{errors}");
     tracing::error!("{text}");
-    Some(match text.char_indices().nth(MAX_TROUBLE) {
+    match text.char_indices().nth(MAX_TROUBLE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
         None => text.into(),
-    })
+    }
 }
 
 #[cfg(test)]
