@@ -505,6 +505,11 @@ impl Started {
         }
     }
 
+    /// Reads events until nothing is left of the call.
+    pub(crate) fn until_gone(&self) {
+        while self.call.event_within(PATIENCE).unwrap().expect("the call ends in time") != CallEvent::Gone {}
+    }
+
     pub(crate) fn until_ended(&self) -> Ending {
         loop {
             match self.call.event_within(PATIENCE).unwrap() {
