@@ -17,14 +17,14 @@ PAGE = HERE.parent.parent / "docs/platforms.md"
 USERS = {"root": "root", "user": "an ordinary user"}
 
 INTRODUCTION = """\
-What the sandbox really was on other machines than the one that it was written on: on each, `exec-server doctor` and a call of the
-shell tool named the same level, and the attacks and the ordinary work of `tests/machines/guest/calls.py` were tried. This page is
-written by `make test-kernels RECORD=1` from what was seen; `tests/machines/expected.toml` says what must be seen, and a run
-that sees anything else fails. The machines are emulated, with Debian's own kernels.
+What the sandbox really was on other machines than the one that it was written on: on each, `exec-server doctor` and a
+call of the shell tool named the same level, and the attacks and the ordinary work of `tests/machines/guest/calls.py`
+were tried. This page is written by `make test-kernels RECORD=1` from what was seen; `tests/machines/expected.toml` says
+what must be seen, and a run that sees anything else fails. The machines are emulated, with Debian's own kernels.
 
-A level such as `namespaces+landlock-6+seccomp` names the layers in force: all namespaces, Landlock with its ABI, the filter of system
-calls. Where some namespaces cannot be had, those that are there are named. [sandbox.md](sandbox.md) says what each layer does.
-*Refused* means that no command runs, and that the answer says why."""
+A level such as `namespaces+landlock-6+seccomp` names the layers in force: all namespaces, Landlock with its ABI, the
+filter of system calls. Where some namespaces cannot be had, those that are there are named. [sandbox.md](sandbox.md)
+says what each layer does. *Refused* means that no command runs, and that the answer says why."""
 
 
 def record(seen):
@@ -66,8 +66,8 @@ def page(seen, expected):
 
 
 SETTINGS_TEXT = """\
-What one setting of the machine changes. *Same* is the level that this kernel has as it is, for root and for an ordinary user; `ENOSYS`
-stands for an older kernel: a filter answers so instead of the system calls that such a kernel lacks."""
+What one setting of the machine changes. *Same* is the level that this kernel has as it is, for root and for an ordinary
+user; `ENOSYS` stands for an older kernel: a filter answers so instead of the system calls that such a kernel lacks."""
 
 GAPS_TEXT = """\
 What the policy wants and nothing enforces, as `exec-server doctor` says it on each kernel as it is."""
