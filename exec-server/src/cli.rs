@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
-use exec_server::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings, user_command_name};
+use shell_engine::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings, user_command_name};
 
 /// Runs shell commands for AI agents over MCP (standard input and output), judging every program before it is executed.
 #[derive(Debug, Parser)]

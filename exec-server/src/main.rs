@@ -4,16 +4,18 @@ mod cli;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use cli::{Cli, Subcommand};
-use exec_server::{Config, SessionFile, Settings};
+use exec_server::{SessionFile, ShellServer};
+use shell_engine::{Config, Settings, Shell};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    exec_server::become_session_process();
-    exec_server::learn_user_command();
+    shell_engine::become_session_process();
+    shell_engine::learn_user_command();
     let cli = Cli::of_this_process();
     start_logging();
     exec_server::restore_signals();
@@ -45,14 +47,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
     match Config::new(settings) {
         Ok(config) => {
-            for doubt in config.doubts() {
+            let shell = Shell::new(Arc::new(config));
+            for doubt in shell.rules().doubts() {
                 warn(doubt);
             }
             if std::io::stdin().is_terminal() {
                 say(&greeting());
             }
-            exec_server::raise_descriptor_limit()?;
-            until_end(exec_server::serve_stdio(config, session))?;
+            shell_engine::raise_descriptor_limit()?;
+            until_end(serve_calls(shell, session))?;
             Ok(ExitCode::SUCCESS)
         }
         // Whoever has started it in a terminal reads the error. A client's user would only be told that the server died.
@@ -64,6 +67,12 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+async fn serve_calls(shell: Shell, session: Option<SessionFile>) -> anyhow::Result<()> {
+    let approvals = exec_server::approval_chain(&shell);
+    let server = ShellServer::new(shell, approvals).context("cannot get random numbers")?;
+    Ok(exec_server::serve_stdio(server, session).await?)
 }
 
 /// Runs the server. One thread: messages are handled in the order in which they come, and start-up and memory stay small.
@@ -80,7 +89,7 @@ fn until_end<E: Into<anyhow::Error>>(serving: impl Future<Output = Result<(), E>
 
 /// For whoever types the command to see what happens.
 fn greeting() -> String {
-    let name = exec_server::user_command_name();
+    let name = shell_engine::user_command_name();
     format!(
         "this is an MCP server: a client (your agent) starts it, and speaks to it over standard input and output.\n  \
          {name} doctor    does it work on this machine?\n  \
@@ -115,7 +124,7 @@ fn warn(text: &str) {
     reason = "the one place where the program speaks to the person who started it"
 )]
 fn say(text: &str) {
-    eprintln!("{}: {text}", exec_server::user_command_name());
+    eprintln!("{}: {text}", shell_engine::user_command_name());
 }
 
 /// An error and what caused it, each once: many errors have the words of their cause in their own.

@@ -1,4 +1,4 @@
-//! What has no safe interface about descriptors.
+//! What has no safe interface about descriptors and signals.
 
 #![expect(
     unsafe_code,
@@ -6,17 +6,11 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-/// Has the runtime watch a descriptor for being readable.
-pub(crate) fn watch_readable<T: Owned>(owner: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: the descriptor is owned, hence open, and the returned value never replaces or closes it before its end.
-    Ok(unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }?)
-}
 
 /// Has the runtime watch a descriptor that is only written to for its other end being closed.
 pub(crate) fn watch_broken(owner: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
@@ -45,11 +39,3 @@ pub fn restore_signals() {
         tracing::warn!(%error, "signals stay as they were");
     }
 }
-
-/// What owns one descriptor, and keeps it open and the same until its own end.
-pub(crate) trait Owned: AsRawFd {}
-
-impl Owned for OwnedFd {}
-
-#[cfg(target_os = "linux")]
-impl Owned for sandbox::Call {}

@@ -23,9 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use exec_server::{Config, Mode, SandboxSettings, Settings, ShellServer};
+use exec_server::ShellServer;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use shell_engine::{Config, Mode, SandboxSettings, Settings, Shell};
 
 use commands::Commands;
 use handler::Fixture;
@@ -34,7 +35,7 @@ use handler::Fixture;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> anyhow::Result<()> {
-    exec_server::become_session_process();
+    shell_engine::become_session_process();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
@@ -43,7 +44,10 @@ fn main() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let config = configure(Path::new(&programs), home.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(ShellServer::new(config)?))
+    let shell = Shell::new(Arc::new(config));
+    let approvals = exec_server::approval_chain(&shell);
+    // A channel that listens does so within the runtime.
+    runtime.block_on(serve(ShellServer::new(shell, approvals)?))
 }
 
 /// The user's rules are those of the suite's commands.

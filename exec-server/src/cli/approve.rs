@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use exec_server::{Look, ScreenError, approve_by_script, approve_on_screen, find_codex_home};
+use exec_server::{Look, ScreenError, approve_by_script, approve_on_screen};
+use shell_engine::find_codex_home;
 
 /// Shows what the servers of this user ask, and takes the answers. Exit codes: 0 left, 1 failed, 3 not a terminal
 #[derive(Debug, Args)]

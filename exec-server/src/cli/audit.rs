@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{Days, Local, NaiveDate, NaiveDateTime, NaiveTime};
 use clap::{Args, Subcommand};
-use exec_server::audit::{self, Filter, ShowError, VerifyError};
-use exec_server::find_codex_home;
+use shell_engine::audit::{self, Filter, ShowError, VerifyError};
+use shell_engine::find_codex_home;
 
 /// Shows or checks the record of decisions, $CODEX_HOME/shell-tool-mcp/audit
 #[derive(Debug, Args)]

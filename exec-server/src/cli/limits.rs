@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exec_server::{AfterCall, LimitSettings};
+use shell_engine::{AfterCall, LimitSettings};
 
 /// The bounds that calls keep.
 #[derive(Debug, clap::Args)]

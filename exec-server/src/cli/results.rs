@@ -1,6 +1,6 @@
 //! What is typed about results.
 
-use exec_server::{ResultFormat, ResultSettings};
+use shell_engine::{ResultFormat, ResultSettings};
 
 /// How results are written.
 #[derive(Debug, clap::Args)]

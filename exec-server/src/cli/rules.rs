@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use exec_server::RuleSettings;
 use execpolicy::Heuristics;
+use shell_engine::RuleSettings;
 
 /// Which rules the server goes by.
 #[derive(Debug, Args)]

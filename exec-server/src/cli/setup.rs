@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use exec_server::user_command;
+use shell_engine::user_command;
 
 /// Prints what gives the sandbox the permissions that it misses: a profile, settings, options. Changes nothing
 ///

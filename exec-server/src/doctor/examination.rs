@@ -12,12 +12,13 @@ use sandbox::SessionError;
 use super::discretion::Discretion;
 use super::program::linkage;
 use super::report::{Check, Report};
-use crate::approval::{Answer, Approver, Question};
-use crate::audit::check_writable;
-use crate::config::{self, Config, Settings};
-use crate::sandboxes::{Sandbox, SandboxError, SandboxPool};
-use crate::shell::{CallRequest, Ending, Shell};
-use crate::user_command::user_command;
+use shell_engine::approval::{Answer, Approver, Question};
+use shell_engine::audit::check_writable;
+use shell_engine::config::{self, Config, Settings};
+use shell_engine::rules::Rules;
+use shell_engine::sandboxes::{Sandbox, SandboxError, SandboxPool};
+use shell_engine::shell::{CallRequest, Ending, Shell};
+use shell_engine::user_command::user_command;
 
 /// How long the trial command may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -144,15 +145,14 @@ fn record(codex_home: &Path) -> Check {
 }
 
 async fn rules(config: &Config) -> Check {
-    let policy = config.rules.current().await;
-    let files = config.rules.files();
-    let trouble =
-        config.rules.obstacle().await.or_else(|| config.rules.trouble().map(|text| text.to_string()));
-    if let Some(trouble) = trouble {
+    let rules = Arc::new(Rules::start(config.rules.clone()));
+    let policy = rules.current().await;
+    let files = rules.files();
+    if let Some(trouble) = rules.obstacle().await.or_else(|| rules.trouble().map(|text| text.to_string())) {
         return Check::needed("rules", Err(where_rules_are_wrong(&trouble)));
     }
     let mut text = format!("{} rules in {} files", policy.rules().len(), files.len());
-    let doubts = config.rules.doubts().len();
+    let doubts = rules.doubts().len();
     if doubts > 0 {
         text.push_str(&format!("; {doubts} remarks, see `{} policy check`", user_command()));
     }
@@ -178,7 +178,7 @@ struct Tried {
 /// The forms of the sandbox, each tried, and the machine.
 #[cfg(target_os = "linux")]
 async fn layers(program: Option<PathBuf>) -> Tried {
-    let launcher = crate::sandboxes::session_launcher(program);
+    let launcher = shell_engine::sandboxes::session_launcher(program);
     let probed = tokio::task::spawn_blocking(move || sandbox::probe::probe(&launcher)).await;
     let Ok(mut probe) = probed else {
         let broken = Check::welcome("layers", Err("trying them broke; see the log".into()));

@@ -4,8 +4,8 @@
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 
-use crate::approval::visible;
-use crate::shell::RequestError;
+use shell_engine::shell::RequestError;
+use shell_engine::visible::visible;
 
 /// Characters of a wrong value that are repeated.
 const MAX_SHOWN: usize = 80;

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
 use super::schema::object;
-use crate::config::ResultFormat;
-use crate::shell::{Background, BackgroundCall, BackgroundProcess, Ending, RecentCall, Shell};
+use shell_engine::config::ResultFormat;
+use shell_engine::shell::{Background, BackgroundCall, BackgroundProcess, Ending, RecentCall, Shell};
 
 /// The name of the tool that shows them.
 pub(super) const LIST: &str = "background_list";

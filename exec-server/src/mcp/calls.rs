@@ -16,9 +16,9 @@ use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
 use super::{background, read_output, result, shell_tool};
-use crate::approval::{ApprovalSettings, Channel, Desk};
-use crate::config::Wanted;
-use crate::shell::{Ending, Turn};
+use shell_engine::approval::{CallApprover, Channel};
+use shell_engine::config::{ApprovalSettings, Wanted};
+use shell_engine::shell::{Ending, Turn};
 
 /// For whoever has cancelled a command that was still waiting, or has ended the server.
 const NOT_STARTED: &str = "the command was cancelled before it started";
@@ -61,8 +61,7 @@ impl ShellServer {
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
-                let ticket =
-                    self.rounds.resume(&request, state, &self.shell.config().rules.current().await)?;
+                let ticket = self.rounds.resume(&request, state, &self.shell.rules().current().await)?;
                 ticket.client.attach(way);
                 ticket
             }
@@ -98,20 +97,19 @@ impl ShellServer {
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
         let config = self.shell.config();
-        if let Some(terminal) = &self.terminal {
-            terminal.listen();
-        }
+        self.approvals.prepare();
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
         let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
-        let desk = Desk::new(Arc::clone(&self.ladder), Arc::clone(&client) as Arc<dyn Channel>, timeout);
+        let channel = Arc::clone(&client) as Arc<dyn Channel>;
+        let approver = CallApprover::new(Arc::clone(&self.approvals), Some(channel), timeout);
         // Start-up files may take a while, and end with the wish to have them.
         let started = tokio::select! {
             biased;
             () = self.unwanted(context) => return Err(NOT_STARTED.into()),
-            started = self.shell.start_in(wanted, request, Arc::new(desk), turn) => started,
+            started = self.shell.start_in(wanted, request, Arc::new(approver), turn) => started,
         };
         match started {
             Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
@@ -165,7 +163,7 @@ impl ShellServer {
                 never = progress.tell(|| progress::of_call(&watched)) => match never {},
             }
             progress.settle(&self.client_gone).await;
-            let rules = self.shell.config().rules.current().await;
+            let rules = self.shell.rules().current().await;
             if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
                 continue; // Nobody would get the result.
             }

@@ -19,7 +19,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::form::{self, Shape};
-use crate::approval::{Asked, Channel, OpenQuestion, QuestionId, ReasonField, Reply};
+use shell_engine::approval::{Asked, Channel, OpenQuestion, QuestionId, Reply};
+use shell_engine::config::ReasonField;
 
 /// A person needs longer to read a question. A refusal that comes sooner is the client's own.
 const READING: Duration = Duration::from_millis(300);
@@ -287,7 +288,7 @@ fn failed(error: &impl std::fmt::Display) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::approval::Choice;
+    use shell_engine::approval::Choice;
 
     #[test]
     fn a_refusal_is_a_persons_when_there_was_time_to_read() {

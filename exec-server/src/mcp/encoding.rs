@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::schema::schema_of;
-use crate::config::ResultFormat;
+use shell_engine::config::ResultFormat;
 
 /// A result that can be read without JSON.
 pub(super) trait Plain {

@@ -8,7 +8,8 @@ use rmcp::model::{ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationA
 use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
-use crate::approval::{Choice, OpenQuestion, ReasonField, Reply};
+use shell_engine::approval::{Choice, OpenQuestion, Reply};
+use shell_engine::config::ReasonField;
 
 /// Clients whose form was seen to work with a field for a reason, by the name that they give themselves. Elsewhere an empty text
 /// field was seen to keep the form from being sent (Codex), or to be asked about as a second question (goose, Copilot CLI).
@@ -53,7 +54,7 @@ pub(super) fn request(open: &OpenQuestion, shape: Shape) -> Result<ElicitRequest
 fn message(open: &OpenQuestion) -> String {
     let mut message = open.question.message();
     for rule in &open.offers.always {
-        let line = crate::approval::visible(rule.line.as_bytes());
+        let line = shell_engine::visible::visible(rule.line.as_bytes());
         message.push_str(&format!("\n\"{}\" adds this rule: {line}", rule.choice.word()));
     }
     message
@@ -119,7 +120,7 @@ pub(super) fn not_understood(why: &str) -> Reply {
 
 /// A value of an answer, short and with everything in it visible.
 fn shown(value: &Value) -> String {
-    crate::approval::visible(value.to_string().chars().take(60).collect::<String>().as_bytes())
+    shell_engine::visible::visible(value.to_string().chars().take(60).collect::<String>().as_bytes())
 }
 
 fn read_content(content: Option<&Value>) -> Reply {

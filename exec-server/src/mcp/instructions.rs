@@ -4,7 +4,7 @@
 use sandbox::{Mode, Network};
 
 use super::{background, read_output, shell_tool};
-use crate::config::Sandboxing;
+use shell_engine::config::Sandboxing;
 
 /// The text for servers that cannot run anything.
 pub(super) const UNABLE: &str = "Has a tool, `shell`, that cannot run commands at the moment; each of its results says why, and what the \

@@ -1,6 +1,6 @@
 //! The protocol's edge: MCP over standard input and output, tool schemas, results, questions to the client.
 //!
-//! Requests come in here and attach to a call of [`crate::shell`]; nothing below this module knows MCP.
+//! Requests come in here and attach to a call of [`shell_engine::shell`]; nothing below this module knows MCP.
 
 mod arguments;
 mod background;
@@ -30,6 +30,6 @@ mod unable;
 mod under_way;
 mod workdir;
 
-pub use serve::{explain_over_stdio, serve_stdio};
+pub use serve::{ServeError, check_output, explain_over_stdio, serve_stdio};
 pub use server::ShellServer;
 pub use session_file::SessionFile;

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::shell::Call;
+use shell_engine::shell::Call;
 
 /// Time between two notifications: four a second.
 const PERIOD: Duration = Duration::from_millis(250);

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{self, Plain, problem, with_output_schema, with_status};
 use super::schema::object;
-use crate::config::ResultFormat;
-use crate::shell::{Found, Query, Recording, Spool};
+use shell_engine::config::ResultFormat;
+use shell_engine::shell::{Found, Query, Recording, Spool};
 
 /// The tool's name.
 pub(super) const NAME: &str = "read_output";
@@ -195,8 +195,8 @@ impl Plain for OutputPart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SpoolLimits;
     use serde_json::Value;
+    use shell_engine::config::SpoolLimits;
 
     async fn called(arguments: Value, outputs: &Spool) -> CallToolResult {
         call(arguments.as_object(), ResultFormat::Json, outputs).await

@@ -2,8 +2,8 @@
 
 use rmcp::model::{ErrorData, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 
-use crate::config::MAX_TOKENS;
-use crate::shell::{Presentation, Recording, Spool};
+use shell_engine::config::MAX_TOKENS;
+use shell_engine::shell::{Presentation, Recording, Spool};
 
 const PREFIX: &str = "shell://output/";
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::encoding::{self, Plain, seconds, with_status};
 use super::shell_tool::Shown;
 use super::{read_output, resources};
-use crate::config::Results;
-use crate::escalation::DecisionRecord;
-use crate::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
+use shell_engine::config::Results;
+use shell_engine::escalation::DecisionRecord;
+use shell_engine::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
 // In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
@@ -250,8 +250,8 @@ async fn view(recording: &Recording, presentation: Presentation) -> View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ResultFormat, SpoolLimits};
-    use crate::escalation::Decided;
+    use shell_engine::config::{ResultFormat, SpoolLimits};
+    use shell_engine::escalation::Decided;
 
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
         let recording = Recording::of(&Spool::new(SpoolLimits::default()), b"printed\n");

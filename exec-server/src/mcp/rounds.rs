@@ -19,8 +19,8 @@ use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
 use super::shell_tool::Shown;
-use crate::approval::nobody_answered;
-use crate::shell::{Call, CallOutcome};
+use shell_engine::approval::nobody_answered;
+use shell_engine::shell::{Call, CallOutcome};
 
 /// Calls that wait at the same time; the one that has waited longest gives way. Open questions are limited long before.
 const MOST: usize = 256;

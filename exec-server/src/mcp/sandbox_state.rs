@@ -15,7 +15,7 @@ use sandbox::policy::CLIENT_STATE_KEYS;
 use sandbox::{ClientState, PolicyError};
 use serde_json::{Value, json};
 
-use crate::config::{Sandboxing, Wanted};
+use shell_engine::config::{Sandboxing, Wanted};
 
 /// The request that replaces the state for all calls that follow.
 pub(super) const UPDATE: &str = "codex/sandbox-state/update";

@@ -12,7 +12,6 @@ use super::session_file::SessionFile;
 use super::stdio;
 use super::transport::LineTransport;
 use super::unable::UnableServer;
-use crate::config::Config;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -32,9 +31,6 @@ pub enum ServeError {
          or a file)"
     )]
     NoOutput,
-    /// No server could be made.
-    #[error("cannot get random numbers")]
-    Random(#[source] std::io::Error),
     /// The client and we could not begin.
     #[error("the client did not begin as MCP demands")]
     Initialize(#[source] Box<ServerInitializeError>),
@@ -46,14 +42,20 @@ pub enum ServeError {
 /// # Errors
 ///
 /// When the first messages are not MCP, nobody would get an answer, or signals cannot be heard.
-pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result<(), ServeError> {
-    if stdio::leads_nowhere() {
-        return Err(ServeError::NoOutput);
-    }
-    let server = ShellServer::new(config).map_err(ServeError::Random)?;
+pub async fn serve_stdio(server: ShellServer, session: Option<SessionFile>) -> Result<(), ServeError> {
+    check_output()?;
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();
     serve_until_end(server, client_gone, session, shell.close(PATIENCE)).await
+}
+
+/// Says whether somebody would get answers on standard output.
+///
+/// # Errors
+///
+/// When nobody would.
+pub fn check_output() -> Result<(), ServeError> {
+    if stdio::leads_nowhere() { Err(ServeError::NoOutput) } else { Ok(()) }
 }
 
 /// Serves MCP like [`serve_stdio`] where no server can be made: lists the tools, and answers every call with `why`.
@@ -62,9 +64,7 @@ pub async fn serve_stdio(config: Config, session: Option<SessionFile>) -> Result
 ///
 /// As for [`serve_stdio`].
 pub async fn explain_over_stdio(why: &str, session: Option<SessionFile>) -> Result<(), ServeError> {
-    if stdio::leads_nowhere() {
-        return Err(ServeError::NoOutput);
-    }
+    check_output()?;
     let server = UnableServer::new(why);
     serve_until_end(server, CancellationToken::new(), session, std::future::ready(())).await
 }

@@ -18,11 +18,9 @@ use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
 use super::workdir::ToldWorkdir;
 use super::{instructions, resources, signature, tools};
-use crate::approval::{ApprovalSettings, Channel, ChannelKind, CommandChannel, Ladder};
-use crate::config::{Config, Limits, ResultFormat};
-use crate::private::runtime_folders;
-use crate::shell::Shell;
-use crate::terminal::TerminalChannel;
+use shell_engine::approval::ApprovalChain;
+use shell_engine::config::{ApprovalSettings, Limits, ResultFormat};
+use shell_engine::shell::Shell;
 
 /// How long clients of 2026-07-28 may keep the list of tools, in milliseconds.
 const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
@@ -31,9 +29,8 @@ const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 #[derive(Clone)]
 pub struct ShellServer {
     pub(super) shell: Shell,
-    pub(super) ladder: Arc<Ladder>,
+    pub(super) approvals: Arc<ApprovalChain>,
     pub(super) rounds: Arc<Rounds>,
-    pub(super) terminal: Option<Arc<TerminalChannel>>,
     pub(super) client_gone: CancellationToken,
     pub(super) sandbox_state: Arc<SandboxState>,
     initialized: Arc<AtomicBool>,
@@ -43,31 +40,17 @@ pub struct ShellServer {
 }
 
 impl ShellServer {
-    /// A server that runs commands as `config` says.
+    /// A server whose commands run in `shell`, and which asks people by `approvals`.
     ///
     /// # Errors
     ///
     /// When the system gives no random numbers.
-    pub fn new(config: Config) -> std::io::Result<ShellServer> {
-        let shell = Shell::new(Arc::new(config));
-        let config = shell.config();
-        let ApprovalSettings { command, timeout, .. } = &config.approvals;
-        let command = command.clone().map(|program| {
-            Arc::new(CommandChannel::new(program, Arc::clone(shell.sandboxes()))) as Arc<dyn Channel>
-        });
-        let channels = config.approvals.channels();
-        let terminal = channels.contains(&ChannelKind::Terminal).then(|| {
-            let folders = runtime_folders(&config.codex_home);
-            Arc::new(TerminalChannel::new(&folders, config.codex_home.clone()))
-        });
-        let in_terminals = terminal.clone().map(|terminal| terminal as Arc<dyn Channel>);
-        let ladder = Ladder::new(&channels, in_terminals, command, config.answers());
-        let rounds = Rounds::new(timeout.unwrap_or(ApprovalSettings::PARKED))?;
+    pub fn new(shell: Shell, approvals: ApprovalChain) -> std::io::Result<ShellServer> {
+        let patience = shell.config().approvals.timeout.unwrap_or(ApprovalSettings::PARKED);
         Ok(ShellServer {
             shell,
-            ladder: Arc::new(ladder),
-            rounds: Arc::new(rounds),
-            terminal,
+            approvals: Arc::new(approvals),
+            rounds: Arc::new(Rounds::new(patience)?),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),

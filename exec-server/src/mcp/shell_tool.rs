@@ -11,8 +11,8 @@ use super::encoding::with_output_schema;
 use super::result::ShellResult;
 use super::schema::object;
 use super::workdir::WorkdirBase;
-use crate::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
-use crate::shell::{CallRequest, Presentation};
+use shell_engine::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
+use shell_engine::shell::{CallRequest, Presentation};
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";

@@ -3,7 +3,7 @@
 use rmcp::model::Tool;
 
 use super::{background, read_output, shell_tool};
-use crate::config::{Limits, ResultFormat};
+use shell_engine::config::{Limits, ResultFormat};
 
 /// Describes all of them.
 pub(super) fn all(limits: &Limits, format: ResultFormat) -> Vec<Tool> {

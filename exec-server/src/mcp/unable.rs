@@ -13,8 +13,8 @@ use rmcp::{RoleServer, ServerHandler};
 use super::encoding::problem;
 use super::server::list_tools;
 use super::{instructions, signature};
-use crate::config::{Limits, ResultFormat};
-use crate::user_command::user_command;
+use shell_engine::config::{Limits, ResultFormat};
+use shell_engine::user_command::user_command;
 
 /// Answers in place of a [`ShellServer`](super::ShellServer) that could not be made.
 #[derive(Clone)]

@@ -186,7 +186,7 @@ impl Place {
     /// Starts what becomes the server.
     pub(crate) fn start_command(&self, mut command: Command) -> Attacked {
         let log = self.world.home().join("log");
-        command.env("RUST_LOG", "exec_server=info").stderr(File::create(&log).expect("a log"));
+        command.env("RUST_LOG", "shell_engine=info").stderr(File::create(&log).expect("a log"));
         let mut server = Lines::start_command(command);
         server.initialize();
         Attacked { server, workdir: self.world.workdir(), log }

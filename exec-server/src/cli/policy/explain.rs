@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use exec_server::{Config, Settings, find_program, preview};
 use execpolicy::{Command, Options, ProgramToken};
+use shell_engine::{Config, Settings, find_program, preview};
 
 use super::sources::SourceArguments;
 use crate::cli::rules::HeuristicArguments;

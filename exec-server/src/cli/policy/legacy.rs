@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use exec_server::read_legacy_policy;
 use execpolicy::legacy::{Call, default_policy};
+use shell_engine::read_legacy_policy;
 
 /// Says what a legacy policy (.policy) knows about a command, as JSON
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use exec_server::{RuleSettings, RuleSource, doubts, find_codex_home, load_rules, trusted_projects};
 use execpolicy::Policy;
+use shell_engine::{RuleSettings, RuleSource, doubts, find_codex_home, load_rules, trusted_projects};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {

@@ -9,7 +9,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use exec_server::user_command;
+use shell_engine::user_command;
 
 /// Where the profile is installed, and its name.
 const NAME: &str = "shell-tool-mcp";

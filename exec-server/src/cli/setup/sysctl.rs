@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use exec_server::user_command;
+use shell_engine::user_command;
 
 /// Settings, the value that forbids namespaces, and one that does not. The numbers of namespaces are bounds against floods; the
 /// kernel's own default depends on the memory, and is some ten thousand on small machines (`max_user_namespaces`, namespaces(7)).

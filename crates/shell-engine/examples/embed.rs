@@ -1,0 +1,104 @@
+//! An agent of one's own around the shell, without MCP: runs one command in the sandbox, asks its person on the terminal when
+//! a rule says so, prints what came of it, and exits as the command did.
+//!
+//! ```text
+//! cargo run -p shell-engine --example embed -- dist/bin 'git status; git push'
+//! ```
+//!
+//! The first argument is the folder with `bash` and `execve-wrapper`. See docs/embedding.md.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use shell_engine::{
+    ApprovalChain, Asked, CallApprover, CallOutcome, CallRequest, Channel, Choice, Config, Link,
+    OpenQuestion, Presentation, Reply, Settings, Shell,
+};
+
+/// How long the command may run, without the time that its person thinks.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How much of the output an agent is shown.
+const MOST_TOKENS: u64 = 10_000;
+
+fn main() -> anyhow::Result<ExitCode> {
+    // Before anything else: the sandbox is set up by this very program, started once more.
+    shell_engine::become_session_process();
+    let mut arguments = std::env::args_os().skip(1);
+    let (programs, command) =
+        arguments.next().zip(arguments.next()).context("usage: embed FOLDER-OF-PROGRAMS COMMAND")?;
+    let programs = Path::new(&programs);
+    let config = Config::new(Settings {
+        bash: Some(programs.join("bash")),
+        execve_wrapper: Some(programs.join("execve-wrapper")),
+        ..Settings::default()
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shell = Shell::new(Arc::new(config));
+        let request = CallRequest::new(command, std::env::current_dir()?, TIMEOUT, false)?;
+        // One for all calls: it knows what was allowed for the session. There may be more than one way to ask.
+        let chain = ApprovalChain::new(vec![Link::Shared(Arc::new(Terminal))], shell.config().answers());
+        let approver = CallApprover::new(Arc::new(chain), None, None);
+        let mut call = shell.start(request, Arc::new(approver), shell.turn().await).await?;
+        let outcome = call.finished().await.context("the call broke")?;
+        report(&outcome)?;
+        shell.close(Duration::from_secs(2)).await;
+        Ok(ExitCode::from(u8::try_from(outcome.ending.exit_code()).unwrap_or(u8::MAX)))
+    })
+}
+
+/// Asks whoever started this program.
+struct Terminal;
+
+impl Channel for Terminal {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn reach(&self) -> Result<(), String> {
+        if std::io::stdin().is_terminal() { Ok(()) } else { Err("nobody is at a terminal".into()) }
+    }
+
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
+        Box::pin(async move {
+            // A thread may wait for a person; the task that serves the command must not.
+            let asked = tokio::task::spawn_blocking(move || read_answer(&open)).await;
+            asked.unwrap_or_else(|error| Reply::Passed(error.to_string()))
+        })
+    }
+}
+
+fn read_answer(open: &OpenQuestion) -> Reply {
+    let choices: Vec<String> = open.offers.choices().into_iter().map(Choice::word).collect();
+    let mut line = String::new();
+    // Everything in the message is safe to be shown: control characters are written out.
+    let asked = write!(std::io::stderr(), "{}\n{}? ", open.question.message(), choices.join(", "))
+        .and_then(|()| std::io::stdin().lock().read_line(&mut line));
+    match asked {
+        Ok(0) => Reply::Passed("nobody is at the terminal any more".into()),
+        // What is not a clear yes is a no.
+        Ok(_) => {
+            let choice = Choice::from_word(line.trim()).unwrap_or(Choice::Deny);
+            Reply::Decided { choice, reason: None }
+        }
+        Err(error) => Reply::Passed(format!("the terminal cannot be asked: {error}")),
+    }
+}
+
+fn report(outcome: &CallOutcome) -> std::io::Result<()> {
+    let view = outcome.output.view(Presentation::of_tokens(MOST_TOKENS, true));
+    std::io::stdout().write_all(view.text.as_bytes())?;
+    let mut words = std::io::stderr();
+    writeln!(words, "{:?} in {:?}, sandbox: {}", outcome.ending, outcome.running, outcome.sandbox)?;
+    for decision in &outcome.decisions {
+        writeln!(words, "{}", serde_json::to_string(decision)?)?;
+    }
+    for denial in &outcome.denials {
+        writeln!(words, "{denial}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Where one call asks: same questions together, not too many at once.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::Approver;
+use super::answer::Answer;
+use super::chain::ApprovalChain;
+use super::channel::Channel;
+use super::memory::Identity;
+use super::question::Question;
+
+/// Questions of one call that are open at once; more wait.
+const OPEN_PER_CALL: usize = 16;
+
+/// Refusals of one call that are remembered; further ones are asked about again.
+const MOST_REFUSALS: usize = 1024;
+
+/// The approver of one call.
+pub struct CallApprover {
+    chain: Arc<ApprovalChain>,
+    client: Option<Arc<dyn Channel>>,
+    timeout: Option<Duration>,
+    /// Room for open questions.
+    room: Semaphore,
+    questions: Mutex<HashMap<Identity, State>>,
+}
+
+/// What this call knows about a question.
+enum State {
+    /// It is being asked.
+    Open(watch::Receiver<Option<Answer>>),
+    /// A person said no. That holds for the rest of the call: nobody shall be worn down by asking again.
+    Refused(Answer),
+}
+
+enum Turn<'d> {
+    Lead(Lead<'d>),
+    Follow(watch::Receiver<Option<Answer>>),
+    Settled(Answer),
+}
+
+impl CallApprover {
+    /// The approver of a call whose own client is reached through `client`, if it has one; an answer may take `timeout`.
+    #[must_use]
+    pub fn new(
+        chain: Arc<ApprovalChain>,
+        client: Option<Arc<dyn Channel>>,
+        timeout: Option<Duration>,
+    ) -> CallApprover {
+        let room = Semaphore::new(OPEN_PER_CALL);
+        CallApprover { chain, client, timeout, room, questions: Mutex::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn chain(&self) -> Arc<ApprovalChain> {
+        Arc::clone(&self.chain)
+    }
+
+    /// Asks; whoever asks the same meanwhile gets the same answer.
+    async fn inquire(&self, question: Question) -> Answer {
+        loop {
+            if let Some(answer) = self.chain.remembered(&question.identity) {
+                return answer;
+            }
+            match self.turn(question.identity) {
+                Turn::Settled(answer) => return answer,
+                Turn::Follow(mut answered) => {
+                    // When the one that asks is gone without an answer, the next one asks.
+                    if let Ok(answer) = answered.wait_for(Option::is_some).await
+                        && let Some(answer) = answer.clone()
+                    {
+                        return answer;
+                    }
+                }
+                Turn::Lead(lead) => {
+                    let answer = self.ask_in_turn(question).await;
+                    lead.settle(&answer);
+                    return answer;
+                }
+            }
+        }
+    }
+
+    async fn ask_in_turn(&self, question: Question) -> Answer {
+        let (Ok(_call), Ok(_server)) = (self.room.acquire().await, self.chain.room.acquire().await) else {
+            return Answer::Unanswered("the server is ending".into());
+        };
+        self.chain.ask(question, self.client.as_ref(), self.timeout).await
+    }
+
+    fn turn(&self, identity: Identity) -> Turn<'_> {
+        let mut questions = self.questions();
+        match questions.get(&identity) {
+            Some(State::Open(answered)) => Turn::Follow(answered.clone()),
+            Some(State::Refused(answer)) => Turn::Settled(answer.clone()),
+            None => {
+                let (announce, answered) = watch::channel(None);
+                questions.insert(identity, State::Open(answered));
+                Turn::Lead(Lead { approver: self, identity, announce })
+            }
+        }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, HashMap<Identity, State>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one of several same questions that is really asked.
+struct Lead<'d> {
+    approver: &'d CallApprover,
+    identity: Identity,
+    announce: watch::Sender<Option<Answer>>,
+}
+
+impl Lead<'_> {
+    fn settle(&self, answer: &Answer) {
+        let mut questions = self.approver.questions();
+        let refusals = questions.values().filter(|state| matches!(state, State::Refused(_))).count();
+        if matches!(answer, Answer::Declined { .. }) && refusals < MOST_REFUSALS {
+            questions.insert(self.identity, State::Refused(answer.clone()));
+        }
+        drop(questions);
+        self.announce.send_replace(Some(answer.clone()));
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut questions = self.approver.questions();
+        if matches!(questions.get(&self.identity), Some(State::Open(_))) {
+            questions.remove(&self.identity);
+        }
+    }
+}
+
+impl Approver for CallApprover {
+    fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(self.inquire(question))
+    }
+}

@@ -1,0 +1,258 @@
+//! Asks one channel after the other until somebody has decided.
+//!
+//! The channels are asked in the order in which the user named them; the next one when the one before cannot be asked or has
+//! passed. Channels that somebody watches see every question from the beginning. The first decision counts, and withdraws
+//! the question everywhere else. When nobody is left the answer is no, with everything that stood in the way.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::answer::{Answer, Scope};
+use super::channel::{Channel, Offers, OpenQuestion, QuestionId, Reply};
+use super::choice::Choice;
+use super::memory::{Identity, Memory};
+use super::question::Question;
+use crate::rules::AnswerFile;
+
+/// Questions of one server that are open at once; more wait.
+const OPEN_PER_SERVER: usize = 64;
+
+/// The ways to a person that a server has, in the order in which they are asked, and what was answered before.
+pub struct ApprovalChain {
+    links: Vec<Link>,
+    memory: Memory,
+    /// Room for open questions.
+    pub(super) room: Semaphore,
+    answers: AnswerFile,
+}
+
+/// One way to a person, in its place in the chain.
+pub enum Link {
+    /// The channel that a call brings along: its client.
+    OfCall,
+    /// One that all calls share.
+    Shared(Arc<dyn Channel>),
+}
+
+impl ApprovalChain {
+    /// Asks these, in this order. The rules of *always* go into `answers`.
+    #[must_use]
+    pub fn new(links: Vec<Link>, answers: AnswerFile) -> ApprovalChain {
+        ApprovalChain { links, memory: Memory::default(), room: Semaphore::new(OPEN_PER_SERVER), answers }
+    }
+
+    /// Tells the channels that a call is about to start, and may ask.
+    pub fn prepare(&self) {
+        for link in &self.links {
+            match link {
+                Link::OfCall => {}
+                Link::Shared(channel) => channel.prepare(),
+            }
+        }
+    }
+
+    /// What was answered for the rest of the session, if this is the very same question.
+    pub(super) fn remembered(&self, identity: &Identity) -> Option<Answer> {
+        let answer = Answer::Approved { scope: Scope::Session, reason: None, by: "session" };
+        self.memory.allows(identity).then_some(answer)
+    }
+
+    /// Asks, and does what the answer says. Dropping the future withdraws the question.
+    pub(super) async fn ask(
+        &self,
+        question: Question,
+        client: Option<&Arc<dyn Channel>>,
+        timeout: Option<Duration>,
+    ) -> Answer {
+        let always = question.rules_on_offer();
+        let open = Arc::new(OpenQuestion {
+            id: QuestionId::next(),
+            offers: Offers { session: self.memory.has_room() && !question.once, always },
+            question,
+            since: SystemTime::now(),
+        });
+        let (choice, reason, by) = match decide(&self.channels(client), &open, timeout).await {
+            Ok(Decision { choice, reason, by }) => (choice, reason, by),
+            Err(answer) => return answer,
+        };
+        let scope = match choice {
+            Choice::Once => Scope::Once,
+            Choice::Session => {
+                self.memory.allow(open.question.identity);
+                Scope::Session
+            }
+            Choice::Always | Choice::AlwaysFirst(_) => self.write_rule(&open.question, choice).await,
+            Choice::Deny => return Answer::Declined { reason, by },
+        };
+        Answer::Approved { scope, reason, by }
+    }
+
+    /// The channels for one call, in order.
+    fn channels(&self, client: Option<&Arc<dyn Channel>>) -> Vec<Arc<dyn Channel>> {
+        let channel = |link: &Link| match link {
+            Link::OfCall => client.cloned(),
+            Link::Shared(channel) => Some(Arc::clone(channel)),
+        };
+        self.links.iter().filter_map(channel).collect()
+    }
+
+    /// Writes the rule of *always*. When that fails, the yes counts once.
+    async fn write_rule(&self, question: &Question, choice: Choice) -> Scope {
+        let Some(amendment) = question.rule_of(choice).cloned() else { return Scope::Once };
+        let rule = amendment.line().to_owned();
+        if self.answers.add(amendment).await { Scope::Always(rule) } else { Scope::Once }
+    }
+}
+
+struct Decision {
+    choice: Choice,
+    reason: Option<String>,
+    by: &'static str,
+}
+
+/// Asks until somebody has decided, or nobody is left, or the time is over.
+async fn decide(
+    channels: &[Arc<dyn Channel>],
+    open: &Arc<OpenQuestion>,
+    timeout: Option<Duration>,
+) -> Result<Decision, Answer> {
+    let mut asking = Asking::default();
+    let decided = asking.decide(channels, open);
+    let Some(timeout) = timeout else { return decided.await };
+    match tokio::time::timeout(timeout, decided).await {
+        Ok(decided) => decided,
+        Err(_) => Err(Answer::Unanswered(nobody_answered(timeout))),
+    }
+}
+
+/// Characters of a person's reason that are kept.
+const MAX_REASON: usize = 2000;
+
+/// What a person said, if it is something.
+fn bounded(reason: &str) -> Option<String> {
+    let kept: String = reason.trim().chars().take(MAX_REASON).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// What is said when the time for an answer is over.
+#[must_use]
+pub fn nobody_answered(timeout: Duration) -> String {
+    format!("nobody answered within {}", human(timeout))
+}
+
+fn human(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds if seconds >= 120 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        _ => format!("{} s", time.as_secs_f64()),
+    }
+}
+
+/// One question on its way. Dropping it withdraws the question from every channel.
+#[derive(Default)]
+struct Asking {
+    asked: JoinSet<Replied>,
+    /// Channels that were asked in their turn and have not replied.
+    in_turn: usize,
+    /// Why those that cannot be asked, or have passed, have not decided.
+    obstacles: Vec<String>,
+}
+
+struct Replied {
+    by: &'static str,
+    in_turn: bool,
+    reply: Reply,
+}
+
+impl Asking {
+    async fn decide(
+        &mut self,
+        channels: &[Arc<dyn Channel>],
+        open: &Arc<OpenQuestion>,
+    ) -> Result<Decision, Answer> {
+        let (watched, others): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.watches());
+        // Whoever watches sees the question from the beginning, and whoever comes to watch later sees it then.
+        for channel in &watched {
+            self.show(channel, open, false);
+        }
+        let mut waiting = Vec::new();
+        for channel in others {
+            match channel.reach() {
+                Ok(()) => waiting.push(channel),
+                Err(obstacle) => self.obstacles.push(obstacle),
+            }
+        }
+        let mut waiting = waiting.into_iter();
+        let mut next_is_due = true;
+        loop {
+            if next_is_due && let Some(channel) = waiting.next() {
+                self.show(channel, open, true);
+                self.in_turn += 1;
+            }
+            let replied = if self.in_turn > 0 {
+                self.asked.join_next().await
+            } else {
+                tokio::select! {
+                    biased;
+                    replied = self.asked.join_next() => replied,
+                    () = deserted(&watched) => None,
+                }
+            };
+            next_is_due = match replied {
+                None => return Err(self.nobody(&watched)),
+                Some(Ok(Replied { by, reply: Reply::Decided { choice, reason }, .. }))
+                    if open.offers.choices().contains(&choice) =>
+                {
+                    return Ok(Decision { choice, reason: reason.as_deref().and_then(bounded), by });
+                }
+                // Neither a yes nor a no to what was asked.
+                Some(Ok(Replied { by, in_turn, reply: Reply::Decided { choice, .. } })) => {
+                    let choice = choice.word();
+                    self.pass(format!("the {by}'s answer {choice:?} was not among the choices"), in_turn)
+                }
+                Some(Ok(Replied { by, reply: Reply::Closed, .. })) => return Err(Answer::Cancelled { by }),
+                Some(Ok(Replied { in_turn, reply: Reply::Passed(obstacle), .. })) => {
+                    self.pass(obstacle, in_turn)
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a way of asking broke");
+                    self.pass("a way of asking broke inside the server; its log says where".into(), true)
+                }
+            };
+        }
+    }
+
+    /// A channel has not decided. Returns whether it is the next one's turn.
+    fn pass(&mut self, obstacle: String, in_turn: bool) -> bool {
+        self.obstacles.push(obstacle);
+        self.in_turn = self.in_turn.saturating_sub(usize::from(in_turn));
+        in_turn
+    }
+
+    fn nobody(&mut self, watched: &[&Arc<dyn Channel>]) -> Answer {
+        self.obstacles.extend(watched.iter().filter_map(|channel| channel.reach().err()));
+        if self.obstacles.is_empty() {
+            return Answer::Unanswered("no way of asking anybody is set up (--approvals)".into());
+        }
+        Answer::Unanswered(self.obstacles.join("; "))
+    }
+
+    fn show(&mut self, channel: &Arc<dyn Channel>, open: &Arc<OpenQuestion>, in_turn: bool) {
+        let asked = Arc::clone(channel).ask(Arc::clone(open));
+        let by = channel.name();
+        self.asked.spawn(async move { Replied { by, in_turn, reply: asked.await } });
+    }
+}
+
+/// Completes when nobody watches any of these channels, and nobody is expected to.
+async fn deserted(watched: &[&Arc<dyn Channel>]) {
+    for channel in watched {
+        channel.deserted().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Asking a human whether a program may run.
+//!
+//! Judgement asks through the [`Approver`] trait: the question goes up, the answer comes down. A call's approver
+//! ([`CallApprover`]) asks an [`ApprovalChain`] of [`Channel`]s, which are implemented above. What is not a clear yes is a no.
+
+mod answer;
+mod call_approver;
+mod chain;
+mod channel;
+mod choice;
+mod memory;
+mod question;
+
+pub use answer::{Answer, Scope};
+pub use call_approver::CallApprover;
+pub use chain::nobody_answered;
+pub use chain::{ApprovalChain, Link};
+pub use channel::{Asked, Channel, Offers, OpenQuestion, QuestionId, Reply};
+pub use choice::{Choice, OfferedRule};
+pub use memory::Identity;
+pub use question::Question;
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// Somebody who can be asked.
+pub trait Approver: Send + Sync {
+    /// Asks, and waits for the answer. Dropping the future withdraws the question.
+    fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
+}

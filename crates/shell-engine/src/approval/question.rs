@@ -1,0 +1,116 @@
+//! What a human is asked about one program, and the words for it.
+
+use std::path::PathBuf;
+
+use execpolicy::RuleMatch;
+use execpolicy::amend::Amendment;
+use sha2::{Digest, Sha256};
+
+use super::choice::{Choice, OfferedRule};
+use super::memory::Identity;
+use crate::visible::visible;
+
+/// One program that waits for a person's decision.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The program's path, resolved against the shell's working directory.
+    pub program: PathBuf,
+    /// The arguments after `argv[0]`; need not be UTF-8.
+    pub arguments: Vec<Vec<u8>>,
+    /// The working directory.
+    pub workdir: PathBuf,
+    /// The rule that asks; `None` when the dangerous-command heuristic does.
+    pub rule: Option<RuleMatch>,
+    /// Why the heuristic asks, when it does.
+    pub danger: Option<String>,
+    /// What the answer is bound to: another command has another identity.
+    pub identity: Identity,
+    /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when there is none that is
+    /// narrow and would help.
+    pub always: Vec<Amendment>,
+    /// What else a person should know before saying yes, a line each; nothing in them hides.
+    pub details: Vec<String>,
+    /// A yes counts for this once: what it depends on may be another thing the next time.
+    pub once: bool,
+}
+
+impl Question {
+    /// The question as a person reads it. The first line is the one that clients of this kind of server have always
+    /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
+    pub fn message(&self) -> String {
+        let mut message = format!(
+            "Allow agent to run `{}` in `{}`?",
+            shortened(&self.command_line()),
+            visible(self.workdir.as_os_str().as_encoded_bytes())
+        );
+        if let Some(rule) = &self.rule {
+            if let Some(justification) = rule.rule.justification.as_deref() {
+                message.push_str(&format!("\nReason: {}", visible(justification.as_bytes())));
+            }
+            message.push_str(&format!("\nRule: {}", rule.rule.origin));
+        } else if let Some(danger) = &self.danger {
+            message.push_str(&format!("\nReason: {}", visible(danger.as_bytes())));
+        }
+        for detail in &self.details {
+            message.push_str(&format!("\n{detail}"));
+        }
+        message
+    }
+
+    /// Whether the command line is too long to be shown whole.
+    pub(crate) fn is_shortened(&self) -> bool {
+        self.command_line().chars().nth(MAX_SHOWN).is_some()
+    }
+
+    /// The program and its arguments, each quoted as a shell would need it.
+    pub fn command_line(&self) -> String {
+        self.beginning(usize::MAX)
+    }
+
+    /// As much of the command line as this many words.
+    fn beginning(&self, words: usize) -> String {
+        let program = self.program.as_os_str().as_encoded_bytes();
+        let all = std::iter::once(program).chain(self.arguments.iter().map(Vec::as_slice));
+        all.take(words).map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The rules on offer, and how each is chosen: the narrowest by the word that clients have always known.
+    pub(super) fn rules_on_offer(&self) -> Vec<OfferedRule> {
+        let offered = |(place, rule): (usize, &Amendment)| OfferedRule {
+            choice: if place == 0 { Choice::Always } else { Choice::AlwaysFirst(rule.length()) },
+            beginning: self.beginning(rule.length()),
+            line: rule.line().to_owned(),
+        };
+        self.always.iter().enumerate().map(offered).collect()
+    }
+
+    /// The rule that this choice has written, if it is on offer.
+    pub(super) fn rule_of(&self, choice: Choice) -> Option<&Amendment> {
+        let place = self.rules_on_offer().iter().position(|rule| rule.choice == choice)?;
+        self.always.get(place)
+    }
+}
+
+/// Characters of a command line that are shown in full.
+const MAX_SHOWN: usize = 4000;
+
+/// Keeps beginning and end of what is too long to be read, and says how much is left out between them, and by which hash the
+/// whole is recognised.
+fn shortened(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= MAX_SHOWN {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(MAX_SHOWN / 2).collect();
+    let tail: String = text.chars().skip(count - MAX_SHOWN / 2).collect();
+    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let left_out = count - MAX_SHOWN;
+    format!("{head} … {left_out} of {count} characters left out; SHA-256 of the whole: {hash} … {tail}")
+}
+
+fn quoted(word: &[u8]) -> String {
+    match shlex::bytes::try_quote(word) {
+        Ok(quoted) => visible(&quoted),
+        Err(_) => visible(word), // A NUL byte: the kernel's argv has none.
+    }
+}

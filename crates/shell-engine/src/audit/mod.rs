@@ -1,0 +1,29 @@
+//! The record of every decision: which program, what was decided, by which rule, who was asked, how it ended.
+//!
+//! The escalation side tells `CallRecord` and `ExecRecord` what happens; [`Audit`] queues it to a thread of its own,
+//! which appends it to files that no sandboxed command can reach. Each line carries the hash of the one before it, so
+//! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
+//! an error, and whoever asked for it then does without.
+//!
+//! Never recorded: values of environment variables, and output.
+
+mod append;
+mod approvals;
+mod audit_log;
+mod bounded;
+mod error;
+mod event;
+mod files;
+mod line;
+mod record;
+mod show;
+mod verify;
+
+pub use approvals::{Approval, Approvals};
+pub use audit_log::Audit;
+pub use error::AuditError;
+pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
+pub use files::check_writable;
+pub(crate) use record::{Basis, CallRecord, ExecRecord};
+pub use show::{Filter, ShowError, show};
+pub use verify::{Fault, Intact, VerifyError, verify};

@@ -1,0 +1,398 @@
+//! The sandbox that the user asks for: flags over the configuration file over the default, checked once.
+
+use std::path::{Path, PathBuf};
+
+use sandbox::environment::{BadPattern, EnvironmentPolicy};
+use sandbox::resolve::{ResolveError, Surroundings, fallback_policy, resolve};
+use sandbox::{
+    ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
+};
+
+use super::agent;
+use super::file::{ConfigFile, NamespacesWord};
+use super::trusted::{Trusted, TrustedPlaceError};
+
+/// What was typed about the sandbox.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxSettings {
+    /// The mode; by default the configuration file's, then `workspace-write` where that is harmless.
+    pub mode: Option<Mode>,
+    /// Folders to be writable besides the workspace; they mean `workspace-write`.
+    pub writable_roots: Vec<PathBuf>,
+    /// The host's network may be used.
+    pub network: bool,
+    /// The client's sandbox state may only narrow.
+    pub distrust_client: bool,
+}
+
+/// Why the sandbox that was asked for cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxSettingsError {
+    /// The configuration file's mode does not exist.
+    #[error("sandbox_mode in the configuration file: {0}")]
+    Mode(#[from] sandbox::policy::UnknownMode),
+    /// Folders to write to in a mode that has none of its own.
+    #[error(
+        "--writable-root {} contradicts the sandbox mode {mode}: only workspace-write has writable roots", root.display()
+    )]
+    RootsInMode {
+        /// The first root.
+        root: PathBuf,
+        /// The mode.
+        mode: Mode,
+    },
+    /// A path of the configuration file must be absolute.
+    #[error("{key} in the configuration file: `{path}` is a relative path; give an absolute one")]
+    Relative {
+        /// The key.
+        key: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// The rules for the environment are wrong.
+    #[error("shell_environment_policy in the configuration file: {0}")]
+    Environment(#[from] BadPattern),
+    /// What says what commands may do would be writable.
+    #[error(transparent)]
+    Trusted(#[from] TrustedPlaceError),
+    /// A path cannot be used.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The folder that the server was started in cannot be told.
+    #[error("cannot tell which folder the server was started in: {0}")]
+    NoStart(std::io::Error),
+}
+
+/// What a server keeps from commands for its own sake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// What says what commands may do, and the programs that the server starts; never writable.
+    pub(super) trusted: Trusted,
+    /// Its records and sockets; not even readable. They must exist.
+    pub(super) private: Vec<PathBuf>,
+    /// Its own program, which is the editor of commands.
+    pub(super) program: Option<PathBuf>,
+}
+
+/// The user's side of the sandbox.
+#[derive(Clone, Debug)]
+pub struct Sandboxing {
+    /// The mode that was chosen; none means the default.
+    mode: Option<Mode>,
+    workspace_write: WorkspaceWrite,
+    network: Network,
+    restrictions: Restrictions,
+    limits: Limits,
+    layers: Layers,
+    distrust_client: bool,
+    started_in: PathBuf,
+    trusted: Trusted,
+    surroundings: Surroundings,
+    environment: EnvironmentPolicy,
+    /// Whether names that look like secrets are dropped is said in the configuration file.
+    secrets_decided: bool,
+}
+
+/// One policy that calls can have, before the file system is looked at. Equal ones share a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    own: OwnPolicy,
+    client: Option<ClientState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct OwnPolicy {
+    policy: SandboxPolicy,
+    workspace: Vec<PathBuf>,
+    /// Why it is not more, for the user.
+    reason: Option<String>,
+}
+
+impl Sandboxing {
+    /// Puts flags and file together.
+    pub(super) fn new(
+        settings: SandboxSettings,
+        file: &ConfigFile,
+        own: Own,
+    ) -> Result<Sandboxing, SandboxSettingsError> {
+        let from_file = file.sandbox_mode.as_deref().map(str::parse).transpose()?;
+        let roots_typed = settings.writable_roots.first();
+        let mode = settings.mode.or(roots_typed.map(|_| Mode::WorkspaceWrite)).or(from_file);
+        if let (Some(root), Some(mode)) = (roots_typed, mode)
+            && mode != Mode::WorkspaceWrite
+        {
+            return Err(SandboxSettingsError::RootsInMode { root: root.clone(), mode });
+        }
+        let table = &file.sandbox_workspace_write;
+        let network = settings.network || table.network_access;
+        let started_in = std::env::current_dir().map_err(SandboxSettingsError::NoStart)?;
+        // What is typed is meant from where it is typed.
+        let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
+        let mut restrictions = restrictions(file)?;
+        restrictions.read_only.extend(own.trusted.places().cloned());
+        let sandboxing = Sandboxing {
+            mode,
+            workspace_write: WorkspaceWrite {
+                writable_roots: typed.chain(table.writable_roots.iter().cloned()).collect(),
+                network: network.into(),
+                exclude_tmpdir_env_var: table.exclude_tmpdir_env_var,
+                exclude_slash_tmp: table.exclude_slash_tmp,
+            },
+            network: network.into(),
+            restrictions,
+            limits: limits(file),
+            layers: match file.shell_tool.namespaces {
+                None | Some(NamespacesWord::Auto) => Layers::Best,
+                Some(NamespacesWord::Require) => Layers::RequireNamespaces,
+                Some(NamespacesWord::Off) => Layers::WithoutNamespaces,
+            },
+            distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
+            started_in,
+            trusted: own.trusted.clone(),
+            surroundings: Surroundings {
+                programs: own.trusted.programs.clone(),
+                private: own.private,
+                ..Surroundings::from_process()
+            },
+            environment: environment(file, own.program.as_deref()),
+            secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
+        };
+        // Errors are told at the start, not with the first call.
+        let plan = sandboxing.plan(&sandboxing.wanted(&[], None))?;
+        sandboxing.check(&plan)?;
+        if sandboxing.layers == Layers::WithoutNamespaces {
+            sandboxing.check_without_mounts(&plan)?;
+        }
+        sandbox::environment::command_environment([], &sandboxing.environment, true, Network::Restricted)?;
+        Ok(sandboxing)
+    }
+
+    /// What a call gets: the client's state where there is one, else what the user asked for, else the default.
+    pub fn wanted(&self, client_roots: &[PathBuf], client: Option<ClientState>) -> Wanted {
+        Wanted { own: self.own(client_roots), client }
+    }
+
+    /// The user's own mode, as long as the client says nothing.
+    pub fn mode(&self) -> Mode {
+        self.own(&[]).policy.mode()
+    }
+
+    /// The folder that the server was started in.
+    pub fn started_in(&self) -> &Path {
+        &self.started_in
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<&Path> {
+        self.surroundings.home.as_deref()
+    }
+
+    /// Whether commands have the network, as long as the client says nothing.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The folders that are the workspace as far as the user is concerned.
+    pub fn workspace(&self, client_roots: &[PathBuf]) -> Vec<PathBuf> {
+        self.own(client_roots).workspace
+    }
+
+    fn own(&self, client_roots: &[PathBuf]) -> OwnPolicy {
+        let homes: Vec<PathBuf> = self.surroundings.home.iter().cloned().collect();
+        let fallback = fallback_policy(client_roots, &self.started_in, &homes);
+        let write = || SandboxPolicy::WorkspaceWrite(self.workspace_write.clone());
+        let (policy, reason) = match self.mode {
+            Some(Mode::DangerFullAccess) => (SandboxPolicy::DangerFullAccess, None),
+            Some(Mode::ExternalSandbox) => (SandboxPolicy::ExternalSandbox { network: self.network }, None),
+            Some(Mode::ReadOnly) => (SandboxPolicy::ReadOnly { network: self.network }, None),
+            Some(Mode::WorkspaceWrite) => (write(), fallback.reason),
+            // Roots of the configuration file are to be written, whatever the start folder is.
+            None if !self.workspace_write.writable_roots.is_empty() => (write(), fallback.reason),
+            None => match fallback.policy.mode() {
+                Mode::WorkspaceWrite => (write(), fallback.reason),
+                Mode::ReadOnly | Mode::DangerFullAccess | Mode::ExternalSandbox => {
+                    (SandboxPolicy::ReadOnly { network: self.network }, fallback.reason)
+                }
+            },
+        };
+        OwnPolicy { policy, workspace: fallback.workspace, reason }
+    }
+
+    /// Looks at the file system and decides everything that will be enforced.
+    pub(crate) fn plan(&self, wanted: &Wanted) -> Result<Plan, ResolveError> {
+        let plan = match &wanted.client {
+            None => self.own_plan(&wanted.own)?,
+            Some(client) => {
+                let surroundings =
+                    Surroundings { workspace: client.workspace.clone(), ..self.surroundings.clone() };
+                let restrictions = self.with_own_restrictions(&client.restrictions);
+                let theirs = resolve(&client.policy, &restrictions, &surroundings)?;
+                if self.distrust_client { self.own_plan(&wanted.own)?.narrowed_by(&theirs) } else { theirs }
+            }
+        };
+        Ok(Plan { limits: self.limits, layers: self.layers, ..plan })
+    }
+
+    /// Refuses a plan in which a command could write what says what commands may do.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<(), TrustedPlaceError> {
+        self.trusted.check_wishes(plan)
+    }
+
+    /// The same where the sandbox has turned out to have no mounts of its own.
+    pub(crate) fn check_without_mounts(&self, plan: &Plan) -> Result<(), TrustedPlaceError> {
+        self.trusted.check_without_mounts(plan)
+    }
+
+    fn own_plan(&self, own: &OwnPolicy) -> Result<Plan, ResolveError> {
+        let surroundings = Surroundings { workspace: own.workspace.clone(), ..self.surroundings.clone() };
+        let mut plan = resolve(&own.policy, &self.restrictions, &surroundings)?;
+        plan.notes.extend(own.reason.clone());
+        Ok(plan)
+    }
+
+    /// A client may add to what cannot be read; what the user denies stays denied.
+    fn with_own_restrictions(&self, client: &Restrictions) -> Restrictions {
+        let mut all = client.clone();
+        all.deny_read.extend(self.restrictions.deny_read.iter().cloned());
+        all.deny_read_globs.extend(self.restrictions.deny_read_globs.iter().cloned());
+        all.read_only.extend(self.restrictions.read_only.iter().cloned());
+        all.allow_read.extend(self.restrictions.allow_read.iter().cloned());
+        all
+    }
+
+    /// The rules for the environment of commands in a mode. With full access secrets stay, unless the user has decided.
+    pub(crate) fn environment(&self, mode: Mode) -> EnvironmentPolicy {
+        let keep = mode == Mode::DangerFullAccess && !self.secrets_decided;
+        EnvironmentPolicy {
+            keep_secret_names: self.environment.keep_secret_names || keep,
+            ..self.environment.clone()
+        }
+    }
+}
+
+fn restrictions(file: &ConfigFile) -> Result<Restrictions, SandboxSettingsError> {
+    let absolute = |key: &'static str, path: &Path| {
+        if path.is_absolute() {
+            Ok(path.to_owned())
+        } else {
+            Err(SandboxSettingsError::Relative { key, path: path.display().to_string() })
+        }
+    };
+    let mut restrictions = Restrictions::default();
+    for text in &file.shell_tool.deny_read {
+        let path = absolute("deny_read", Path::new(text))?;
+        if text.contains(['*', '?', '[']) {
+            restrictions.deny_read_globs.push(text.clone());
+        } else {
+            restrictions.deny_read.push(path);
+        }
+    }
+    for path in &file.shell_tool.allow_read {
+        restrictions.allow_read.push(absolute("allow_read", path)?);
+    }
+    Ok(restrictions)
+}
+
+fn limits(file: &ConfigFile) -> Limits {
+    let default = Limits::default();
+    Limits {
+        processes: file.shell_tool.max_processes.unwrap_or(default.processes),
+        open_files: file.shell_tool.max_open_files.unwrap_or(default.open_files),
+    }
+}
+
+fn environment(file: &ConfigFile, program: Option<&Path>) -> EnvironmentPolicy {
+    let table = &file.shell_environment_policy;
+    let mut policy = EnvironmentPolicy {
+        inherit: table.inherit.map(Into::into).unwrap_or_default(),
+        keep_secret_names: table.ignore_default_excludes == Some(true),
+        exclude: table.exclude.clone(),
+        set: table.set.clone(),
+        git_config: Vec::new(),
+        include_only: table.include_only.clone(),
+    };
+    if file.shell_tool.for_agents() {
+        let excluded = |name: &str| table.exclude.iter().any(|pattern| pattern.eq_ignore_ascii_case(name));
+        let agent::Set { variables, git_config } = agent::Set::new(program);
+        for (name, value) in variables.into_iter().filter(|(name, _)| !excluded(name)) {
+            policy.set.entry(name).or_insert(value);
+        }
+        policy.git_config = git_config;
+        policy.exclude.extend(agent::UNSET.iter().map(|name| (*name).to_owned()));
+    }
+    policy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sandboxing(settings: SandboxSettings, file: &str) -> Result<Sandboxing, String> {
+        let file = toml::from_str(file).unwrap();
+        Sandboxing::new(settings, &file, Own::default()).map_err(|error| error.to_string())
+    }
+
+    fn mode_of(sandboxing: &Sandboxing) -> Mode {
+        sandboxing.plan(&sandboxing.wanted(&[], None)).unwrap().mode
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_default() {
+        let default = sandboxing(SandboxSettings::default(), "").unwrap();
+        assert_eq!(mode_of(&default), Mode::WorkspaceWrite);
+        let file = sandboxing(SandboxSettings::default(), "sandbox_mode = \"read-only\"").unwrap();
+        assert_eq!(mode_of(&file), Mode::ReadOnly);
+        let typed = SandboxSettings { mode: Some(Mode::DangerFullAccess), ..SandboxSettings::default() };
+        assert_eq!(
+            mode_of(&sandboxing(typed, "sandbox_mode = \"read-only\"").unwrap()),
+            Mode::DangerFullAccess
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_is_not_there_is_an_error_at_the_start() {
+        let typed = SandboxSettings {
+            mode: Some(Mode::ReadOnly),
+            writable_roots: vec!["/tmp".into()],
+            ..SandboxSettings::default()
+        };
+        assert!(sandboxing(typed, "").unwrap_err().contains("contradicts the sandbox mode read-only"));
+        let typed = SandboxSettings { writable_roots: vec!["/no/such".into()], ..SandboxSettings::default() };
+        assert!(sandboxing(typed, "").unwrap_err().contains("/no/such"));
+        for (file, expected) in [
+            ("sandbox_mode = \"off\"", "unknown sandbox mode `off`"),
+            ("[sandbox_workspace_write]\nwritable_roots = [\"x\"]", "`x` is a relative path"),
+            ("[shell_tool]\ndeny_read = [\"x\"]", "deny_read"),
+            ("[shell_environment_policy]\nexclude = [\"[\"]", "shell_environment_policy"),
+        ] {
+            let error = sandboxing(SandboxSettings::default(), file).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_client_widens_only_when_it_is_trusted_and_never_past_what_the_user_denies() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = serde_json::json!({"sandboxPolicy": {"type": "danger-full-access"}});
+        let client = ClientState::from_json(&state, &[]).unwrap();
+        let settings = |distrust_client| SandboxSettings {
+            mode: Some(Mode::ReadOnly),
+            distrust_client,
+            ..SandboxSettings::default()
+        };
+        let trusting = sandboxing(settings(false), "").unwrap();
+        let plan = trusting.plan(&trusting.wanted(&[], Some(client.clone()))).unwrap();
+        assert_eq!(plan.mode, Mode::DangerFullAccess);
+        let wary = sandboxing(settings(true), "").unwrap();
+        assert_eq!(wary.plan(&wary.wanted(&[], Some(client))).unwrap().mode, Mode::ReadOnly);
+
+        let secret = folder.path().canonicalize().unwrap().join("secret");
+        std::fs::write(&secret, "").unwrap();
+        let file = format!("[shell_tool]\ndeny_read = [{:?}]", secret.display().to_string());
+        let denying = sandboxing(SandboxSettings::default(), &file).unwrap();
+        let state = serde_json::json!({"sandboxPolicy": {"type": "workspace-write"}, "sandboxCwd": "/tmp"});
+        let client = ClientState::from_json(&state, &[]).unwrap();
+        let plan = denying.plan(&denying.wanted(&[], Some(client))).unwrap();
+        assert!(plan.hidden.contains(&secret), "{:?}", plan.hidden);
+    }
+}

@@ -1,0 +1,283 @@
+//! The environment of an escalated program: the server's, with those changes of the command that are harmless.
+//!
+//! The server's environment is what the user started it with, so it is what the user's own `git push` would get. What
+//! the script set may redirect the program, so what could is dropped and named, unless a rule allows it by `env={…}`.
+
+mod lookup;
+mod table;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use execpolicy::RuleMatch;
+use execpolicy::conditions::EnvTest;
+
+use self::table::Care;
+use crate::config::Variables;
+use crate::visible::visible;
+
+/// Where a call's changes to the environment begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    /// The server's own, as it was when it started.
+    server: Arc<Variables>,
+    /// What the call's shell was given; what differs from it is the script's doing.
+    given: Variables,
+    /// What the user's start-up files have set in it, which is not the script's doing either.
+    start_up_files: Variables,
+}
+
+/// What an escalated program gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Prepared {
+    /// All variables.
+    pub(super) variables: Variables,
+    /// Names that the command changed and that were dropped, readable, with the reason.
+    pub(super) dropped: Vec<(String, &'static str)>,
+    /// What the command changed and is passed, `NAME=value`, readable; long values are cut.
+    pub(super) changed: Vec<String>,
+}
+
+impl Environment {
+    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each.
+    pub(crate) fn new(server: Arc<Variables>, given: &[OsString]) -> Environment {
+        Environment { server, given: variables_of(given), start_up_files: Variables::new() }
+    }
+
+    /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of it.
+    pub(crate) fn with_start_up_files(self, exported: &[OsString]) -> Environment {
+        Environment { start_up_files: variables_of(exported), ..self }
+    }
+
+    /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those that
+    /// speak for it: a variable that one of them demands is passed.
+    pub(super) fn prepare<'r>(
+        &self,
+        wanted: &[(OsString, OsString)],
+        rules: impl Iterator<Item = &'r RuleMatch> + Clone,
+    ) -> Prepared {
+        let mut prepared = Prepared { variables: (*self.server).clone(), ..Prepared::default() };
+        // Of a name that occurs twice the first counts, for getenv(3) and for rules.
+        let mut unique: BTreeMap<&OsStr, &OsStr> = BTreeMap::new();
+        for (name, value) in wanted.iter().filter(|(name, _)| !name.is_empty()) {
+            unique.entry(name).or_insert(value);
+        }
+        let wanted = unique;
+        for (name, value) in &wanted {
+            if is_the_sandboxs_own(name) {
+                if ![self.given.get(*name), self.server.get(*name)]
+                    .iter()
+                    .flatten()
+                    .any(|known| known == value)
+                {
+                    prepared.dropped.push((readable(name), "where programs put files that they trust"));
+                }
+                continue;
+            }
+            if self.given.get(*name).is_some_and(|given| given == value) {
+                // The shell was started with it, by the server or the user's settings.
+                prepared.variables.insert((*name).to_owned(), (*value).to_owned());
+                continue;
+            }
+            if self.server.get(*name).is_some_and(|own| own == value) {
+                continue;
+            }
+            let is_told = self.start_up_files.get(*name).is_none_or(|set| set != value);
+            let allowed_by_rule = rules.clone().any(|matched| demands(matched, name));
+            match danger(name, value).filter(|_| !allowed_by_rule) {
+                Some(reason) if is_told => prepared.dropped.push((readable(name), reason)),
+                Some(_) => {}
+                None => {
+                    prepared.variables.insert((*name).to_owned(), (*value).to_owned());
+                    if is_told && !is_shells_own(name) {
+                        prepared.changed.push(format!("{}={}", readable(name), readable(value)));
+                    }
+                }
+            }
+        }
+        for name in self.given.keys().filter(|name| !wanted.contains_key(name.as_os_str())) {
+            if is_the_sandboxs_own(name) {
+                continue;
+            }
+            if name == "PATH" && self.server.contains_key(name) {
+                // Without one, programs are looked up in places that their authors chose, for some the working directory.
+                prepared.dropped.push(("PATH (unset)".into(), "which program a name means"));
+            } else {
+                prepared.variables.remove(name);
+            }
+        }
+        prepared
+    }
+}
+
+/// Takes `NAME=value` apart.
+fn variables_of(entries: &[OsString]) -> Variables {
+    let pair = |entry: &OsString| {
+        let bytes = entry.as_bytes();
+        let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
+        let value = value.get(1..).unwrap_or_default();
+        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value).to_owned()))
+    };
+    entries.iter().filter_map(pair).collect()
+}
+
+/// Whether a rule demands a variable, and its match therefore knows its value.
+fn demands(matched: &RuleMatch, name: &OsStr) -> bool {
+    matched.rule.conditions.env.iter().any(|(demanded, test)| {
+        let says_so = match test {
+            EnvTest::Set | EnvTest::Fits(_) => true,
+            EnvTest::Unset => false,
+        };
+        says_so && demanded.as_bytes() == name.as_bytes()
+    })
+}
+
+/// Why a changed variable is dropped.
+fn danger(name: &OsStr, value: &OsStr) -> Option<&'static str> {
+    if value.as_bytes().starts_with(b"()") {
+        return Some("a function that a shell would take over (sudo env_delete)");
+    }
+    let row = lookup::row(name.as_bytes())?;
+    match row.care {
+        Care::Harmless => None,
+        Care::NoPath => may_be_a_path(value.as_bytes()).then_some(row.reason),
+        Care::Dangerous => Some(row.reason),
+    }
+}
+
+fn may_be_a_path(value: &[u8]) -> bool {
+    // A time zone such as `Europe/Paris` is looked up below one folder.
+    value.starts_with(b"/")
+        || value.starts_with(b":")
+        || value.contains(&b'%')
+        || value.windows(2).any(|two| two == b"..")
+}
+
+/// What every shell changes, so that nobody learns from it.
+fn is_shells_own(name: &OsStr) -> bool {
+    ["PWD", "OLDPWD", "SHLVL", "_"].iter().any(|own| name == *own)
+}
+
+/// What a sandbox sets for those inside, and what is not true outside.
+fn is_the_sandboxs_own(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"CODEX_SANDBOX")
+        || ["TMPDIR", "TMP", "TEMP"].iter().any(|folder| name == *folder)
+}
+
+/// Names and values are shown to people, and may be anything.
+fn readable(text: &OsStr) -> String {
+    const LONGEST: usize = 80;
+    let text = visible(text.as_bytes());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Variables as execve(2) takes them.
+pub(super) fn entries(variables: &Variables) -> Vec<OsString> {
+    variables
+        .iter()
+        .map(|(name, value)| {
+            let mut entry = name.clone();
+            entry.push("=");
+            entry.push(value);
+            entry
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use execpolicy::{Command, Options, Policy};
+
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn list(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        variables(pairs).into_iter().collect()
+    }
+
+    const SERVER: &[(&str, &str)] =
+        &[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("SSH_AUTH_SOCK", "/run/agent"), ("A", "1")];
+
+    fn environment() -> Environment {
+        // The sandbox hides the agent's socket, and the user's settings add a variable.
+        let given = variables(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("PAGER", "cat")]);
+        Environment::new(Arc::new(variables(SERVER)), &entries(&given))
+    }
+
+    fn dropped(prepared: &Prepared) -> Vec<&str> {
+        prepared.dropped.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn an_unchanged_environment_is_the_servers_with_what_the_user_set_for_commands() {
+        let wanted =
+            list(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("PAGER", "cat"), ("PWD", "/w")]);
+        let prepared = environment().prepare(&wanted, std::iter::empty());
+        let mut expected = variables(SERVER);
+        expected.extend(variables(&[("PAGER", "cat"), ("PWD", "/w")]));
+        assert_eq!(prepared, Prepared { variables: expected, ..Prepared::default() });
+    }
+
+    #[test]
+    fn harmless_changes_pass_and_dangerous_ones_are_dropped_and_named() {
+        let wanted = list(&[
+            ("PATH", "/ws:/usr/bin"),
+            ("HOME", "/home/u"),
+            ("A", "2"),
+            ("NEW", "x"),
+            ("LD_PRELOAD", "/ws/x.so"),
+            ("GIT_SSH_COMMAND", "sh x"),
+            ("BASH_FUNC_git%%", "() { :; }"),
+            ("SNEAKY", "() { :; }; x"),
+            ("LANG", "C.UTF-8"),
+            ("LC_ALL", "../../ws/locale"),
+        ]);
+        let prepared = environment().prepare(&wanted, std::iter::empty());
+        assert_eq!(
+            dropped(&prepared),
+            ["BASH_FUNC_git%%", "GIT_SSH_COMMAND", "LC_ALL", "LD_PRELOAD", "PATH", "SNEAKY"]
+        );
+        assert_eq!(prepared.changed, ["A=2", "LANG=C.UTF-8", "NEW=x"]);
+        let expected = variables(&[
+            ("PATH", "/usr/bin"),
+            ("HOME", "/home/u"),
+            ("SSH_AUTH_SOCK", "/run/agent"),
+            ("A", "2"),
+            ("NEW", "x"),
+            ("LANG", "C.UTF-8"),
+        ]);
+        assert_eq!(prepared.variables, expected);
+    }
+
+    #[test]
+    fn what_the_script_unset_stays_unset_except_the_search_path() {
+        let prepared = environment().prepare(&list(&[("A", "1")]), std::iter::empty());
+        assert_eq!(
+            prepared.variables,
+            variables(&[("A", "1"), ("PATH", "/usr/bin"), ("SSH_AUTH_SOCK", "/run/agent")])
+        );
+        assert_eq!(dropped(&prepared), ["PATH (unset)"]);
+    }
+
+    #[test]
+    fn a_rule_that_demands_a_variable_lets_it_through() {
+        let rules = "prefix_rule([\"make\"], env = {\"MAKEFLAGS\": \"-j4\", \"LD_PRELOAD\": None})";
+        let policy = Policy::from_text(Path::new("x.rules"), rules).unwrap();
+        let wanted = list(&[("MAKEFLAGS", "-j4"), ("CC", "/ws/cc")]);
+        let command = Command::new::<str, &str>("make", &[]).with_environment(&wanted);
+        let evaluation = policy.evaluate(&command, &Options::default());
+        let prepared = environment().prepare(&wanted, evaluation.matches().iter());
+        assert_eq!(prepared.variables.get(OsStr::new("MAKEFLAGS")), Some(&OsString::from("-j4")));
+        assert_eq!(dropped(&prepared), ["CC", "PATH (unset)"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! From what the rules say to what is to be done about it. No clock, no socket; nobody is asked here.
+//!
+//! A rule that allows speaks about one file, so it counts only for the name that was called and only if that is the
+//! program it means (`trust`). A rule that asks or forbids speaks about the file under every name that it has.
+
+use std::ffi::{OsStr, OsString};
+
+use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
+
+use super::asking::{Heard, ask, cautious, forbidden};
+use super::environment::{self, Environment};
+use super::exec::Exec;
+use super::git;
+use super::legacy::Legacy;
+use super::trust::{OtherName, Trust, Untrusted};
+use super::verdict::{Judgement, Outside, Verdict};
+use crate::visible::visible;
+
+/// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.
+const MOST_INNER: usize = 32;
+
+/// What a program is judged by.
+pub(super) struct Grounds<'j> {
+    pub(super) policy: &'j Policy,
+    pub(super) options: &'j Options,
+    /// What speaks where the rules are silent, if there is such a thing.
+    pub(super) legacy: Option<Legacy<'j>>,
+    pub(super) trust: &'j Trust,
+    pub(super) environment: &'j Environment,
+}
+
+/// Judges one program.
+pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
+    let variables = exec.variables();
+    let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
+    let other = strictest_of_other_names(grounds, exec, &own, &variables);
+    let own = Heard { name: None, evaluation: own };
+    let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
+    let heard = stricter.as_ref().unwrap_or(&own);
+    let rule = heard.evaluation.deciding_rule().cloned();
+    let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
+    let verdict = match (heard.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
+        // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
+        // are allowed looks their names up later, where the asker decides what is found.
+        (Decision::Prompt, true) => {
+            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
+        }
+        (Decision::Prompt, false) => ask(exec, heard, None),
+        (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
+            Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
+            Ok((outside, git::Care { caution: Some(caution), .. })) => cautious(exec, &own, outside, caution),
+            Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
+        },
+        (Decision::Allow, false) => Verdict::Run { why_inside: None },
+    };
+    let verdict = match &grounds.legacy {
+        Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
+        None => verdict,
+    };
+    Judgement { verdict, rule }
+}
+
+fn evaluate<A: AsRef<OsStr>>(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    program: &OsStr,
+    arguments: &[A],
+    variables: &[(OsString, OsString)],
+) -> Evaluation {
+    let command = Command::new(program, arguments).with_cwd(&exec.workdir).with_environment(variables);
+    grounds.policy.evaluate(&command, grounds.options)
+}
+
+/// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest that
+/// asks or forbids.
+fn strictest_of_other_names(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    own: &Evaluation,
+    variables: &[(OsString, OsString)],
+) -> Option<Heard> {
+    let covered = own.decided_by() == DecidedBy::Rule;
+    let mut strictest: Option<Heard> = None;
+    let mut hear = |name: &OtherName, arguments: &[OsString]| {
+        let arguments: Vec<&OsStr> = name.before.iter().chain(arguments).map(OsString::as_os_str).collect();
+        let evaluation = evaluate(grounds, exec, name.program.as_os_str(), &arguments, variables);
+        let counts = match evaluation.decided_by() {
+            DecidedBy::Rule | DecidedBy::Parts => true,
+            // A rule speaks about the program already.
+            DecidedBy::Heuristic => !covered,
+            DecidedBy::IncompleteRules | DecidedBy::Nothing => false,
+        };
+        let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
+        if counts && evaluation.decision() > before {
+            let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
+            strictest = Some(Heard { name: Some(name), evaluation });
+        }
+    };
+    for name in grounds.trust.other_names(exec) {
+        hear(&name, exec.arguments());
+    }
+    for words in own.commands().iter().skip(1).take(MOST_INNER) {
+        let Some((program, arguments)) = words.split_first() else { continue };
+        for name in grounds.trust.other_names_of_inner(program, &exec.workdir) {
+            hear(&name, arguments);
+        }
+    }
+    strictest
+}
+
+/// Prepares what would run outside, if it is the program that the rules which speak for it mean.
+fn outside(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    evaluation: &Evaluation,
+    variables: &[(OsString, OsString)],
+) -> Result<(Outside, git::Care), Untrusted> {
+    let speaking = || {
+        let of_the_program =
+            |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
+        evaluation.matches().iter().filter(of_the_program)
+    };
+    let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
+    let mut prepared = grounds.environment.prepare(variables, speaking());
+    let care = git::care(&program, exec, grounds.trust);
+    care.apply(&mut prepared.variables);
+    let env = environment::entries(&prepared.variables);
+    Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, care))
+}
+
+#[cfg(test)]
+mod tests;

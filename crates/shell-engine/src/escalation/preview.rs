@@ -1,0 +1,100 @@
+//! What the server would do with a command, for `policy explain`: the judgement of a real call, without the call.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use execpolicy::{Options, Policy};
+
+use super::environment::Environment;
+use super::exec::Exec;
+use super::judgement::{Grounds, judge};
+use super::trust::Trust;
+use super::verdict::{Approved, Unasked, Verdict};
+use crate::config::Config;
+use crate::programs::{FileState, Programs, look};
+
+/// Says in one sentence what the server would do with a command that is executed in this folder, with this environment, in the sandbox of
+/// the user's configuration.
+///
+/// # Errors
+///
+/// When the sandbox of the configuration cannot be worked out, so the server would run nothing; the text says why.
+pub fn preview(
+    config: &Config,
+    policy: &Policy,
+    options: &Options,
+    file: &Path,
+    arguments: &[OsString],
+) -> Result<String, String> {
+    let plan = config.sandboxing.plan(&config.sandboxing.wanted(&[], None));
+    let plan = plan.map_err(|error| format!("nothing runs: {error}"))?;
+    let exec =
+        here(file, arguments).map_err(|error| format!("nothing runs: this folder is gone ({error})"))?;
+    let grounds = Grounds {
+        policy,
+        options,
+        legacy: None,
+        trust: &Trust::new(Arc::new(Programs::new(&config.search_path())), Arc::new(plan)),
+        environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
+    };
+    Ok(in_words(judge(&grounds, &exec).verdict))
+}
+
+/// The program as if a shell here executed it.
+fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
+    let workdir = std::env::current_dir()?;
+    let opened = look(file);
+    let env = std::env::vars_os().map(|(mut entry, value)| {
+        entry.push("=");
+        entry.push(value);
+        entry
+    });
+    Ok(Exec {
+        file: workdir.join(file),
+        argv: std::iter::once(file.as_os_str().to_owned()).chain(arguments.iter().cloned()).collect(),
+        env: env.collect(),
+        directory: None,
+        workdir,
+        seen: opened.as_ref().and_then(FileState::of),
+        opened,
+    })
+}
+
+fn in_words(verdict: Verdict) -> String {
+    const OUTSIDE: &str = "outside the sandbox, with your rights";
+    match verdict {
+        Verdict::Run { why_inside: None } => "it runs inside the sandbox, unasked".into(),
+        Verdict::Run { why_inside: Some(why) } => {
+            format!("a rule allows it, but it runs inside the sandbox: {why}")
+        }
+        Verdict::Escalate(_) => format!("it runs {OUTSIDE}, unasked"),
+        Verdict::Ask { approved: Approved::Escalates(_), unasked: Unasked::Denies, .. } => {
+            format!("it is asked about; a yes runs it {OUTSIDE}")
+        }
+        Verdict::Ask { approved: Approved::Escalates(_), unasked: Unasked::Runs { why_inside }, .. } => {
+            format!(
+                "it is asked about, because {why_inside}; a yes runs it {OUTSIDE}; when nobody can be asked, it runs inside"
+            )
+        }
+        Verdict::Ask { approved: Approved::Runs { why_inside: None }, .. } => {
+            "it is asked about; a yes runs it inside the sandbox".into()
+        }
+        Verdict::Ask { approved: Approved::Runs { why_inside: Some(why) }, .. } => {
+            format!("it is asked about; a yes runs it inside the sandbox: {why}")
+        }
+        Verdict::Deny { .. } => "it is refused".into(),
+    }
+}
+
+/// The file that a shell here would execute: as given when it has a slash, else the first of that name in `PATH`.
+#[must_use]
+pub fn find_program(program: &OsStr) -> Option<PathBuf> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return std::path::absolute(program).ok();
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| {
+        file.is_absolute() && file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    })
+}

@@ -1,0 +1,149 @@
+//! Every name of what is about to run, for rules that ask or forbid: they must not be dodged by another spelling.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::escalation::exec::Exec;
+use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
+use crate::programs::{FileState, Programs, look_at, open, path_of, reopen, walk};
+
+/// Names of one file that are tried: enough for every honest file.
+const MOST_NAMES: usize = 32;
+
+/// Another way to say what is about to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::escalation) struct OtherName {
+    /// The program, as a path or as a bare name.
+    pub(in crate::escalation) program: PathBuf,
+    /// What comes before the command's own arguments: those of an interpreter.
+    pub(in crate::escalation) before: Vec<OsString>,
+}
+
+impl OtherName {
+    fn plain(program: impl Into<PathBuf>) -> OtherName {
+        OtherName { program: program.into(), before: Vec::new() }
+    }
+}
+
+/// All other names of what an exec asks for.
+pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Vec<OtherName> {
+    let mut names = Names::new(&exec.file);
+    // What the descriptor shows is what the kernel will run; the path may mean something else out here.
+    let shown = exec.opened.as_ref();
+    names.add_walk(&exec.file);
+    let real = shown.and_then(path_of).filter(|path| path.is_absolute());
+    if let Some(real) = &real {
+        names.add_walk(real);
+    }
+    if let Some(state) = exec.seen.as_ref().filter(|state| state.is_regular()) {
+        let file = shown.and_then(reopen);
+        // Its path is trusted to name it only where it does.
+        let canonical = real.as_deref().filter(|path| look_at(path).as_ref() == Some(state));
+        names.add_known(programs, canonical, state, file.as_ref());
+        if let Some(file) = &file {
+            names.add_interpreters(programs, &exec.file, file, 0);
+        }
+    }
+    // One file may be many programs, and goes by this.
+    if let Some(called) = exec.argv.first().map(|word| base_name(word)) {
+        let called = called.strip_prefix(b"-").unwrap_or(called);
+        if !called.is_empty() && called != base_name(exec.file.as_os_str()) {
+            names.add(OtherName::plain(OsStr::from_bytes(called)));
+        }
+    }
+    names.found
+}
+
+/// All other names of a program that a command would run.
+pub(super) fn of_inner(programs: &Programs, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
+    // A bare name is looked up by whoever runs it, and has been judged as it stands.
+    if !program.as_bytes().contains(&b'/') {
+        return Vec::new();
+    }
+    let path = workdir.join(program);
+    let mut names = Names::new(&path);
+    names.add_walk(&path);
+    if let Some(state) = look_at(&path).filter(FileState::is_regular) {
+        let file = open(&path);
+        let canonical = path.canonicalize().ok();
+        names.add_known(programs, canonical.as_deref(), &state, file.as_ref());
+    }
+    names.found
+}
+
+struct Names<'g> {
+    given: &'g Path,
+    found: Vec<OtherName>,
+}
+
+impl<'g> Names<'g> {
+    fn new(given: &'g Path) -> Names<'g> {
+        Names { given, found: Vec::new() }
+    }
+
+    fn add(&mut self, name: OtherName) {
+        let is_new = (name.program != self.given || !name.before.is_empty()) && !self.found.contains(&name);
+        if is_new && self.found.len() < MOST_NAMES {
+            self.found.push(name);
+        }
+    }
+
+    fn add_walk(&mut self, path: &Path) {
+        for spelling in walk(path).map(|walk| walk.spellings).unwrap_or_default() {
+            self.add(OtherName::plain(spelling));
+        }
+    }
+
+    fn add_known(
+        &mut self,
+        programs: &Programs,
+        canonical: Option<&Path>,
+        state: &FileState,
+        file: Option<&File>,
+    ) {
+        for known in programs.recognise(canonical, state, file) {
+            for name in known.names() {
+                self.add(OtherName::plain(name));
+            }
+        }
+    }
+
+    /// A script is its interpreter with one argument more.
+    fn add_interpreters(&mut self, programs: &Programs, script: &Path, file: &File, depth: usize) {
+        let Some(Interpreter { path, argument }) = interpreter(file) else { return };
+        if depth >= MOST_INTERPRETERS {
+            return;
+        }
+        let before: Vec<OsString> = argument.into_iter().chain([script.as_os_str().to_owned()]).collect();
+        let mut spellings = vec![path.clone()];
+        spellings.extend(walk(&path).map(|walk| walk.spellings).unwrap_or_default());
+        let opened = open(&path);
+        if let (Some(state), Some(opened)) = (opened.as_ref().and_then(FileState::of), &opened) {
+            let canonical = path.canonicalize().ok();
+            let known = programs.recognise(canonical.as_deref(), &state, Some(opened));
+            spellings.extend(known.iter().flat_map(|known| known.names().cloned()));
+        }
+        for program in spellings {
+            self.add(OtherName { program, before: before.clone() });
+        }
+        if let Some(opened) = &opened {
+            self.add_interpreters(programs, &path, opened, depth + 1);
+        }
+    }
+}
+
+/// What follows the last slash.
+fn base_name(path: &OsStr) -> &[u8] {
+    path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+impl OtherName {
+    /// The name as words: program, then what comes before the command's own arguments.
+    pub(in crate::escalation) fn shown(&self) -> OsString {
+        let words = std::iter::once(self.program.as_os_str().as_bytes());
+        let words: Vec<&[u8]> = words.chain(self.before.iter().map(|word| word.as_bytes())).collect();
+        OsString::from_vec(words.join(&b' '))
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs shell commands in a sandbox. Each command runs in a Bash that shows every program to the engine before it is
+//! executed; the user's rules decide whether it runs in the sandbox, outside it, after asking, or not at all.
+//!
+//! Nothing here knows MCP, a terminal or a command line. How to embed it: `examples/embed.rs`, docs/embedding.md.
+//!
+//! # Layout
+//!
+//! A call, from the request down:
+//!
+//! * `shell`: one call: spawn, capture, wait, end.
+//! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
+//! * `approval`: asking a person; a trait that is implemented above.
+//! * `audit`: the record of every decision.
+//! * `time`: the clock that stands still while a person is asked.
+//! * `sandboxes`: where programs run, in the sandbox of one policy or outside; starting them, waiting for them.
+//! * `rules`: the rules in force, followed while their files change.
+//! * `programs`: which file a program is, under all its names.
+//! * `config`: what was asked for and written down, validated once.
+//! * `user_command`: what texts call this program. `visible`: text in which nothing hides.
+
+pub mod approval;
+pub mod audit;
+pub mod config;
+mod descriptor_limit;
+pub mod escalation;
+pub mod private;
+mod programs;
+pub mod rules;
+pub mod sandboxes;
+pub mod shell;
+mod sys;
+pub mod time;
+pub mod user_command;
+pub mod visible;
+
+pub use approval::{
+    Answer, ApprovalChain, Approver, Asked, CallApprover, Channel, Choice, Identity, Link, OfferedRule,
+    Offers, OpenQuestion, Question, QuestionId, Reply, Scope,
+};
+pub use config::{
+    AfterCall, ApprovalSettings, ChannelKind, Config, ConfigError, LimitSettings, Limits, ReasonField,
+    ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home, trusted_projects,
+};
+pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
+pub use escalation::{Decided, DecisionRecord, find_program, preview};
+pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
+pub use sandbox::Mode;
+pub use shell::{
+    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
+    Presentation, Query, Recent, RecentCall, Recording, RequestError, Shell, Spool, StartError, Turn, View,
+};
+pub use time::Stopwatch;
+pub use user_command::{learn_user_command, user_command, user_command_name};
+
+/// Becomes what this program is started as besides itself, and never returns then; else does nothing: a process of the
+/// sandbox, or the editor of commands, which says that there is none.
+///
+/// The server starts its own program anew to set a sandbox up, so `main` must call this before anything else, and certainly
+/// before it starts a thread. A program that embeds the server and cannot do that names one that does in
+/// [`Settings::session_program`].
+pub fn become_session_process() {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(first) = arguments.next() else { return };
+    if first == config::EDITOR_ARGUMENT {
+        refuse_to_edit();
+    }
+    #[cfg(target_os = "linux")]
+    if first == sandboxes::SESSION_ARGUMENT {
+        if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
+            descriptor_limit::lower_descriptor_limit(soft);
+        }
+        sandbox::run_session_process()
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "who has started an editor reads its words there")]
+fn refuse_to_edit() -> ! {
+    eprintln!("{}", config::NO_EDITOR);
+    std::process::exit(1)
+}

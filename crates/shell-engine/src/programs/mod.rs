@@ -1,0 +1,22 @@
+//! Which file a program is, under all its names: nothing is judged here, and nothing is started.
+//!
+//! # Layout
+//!
+//! * [`identity`]: which file something is, and whether it is still the same.
+//! * [`opening`]: opening what a command names without doing anything by it.
+//! * [`walk`]: a path, link by link.
+//! * [`shebang`]: `#!` lines.
+//! * [`search_path`]: the programs as the user knows them. [`index`]: those on the search path by file, to recognise one
+//!   under another name.
+
+mod identity;
+mod index;
+mod opening;
+mod search_path;
+pub(crate) mod shebang;
+mod walk;
+
+pub(crate) use identity::{FileIdentity, FileState};
+pub(crate) use opening::{look, look_at, open, path_of, reopen};
+pub(crate) use search_path::Programs;
+pub(crate) use walk::walk;

@@ -1,0 +1,155 @@
+//! The sandboxes of one server: one per policy, and the outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandbox::{Mode, Network, Plan};
+use tokio::sync::Mutex;
+
+use super::sandbox::{Sandbox, Told};
+use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
+
+/// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
+/// time; what the oldest sandbox still runs ends with it.
+const MAX_SANDBOXES: usize = 16;
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The policy names something that is not there.
+    #[error(transparent)]
+    Resolve(#[from] sandbox::resolve::ResolveError),
+    /// A command could write what says what commands may do.
+    #[error(transparent)]
+    Trusted(#[from] TrustedPlaceError),
+    /// The kernel does not enforce what was asked for. The reason is part of the text, and so not its source, too.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "{reason}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
+         container or virtual machine isolates the server already, start it with --sandbox external-sandbox{}",
+        list(explained),
+        command = crate::user_command::user_command()
+    )]
+    Session {
+        /// What the kernel did not allow.
+        reason: sandbox::SessionError,
+        /// What on this machine explains it, and what to do.
+        explained: Vec<sandbox::probe::Hint>,
+    },
+    /// The task that sets it up broke.
+    #[cfg(target_os = "linux")]
+    #[error("setting the sandbox up broke inside the server; its log says where")]
+    Broken,
+}
+
+#[cfg(target_os = "linux")]
+fn list(hints: &[sandbox::probe::Hint]) -> String {
+    hints.iter().map(|hint| format!("\n* {hint}")).collect()
+}
+
+#[cfg(target_os = "linux")]
+impl From<sandbox::SessionError> for SandboxError {
+    fn from(reason: sandbox::SessionError) -> SandboxError {
+        let refused = matches!(reason, sandbox::SessionError::NotEnforceable(_));
+        let explained = if refused { sandbox::probe::explain_refusal() } else { Vec::new() };
+        SandboxError::Session { reason, explained }
+    }
+}
+
+/// All sandboxes of a server.
+#[derive(Debug)]
+pub struct SandboxPool {
+    #[cfg(target_os = "linux")]
+    launcher: sandbox::Launcher,
+    sandboxing: Arc<Sandboxing>,
+    /// Newest last.
+    known: Mutex<Vec<(Wanted, Arc<Sandbox>)>>,
+    outside: Mutex<Option<Arc<Sandbox>>>,
+    told: Told,
+}
+
+impl SandboxPool {
+    /// None yet. `launcher` is a program that becomes a session's process when it is started with the argument
+    /// [`SESSION_ARGUMENT`]; by default this one.
+    pub fn new(sandboxing: Arc<Sandboxing>, launcher: Option<PathBuf>) -> SandboxPool {
+        #[cfg(not(target_os = "linux"))]
+        drop(launcher);
+        SandboxPool {
+            #[cfg(target_os = "linux")]
+            launcher: session_launcher(launcher),
+            sandboxing,
+            known: Mutex::default(),
+            outside: Mutex::default(),
+            told: Told::default(),
+        }
+    }
+
+    /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
+    pub async fn sandbox(&self, wanted: &Wanted) -> Result<Arc<Sandbox>, SandboxError> {
+        let mut known = self.known.lock().await;
+        if let Some(at) = known.iter().position(|(other, _)| other == wanted) {
+            let found = known.remove(at);
+            if found.1.is_usable() {
+                let sandbox = Arc::clone(&found.1);
+                known.push(found);
+                return Ok(sandbox);
+            }
+            leave(found.1);
+        }
+        let plan = self.sandboxing.plan(wanted)?;
+        self.sandboxing.check(&plan)?;
+        let sandbox = self.set_up(plan).await?;
+        if !sandbox.has_mounts() {
+            self.sandboxing.check_without_mounts(sandbox.plan())?;
+        }
+        if known.len() >= MAX_SANDBOXES {
+            leave(known.remove(0).1);
+        }
+        known.push((wanted.clone(), Arc::clone(&sandbox)));
+        Ok(sandbox)
+    }
+
+    /// Where programs run that are let out of the sandbox: nothing is enforced there, but they are kept in sight to their end.
+    pub(crate) async fn outside(&self) -> Result<Arc<Sandbox>, SandboxError> {
+        let mut outside = self.outside.lock().await;
+        match outside.as_ref().filter(|sandbox| sandbox.is_usable()) {
+            Some(sandbox) => Ok(Arc::clone(sandbox)),
+            None => {
+                let plan = Plan::unenforced(Mode::DangerFullAccess, Network::Enabled);
+                Ok(Arc::clone(outside.insert(self.set_up(plan).await?)))
+            }
+        }
+    }
+
+    async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
+        let environment = self.sandboxing.environment(plan.mode);
+        let told = self.told.clone();
+        #[cfg(target_os = "linux")]
+        {
+            let launcher = self.launcher.clone();
+            let made =
+                tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
+            Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(Arc::new(Sandbox::set_up(plan, &environment, told)))
+    }
+}
+
+/// Ending a session takes some milliseconds in which the server must not stand still.
+fn leave(sandbox: Arc<Sandbox>) {
+    tokio::task::spawn_blocking(move || drop(sandbox));
+}
+
+/// The argument that makes [`crate::become_session_process`] take over.
+#[cfg(target_os = "linux")]
+pub const SESSION_ARGUMENT: &str = "sandbox-session";
+
+/// The session's process gets the descriptor limit that the user started the server with, and hands it on.
+#[cfg(target_os = "linux")]
+pub fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
+    let mut arguments = vec![SESSION_ARGUMENT.into()];
+    arguments.extend(crate::descriptor_limit::soft_descriptor_limit().map(|soft| soft.to_string().into()));
+    // Not by its path: a package manager may have replaced the file meanwhile.
+    sandbox::Launcher { program: program.unwrap_or_else(|| "/proc/self/exe".into()), arguments }
+}

@@ -1,0 +1,195 @@
+//! One call of the tool: request → spawn → output → deadline → termination → outcome.
+//!
+//! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
+//!
+//! # Layout, in the order in which a call meets it
+//! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
+//! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`call`]: from there to the end.
+//! - [`output`]: what it prints. [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
+//! - [`background`]: what it leaves behind. [`recent`]: what may have been given up before it ended.
+//! - [`user_program`]: what is no call: a program of the user's own.
+
+mod admission;
+mod background;
+mod call;
+mod denials;
+mod login;
+mod outcome;
+mod output;
+mod recent;
+mod request;
+mod spawn;
+mod user_program;
+
+pub use admission::Turn;
+pub use background::{Background, BackgroundCall, BackgroundProcess};
+pub use call::{Call, StartError};
+pub use outcome::{CallOutcome, Ending};
+pub use output::{Found, Presentation, Query, Recording, Spool, View};
+pub use recent::{Recent, RecentCall};
+pub use request::{CallRequest, RequestError};
+pub use user_program::{Ran, UserProgram, UserProgramError};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::approval::Approver;
+use crate::audit::{Audit, Event};
+use crate::config::{Config, Wanted};
+use crate::programs::Programs;
+use crate::rules::Rules;
+use crate::sandboxes::SandboxPool;
+use admission::Admission;
+use login::Logins;
+
+/// How long the last lines of the audit log may take to be written when the server ends.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// Starts calls, and ends all of them with the server.
+#[derive(Clone)]
+pub struct Shell {
+    config: Arc<Config>,
+    rules: Arc<Rules>,
+    programs: Arc<Programs>,
+    sandboxes: Arc<SandboxPool>,
+    calls: TaskTracker,
+    closing: CancellationToken,
+    outputs: Spool,
+    admission: Admission,
+    background: Background,
+    recent: Recent,
+    logins: Logins,
+    audit: Audit,
+}
+
+impl Shell {
+    /// A shell that runs commands as `config` says.
+    #[must_use]
+    pub fn new(config: Arc<Config>) -> Shell {
+        let audit = Audit::new(&config.codex_home);
+        Shell::recording(config, audit)
+    }
+
+    /// The same for an examination: nothing is put on record.
+    pub fn unrecorded(config: Arc<Config>) -> Shell {
+        Shell::recording(config, Audit::forgetful())
+    }
+
+    fn recording(config: Arc<Config>, audit: Audit) -> Shell {
+        let sandboxes =
+            Arc::new(SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        let sandbox = Some(config.sandboxing.mode().to_string());
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        let outputs = Spool::new(config.limits.spool);
+        Shell {
+            recent: Recent::new(outputs.clone()),
+            outputs,
+            admission: Admission::new(config.limits.concurrent_calls),
+            background: Background::default(),
+            logins: Logins::default(),
+            rules: Arc::new(Rules::start(config.rules.clone())),
+            programs: Arc::new(Programs::new(&config.search_path())),
+            config,
+            sandboxes,
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            audit,
+        }
+    }
+
+    /// The configuration that calls run by.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The rules that programs are judged by.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// The outputs that can be asked for.
+    #[must_use]
+    pub fn outputs(&self) -> &Spool {
+        &self.outputs
+    }
+
+    /// The processes that commands have left behind.
+    #[must_use]
+    pub fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// The calls whose results may have reached nobody.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
+    pub async fn turn(&self) -> Turn {
+        self.admission.enter().await
+    }
+
+    /// Completes when the server ends: nothing may start any more.
+    pub async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// How many commands may run at once, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.admission.load()
+    }
+
+    /// Runs a program of the user's own outside every sandbox: not what a command or a rule names, but what the user does.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or its output is too long.
+    pub async fn run_outside(&self, program: UserProgram<'_>) -> Result<Ran, UserProgramError> {
+        program.run(&self.sandboxes).await
+    }
+
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver, turn).await
+    }
+
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
+    pub async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        call::start(self, wanted, request, approver, turn).await
+    }
+
+    /// Ends every call, and waits until its processes are gone; at most for `patience`.
+    pub async fn close(&self, patience: Duration) {
+        self.closing.cancel();
+        self.calls.close();
+        if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
+            tracing::error!("some calls did not end in time");
+        }
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
+    }
+}

@@ -1,0 +1,94 @@
+//! Text that comes from the agent, written so that a person sees what is there.
+
+use std::fmt::Write;
+
+/// More spaces than this in a row may push what follows out of view; they are counted instead.
+const MOST_SPACES: usize = 16;
+
+/// Marks that stand over or under one character; more of them would cover the lines beside it.
+const MOST_MARKS: usize = 2;
+
+/// Renders bytes for a human: what is not UTF-8, control characters, bidirectional controls and invisible characters are
+/// written as escapes, and long runs of spaces as how many there are, so that nothing can hide, reorder, overwrite or push
+/// away what stands beside it.
+pub fn visible(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let (mut spaces, mut marks) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == ' ' {
+                spaces += 1;
+                continue;
+            }
+            push_spaces(&mut text, std::mem::take(&mut spaces));
+            marks = if is_mark(character) { marks + 1 } else { 0 };
+            match character {
+                '\n' => text.push_str("\\n"),
+                '\r' => text.push_str("\\r"),
+                '\t' => text.push_str("\\t"),
+                _ if hides(character) || marks > MOST_MARKS => {
+                    let _ = write!(text, "\\u{{{:x}}}", u32::from(character));
+                }
+                _ => text.push(character),
+            }
+        }
+        for byte in chunk.invalid() {
+            push_spaces(&mut text, std::mem::take(&mut spaces));
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    push_spaces(&mut text, spaces);
+    text
+}
+
+fn push_spaces(text: &mut String, count: usize) {
+    if count > MOST_SPACES {
+        let _ = write!(text, " \u{2039}{count} spaces\u{203a} ");
+    } else {
+        text.extend(std::iter::repeat_n(' ', count));
+    }
+}
+
+/// Unicode's blocks of combining marks.
+fn is_mark(character: char) -> bool {
+    matches!(character,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+}
+
+/// Controls (C0, C1), and the characters of Unicode's `Bidi_Control`, `Default_Ignorable_Code_Point` and line-breaking
+/// kinds that occur in texts meant to deceive ("Trojan Source", CVE-2021-42574), and spaces that are not the space.
+pub(crate) fn hides(character: char) -> bool {
+    character.is_control()
+        || (character.is_whitespace() && character != ' ')
+        || matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_text_stays_as_it_is() {
+        assert_eq!(visible("git commit -m 'Füße 漢字 🛑'".as_bytes()), "git commit -m 'Füße 漢字 🛑'");
+    }
+
+    #[test]
+    fn what_pushes_away_or_covers_its_neighbours_is_counted_or_written_out() {
+        assert_eq!(visible(format!("a{}b", " ".repeat(16)).as_bytes()), format!("a{}b", " ".repeat(16)));
+        assert_eq!(visible(format!("a{}b ", " ".repeat(5000)).as_bytes()), "a ‹5000 spaces› b ");
+        assert_eq!(visible("e\u{301}\u{323} x".as_bytes()), "e\u{301}\u{323} x");
+        assert_eq!(visible("e\u{301}\u{301}\u{301}\u{302}".as_bytes()), "e\u{301}\u{301}\\u{301}\\u{302}");
+    }
+
+    #[test]
+    fn what_hides_is_written_out() {
+        assert_eq!(visible(b"a\x1b[2Kb\r\n\x07"), "a\\u{1b}[2Kb\\r\\n\\u{7}");
+        assert_eq!(visible("x\u{202e}y\u{200b}z\u{a0}".as_bytes()), "x\\u{202e}y\\u{200b}z\\u{a0}");
+        assert_eq!(visible(b"caf\xe9"), "caf\\xe9");
+    }
+}

@@ -1,0 +1,499 @@
+//! The server's end: shows open questions to every terminal that is attached, and takes the first answer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::dialogue::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
+use super::peer;
+use super::place::{self, Seat};
+use super::question::Shown;
+use shell_engine::approval::{Asked, Channel, Choice, OpenQuestion, QuestionId, Reply};
+use shell_engine::user_command::user_command;
+use shell_engine::visible::visible;
+
+/// Terminals that may be attached at once.
+const MAX_TERMINALS: usize = 16;
+
+/// Messages that may wait for a terminal; one that does not take them is let go. A server has 64 open questions at most.
+const WAITING: usize = 256;
+
+/// How long a server that has just started waits for a view that is open already: views look for new servers ten times a second.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// How long a question waits for somebody who has left the last view: it may be opened again.
+const ABSENCE: Duration = Duration::from_secs(5);
+
+/// How long a view may take to read one message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn nobody() -> String {
+    format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
+}
+
+/// Asks in the user's terminals.
+pub(crate) struct TerminalChannel {
+    desk: Arc<Desk>,
+    /// Why no terminal can attach.
+    obstacle: Option<String>,
+    listening: Mutex<Option<Listening>>,
+}
+
+/// What is open, and who looks at it.
+struct Desk {
+    hello: FromServer,
+    state: Mutex<State>,
+    presence: watch::Sender<Presence>,
+}
+
+/// Who looks, and until when somebody is expected to if nobody does.
+#[derive(Clone, Copy)]
+struct Presence {
+    attached: usize,
+    expected_until: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    open: BTreeMap<QuestionId, Open>,
+    terminals: Vec<mpsc::Sender<Arc<[u8]>>>,
+}
+
+struct Open {
+    question: Arc<[u8]>,
+    choices: Vec<Choice>,
+    reply: oneshot::Sender<Reply>,
+}
+
+enum Listening {
+    Soon(std::os::unix::net::UnixListener, Seat),
+    Now { task: JoinHandle<()>, _seat: Seat },
+}
+
+impl TerminalChannel {
+    /// A channel whose socket is in the first of `folders` where it can be.
+    pub(crate) fn new(folders: &[PathBuf], codex_home: PathBuf) -> TerminalChannel {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let hello = FromServer::Hello {
+            version: VERSION,
+            server: std::process::id(),
+            folder: visible(folder.as_os_str().as_encoded_bytes()),
+            codex_home,
+        };
+        let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING };
+        let desk = Arc::new(Desk { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
+        let (obstacle, listening) = match place::listen(folders) {
+            Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no terminal can attach to this server"
+                );
+                (Some(format!("no terminal can attach to this server ({error})")), None)
+            }
+        };
+        let channel = TerminalChannel { desk, obstacle, listening: Mutex::new(listening) };
+        channel.listen();
+        channel
+    }
+
+    /// Lets terminals attach, from the first time that this is called within a runtime.
+    pub(crate) fn listen(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        *listening = match listening.take() {
+            Some(Listening::Soon(listener, seat)) => {
+                let task = runtime.spawn(accept(listener, Arc::clone(&self.desk)));
+                Some(Listening::Now { task, _seat: seat })
+            }
+            other => other,
+        };
+    }
+}
+
+impl Drop for TerminalChannel {
+    fn drop(&mut self) {
+        if let Ok(Some(Listening::Now { task, .. })) = self.listening.get_mut() {
+            task.abort();
+        }
+    }
+}
+
+impl Channel for TerminalChannel {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn reach(&self) -> Result<(), String> {
+        match &self.obstacle {
+            Some(obstacle) => Err(obstacle.clone()),
+            None if self.desk.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(nobody()),
+            None => Ok(()),
+        }
+    }
+
+    fn watches(&self) -> bool {
+        true
+    }
+
+    fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if self.obstacle.is_none() {
+                self.desk.deserted().await;
+            }
+        })
+    }
+
+    fn prepare(&self) {
+        self.listen();
+    }
+
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
+        let desk = Arc::clone(&self.desk);
+        Box::pin(async move {
+            let question = match encode(&FromServer::Asked(Box::new(Shown::new(&open)))) {
+                Ok(question) => question.into(),
+                Err(error) => return Reply::Passed(format!("it cannot be shown in a terminal ({error})")),
+            };
+            let (reply, replied) = oneshot::channel();
+            let _shown = desk.show(open.id, Open { question, choices: open.offers.choices(), reply });
+            // Whoever has the other end keeps it until the question is answered or withdrawn.
+            replied.await.unwrap_or_else(|_| Reply::Passed("the terminal's answer was lost".into()))
+        })
+    }
+}
+
+/// Withdraws a question when it is dropped.
+struct OnShow<'d> {
+    desk: &'d Desk,
+    id: QuestionId,
+}
+
+impl Drop for OnShow<'_> {
+    fn drop(&mut self) {
+        let mut state = self.desk.state();
+        state.open.remove(&self.id);
+        if let Ok(message) = encode(&FromServer::Closed { id: self.id.to_string() }) {
+            state.tell(&message.into());
+        }
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, id: QuestionId, open: Open) -> OnShow<'_> {
+        let mut state = self.state();
+        state.tell(&open.question);
+        state.open.insert(id, open);
+        OnShow { desk: self, id }
+    }
+
+    /// A terminal that comes gets what is open, and from now on what changes. `None`: there are too many.
+    fn attach(&self) -> Option<mpsc::Receiver<Arc<[u8]>>> {
+        let mut state = self.state();
+        state.terminals.retain(|terminal| !terminal.is_closed());
+        if state.terminals.len() >= MAX_TERMINALS {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let hello = encode(&self.hello).ok()?.into();
+        let greetings = std::iter::once(&hello).chain(state.open.values().map(|open| &open.question));
+        for message in greetings {
+            sender.try_send(Arc::clone(message)).ok()?;
+        }
+        state.terminals.push(sender);
+        Some(receiver)
+    }
+
+    /// Somebody looks until the guard is dropped.
+    fn attend(&self) -> Attending<'_> {
+        self.presence.send_modify(|presence| presence.attached += 1);
+        Attending(self)
+    }
+
+    /// Completes when nobody looks, and nobody is expected to.
+    async fn deserted(&self) {
+        let mut presence = self.presence.subscribe();
+        loop {
+            let Presence { attached, expected_until } = *presence.borrow_and_update();
+            let patience = async {
+                match attached {
+                    0 => tokio::time::sleep_until(expected_until).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = patience => return,
+                // The sender is our own.
+                _ = presence.changed() => {}
+            }
+        }
+    }
+
+    /// Passes an answer on. One that is not among the choices decides nothing, and the question stays open for a better one.
+    fn answer(&self, id: &str, choice: &str, reason: Option<String>) {
+        let Some(choice) = Choice::from_word(choice) else { return };
+        let mut state = self.state();
+        let asked = |(asked, open): (&QuestionId, &Open)| {
+            (asked.to_string() == id && open.choices.contains(&choice)).then_some(*asked)
+        };
+        let Some(id) = state.open.iter().find_map(asked) else { return };
+        if let Some(open) = state.open.remove(&id) {
+            let _ = open.reply.send(Reply::Decided { choice, reason });
+        }
+    }
+}
+
+/// A terminal that is attached.
+struct Attending<'d>(&'d Desk);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.presence.send_modify(|presence| {
+            presence.attached = presence.attached.saturating_sub(1);
+            presence.expected_until = Instant::now() + ABSENCE;
+        });
+    }
+}
+
+impl State {
+    /// Tells every terminal; one that does not listen any more, or too slowly, is let go.
+    fn tell(&mut self, message: &Arc<[u8]>) {
+        self.terminals.retain(|terminal| terminal.try_send(Arc::clone(message)).is_ok());
+    }
+}
+
+async fn accept(listener: std::os::unix::net::UnixListener, desk: Arc<Desk>) {
+    let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return tracing::warn!(%error, "terminals cannot attach"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&desk)))),
+            Err(error) => {
+                tracing::warn!(%error, "a terminal could not attach");
+                // When descriptors have run out, trying again at once would help nobody.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One terminal, from its coming to its going.
+async fn serve(stream: UnixStream, desk: Arc<Desk>) {
+    let known = peer::same_user(&stream).and_then(|()| peer::as_free_as_we_are(&stream));
+    let (input, mut output) = stream.into_split();
+    let attached = match known {
+        Ok(()) => desk.attach().ok_or_else(|| "too many terminals are attached".to_owned()),
+        Err(stranger) => {
+            tracing::warn!(%stranger, "somebody was refused on the terminals' socket");
+            Err(stranger.to_string())
+        }
+    };
+    let messages = match attached {
+        Ok(messages) => messages,
+        Err(why) => {
+            if let Ok(refusal) = encode(&FromServer::Refused { why }) {
+                let _ = output.write_all(&refusal).await;
+            }
+            return;
+        }
+    };
+    let _attending = desk.attend();
+    let ended = tokio::select! {
+        ended = hear(input, &desk) => ended,
+        ended = tell(output, messages) => ended,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a terminal was let go");
+    }
+}
+
+async fn hear(mut input: OwnedReadHalf, desk: &Desk) -> std::io::Result<()> {
+    while let Some(message) = read(&mut input, MAX_ANSWER).await? {
+        let FromTerminal::Answer { id, choice, reason } = message;
+        desk.answer(&id, &choice, reason);
+    }
+    Ok(())
+}
+
+/// Passes on what there is to tell. A view that reads nothing (it is stopped, perhaps) is let go.
+async fn tell(mut output: OwnedWriteHalf, mut messages: mpsc::Receiver<Arc<[u8]>>) -> std::io::Result<()> {
+    while let Some(message) = messages.recv().await {
+        tokio::time::timeout(PATIENCE, output.write_all(&message)).await??;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::channels::terminal::dialogue::MAX_MESSAGE;
+    use shell_engine::approval::{Identity, Offers, Question};
+
+    fn question(word: &str) -> Arc<OpenQuestion> {
+        let question = Question {
+            program: "/bin/tool".into(),
+            arguments: vec![word.into()],
+            workdir: "/work".into(),
+            rule: None,
+            danger: Some("it is sharp".into()),
+            identity: Identity::of([word.as_bytes()]),
+            always: Vec::new(),
+            details: vec!["Careful.".into()],
+            once: false,
+        };
+        let offers = Offers { session: true, always: Vec::new() };
+        Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
+    }
+
+    struct World {
+        _root: tempfile::TempDir,
+        folders: [PathBuf; 1],
+        channel: Arc<TerminalChannel>,
+    }
+
+    impl World {
+        fn new() -> World {
+            let root = tempfile::tempdir().expect("a folder");
+            let folders = [root.path().join("run")];
+            let channel = Arc::new(TerminalChannel::new(&folders, root.path().to_owned()));
+            World { _root: root, folders, channel }
+        }
+
+        async fn terminal(&self) -> UnixStream {
+            let [socket] = &place::sockets(&self.folders)[..] else { panic!("one socket") };
+            let mut stream = UnixStream::connect(socket).await.expect("connected");
+            assert!(matches!(hear(&mut stream).await, FromServer::Hello { .. }));
+            stream
+        }
+    }
+
+    async fn hear(stream: &mut UnixStream) -> FromServer {
+        read(stream, MAX_MESSAGE).await.expect("read").expect("a message")
+    }
+
+    async fn asked(stream: &mut UnixStream) -> Shown {
+        match hear(stream).await {
+            FromServer::Asked(shown) => *shown,
+            other @ (FromServer::Hello { .. } | FromServer::Refused { .. } | FromServer::Closed { .. }) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+
+    async fn answer(stream: &mut UnixStream, id: &str, choice: &str, reason: Option<&str>) {
+        let answer =
+            FromTerminal::Answer { id: id.into(), choice: choice.into(), reason: reason.map(Into::into) };
+        stream.write_all(&encode(&answer).expect("encoded")).await.expect("sent");
+    }
+
+    #[tokio::test]
+    async fn an_answer_reaches_its_question_and_others_are_passed_over() {
+        let world = World::new();
+        assert_eq!(world.channel.reach(), Err(nobody()));
+        let mut terminal = world.terminal().await;
+        assert_eq!(world.channel.reach(), Ok(()));
+        let one = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
+        let first = asked(&mut terminal).await;
+        let two = tokio::spawn(Arc::clone(&world.channel).ask(question("two")));
+        let second = asked(&mut terminal).await;
+        assert_eq!((&*first.command, &*first.arguments[0]), ("/bin/tool one", "one"));
+        assert_eq!(first.choices, ["once", "session", "deny"]);
+        assert_eq!(first.why.as_deref(), Some("it is sharp"));
+        assert_eq!(first.details, ["Careful."]);
+
+        answer(&mut terminal, "q0", "once", None).await;
+        answer(&mut terminal, &second.id, "session", Some("go on")).await;
+        answer(&mut terminal, &second.id, "deny", None).await;
+        for none in ["whatever", "always", "always:1", ""] {
+            answer(&mut terminal, &first.id, none, None).await;
+        }
+        answer(&mut terminal, &first.id, "deny", None).await;
+        let reason = Some("go on".into());
+        assert_eq!(two.await.expect("answered"), Reply::Decided { choice: Choice::Session, reason });
+        assert_eq!(one.await.expect("answered"), Reply::Decided { choice: Choice::Deny, reason: None });
+        let closed = [hear(&mut terminal).await, hear(&mut terminal).await];
+        assert!(closed.contains(&FromServer::Closed { id: first.id }), "{closed:?}");
+        assert!(closed.contains(&FromServer::Closed { id: second.id }), "{closed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_question_is_shown_to_who_comes_later_and_withdrawn_everywhere() {
+        let world = World::new();
+        let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
+        while world.channel.desk.state().open.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let (mut first, mut second) = (world.terminal().await, world.terminal().await);
+        let shown = asked(&mut first).await;
+        assert_eq!(asked(&mut second).await, shown);
+        asking.abort();
+        for terminal in [&mut first, &mut second] {
+            assert_eq!(hear(terminal).await, FromServer::Closed { id: shown.id.clone() });
+        }
+        assert!(world.channel.desk.state().open.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_is_waited_for_at_the_start_and_after_it_has_left() {
+        let desk = || Desk {
+            hello: FromServer::Refused { why: String::new() },
+            state: Mutex::default(),
+            presence: watch::Sender::new(Presence { attached: 0, expected_until: Instant::now() + GREETING }),
+        };
+        let start = Instant::now();
+        let (lonely, visited) = (desk(), desk());
+        let view = visited.attend();
+        lonely.deserted().await;
+        assert_eq!(start.elapsed(), GREETING);
+        let patience = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
+        assert!(patience.await.is_err(), "somebody looks");
+        drop(view);
+        let left = Instant::now();
+        visited.deserted().await;
+        assert_eq!(left.elapsed(), ABSENCE);
+    }
+
+    #[tokio::test]
+    async fn junk_ends_one_terminal_only() {
+        let world = World::new();
+        let (mut bad, mut good) = (world.terminal().await, world.terminal().await);
+        bad.write_all(&[0xff; 64]).await.expect("sent");
+        // Closed in the middle of what it said: the system may call that a reset.
+        assert!(!matches!(read::<FromServer>(&mut bad, MAX_MESSAGE).await, Ok(Some(_))));
+        let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
+        let shown = asked(&mut good).await;
+        answer(&mut good, &shown.id, "once", None).await;
+        assert_eq!(asking.await.expect("answered"), Reply::Decided { choice: Choice::Once, reason: None });
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_private_and_goes_with_the_server() {
+        use std::os::unix::fs::PermissionsExt;
+        let world = World::new();
+        let [socket] = &place::sockets(&world.folders)[..] else { panic!("one socket") };
+        let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(socket), mode(&world.folders[0])), (0o600, 0o700));
+        let World { _root, folders, channel } = world;
+        drop(channel);
+        assert!(place::sockets(&folders).is_empty());
+    }
+}

@@ -1,0 +1,342 @@
+//! Draws the board: the list of questions, the chosen one in full, what keys do.
+
+use std::time::{Duration, Instant};
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Paragraph};
+
+use super::board::{Board, Entry, Mode};
+use super::lines;
+use super::style::Style;
+use shell_engine::approval::Choice;
+use shell_engine::user_command::user_command_name;
+
+/// Rows of the list at most; it is scrolled.
+const MAX_LISTED: u16 = 6;
+
+/// In a window with fewer rows the list has one, without a frame: the question needs the room.
+const LOW: u16 = 14;
+
+/// In a window with fewer columns what keys do is said in fewer words.
+const NARROW: u16 = 70;
+
+const TURNING: [char; 4] = ['|', '/', '-', '\\'];
+
+/// Draws everything. Sets how far the question can be scrolled.
+pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, style: &Style, now: Instant) {
+    let area = frame.area();
+    if area.width < 40 || area.height < 10 {
+        frame.render_widget(
+            Paragraph::new("This window is too small: 40 columns and 10 rows are needed."),
+            area,
+        );
+        return;
+    }
+    let most = if area.height < LOW { 1 } else { MAX_LISTED };
+    let listed = u16::try_from(board.questions.len()).unwrap_or(most).clamp(1, most);
+    let frames = if area.height < LOW { 0 } else { 2 };
+    let [title, list, detail, note, keys] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(listed + frames),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    frame.render_widget(Line::from(heading(board, area.width)), title);
+    draw_list(frame, list, board, style);
+    draw_detail(frame, detail, board, style);
+    if let Some(text) = &board.note {
+        frame.render_widget(Line::styled(text.clone(), style.warning), note);
+    }
+    frame.render_widget(footer(board, style, now, area.width), keys);
+}
+
+fn heading(board: &Board, width: u16) -> String {
+    let count = |number: usize, one: &str| match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    };
+    let counted =
+        format!("{}, {}", count(board.questions.len(), "question"), count(board.servers.len(), "server"));
+    let heading = format!("{} approve: {counted}", user_command_name());
+    if heading.chars().count() > usize::from(width) { counted } else { heading }
+}
+
+fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &Board, style: &Style) {
+    let block = if area.height > 1 { Block::bordered().title("Open questions") } else { Block::new() };
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    if board.questions.is_empty() {
+        let turning = TURNING.get(board.ticks % TURNING.len()).copied().unwrap_or('.');
+        let sign = if style.animations { turning } else { '.' };
+        let text = if board.servers.is_empty() {
+            format!("No server is running. Waiting for one {sign}")
+        } else {
+            format!("Waiting for questions {sign}")
+        };
+        frame.render_widget(Line::from(text), inner);
+        return;
+    }
+    let chosen = board.chosen().map(|(place, _)| place).unwrap_or_default();
+    let rows = usize::from(inner.height);
+    let first = (chosen + 1).saturating_sub(rows);
+    for (row, (place, entry)) in inner.rows().zip(board.questions.iter().enumerate().skip(first)) {
+        let mark = if place == chosen { '>' } else { ' ' };
+        let painted = if place == chosen { style.chosen } else { style.plain };
+        let text = format!("{mark} {}{}", age(entry, style), entry.question.command);
+        frame.render_widget(Line::styled(text, painted), row);
+    }
+}
+
+/// How long the question has been open; a number that counts is something that moves.
+fn age(entry: &Entry, style: &Style) -> String {
+    if !style.animations {
+        return String::new();
+    }
+    let age: Duration = entry.question.age();
+    match age.as_secs() {
+        seconds @ 0..60 => format!("{seconds:>3} s  "),
+        seconds @ 60..3600 => format!("{:>3} m  ", seconds / 60),
+        seconds => format!("{:>3} h  ", seconds / 3600),
+    }
+}
+
+fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Style) {
+    let width = usize::from(area.width.saturating_sub(2));
+    let (title, lines) = match (&board.mode, board.chosen()) {
+        (Mode::Helping, _) => ("Keys".to_owned(), lines::help(style, width)),
+        (_, None) => (String::new(), Vec::new()),
+        (mode, Some((place, entry))) => {
+            let server = board.servers.get(&entry.server);
+            let server = server.map(|server| format!("{}, started in {}", server.process, server.folder));
+            let mut lines = match mode {
+                Mode::Confirming(rule) => lines::rule(entry, *rule, style, width),
+                Mode::Choosing | Mode::Refusing(_) | Mode::Leaving | Mode::Helping => Vec::new(),
+            };
+            lines.extend(lines::question(entry, server.as_deref(), style, width));
+            (format!("Question {} of {}", place + 1, board.questions.len()), lines)
+        }
+    };
+    let mut block = Block::bordered().title(title);
+    let inner = block.inner(area);
+    let rows = usize::from(inner.height);
+    let hidden = lines.len().saturating_sub(rows);
+    let scroll = board.scroll.min(hidden);
+    if hidden > 0 {
+        let below = hidden - scroll;
+        let more = format!("{scroll} lines above, {below} below: PgUp, PgDn");
+        block = block.title_bottom(Line::styled(more, style.warning));
+    }
+    frame.render_widget(block, area);
+    let window: Vec<Line<'_>> = lines.into_iter().skip(scroll).take(rows).collect();
+    frame.render_widget(Paragraph::new(window), inner);
+    board.scroll = scroll;
+}
+
+fn footer<'b>(board: &'b Board, style: &Style, now: Instant, width: u16) -> Line<'b> {
+    let narrow = width < NARROW;
+    let key = |key: &'static str, wide: &'static str, short: &'static str| {
+        [Span::styled(key, style.key), Span::styled(if narrow { short } else { wide }, style.plain)]
+    };
+    let told = |wide: &'static str, short: &'static str| {
+        Span::styled(if narrow { short } else { wide }, style.warning)
+    };
+    let mut spans = Vec::new();
+    match &board.mode {
+        Mode::Confirming(_) => {
+            spans.push(told("Add this rule?  ", "Add it? "));
+            spans.extend(key("Enter", " add it and allow  ", " yes "));
+            spans.extend(key("Esc", " back  ", " no "));
+            if board.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1) {
+                spans.extend(key("←→", " shorter, longer", " other"));
+            }
+        }
+        Mode::Refusing(reason) => {
+            // The end of a long reason is what is being typed.
+            let room = usize::from(width).saturating_sub(if narrow { 31 } else { 50 });
+            let skipped = reason.chars().count().saturating_sub(room);
+            let shown: String = reason.chars().skip(skipped).collect();
+            spans.extend([told("Deny, because: ", "Because: "), Span::raw(shown), Span::raw("_  ")]);
+            spans.extend(key("Enter", " deny  ", " deny "));
+            spans.extend(key("Esc", " back", ""));
+        }
+        Mode::Leaving => {
+            let open = match board.questions.len() {
+                1 => "1 question is open.".to_owned(),
+                number => format!("{number} questions are open."),
+            };
+            spans.push(Span::styled(open, style.warning));
+            spans.push(told(" Leave them unanswered?  ", " "));
+            spans.extend(key("q", " leave  ", " leave "));
+            spans.extend(key("Esc", " stay", " stay"));
+        }
+        Mode::Helping => spans.extend(key("Esc", " back", " back")),
+        Mode::Choosing => {
+            let offered = |choice| board.chosen().is_some_and(|(_, entry)| entry.question.offers(choice));
+            if board.chosen().is_some() && board.calm_in(now).is_some() {
+                spans.push(told("A new question: read it …  ", "A new question … "));
+            } else {
+                for (letter, wide, short, choice) in [
+                    ("o", " once  ", " once ", Choice::Once),
+                    ("s", " session  ", " session ", Choice::Session),
+                    ("a", " always…  ", " always ", Choice::Always),
+                    ("d", " deny…  ", " deny ", Choice::Deny),
+                ] {
+                    if offered(choice) {
+                        spans.extend(key(letter, wide, short));
+                    }
+                }
+            }
+            if board.questions.len() > 1 && !narrow {
+                spans.extend(key("↑↓", " choose  ", ""));
+            }
+            spans.extend(key("?", " help  ", " "));
+            spans.extend(key("q", " leave", ""));
+        }
+    }
+    Line::from(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::super::board::tests::{board, question};
+    use super::super::style::Look;
+    use super::*;
+
+    fn drawn(board: &mut Board, look: Look, now: Instant) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a screen");
+        terminal.draw(|frame| draw(frame, board, &Style::new(look), now)).expect("drawn");
+        terminal.backend().to_string()
+    }
+
+    const STILL: Look = Look { animations: false, colors: false };
+
+    #[test]
+    fn a_question_is_whole_on_a_small_screen() {
+        let (mut board, now) = board(&[question("1", "tool push origin main")]);
+        let screen = drawn(&mut board, STILL, now + Duration::from_secs(1));
+        for text in [
+            "1 question, 1 server",
+            "> tool push origin main",
+            "Run      tool push origin main",
+            "In       /work",
+            "Reason   goes public",
+            "Rule     /home/u/.codex/rules/default.rules:3",
+            "Note     Careful: it is also known as `other`.",
+            "Always   would add: prefix_rule(pattern=[\"tool\", \"a\", \"b\"], decision=\"allow\")",
+            "Server   4711, started in /work",
+            "o once  s session  a always…  d deny…  ? help  q leave",
+        ] {
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn a_long_question_says_that_there_is_more_and_can_be_read_to_its_end() {
+        let long = format!("tool {} THE-END", "x".repeat(3000));
+        let (mut board, now) = board(&[question("1", &long)]);
+        let screen = drawn(&mut board, STILL, now);
+        assert!(screen.contains("0 lines above, ") && !screen.contains("THE-END"), "{screen}");
+        board.scroll = usize::MAX;
+        let screen = drawn(&mut board, STILL, now);
+        assert!(screen.contains(" lines above, 0 below"), "{screen}");
+        assert!(screen.contains("Server   4711"), "{screen}");
+        let mut seen = String::new();
+        for scroll in 0..60 {
+            board.scroll = scroll;
+            seen.push_str(&drawn(&mut board, STILL, now));
+        }
+        assert!(seen.contains("THE-END"));
+    }
+
+    #[test]
+    fn the_rule_is_in_view_before_it_is_confirmed_however_long_the_question_is() {
+        use ratatui::crossterm::event::KeyCode;
+        let long = format!("tool a b {}", "x".repeat(3000));
+        let (mut board, now) = board(&[question("1", &long)]);
+        let later = now + Duration::from_secs(1);
+        board.scroll = 20;
+        for (code, pattern, of) in [
+            (KeyCode::Char('a'), "\"tool\", \"a\", \"b\"", "rule 1 of 2, the longest"),
+            (KeyCode::Left, "\"tool\", \"a\"", "rule 2 of 2)"),
+        ] {
+            board.press(super::super::board::tests::key(code), later);
+            let screen = drawn(&mut board, STILL, later);
+            for text in [
+                &format!("Adds     prefix_rule(pattern=[{pattern}], decision="),
+                "Allows   every command that starts with: tool a",
+                of,
+                "Add this rule?  Enter add it and allow  Esc back  ←→ shorter, longer",
+            ] {
+                assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+            }
+        }
+    }
+
+    #[test]
+    fn forty_columns_and_ten_rows_are_enough() {
+        let small = |board: &mut Board, now: Instant| {
+            let mut terminal = Terminal::new(TestBackend::new(40, 10)).expect("a screen");
+            terminal.draw(|frame| draw(frame, board, &Style::new(STILL), now)).expect("drawn");
+            terminal.backend().to_string()
+        };
+        let (mut board, now) = board(&[question("1", "tool push origin main"), question("2", "tool b")]);
+        let later = now + Duration::from_secs(1);
+        let screen = small(&mut board, later);
+        for text in [
+            "2 questions, 1 server",
+            "> tool push",
+            "Run      tool push",
+            "o once s session a always d deny ? q",
+        ] {
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        for (typed, text) in [
+            ("a", "Add it? Enter yes Esc no ←→ other"),
+            ("n", "o once s session"),
+            ("dnot like this, please", "Because: s, please_  Enter deny Esc"),
+        ] {
+            for letter in typed.chars().map(ratatui::crossterm::event::KeyCode::Char) {
+                board.press(super::super::board::tests::key(letter), later);
+            }
+            let screen = small(&mut board, later);
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        board.mode = Mode::Leaving;
+        assert!(small(&mut board, later).contains("2 questions are open. q leave Esc stay"));
+        board.mode = Mode::Helping;
+        assert!(small(&mut board, later).contains("o          allow this once"));
+    }
+
+    #[test]
+    fn many_questions_are_listed_around_the_chosen_one() {
+        let many: Vec<_> =
+            (0..20).map(|number| question(&number.to_string(), &format!("tool {number}!"))).collect();
+        let (mut board, now) = board(&many);
+        assert!(drawn(&mut board, STILL, now).contains("> tool 0!"));
+        for _ in 0..15 {
+            board.press(super::super::board::tests::key(ratatui::crossterm::event::KeyCode::Down), now);
+        }
+        let screen = drawn(&mut board, STILL, now);
+        assert!(screen.contains("> tool 15!") && !screen.contains("tool 3!"), "{screen}");
+    }
+
+    #[test]
+    fn nothing_moves_unless_it_may_and_a_tiny_window_says_so() {
+        let (mut board, now) = board(&[]);
+        assert!(drawn(&mut board, STILL, now).contains("Waiting for questions ."));
+        let moving = Look { animations: true, colors: false };
+        assert!(drawn(&mut board, moving, now).contains("Waiting for questions |"));
+        board.tick();
+        assert!(drawn(&mut board, moving, now).contains("Waiting for questions /"));
+        let mut terminal = Terminal::new(TestBackend::new(30, 5)).expect("a screen");
+        terminal.draw(|frame| draw(frame, &mut board, &Style::new(STILL), now)).expect("drawn");
+        assert!(terminal.backend().to_string().contains("too small"));
+    }
+}

@@ -1,0 +1,213 @@
+//! The terminal's end: finds all servers of the user, also those that come later, and gathers their questions.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use super::dialogue::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
+use super::peer;
+use super::place;
+use super::question::Shown;
+use shell_engine::approval::Choice;
+use shell_engine::private::runtime_folders;
+use shell_engine::visible::visible;
+
+/// How often it is looked for new servers.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Messages that may wait for the person's screen.
+const WAITING: usize = 64;
+
+/// Which server, in this process.
+pub(super) type ServerId = u64;
+
+/// A server, as it introduced itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    /// Its process.
+    pub(super) process: u32,
+    /// The folder that it was started in.
+    pub(super) folder: String,
+    /// Where its rules and its audit log are.
+    pub(super) codex_home: PathBuf,
+}
+
+/// What happens at the servers.
+#[derive(Debug)]
+pub(super) enum News {
+    Came(ServerId, Server),
+    Went(ServerId),
+    Asked(ServerId, Box<Shown>),
+    Closed(ServerId, String),
+    /// A server cannot be spoken to; the text says why.
+    Trouble(String),
+}
+
+/// The servers of the user, and the way to them.
+pub(super) struct Servers {
+    news: mpsc::Receiver<Heard>,
+    sender: mpsc::Sender<Heard>,
+    folders: Vec<PathBuf>,
+    sockets: HashMap<PathBuf, ServerId>,
+    /// Sockets that were no good, so that they are spoken of once.
+    bad: HashSet<PathBuf>,
+    links: HashMap<ServerId, mpsc::Sender<Vec<u8>>>,
+    next: ServerId,
+    look: tokio::time::Interval,
+}
+
+struct Heard {
+    server: ServerId,
+    socket: PathBuf,
+    what: Said,
+}
+
+enum Said {
+    Message(FromServer),
+    /// The connection ended.
+    End,
+}
+
+impl Servers {
+    /// Looks in all places where the user's servers may be.
+    pub(super) fn new(codex_home: &Path) -> Servers {
+        let (sender, news) = mpsc::channel(WAITING);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Servers {
+            news,
+            sender,
+            folders: runtime_folders(codex_home),
+            sockets: HashMap::new(),
+            bad: HashSet::new(),
+            links: HashMap::new(),
+            next: 0,
+            look,
+        }
+    }
+
+    /// The next thing that happens. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> News {
+        loop {
+            tokio::select! {
+                _ = self.look.tick() => {
+                    if let Some(trouble) = self.look_around() {
+                        return News::Trouble(trouble);
+                    }
+                }
+                Some(heard) = self.news.recv() => {
+                    if let Some(news) = self.understand(heard) {
+                        return news;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a question.
+    pub(super) fn answer(&self, server: ServerId, id: &str, choice: Choice, reason: Option<String>) {
+        let answer = FromTerminal::Answer { id: id.into(), choice: choice.word(), reason };
+        // A server that is gone needs no answer.
+        if let (Ok(message), Some(link)) = (encode(&answer), self.links.get(&server)) {
+            let _ = link.try_send(message);
+        }
+    }
+
+    /// Connects to servers that are new.
+    fn look_around(&mut self) -> Option<String> {
+        let sockets = place::sockets(&self.folders);
+        self.bad.retain(|path| sockets.contains(path));
+        let mut trouble = None;
+        for socket in sockets {
+            if self.sockets.contains_key(&socket) || self.bad.contains(&socket) {
+                continue;
+            }
+            match connect(&socket) {
+                Ok(stream) => self.attend(socket, stream),
+                // It has just gone, or was dead.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+                }
+                Err(error) => {
+                    trouble = Some(format!("{}: {error}", visible(socket.as_os_str().as_encoded_bytes())));
+                    self.bad.insert(socket);
+                }
+            }
+        }
+        trouble
+    }
+
+    fn attend(&mut self, socket: PathBuf, stream: UnixStream) {
+        let server = self.next;
+        self.next += 1;
+        let (link, mut answers) = mpsc::channel::<Vec<u8>>(WAITING);
+        self.sockets.insert(socket.clone(), server);
+        self.links.insert(server, link);
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let (mut input, mut output) = stream.into_split();
+            let hear = async {
+                while let Ok(Some(message)) = read::<FromServer>(&mut input, MAX_MESSAGE).await {
+                    let heard = Heard { server, socket: socket.clone(), what: Said::Message(message) };
+                    if sender.send(heard).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let tell = async {
+                while let Some(message) = answers.recv().await {
+                    if output.write_all(&message).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = hear => {}
+                () = tell => {}
+            }
+            let _ = sender.send(Heard { server, socket: socket.clone(), what: Said::End }).await;
+        });
+    }
+
+    fn understand(&mut self, heard: Heard) -> Option<News> {
+        let Heard { server, socket, what } = heard;
+        let name = || visible(socket.as_os_str().as_encoded_bytes());
+        match what {
+            Said::Message(FromServer::Hello { version: VERSION, server: process, folder, codex_home }) => {
+                let folder = visible(folder.as_bytes());
+                Some(News::Came(server, Server { process, folder, codex_home }))
+            }
+            Said::Message(FromServer::Hello { version, .. }) => {
+                self.links.remove(&server);
+                self.bad.insert(socket.clone());
+                Some(News::Trouble(format!("{}: the server speaks version {version}, not {VERSION}", name())))
+            }
+            Said::Message(FromServer::Refused { why }) => {
+                self.bad.insert(socket.clone());
+                Some(News::Trouble(format!("{}: refused: {}", name(), visible(why.as_bytes()))))
+            }
+            Said::Message(FromServer::Asked(shown)) => {
+                Some(News::Asked(server, Box::new(shown.made_visible())))
+            }
+            Said::Message(FromServer::Closed { id }) => Some(News::Closed(server, visible(id.as_bytes()))),
+            Said::End => {
+                self.sockets.remove(&socket);
+                self.links.remove(&server);
+                Some(News::Went(server))
+            }
+        }
+    }
+}
+
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let stream = place::connect(socket)?;
+    stream.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(stream)?;
+    peer::same_user(&stream).map_err(io::Error::other)?;
+    Ok(stream)
+}
