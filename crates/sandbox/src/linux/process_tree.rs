@@ -10,13 +10,17 @@ use rustix::process::Pid;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
+use std::time::Duration;
 
 /// Above what a session's process limit lets exist; bounds memory, not correctness (the killer loops).
 const MAX_TREE: usize = 65_536;
 /// Freezing gives up after this many passes and kills what it has; the caller comes back until nothing is left.
 const MAX_PASSES: usize = 32;
 /// The kernel's limit on arguments and environment together (execve(2)) is at least this.
-const ENVIRONMENT_BYTES: u64 = 2 << 20;
+const ENVIRONMENT_BYTES: usize = 2 << 20;
+/// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)).
+const EXEC_ATTEMPTS: u32 = 20;
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
 /// process that has lost its parent *and* clears or hides its environment is not found by it.
@@ -39,19 +43,27 @@ impl Mark {
         &self.0
     }
 
+    /// Looks at a process's environment, with one read: between two of them it may have executed a program.
+    fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> bool {
+        for _ in 0..EXEC_ATTEMPTS {
+            let environment = fs::File::open(format!("/proc/{pid}/environ"));
+            match environment.and_then(|mut file| file.read(buffer)) {
+                Ok(0) if has_program(pid) => std::thread::sleep(EXEC_PAUSE),
+                Ok(length) => return self.is_in(buffer.get(..length).unwrap_or_default()),
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     fn is_in(&self, environment: &[u8]) -> bool {
         environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(self.0.as_bytes()))
     }
 
     /// Finds every process that carries it.
     fn carriers(&self) -> Vec<i32> {
-        let carries = |pid: &i32| {
-            let mut bytes = Vec::new();
-            let environment = fs::File::open(format!("/proc/{pid}/environ"));
-            environment.is_ok_and(|file| file.take(ENVIRONMENT_BYTES).read_to_end(&mut bytes).is_ok())
-                && self.is_in(&bytes)
-        };
-        all_processes().filter(carries).collect()
+        let mut buffer = vec![0; ENVIRONMENT_BYTES];
+        all_processes().filter(|pid| self.is_carried_by(*pid, &mut buffer)).collect()
     }
 }
 
@@ -168,6 +180,11 @@ fn is_alive(pid: i32) -> bool {
     status(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
+/// Tells whether a process is neither one of the kernel's own nor over.
+fn has_program(pid: i32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+}
+
 /// Returns the state letter and the parent of a process (proc_pid_stat(5); the name in brackets may hold anything).
 fn status(pid: i32) -> Option<(char, i32)> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -215,6 +232,22 @@ mod tests {
         assert_eq!(shown(), [""; 0]);
         shell.kill().unwrap();
         shell.wait().unwrap();
+    }
+
+    #[test]
+    fn an_orphan_that_executes_programs_all_the_time_is_found_each_time() {
+        let mark = Mark::of_session(rustix::process::getpid()).of_call(13);
+        let (name, value) = mark.entry().split_once('=').unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("script");
+        fs::write(&script, "exec sh \"$0\"").unwrap();
+        let mut shell = std::process::Command::new("sh").arg(&script).env(name, value).spawn().unwrap();
+        let pid = i32::try_from(shell.id()).unwrap();
+        let mut buffer = vec![0; ENVIRONMENT_BYTES];
+        let missed = (0..20_000).filter(|_| !mark.is_carried_by(pid, &mut buffer)).count();
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert_eq!(missed, 0);
     }
 
     /// What a subreaper would get goes to somebody else here, because no process of a test is one.
