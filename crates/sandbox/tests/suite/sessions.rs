@@ -3,7 +3,7 @@
 use crate::support::{self, Form, Place, Shell, User, can_sandbox, eventually, process_exists};
 use crate::waiting::Waiting;
 use sandbox::{CallEvent, Ending, Mode, Session};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const USERS: [User; 2] = [User::Root, User::Nobody];
 

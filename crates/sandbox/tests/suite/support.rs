@@ -507,7 +507,13 @@ impl Started {
 
     /// Reads events until nothing is left of the call.
     pub(crate) fn until_gone(&self) {
-        while self.call.event_within(PATIENCE).unwrap().expect("the call ends in time") != CallEvent::Gone {}
+        loop {
+            match self.call.event_within(PATIENCE).unwrap() {
+                Some(CallEvent::Gone) => return,
+                Some(_) => {}
+                None => panic!("the call did not end in time"),
+            }
+        }
     }
 
     pub(crate) fn until_ended(&self) -> Ending {
