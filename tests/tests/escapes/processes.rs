@@ -3,7 +3,7 @@
 use crate::attempts::{Attempt, attempt};
 use crate::place::{Attacked, Place};
 use crate::walls::{
-    ABSTRACT, COMMAND_LINES, DESCRIPTORS, IPC, KILLED, LATE_SOCKETS, LIMITS, NO_ANSWER, NO_NAME, OUTSIDE,
+    ABSTRACT, COMMAND_LINES, DESCRIPTORS, IPC, KILLED, LATE_SOCKETS, NO_ANSWER, NO_NAME, OUTSIDE,
     PROCESS_FILES, REFUSED, SIGNALS, SOCKETS, TCP, UNKNOWN,
 };
 
@@ -28,7 +28,8 @@ pub(crate) fn attempts(place: &Place, attacked: &Attacked) -> Vec<Attempt> {
         attempt("13", "trace", call("getpid"), call("ptrace 0"), REFUSED),
         attempt("13", "read memory", "", call("process_vm_readv 1"), REFUSED),
         attempt("13", "take a descriptor", "", call("pidfd_getfd 0 0 0"), REFUSED),
-        attempt("13", "lower the server's limits", call("prlimit64 0 7 0 0"), call(&format!("prlimit64 {server} 7 0 0")), LIMITS),
+        attempt("13", "lower the server's limits", call("prlimit64 0 7 0 0"), call(&format!("prlimit64 {server} 7 0 0")), REFUSED),
+        attempt("13", "lower its supervisor's limits", call("prlimit64 0 7 0 0"), call("prlimit64 $PPID 7 0 0"), REFUSED),
         attempt("48", "a daemon's socket", format!("{t} listen {ws}/own.sock"), format!("{t} connect {home}/run/daemon.sock"), SOCKETS),
         attempt("48", "a datagram to a daemon's socket", format!("{t} pair"), format!("{t} send {home}/run/log.sock"), SOCKETS),
         attempt("48", "a daemon's socket, opened after the start", "", format!("{t} connect {home}/run/late.sock"), LATE_SOCKETS),

@@ -62,7 +62,6 @@ pub(crate) const SIGNALS: Wall = wall(
     Since(6, "Landlock", &["EPERM"], "other processes of the user can be signalled"),
 );
 /// Limits of processes outside.
-pub(crate) const LIMITS: Wall = wall(By("PID namespace", &["ESRCH"]), By("seccomp", &["EPERM"]));
 /// System calls that the filter refuses everywhere.
 pub(crate) const REFUSED: Wall = both(By("seccomp", &["EPERM"]));
 /// System calls that the filter denies the existence of.

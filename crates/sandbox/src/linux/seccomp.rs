@@ -42,8 +42,6 @@ pub(super) struct Reach {
     pub(super) sockets: Sockets,
     /// The session has System V objects and message queues of its own.
     pub(super) own_ipc: bool,
-    /// Processes outside have no numbers inside.
-    pub(super) own_processes: bool,
 }
 
 /// When a row applies.
@@ -94,12 +92,13 @@ const TYPE_MASK: u64 = 0xf;
 /// Refused with EPERM.
 #[rustfmt::skip]
 fn refused() -> Vec<Row> {
-    use When::{Always, AnyBit, NoneOf, OneOf};
+    use When::{Always, AnyBit, NoneOf, NotZero, OneOf};
     vec![
         (libc::SYS_ptrace, Always, "controls other processes, also init"),
         (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
         (libc::SYS_process_vm_writev, Always, "writes other processes' memory"),
         (libc::SYS_pidfd_getfd, Always, "takes other processes' open files"),
+        (libc::SYS_prlimit64, NotZero(0), "limits of other processes: a server or supervisor that may open, write or start nothing ends no call"),
         (libc::SYS_kcmp, Always, "compares kernel objects of other processes"),
         (libc::SYS_bpf, Always, "loads code into the kernel"),
         (libc::SYS_userfaultfd, Always, "widens races in the kernel"),
@@ -187,7 +186,7 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
 /// What namespaces would keep out of reach, and Landlock does not judge.
 #[rustfmt::skip]
 fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
-    use When::{Always, NotZero};
+    use When::Always;
     let mut rows = Vec::new();
     if !reach.own_ipc {
         rows.extend([
@@ -205,9 +204,6 @@ fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
             (libc::SYS_mq_open, Always, "as shmget"),
             (libc::SYS_mq_unlink, Always, "as shmget"),
         ]);
-    }
-    if !reach.own_processes {
-        rows.push((libc::SYS_prlimit64, NotZero(0), "limits of other processes: a server that may write no file, or run no longer, is ended"));
     }
     rows
 }
@@ -313,7 +309,7 @@ mod tests {
     fn reaches() -> impl Iterator<Item = Reach> {
         [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs]
             .into_iter()
-            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, own_processes: own }))
+            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own }))
     }
 
     #[test]

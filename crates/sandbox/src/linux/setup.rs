@@ -87,7 +87,6 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
     seccomp::apply(Reach {
         sockets: sockets(plan, attempt, &enforcement),
         own_ipc: attempt.has(Namespace::Ipc),
-        own_processes: attempt.has(Namespace::Pid),
     })?;
     enforcement.seccomp = true;
     verify(plan)?;
