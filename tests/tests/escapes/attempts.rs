@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::place::{Attacked, Form, Place};
+use crate::place::{Attacked, EMULATED_MS, Form, Place};
 use crate::walls::{Result, Wall};
 
 /// One thing that must be stopped, and its twin that must work.
@@ -54,7 +54,9 @@ impl Attempt {
 
 /// What a command says of its one system call: `ok`, an error's name, or `killed`.
 fn outcome(attacked: &mut Attacked, command: &str, workdir: &std::path::Path) -> String {
-    let json = match attacked.call(json!({"command": command, "workdir": workdir, "login": false})) {
+    let arguments =
+        json!({"command": command, "workdir": workdir, "login": false, "timeout_ms": EMULATED_MS});
+    let json = match attacked.call(arguments) {
         Ok(json) => json,
         Err(words) => return words,
     };

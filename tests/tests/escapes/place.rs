@@ -50,6 +50,9 @@ pub(crate) const EVERY: [(User, Form); 4] = [
     (User::Ordinary, Form::Landlock),
 ];
 
+/// Enough for a command also on an emulated machine, where a start of Node.js takes ten seconds.
+pub(crate) const EMULATED_MS: u64 = 120_000;
+
 /// Tells whether this kernel is older than a version of Linux.
 pub(crate) fn is_older_than(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a version");
@@ -233,8 +236,9 @@ impl Attacked {
 
     /// Calls `shell` with a command, in the workspace.
     pub(crate) fn run(&mut self, command: &str) -> Result<Value, String> {
-        // Also on an emulated machine, where a start of Node.js takes ten seconds.
-        self.call(json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": 120_000}))
+        let arguments =
+            json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": EMULATED_MS});
+        self.call(arguments)
     }
 
     /// What the server has logged so far.
