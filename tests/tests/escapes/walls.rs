@@ -61,7 +61,6 @@ pub(crate) const SIGNALS: Wall = wall(
     By("PID namespace", &["ESRCH"]),
     Since(6, "Landlock", &["EPERM"], "other processes of the user can be signalled"),
 );
-/// Limits of processes outside.
 /// System calls that the filter refuses everywhere.
 pub(crate) const REFUSED: Wall = both(By("seccomp", &["EPERM"]));
 /// System calls that the filter denies the existence of.
@@ -73,13 +72,15 @@ pub(crate) const IPC: Wall = wall(By("IPC namespace", &["ENOENT", "EINVAL"]), By
 /// TCP to a server of the host.
 pub(crate) const TCP: Wall =
     wall(By("network namespace", &["ECONNREFUSED", "ENETUNREACH"]), By("seccomp", &["EPERM"]));
+/// Landlock knows sockets by path since ABI 9; before, there are none but pairs.
+const HOST_SOCKETS: Stop = By("Landlock, or seccomp", &["EACCES", "EPERM"]);
 /// Unix sockets of the host.
 pub(crate) const SOCKETS: Wall =
-    wall(By("covering mounts", &["ECONNREFUSED", "EACCES", "ENOENT"]), By("seccomp", &["EPERM"]));
+    wall(By("covering mounts", &["ECONNREFUSED", "EACCES", "ENOENT"]), HOST_SOCKETS);
 /// Unix sockets that were not there when the session started.
 pub(crate) const LATE_SOCKETS: Wall = wall(
     Since(9, "Landlock", &["EACCES", "EPERM"], "Unix sockets that programs outside open from now on"),
-    By("seccomp", &["EPERM"]),
+    HOST_SOCKETS,
 );
 /// Named pipes outside, which a read-only mount lets through.
 pub(crate) const PIPES: Wall = both(By("Landlock", &["EACCES"]));
