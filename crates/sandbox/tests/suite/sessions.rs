@@ -49,8 +49,7 @@ fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
         // Orphans that fork as fast as they can, in sessions of their own.
         let bomb = shell.start("f() { (setsid sh -c 'while :; do sh -c \"sleep 1000 & sleep 1000 &\" & done' &) ; }; f; f; f; sleep 1000");
         eventually("the limit is reached", || bomb.alive().total > 100);
-        bomb.call.ask_end(Duration::ZERO).unwrap();
-        bomb.until_gone();
+        bomb.end_and_wait(Duration::ZERO);
         assert_eq!(shell.run("echo next").output, "next\n");
     }
 }

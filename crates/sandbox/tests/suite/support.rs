@@ -34,9 +34,6 @@ pub(crate) fn launcher_without_subreapers() -> Launcher {
 /// Tries one system call and prints its outcome.
 pub(crate) const TRY: &str = env!("CARGO_BIN_EXE_sandbox-test-try");
 
-/// After this much more than the grace, a supervisor that has not ended its call is taken for broken.
-const SUPERVISOR_TIMEOUT: Duration = Duration::from_millis(400);
-
 /// An unprivileged user who owns nothing: 65534, `nobody`.
 const NOBODY: u32 = 65534;
 
@@ -482,38 +479,15 @@ impl Started {
 
     /// Ends the whole call and waits until nothing is left. Returns the events on the way.
     pub(crate) fn end_and_wait(&self, grace: Duration) -> Vec<CallEvent> {
+        self.call.ask_end(grace).unwrap();
         let mut events = Vec::new();
-        let mut deadline = Instant::now() + grace + SUPERVISOR_TIMEOUT;
-        let mut destroyed = self.call.ask_end(grace).is_err();
-        loop {
-            match self.call.event_within(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Some(event)) => {
-                    let over = matches!(event, CallEvent::Gone | CallEvent::NotStarted { .. });
-                    events.push(event);
-                    if over {
-                        return events;
-                    }
-                }
-                Err(_) => return events,
-                Ok(None) if destroyed => return events,
-                Ok(None) => {
-                    self.call.destroy();
-                    destroyed = true;
-                    deadline = Instant::now() + SUPERVISOR_TIMEOUT;
-                }
-            }
-        }
-    }
-
-    /// Reads events until nothing is left of the call.
-    pub(crate) fn until_gone(&self) {
-        loop {
+        while events.last() != Some(&CallEvent::Gone) {
             match self.call.event_within(PATIENCE).unwrap() {
-                Some(CallEvent::Gone) => return,
-                Some(_) => {}
-                None => panic!("the call did not end in time"),
+                Some(event) => events.push(event),
+                None => panic!("the call did not end in time: {events:?}"),
             }
         }
+        events
     }
 
     pub(crate) fn until_ended(&self) -> Ending {
