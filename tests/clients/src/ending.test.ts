@@ -4,9 +4,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
-import { Folders, launcher, SERVER_ARGUMENTS, Session } from "./session.js";
+import { eventually, Folders, launcher, SERVER_ARGUMENTS, Session } from "./session.js";
 
 /** The launcher without a client library, for lines that no library would send. */
 class Wire {
@@ -91,14 +90,14 @@ test("closing ends a running command and everything that it started", MINUTE, ()
   withWire(async (wire) => {
     await wire.initialize();
     wire.call(2, "sleep 5000 & echo $! > pid; : > begun; wait");
-    await until(() => existsSync(join(wire.folders.workdir, "begun")));
+    await eventually(() => existsSync(join(wire.folders.workdir, "begun")));
     const sleeper = Number(readFileSync(join(wire.folders.workdir, "pid"), "utf8"));
     assert.ok(running(sleeper));
     const begun = Date.now();
     wire.launcher.stdin?.end();
     await wire.closed;
     assert.ok(Date.now() - begun < 2_000, "clients wait two seconds before they kill");
-    await until(() => !running(sleeper));
+    await eventually(() => !running(sleeper));
   }));
 
 test("SIGTERM to the launcher ends the server", MINUTE, () =>
@@ -142,17 +141,8 @@ test("a call's descriptors are closed when it ends", { ...MINUTE, skip: process.
     await calls(10);
     const before = open();
     await calls(20);
-    await until(() => open() <= before);
+    await eventually(() => open() <= before);
   }));
-
-/** Waits for something that must come true. */
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, `did not come true in 20 s: ${condition}`);
-    await delay(20);
-  }
-}
 
 /** Whether a process runs; one that ended and was not collected yet does not. */
 function running(pid: number): boolean {

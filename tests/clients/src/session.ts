@@ -4,9 +4,10 @@
  * The launcher's path comes from `SHELL_TOOL_MCP_LAUNCHER`, which `make test` sets to the one that it installed from the tarballs.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { getDefaultEnvironment, StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { ElicitRequestSchema, type CallToolResult, type ElicitRequestFormParams, type ElicitResult } from "@modelcontextprotocol/sdk/types.js";
@@ -125,6 +126,21 @@ export class Session {
     assert.equal(JSON.stringify(result.structuredContent), text);
     return outcome;
   }
+}
+
+/** Waits for what must come true. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, `did not come true in 60 s: ${condition}`);
+    await delay(20);
+  }
+}
+
+/** Waits for a file, which is renamed into place, and says what is in it. */
+export async function content(path: string): Promise<string> {
+  await eventually(() => existsSync(path));
+  return readFileSync(path, "utf8").trim();
 }
 
 /** The text of a result that has exactly one text item. */

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
-import { always, Session } from "./session.js";
+import { always, eventually, Session } from "./session.js";
 
 const NEEDS_PROC = process.platform !== "linux" && "needs /proc";
 
@@ -15,15 +14,7 @@ async function killServer(session: Session): Promise<void> {
   const children = (): string => readFileSync(`/proc/${launcher}/task/${launcher}/children`, "utf8").trim();
   const server = children();
   process.kill(Number(server), "SIGKILL");
-  await until(() => children() !== server);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, `did not come true in 30 s: ${condition}`);
-    await delay(20);
-  }
+  await eventually(() => children() !== server);
 }
 
 test("a server that is killed between two calls is not missed", { timeout: 60_000, skip: NEEDS_PROC }, () =>
@@ -41,11 +32,11 @@ test("a call whose server is killed fails with words, and the next one works", {
   Session.with({ rules: 'prefix_rule(pattern=["touch"], decision="prompt")\n', human: always("accept") }, async (session) => {
     const call = session.run("echo $$ > pid; : > begun; while :; do sleep 0.05; done", { timeout_ms: 60_000 });
     const failed = assert.rejects(call, /the server died/);
-    await until(() => existsSync(join(session.folders.workdir, "begun")));
+    await eventually(() => existsSync(join(session.folders.workdir, "begun")));
     const shell = readFileSync(join(session.folders.workdir, "pid"), "utf8").trim();
     await killServer(session);
     await failed;
-    await until(() => !existsSync(`/proc/${shell}`));
+    await eventually(() => !existsSync(`/proc/${shell}`));
     // The client is the one that it was: it can be asked.
     assert.equal((await session.run("touch asked && echo asked")).output, "asked\n");
     assert.equal(session.questions.length, 1);

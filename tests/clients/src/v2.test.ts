@@ -1,11 +1,10 @@
 /** The TypeScript SDK's second generation, in each way in which it can begin: `initialize`, whatever the server has, or 2026-07-28 alone. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
 import type { ClientOptions } from "@modelcontextprotocol/client";
-import { Folders, launcher, SERVER_ARGUMENTS, type Outcome } from "./session.js";
+import { content, eventually, Folders, launcher, SERVER_ARGUMENTS, type Outcome } from "./session.js";
 
 const RULES = `prefix_rule(pattern = ["touch"], decision = "prompt", justification = "It makes a file.")\n`;
 
@@ -54,22 +53,12 @@ async function connected(negotiation: ClientOptions["versionNegotiation"], actio
   }
 }
 
-/** Waits until the file is there and says what is in it. */
-async function content(path: string): Promise<string> {
-  for (let i = 0; i < 1_500 && !existsSync(path); i++) await delay(20);
-  return readFileSync(path, "utf8").trim();
-}
-
-async function gone(pid: string): Promise<void> {
-  for (let i = 0; i < 1_500; i++) {
-    try {
-      process.kill(Number(pid), 0);
-    } catch {
-      return;
-    }
-    await delay(20);
+function lives(pid: string): boolean {
+  try {
+    return process.kill(Number(pid), 0);
+  } catch {
+    return false;
   }
-  assert.fail(`process ${pid} goes on`);
 }
 
 const RUNNING = "echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done";
@@ -117,7 +106,7 @@ for (const [name, negotiation, modern] of [
       const pid = await content(join(client.folders.workdir, "pid"));
       abort.abort();
       await assert.rejects(call);
-      await gone(pid);
+      await eventually(() => !lives(pid));
       assert.equal((await client.run("echo on")).output, "on\n");
     }));
 
@@ -127,6 +116,6 @@ for (const [name, negotiation, modern] of [
       const pid = await content(join(client.folders.workdir, "pid"));
       await client.close();
       await call;
-      await gone(pid);
+      await eventually(() => !lives(pid));
     }));
 }
