@@ -87,19 +87,13 @@ pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<
 fn receive_into(socket: impl AsFd, flags: RecvFlags, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(
-            &socket,
-            &mut [IoSliceMut::new(buffer)],
-            &mut control,
-            flags | RecvFlags::CMSG_CLOEXEC,
-        )
-    });
-    let message = match message {
-        Ok(message) => message,
-        // A peer that ended with unread packets.
-        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let message = loop {
+        let slices = &mut [IoSliceMut::new(buffer)];
+        match rustix::net::recvmsg(&socket, slices, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
+            // A peer that ended with unread packets: told once, and before the packets that it sent.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            other => break other?,
+        }
     };
     let descriptors: Vec<OwnedFd> = control
         .drain()
@@ -132,5 +126,22 @@ pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bo
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::CallEvent;
+
+    #[test]
+    fn what_a_peer_said_is_heard_though_it_ended_before_it_listened() {
+        let (ours, theirs) = pair().unwrap();
+        send(&theirs, &CallEvent::Gone, &[]).unwrap();
+        send(&ours, &CallEvent::Gone, &[]).unwrap();
+        drop(theirs);
+        let packet = receive(&ours, RecvFlags::DONTWAIT).unwrap();
+        assert_eq!(wire::decode::<CallEvent>(&packet.expect("it was sent").bytes).unwrap(), CallEvent::Gone);
+        assert!(receive(&ours, RecvFlags::DONTWAIT).unwrap().is_none());
     }
 }
