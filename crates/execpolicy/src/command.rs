@@ -80,6 +80,16 @@ impl<'a> Command<'a> {
         self.args.iter().map(AsRef::as_ref)
     }
 
+    /// All words, the program first.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &OsStr> {
+        std::iter::once(self.program()).chain(self.args())
+    }
+
+    /// The arguments after `argv[0]` as bytes.
+    pub(crate) fn args_as_bytes(&self) -> Vec<&[u8]> {
+        self.args().map(OsStr::as_encoded_bytes).collect()
+    }
+
     /// Number of leading arguments that are what the program would get.
     pub(crate) fn certain_args(&self) -> usize {
         self.certain.unwrap_or(self.args.len()).min(self.args.len())
@@ -124,6 +134,13 @@ fn without_proc_root(mut path: &[u8]) -> &[u8] {
 /// The last component of a path as bytes; the whole when there is no slash.
 pub(crate) fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// The name of a program as Windows sees it: in small letters, without its extension, behind either slash.
+pub(crate) fn windows_name(path: &str) -> String {
+    let path = path.to_lowercase();
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.strip_suffix(".exe").unwrap_or(name).to_owned()
 }
 
 #[cfg(test)]

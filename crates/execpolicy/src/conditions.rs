@@ -1,6 +1,6 @@
 //! What a rule asks for beyond its prefix: how the command goes on, where it runs, with which environment, from which file.
 //!
-//! What is not known (a script's variable, an inner command's folder) never fulfils a condition of a rule that allows, and always one of a rule
+//! What is not known (a script's variable, a nested command's folder) never fulfils a condition of a rule that allows, and always one of a rule
 //! that asks or forbids.
 
 use std::ffi::OsStr;

@@ -11,7 +11,7 @@ use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
-use crate::inner::{Effort, inner};
+use crate::nested::{ReadBudget, nested};
 use crate::policy::Policy;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
@@ -33,9 +33,9 @@ pub struct Options {
 impl Policy {
     /// Judges one command.
     pub fn evaluate(&self, command: &Command<'_>, options: &Options) -> Evaluation {
-        let mut judge = Judge::new(self, options);
-        let allowed = judge.judge(command, 0, false);
-        let Judge { matches, dangers, commands, doubt, .. } = judge;
+        let mut findings = Findings::new(self, options);
+        let allowed = findings.judge(command, 0, false);
+        let Findings { matches, dangers, commands, doubt, .. } = findings;
         let settled = answers::settled(&matches);
         let deciding = settled.or_else(|| deciding(&matches));
         let strictest = deciding.and_then(|index| matches.get(index));
@@ -63,17 +63,17 @@ impl Policy {
 }
 
 /// What is gathered while a command and those inside it are judged.
-struct Judge<'p> {
+struct Findings<'p> {
     policy: &'p Policy,
     options: &'p Options,
     matches: Vec<RuleMatch>,
     dangers: Vec<HeuristicMatch>,
     commands: Vec<Vec<OsString>>,
     doubt: Option<Doubt>,
-    effort: Effort,
+    budget: ReadBudget,
 }
 
-impl<'p> Judge<'p> {
+impl<'p> Findings<'p> {
     fn new(policy: &'p Policy, options: &'p Options) -> Self {
         Self {
             policy,
@@ -82,7 +82,7 @@ impl<'p> Judge<'p> {
             dangers: Vec::new(),
             commands: Vec::new(),
             doubt: None,
-            effort: Effort::default(),
+            budget: ReadBudget::default(),
         }
     }
 
@@ -104,21 +104,21 @@ impl<'p> Judge<'p> {
             let found = dangerous::find(command, &self.options.heuristics);
             self.dangers.extend(found.map(|danger| HeuristicMatch { command: words(command), danger }));
         }
-        let parts_allow = self.judge_inner(command, depth, covered);
+        let parts_allow = self.judge_nested(command, depth, covered);
         allows || parts_allow
     }
 
-    fn judge_inner(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
-        let Some(inner) = inner(command, command.input.as_deref(), &mut self.effort) else { return false };
-        let doubt = if depth >= MAX_DEPTH { Some(Doubt::TooLarge) } else { inner.doubt };
+    fn judge_nested(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
+        let Some(nested) = nested(command, command.input.as_deref(), &mut self.budget) else { return false };
+        let doubt = if depth >= MAX_DEPTH { Some(Doubt::TooLarge) } else { nested.doubt };
         if let Some(doubt) = doubt {
             self.doubt.get_or_insert(doubt);
         }
         if depth >= MAX_DEPTH {
             return false;
         }
-        let mut all_allowed = doubt.is_none() && !inner.commands.is_empty();
-        for inside in &inner.commands {
+        let mut all_allowed = doubt.is_none() && !nested.commands.is_empty();
+        for inside in &nested.commands {
             all_allowed &= self.judge(inside, depth + 1, covered);
         }
         all_allowed
@@ -138,9 +138,8 @@ fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>, pa
     RuleMatch { rule: rule.clone(), matched_prefix, part, resolved_program }
 }
 
-/// All words of a command, the program first.
 fn words(command: &Command<'_>) -> Vec<OsString> {
-    std::iter::once(command.program()).chain(command.args()).map(OsStr::to_os_string).collect()
+    command.words().map(OsStr::to_os_string).collect()
 }
 
 #[cfg(test)]

@@ -85,20 +85,12 @@ impl Evaluation {
         self.deciding.and_then(|index| self.matches.get(index))
     }
 
-    /// The deciding rule's justification.
-    #[must_use]
-    pub fn justification(&self) -> Option<&str> {
-        self.deciding_rule()?.rule.justification.as_deref()
-    }
-
     /// Commands that look dangerous and that no rule spoke about.
     #[must_use]
     pub fn dangers(&self) -> &[HeuristicMatch] {
         &self.dangers
     }
-}
 
-impl Evaluation {
     /// One sentence on where the decision comes from; lower case, without a full stop.
     #[must_use]
     pub fn reason(&self) -> String {

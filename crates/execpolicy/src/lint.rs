@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pattern::Element;
+use crate::pattern::{Element, quoted};
 use crate::policy::Policy;
 use crate::rule::PrefixRule;
 
@@ -33,20 +33,11 @@ impl Policy {
 
 /// What is odd about a rule's words.
 fn words(rule: &PrefixRule) -> impl Iterator<Item = String> {
-    let program = literals(&rule.program).into_iter().filter_map(program);
-    program.chain(rule.arguments.iter().flat_map(literals).filter_map(argument))
-}
-
-fn literals(element: &Element) -> Vec<&str> {
-    match element {
-        Element::Word(word) => vec![word],
-        Element::AnyOf(alternatives) => alternatives.iter().flat_map(literals).collect(),
-        Element::Expression(_) => Vec::new(),
-    }
+    let program = rule.program.literals().into_iter().filter_map(program);
+    program.chain(rule.arguments.iter().flat_map(Element::literals).filter_map(argument))
 }
 
 fn program(word: &str) -> Option<String> {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let shown = quoted(word);
     if let Some((name, rest)) = word.trim().split_once(char::is_whitespace) {
         let rest =
@@ -77,7 +68,7 @@ fn program(word: &str) -> Option<String> {
 
 fn argument(word: &str) -> Option<String> {
     if !word.is_empty() && word.trim() != word {
-        let shown = serde_json::Value::from(word);
+        let shown = quoted(word);
         return Some(format!("an argument is hardly {shown}, with blanks at its ends"));
     }
     if word == "*" {
@@ -89,7 +80,7 @@ fn argument(word: &str) -> Option<String> {
 }
 
 fn wildcard(word: &str) -> Option<String> {
-    let shown = serde_json::Value::from(word);
+    let shown = quoted(word);
     word.contains('*')
         .then(|| format!("{shown} stands for itself; for a pattern of names write glob({shown})"))
 }

@@ -124,23 +124,30 @@ impl Element {
 }
 
 impl Element {
+    /// The plain words in this element, expressions left out.
+    pub(crate) fn literals(&self) -> Vec<&str> {
+        match self {
+            Self::Word(word) => vec![word],
+            Self::AnyOf(alternatives) => alternatives.iter().flat_map(Self::literals).collect(),
+            Self::Expression(_) => Vec::new(),
+        }
+    }
+
     /// The plain words that this element stands for; `None` when an expression is among them.
     pub(crate) fn words(&self) -> Option<Vec<&str>> {
-        match self {
-            Self::Word(word) => Some(vec![word]),
-            Self::AnyOf(alternatives) => {
-                let nested: Option<Vec<Vec<&str>>> = alternatives.iter().map(Self::words).collect();
-                nested.map(|words| words.concat())
-            }
-            Self::Expression(_) => None,
-        }
+        let has_expression = match self {
+            Self::Word(_) => false,
+            Self::AnyOf(alternatives) => alternatives.iter().any(|element| element.words().is_none()),
+            Self::Expression(_) => true,
+        };
+        (!has_expression).then(|| self.literals())
     }
 }
 
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Word(word) => write!(formatter, "{}", serde_json::Value::from(word.as_str())),
+            Self::Word(word) => formatter.write_str(&quoted(word)),
             Self::AnyOf(alternatives) => {
                 formatter.write_str("[")?;
                 for (index, alternative) in alternatives.iter().enumerate() {
@@ -160,8 +167,13 @@ impl fmt::Display for Expression {
             ExpressionKind::Regex => "regex",
             ExpressionKind::Glob => "glob",
         };
-        write!(formatter, "{function}({})", serde_json::Value::from(self.source.as_str()))
+        write!(formatter, "{function}({})", quoted(&self.source))
     }
+}
+
+/// A string literal that JSON and Starlark read alike.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 fn has_parent_component(path: &[u8]) -> bool {

@@ -75,25 +75,19 @@ fn convert(rule: Rule, origin: &Origin) -> Result<Vec<PrefixRule>, String> {
     if rule.justification.as_deref().is_some_and(|text| text.trim().is_empty()) {
         return Err("justification cannot be empty".to_owned());
     }
-    let mut elements = rule.pattern.into_iter().map(element).collect::<Result<Vec<_>, _>>()?.into_iter();
-    let programs = match elements.next() {
-        Some(Element::AnyOf(programs)) => programs,
-        Some(program) => vec![program],
-        None => return Err("pattern cannot be empty".to_owned()),
-    };
-    let arguments: Vec<Element> = elements.collect();
-    Ok(programs
-        .into_iter()
-        .map(|program| PrefixRule {
-            overrides_prompt: false,
-            program,
-            arguments: arguments.clone(),
-            conditions: Conditions::default(),
-            decision,
-            justification: rule.justification.clone(),
-            origin: origin.clone(),
-        })
-        .collect())
+    let pattern = rule.pattern.into_iter().map(element).collect::<Result<Vec<_>, _>>()?;
+    if pattern.is_empty() {
+        return Err("pattern cannot be empty".to_owned());
+    }
+    Ok(PrefixRule::for_each_program(pattern, |program, arguments| PrefixRule {
+        program,
+        arguments,
+        conditions: Conditions::default(),
+        decision,
+        overrides_prompt: false,
+        justification: rule.justification.clone(),
+        origin: origin.clone(),
+    }))
 }
 
 fn element(token: Token) -> Result<Element, String> {

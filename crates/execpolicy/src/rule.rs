@@ -71,6 +71,21 @@ pub struct PrefixRule {
 }
 
 impl PrefixRule {
+    /// Makes one rule for each alternative in the first position of a pattern: `make` gets the program and the arguments.
+    pub(crate) fn for_each_program(
+        pattern: Vec<Element>,
+        make: impl Fn(Element, Vec<Element>) -> Self,
+    ) -> Vec<Self> {
+        let mut elements = pattern.into_iter();
+        let programs = match elements.next() {
+            Some(Element::AnyOf(programs)) => programs,
+            Some(program) => vec![program],
+            None => Vec::new(),
+        };
+        let arguments: Vec<Element> = elements.collect();
+        programs.into_iter().map(|program| make(program, arguments.clone())).collect()
+    }
+
     /// Whether the rule's first element fits the program.
     pub(crate) fn program_fit(
         &self,

@@ -59,7 +59,10 @@ fn the_strictest_match_wins_and_all_are_reported() {
     let words = ["git", "push", "-f"];
     let evaluation = policy.evaluate(&Command::from_words(&words).unwrap(), &Options::default());
     assert_eq!(evaluation.decision(), Decision::Forbidden);
-    assert_eq!(evaluation.justification(), Some("rewrites history"));
+    assert_eq!(
+        evaluation.deciding_rule().and_then(|one| one.rule.justification.as_deref()),
+        Some("rewrites history")
+    );
     let lines: Vec<usize> = evaluation.matches().iter().map(|one| one.rule.origin.line).collect();
     assert_eq!(lines, [1, 2, 3]);
     assert_eq!(evaluation.deciding_rule().unwrap().matched_prefix, ["git", "push", "-f"]);

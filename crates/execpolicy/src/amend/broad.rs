@@ -1,8 +1,10 @@
 //! Prefixes that would allow far more than the human saw.
 
-use crate::command::Command;
+use std::ffi::OsStr;
+
+use crate::command::{Command, windows_name};
 use crate::dangerous::git;
-use crate::inner::{Effort, inner, runs_commands};
+use crate::nested::{ReadBudget, is_shell, nested, runs_commands};
 
 /// Interpreters that run any code given one of these options.
 const INTERPRETERS: &[(&[&str], &[&str])] = &[
@@ -45,9 +47,8 @@ pub fn too_broad<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
 fn too_broad_at<S: AsRef<str>>(prefix: &[S], depth: usize) -> Option<&'static str> {
     let words: Vec<&str> = prefix.iter().map(AsRef::as_ref).collect();
     let Some((program, arguments)) = words.split_first() else { return Some("it is empty") };
-    let path = program.to_lowercase();
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = name.strip_suffix(".exe").unwrap_or(name);
+    let name = windows_name(program);
+    let name = name.as_str();
     if name.is_empty() {
         return Some("it names no program");
     }
@@ -99,17 +100,14 @@ fn runs_anything(words: &[&str], depth: usize) -> Option<&'static str> {
     }
     let command = Command::from_words(words)?;
     let name = command.basename();
-    let Some(inner) = inner(&command, None, &mut Effort::default()) else { return Some(WHY) };
+    let Some(nested) = nested(&command, None, &mut ReadBudget::default()) else { return Some(WHY) };
     let is_too_broad = |inside: &Command<'_>| {
-        let words: Vec<_> = std::iter::once(inside.program())
-            .chain(inside.args())
-            .map(|word| word.to_string_lossy())
-            .collect();
+        let words: Vec<_> = inside.words().map(OsStr::to_string_lossy).collect();
         too_broad_at(&words, depth + 1).is_some()
     };
-    let is_shell = crate::inner::is_shell(name);
     // A shell's script is a whole; a shell's file is a file.
-    (!is_shell && (inner.commands.is_empty() || inner.commands.iter().any(is_too_broad))).then_some(WHY)
+    (!is_shell(name) && (nested.commands.is_empty() || nested.commands.iter().any(is_too_broad)))
+        .then_some(WHY)
 }
 
 #[cfg(test)]

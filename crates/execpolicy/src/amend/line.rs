@@ -9,6 +9,7 @@ use crate::decision::Decision;
 use crate::evaluate::Options;
 use crate::evaluation::{DecidedBy, Evaluation, RuleMatch};
 use crate::network::{Protocol, normalise_host};
+use crate::pattern::quoted;
 use crate::policy::Policy;
 
 /// A rule to be added, known to be valid and not too broad.
@@ -123,11 +124,6 @@ impl Amendment {
     pub fn length(&self) -> usize {
         self.length
     }
-}
-
-/// A string literal that JSON and Starlark read alike.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Rules shorter than the whole command that are offered at most.

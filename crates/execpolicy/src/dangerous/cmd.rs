@@ -48,17 +48,17 @@ fn segment(text: &str, depth: u8) -> Option<Danger> {
         "rundll32" if rest.iter().any(|word| is_url_handler(word)) => Some(Danger::OpensUrl),
         "powershell" | "pwsh" => powershell::find_in_text(&rest.join(" "), depth),
         other if LAUNCHERS.contains(&other) && has_address => Some(Danger::OpensUrl),
-        // `cmd /c cmd /c del /f x`: the inner text is a part of this one.
-        "cmd" | "call" | "start" => inner_command(rest, depth),
+        // `cmd /c cmd /c del /f x`: the nested text is a part of this one.
+        "cmd" | "call" | "start" => nested_command(rest, depth),
         _ => None,
     }
 }
 
 /// The command behind `cmd /c`, `call` or `start`, without recursion: the text decides how deep they nest.
-fn inner_command(words: &[&str], depth: u8) -> Option<Danger> {
+fn nested_command(words: &[&str], depth: u8) -> Option<Danger> {
     let is_own =
         |word: &&&str| matches!(**word, "cmd" | "cmd.exe" | "call" | "start") || word.starts_with('/');
     let skipped = words.iter().take_while(is_own).count();
-    let inner = words.get(skipped..).unwrap_or_default();
-    if inner.is_empty() { None } else { segment(&inner.join(" "), depth) }
+    let nested = words.get(skipped..).unwrap_or_default();
+    if nested.is_empty() { None } else { segment(&nested.join(" "), depth) }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{cmd, git, launch, powershell, remove};
-use crate::command::Command;
+use crate::command::{Command, windows_name};
 
 /// Which lists are consulted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +65,10 @@ pub fn find(command: &Command<'_>, heuristics: &Heuristics) -> Option<Danger> {
     if name == b"rm" {
         return remove::find(command);
     }
-    let name = windows_name(command);
+    let name = windows_name(&command.program().to_string_lossy());
     match name.as_str() {
         "powershell" | "pwsh" => powershell::find(command),
         "cmd" => cmd::find(command),
         other => launch::find(other, command),
     }
-}
-
-/// The base name as Windows sees it: in small letters, without its extension, behind either slash.
-fn windows_name(command: &Command<'_>) -> String {
-    let path = command.program().to_string_lossy().to_lowercase();
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    name.strip_suffix(".exe").unwrap_or(name).to_owned()
 }

@@ -41,7 +41,7 @@ const ROWS: &[Row] = &[
 
 /// Looks at a git command.
 pub(super) fn find(command: &Command<'_>) -> Option<Danger> {
-    let words: Vec<&[u8]> = command.args().map(std::ffi::OsStr::as_encoded_bytes).collect();
+    let words = command.args_as_bytes();
     let at = subcommand(&words)?;
     let (name, arguments) = words.get(at..)?.split_first()?;
     let row = ROWS.iter().find(|row| row.subcommand.as_bytes() == *name)?;

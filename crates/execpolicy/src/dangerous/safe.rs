@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 
 use crate::command::Command;
-use crate::inner::{Effort, inner};
+use crate::nested::{ReadBudget, nested};
 
 /// Safe with any arguments: none of them writes a file, runs a program or changes anything outside of itself.
 #[rustfmt::skip]
@@ -39,8 +39,8 @@ pub fn is_known_safe(command: &Command<'_>) -> bool {
         // The second operand of uniq is written.
         "uniq" => command.args().filter(|arg| !arg.as_encoded_bytes().starts_with(b"-")).count() < 2,
         "sed" => is_line_printing_sed(command),
-        "bash" | "sh" | "zsh" => inner(command, None, &mut Effort::default()).is_some_and(|inner| {
-            inner.doubt.is_none() && !inner.commands.is_empty() && inner.commands.iter().all(is_plain_safe)
+        "bash" | "sh" | "zsh" => nested(command, None, &mut ReadBudget::default()).is_some_and(|nested| {
+            nested.doubt.is_none() && !nested.commands.is_empty() && nested.commands.iter().all(is_plain_safe)
         }),
         _ => false,
     }

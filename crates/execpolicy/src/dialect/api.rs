@@ -18,7 +18,6 @@ use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail, state};
 use crate::host;
 use crate::network::{self, NetworkRule, Protocol};
-use crate::pattern::Element;
 use crate::rule::{Origin, PrefixRule};
 
 /// Rules that one file may make: generated files stay usable, runaway ones end.
@@ -70,29 +69,34 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<NoneType> {
         let collector = state::<Collector>(eval)?;
         let home = collector.home.as_deref();
-        let call = PrefixCall {
-            pattern: arguments::pattern(&pattern)?,
-            conditions: Conditions {
-                exact,
-                cwd: arguments::path_globs("cwd", cwd.into_option(), home)?,
-                args_any: arguments::elements(args_any.into_option())?,
-                deny_args: arguments::elements(deny_args.into_option())?,
-                env: arguments::environment(env.into_option())?,
-                program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
-            },
-            decision: arguments::decision(decision.into_option().unwrap_or("allow"))?,
-            overrides_prompt,
-            justification: arguments::justification(justification.into_option())?,
-            origin: origin(eval, collector),
+        let pattern = arguments::pattern(&pattern)?;
+        let conditions = Conditions {
+            exact,
+            cwd: arguments::path_globs("cwd", cwd.into_option(), home)?,
+            args_any: arguments::elements(args_any.into_option())?,
+            deny_args: arguments::elements(deny_args.into_option())?,
+            env: arguments::environment(env.into_option())?,
+            program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
         };
-        if call.overrides_prompt && call.decision != Decision::Allow {
+        let decision = arguments::decision(decision.into_option().unwrap_or("allow"))?;
+        let justification = arguments::justification(justification.into_option())?;
+        let origin = origin(eval, collector);
+        if overrides_prompt && decision != Decision::Allow {
             return Err(fail(RuleError::Rule("overrides_prompt is for rules that allow".into())));
         }
         let matching = arguments::examples(r#match.into_option())?;
         let not_matching = arguments::examples(not_match.into_option())?;
         let mut declared = collector.declared.borrow_mut();
         let first = declared.rules.len();
-        declared.rules.extend(call.into_rules());
+        declared.rules.extend(PrefixRule::for_each_program(pattern, |program, arguments| PrefixRule {
+            program,
+            arguments,
+            conditions: conditions.clone(),
+            decision,
+            overrides_prompt,
+            justification: justification.clone(),
+            origin: origin.clone(),
+        }));
         if declared.rules.len() > MAX_RULES {
             return Err(fail(RuleError::TooMany(MAX_RULES)));
         }
@@ -153,41 +157,6 @@ fn checked(value: Tagged) -> starlark::Result<Tagged> {
     match arguments::expression(&value) {
         Ok(_) => Ok(value),
         Err(what) => Err(fail(RuleError::Pattern(what))),
-    }
-}
-
-/// A `prefix_rule` call whose arguments were understood.
-struct PrefixCall {
-    pattern: Vec<Element>,
-    conditions: Conditions,
-    decision: Decision,
-    overrides_prompt: bool,
-    justification: Option<String>,
-    origin: Origin,
-}
-
-impl PrefixCall {
-    /// One rule for each alternative in the first position.
-    fn into_rules(self) -> Vec<PrefixRule> {
-        let mut elements = self.pattern.into_iter();
-        let programs = match elements.next() {
-            Some(Element::AnyOf(programs)) => programs,
-            Some(program) => vec![program],
-            None => Vec::new(),
-        };
-        let arguments: Vec<Element> = elements.collect();
-        programs
-            .into_iter()
-            .map(|program| PrefixRule {
-                program,
-                arguments: arguments.clone(),
-                conditions: self.conditions.clone(),
-                decision: self.decision,
-                overrides_prompt: self.overrides_prompt,
-                justification: self.justification.clone(),
-                origin: self.origin.clone(),
-            })
-            .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! One command → the commands inside it.
+//! One command → the commands nested in it.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -12,8 +12,8 @@ use crate::shell::{self, Doubt, ScriptCommand};
 
 /// What a command would run.
 #[derive(Debug, Default)]
-pub(crate) struct Inner<'c> {
-    /// The commands inside, in the order of the text.
+pub(crate) struct Nested<'c> {
+    /// The nested commands, in the order of the text.
     pub(crate) commands: Vec<Command<'c>>,
     /// Why allowing each of them would not allow the whole; `None` when it would.
     pub(crate) doubt: Option<Doubt>,
@@ -25,17 +25,17 @@ const MAX_READ: usize = 2 * shell::MAX_SCRIPT;
 
 /// How much more may be read to judge one command.
 #[derive(Debug)]
-pub(crate) struct Effort {
+pub(crate) struct ReadBudget {
     bytes: usize,
 }
 
-impl Default for Effort {
+impl Default for ReadBudget {
     fn default() -> Self {
         Self { bytes: MAX_READ }
     }
 }
 
-impl Effort {
+impl ReadBudget {
     /// Takes what reading a script costs; `false` when not so much is left.
     fn take(&mut self, script: &[u8]) -> bool {
         match self.bytes.checked_sub(script.len()) {
@@ -56,44 +56,48 @@ pub(crate) fn runs_commands(name: &[u8]) -> bool {
 }
 
 /// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to read.
-pub(crate) fn inner<'c>(
+pub(crate) fn nested<'c>(
     command: &'c Command<'_>,
     input: Option<&[u8]>,
-    effort: &mut Effort,
-) -> Option<Inner<'c>> {
+    budget: &mut ReadBudget,
+) -> Option<Nested<'c>> {
     let name = command.basename();
     if shells::is_shell(name) {
         return Some(match (shells::task(command), input) {
-            (Task::Script(script), _) => script_commands(script, command, effort),
-            (Task::Input, Some(input)) => script_commands(input, command, effort),
-            (Task::Input | Task::File, _) => Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) },
+            (Task::Script(script), _) => script_commands(script, command, budget),
+            (Task::Input, Some(input)) => script_commands(input, command, budget),
+            (Task::Input | Task::File, _) => {
+                Nested { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) }
+            }
         });
     }
     match name {
-        b"eval" => Some(script_commands(&joined(command, 0), command, effort)),
+        b"eval" => Some(script_commands(&joined(command, 0), command, budget)),
         b"watch" | b"gwatch" => {
-            Some(in_doubt(script_commands(&joined(command, watch_start(command)), command, effort)))
+            Some(in_doubt(script_commands(&joined(command, watch_start(command)), command, budget)))
         }
-        b"trap" => command.arg_bytes(0).map(|script| in_doubt(script_commands(script, command, effort))),
-        b"su" | b"runuser" | b"script" => script_option(command, effort),
-        b"find" | b"gfind" => Some(found(command)).filter(|inner| !inner.commands.is_empty()),
-        b"." | b"source" | b"alias" => Some(Inner { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) }),
-        _ => table::row(name).and_then(|wrapper| wrapped(wrapper, command, effort)),
+        b"trap" => command.arg_bytes(0).map(|script| in_doubt(script_commands(script, command, budget))),
+        b"su" | b"runuser" | b"script" => script_option(command, budget),
+        b"find" | b"gfind" => Some(found(command)).filter(|nested| !nested.commands.is_empty()),
+        b"." | b"source" | b"alias" => {
+            Some(Nested { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) })
+        }
+        _ => table::row(name).and_then(|wrapper| wrapped(wrapper, command, budget)),
     }
 }
 
-fn in_doubt(mut inner: Inner<'_>) -> Inner<'_> {
-    inner.doubt.get_or_insert(Doubt::MoreThanSeen);
-    inner
+fn in_doubt(mut nested: Nested<'_>) -> Nested<'_> {
+    nested.doubt.get_or_insert(Doubt::MoreThanSeen);
+    nested
 }
 
 /// The command behind a wrapper's own arguments.
-fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, effort: &mut Effort) -> Option<Inner<'c>> {
-    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, budget: &mut ReadBudget) -> Option<Nested<'c>> {
+    let arguments = command.args_as_bytes();
     if wrapper.names.contains(&"env")
-        && let Some(inner) = split_string(command, &arguments, effort)
+        && let Some(nested) = split_string(command, &arguments, budget)
     {
-        return Some(inner);
+        return Some(nested);
     }
     let start = options::command_start(wrapper, &arguments)?;
     let computed = command.certain.is_some_and(|certain| certain <= start.index);
@@ -108,33 +112,37 @@ fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, effort: &mut Effort)
         Runs::AsItIs if !start.harmless => Some(Doubt::SetsVariables),
         Runs::AsItIs => None,
     };
-    (!commands.is_empty()).then_some(Inner { commands, doubt })
+    (!commands.is_empty()).then_some(Nested { commands, doubt })
 }
 
 /// The command that begins at one of the arguments.
 fn tail<'c>(command: &'c Command<'_>, index: usize, start: &Start) -> Option<Command<'c>> {
     let (program, args) = command.args.get(index..)?.split_first()?;
-    let mut inner = Command::new::<OsStr, _>(program, args);
-    inner.certain = command.certain.map(|certain| certain.saturating_sub(index + 1));
+    let mut nested = Command::new::<OsStr, _>(program, args);
+    nested.certain = command.certain.map(|certain| certain.saturating_sub(index + 1));
     if command.certain.is_some_and(|certain| certain <= index) {
         // The program itself is not known; its text is judged all the same, by rules that ask or forbid.
-        inner.certain = Some(0);
+        nested.certain = Some(0);
     }
     if !start.changes_environment {
-        inherit(&mut inner, command);
+        inherit(&mut nested, command);
     }
-    Some(inner)
+    Some(nested)
 }
 
-fn inherit<'c>(inner: &mut Command<'c>, outer: &'c Command<'_>) {
-    inner.cwd = outer.cwd.as_deref().map(Cow::Borrowed);
+fn inherit<'c>(nested: &mut Command<'c>, outer: &'c Command<'_>) {
+    nested.cwd = outer.cwd.as_deref().map(Cow::Borrowed);
     if let Environment::Known(variables) = outer.environment {
-        inner.environment = Environment::Known(variables);
+        nested.environment = Environment::Known(variables);
     }
 }
 
 /// `env -S 'command and arguments'`.
-fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]], effort: &mut Effort) -> Option<Inner<'c>> {
+fn split_string<'c>(
+    command: &'c Command<'_>,
+    arguments: &[&[u8]],
+    budget: &mut ReadBudget,
+) -> Option<Nested<'c>> {
     let (index, text) = arguments.iter().enumerate().find_map(|(index, argument)| {
         if let Some(text) = argument.strip_prefix(b"--split-string=") {
             return Some((index, text));
@@ -158,7 +166,7 @@ fn split_string<'c>(command: &'c Command<'_>, arguments: &[&[u8]], effort: &mut 
         script.push(b' ');
         script.extend(quoted(argument));
     }
-    Some(in_doubt(script_commands(&script, command, effort)))
+    Some(in_doubt(script_commands(&script, command, budget)))
 }
 
 /// A word in quotes, for a text that is read as a script again.
@@ -167,45 +175,45 @@ fn quoted(word: &OsStr) -> Vec<u8> {
 }
 
 /// `su -c SCRIPT` and its like: the script runs with other rights.
-fn script_option<'c>(command: &'c Command<'_>, effort: &mut Effort) -> Option<Inner<'c>> {
-    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+fn script_option<'c>(command: &'c Command<'_>, budget: &mut ReadBudget) -> Option<Nested<'c>> {
+    let arguments = command.args_as_bytes();
     let script = arguments.iter().enumerate().find_map(|(index, argument)| match *argument {
         b"-c" | b"--command" | b"--session-command" => arguments.get(index + 1).copied(),
         other => other.strip_prefix(b"--command=").or_else(|| other.strip_prefix(b"--session-command=")),
     })?;
-    Some(in_doubt(script_commands(script, command, effort)))
+    Some(in_doubt(script_commands(script, command, budget)))
 }
 
 /// The commands in find's arguments; what is found becomes part of them.
-fn found<'c>(command: &'c Command<'_>) -> Inner<'c> {
-    let arguments: Vec<&[u8]> = command.args().map(OsStr::as_encoded_bytes).collect();
+fn found<'c>(command: &'c Command<'_>) -> Nested<'c> {
+    let arguments = command.args_as_bytes();
     let commands = find::commands(&arguments).into_iter().filter_map(|range| {
         let (program, args) = command.args.get(range)?.split_first()?;
-        let mut inner = Command::new::<OsStr, _>(program, args);
+        let mut nested = Command::new::<OsStr, _>(program, args);
         let has_name = |arg: &Cow<'_, OsStr>| arg.as_encoded_bytes().windows(2).any(|pair| pair == b"{}");
-        inner.certain = args.iter().position(has_name);
-        inherit(&mut inner, command);
-        inner.cwd = None;
-        Some(inner)
+        nested.certain = args.iter().position(has_name);
+        inherit(&mut nested, command);
+        nested.cwd = None;
+        Some(nested)
     });
-    Inner { commands: commands.collect(), doubt: Some(Doubt::MoreThanSeen) }
+    Nested { commands: commands.collect(), doubt: Some(Doubt::MoreThanSeen) }
 }
 
 /// The commands of a script, which inherit nothing: earlier lines may have changed folder and environment.
-fn script_commands(script: &[u8], shell: &Command<'_>, effort: &mut Effort) -> Inner<'static> {
-    if !effort.take(script) {
-        return Inner { commands: Vec::new(), doubt: Some(Doubt::TooLarge) };
+fn script_commands(script: &[u8], shell: &Command<'_>, budget: &mut ReadBudget) -> Nested<'static> {
+    if !budget.take(script) {
+        return Nested { commands: Vec::new(), doubt: Some(Doubt::TooLarge) };
     }
     let script = shell::read(script);
     let doubt = match shell.certain {
         Some(_) => Some(Doubt::DynamicProgram),
         None => script.doubt,
     };
-    let mut inner = Inner { commands: Vec::new(), doubt };
+    let mut nested = Nested { commands: Vec::new(), doubt };
     for command in script.commands {
-        inner.commands.extend(script_command(command));
+        nested.commands.extend(script_command(command));
     }
-    inner
+    nested
 }
 
 fn script_command(command: ScriptCommand) -> Option<Command<'static>> {
@@ -224,8 +232,7 @@ fn script_command(command: ScriptCommand) -> Option<Command<'static>> {
 
 /// The arguments from one on, joined by spaces, as `eval` reads them.
 fn joined(command: &Command<'_>, from: usize) -> Vec<u8> {
-    let words: Vec<&[u8]> = command.args().skip(from).map(OsStr::as_encoded_bytes).collect();
-    words.join(&b' ')
+    command.args_as_bytes().get(from..).unwrap_or_default().join(&b' ')
 }
 
 /// Index of the command in watch's arguments.
