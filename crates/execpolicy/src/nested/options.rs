@@ -20,7 +20,7 @@ pub(super) struct Start {
 pub(super) fn command_start(wrapper: &Wrapper, arguments: &[&[u8]]) -> Option<Start> {
     let mut start = Start { index: 0, certain: true, changes_environment: false, harmless: true };
     while let Some(argument) = arguments.get(start.index) {
-        if wrapper.instead.iter().any(|option| option.as_bytes() == *argument) {
+        if wrapper.instead.split_whitespace().any(|option| option.as_bytes() == *argument) {
             return None;
         }
         if *argument == b"--" {
@@ -60,18 +60,15 @@ fn value_follows(wrapper: &Wrapper, option: &[u8]) -> Option<bool> {
         let name = long.split(|byte| *byte == b'=').next().unwrap_or(long);
         let name = std::str::from_utf8(name).ok()?;
         let has_value = long.contains(&b'=');
-        let abbreviates = |known: &&&str| known.starts_with(name);
+        let has = |list: &str| list.split_whitespace().any(|known| known == name);
+        let has_longer = |list: &str| list.split_whitespace().any(|known| known.starts_with(name));
         // `getopt_long` accepts abbreviations; an exact name goes first.
-        if wrapper.long_values.contains(&name) {
-            return Some(!has_value);
-        }
-        if wrapper.long_flags.contains(&name) {
-            return Some(false);
-        }
-        if wrapper.long_values.iter().any(|known| abbreviates(&known)) {
-            return Some(!has_value);
-        }
-        return wrapper.long_flags.iter().any(|known| abbreviates(&known)).then_some(false);
+        return match () {
+            () if has(wrapper.long_values) => Some(!has_value),
+            () if has(wrapper.long_flags) => Some(false),
+            () if has_longer(wrapper.long_values) => Some(!has_value),
+            () => has_longer(wrapper.long_flags).then_some(false),
+        };
     }
     let group = option.get(1..)?;
     for (index, letter) in group.iter().enumerate() {
