@@ -26,6 +26,12 @@ LINK_STATICALLY := $(if $(findstring linux,$(TARGET)),--config 'target.$(TARGET)
 # Flags in the environment would be taken instead of these, and the programs would be dynamic.
 CARGO_STATIC := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS $(CARGO)
 
+comma := ,
+# Relocations in their packed form: 0.8 MB less of the file to read at each start, and to hold in memory from then on. The C library must
+# know it (glibc 2.36, musl 1.2.4); a program that does not start with it is linked once more without.
+PACK_RELOCATIONS := $(if $(findstring x86_64-unknown-linux,$(TARGET)),-- -Clink-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
+BUILD_SERVER = $(CARGO_STATIC) rustc --release --locked -p exec-server --bin exec-server --target $(TARGET) $(LINK_STATICALLY)
+
 # Without a runtime of any kind on Linux; macOS has no stable system calls, so there it is linked with the system's library.
 WRAPPER_FEATURES := $(if $(filter Linux,$(OS)),--features freestanding)
 
@@ -41,7 +47,6 @@ PYTHON_FRAMEWORKS := $(CURDIR)/target/python-frameworks
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
 
 # A comma in the text makes it two arguments.
-comma := ,
 define step
 @printf '\n\033[1m==> %s\033[0m\n' $(1)$(if $(2),$(comma)$(2))
 endef
@@ -59,7 +64,8 @@ build: build-programs build-bash ## Build the programs into dist/bin/ (exec-serv
 .PHONY: build-programs
 build-programs: need-rust need-cc
 	$(call step,'Building exec-server (the first time takes minutes)')
-	$(CARGO_STATIC) build --release --locked -p exec-server --target $(TARGET) $(LINK_STATICALLY)
+	$(BUILD_SERVER) $(PACK_RELOCATIONS)
+	@$(if $(PACK_RELOCATIONS),$(SERVER_BUILD)/exec-server --version > /dev/null 2>&1 || $(BUILD_SERVER))
 	$(call step,'Building execve-wrapper')
 	$(CARGO_STATIC) build --profile wrapper --locked -p execve-wrapper $(WRAPPER_FEATURES) --target $(TARGET)
 	@mkdir -p $(BIN_DIR)
