@@ -1,9 +1,10 @@
 //! Rules that a person added in answer to a question: they settle that question for good.
 //!
-//! The strictest rule wins, so an ordinary rule that allows cannot silence one that asks. One with `overrides_prompt = True`, which is
-//! written when a person was asked and said *always*, does, within narrow bounds: it silences only rules that ask (never one that forbids),
-//! that lie in the same folder (nobody's answer overrules an administrator), that fit the command itself (not one inside it),
-//! that ask for no more words than it does, and that have no conditions (these may speak about what follows).
+//! The strictest rule wins, so an ordinary rule that allows cannot silence one that asks. One with
+//! `overrides_prompt = True`, which is written when a person was asked and said *always*, does, within narrow
+//! bounds: it silences only rules that ask (never one that forbids), that lie in the same folder (nobody's
+//! answer overrules an administrator), that fit the command itself (not one inside it), that ask for no more
+//! words than it does, and that have no conditions (these may speak about what follows).
 
 use crate::decision::Decision;
 use crate::evaluation::RuleMatch;

@@ -15,7 +15,8 @@ pub struct Command<'a> {
     pub(crate) args: Vec<Cow<'a, OsStr>>,
     pub(crate) cwd: Option<Cow<'a, Path>>,
     pub(crate) environment: Environment<'a>,
-    /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any number of words.
+    /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any
+    /// number of words.
     pub(crate) certain: Option<usize>,
     /// What a script gives it to read.
     pub(crate) input: Option<Vec<u8>>,
@@ -24,7 +25,8 @@ pub struct Command<'a> {
 /// What is known of the environment that a command would get.
 #[derive(Clone, Debug, Default)]
 pub enum Environment<'a> {
-    /// Nothing: a rule that allows only under a condition on the environment does not apply, a stricter one does.
+    /// Nothing: a rule that allows only under a condition on the environment does not apply, a stricter one
+    /// does.
     #[default]
     Unknown,
     /// All variables, name and value.
@@ -32,7 +34,8 @@ pub enum Environment<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// A command with the executable's path (or bare name) and the arguments after `argv[0]`, which rules never look at.
+    /// A command with the executable's path (or bare name) and the arguments after `argv[0]`, which rules
+    /// never look at.
     pub fn new<P, A>(program: &'a P, args: &'a [A]) -> Self
     where
         P: AsRef<OsStr> + ?Sized,
@@ -99,7 +102,8 @@ impl<'a> Command<'a> {
         self.args.get(index).map(|arg| arg.as_encoded_bytes())
     }
 
-    /// The program's absolute path in its plainest spelling; `None` when that is how it is given, or when it is relative.
+    /// The program's absolute path in its plainest spelling; `None` when that is how it is given, or when it
+    /// is relative.
     pub(crate) fn plain_program(&self) -> Option<Vec<u8>> {
         let given = self.program.as_encoded_bytes();
         if !given.starts_with(b"/") {

@@ -1,7 +1,8 @@
-//! What a rule asks for beyond its prefix: how the command goes on, where it runs, with which environment, from which file.
+//! What a rule asks for beyond its prefix: how the command goes on, where it runs, with which environment,
+//! from which file.
 //!
-//! What is not known (a script's variable, a nested command's folder) never fulfils a condition of a rule that allows, and always one of a rule
-//! that asks or forbids.
+//! What is not known (a script's variable, a nested command's folder) never fulfils a condition of a rule
+//! that allows, and always one of a rule that asks or forbids.
 
 use std::ffi::OsStr;
 
@@ -137,7 +138,8 @@ impl Conditions {
 
 /// Whether an element occurs among the arguments. Options count only before `--`; operands count everywhere.
 ///
-/// Read widely, `-f` also occurs in `-rf`, `--force` in `--force=x` and in its abbreviations, which `getopt_long` accepts.
+/// Read widely, `-f` also occurs in `-rf`, `--force` in `--force=x` and in its abbreviations, which
+/// `getopt_long` accepts.
 fn occurs(element: &Element, arguments: &[&[u8]], reading: Reading) -> bool {
     let mut options_ended = false;
     arguments.iter().any(|argument| {

@@ -1,4 +1,5 @@
-//! Judges one command by all rules, looks at the commands inside it, and asks the heuristics when no rule speaks.
+//! Judges one command by all rules, looks at the commands inside it, and asks the heuristics when no rule
+//! speaks.
 //!
 //! Strictest wins. The order of rules and files never matters.
 
@@ -16,7 +17,8 @@ use crate::policy::Policy;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
 
-/// Deepest nesting of commands in commands that is followed (`sh -c "sh -c …"`); deeper ones are left in doubt.
+/// Deepest nesting of commands in commands that is followed (`sh -c "sh -c …"`); deeper ones are left in
+/// doubt.
 const MAX_DEPTH: usize = 8;
 /// Most commands that are judged for one; more are left in doubt.
 const MAX_COMMANDS: usize = 2_000;
@@ -86,7 +88,8 @@ impl<'p> Findings<'p> {
         }
     }
 
-    /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may ask or forbid.
+    /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may
+    /// ask or forbid.
     ///
     /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent.
     fn judge(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
@@ -156,7 +159,8 @@ mod tests {
             policy.evaluate(&command, &Options::default())
         };
         assert!(read(2).doubt() != Some(Doubt::TooLarge));
-        // Each level is a script with all the deeper ones in it: read one by one they would be thousands of times the text.
+        // Each level is a script with all the deeper ones in it: read one by one they would be thousands of
+        // times the text.
         let deep = read(4_000);
         assert!(
             deep.doubt() == Some(Doubt::TooLarge) && deep.commands().len() < 100,

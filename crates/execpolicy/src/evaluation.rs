@@ -36,9 +36,11 @@ pub struct HeuristicMatch {
 pub enum DecidedBy {
     /// A rule that fits the command itself.
     Rule,
-    /// Rules that fit commands inside it (a script's, a wrapper's): one that asks or forbids, or enough that allow each of them.
+    /// Rules that fit commands inside it (a script's, a wrapper's): one that asks or forbids, or enough that
+    /// allow each of them.
     ///
-    /// Not a reason to run the whole with other rights: the names inside are looked up later, where the asker decides what is found.
+    /// Not a reason to run the whole with other rights: the names inside are looked up later, where the asker
+    /// decides what is found.
     Parts,
     /// No rule fits, and the command looks dangerous.
     Heuristic,
@@ -67,7 +69,8 @@ impl Evaluation {
         self.decision
     }
 
-    /// Where the answer comes from. Only [`DecidedBy::Rule`] may give a command rights that it would not have without rules.
+    /// Where the answer comes from. Only [`DecidedBy::Rule`] may give a command rights that it would not have
+    /// without rules.
     pub fn decided_by(&self) -> DecidedBy {
         self.decided_by
     }
@@ -78,8 +81,8 @@ impl Evaluation {
         &self.matches
     }
 
-    /// The rule that decided: of the strictest, one for the whole command before one for a part, then the one that fixes most words, then the
-    /// first by file and line.
+    /// The rule that decided: of the strictest, one for the whole command before one for a part, then the one
+    /// that fixes most words, then the first by file and line.
     #[must_use]
     pub fn deciding_rule(&self) -> Option<&RuleMatch> {
         self.deciding.and_then(|index| self.matches.get(index))
@@ -115,7 +118,8 @@ impl Evaluation {
         &self.commands
     }
 
-    /// Why rules that allow the commands inside do not allow the whole; `None` when nothing speaks against it.
+    /// Why rules that allow the commands inside do not allow the whole; `None` when nothing speaks against
+    /// it.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
         self.doubt

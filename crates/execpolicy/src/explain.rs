@@ -1,4 +1,5 @@
-//! `policy explain`, for people: what was decided about a command, by which rule on which line, and what would change it.
+//! `policy explain`, for people: what was decided about a command, by which rule on which line, and what
+//! would change it.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! `host_executable`: which files a bare program name may stand for.
 //!
-//! Without it, a rule for `git` fits every file of that name, also one that the asker wrote. It restricts rules that allow; a rule that asks or
-//! forbids fits every file of its name regardless, or it could be dodged by a copy elsewhere.
+//! Without it, a rule for `git` fits every file of that name, also one that the asker wrote. It restricts
+//! rules that allow; a rule that asks or forbids fits every file of its name regardless, or it could be
+//! dodged by a copy elsewhere.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,8 @@ impl HostExecutables {
         self.by_name.get(name).map(Vec::as_slice)
     }
 
-    /// Whether the file at this path may be meant by the name: it is listed, or nothing was said about the name.
+    /// Whether the file at this path may be meant by the name: it is listed, or nothing was said about the
+    /// name.
     pub(crate) fn admits(&self, name: &[u8], path: &[u8]) -> bool {
         if self.by_name.is_empty() {
             return true;

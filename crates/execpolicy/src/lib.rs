@@ -8,8 +8,9 @@
 //! * [`Policy::evaluate`]: a [`Command`] → an [`Evaluation`]: every rule that matched, and which one decided.
 //! * [`dangerous`]: what is asked about when no rule speaks.
 //!
-//! Pure: text → rules → decision. It knows no file system, no process, no thread, no clock and no socket. Which files there are, and
-//! whether one *is* the program that a rule means, are the caller's questions. So is the stack: text is read with [`STACK`] bytes of it.
+//! Pure: text → rules → decision. It knows no file system, no process, no thread, no clock and no socket.
+//! Which files there are, and whether one *is* the program that a rule means, are the caller's questions. So
+//! is the stack: text is read with [`STACK`] bytes of it.
 
 pub mod amend;
 mod answers;

@@ -20,7 +20,8 @@ impl Policy {
         found
     }
 
-    /// The rules that have no examples, by file and line: nobody has said what they are to match, so nothing notices when they do not.
+    /// The rules that have no examples, by file and line: nobody has said what they are to match, so nothing
+    /// notices when they do not.
     #[must_use]
     pub fn without_examples(&self) -> Vec<String> {
         let tried: BTreeSet<_> = self.examples().iter().map(|example| &example.origin).collect();

@@ -1,7 +1,8 @@
 //! One element of a rule's pattern, and whether one argument fits it.
 //!
-//! Elements compare bytes, case-sensitively and whole: there is no substring match. An element of a rule that allows is read narrowly, one of
-//! a rule that asks or forbids widely, so that a doubtful argument is never the one that is let through.
+//! Elements compare bytes, case-sensitively and whole: there is no substring match. An element of a rule that
+//! allows is read narrowly, one of a rule that asks or forbids widely, so that a doubtful argument is never
+//! the one that is let through.
 
 use std::fmt;
 

@@ -61,7 +61,8 @@ impl Policy {
         Self::default()
     }
 
-    /// Reads rules from text that does not name the user's home (`~/`); the path stands for the file in errors and origins.
+    /// Reads rules from text that does not name the user's home (`~/`); the path stands for the file in
+    /// errors and origins.
     ///
     /// # Errors
     /// What is wrong with the text, with line, column and excerpt.
@@ -71,8 +72,9 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Adds the rules of a file's text. The path stands for the file in errors and origins, `home` for `~/`. The evaluator recurses over
-    /// the text's shape: it needs [`STACK`](crate::STACK) bytes of stack for what it lets through.
+    /// Adds the rules of a file's text. The path stands for the file in errors and origins, `home` for `~/`.
+    /// The evaluator recurses over the text's shape: it needs [`STACK`](crate::STACK) bytes of stack for what
+    /// it lets through.
     ///
     /// # Errors
     /// What is wrong with the text, with line, column and excerpt; then nothing is added.

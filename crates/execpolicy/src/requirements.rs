@@ -1,4 +1,5 @@
-//! `requirements.toml`: rules that an administrator adds to everybody's. They can ask or forbid, never allow, so they only ever tighten.
+//! `requirements.toml`: rules that an administrator adds to everybody's. They can ask or forbid, never allow,
+//! so they only ever tighten.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! One rule as its author wrote it, and whether it fits one command.
 //!
-//! A rule says nothing about which file a program name stands for, and nothing about other rules: `evaluate` combines them.
+//! A rule says nothing about which file a program name stands for, and nothing about other rules: `evaluate`
+//! combines them.
 
 use std::fmt;
 use std::path::Path;
@@ -71,7 +72,8 @@ pub struct PrefixRule {
 }
 
 impl PrefixRule {
-    /// Makes one rule for each alternative in the first position of a pattern: `make` gets the program and the arguments.
+    /// Makes one rule for each alternative in the first position of a pattern: `make` gets the program and
+    /// the arguments.
     pub(crate) fn for_each_program(
         pattern: Vec<Element>,
         make: impl Fn(Element, Vec<Element>) -> Self,
@@ -114,7 +116,8 @@ impl PrefixRule {
         (by_basename && self.program.matches(name, reading) && admitted).then_some(ProgramFit::ByBasename)
     }
 
-    /// Whether the arguments begin with what the rule asks for and its conditions hold; the program is compared by whoever chose the rule.
+    /// Whether the arguments begin with what the rule asks for and its conditions hold; the program is
+    /// compared by whoever chose the rule.
     pub(crate) fn arguments_match(&self, command: &Command<'_>, unknown: Unknown) -> bool {
         let reading = Reading::from(self.decision);
         let available = match reading {
@@ -130,7 +133,8 @@ impl PrefixRule {
             && self.conditions.fulfilled(command, self.arguments.len(), reading, unknown)
     }
 
-    /// Number of words that the pattern fixes, the program included: the longest match explains a decision best.
+    /// Number of words that the pattern fixes, the program included: the longest match explains a decision
+    /// best.
     #[must_use]
     pub fn length(&self) -> usize {
         1 + self.arguments.len()

@@ -154,7 +154,8 @@ fn what_bash_runs_is_listed() {
     ];
     let folder = tempfile::tempdir().expect("a folder");
     let notes_folder = tempfile::tempdir().expect("a folder");
-    // Called for every command that is not found, which is every command: note the words, and fail or succeed by their number.
+    // Called for every command that is not found, which is every command: note the words, and fail or succeed
+    // by their number.
     let note = "() { printf '%s\\0' \"$@\" $'\\1' >> \"$NOTES\"; return $(( $# % 2 )); }";
     let strategy = prop::collection::vec(prop::sample::select(PIECES), 1..12);
     let (mut runner, cases) = texts(5000);

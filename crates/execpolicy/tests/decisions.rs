@@ -341,7 +341,8 @@ fn conditions_hold_where_they_are_known_to() {
     assert_eq!(decide(env), (Allow, Nothing));
 }
 
-/// Git's list, which is off unless asked for: what a server of this kind was measured to ask about, and what not.
+/// Git's list, which is off unless asked for: what a server of this kind was measured to ask about, and what
+/// not.
 const GIT: &[(&str, bool)] = &[
     ("git reset", true),
     ("git reset --hard HEAD~1", true),

@@ -28,7 +28,8 @@ fn blocks(document: &str) -> Vec<(String, String, usize)> {
     found
 }
 
-/// What a line of a `decisions` block asks: `in FOLDER:` and `with NAME=VALUE…:` may stand before the command.
+/// What a line of a `decisions` block asks: `in FOLDER:` and `with NAME=VALUE…:` may stand before the
+/// command.
 fn decide(policy: &Policy, question: &str) -> &'static str {
     let mut cwd = None;
     let mut environment: Option<Vec<(OsString, OsString)>> = None;

@@ -92,7 +92,8 @@ fn interprets(name: &str, arguments: &[&str]) -> bool {
     }
 }
 
-/// Whether a program that runs others is left to run any: no command is named, or one that is too broad itself.
+/// Whether a program that runs others is left to run any: no command is named, or one that is too broad
+/// itself.
 fn runs_anything(words: &[&str], depth: usize) -> Option<&'static str> {
     const WHY: &str = "this program runs any other program";
     if words.len() == 1 || depth >= MAX_DEPTH {

@@ -45,8 +45,8 @@ impl Amendment {
         Self::prefix(words, Decision::Allow)
     }
 
-    /// A rule that allows every command that begins with these words, and settles the question of the rule that asked: see
-    /// [`suggest_answers`].
+    /// A rule that allows every command that begins with these words, and settles the question of the rule
+    /// that asked: see [`suggest_answers`].
     ///
     /// # Errors
     /// The prefix is too broad, or not text.
@@ -129,13 +129,15 @@ impl Amendment {
 /// Rules shorter than the whole command that are offered at most.
 const MOST_SHORTER: usize = 3;
 
-/// The rules worth offering to a human who is asked because a rule in `folder` says so, the narrowest first: it has all words of the
-/// command; the others are the shortest ones. With one of them, the rule that asks does so no more about commands that begin
-/// with its words. Other rules that ask, and all that forbid, hold as before.
+/// The rules worth offering to a human who is asked because a rule in `folder` says so, the narrowest first:
+/// it has all words of the command; the others are the shortest ones. With one of them, the rule that asks
+/// does so no more about commands that begin with its words. Other rules that ask, and all that forbid, hold
+/// as before.
 ///
-/// Empty when none would help (the rule lies elsewhere, has conditions, or is about a command inside this one), or when the command holds
-/// other commands, looks dangerous, or would make too broad a rule. A shorter rule has the program and at least one word that is not an
-/// option, and no fewer words than the rule that asks: options first would leave open what the program does.
+/// Empty when none would help (the rule lies elsewhere, has conditions, or is about a command inside this
+/// one), or when the command holds other commands, looks dangerous, or would make too broad a rule. A shorter
+/// rule has the program and at least one word that is not an option, and no fewer words than the rule that
+/// asks: options first would leave open what the program does.
 #[must_use]
 pub fn suggest_answers(
     evaluation: &Evaluation,

@@ -1,4 +1,5 @@
-//! Makes the rule that is added to a rules file when a human said "and do not ask again". Its caller writes it.
+//! Makes the rule that is added to a rules file when a human said "and do not ask again". Its caller writes
+//! it.
 
 mod broad;
 mod line;

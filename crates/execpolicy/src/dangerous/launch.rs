@@ -3,7 +3,8 @@
 use super::Danger;
 use crate::command::Command;
 
-/// Browsers and what hands addresses to them. The names are those of Windows: on Linux a browser is not outside.
+/// Browsers and what hands addresses to them. The names are those of Windows: on Linux a browser is not
+/// outside.
 pub(super) const LAUNCHERS: &[&str] = &[
     "chrome", "explorer", "firefox", "iexplore", "msedge", // graphical programs that take an address
     "mshta",  // runs the scripts of a page with the user's rights

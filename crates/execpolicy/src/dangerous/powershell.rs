@@ -1,4 +1,5 @@
-//! PowerShell's `-Command`: its text is split into words as PowerShell does, then each pipeline element is looked at.
+//! PowerShell's `-Command`: its text is split into words as PowerShell does, then each pipeline element is
+//! looked at.
 
 use super::launch::{LAUNCHERS, has_url, is_url_handler};
 use super::{Danger, cmd};

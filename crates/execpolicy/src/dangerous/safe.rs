@@ -1,7 +1,7 @@
 //! Commands that only read and print: the known-safe list.
 //!
-//! Exposed for callers that ask about everything else; [`crate::Policy::evaluate`] does not use it. No git command is on it: configuration
-//! and hooks make git run programs.
+//! Exposed for callers that ask about everything else; [`crate::Policy::evaluate`] does not use it. No git
+//! command is on it: configuration and hooks make git run programs.
 
 use std::ffi::OsStr;
 

@@ -1,4 +1,5 @@
-//! The arguments of the language's functions: Starlark values → the domain's types, with the words that users know from its errors.
+//! The arguments of the language's functions: Starlark values → the domain's types, with the words that users
+//! know from its errors.
 
 use starlark::values::dict::UnpackDictEntries;
 use starlark::values::list_or_tuple::UnpackListOrTuple;

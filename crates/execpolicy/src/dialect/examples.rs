@@ -67,7 +67,8 @@ impl Pending {
     }
 }
 
-/// Whether the rule fits the example where its conditions hold; an absolute program also stands for its base name.
+/// Whether the rule fits the example where its conditions hold; an absolute program also stands for its base
+/// name.
 fn fits(rule: &PrefixRule, words: &[String], hosts: &HostExecutables) -> bool {
     Command::from_words(words).is_some_and(|command| {
         rule.program_fit(&command, ProgramToken::Basename, hosts).is_some()

@@ -1,4 +1,5 @@
-//! One rules file: its Starlark text → what it declares. What each function accepts, and in which words it refuses.
+//! One rules file: its Starlark text → what it declares. What each function accepts, and in which words it
+//! refuses.
 
 mod api;
 mod arguments;

@@ -1,11 +1,14 @@
 //! Keeps a rules file from running or growing without end.
 //!
 //! Three measures, all deterministic (no clock):
-//! * Starlark's own counter of loop turns and calls, and its limit on the heap, which it checks once in a thousand turns;
+//! * Starlark's own counter of loop turns and calls, and its limit on the heap, which it checks once in a
+//!   thousand turns;
 //! * a check of the heap before every statement, because doubling a string needs only 40 turns;
-//! * `range`, `*` and `+` refuse results larger than any rules file needs, because one of them alone can ask for terabytes.
+//! * `range`, `*` and `+` refuse results larger than any rules file needs, because one of them alone can ask
+//!   for terabytes.
 //!
-//! A rules file decides what may leave the sandbox, so it is not hostile: this guards against accidents, and is no boundary.
+//! A rules file decides what may leave the sandbox, so it is not hostile: this guards against accidents, and
+//! is no boundary.
 
 use std::num::NonZeroI32;
 use std::path::Path;
@@ -21,7 +24,8 @@ use super::excerpt::render;
 use super::values::Context;
 use crate::errors::Problem;
 
-/// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1 s.
+/// Loop turns and calls of one file. A thousand generated rules need a few thousand; this many take about 0.1
+/// s.
 const MAX_TICKS: u64 = 1_000_000;
 /// Bytes on the Starlark heap: a megabyte of rules needs about ten.
 const MAX_HEAP: usize = 64 << 20;
@@ -29,7 +33,8 @@ const MAX_HEAP: usize = 64 << 20;
 const MAX_CALLS: usize = 100;
 /// Longest list or string that `+`, `*` and `range` make.
 const MAX_LENGTH: i64 = 1_000_000;
-/// Deepest nesting of brackets: Starlark's parser and compiler recurse, and a deep file would overflow the stack.
+/// Deepest nesting of brackets: Starlark's parser and compiler recurse, and a deep file would overflow the
+/// stack.
 const MAX_NESTING: usize = 100;
 /// Longest run of operators, or of keywords, in one statement, for the same reason.
 const MAX_OPERATORS: usize = 500;
@@ -54,7 +59,8 @@ pub(super) fn limit(evaluator: &mut Evaluator<'_, '_, '_>) -> starlark::Result<(
     evaluator.set_max_tick_count(MAX_TICKS)?;
     evaluator.set_max_heap_size(MAX_HEAP)?;
     evaluator.set_max_callstack_size(MAX_CALLS)?;
-    // Marked as internal by the library; `Cargo.lock` pins the version, and the test of doubling fails if it ceases to work.
+    // Marked as internal by the library; `Cargo.lock` pins the version, and the test of doubling fails if it
+    // ceases to work.
     evaluator.before_stmt_for_dap(BeforeStmtFunc::from_dyn(Box::new(HeapCheck)));
     Ok(())
 }
@@ -134,8 +140,8 @@ fn refuse_longer(length: i64) -> starlark::Result<()> {
 
 /// Refuses text whose mere shape would overflow the stack of Starlark's parser, before it is parsed.
 ///
-/// A quick look at the characters, which knows comments and strings. It bounds everything that the grammar nests: brackets, operators and
-/// keywords in one statement, indentation, and chains of `elif`.
+/// A quick look at the characters, which knows comments and strings. It bounds everything that the grammar
+/// nests: brackets, operators and keywords in one statement, indentation, and chains of `elif`.
 ///
 /// # Errors
 /// Names the line where the limit is passed.

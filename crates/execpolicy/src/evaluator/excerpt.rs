@@ -1,6 +1,7 @@
 //! Starlark's errors → message, position and an excerpt of the line with a mark under it.
 //!
-//! Drawn here because the library places the end of a file badly and leaves out the file when it knows no position.
+//! Drawn here because the library places the end of a file badly and leaves out the file when it knows no
+//! position.
 
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use crate::errors::Problem;
 /// Longest part of a line that is shown, in characters; generated files have very long lines.
 const MAX_SHOWN: usize = 160;
 
-/// Describes an error in one file's text. `last` is the statement that ran last, for errors that know no position.
+/// Describes an error in one file's text. `last` is the statement that ran last, for errors that know no
+/// position.
 pub(super) fn problem(file: &Path, text: &str, error: &starlark::Error, last: Option<&FileSpan>) -> Problem {
     let span = error.span().or(last).map(|span| span.resolve().span);
     let message = error.without_diagnostic().to_string();

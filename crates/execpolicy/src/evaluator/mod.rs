@@ -1,6 +1,7 @@
 //! Evaluates one Starlark file, bounded in time and memory, for both languages of this crate.
 //!
-//! It knows what Starlark is, and nothing of rules: the functions of a language and the state that they fill are its caller's.
+//! It knows what Starlark is, and nothing of rules: the functions of a language and the state that they fill
+//! are its caller's.
 
 mod bounded;
 mod excerpt;

@@ -16,7 +16,8 @@ use crate::errors::{Problem, RuleError};
 /// Bytes of stack for one file, of which the deepest file that is let through needs a part.
 pub const STACK: usize = 64 << 20;
 
-/// Evaluates a file with the standard functions and those of a language, which fill the state. `finish` then makes something of it.
+/// Evaluates a file with the standard functions and those of a language, which fill the state. `finish` then
+/// makes something of it.
 ///
 /// # Errors
 /// The first problem: Starlark cannot go on after one.

@@ -35,7 +35,8 @@ impl LegacyPolicy {
     /// Reads a policy from text; the path stands for the file in errors.
     ///
     /// # Errors
-    /// What is wrong with the text, with line, column and excerpt; also an example that is not what it should be.
+    /// What is wrong with the text, with line, column and excerpt; also an example that is not what it should
+    /// be.
     pub fn from_text(file: &Path, text: &str) -> Result<Self, ParseError> {
         read(file, text)
             .map_err(|problem| ParseError::Rules { file: file.to_owned(), problem: Box::new(problem) })

@@ -1,6 +1,8 @@
-//! The older `.policy` language: each program's options and arguments are described, and what does not fit the description is not verified.
+//! The older `.policy` language: each program's options and arguments are described, and what does not fit
+//! the description is not verified.
 //!
-//! Kept for those who have such files. It answers "is this known to be harmless", where `.rules` answer "may this run".
+//! Kept for those who have such files. It answers "is this known to be harmless", where `.rules` answer "may
+//! this run".
 
 mod call;
 mod default;

@@ -16,8 +16,8 @@ pub struct LegacyPolicy {
 }
 
 impl LegacyPolicy {
-    /// Checks one call: forbidden programs, then forbidden words, then the program's descriptions in their order, of which the first that fits
-    /// decides.
+    /// Checks one call: forbidden programs, then forbidden words, then the program's descriptions in their
+    /// order, of which the first that fits decides.
     pub fn check(&self, call: &Call) -> Outcome {
         if let Some((_, reason)) =
             self.forbidden_programs.iter().find(|(regex, _)| regex.is_match(&call.program))

@@ -1,5 +1,5 @@
-//! Words that are not options, assigned to a program's `args`: first those with a fixed place at the front, then those at the end, then the
-//! variable part between.
+//! Words that are not options, assigned to a program's `args`: first those with a fixed place at the front,
+//! then those at the end, then the variable part between.
 
 use super::call::PositionalArg;
 use super::error::CheckError;

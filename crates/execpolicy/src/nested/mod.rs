@@ -1,6 +1,7 @@
 //! Programs that run other programs: what would this command run?
 //!
-//! `sh -c`, `env`, `xargs`, `find -exec` and their like. Each row of the table says where the nested command begins; nothing is executed or looked up.
+//! `sh -c`, `env`, `xargs`, `find -exec` and their like. Each row of the table says where the nested command
+//! begins; nothing is executed or looked up.
 
 mod find;
 mod options;

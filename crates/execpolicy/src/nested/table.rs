@@ -43,7 +43,8 @@ const PLAIN: Wrapper = Wrapper {
     runs: Runs::AsItIs,
 };
 
-/// The options of each are those of its manual page (coreutils 9, util-linux 2.40, findutils 4.10, sudo 1.9, OpenDoas 6.8, bash 5.3).
+/// The options of each are those of its manual page (coreutils 9, util-linux 2.40, findutils 4.10, sudo 1.9,
+/// OpenDoas 6.8, bash 5.3).
 pub(super) const WRAPPERS: &[Wrapper] = &[
     // Environment, and nothing else. `-S` is read apart.
     Wrapper {

@@ -19,8 +19,8 @@ pub(crate) struct Nested<'c> {
     pub(crate) doubt: Option<Doubt>,
 }
 
-/// Bytes of scripts that are read to judge one command, those in scripts included. Twice the longest single script: a text that repeats its
-/// parts at every level of nesting ends here rather than after minutes.
+/// Bytes of scripts that are read to judge one command, those in scripts included. Twice the longest single
+/// script: a text that repeats its parts at every level of nesting ends here rather than after minutes.
 const MAX_READ: usize = 2 * shell::MAX_SCRIPT;
 
 /// How much more may be read to judge one command.
@@ -55,7 +55,8 @@ pub(crate) fn runs_commands(name: &[u8]) -> bool {
     shells::is_shell(name) || built_apart.contains(&name) || table::row(name).is_some()
 }
 
-/// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to read.
+/// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to
+/// read.
 pub(crate) fn nested<'c>(
     command: &'c Command<'_>,
     input: Option<&[u8]>,
@@ -101,7 +102,8 @@ fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, budget: &mut ReadBud
     }
     let start = options::command_start(wrapper, &arguments)?;
     let computed = command.certain.is_some_and(|certain| certain <= start.index);
-    // A value of an unknown option, or a script's variable, may stand where the command seems to begin; then it begins one later.
+    // A value of an unknown option, or a script's variable, may stand where the command seems to begin; then
+    // it begins one later.
     let starts =
         if start.certain && !computed { start.index..start.index + 1 } else { start.index..start.index + 2 };
     let commands: Vec<Command<'c>> = starts.filter_map(|index| tail(command, index, &start)).collect();

@@ -1,6 +1,7 @@
 //! What the shell makes of single characters, where the grammar differs.
 
-/// Control characters other than tab and newline, and spaces beyond ASCII: shells and the grammar disagree about them.
+/// Control characters other than tab and newline, and spaces beyond ASCII: shells and the grammar disagree
+/// about them.
 pub(super) fn has_strange_characters(source: &[u8]) -> bool {
     match std::str::from_utf8(source) {
         Ok(text) => text.chars().any(|character| match character {

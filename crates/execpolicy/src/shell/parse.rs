@@ -7,8 +7,8 @@ use tree_sitter::{ParseOptions, ParseState, Parser, Point, Tree};
 /// Longest script that is read, in bytes. A longer one is left in doubt.
 pub(crate) const MAX_SCRIPT: usize = 64 * 1024;
 
-/// How often the parser may report progress. It does so every hundred operations; text that makes it try and retry ends here
-/// rather than after minutes.
+/// How often the parser may report progress. It does so every hundred operations; text that makes it try and
+/// retry ends here rather than after minutes.
 const MAX_PROGRESS: u32 = 20_000;
 
 /// Parses a script; `None` when it is too long or takes the parser too much work.

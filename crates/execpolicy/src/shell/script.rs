@@ -10,7 +10,8 @@ use super::doubt::Doubt;
 use super::words::{self, Word};
 use super::{is_harmless, parse, redirect};
 
-/// Most nodes of a syntax tree that are looked at; a script of the largest size has fewer unless it is a puzzle.
+/// Most nodes of a syntax tree that are looked at; a script of the largest size has fewer unless it is a
+/// puzzle.
 const MAX_NODES: usize = 200_000;
 /// Most commands that are listed; each is judged by all rules.
 const MAX_COMMANDS: usize = 1_000;
@@ -35,7 +36,8 @@ pub struct ScriptCommand {
 
 /// Most places from which a script is read again.
 const MAX_REREADS: usize = 16;
-/// Most bytes of words that are listed: twice the longest script. Words with substitutions hold the text of those inside them.
+/// Most bytes of words that are listed: twice the longest script. Words with substitutions hold the text of
+/// those inside them.
 const MAX_WORDS: usize = 2 * parse::MAX_SCRIPT;
 
 /// Lists the commands of a script.
@@ -95,7 +97,8 @@ impl Reader<'_> {
 
     /// Looks at every node, in the order of the text, without recursion: the text decides how deep a tree is.
     fn walk(&mut self, root: Node<'_>) {
-        // Each with the kind of the node around it, which the tree itself finds only by a search from its root.
+        // Each with the kind of the node around it, which the tree itself finds only by a search from its
+        // root.
         let mut waiting = vec![(root, "")];
         let mut seen = 0;
         // Up to where every byte belongs to a node or is space: what the grammar skips is not understood.
@@ -128,8 +131,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The grammar takes newlines before a backslash for a part of a word, where the shell begins another command. Unless
-    /// that was seen to already, the text is read again from there.
+    /// The grammar takes newlines before a backslash for a part of a word, where the shell begins another
+    /// command. Unless that was seen to already, the text is read again from there.
     fn overlooked_line_end(&mut self, leaf: Node<'_>) {
         let is_word = matches!(leaf.kind(), "word" | "extglob_pattern" | "regex" | "variable_name");
         if !is_word || self.split.contains(&leaf.start_byte()) {
@@ -208,7 +211,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Where the grammar reads on over the end of a line between the parts of a node, the shell begins another command.
+    /// Where the grammar reads on over the end of a line between the parts of a node, the shell begins
+    /// another command.
     fn line_ends_within(&mut self, node: Node<'_>) {
         let mut cursor = node.walk();
         let mut end = node.start_byte();
@@ -255,7 +259,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `[` is a command like any other: what the grammar takes for operators inside it ends that command, and so does a line's end.
+    /// `[` is a command like any other: what the grammar takes for operators inside it ends that command, and
+    /// so does a line's end.
     fn test_command(&mut self, node: Node<'_>) {
         if words::text(node, self.source).starts_with(b"[[") {
             return;
@@ -302,7 +307,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Remembers what redirections behind a command give it: input, and words that the grammar takes for files.
+    /// Remembers what redirections behind a command give it: input, and words that the grammar takes for
+    /// files.
     fn redirected(&mut self, node: Node<'_>) {
         let mut cursor = node.walk();
         let redirects: Vec<Node<'_>> = node.children_by_field_name("redirect", &mut cursor).collect();
@@ -330,7 +336,8 @@ impl Reader<'_> {
         let mut end = node.start_byte();
         for child in node.children(&mut cursor) {
             match self.source.get(end..child.start_byte()).unwrap_or_default() {
-                // The grammar sometimes reads on after the end of a line, where the shell begins another command.
+                // The grammar sometimes reads on after the end of a line, where the shell begins another
+                // command.
                 gap if line_end(gap).is_some() => {
                     self.doubt(Doubt::Syntax);
                     self.list(std::mem::take(&mut command));

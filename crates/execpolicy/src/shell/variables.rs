@@ -34,7 +34,8 @@ const OBEYED: &[&str] = &[
     "path",
 ];
 
-/// Whether setting a variable leaves later commands as they are: a script's own name in small letters, or a known one.
+/// Whether setting a variable leaves later commands as they are: a script's own name in small letters, or a
+/// known one.
 pub(crate) fn is_harmless(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     if HARMLESS.contains(&name) || name.starts_with("LC_") {

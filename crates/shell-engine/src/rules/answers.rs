@@ -1,4 +1,5 @@
-//! The file of what people have answered for good: a rule is added under a lock, whole or not at all, and only if the file is then valid.
+//! The file of what people have answered for good: a rule is added under a lock, whole or not at all, and
+//! only if the file is then valid.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,7 +20,8 @@ impl AnswerFile {
         AnswerFile(path)
     }
 
-    /// Writes the rule that a person asked for. Returns whether it is in the file from now on; the log says why not.
+    /// Writes the rule that a person asked for. Returns whether it is in the file from now on; the log says
+    /// why not.
     pub(crate) async fn add(&self, rule: Amendment) -> bool {
         let file = self.0.clone();
         // Beside the server's own work: others may hold the lock.
@@ -55,7 +57,8 @@ enum AppendError {
     Write { file: PathBuf, source: io::Error },
 }
 
-/// Adds a rule to a file, which is made when missing, as is its folder (one level). A line that is there already stays the only one.
+/// Adds a rule to a file, which is made when missing, as is its folder (one level). A line that is there
+/// already stays the only one.
 ///
 /// Others that use this function wait; a reader sees the old file or the new one. A symlink stays one.
 fn append(file: &Path, rule: &Amendment) -> Result<(), AppendError> {

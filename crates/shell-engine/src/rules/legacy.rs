@@ -22,7 +22,8 @@ pub fn read_legacy_policy(file: &Path) -> Result<LegacyPolicy, LoadError> {
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LegacyVerdict {
-    /// It is known to be harmless where it is, or writes only where it may: it runs, inside the sandbox, unasked.
+    /// It is known to be harmless where it is, or writes only where it may: it runs, inside the sandbox,
+    /// unasked.
     Run,
     /// It is known, and may write a file elsewhere: a human is asked.
     Prompt {
@@ -38,8 +39,8 @@ pub(crate) enum LegacyVerdict {
     NoOpinion,
 }
 
-/// Judges a command by its base name. It may write below `writable`; what it reads is the sandbox's business. Relative paths are
-/// relative to `cwd`.
+/// Judges a command by its base name. It may write below `writable`; what it reads is the sandbox's business.
+/// Relative paths are relative to `cwd`.
 pub(crate) fn judge_by_legacy(
     policy: &LegacyPolicy,
     command: &Command<'_>,
@@ -114,7 +115,8 @@ fn canonical(value: &str, cwd: Option<&Path>) -> Result<PathBuf, FileError> {
     let failed = |error: std::io::Error| FileError::NotCanonical { path: path.clone(), error: error.kind() };
     match fs::canonicalize(&path) {
         Ok(canonical) => Ok(canonical),
-        // A dangling symlink would be followed by whoever writes: only a name that does not exist at all is new.
+        // A dangling symlink would be followed by whoever writes: only a name that does not exist at all is
+        // new.
         Err(error)
             if error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() =>
         {

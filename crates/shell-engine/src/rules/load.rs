@@ -80,8 +80,8 @@ pub fn load_rules(sources: &[RuleSource]) -> Result<Policy, LoadErrors> {
     }
 }
 
-/// Reads all sources, in order: the rules of the good files, and the errors of the others. With errors, the policy allows nothing
-/// without asking.
+/// Reads all sources, in order: the rules of the good files, and the errors of the others. With errors, the
+/// policy allows nothing without asking.
 pub(super) fn load(sources: &[RuleSource]) -> (Policy, Option<LoadErrors>) {
     let texts: Vec<_> = sources.iter().flat_map(read_source).collect();
     if texts.is_empty() {
@@ -146,8 +146,8 @@ fn parse(texts: Vec<Result<Text, LoadError>>) -> (Policy, Vec<LoadError>) {
     parsed.unwrap_or_else(|error| (Policy::empty(), vec![LoadError::Thread(error)]))
 }
 
-/// Runs what evaluates rule files on a thread of its own, whose stack is deep enough for any of them. Only what is used takes
-/// memory.
+/// Runs what evaluates rule files on a thread of its own, whose stack is deep enough for any of them. Only
+/// what is used takes memory.
 ///
 /// # Errors
 /// The thread cannot be started.

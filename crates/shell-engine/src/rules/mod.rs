@@ -1,5 +1,5 @@
-//! The user's rules as the server uses them, and everything that is done with their files: they are found in layers, read, followed
-//! while they change, and added to when a person says *always*.
+//! The user's rules as the server uses them, and everything that is done with their files: they are found in
+//! layers, read, followed while they change, and added to when a person says *always*.
 //!
 //! [`Rules`] is asked before each program for the rules in force. It decides nothing: `judgement` does.
 

@@ -1,5 +1,5 @@
-//! The rules in force, now. Files that changed are read again before the next program is judged: a good change applies, a bad one
-//! leaves the last good rules in force.
+//! The rules in force, now. Files that changed are read again before the next program is judged: a good
+//! change applies, a bad one leaves the last good rules in force.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -60,8 +60,8 @@ enum Broken {
 }
 
 impl Rules {
-    /// Reads the rules for the first time. Broken ones are told in each call: of a server that does not start, a client says nothing but
-    /// that the connection was closed.
+    /// Reads the rules for the first time. Broken ones are told in each call: of a server that does not
+    /// start, a client says nothing but that the connection was closed.
     #[must_use]
     pub fn start(found: RuleFiles) -> Rules {
         let RuleFiles { sources, legacy: legacy_file, left_out, keep_going } = found;
@@ -117,7 +117,8 @@ impl Rules {
             return before;
         }
         let rules = Arc::clone(self);
-        // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what it says.
+        // Beside the server's own work: a file may take a while. Others wait for it, and are judged by what
+        // it says.
         let reading = tokio::task::spawn_blocking(move || {
             rules.read_again(&mut in_force);
             #[cfg(target_os = "linux")]
@@ -162,8 +163,8 @@ impl Rules {
     }
 }
 
-/// Waits until the files are left alone, and returns what they look like: who writes a file in place empties it first, and what is
-/// read in that moment are no rules of anybody's.
+/// Waits until the files are left alone, and returns what they look like: who writes a file in place empties
+/// it first, and what is read in that moment are no rules of anybody's.
 fn still(sources: &[RuleSource]) -> Stamps {
     let mut before = Stamps::of(sources);
     for _ in 0..MOST_PAUSES {

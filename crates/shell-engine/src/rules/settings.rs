@@ -1,6 +1,7 @@
 //! Which rules are asked for: the machine's, the user's, the project's, and those named on the command line.
 //!
-//! These layers are added up, and the strictest rule wins whatever its layer, so no layer can loosen another's prohibition.
+//! These layers are added up, and the strictest rule wins whatever its layer, so no layer can loosen
+//! another's prohibition.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +19,14 @@ pub struct RuleSettings {
     pub system_folder: Option<PathBuf>,
     /// More rule files, and folders of them, which must exist.
     pub named: Vec<PathBuf>,
-    /// The rules of the project that the server starts in count too. Its author writes them, so this is trust in the author.
+    /// The rules of the project that the server starts in count too. Its author writes them, so this is trust
+    /// in the author.
     pub trust_project: bool,
-    /// Folders of projects whose rules count too, when the server starts in them or below them in the same repository.
+    /// Folders of projects whose rules count too, when the server starts in them or below them in the same
+    /// repository.
     pub trusted_projects: Vec<PathBuf>,
-    /// Run commands although rule files are broken at the start. Until they are mended every program is asked about.
+    /// Run commands although rule files are broken at the start. Until they are mended every program is asked
+    /// about.
     pub keep_going: bool,
     /// What is asked about although no rule mentions it.
     pub heuristics: Heuristics,
@@ -58,7 +62,8 @@ impl RuleSettings {
         self
     }
 
-    /// Finds out where rules are, for a user whose folder is `codex_home` and a server that starts in the current folder.
+    /// Finds out where rules are, for a user whose folder is `codex_home` and a server that starts in the
+    /// current folder.
     ///
     /// # Errors
     ///
@@ -72,8 +77,8 @@ impl RuleSettings {
         })
     }
 
-    /// Lists where rules are read from, from the widest layer to the narrowest, for a user whose folder is `codex_home` and a server
-    /// that starts in the current folder.
+    /// Lists where rules are read from, from the widest layer to the narrowest, for a user whose folder is
+    /// `codex_home` and a server that starts in the current folder.
     ///
     /// # Errors
     ///
@@ -88,7 +93,8 @@ impl RuleSettings {
         Ok(self.layers(codex_home, trusted_project.as_deref()))
     }
 
-    /// Rule files of the project that the current folder is in, which are not read because the project is not trusted.
+    /// Rule files of the project that the current folder is in, which are not read because the project is not
+    /// trusted.
     #[must_use]
     pub fn left_out(&self, codex_home: &Path) -> Vec<PathBuf> {
         let Ok(start) = std::env::current_dir() else { return Vec::new() };
@@ -133,7 +139,8 @@ fn project_root(start: &Path) -> &Path {
     start.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(start)
 }
 
-/// `.codex/rules` of every folder from the repository's root down to the start; of the start alone outside of a repository.
+/// `.codex/rules` of every folder from the repository's root down to the start; of the start alone outside of
+/// a repository.
 fn project_folders(start: &Path) -> Vec<PathBuf> {
     let root = project_root(start);
     let mut folders: Vec<PathBuf> = start
@@ -146,8 +153,8 @@ fn project_folders(start: &Path) -> Vec<PathBuf> {
 }
 
 impl RuleFiles {
-    /// Every file and folder that rules are read from, also those that are not there yet, and what links lead to: whoever
-    /// may write one of them writes the rules.
+    /// Every file and folder that rules are read from, also those that are not there yet, and what links lead
+    /// to: whoever may write one of them writes the rules.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = self.legacy.iter().cloned().collect();
         for source in &self.sources {

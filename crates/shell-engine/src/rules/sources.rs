@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How files of rules are called. What a person has answered for good is kept apart from the other rules: programs that share
-/// these would not understand `overrides_prompt`, and could then read none of them.
+/// How files of rules are called. What a person has answered for good is kept apart from the other rules:
+/// programs that share these would not understand `overrides_prompt`, and could then read none of them.
 const EXTENSIONS: [&str; 2] = ["rules", "answers"];
 
 /// Where rules are read from.
@@ -65,8 +65,8 @@ impl RuleSource {
     }
 }
 
-/// Finds the rule files of a folder, sorted by name. A symlink to a regular file counts as one: people keep their rules in a
-/// repository.
+/// Finds the rule files of a folder, sorted by name. A symlink to a regular file counts as one: people keep
+/// their rules in a repository.
 ///
 /// # Errors
 /// The folder cannot be listed.

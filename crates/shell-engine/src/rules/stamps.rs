@@ -18,7 +18,8 @@ struct Stamp {
     file: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
-    /// Device, inode and time of the last change of the inode: an editor that keeps length and time of a file still changes these.
+    /// Device, inode and time of the last change of the inode: an editor that keeps length and time of a file
+    /// still changes these.
     identity: (u64, u64, i64, i64),
 }
 

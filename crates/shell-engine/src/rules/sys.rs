@@ -1,18 +1,20 @@
 //! Gives back the memory of code that has done its work.
 //!
-//! Reading rules runs through megabytes of this program (the Starlark evaluator, the parser of shell scripts), and whatever
-//! was touched, with what lies near it, counts as this process's memory from then on. Most of it is never needed again.
+//! Reading rules runs through megabytes of this program (the Starlark evaluator, the parser of shell
+//! scripts), and whatever was touched, with what lies near it, counts as this process's memory from then on.
+//! Most of it is never needed again.
 #![expect(unsafe_code, reason = "madvise on the program's own code has no safe interface")]
 
 use std::ops::Range;
 
-/// Unmaps the pages of this program's code. Those that are needed again come back by themselves, from the kernel's cache of
-/// the file: some microseconds for each 64 KiB, once. What cannot be found is left alone.
+/// Unmaps the pages of this program's code. Those that are needed again come back by themselves, from the
+/// kernel's cache of the file: some microseconds for each 64 KiB, once. What cannot be found is left alone.
 pub(super) fn release_code() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let Some(code) = mapping_of_code(&maps, release_code as fn() as usize) else { return };
-    // SAFETY: MADV_DONTNEED forgets what was only in memory and reads the rest from the file again. The range is one whole
-    // mapping, private and never writable, so nothing of it is only in memory. Its code may run meanwhile, in any thread.
+    // SAFETY: MADV_DONTNEED forgets what was only in memory and reads the rest from the file again. The range
+    // is one whole mapping, private and never writable, so nothing of it is only in memory. Its code may run
+    // meanwhile, in any thread.
     unsafe {
         libc::madvise(std::ptr::with_exposed_provenance_mut(code.start), code.len(), libc::MADV_DONTNEED)
     };

@@ -14,8 +14,8 @@ use super::sources::SourceArguments;
 /// Prints which rules match a command, and what follows, as JSON
 ///
 /// The program is compared as it is typed: a rule for `git` does not match /usr/bin/git, unless
-/// --resolve-host-executables is given. What looks dangerous without a rule is not listed. `explain` tells what the server
-/// would do.
+/// --resolve-host-executables is given. What looks dangerous without a rule is not listed. `explain` tells
+/// what the server would do.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes:\n  0  the command was judged, whatever came of it\n  1  rules cannot be read, or are \

@@ -13,10 +13,11 @@ use shell_engine::{Config, Settings, find_program, preview};
 use super::sources::SourceArguments;
 use crate::cli::rules::HeuristicArguments;
 
-/// Explains what the server would do with a command: which rule decides, where it is, and what would change the answer
+/// Explains what the server would do with a command: which rule decides, where it is, and what would change
+/// the answer
 ///
-/// The command is judged as if it were executed in this folder, with this environment. It may be given as words or, as agents give it, as one
-/// line of shell.
+/// The command is judged as if it were executed in this folder, with this environment. It may be given as
+/// words or, as agents give it, as one line of shell.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes:\n  0  the command was judged, whatever came of it\n  1  rules cannot be read, or are \

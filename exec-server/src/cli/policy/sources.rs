@@ -1,4 +1,5 @@
-//! Which rules a subcommand is about: those that are named, else those that a server started here would go by.
+//! Which rules a subcommand is about: those that are named, else those that a server started here would go
+//! by.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,8 @@ use shell_engine::{RuleSettings, RuleSource, doubts, find_codex_home, load_rules
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
-    /// A rules file, or a folder of them; may be repeated. Without it: the rules of /etc/codex and $CODEX_HOME
+    /// A rules file, or a folder of them; may be repeated. Without it: the rules of /etc/codex and
+    /// $CODEX_HOME
     #[arg(short, long, value_name = "PATH")]
     rules: Vec<PathBuf>,
 
