@@ -8,7 +8,8 @@
 //! A call, from the request down:
 //!
 //! * `shell`: one call: spawn, capture, wait, end.
-//! * `escalation`: one program of a call: what the wrapper asks, what is decided, what runs outside.
+//! * `interception`: how a program that is about to be executed reaches the judge; starting one with more rights.
+//! * `judgement`: what is done about it.
 //! * `approval`: asking a person; a trait that is implemented above.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
@@ -22,7 +23,8 @@ pub mod approval;
 pub mod audit;
 pub mod config;
 mod descriptor_limit;
-pub mod escalation;
+mod interception;
+pub mod judgement;
 pub mod private;
 mod programs;
 pub mod rules;
@@ -42,7 +44,7 @@ pub use config::{
     ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home, trusted_projects,
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
-pub use escalation::{Decided, DecisionRecord, find_program, preview};
+pub use judgement::{Decided, DecisionRecord, find_program, preview};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::Mode;
 pub use shell::{

@@ -10,7 +10,7 @@ use super::encoding::{self, Plain, seconds, with_status};
 use super::shell_tool::Shown;
 use super::{read_output, resources};
 use shell_engine::config::Results;
-use shell_engine::escalation::DecisionRecord;
+use shell_engine::judgement::DecisionRecord;
 use shell_engine::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
@@ -251,7 +251,7 @@ async fn view(recording: &Recording, presentation: Presentation) -> View {
 mod tests {
     use super::*;
     use shell_engine::config::{ResultFormat, SpoolLimits};
-    use shell_engine::escalation::Decided;
+    use shell_engine::judgement::Decided;
 
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
         let recording = Recording::of(&Spool::new(SpoolLimits::default()), b"printed\n");

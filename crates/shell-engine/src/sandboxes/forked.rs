@@ -58,6 +58,11 @@ impl Process {
         let _ = self.wait().await;
     }
 
+    /// Never completes: the system does not tell what else is left.
+    pub(crate) async fn none_left(&self) {
+        std::future::pending().await
+    }
+
     /// Whether the program itself has ended.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(look(self.pid, WaitIdOptions::NOHANG), Ok(None))

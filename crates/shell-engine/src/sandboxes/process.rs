@@ -101,6 +101,11 @@ impl Process {
         let _ = self.told.clone().wait_for(|told| told.gone).await;
     }
 
+    /// Waits until no process of the call is left, as far as the system tells.
+    pub(crate) async fn none_left(&self) {
+        self.gone().await;
+    }
+
     /// Sends a signal to the program's process group; it may be gone already.
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = self.call.get_ref().signal(signal as i32);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::escalation::{AliveOutside, Escalated};
+use crate::interception::{AliveOutside, Escalated};
 use crate::sandboxes::{Process, Remaining};
 
 /// Characters of a command that are remembered.

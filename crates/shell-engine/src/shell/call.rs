@@ -20,7 +20,8 @@ use super::spawn::{self, ShellSpawnError};
 use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::escalation::{Decisions, EndOfCall, Environment, Judge, Listener, Trust, Whereabouts};
+use crate::interception::{self, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
+use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::rules::Rules;
 use crate::sandboxes::{Ended, Process, Sandbox, SandboxError};
 use crate::time::Stopwatch;
@@ -45,7 +46,7 @@ enum StartStep {
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
     #[error("cannot make the escalation socket")]
-    Listener(#[source] io::Error),
+    Door(#[source] io::Error),
     #[error(transparent)]
     Spawn(#[from] ShellSpawnError),
 }
@@ -121,26 +122,32 @@ pub(super) async fn start(
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let decisions = Decisions::default();
     let whereabouts = Whereabouts::default();
-    let judge = Judge {
-        rules: Arc::clone(rules),
-        options: config.policy_options(),
-        approver,
-        stopwatch: stopwatch.clone(),
-        bash: config.bash_identity,
-        default_rules: config.default_rules(),
-        trust: Trust::new(Arc::clone(programs), Arc::clone(sandbox.plan())),
+    let plan = Arc::clone(sandbox.plan());
+    let facts = CallFacts {
+        trust: Trust::new(Arc::clone(programs), plan),
         environment: Environment::new(Arc::clone(&config.environment), sandbox.environment())
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
+        approver,
+        stopwatch: stopwatch.clone(),
         decisions: decisions.clone(),
-        whereabouts: whereabouts.clone(),
-        sandbox: Arc::clone(&sandbox),
+    };
+    let end = Shutdown::new(config.limits.grace, shell.closing.clone());
+    let intercepted = Arc::new(InterceptedCall {
+        judge: Judge {
+            rules: Arc::clone(rules),
+            options: config.policy_options(),
+            default_rules: config.default_rules(),
+        },
+        facts: Arc::new(facts),
+        bash: config.bash_identity,
         sandboxes: Arc::clone(sandboxes),
         record: audit.call(),
-        writable: sandbox.plan().writable.clone(),
-    };
-    let end = EndOfCall::new(config.limits.grace, shell.closing.clone());
+        whereabouts: whereabouts.clone(),
+        end: end.clone(),
+        escalated: Escalated::default(),
+    });
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
-    let (listener, socket) = Listener::new(judge, end.clone()).map_err(StartStep::Listener)?;
+    let (door, socket) = WrapperDoor::new().map_err(StartStep::Door)?;
     // From here on it may run, also when nobody waits for its start any more.
     let begun = shell.recent.begin(&request.command.to_string_lossy(), output.recording());
     let process = match spawn::bash(config, &sandbox, &request, login.as_ref(), pipe, socket).await {
@@ -150,8 +157,8 @@ pub(super) async fn start(
             return Err(StartStep::Spawn(error).into());
         }
     };
-    let left = Left { shell: Arc::clone(&process), escalated: listener.escalated().clone() };
-    shell.calls.spawn(keep(listener, Arc::clone(&process), cancel.clone(), end.clone()));
+    let left = Left { shell: Arc::clone(&process), escalated: intercepted.escalated.clone() };
+    shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -193,7 +200,7 @@ struct Attended {
     sandbox: Arc<Sandbox>,
     output: Output,
     stopwatch: Stopwatch,
-    end: EndOfCall,
+    end: Shutdown,
     request: CallRequest,
     login: Option<Login>,
     rules: Arc<Rules>,
@@ -282,16 +289,21 @@ impl Attended {
     }
 }
 
-/// Serves the call's wrappers and keeps its processes; also after the shell's exit, for background processes, until the last
-/// of them has ended or the server ends the call.
-async fn keep(listener: Listener, shell: Arc<Process>, cancel: CancellationToken, end: EndOfCall) {
-    let serving = async {
-        listener.serve().await;
+/// Serves the call's door and keeps its processes; also after the shell's exit, for background processes, until the last of
+/// them has ended or the server ends the call. That nobody is left is told by the processes, not by the door.
+async fn keep(door: WrapperDoor, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
+    let end = &call.end;
+    let processes = async {
+        tokio::select! {
+            () = shell.none_left() => end.ended.cancel(),
+            () = end.ended.cancelled() => {}
+        }
         shell.gone().await;
     };
+    let serving = async { tokio::join!(interception::attend(door, Arc::clone(&call)), processes) };
     tokio::pin!(serving);
     tokio::select! {
-        () = &mut serving => return,
+        _ = &mut serving => return,
         () = cancel.cancelled() => {}
     }
     end.ending.cancel();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::background::BackgroundProcess;
 use super::output::Recording;
-use crate::escalation::DecisionRecord;
+use crate::judgement::DecisionRecord;
 use crate::sandboxes::Ended;
 
 /// How a call ended.

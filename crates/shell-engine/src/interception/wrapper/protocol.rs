@@ -1,6 +1,9 @@
 //! One dialogue with one wrapper, from its request to its end.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,26 +11,23 @@ use escalation_protocol::frame::{Kind, MAX_RESPONSE_BYTES};
 use escalation_protocol::handover::Outcome;
 use escalation_protocol::request::ExecRequest;
 use escalation_protocol::response::Response;
-use escalation_protocol::surroundings::Surroundings;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
-use super::end_of_call::EndOfCall;
-use super::escalated::Escalated;
-use super::exec::Exec;
-use super::judge::Judge;
-use super::verdict::{Action, Outside};
 use super::wire::{self, WireError};
 use crate::audit::{End, ExecRecord};
-use crate::sandboxes::{Descriptor, Ended, Process, SandboxError, Signal, Spawn, SpawnError};
+use crate::interception::call::InterceptedCall;
+use crate::interception::outside;
+use crate::interception::shutdown::Shutdown;
+use crate::judgement::{Action, Exec};
+use crate::sandboxes::{Ended, Process, Signal};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const HURRY: Duration = Duration::from_secs(10);
 
 /// What came with a hello.
-pub(super) struct Attached {
+pub(crate) struct Attached {
     pub(super) stream: OwnedFd,
     pub(super) directory: Option<OwnedFd>,
     pub(super) file: Option<OwnedFd>,
@@ -36,19 +36,15 @@ pub(super) struct Attached {
 /// Leads the dialogue. Whatever goes wrong ends it, and without an answer the wrapper runs nothing.
 pub(super) async fn hold(
     attached: Attached,
-    judge: &Judge,
+    call: &InterceptedCall,
     memory: &Semaphore,
-    end: &EndOfCall,
-    escalated: &Escalated,
 ) -> Result<(), WireError> {
+    let end = &call.end;
     let let_out = tokio::select! {
-        let_out = negotiate(attached, judge, memory, &end.ending) => let_out?,
+        let_out = negotiate(attached, call, memory) => let_out?,
         () = end.ended.cancelled() => return Ok(()),
     };
     let Some((program, mut stream, record)) = let_out else { return Ok(()) };
-    // From here to its end the program is never out of sight.
-    let program = Arc::new(program);
-    escalated.add(&program);
     let outcome = attend(&program, &mut stream, end).await;
     record.ended(on_record(outcome));
     let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
@@ -65,30 +61,34 @@ pub(super) async fn hold(
 /// From the request to the answer, and to the start of an escalated program.
 async fn negotiate(
     attached: Attached,
-    judge: &Judge,
+    call: &InterceptedCall,
     memory: &Semaphore,
-    ending: &CancellationToken,
-) -> Result<Option<(Process, UnixStream, ExecRecord)>, WireError> {
+) -> Result<Option<(Arc<Process>, UnixStream, ExecRecord)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
     let (request, _memory) = within(HURRY, read_request(&mut stream, memory)).await?;
-    let exec = Arc::new(Exec::new(&request, directory, file));
-    let record = judge.record.program();
+    let exec = Arc::new(exec_of(&request, directory, file));
+    let record = call.record.program();
     let action = tokio::select! {
         biased;
-        action = judge.decide(&exec, &record) => action,
+        action = call.judge(&exec, &record) => action,
         // Below: the question is moot, because its call is ending, or its asker is gone. The wrapper has nothing to say
         // before it is answered, so all that can be heard of it is its end.
-        () = ending.cancelled() => return Ok(None),
+        () = call.end.ending.cancelled() => return Ok(None),
         () = gone(&mut stream) => return Ok(None),
     };
     match action {
-        Action::Run { keep_interceptor } => respond(&mut stream, Response::Run { keep_interceptor }).await?,
+        Action::Run => {
+            // The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting
+            // them to a hostile asker is harmless: all that they give is the right to ask.
+            let keep_interceptor = exec.is(call.bash);
+            respond(&mut stream, Response::Run { keep_interceptor }).await?;
+        }
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate(outside) => {
             respond(&mut stream, Response::Escalate).await?;
             let inherited = within(HURRY, wire::read_handover(&mut stream)).await?;
-            match escalate(judge, &exec, *outside, inherited).await {
+            match outside::start(call, &exec, *outside, inherited).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(
@@ -104,6 +104,13 @@ async fn negotiate(
         }
     }
     Ok(None)
+}
+
+/// The request, as the judge understands it.
+fn exec_of(request: &ExecRequest, directory: Option<OwnedFd>, file: Option<OwnedFd>) -> Exec {
+    let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let path = Path::new(OsStr::from_bytes(request.file()));
+    Exec::new(path, request.argv().map(owned).collect(), request.env().map(owned).collect(), directory, file)
 }
 
 fn on_record(outcome: Outcome) -> End {
@@ -137,58 +144,8 @@ async fn gone(stream: &mut UnixStream) {
     let _ = stream.read(&mut [0; 1]).await;
 }
 
-/// Why an escalated program did not start.
-#[derive(Debug, thiserror::Error)]
-enum EscalateError {
-    /// There is nothing to run it in.
-    #[error("the outside cannot be entered")]
-    Outside(#[from] SandboxError),
-    /// Its working directory cannot be used.
-    #[error("its working directory cannot be used outside the sandbox")]
-    Directory(#[source] std::io::Error),
-    /// It was not executed.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-}
-
-impl EscalateError {
-    fn errno(&self) -> Option<i32> {
-        match self {
-            EscalateError::Outside(_) => None,
-            EscalateError::Directory(source) => source.raw_os_error(),
-            EscalateError::Spawn(error) => error.errno(),
-        }
-    }
-}
-
-/// Starts a program outside the sandbox, with the wrapper's descriptors, directory and argv. The file and the environment
-/// are the judgement's, not the wrapper's.
-///
-/// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
-/// us: they are handed on, never read.
-async fn escalate(
-    judge: &Judge,
-    exec: &Exec,
-    program: Outside,
-    (surroundings, descriptors): (Surroundings, Vec<(u32, OwnedFd)>),
-) -> Result<Process, EscalateError> {
-    let descriptors = descriptors
-        .into_iter()
-        .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
-        .collect();
-    let outside = judge.sandboxes.outside().await?;
-    let spawn = Spawn {
-        program: program.program.path,
-        argv: exec.argv.clone(),
-        env: program.env,
-        directory: exec.directory_outside(&judge.sandbox).map_err(EscalateError::Directory)?,
-        descriptors,
-    };
-    Ok(spawn.start_inheriting(&surroundings, &outside).await?)
-}
-
 /// Waits for the program, passes the wrapper's signals on, and ends the program when its wrapper or its call is gone.
-async fn attend(program: &Process, stream: &mut UnixStream, end: &EndOfCall) -> Outcome {
+async fn attend(program: &Process, stream: &mut UnixStream, end: &Shutdown) -> Outcome {
     let ended = loop {
         tokio::select! {
             ended = program.wait() => break ended,
@@ -225,7 +182,7 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
     Signal::try_from(i32::from(signal)).map_err(|errno| WireError::Io(errno.into()))
 }
 
-async fn told_to_end(program: &Process, end: &EndOfCall) -> std::io::Result<Ended> {
+async fn told_to_end(program: &Process, end: &Shutdown) -> std::io::Result<Ended> {
     end.end(program).await;
     program.wait().await
 }

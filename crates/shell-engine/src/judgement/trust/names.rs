@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::escalation::exec::Exec;
+use crate::judgement::exec::Exec;
 use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
 use crate::programs::{FileState, Programs, look_at, open, path_of, reopen, walk};
 
@@ -14,11 +14,11 @@ const MOST_NAMES: usize = 32;
 
 /// Another way to say what is about to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::escalation) struct OtherName {
+pub(in crate::judgement) struct OtherName {
     /// The program, as a path or as a bare name.
-    pub(in crate::escalation) program: PathBuf,
+    pub(in crate::judgement) program: PathBuf,
     /// What comes before the command's own arguments: those of an interpreter.
-    pub(in crate::escalation) before: Vec<OsString>,
+    pub(in crate::judgement) before: Vec<OsString>,
 }
 
 impl OtherName {
@@ -141,7 +141,7 @@ fn base_name(path: &OsStr) -> &[u8] {
 
 impl OtherName {
     /// The name as words: program, then what comes before the command's own arguments.
-    pub(in crate::escalation) fn shown(&self) -> OsString {
+    pub(in crate::judgement) fn shown(&self) -> OsString {
         let words = std::iter::once(self.program.as_os_str().as_bytes());
         let words: Vec<&[u8]> = words.chain(self.before.iter().map(|word| word.as_bytes())).collect();
         OsString::from_vec(words.join(&b' '))

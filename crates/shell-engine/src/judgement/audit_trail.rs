@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use execpolicy::RuleMatch;
 
-use super::decision::{self, DecisionRecord, Decisions};
+use super::decisions::{self, DecisionRecord, Decisions};
 use super::exec::Exec;
 use super::verdict::Action;
 use crate::approval::{Answer, Scope};
 use crate::audit::{AnswerKind, Asked, AuditError, Basis, Decided, ExecRecord};
 
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
-pub(super) struct Minutes<'a> {
+pub(super) struct AuditTrail<'a> {
     record: &'a ExecRecord,
     decisions: &'a Decisions,
     exec: &'a Exec,
@@ -24,9 +24,9 @@ pub(super) struct Minutes<'a> {
     asking: bool,
 }
 
-impl<'a> Minutes<'a> {
-    pub(super) fn new(record: &'a ExecRecord, decisions: &'a Decisions, exec: &'a Exec) -> Minutes<'a> {
-        Minutes {
+impl<'a> AuditTrail<'a> {
+    pub(super) fn new(record: &'a ExecRecord, decisions: &'a Decisions, exec: &'a Exec) -> AuditTrail<'a> {
+        AuditTrail {
             record,
             decisions,
             exec,
@@ -79,7 +79,7 @@ impl<'a> Minutes<'a> {
         let decision = match &action {
             // On record already, or nothing would run.
             Action::Escalate(_) => return action,
-            Action::Run { .. } => {
+            Action::Run => {
                 self.basis.reason = self.why_inside.take();
                 Decided::Run
             }
@@ -105,19 +105,17 @@ impl<'a> Minutes<'a> {
 
     /// What the call's result says; a program that simply runs is not worth a word.
     fn tell(&self, action: &Action) {
-        use decision::Decided;
+        use decisions::Decided;
         let answer = self.basis.asked.as_ref().map(|asked| asked.answer);
         let approved = matches!(answer, Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always));
         let words = self.basis.asked.as_ref().and_then(|asked| asked.words.as_deref());
         let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref()).said(words);
         self.decisions.add(match action {
-            Action::Run { .. } if approved => {
-                record(Decided::ApprovedRan).because(self.why_inside.as_deref())
-            }
-            Action::Run { .. } if self.why_inside.is_some() => {
+            Action::Run if approved => record(Decided::ApprovedRan).because(self.why_inside.as_deref()),
+            Action::Run if self.why_inside.is_some() => {
                 record(Decided::RanInside).because(self.why_inside.as_deref())
             }
-            Action::Run { .. } => return,
+            Action::Run => return,
             Action::Escalate(outside) => {
                 let decided = if approved { Decided::ApprovedEscalated } else { Decided::Escalated };
                 record(decided).outside(&outside.program.path, &outside.dropped)
@@ -138,7 +136,7 @@ impl<'a> Minutes<'a> {
     }
 }
 
-impl Drop for Minutes<'_> {
+impl Drop for AuditTrail<'_> {
     fn drop(&mut self) {
         if self.asking {
             self.basis.asked =

@@ -9,7 +9,7 @@ use super::exec::Exec;
 
 /// The rules for commands that begin as this one, the narrowest first, if a rule in `folder` asks: those that would settle the question and not
 /// allow too much.
-pub(super) fn offer(policy: &Policy, options: &Options, folder: &Path, exec: &Exec) -> Vec<Amendment> {
+pub(super) fn suggest(policy: &Policy, options: &Options, folder: &Path, exec: &Exec) -> Vec<Amendment> {
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use execpolicy::{Options, Policy};
 
+use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
 use super::exec::Exec;
-use super::judgement::{Grounds, judge};
 use super::trust::Trust;
 use super::verdict::{Approved, Unasked, Verdict};
 use crate::config::Config;

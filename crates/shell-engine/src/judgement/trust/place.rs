@@ -15,7 +15,7 @@ const GROUP_MAY_WRITE: u32 = 0o020;
 
 /// What is wrong with a place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::escalation) enum Unsafe {
+pub(in crate::judgement) enum Unsafe {
     /// It is gone, or cannot be looked at.
     #[error("{} cannot be looked at", .0.display())]
     Unknown(PathBuf),

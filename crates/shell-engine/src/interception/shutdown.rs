@@ -11,7 +11,7 @@ const LAST_GRACE: Duration = Duration::from_millis(400);
 
 /// How a call ends, and when.
 #[derive(Clone, Debug)]
-pub(crate) struct EndOfCall {
+pub(crate) struct Shutdown {
     /// How long programs may take to end when they are told to.
     grace: Duration,
     /// The server ends.
@@ -26,11 +26,11 @@ pub(crate) struct EndOfCall {
     pub(crate) ended: CancellationToken,
 }
 
-impl EndOfCall {
+impl Shutdown {
     /// Nothing has ended yet.
-    pub(crate) fn new(grace: Duration, closing: CancellationToken) -> EndOfCall {
+    pub(crate) fn new(grace: Duration, closing: CancellationToken) -> Shutdown {
         let [shell_ended, ending, ended] = std::array::from_fn(|_| CancellationToken::new());
-        EndOfCall { grace, closing, shell_ended, ending, ended }
+        Shutdown { grace, closing, shell_ended, ending, ended }
     }
 
     /// Ends a program of the call and everything that it has started: asks, and kills what is left after the grace.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::arguments::{Invocation, shown};
 use super::repository::Repository;
-use crate::escalation::trust::Trust;
+use crate::judgement::trust::Trust;
 
 /// Says what an invocation would read beyond the repository; nothing when it keeps to that.
 pub(super) fn beyond(
@@ -62,7 +62,7 @@ mod tests {
     use sandbox::{Mode, Plan};
 
     use super::super::tests::{caution, protected, repository, trust};
-    use crate::escalation::trust::Trust;
+    use crate::judgement::trust::Trust;
     use crate::programs::Programs;
 
     #[test]

@@ -7,13 +7,13 @@ use std::ffi::{OsStr, OsString};
 
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
-use super::asking::{Heard, ask, cautious, forbidden};
 use super::environment::{self, Environment};
 use super::exec::Exec;
 use super::git;
 use super::legacy::Legacy;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Judgement, Outside, Verdict};
+use super::wording::{Heard, ask, cautious, forbidden};
 use crate::visible::visible;
 
 /// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.

@@ -5,36 +5,39 @@ use std::sync::Arc;
 
 use execpolicy::{Options, Policy};
 
-use super::asking::unasked;
-use super::decision::Decisions;
+use super::audit_trail::AuditTrail;
+use super::by_rules::{Grounds, judge};
+use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::Exec;
-use super::judgement::{Grounds, judge};
 use super::legacy::Legacy;
-use super::minutes::Minutes;
-use super::offer::offer;
+use super::rule_suggestions::suggest;
 use super::trust::Trust;
 use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
-use super::whereabouts::Whereabouts;
+use super::wording::unasked;
 use crate::approval::{Answer, Approver, Question};
-use crate::audit::{CallRecord, ExecRecord};
-use crate::programs::{FileIdentity, FileState};
+use crate::audit::ExecRecord;
 use crate::rules::Rules;
-use crate::sandboxes::{Sandbox, SandboxPool};
 use crate::time::Stopwatch;
 use crate::visible::visible;
 
 /// Bytes of argv that are judged without a thread of their own; longer ones may hold scripts that take long to read.
 const JUDGED_AT_ONCE: usize = 2 << 10;
 
-/// What one call's programs are judged by.
+/// What judging goes by, for all calls of a server.
 #[derive(Clone)]
 pub(crate) struct Judge {
     /// The user's rules.
     pub(crate) rules: Arc<Rules>,
     /// How they are applied.
     pub(crate) options: Options,
-    /// Which file is the program that a rule means.
+    /// The file that a rule to be added belongs into.
+    pub(crate) default_rules: PathBuf,
+}
+
+/// What is known about the call whose programs are judged.
+pub(crate) struct CallFacts {
+    /// Which file is the program that a rule means, as seen from the call's sandbox.
     pub(crate) trust: Trust,
     /// What an escalated program's environment begins with.
     pub(crate) environment: Environment,
@@ -42,48 +45,35 @@ pub(crate) struct Judge {
     pub(crate) approver: Arc<dyn Approver>,
     /// The call's clock, which stands still while somebody is asked.
     pub(crate) stopwatch: Stopwatch,
-    /// The patched Bash.
-    pub(crate) bash: FileIdentity,
-    /// The file that a rule to be added belongs into.
-    pub(crate) default_rules: PathBuf,
-    /// Where the call's programs run.
-    pub(crate) sandbox: Arc<Sandbox>,
-    /// Where else programs can run.
-    pub(crate) sandboxes: Arc<SandboxPool>,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
-    /// Where they were executed.
-    pub(crate) whereabouts: Whereabouts,
-    /// Where decisions are recorded.
-    pub(crate) record: CallRecord,
-    /// Folders that the sandbox lets the call write: there a legacy policy lets known programs write unasked.
-    pub(crate) writable: Vec<PathBuf>,
 }
 
 impl Judge {
     /// Decides, and puts it on record. Takes as long as the person does who is asked.
-    pub(super) async fn decide(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
-        self.whereabouts.note(&exec.workdir);
-        let mut minutes = Minutes::new(record, &self.decisions, exec);
-        let action = self.consider(exec, &mut minutes).await;
-        minutes.conclude(action).await
+    pub(crate) async fn judge(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, record: &ExecRecord) -> Action {
+        let mut trail = AuditTrail::new(record, &call.decisions, exec);
+        let action = self.consider(exec, call, &mut trail).await;
+        trail.conclude(action).await
     }
 
-    async fn consider(&self, exec: &Arc<Exec>, minutes: &mut Minutes<'_>) -> Action {
-        let Judgement { verdict, rule } = self.judgement(exec).await;
-        minutes.rule(rule);
+    async fn consider(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, trail: &mut AuditTrail<'_>) -> Action {
+        let Judgement { verdict, rule } = self.judgement(exec, call).await;
+        trail.rule(rule);
         match verdict {
-            Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
-            Verdict::Escalate(outside) => self.escalate(exec, outside),
+            Verdict::Run { why_inside } => inside(why_inside, trail),
+            Verdict::Escalate(outside) => escalate(exec, call, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved, unasked: otherwise } => {
-                let pause = self.stopwatch.pause();
-                minutes.ask();
-                let answer = self.approver.ask((*question).clone()).await;
-                minutes.answer(&answer);
+                let pause = call.stopwatch.pause();
+                trail.ask();
+                let answer = call.approver.ask((*question).clone()).await;
+                trail.answer(&answer);
                 drop(pause);
                 match (answer, otherwise) {
-                    (Answer::Approved { .. }, _) => self.confirm(exec, &question, approved, minutes).await,
+                    (Answer::Approved { .. }, _) => {
+                        self.confirm(exec, call, (&question, approved), trail).await
+                    }
                     (Answer::Declined { reason, .. }, _) => {
                         Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
                     }
@@ -95,7 +85,7 @@ impl Judge {
                     }
                     (Answer::Unanswered(why), Unasked::Runs { why_inside }) => {
                         let why = format!("{why_inside}; a person would have been asked, but {why}");
-                        self.run(exec, Some(why), minutes)
+                        inside(Some(why), trail)
                     }
                 }
             }
@@ -107,35 +97,35 @@ impl Judge {
     async fn confirm(
         &self,
         exec: &Arc<Exec>,
-        question: &Question,
-        approved: Approved,
-        minutes: &mut Minutes<'_>,
+        call: &Arc<CallFacts>,
+        (question, approved): (&Question, Approved),
+        trail: &mut AuditTrail<'_>,
     ) -> Action {
-        match self.judgement(exec).await.verdict {
+        match self.judgement(exec, call).await.verdict {
             Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
-                Approved::Escalates(outside) => self.escalate(exec, outside),
+                Approved::Escalates(outside) => escalate(exec, call, outside),
                 Approved::Runs { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
-                Approved::Runs { why_inside } => self.run(exec, why_inside, minutes),
+                Approved::Runs { why_inside } => inside(why_inside, trail),
             },
             Verdict::Ask { .. } => Action::Deny {
                 reason: "the rules have changed while the question was open; run it again to be asked anew"
                     .into(),
             },
-            Verdict::Run { why_inside } => self.run(exec, why_inside, minutes),
-            Verdict::Escalate(outside) => self.escalate(exec, outside),
+            Verdict::Run { why_inside } => inside(why_inside, trail),
+            Verdict::Escalate(outside) => escalate(exec, call, outside),
             Verdict::Deny { reason } => Action::Deny { reason },
         }
     }
 
     /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a while.
-    async fn judgement(&self, exec: &Arc<Exec>) -> Judgement {
+    async fn judgement(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>) -> Judgement {
         let policy = self.rules.current().await;
         let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
-        if length <= JUDGED_AT_ONCE && !self.trust.must_read(exec) {
-            return self.judge(&policy, exec);
+        if length <= JUDGED_AT_ONCE && !call.trust.must_read(exec) {
+            return self.by_rules(&policy, exec, call);
         }
-        let (mine, exec) = (self.clone(), Arc::clone(exec));
-        match tokio::task::spawn_blocking(move || mine.judge(&policy, &exec)).await {
+        let (mine, exec, call) = (self.clone(), Arc::clone(exec), Arc::clone(call));
+        match tokio::task::spawn_blocking(move || mine.by_rules(&policy, &exec, &call)).await {
             Ok(judgement) => judgement,
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
@@ -145,47 +135,44 @@ impl Judge {
         }
     }
 
-    fn judge(&self, policy: &Policy, exec: &Exec) -> Judgement {
+    fn by_rules(&self, policy: &Policy, exec: &Exec, call: &CallFacts) -> Judgement {
         let grounds = Grounds {
             policy,
             options: &self.options,
-            legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: &self.writable }),
-            trust: &self.trust,
-            environment: &self.environment,
+            legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: call.trust.writable() }),
+            trust: &call.trust,
+            environment: &call.environment,
         };
         let mut judgement = judge(&grounds, exec);
         if let Verdict::Ask { question, approved: Approved::Escalates(_), .. } = &mut judgement.verdict {
             let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
             // What was not shown whole is not allowed for good.
             if !question.is_shortened() {
-                question.always = offer(policy, &self.options, folder, exec);
+                question.always = suggest(policy, &self.options, folder, exec);
             }
         }
         judgement
     }
+}
 
-    /// What was judged is what runs: not a file that was put in its place while a person was thinking.
-    fn escalate(&self, exec: &Exec, outside: Box<Outside>) -> Action {
-        if let Err(error) = exec.directory_outside(&self.sandbox) {
-            let reason = format!(
-                "its working directory cannot be entered outside the sandbox, because it was moved or removed ({error}); \
-                 run it in a folder that is there"
-            );
-            return Action::Deny { reason };
-        }
-        match outside.program.is_unchanged() {
-            true => Action::Escalate(outside),
-            false => Action::Deny { reason: CHANGED.into() },
-        }
+/// What was judged is what runs: not a file that was put in its place while a person was thinking.
+fn escalate(exec: &Exec, call: &CallFacts, outside: Box<Outside>) -> Action {
+    if let Err(error) = exec.open_directory_outside(call.trust.is_enforced()) {
+        let reason = format!(
+            "its working directory cannot be entered outside the sandbox, because it was moved or removed ({error}); \
+             run it in a folder that is there"
+        );
+        return Action::Deny { reason };
     }
+    match outside.program.is_unchanged() {
+        true => Action::Escalate(outside),
+        false => Action::Deny { reason: CHANGED.into() },
+    }
+}
 
-    /// The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting them
-    /// to a hostile asker is harmless: all that they give is the right to ask.
-    fn run(&self, exec: &Exec, why_inside: Option<String>, minutes: &mut Minutes<'_>) -> Action {
-        minutes.inside(why_inside);
-        let keep_interceptor = exec.seen.as_ref().map(FileState::identity) == Some(self.bash);
-        Action::Run { keep_interceptor }
-    }
+fn inside(why: Option<String>, trail: &mut AuditTrail<'_>) -> Action {
+    trail.inside(why);
+    Action::Run
 }
 
 const CHANGED: &str = "the file is not the one that was judged; run it again to have it judged anew";

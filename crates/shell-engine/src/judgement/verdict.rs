@@ -31,10 +31,10 @@ pub(super) enum Verdict {
 
 /// What runs outside the sandbox.
 #[derive(Debug)]
-pub(super) struct Outside {
-    pub(super) program: Program,
+pub(crate) struct Outside {
+    pub(crate) program: Program,
     /// Its environment, `NAME=value` each.
-    pub(super) env: Vec<OsString>,
+    pub(crate) env: Vec<OsString>,
     /// Variables that the command had changed and that it does not get, with the reason.
     pub(super) dropped: Vec<(String, &'static str)>,
     /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.
@@ -62,8 +62,11 @@ pub(super) enum Unasked {
 /// The final decision about one program.
 #[must_use]
 #[derive(Debug)]
-pub(super) enum Action {
-    Run { keep_interceptor: bool },
+pub(crate) enum Action {
+    /// It runs where it is.
+    Run,
+    /// It runs outside the sandbox.
     Escalate(Box<Outside>),
+    /// It does not run.
     Deny { reason: String },
 }

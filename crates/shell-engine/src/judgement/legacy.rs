@@ -76,9 +76,9 @@ mod tests {
     use sandbox::{Mode, Plan};
 
     use super::*;
-    use crate::escalation::environment::Environment;
-    use crate::escalation::judgement::{Grounds, judge};
-    use crate::escalation::trust::Trust;
+    use crate::judgement::environment::Environment;
+    use crate::judgement::by_rules::{Grounds, judge};
+    use crate::judgement::trust::Trust;
     use crate::programs::Programs;
 
     const FORBIDDING: &str = "forbid_program_regex(\"^shutdown$\", \"not yours\")\n";

@@ -1,4 +1,4 @@
-//! The socket on which the wrappers of one call open their dialogues.
+//! The door of the patched Bash: the socket on which the wrappers of one call open their dialogues.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,23 +11,17 @@ use rustix::io::Errno;
 use rustix::net::{ReturnFlags, SendFlags, SocketType, send};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
-use super::end_of_call::EndOfCall;
-use super::escalated::Escalated;
-use super::judge::Judge;
-use super::session::{self, Attached};
+use super::protocol::{self, Attached};
 use super::socket::{self, NO_SIGNAL};
-
-/// Dialogues of one call that may be under way at once; more wait in the socket, and their programs with them. A shell
-/// that starts more programs than this at the same moment waits a little; one that means to exhaust us does too.
-const MAX_DIALOGUES: usize = 512;
+use crate::interception::call::InterceptedCall;
+use crate::interception::door::Door;
 
 /// Bytes of requests of one call that may be held at once, so that a call costs bounded memory whatever it sends.
 const MAX_REQUEST_KIB: usize = 64 << 10;
 
-/// Linux has message boundaries *and* an end of file when every wrapper and shell of the call is gone; elsewhere the
-/// socket is a datagram socket, and the listener ends with its call.
+/// Linux has message boundaries *and* an end of file when nobody holds the other end any more; elsewhere the socket is a
+/// datagram socket, and stays open to the call's end.
 #[cfg(target_os = "linux")]
 const TYPE: SocketType = SocketType::SEQPACKET;
 #[cfg(not(target_os = "linux"))]
@@ -36,69 +30,28 @@ const TYPE: SocketType = SocketType::DGRAM;
 /// The end of the socket that the shell inherits.
 pub(crate) type Socket = OwnedFd;
 
-/// The server's end, and what its dialogues need.
-pub(crate) struct Listener {
+/// The server's end.
+pub(crate) struct WrapperDoor {
     socket: AsyncFd<OwnedFd>,
-    judge: Arc<Judge>,
-    end: EndOfCall,
-    escalated: Escalated,
-    sessions: TaskTracker,
+    memory: Arc<Semaphore>,
 }
 
-impl Listener {
+impl WrapperDoor {
     /// Makes the socket pair of one call.
     ///
     /// # Errors
     ///
     /// When the system has no descriptors left.
-    pub(crate) fn new(judge: Judge, end: EndOfCall) -> io::Result<(Listener, Socket)> {
+    pub(crate) fn new() -> io::Result<(WrapperDoor, Socket)> {
         let (ours, theirs) = socket::pair(TYPE)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         let socket = crate::sys::watch_readable(ours)?;
-        let (escalated, sessions) = (Escalated::default(), TaskTracker::new());
-        Ok((Listener { socket, judge: Arc::new(judge), end, escalated, sessions }, theirs))
+        Ok((WrapperDoor { socket, memory: Arc::new(Semaphore::new(MAX_REQUEST_KIB)) }, theirs))
     }
+}
 
-    /// The programs that are let out of the sandbox.
-    pub(crate) fn escalated(&self) -> &Escalated {
-        &self.escalated
-    }
-
-    /// Serves dialogues until every holder of the other end is gone, or the call is ended; then waits for what is under
-    /// way, which ends with the call.
-    pub(crate) async fn serve(self) {
-        let dialogues = Arc::new(Semaphore::new(MAX_DIALOGUES));
-        let memory = Arc::new(Semaphore::new(MAX_REQUEST_KIB));
-        loop {
-            let next = async {
-                let permit = Arc::clone(&dialogues).acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((permit, self.next().await?))
-            };
-            let attached = tokio::select! {
-                () = self.end.ended.cancelled() => break,
-                next = next => next,
-            };
-            match attached {
-                Ok((permit, Some(attached))) => {
-                    let (judge, memory) = (Arc::clone(&self.judge), Arc::clone(&memory));
-                    let (end, escalated) = (self.end.clone(), self.escalated.clone());
-                    self.sessions.spawn(async move {
-                        if let Err(error) = session::hold(attached, &judge, &memory, &end, &escalated).await {
-                            tracing::debug!(%error, "a dialogue with a wrapper ended early");
-                        }
-                        drop(permit);
-                    });
-                }
-                Ok((_, None)) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "the escalation socket of a call is broken");
-                    break;
-                }
-            }
-        }
-        self.sessions.close();
-        self.sessions.wait().await;
-    }
+impl Door for WrapperDoor {
+    type Event = Attached;
 
     /// The next well-formed hello; `None` when nobody is left who could say one.
     async fn next(&self) -> io::Result<Option<Attached>> {
@@ -111,6 +64,18 @@ impl Listener {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_would_block) => {}
+            }
+        }
+    }
+    fn hold(
+        &self,
+        attached: Attached,
+        call: Arc<InterceptedCall>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let memory = Arc::clone(&self.memory);
+        async move {
+            if let Err(error) = protocol::hold(attached, &call, &memory).await {
+                tracing::debug!(%error, "a dialogue with a wrapper ended early");
             }
         }
     }

@@ -1,54 +1,51 @@
-//! The program that a wrapper asks about, as the server understands the request.
+//! The program that is about to be executed, as the server understands it, whatever way it was asked about.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use escalation_protocol::request::ExecRequest;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::programs::{FileIdentity, FileState, look_at, path_of};
-use crate::sandboxes::{Directory, Sandbox};
 
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
 #[derive(Debug)]
-pub(super) struct Exec {
+pub(crate) struct Exec {
     /// The file, made absolute against the shell's working directory; not resolved further.
     pub(super) file: PathBuf,
     /// The argument vector, `argv[0]` first; may be empty.
-    pub(super) argv: Vec<OsString>,
+    pub(crate) argv: Vec<OsString>,
     /// The environment's entries.
     pub(super) env: Vec<OsString>,
     /// The shell's working directory, if it could be opened.
     pub(super) directory: Option<OwnedFd>,
     /// Its path, for people and rules; ` (deleted)` is appended by the kernel when it is gone.
-    pub(super) workdir: PathBuf,
-    /// What the file was when the wrapper looked, if it was there.
+    pub(crate) workdir: PathBuf,
+    /// What the file was when the asker looked, if it was there.
     pub(super) seen: Option<FileState>,
-    /// The file itself, as the wrapper opened it: what it is, not what it can do with it (`O_PATH`).
+    /// The file itself, as the asker opened it: what it is, not what it can do with it (`O_PATH`).
     pub(super) opened: Option<OwnedFd>,
 }
 
 impl Exec {
-    /// Puts the request and its descriptors together.
-    pub(super) fn new(
-        request: &ExecRequest,
+    /// Puts together what is asked for: the file, the argument vector, the environment, and what the descriptors show.
+    pub(crate) fn new(
+        file: &Path,
+        argv: Vec<OsString>,
+        env: Vec<OsString>,
         directory: Option<OwnedFd>,
-        opened_file: Option<OwnedFd>,
+        opened: Option<OwnedFd>,
     ) -> Exec {
-        let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         let workdir = directory.as_ref().and_then(path_of).unwrap_or_default();
-        Exec {
-            file: workdir.join(Path::new(OsStr::from_bytes(request.file()))),
-            argv: request.argv().map(owned).collect(),
-            env: request.env().map(owned).collect(),
-            directory,
-            workdir,
-            seen: opened_file.as_ref().and_then(FileState::of),
-            opened: opened_file,
-        }
+        let seen = opened.as_ref().and_then(FileState::of);
+        Exec { file: workdir.join(file), argv, env, directory, workdir, seen, opened }
+    }
+
+    /// Whether it is this very file.
+    pub(crate) fn is(&self, file: FileIdentity) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.identity() == file)
     }
 
     /// Whether the file is still the one that was judged, as far as it can be seen from out here. Where it cannot, it is a
@@ -62,15 +59,13 @@ impl Exec {
 
     /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the sandbox's
     /// mounts, where most is read-only; the same directory is opened anew from outside.
-    pub(super) fn directory_outside(&self, sandbox: &Sandbox) -> io::Result<Directory> {
+    pub(crate) fn open_directory_outside(&self, is_enforced: bool) -> io::Result<OwnedFd> {
         let inside = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(CWD, &self.workdir, flags, Mode::empty()) {
-            Ok(outside) if FileIdentity::of(&outside) == FileIdentity::of(inside) => {
-                Ok(Directory::Open(outside))
-            }
+            Ok(outside) if FileIdentity::of(&outside) == FileIdentity::of(inside) => Ok(outside),
             // Renamed meanwhile, or removed: without mounts of its own the descriptor is as good.
-            Ok(_) | Err(_) if !sandbox.plan().mode.is_enforced() => Ok(Directory::Open(inside.try_clone()?)),
+            Ok(_) | Err(_) if !is_enforced => inside.try_clone(),
             Ok(_) => Err(io::ErrorKind::NotFound.into()),
             Err(errno) => Err(errno.into()),
         }

@@ -42,9 +42,9 @@ pub(crate) struct Trust {
 
 /// A program that may run outside the sandbox.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// What is executed. Nobody inside the sandbox can make it mean another file.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The file itself, free of links.
     pub(super) canonical: PathBuf,
     /// What it was when it was judged.
@@ -119,13 +119,18 @@ impl Trust {
     }
 
     /// Whether commands are kept from anything at all; without a sandbox only the ownership of files speaks for them.
-    pub(super) fn is_enforced(&self) -> bool {
+    pub(crate) fn is_enforced(&self) -> bool {
         self.plan.mode.is_enforced()
     }
 
     /// Whether something can be changed from inside the sandbox. Without a sandbox everything can, which then says nothing.
     pub(super) fn may_be_written(&self, path: &Path) -> bool {
         self.is_enforced() && self.plan.may_write(path)
+    }
+
+    /// The folders that commands may write.
+    pub(super) fn writable(&self) -> &[PathBuf] {
+        &self.plan.writable
     }
 
     /// Whether something is hidden from commands.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use sandbox::{Mode, Plan};
 
-use super::super::asking::unasked;
 use super::super::verdict::Approved;
+use super::super::wording::unasked;
 use super::*;
 use crate::config::Variables;
 use crate::programs::{FileState, Programs, look};

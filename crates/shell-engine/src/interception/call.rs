@@ -1,0 +1,39 @@
+//! One call, as all of its doors see it.
+
+use std::sync::Arc;
+
+use super::escalated::Escalated;
+use super::shutdown::Shutdown;
+use super::whereabouts::Whereabouts;
+use crate::audit::{CallRecord, ExecRecord};
+use crate::judgement::{Action, CallFacts, Exec, Judge};
+use crate::programs::FileIdentity;
+use crate::sandboxes::SandboxPool;
+
+/// What a call's programs are judged by, what runs outside on its behalf, and how it ends.
+pub(crate) struct InterceptedCall {
+    /// Who decides.
+    pub(crate) judge: Judge,
+    /// What the judge knows about the call.
+    pub(crate) facts: Arc<CallFacts>,
+    /// The patched Bash, which intercepts what it executes itself.
+    pub(crate) bash: FileIdentity,
+    /// Where programs run that get more rights.
+    pub(crate) sandboxes: Arc<SandboxPool>,
+    /// Where decisions are recorded.
+    pub(crate) record: CallRecord,
+    /// Where its programs were executed.
+    pub(crate) whereabouts: Whereabouts,
+    /// How and when it ends.
+    pub(crate) end: Shutdown,
+    /// What was let out of the sandbox.
+    pub(crate) escalated: Escalated,
+}
+
+impl InterceptedCall {
+    /// Has a program judged that is about to be executed.
+    pub(super) async fn judge(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
+        self.whereabouts.note(&exec.workdir);
+        self.judge.judge(exec, &self.facts, record).await
+    }
+}

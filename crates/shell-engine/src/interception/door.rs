@@ -1,0 +1,62 @@
+//! A way by which programs reach the judge.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::call::InterceptedCall;
+
+/// Programs of one call that may be under way at once; more wait at the door. A shell that starts more programs than this at
+/// the same moment waits a little; one that means to exhaust us does too.
+const MAX_UNDER_WAY: usize = 512;
+
+/// Delivers the programs of one call.
+pub(crate) trait Door: Send {
+    /// A program that is about to be executed, with what it needs to be answered.
+    type Event: Send;
+
+    /// The next one; `None` when nobody can come any more, which says nothing about the call's end.
+    fn next(&self) -> impl Future<Output = io::Result<Option<Self::Event>>> + Send;
+
+    /// Has one judged, answers it, and attends to it to its end.
+    fn hold(
+        &self,
+        event: Self::Event,
+        call: Arc<InterceptedCall>,
+    ) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// Serves a door until nobody can come any more or the call has ended; then waits for what is under way, which ends with the
+/// call.
+pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) {
+    let room = Arc::new(Semaphore::new(MAX_UNDER_WAY));
+    let under_way = TaskTracker::new();
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((permit, door.next().await?))
+        };
+        let next = tokio::select! {
+            () = call.end.ended.cancelled() => break,
+            next = next => next,
+        };
+        match next {
+            Ok((permit, Some(event))) => {
+                let holding = door.hold(event, Arc::clone(&call));
+                under_way.spawn(async move {
+                    holding.await;
+                    drop(permit);
+                });
+            }
+            Ok((_, None)) => break,
+            Err(error) => {
+                tracing::warn!(%error, "the escalation socket of a call is broken");
+                break;
+            }
+        }
+    }
+    under_way.close();
+    under_way.wait().await;
+}

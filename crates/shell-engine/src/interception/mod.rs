@@ -1,0 +1,26 @@
+//! How programs that are about to be executed reach the judge, and what is done with its answer.
+//!
+//! A [`Door`] delivers them for one call, each with whatever descriptors it needs; [`attend`] serves one, and a call may have
+//! several. What all of them share is the [`InterceptedCall`]. A door may close early, but it does not say when the call
+//! ends: its processes do ([`Shutdown`]).
+//!
+//! # Layout
+//!
+//! * [`wrapper`]: the door of the patched Bash: execve-wrapper asks over a socket.
+//! * [`outside`]: starting a program with more rights. [`escalated`]: those that were started.
+//! * [`shutdown`]: how a call ends. [`whereabouts`]: where its programs were executed.
+
+mod call;
+mod door;
+mod escalated;
+mod outside;
+mod shutdown;
+mod whereabouts;
+mod wrapper;
+
+pub(crate) use call::InterceptedCall;
+pub(crate) use door::attend;
+pub(crate) use escalated::{AliveOutside, Escalated};
+pub(crate) use shutdown::Shutdown;
+pub(crate) use whereabouts::Whereabouts;
+pub(crate) use wrapper::WrapperDoor;
