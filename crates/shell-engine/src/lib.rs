@@ -11,6 +11,7 @@
 //! * `interception`: how a program that is about to be executed reaches the judge; starting one with more rights.
 //! * `judgement`: what is done about it.
 //! * `approval`: asking a person; a trait that is implemented above.
+//! * `output`: what a command prints.
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `sandboxes`: where programs run, in the sandbox of one policy or outside; starting them, waiting for them.
@@ -25,6 +26,7 @@ pub mod config;
 mod descriptor_limit;
 mod interception;
 pub mod judgement;
+pub mod output;
 pub mod private;
 mod programs;
 pub mod rules;
@@ -45,11 +47,12 @@ pub use config::{
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use judgement::{Decided, DecisionRecord, find_program, preview};
+pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::Mode;
 pub use shell::{
-    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Found,
-    Presentation, Query, Recent, RecentCall, Recording, RequestError, Shell, Spool, StartError, Turn, View,
+    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Recent,
+    RecentCall, RequestError, Shell, StartError, Turn,
 };
 pub use time::Stopwatch;
 pub use user_command::{learn_user_command, user_command, user_command_name};

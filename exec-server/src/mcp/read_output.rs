@@ -9,7 +9,7 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{self, Plain, problem, with_output_schema, with_status};
 use super::schema::object;
 use shell_engine::config::ResultFormat;
-use shell_engine::shell::{Found, Query, Recording, Spool};
+use shell_engine::output::{Found, Query, Recording, Spool};
 
 /// The tool's name.
 pub(super) const NAME: &str = "read_output";

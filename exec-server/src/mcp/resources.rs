@@ -3,7 +3,7 @@
 use rmcp::model::{ErrorData, ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 
 use shell_engine::config::MAX_TOKENS;
-use shell_engine::shell::{Presentation, Recording, Spool};
+use shell_engine::output::{Presentation, Recording, Spool};
 
 const PREFIX: &str = "shell://output/";
 

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::encoding::{self, Plain, seconds, with_status};
-use super::shell_tool::Shown;
 use super::{read_output, resources};
 use shell_engine::config::Results;
 use shell_engine::judgement::DecisionRecord;
-use shell_engine::shell::{BackgroundProcess, CallOutcome, Ending, Presentation, Recording, Spool, View};
+use shell_engine::output::{Presentation, Recording, Spool, View};
+use shell_engine::shell::{BackgroundProcess, CallOutcome, Ending};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
 // In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
@@ -169,6 +169,17 @@ fn said_once(mut judged: DecisionRecord, output: &str) -> DecisionRecord {
         judged.why_not_escalated = None;
     }
     judged
+}
+
+/// How a call's result is to be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// Its output.
+    pub(super) presentation: Presentation,
+    /// The time that it was given.
+    pub(super) timeout: Duration,
+    /// What the caller should know about the arguments.
+    pub(super) notes: Vec<String>,
 }
 
 /// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
-use super::shell_tool::Shown;
+use super::result::Shown;
 use shell_engine::approval::nobody_answered;
 use shell_engine::shell::{Call, CallOutcome};
 

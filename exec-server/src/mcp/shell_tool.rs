@@ -8,11 +8,12 @@ use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments};
 use super::encoding::with_output_schema;
-use super::result::ShellResult;
+use super::result::{ShellResult, Shown};
 use super::schema::object;
 use super::workdir::WorkdirBase;
 use shell_engine::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
-use shell_engine::shell::{CallRequest, Presentation};
+use shell_engine::output::Presentation;
+use shell_engine::shell::CallRequest;
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";
@@ -88,17 +89,6 @@ pub(super) struct ShellArguments {
     pub(super) request: CallRequest,
     /// How its result is to be shown.
     pub(super) shown: Shown,
-}
-
-/// How a call's result is to be shown.
-#[derive(Clone, Debug)]
-pub(super) struct Shown {
-    /// Its output.
-    pub(super) presentation: Presentation,
-    /// The time that it was given.
-    pub(super) timeout: Duration,
-    /// What the caller should know about the arguments.
-    pub(super) notes: Vec<String>,
 }
 
 /// Reads the arguments. Unknown ones are passed over and named in a note.

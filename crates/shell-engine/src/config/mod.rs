@@ -131,7 +131,7 @@ impl Config {
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,
-            results: results::results(settings.results, &file.shell_tool),
+            results: results::results(settings.results, file.shell_tool.result, file.shell_tool.result_links),
             environment: Arc::new(own_environment(file.shell_tool.for_agents())),
         })
     }

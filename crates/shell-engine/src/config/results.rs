@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use super::file::ShellToolTable;
-
 /// How results of tools are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,9 +49,13 @@ pub struct Results {
 }
 
 /// Puts flags and file together.
-pub(super) fn results(settings: ResultSettings, file: &ShellToolTable) -> Results {
+pub(super) fn results(
+    settings: ResultSettings,
+    format: Option<ResultFormat>,
+    links: Option<bool>,
+) -> Results {
     Results {
-        format: settings.format.or(file.result).unwrap_or_default(),
-        links: settings.links || file.result_links == Some(true),
+        format: settings.format.or(format).unwrap_or_default(),
+        links: settings.links || links == Some(true),
     }
 }

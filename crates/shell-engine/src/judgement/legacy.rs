@@ -76,8 +76,8 @@ mod tests {
     use sandbox::{Mode, Plan};
 
     use super::*;
-    use crate::judgement::environment::Environment;
     use crate::judgement::by_rules::{Grounds, judge};
+    use crate::judgement::environment::Environment;
     use crate::judgement::trust::Trust;
     use crate::programs::Programs;
 

@@ -5,7 +5,7 @@
 //! # Layout, in the order in which a call meets it
 //! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
 //! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`call`]: from there to the end.
-//! - [`output`]: what it prints. [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
+//! - [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
 //! - [`background`]: what it leaves behind. [`recent`]: what may have been given up before it ended.
 //! - [`user_program`]: what is no call: a program of the user's own.
 
@@ -15,7 +15,6 @@ mod call;
 mod denials;
 mod login;
 mod outcome;
-mod output;
 mod recent;
 mod request;
 mod spawn;
@@ -25,7 +24,6 @@ pub use admission::Turn;
 pub use background::{Background, BackgroundCall, BackgroundProcess};
 pub use call::{Call, StartError};
 pub use outcome::{CallOutcome, Ending};
-pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use recent::{Recent, RecentCall};
 pub use request::{CallRequest, RequestError};
 pub use user_program::{Ran, UserProgram, UserProgramError};
@@ -39,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval::Approver;
 use crate::audit::{Audit, Event};
 use crate::config::{Config, Wanted};
+use crate::output::Spool;
 use crate::programs::Programs;
 use crate::rules::Rules;
 use crate::sandboxes::SandboxPool;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::background::BackgroundProcess;
-use super::output::Recording;
 use crate::judgement::DecisionRecord;
+use crate::output::Recording;
 use crate::sandboxes::Ended;
 
 /// How a call ended.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::outcome::Ending;
-use super::output::{Recording, Spool};
+use crate::output::{Recording, Spool};
 
 /// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
 pub(super) const LONG: Duration = Duration::from_secs(4);

@@ -44,7 +44,7 @@ const LATE_OUTPUT: Duration = Duration::from_millis(30);
 
 /// The output of a running call.
 #[derive(Debug)]
-pub(in crate::shell) struct Output {
+pub(crate) struct Output {
     recording: Recording,
     reader: JoinHandle<()>,
     /// Asks the reader to say when it has read what is in the pipe now.
@@ -54,7 +54,7 @@ pub(in crate::shell) struct Output {
 impl Output {
     /// Starts to read. The returned descriptor is the end to write to, for standard output and standard error alike: one
     /// pipe is the only way to keep their order.
-    pub(in crate::shell) fn capture(spool: &Spool) -> io::Result<(Output, OwnedFd)> {
+    pub(crate) fn capture(spool: &Spool) -> io::Result<(Output, OwnedFd)> {
         let (read, write) = io::pipe()?;
         let read: OwnedFd = read.into();
         rustix::io::ioctl_fionbio(&read, true)?;
@@ -67,13 +67,13 @@ impl Output {
     }
 
     /// What is printed, while it is being printed.
-    pub(in crate::shell) fn recording(&self) -> &Recording {
+    pub(crate) fn recording(&self) -> &Recording {
         &self.recording
     }
 
     /// What was printed, once the shell has ended: everything that is in the pipe then, and what comes within a moment. Does
     /// not wait for background processes that hold the pipe; what they print is added later.
-    pub(in crate::shell) async fn collect(mut self) -> Recording {
+    pub(crate) async fn collect(mut self) -> Recording {
         let (reply, caught_up) = oneshot::channel();
         if self.catch_up.send(reply).is_ok() {
             let _ = caught_up.await;

@@ -18,7 +18,7 @@ mod spool;
 mod text;
 
 pub use budget::{Presentation, View};
-pub(super) use capture::Output;
+pub(crate) use capture::Output;
 pub use recording::Recording;
 pub use search::{Found, Query};
 pub use spool::Spool;
