@@ -51,8 +51,8 @@ pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::Mode;
 pub use shell::{
-    Background, BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, Recent,
-    RecentCall, RequestError, Shell, StartError, Turn,
+    BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RecentCall, RequestError,
+    RunningCall, RunningCalls, Shell, StartError, Turn,
 };
 pub use time::Stopwatch;
 pub use user_command::{learn_user_command, user_command, user_command_name};

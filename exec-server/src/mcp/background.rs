@@ -10,7 +10,7 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
 use super::schema::object;
 use shell_engine::config::ResultFormat;
-use shell_engine::shell::{Background, BackgroundCall, BackgroundProcess, Ending, RecentCall, Shell};
+use shell_engine::shell::{BackgroundCall, BackgroundProcess, Ending, RecentCall, RunningCalls};
 
 /// The name of the tool that shows them.
 pub(super) const LIST: &str = "background_list";
@@ -109,10 +109,14 @@ struct Killed {
 }
 
 /// Lists them.
-pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
+pub(super) async fn list(
+    given: Option<&JsonObject>,
+    format: ResultFormat,
+    running: &RunningCalls,
+) -> CallToolResult {
     let notes = Arguments::new(given).unknown(&[]).into_iter().collect();
-    let calls = shell.background().list().await.into_iter().map(ListedCall::from).collect();
-    let recent = shell.recent().list().into_iter().map(ListedRecent::from).collect();
+    let calls = running.background().await.into_iter().map(ListedCall::from).collect();
+    let recent = running.recent().into_iter().map(ListedRecent::from).collect();
     encode(&Listed { calls, recent, notes }, format)
 }
 
@@ -120,23 +124,23 @@ pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell
 pub(super) async fn kill(
     given: Option<&JsonObject>,
     format: ResultFormat,
-    background: &Background,
+    running: &RunningCalls,
 ) -> CallToolResult {
     let arguments = Arguments::new(given);
     let id = match arguments.required("id", &json!({"id": "1a2b3-4"})) {
         Ok(id) => id,
         Err(error) => return problem(error.to_string()),
     };
-    match background.end(id).await {
+    match running.end_background(id).await {
         Some(ended) => {
             encode(&Killed { ended, notes: arguments.unknown(&["id"]).into_iter().collect() }, format)
         }
-        None => problem(unknown_id(id, background).await.to_string()),
+        None => problem(unknown_id(id, running).await.to_string()),
     }
 }
 
-async fn unknown_id(id: &str, background: &Background) -> ArgumentError {
-    let calls = background.list().await;
+async fn unknown_id(id: &str, running: &RunningCalls) -> ArgumentError {
+    let calls = running.background().await;
     let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
     let expected = if ids.is_empty() {
         "the id of a call with background processes; there is none".to_owned()

@@ -39,8 +39,8 @@ impl ShellServer {
         match &*request.name {
             shell_tool::NAME => self.call_shell(request, context).await,
             read_output::NAME => Ok(read_output::call(arguments, format, self.shell.outputs()).await.into()),
-            background::LIST => Ok(background::list(arguments, format, &self.shell).await.into()),
-            background::KILL => Ok(background::kill(arguments, format, self.shell.background()).await.into()),
+            background::LIST => Ok(background::list(arguments, format, self.shell.running()).await.into()),
+            background::KILL => Ok(background::kill(arguments, format, self.shell.running()).await.into()),
             other => {
                 let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
                 let text = format!("tool not found: {other:?}; this server has {tools:?}");

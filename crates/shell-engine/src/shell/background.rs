@@ -1,21 +1,11 @@
-//! Calls whose shell has ended and whose processes have not: which they are, and ending them.
+//! The processes of a call: which of them are alive, inside the sandbox and outside.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-
-use schemars::JsonSchema;
-use serde::Serialize;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 use crate::interception::{AliveOutside, Escalated};
 use crate::sandboxes::{Process, Remaining};
-
-/// Characters of a command that are remembered.
-const MAX_COMMAND: usize = 200;
-
-/// How long processes may take to be gone when they are ended: the longest grace, and what killing takes.
-const PATIENCE: Duration = Duration::from_secs(65);
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// A process that lives on when its call has returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -36,24 +26,9 @@ impl std::fmt::Display for BackgroundProcess {
     }
 }
 
-/// A call that has left processes behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackgroundCall {
-    /// The id of its output.
-    pub id: String,
-    /// The beginning of its command.
-    pub command: String,
-    /// Time since its shell has ended.
-    pub age: Duration,
-    /// The first of its processes.
-    pub processes: Vec<BackgroundProcess>,
-    /// How many there are.
-    pub total: usize,
-}
-
 /// What a call has started, to be asked what is left of it.
 #[derive(Clone, Debug)]
-pub(super) struct Left {
+pub(super) struct CallProcesses {
     /// The shell, and what it has started inside the sandbox.
     pub(super) shell: Arc<Process>,
     /// What was started outside.
@@ -69,16 +44,18 @@ pub(super) struct Alive {
     pub(super) listed: Vec<BackgroundProcess>,
 }
 
-impl Left {
+impl CallProcesses {
     /// What is alive, inside and outside the sandbox.
     pub(super) async fn alive(&self) -> Alive {
-        alive(&self.shell, &self.escalated).await
+        let outside = self.escalated.alive().await;
+        together(self.shell.alive().await, outside)
     }
-}
 
-async fn alive(shell: &Process, escalated: &Escalated) -> Alive {
-    let outside = escalated.alive().await;
-    together(shell.alive().await, outside)
+    /// Waits until nothing is left.
+    pub(super) async fn gone(&self) {
+        self.shell.gone().await;
+        self.escalated.gone().await;
+    }
 }
 
 fn together(inside: Remaining, outside: AliveOutside) -> Alive {
@@ -98,79 +75,6 @@ fn together(inside: Remaining, outside: AliveOutside) -> Alive {
     let inside = listed.into_iter().map(|process| named(process, false));
     let outside = outside.remaining.listed.into_iter().map(|process| named(process, true));
     Alive { total, listed: inside.chain(outside).collect() }
-}
-
-/// The calls of one server that have left processes behind. Clones are the same list.
-#[derive(Clone, Debug, Default)]
-pub struct Background {
-    calls: Arc<Mutex<Vec<Known>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    id: String,
-    command: String,
-    since: Instant,
-    /// Whoever keeps the call owns it; when nothing is left of the call, nobody does.
-    shell: Weak<Process>,
-    escalated: Escalated,
-    cancel: CancellationToken,
-}
-
-impl Background {
-    /// Remembers a call; `cancel` ends it.
-    pub(super) fn add(&self, id: &str, command: &str, left: &Left, cancel: CancellationToken) {
-        let mut calls = self.calls();
-        calls.retain(|known| known.shell.strong_count() > 0);
-        calls.push(Known {
-            id: id.to_owned(),
-            command: command.chars().take(MAX_COMMAND).collect(),
-            since: Instant::now(),
-            shell: Arc::downgrade(&left.shell),
-            escalated: left.escalated.clone(),
-            cancel,
-        });
-    }
-
-    /// The calls that still have processes, oldest first.
-    pub async fn list(&self) -> Vec<BackgroundCall> {
-        let known = self.calls().clone();
-        let mut calls = Vec::new();
-        for known in known {
-            let Some(shell) = known.shell.upgrade() else { continue };
-            let Alive { total, listed } = alive(&shell, &known.escalated).await;
-            if total > 0 {
-                calls.push(BackgroundCall {
-                    id: known.id,
-                    command: known.command,
-                    age: known.since.elapsed(),
-                    total,
-                    processes: listed,
-                });
-            }
-        }
-        calls
-    }
-
-    /// Ends all processes of a call and returns those that were alive; `None`: there is no such call any more.
-    pub async fn end(&self, id: &str) -> Option<Vec<BackgroundProcess>> {
-        let known = self.calls().iter().find(|known| known.id == id).cloned()?;
-        let shell = known.shell.upgrade()?;
-        let Alive { listed, .. } = alive(&shell, &known.escalated).await;
-        known.cancel.cancel();
-        let all_gone = async {
-            shell.gone().await;
-            known.escalated.gone().await;
-        };
-        if tokio::time::timeout(PATIENCE, all_gone).await.is_err() {
-            tracing::error!(id, "background processes do not end");
-        }
-        Some(listed)
-    }
-
-    fn calls(&self) -> MutexGuard<'_, Vec<Known>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a wrapper's command line (`…/execve-wrapper FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.

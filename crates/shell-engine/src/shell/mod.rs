@@ -4,28 +4,31 @@
 //!
 //! # Layout, in the order in which a call meets it
 //! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
-//! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`call`]: from there to the end.
+//! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`attend`]: from there to the end.
+//! - [`call`]: what others see of it meanwhile. [`running`]: the list of all, to be attached to.
 //! - [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
-//! - [`background`]: what it leaves behind. [`recent`]: what may have been given up before it ended.
+//! - [`background`]: its processes, and what it leaves behind.
 //! - [`user_program`]: what is no call: a program of the user's own.
 
 mod admission;
+mod attend;
 mod background;
 mod call;
 mod denials;
 mod login;
 mod outcome;
-mod recent;
 mod request;
+mod running;
 mod spawn;
 mod user_program;
 
 pub use admission::Turn;
-pub use background::{Background, BackgroundCall, BackgroundProcess};
-pub use call::{Call, StartError};
+pub use attend::StartError;
+pub use background::BackgroundProcess;
+pub use call::Call;
 pub use outcome::{CallOutcome, Ending};
-pub use recent::{Recent, RecentCall};
 pub use request::{CallRequest, RequestError};
+pub use running::{BackgroundCall, RecentCall, RunningCall, RunningCalls};
 pub use user_program::{Ran, UserProgram, UserProgramError};
 
 use std::sync::Arc;
@@ -58,8 +61,7 @@ pub struct Shell {
     closing: CancellationToken,
     outputs: Spool,
     admission: Admission,
-    background: Background,
-    recent: Recent,
+    running: RunningCalls,
     logins: Logins,
     audit: Audit,
 }
@@ -84,10 +86,9 @@ impl Shell {
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let outputs = Spool::new(config.limits.spool);
         Shell {
-            recent: Recent::new(outputs.clone()),
+            running: RunningCalls::new(outputs.clone()),
             outputs,
             admission: Admission::new(config.limits.concurrent_calls),
-            background: Background::default(),
             logins: Logins::default(),
             rules: Arc::new(Rules::start(config.rules.clone())),
             programs: Arc::new(Programs::new(&config.search_path())),
@@ -117,16 +118,10 @@ impl Shell {
         &self.outputs
     }
 
-    /// The processes that commands have left behind.
+    /// The calls that run, that have left processes behind, or whose results may have reached nobody.
     #[must_use]
-    pub fn background(&self) -> &Background {
-        &self.background
-    }
-
-    /// The calls whose results may have reached nobody.
-    #[must_use]
-    pub fn recent(&self) -> &Recent {
-        &self.recent
+    pub fn running(&self) -> &RunningCalls {
+        &self.running
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.
@@ -178,7 +173,7 @@ impl Shell {
         approver: Arc<dyn Approver>,
         turn: Turn,
     ) -> Result<Call, StartError> {
-        call::start(self, wanted, request, approver, turn).await
+        attend::start(self, wanted, request, approver, turn).await
     }
 
     /// Ends every call, and waits until its processes are gone; at most for `patience`.

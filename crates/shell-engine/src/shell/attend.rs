@@ -1,0 +1,260 @@
+//! The life of one call, from its start to its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Turn;
+use super::background::{Alive, CallProcesses};
+use super::call::Call;
+use super::login::Login;
+use super::outcome::{CallOutcome, Ending};
+use super::request::CallRequest;
+use super::running::Entered;
+use super::spawn::{self, ShellSpawnError};
+use super::{Shell, denials};
+use crate::approval::Approver;
+use crate::config::{AfterCall, Wanted};
+use crate::interception::{self, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
+use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
+use crate::output::Output;
+use crate::rules::Rules;
+use crate::sandboxes::{Ended, Process, Sandbox, SandboxError};
+use crate::time::Stopwatch;
+
+/// How much longer than the shell escalated programs may take to be gone when all are ended.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Why a call could not start.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(#[from] StartStep);
+
+#[derive(Debug, thiserror::Error)]
+enum StartStep {
+    #[error("{0}")]
+    Rules(String),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot make the pipe for the command's output")]
+    Output(#[source] io::Error),
+    #[error("cannot make the escalation socket")]
+    Door(#[source] io::Error),
+    #[error(transparent)]
+    Spawn(#[from] ShellSpawnError),
+}
+
+/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
+pub(super) async fn start(
+    shell: &Shell,
+    wanted: &Wanted,
+    request: CallRequest,
+    approver: Arc<dyn Approver>,
+    turn: Turn,
+) -> Result<Call, StartError> {
+    let Shell { config, rules, programs, sandboxes, audit, .. } = shell;
+    if let Some(obstacle) = rules.obstacle().await {
+        return Err(StartStep::Rules(obstacle).into());
+    }
+    let cancel = shell.closing.child_token();
+    let sandbox = sandboxes.sandbox(wanted).await.map_err(StartStep::Sandbox)?;
+    // The start-up files' time is not the command's.
+    let login = match request.login {
+        true => Some(shell.logins.login(&config.bash, &sandbox).await),
+        false => None,
+    };
+    let stopwatch = Stopwatch::start(Some(request.timeout));
+    let decisions = Decisions::default();
+    let whereabouts = Whereabouts::default();
+    let plan = Arc::clone(sandbox.plan());
+    let facts = CallFacts {
+        trust: Trust::new(Arc::clone(programs), plan),
+        environment: Environment::new(Arc::clone(&config.environment), sandbox.environment())
+            .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
+        approver,
+        stopwatch: stopwatch.clone(),
+        decisions: decisions.clone(),
+    };
+    let end = Shutdown::new(config.limits.grace, shell.closing.clone());
+    let intercepted = Arc::new(InterceptedCall {
+        judge: Judge {
+            rules: Arc::clone(rules),
+            options: config.policy_options(),
+            default_rules: config.default_rules(),
+        },
+        facts: Arc::new(facts),
+        bash: config.bash_identity,
+        sandboxes: Arc::clone(sandboxes),
+        record: audit.call(),
+        whereabouts: whereabouts.clone(),
+        end: end.clone(),
+        escalated: Escalated::default(),
+    });
+    let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
+    let (door, socket) = WrapperDoor::new().map_err(StartStep::Door)?;
+    // From here on it may run, also when nobody waits for its start any more.
+    let entered = shell.running.enter(&request.command.to_string_lossy(), output.recording());
+    let process = match spawn::bash(config, &sandbox, &request, login.as_ref(), pipe, socket).await {
+        Ok(process) => Arc::new(process),
+        Err(error) => {
+            entered.fail();
+            return Err(StartStep::Spawn(error).into());
+        }
+    };
+    let processes = CallProcesses { shell: Arc::clone(&process), escalated: intercepted.escalated.clone() };
+    shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
+    let (announce, outcome) = watch::channel(None);
+    let call = Call {
+        outcome,
+        cancel: cancel.clone(),
+        stopwatch: stopwatch.clone(),
+        output: output.recording().clone(),
+        started: Instant::now(),
+        announced: Arc::default(),
+    };
+    entered.attach(&call, &processes);
+    let attended = Attended {
+        shell: process,
+        processes,
+        sandbox,
+        output,
+        stopwatch,
+        end,
+        request,
+        login,
+        rules: Arc::clone(rules),
+        after_call: config.limits.after_call,
+        entered,
+        decisions,
+        whereabouts,
+        config: config.codex_home.join("config.toml"),
+    };
+    shell.calls.spawn(async move {
+        let outcome = attended.until_end(&cancel).await;
+        drop(turn);
+        announce.send_replace(Some(Arc::new(outcome)));
+    });
+    Ok(call)
+}
+
+/// A call while its shell runs.
+struct Attended {
+    shell: Arc<Process>,
+    processes: CallProcesses,
+    sandbox: Arc<Sandbox>,
+    output: Output,
+    stopwatch: Stopwatch,
+    end: Shutdown,
+    request: CallRequest,
+    login: Option<Login>,
+    rules: Arc<Rules>,
+    after_call: AfterCall,
+    entered: Entered,
+    decisions: Decisions,
+    whereabouts: Whereabouts,
+    /// The file with the user's settings.
+    config: PathBuf,
+}
+
+impl Attended {
+    /// Waits for the shell's end, or for a reason to end it.
+    async fn ending(&self, cancel: &CancellationToken) -> Ending {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            // A shell may be quicker than we look; no time is no time all the same.
+            () = std::future::ready(()), if self.request.timeout.is_zero() => Ending::TimedOut,
+            end = self.shell.wait() => match end {
+                Ok(Ended::Exited(code)) => Ending::Exited(code),
+                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Err(error) => {
+                    tracing::error!(%error, "waiting for a shell failed");
+                    Ending::Lost
+                }
+            },
+            () = self.stopwatch.expired() => Ending::TimedOut,
+        }
+    }
+
+    /// From the running shell to the outcome.
+    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+        let ending = self.ending(cancel).await;
+        if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
+            self.end_all().await;
+        }
+        self.end.shell_ended.cancel();
+        let times = self.stopwatch.read();
+        let mut alive = self.processes.alive().await;
+        let mut notes = Vec::new();
+        if let Some(Login::Without(why)) = &self.login {
+            notes.push(why.clone());
+        }
+        notes.extend(self.sandbox.shortcomings());
+        if alive.total > 0 && self.after_call == AfterCall::End {
+            notes.push(format!("{} background processes were ended with the call", alive.total));
+            self.end_all().await;
+            alive = Alive::default();
+        }
+        let output = self.output.collect().await;
+        self.entered.end(ending);
+        if alive.total > 0 {
+            // Meanwhile what was just forked has become what it is to be, or has ended.
+            alive = self.processes.alive().await;
+        }
+        let background = alive.listed;
+        let end = output.end(denials::LOOKED_AT);
+        let command = self.request.command.to_string_lossy();
+        let folders = self.whereabouts.folders(&command, &self.request.workdir);
+        let denials = denials::explain(&self.sandbox, &self.shell, end, folders, &self.config, ending).await;
+        let sandbox = self.sandbox.level();
+        let rules_trouble = self.rules.trouble();
+        let (decisions, more) = self.decisions.read();
+        if more > 0 {
+            notes.push(format!("{more} more programs were refused, asked about or let out than are listed"));
+        }
+        let known = CallOutcome::new(ending, output, times);
+        CallOutcome { sandbox, decisions, denials, background, rules_trouble, notes, ..known }
+    }
+
+    /// Ends everything that the call has started, inside and outside the sandbox.
+    async fn end_all(&self) {
+        self.end.ending.cancel();
+        self.end.end(&self.shell).await;
+        // Those outside were told at the same moment.
+        if tokio::time::timeout(self.end.grace() + PATIENCE, self.processes.escalated.gone()).await.is_err() {
+            tracing::error!("escalated programs do not end");
+        }
+        self.end.ended.cancel();
+    }
+}
+
+/// Serves the call's door and keeps its processes; also after the shell's exit, for background processes, until the last of
+/// them has ended or the server ends the call. That nobody is left is told by the processes, not by the door.
+async fn keep(door: WrapperDoor, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
+    let end = &call.end;
+    let processes = async {
+        tokio::select! {
+            () = shell.none_left() => end.ended.cancel(),
+            () = end.ended.cancelled() => {}
+        }
+        shell.gone().await;
+    };
+    let serving = async { tokio::join!(interception::attend(door, Arc::clone(&call)), processes) };
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = &mut serving => return,
+        () = cancel.cancelled() => {}
+    }
+    end.ending.cancel();
+    // The shell, if it is still there, and its background processes if not.
+    end.end(&shell).await;
+    if tokio::time::timeout(end.grace(), &mut serving).await.is_err() {
+        end.ended.cancel();
+        serving.await;
+    }
+}

@@ -1,0 +1,328 @@
+//! The calls of one server, from their start until nothing is left of them: what everybody else attaches to.
+//!
+//! Two views of them go to the client. [`RunningCalls::background`]: those whose shell has ended and whose processes have
+//! not. [`RunningCalls::recent`]: those whose results may have reached nobody. Some clients say that they do not wait any
+//! longer (`notifications/cancelled`), others only stop listening, the quickest after five seconds. Their model learns that
+//! the call failed, and nothing of what it did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::background::{Alive, BackgroundProcess, CallProcesses};
+use super::call::Call;
+use super::outcome::Ending;
+use crate::interception::Escalated;
+use crate::output::{Recording, Spool};
+use crate::sandboxes::Process;
+
+/// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
+pub(super) const LONG: Duration = Duration::from_secs(4);
+
+/// Calls that have ended and were long or given up, as far as they are remembered.
+const MOST_RECENT: usize = 32;
+
+/// Characters of a command that are remembered.
+const MAX_COMMAND: usize = 200;
+
+/// How long processes may take to be gone when they are ended: the longest grace, and what killing takes.
+const END_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// A call that is known to its server.
+#[derive(Clone, Debug)]
+pub struct RunningCall {
+    /// The call, to be waited for or cancelled. Its output has the id that it goes by.
+    pub call: Call,
+    /// The beginning of its command.
+    pub command: String,
+    /// Time since it has started.
+    pub age: Duration,
+    /// How its shell has ended; `None` while that runs. What it has started may live on.
+    pub ending: Option<Ending>,
+}
+
+/// A call that has left processes behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundCall {
+    /// The id of its output.
+    pub id: String,
+    /// The beginning of its command.
+    pub command: String,
+    /// Time since its shell has ended.
+    pub age: Duration,
+    /// The first of its processes.
+    pub processes: Vec<BackgroundProcess>,
+    /// How many there are.
+    pub total: usize,
+}
+
+/// A call whose result may have reached nobody.
+#[derive(Clone, Debug)]
+pub struct RecentCall {
+    /// The beginning of its command.
+    pub command: String,
+    /// What it has printed.
+    pub output: Recording,
+    /// Time since it has started.
+    pub age: Duration,
+    /// How it has ended; `None` while it runs.
+    pub ending: Option<Ending>,
+}
+
+/// The calls of one server. Clones are the same list.
+#[derive(Clone, Debug)]
+pub struct RunningCalls {
+    outputs: Spool,
+    calls: Arc<Mutex<Vec<Known>>>,
+}
+
+/// A call on the list. Dropped without an end, it was given up while it started.
+#[derive(Debug)]
+pub(super) struct Entered {
+    running: RunningCalls,
+    output: Recording,
+    ended: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    command: String,
+    output: Recording,
+    started: Instant,
+    /// None while it starts.
+    attached: Option<Attached>,
+    /// How its shell has ended, and when.
+    ended: Option<(Ending, Instant)>,
+    /// Its result may have reached nobody.
+    is_recent: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Attached {
+    call: Call,
+    /// Whoever keeps the call owns it; when nothing is left of the call, nobody does.
+    shell: Weak<Process>,
+    escalated: Escalated,
+}
+
+impl Attached {
+    /// The call's processes, if there may be any.
+    fn processes(&self) -> Option<CallProcesses> {
+        Some(CallProcesses { shell: self.shell.upgrade()?, escalated: self.escalated.clone() })
+    }
+}
+
+impl RunningCalls {
+    /// None yet; outputs are kept in this spool.
+    pub(super) fn new(outputs: Spool) -> RunningCalls {
+        RunningCalls { outputs, calls: Arc::default() }
+    }
+
+    /// A call starts.
+    pub(super) fn enter(&self, command: &str, output: &Recording) -> Entered {
+        let known = Known {
+            command: command.chars().take(MAX_COMMAND).collect(),
+            output: output.clone(),
+            started: Instant::now(),
+            attached: None,
+            ended: None,
+            is_recent: false,
+        };
+        self.calls().push(known);
+        Entered { running: self.clone(), output: output.clone(), ended: false }
+    }
+
+    /// The call whose output has this id, from the start of its shell until nothing is left of it.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<RunningCall> {
+        let known = self.known(id)?;
+        Some(RunningCall {
+            call: known.attached?.call,
+            command: known.command,
+            age: known.started.elapsed(),
+            ending: known.ended.map(|(ending, _)| ending),
+        })
+    }
+
+    /// The calls whose shell has ended and which still have processes, oldest first.
+    pub async fn background(&self) -> Vec<BackgroundCall> {
+        let mut calls = Vec::new();
+        for known in self.in_order_of_ending() {
+            let (Some((_, ended)), Some(attached)) = (known.ended, known.attached) else { continue };
+            let Some(processes) = attached.processes() else { continue };
+            let Alive { total, listed } = processes.alive().await;
+            if total > 0 {
+                let (id, command) = (known.output.id().to_owned(), known.command);
+                calls.push(BackgroundCall { id, command, age: ended.elapsed(), processes: listed, total });
+            }
+        }
+        calls
+    }
+
+    /// Ends what is left of a call whose shell has ended, and returns the processes that were alive; `None`: there is no such
+    /// call any more.
+    pub async fn end_background(&self, id: &str) -> Option<Vec<BackgroundProcess>> {
+        let attached = self.known(id).filter(|known| known.ended.is_some())?.attached?;
+        let processes = attached.processes()?;
+        let Alive { listed, .. } = processes.alive().await;
+        attached.call.cancel();
+        if tokio::time::timeout(END_TIMEOUT, processes.gone()).await.is_err() {
+            tracing::error!(id, "background processes do not end");
+        }
+        Some(listed)
+    }
+
+    /// Those that have run for long or were given up, in the order in which they ended; what still runs comes last. Their
+    /// outputs can be asked for from now on.
+    #[must_use]
+    pub fn recent(&self) -> Vec<RecentCall> {
+        let mut calls = self.in_order_of_ending();
+        calls.retain(|known| match known.ended {
+            // The spool forgets the oldest.
+            Some(_) => known.is_recent && self.outputs.find(known.output.id()).is_some(),
+            None => known.started.elapsed() >= LONG,
+        });
+        let listed = calls.into_iter().map(|known| {
+            if known.ended.is_none() {
+                self.outputs.keep(&known.output);
+            }
+            RecentCall {
+                command: known.command,
+                output: known.output,
+                age: known.started.elapsed(),
+                ending: known.ended.map(|(ending, _)| ending),
+            }
+        });
+        listed.collect()
+    }
+
+    /// A call ends. One that was quick has told its client.
+    fn end(&self, output: &Recording, ending: Ending) {
+        let mut calls = self.calls();
+        let Some(known) = calls.iter_mut().find(|known| known.output.id() == output.id()) else { return };
+        known.ended = Some((ending, Instant::now()));
+        known.is_recent = ending == Ending::Cancelled || known.started.elapsed() >= LONG;
+        let is_recent = known.is_recent;
+        if is_recent && calls.iter().filter(|known| known.is_recent).count() > MOST_RECENT {
+            let when = |known: &&mut Known| known.ended.map(|(_, ended)| ended);
+            if let Some(oldest) = calls.iter_mut().filter(|known| known.is_recent).min_by_key(when) {
+                oldest.is_recent = false;
+            }
+        }
+        drop(calls);
+        if is_recent {
+            self.outputs.keep(output);
+        }
+    }
+
+    fn known(&self, id: &str) -> Option<Known> {
+        self.calls().iter().find(|known| known.output.id() == id).cloned()
+    }
+
+    /// All, those that run last.
+    fn in_order_of_ending(&self) -> Vec<Known> {
+        let mut calls = self.calls().clone();
+        calls.sort_by_key(|known| (known.ended.is_none(), known.ended.map(|(_, ended)| ended)));
+        calls
+    }
+
+    /// The list, without those of which nothing is left.
+    fn calls(&self) -> MutexGuard<'_, Vec<Known>> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |attached: &Attached| attached.shell.strong_count() > 0;
+        calls.retain(|known| {
+            known.ended.is_none() || known.is_recent || known.attached.as_ref().is_some_and(is_there)
+        });
+        calls
+    }
+}
+
+impl Entered {
+    /// Its shell runs.
+    pub(super) fn attach(&self, call: &Call, processes: &CallProcesses) {
+        let attached = Attached {
+            call: call.clone(),
+            shell: Arc::downgrade(&processes.shell),
+            escalated: processes.escalated.clone(),
+        };
+        let mut calls = self.running.calls();
+        if let Some(known) = calls.iter_mut().find(|known| known.output.id() == self.output.id()) {
+            known.attached = Some(attached);
+        }
+    }
+
+    /// Its shell has ended.
+    pub(super) fn end(mut self, ending: Ending) {
+        self.ended = true;
+        self.running.end(&self.output, ending);
+    }
+
+    /// It could not start, and its client is told why.
+    pub(super) fn fail(mut self) {
+        self.ended = true;
+        self.running.calls().retain(|known| known.output.id() != self.output.id());
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.running.end(&self.output, Ending::Cancelled);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SpoolLimits;
+
+    const LIMITS: SpoolLimits = SpoolLimits { per_output: 1 << 20, total: 3 << 20, outputs: 40 };
+
+    fn listed(running: &RunningCalls) -> Vec<(String, Option<Ending>)> {
+        running.recent().into_iter().map(|call| (call.command, call.ending)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_long_or_given_up_is_listed() {
+        let spool = Spool::new(LIMITS);
+        let running = RunningCalls::new(spool.clone());
+        let begin = |command| {
+            let output = Recording::of(&spool, b"x");
+            (running.enter(command, &output), output)
+        };
+        let (quick, quick_output) = begin("quick");
+        let (cancelled, cancelled_output) = begin("cancelled");
+        let (failed, _) = begin("failed");
+        let (long, long_output) = begin("long");
+        let (_still, running_output) = begin("running");
+        quick.end(Ending::Exited(0));
+        failed.fail();
+        assert_eq!(listed(&running), [], "what has just begun has its client");
+        drop(cancelled);
+        tokio::time::advance(LONG).await;
+        long.end(Ending::Exited(3));
+        let expected = [
+            ("cancelled".to_owned(), Some(Ending::Cancelled)),
+            ("long".to_owned(), Some(Ending::Exited(3))),
+            ("running".to_owned(), None),
+        ];
+        assert_eq!(listed(&running), expected);
+        let outputs = [&cancelled_output, &long_output, &running_output];
+        assert!(outputs.iter().all(|output| spool.find(output.id()).is_some()));
+        assert!(spool.find(quick_output.id()).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_are_remembered() {
+        let spool = Spool::new(LIMITS);
+        let running = RunningCalls::new(spool.clone());
+        for number in 0..MOST_RECENT + 3 {
+            let output = Recording::of(&spool, b"x");
+            running.enter(&number.to_string(), &output).end(Ending::Cancelled);
+        }
+        let listed = listed(&running);
+        assert_eq!((listed.len(), listed[0].0.as_str()), (MOST_RECENT, "3"));
+    }
+}
