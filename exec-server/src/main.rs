@@ -47,6 +47,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
     match Config::new(settings) {
         Ok(config) => {
+            // Before the shell: its sandboxes keep the limit that the user started the server with.
+            shell_engine::raise_descriptor_limit()?;
             let shell = Shell::new(Arc::new(config));
             for doubt in shell.rules().doubts() {
                 warn(doubt);
@@ -54,7 +56,6 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             if std::io::stdin().is_terminal() {
                 say(&greeting());
             }
-            shell_engine::raise_descriptor_limit()?;
             until_end(serve_calls(shell, session))?;
             Ok(ExitCode::SUCCESS)
         }
