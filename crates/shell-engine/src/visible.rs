@@ -32,13 +32,29 @@ pub fn visible(bytes: &[u8]) -> String {
                 _ => text.push(character),
             }
         }
-        for byte in chunk.invalid() {
+        if !chunk.invalid().is_empty() {
             push_spaces(&mut text, std::mem::take(&mut spaces));
-            let _ = write!(text, "\\x{byte:02x}");
         }
+        push_invalid(&mut text, chunk.invalid());
     }
     push_spaces(&mut text, spaces);
     text
+}
+
+/// Writes bytes that are not UTF-8 as `\\xNN`.
+pub(crate) fn push_invalid(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+/// The beginning of a text that is longer than so many characters, with a sign that there is more; else all of it.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
 }
 
 fn push_spaces(text: &mut String, count: usize) {

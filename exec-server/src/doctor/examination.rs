@@ -21,7 +21,7 @@ use shell_engine::shell::{CallRequest, Ending, Shell};
 use shell_engine::user_command::user_command;
 
 /// How long the trial command may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Examines this machine for a server that would be started with these settings. Must be called within the runtime.
 pub async fn examine(settings: Settings) -> Report {
@@ -271,13 +271,13 @@ async fn trial(config: Arc<Config>) -> Check {
         Ok((ending, output)) => Err(format!("exit code {}: {output}", ending.exit_code())),
         Err(error) => Err(error),
     };
-    shell.close(PATIENCE).await;
+    shell.close(TRIAL_TIMEOUT).await;
     Check::needed("trial", text)
 }
 
 async fn run(shell: &Shell) -> Result<(Ending, String), String> {
-    let request =
-        CallRequest::new("\"$BASH\" -c 'exit 0'", "/", PATIENCE, false).map_err(|error| error.to_string())?;
+    let request = CallRequest::new("\"$BASH\" -c 'exit 0'", "/", TRIAL_TIMEOUT, false)
+        .map_err(|error| error.to_string())?;
     let turn = shell.turn().await;
     let started = shell.start(request, Arc::new(Nobody), turn).await;
     let mut call = started.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;

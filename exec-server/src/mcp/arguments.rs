@@ -5,7 +5,7 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 
 use shell_engine::shell::RequestError;
-use shell_engine::visible::visible;
+use shell_engine::visible::{shortened, visible};
 
 /// Characters of a wrong value that are repeated.
 const MAX_SHOWN: usize = 80;
@@ -90,7 +90,7 @@ impl<'a> Arguments<'a> {
     /// A sentence about the arguments that are not among `known`, if there are any.
     pub(super) fn unknown(self, known: &[&str]) -> Option<String> {
         let names = self.given?.keys().filter(|name| !known.contains(&name.as_str()));
-        let names: Vec<String> = names.map(|name| shortened(&visible(name.as_bytes()))).collect();
+        let names: Vec<String> = names.map(|name| shortened(&visible(name.as_bytes()), MAX_SHOWN)).collect();
         if names.is_empty() {
             return None;
         }
@@ -124,15 +124,8 @@ pub(super) fn wrong(
     got: &Value,
     example: &Value,
 ) -> ArgumentError {
-    let got = shortened(&got.to_string());
+    let got = shortened(&got.to_string(), MAX_SHOWN);
     ArgumentError::Value { name, expected: expected.into(), got, example: example.to_string() }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

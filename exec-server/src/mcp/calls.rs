@@ -8,10 +8,10 @@ use rmcp::RoleServer;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
 use rmcp::service::RequestContext;
 
-use super::client::{ClientChannel, Way};
+use super::client::{ClientChannel, ElicitationMode};
 use super::encoding::problem;
+use super::parked_calls::Ticket;
 use super::progress::{self, Progress};
-use super::rounds::Ticket;
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
@@ -56,12 +56,13 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let reason = self.shell.config().approvals.reason.unwrap_or_default();
-        let way = Way::of(&context, reason, &self.client_gone);
+        let way = ElicitationMode::of(&context, reason, &self.client_gone);
         let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
-                let ticket = self.rounds.resume(&request, state, &self.shell.rules().current().await)?;
+                let ticket =
+                    self.parked_calls.resume(&request, state, &self.shell.rules().current().await)?;
                 ticket.client.attach(way);
                 ticket
             }
@@ -92,7 +93,7 @@ impl ShellServer {
         &self,
         ShellArguments { request, shown }: ShellArguments,
         wanted: &Wanted,
-        way: Way,
+        way: ElicitationMode,
         progress: &mut Progress,
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
@@ -100,7 +101,8 @@ impl ShellServer {
         self.approvals.prepare();
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
-        let patience = matches!(way, Way::Rounds { .. }).then_some(ApprovalSettings::PARKED);
+        let patience =
+            matches!(way, ElicitationMode::InputRequired { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
         let client = Arc::new(ClientChannel::new(way));
         let channel = Arc::clone(&client) as Arc<dyn Channel>;
@@ -167,7 +169,7 @@ impl ShellServer {
             if context.ct.is_cancelled() || self.client_gone.is_cancelled() {
                 continue; // Nobody would get the result.
             }
-            if let Some(waiting) = self.rounds.park(&ticket, request, &rules)? {
+            if let Some(waiting) = self.parked_calls.park(&ticket, request, &rules)? {
                 return Ok(waiting.into());
             }
         };

@@ -27,22 +27,22 @@ const READING: Duration = Duration::from_millis(300);
 
 /// How the client can be asked.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum ElicitationMode {
     /// By requests of ours.
     Requests { peer: Peer<RoleServer>, shape: Shape, gone: CancellationToken },
     /// By results that ask for more input.
-    Rounds { shape: Shape },
+    InputRequired { shape: Shape },
     /// Not at all; the text says why.
-    None(&'static str),
+    Unsupported(&'static str),
 }
 
-impl Way {
+impl ElicitationMode {
     /// What the client of this request has declared; `gone` is cancelled when it has closed the connection.
     pub(super) fn of(
         context: &RequestContext<RoleServer>,
         reason: ReasonField,
         gone: &CancellationToken,
-    ) -> Way {
+    ) -> ElicitationMode {
         let shape = Shape::of(context, reason);
         let version = context.protocol_version();
         let elicitation = context.client_capabilities().and_then(|capabilities| capabilities.elicitation);
@@ -50,13 +50,17 @@ impl Way {
             // A client that names no mode means forms.
             Some(modes) if modes.form.is_some() || modes.url.is_none() => {
                 if version.as_ref().is_some_and(|version| *version >= ProtocolVersion::V_2026_07_28) {
-                    Way::Rounds { shape }
+                    ElicitationMode::InputRequired { shape }
                 } else {
-                    Way::Requests { peer: context.peer.clone(), shape, gone: gone.clone() }
+                    ElicitationMode::Requests { peer: context.peer.clone(), shape, gone: gone.clone() }
                 }
             }
-            Some(_) => Way::None("the client can be asked by links only, not by forms (MCP elicitation)"),
-            None => Way::None("the client did not declare that it can ask one (MCP elicitation)"),
+            Some(_) => ElicitationMode::Unsupported(
+                "the client can be asked by links only, not by forms (MCP elicitation)",
+            ),
+            None => ElicitationMode::Unsupported(
+                "the client did not declare that it can ask one (MCP elicitation)",
+            ),
         }
     }
 }
@@ -70,7 +74,7 @@ pub(super) struct ClientChannel {
 
 struct State {
     /// `None` when the request has ended and no other will come.
-    way: Option<Way>,
+    way: Option<ElicitationMode>,
     open: BTreeMap<QuestionId, LaidOut>,
 }
 
@@ -86,7 +90,7 @@ const ENDED: &str = "the request that started this command has ended";
 
 impl ClientChannel {
     /// A channel whose client is asked this way.
-    pub(super) fn new(way: Way) -> ClientChannel {
+    pub(super) fn new(way: ElicitationMode) -> ClientChannel {
         ClientChannel {
             state: Mutex::new(State { way: Some(way), open: BTreeMap::new() }),
             laid_out: Notify::new(),
@@ -94,7 +98,7 @@ impl ClientChannel {
     }
 
     /// Another request takes over.
-    pub(super) fn attach(&self, way: Way) {
+    pub(super) fn attach(&self, way: ElicitationMode) {
         self.state().way = Some(way);
     }
 
@@ -129,8 +133,10 @@ impl ClientChannel {
     pub(super) fn take_along(&self) -> Result<InputRequests, serde_json::Error> {
         let mut state = self.state();
         let shape = match &state.way {
-            Some(Way::Rounds { shape } | Way::Requests { shape, .. }) => *shape,
-            Some(Way::None(_)) | None => Shape::default(),
+            Some(ElicitationMode::InputRequired { shape } | ElicitationMode::Requests { shape, .. }) => {
+                *shape
+            }
+            Some(ElicitationMode::Unsupported(_)) | None => Shape::default(),
         };
         let mut requests = InputRequests::new();
         for (id, laid_out) in &mut state.open {
@@ -194,9 +200,11 @@ impl Channel for ClientChannel {
 
     fn reach(&self) -> Result<(), String> {
         match &self.state().way {
-            Some(Way::Requests { gone, .. }) if gone.is_cancelled() => Err("the client is gone".into()),
-            Some(Way::Requests { .. } | Way::Rounds { .. }) => Ok(()),
-            Some(Way::None(why)) => Err((*why).into()),
+            Some(ElicitationMode::Requests { gone, .. }) if gone.is_cancelled() => {
+                Err("the client is gone".into())
+            }
+            Some(ElicitationMode::Requests { .. } | ElicitationMode::InputRequired { .. }) => Ok(()),
+            Some(ElicitationMode::Unsupported(why)) => Err((*why).into()),
             None => Err(ENDED.into()),
         }
     }
@@ -204,15 +212,17 @@ impl Channel for ClientChannel {
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
         let way = self.state().way.clone();
         match way {
-            Some(Way::Requests { peer, shape, gone }) => Box::pin(async move {
+            Some(ElicitationMode::Requests { peer, shape, gone }) => Box::pin(async move {
                 tokio::select! {
                     reply = send(peer, &open, shape) => reply,
                     // The client's side of the connection is closed; a request to it would wait for ever.
                     () = gone.cancelled() => Reply::Passed("the client is gone".into()),
                 }
             }),
-            Some(Way::Rounds { .. }) => Box::pin(self.lay_out(open)),
-            Some(Way::None(why)) => Box::pin(std::future::ready(Reply::Passed(why.into()))),
+            Some(ElicitationMode::InputRequired { .. }) => Box::pin(self.lay_out(open)),
+            Some(ElicitationMode::Unsupported(why)) => {
+                Box::pin(std::future::ready(Reply::Passed(why.into())))
+            }
             None => Box::pin(std::future::ready(Reply::Passed(ENDED.into()))),
         }
     }

@@ -14,10 +14,10 @@ use super::transport::LineTransport;
 use super::unable::UnableServer;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
-const PATIENCE: Duration = Duration::from_millis(1200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// How long answers may take to be written when the server was told to end.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why serving ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub async fn serve_stdio(server: ShellServer, session: Option<SessionFile>) -> R
     check_output()?;
     let shell = server.shell().clone();
     let client_gone = server.client_gone().clone();
-    serve_until_end(server, client_gone, session, shell.close(PATIENCE)).await
+    serve_until_end(server, client_gone, session, shell.close(CLOSE_TIMEOUT)).await
 }
 
 /// Says whether somebody would get answers on standard output.
@@ -101,7 +101,7 @@ async fn serve_until_end(
     // What became of their commands is told, also to clients that have only closed their end; not for long: they may not be
     // reading.
     if served.is_ok() && !aborted.is_finished() {
-        let _ = tokio::time::timeout(LAST_WORDS, under_way.none_left()).await;
+        let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, under_way.none_left()).await;
     }
     client_gone.cancel();
     stop.cancel();

@@ -13,11 +13,11 @@ use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+use super::parked_calls::ParkedCalls;
 use super::progress;
-use super::rounds::Rounds;
 use super::sandbox_state::{self, SandboxState};
 use super::workdir::ToldWorkdir;
-use super::{instructions, resources, signature, tools};
+use super::{instructions, resources, server_info, tools};
 use shell_engine::approval::ApprovalChain;
 use shell_engine::config::{ApprovalSettings, Limits, ResultFormat};
 use shell_engine::shell::Shell;
@@ -30,7 +30,7 @@ const TOOLS_FRESH_MS: u64 = 60 * 60 * 1000;
 pub struct ShellServer {
     pub(super) shell: Shell,
     pub(super) approvals: Arc<ApprovalChain>,
-    pub(super) rounds: Arc<Rounds>,
+    pub(super) parked_calls: Arc<ParkedCalls>,
     pub(super) client_gone: CancellationToken,
     pub(super) sandbox_state: Arc<SandboxState>,
     initialized: Arc<AtomicBool>,
@@ -50,7 +50,7 @@ impl ShellServer {
         Ok(ShellServer {
             shell,
             approvals: Arc::new(approvals),
-            rounds: Arc::new(Rounds::new(patience)?),
+            parked_calls: Arc::new(ParkedCalls::new(patience)?),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
@@ -96,7 +96,7 @@ impl ServerHandler for ShellServer {
         capabilities.logging = Some(rmcp::model::JsonObject::new());
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
         ServerConfig::new(capabilities)
-            .with_server_info(signature::server_info())
+            .with_server_info(server_info::server_info())
             .with_instructions(instructions::text(&self.shell.config().sandboxing))
     }
 
@@ -130,8 +130,8 @@ impl ServerHandler for ShellServer {
     ) -> Result<ListToolsResult, ErrorData> {
         let config = self.shell.config();
         let mut tools = list_tools(request, &config.limits, config.results.format)?;
-        if signature::is_wanted(&context) {
-            signature::sign(&mut tools.meta);
+        if server_info::is_wanted(&context) {
+            server_info::add(&mut tools.meta);
             // The list is a part of this program.
             tools.ttl_ms = Some(TOOLS_FRESH_MS);
         }
@@ -143,7 +143,7 @@ impl ServerHandler for ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let signed = signature::is_wanted(&context);
+        let is_wanted = server_info::is_wanted(&context);
         // A task of its own: rmcp would never answer if this panicked.
         let call = tokio::spawn(self.clone().call_any(request, context));
         let mut response = call.await.unwrap_or_else(|error| {
@@ -151,8 +151,8 @@ impl ServerHandler for ShellServer {
             Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
         })?;
         match &mut response {
-            CallToolResponse::Complete(result) if signed => signature::sign(&mut result.meta),
-            CallToolResponse::InputRequired(result) if signed => signature::sign(&mut result.meta),
+            CallToolResponse::Complete(result) if is_wanted => server_info::add(&mut result.meta),
+            CallToolResponse::InputRequired(result) if is_wanted => server_info::add(&mut result.meta),
             CallToolResponse::Complete(_) | CallToolResponse::InputRequired(_) => {}
             // This program makes no others.
             CallToolResponse::Task(_) | _ => {}
@@ -171,7 +171,7 @@ impl ServerHandler for ShellServer {
     ) -> Result<ListResourcesResult, ErrorData> {
         one_page(request)?;
         let mut list = ListResourcesResult::with_all_items(resources::list(self.shell.outputs()));
-        signature::sign_if_wanted(&context, &mut list.meta);
+        server_info::add_if_wanted(&context, &mut list.meta);
         Ok(list)
     }
 
@@ -182,7 +182,7 @@ impl ServerHandler for ShellServer {
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         one_page(request)?;
         let mut list = ListResourceTemplatesResult::with_all_items(vec![resources::template()]);
-        signature::sign_if_wanted(&context, &mut list.meta);
+        server_info::add_if_wanted(&context, &mut list.meta);
         Ok(list)
     }
 
@@ -192,7 +192,7 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let mut read = resources::read(self.shell.outputs(), &request.uri).await?;
-        signature::sign_if_wanted(&context, &mut read.meta);
+        server_info::add_if_wanted(&context, &mut read.meta);
         Ok(read.into())
     }
 
@@ -223,7 +223,7 @@ impl ServerHandler for ShellServer {
         if request.method == sandbox_state::UPDATE {
             return self.sandbox_state.update(&self.shell.config().sandboxing, request);
         }
-        let expected = match (request.method.as_str(), signature::is_wanted(&context)) {
+        let expected = match (request.method.as_str(), server_info::is_wanted(&context)) {
             ("tools/call" | "tools/list", _) => Some("name must be a string, arguments an object"),
             ("resources/read", _) => Some("uri must be a string"),
             ("resources/list" | "resources/templates/list", _) => Some("cursor must be a string"),

@@ -12,7 +12,7 @@ use rmcp::{RoleServer, ServerHandler};
 
 use super::encoding::problem;
 use super::server::list_tools;
-use super::{instructions, signature};
+use super::{instructions, server_info};
 use shell_engine::config::{Limits, ResultFormat};
 use shell_engine::user_command::user_command;
 
@@ -36,7 +36,7 @@ impl UnableServer {
 impl ServerHandler for UnableServer {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build())
-            .with_server_info(signature::server_info())
+            .with_server_info(server_info::server_info())
             .with_instructions(instructions::UNABLE)
     }
 
@@ -46,7 +46,7 @@ impl ServerHandler for UnableServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let mut tools = list_tools(request, &Limits::default(), ResultFormat::default())?;
-        signature::sign_if_wanted(&context, &mut tools.meta);
+        server_info::add_if_wanted(&context, &mut tools.meta);
         Ok(tools)
     }
 
@@ -56,7 +56,7 @@ impl ServerHandler for UnableServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let mut result = problem(&*self.why);
-        signature::sign_if_wanted(&context, &mut result.meta);
+        server_info::add_if_wanted(&context, &mut result.meta);
         Ok(result.into())
     }
 }

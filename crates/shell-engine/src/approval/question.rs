@@ -40,7 +40,7 @@ impl Question {
     pub fn message(&self) -> String {
         let mut message = format!(
             "Allow agent to run `{}` in `{}`?",
-            shortened(&self.command_line()),
+            with_both_ends(&self.command_line()),
             visible(self.workdir.as_os_str().as_encoded_bytes())
         );
         if let Some(rule) = &self.rule {
@@ -96,7 +96,7 @@ const MAX_SHOWN: usize = 4000;
 
 /// Keeps beginning and end of what is too long to be read, and says how much is left out between them, and by which hash the
 /// whole is recognised.
-fn shortened(text: &str) -> String {
+fn with_both_ends(text: &str) -> String {
     let count = text.chars().count();
     if count <= MAX_SHOWN {
         return text.to_owned();

@@ -23,7 +23,7 @@ const WAITING: usize = 8192;
 const GATHERING: Duration = Duration::from_millis(20);
 
 /// How long somebody waits for a line: a disk or another server that holds it up for longer is as good as broken.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
+const WRITE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
 /// The audit log. Clones are the same log.
 #[derive(Clone)]
@@ -144,7 +144,7 @@ impl Audit {
             queue.urgent = true;
             self.shared.came.notify_one();
         }
-        match tokio::time::timeout(PATIENCE, written).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, written).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) => Err(Arc::new(AuditError::NoThread)),
             Err(_) => Err(Arc::new(AuditError::TooSlow)),

@@ -1,12 +1,12 @@
 //! Cuts what comes from inside the sandbox to a size that a record can bear.
 
 use std::ffi::OsString;
-use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
 use super::event::Cut;
 use super::line::hexadecimal;
+use crate::visible::push_invalid;
 
 /// Bytes of a path, a reason or a person's words that are kept.
 const MAX_TEXT: usize = 4 << 10;
@@ -61,9 +61,7 @@ fn beginning(bytes: &[u8], limit: usize) -> (String, bool) {
     let mut text = String::with_capacity(kept.len());
     for chunk in kept.utf8_chunks() {
         text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
+        push_invalid(&mut text, chunk.invalid());
     }
     let whole = kept.len() == bytes.len();
     if !whole {

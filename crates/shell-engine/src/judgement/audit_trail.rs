@@ -72,7 +72,7 @@ impl<'a> AuditTrail<'a> {
         self.basis.asked = Some(Asked { answer, channel: channel.map(str::to_owned), words, adds });
     }
 
-    /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
+    /// Records the decision. Placement it back, or a refusal when it had to be on record and cannot be.
     pub(super) async fn conclude(mut self, action: Action) -> Action {
         let action = self.escalates(action).await;
         self.tell(&action);

@@ -13,11 +13,11 @@ use super::git;
 use super::legacy::Legacy;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Judgement, Outside, Verdict};
-use super::wording::{Heard, ask, cautious, forbidden};
+use super::wording::{NamedEvaluation, ask, cautious, forbidden};
 use crate::visible::visible;
 
 /// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.
-const MOST_INNER: usize = 32;
+const MOST_NESTED: usize = 32;
 
 /// What a program is judged by.
 pub(super) struct Grounds<'j> {
@@ -34,7 +34,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let variables = exec.variables();
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
     let other = strictest_of_other_names(grounds, exec, &own, &variables);
-    let own = Heard { name: None, evaluation: own };
+    let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
     let heard = stricter.as_ref().unwrap_or(&own);
     let rule = heard.evaluation.deciding_rule().cloned();
@@ -49,7 +49,9 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Prompt, false) => ask(exec, heard, None),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
-            Ok((outside, git::Care { caution: Some(caution), .. })) => cautious(exec, &own, outside, caution),
+            Ok((outside, git::Hardening { caution: Some(caution), .. })) => {
+                cautious(exec, &own, outside, caution)
+            }
             Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
         },
         (Decision::Allow, false) => Verdict::Run { why_inside: None },
@@ -79,9 +81,9 @@ fn strictest_of_other_names(
     exec: &Exec,
     own: &Evaluation,
     variables: &[(OsString, OsString)],
-) -> Option<Heard> {
+) -> Option<NamedEvaluation> {
     let covered = own.decided_by() == DecidedBy::Rule;
-    let mut strictest: Option<Heard> = None;
+    let mut strictest: Option<NamedEvaluation> = None;
     let mut hear = |name: &OtherName, arguments: &[OsString]| {
         let arguments: Vec<&OsStr> = name.before.iter().chain(arguments).map(OsString::as_os_str).collect();
         let evaluation = evaluate(grounds, exec, name.program.as_os_str(), &arguments, variables);
@@ -94,15 +96,15 @@ fn strictest_of_other_names(
         let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
         if counts && evaluation.decision() > before {
             let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
-            strictest = Some(Heard { name: Some(name), evaluation });
+            strictest = Some(NamedEvaluation { name: Some(name), evaluation });
         }
     };
     for name in grounds.trust.other_names(exec) {
         hear(&name, exec.arguments());
     }
-    for words in own.commands().iter().skip(1).take(MOST_INNER) {
+    for words in own.commands().iter().skip(1).take(MOST_NESTED) {
         let Some((program, arguments)) = words.split_first() else { continue };
-        for name in grounds.trust.other_names_of_inner(program, &exec.workdir) {
+        for name in grounds.trust.other_names_of_nested(program, &exec.workdir) {
             hear(&name, arguments);
         }
     }
@@ -115,7 +117,7 @@ fn outside(
     exec: &Exec,
     evaluation: &Evaluation,
     variables: &[(OsString, OsString)],
-) -> Result<(Outside, git::Care), Untrusted> {
+) -> Result<(Outside, git::Hardening), Untrusted> {
     let speaking = || {
         let of_the_program =
             |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
@@ -123,7 +125,7 @@ fn outside(
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
     let mut prepared = grounds.environment.prepare(variables, speaking());
-    let care = git::care(&program, exec, grounds.trust);
+    let care = git::hardening(&program, exec, grounds.trust);
     care.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);
     Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, care))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use execpolicy::RuleMatch;
 use serde::Serialize;
 
-use crate::visible::visible;
+use crate::visible::{shortened, visible};
 
 /// Records of one call; more are counted only.
 const MOST_RECORDS: usize = 64;
@@ -162,13 +162,6 @@ impl DecisionRecord {
 
 fn shown_path(path: &std::path::Path) -> String {
     shortened(&visible(path.as_os_str().as_encoded_bytes()), LONGEST_TEXT)
-}
-
-fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-    }
 }
 
 #[cfg(test)]

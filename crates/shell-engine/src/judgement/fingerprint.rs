@@ -13,16 +13,16 @@ const CHANGING: &[&str] = &["_", "SHLVL", "PWD", "OLDPWD"];
 
 /// Where an approval lets the program run.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Gives {
+pub(super) enum Placement {
     Outside,
     Inside,
 }
 
 /// The identity of the question about this program that `asks` asks.
-pub(super) fn identity(exec: &Exec, asks: &str, gives: Gives) -> Identity {
+pub(super) fn identity(exec: &Exec, asks: &str, gives: Placement) -> Identity {
     let gives = match gives {
-        Gives::Outside => "escalates",
-        Gives::Inside => "runs",
+        Placement::Outside => "escalates",
+        Placement::Inside => "runs",
     };
     let file = exec.seen.as_ref().map(FileState::to_bytes).unwrap_or_default();
     let mut env: Vec<&[u8]> =

@@ -7,7 +7,7 @@ use execpolicy::legacy::LegacyPolicy;
 use execpolicy::{Command, DecidedBy, Evaluation};
 
 use super::exec::Exec;
-use super::fingerprint::{Gives, identity};
+use super::fingerprint::{Placement, identity};
 use super::verdict::{Approved, Unasked, Verdict};
 use crate::approval::Question;
 use crate::rules::{LegacyVerdict, judge_by_legacy};
@@ -41,7 +41,7 @@ impl Legacy<'_> {
             },
             LegacyVerdict::Run if !rules_speak => Verdict::Run { why_inside: None },
             LegacyVerdict::Prompt { reason } if !rules_speak => {
-                let identity = identity(exec, &reason, Gives::Inside);
+                let identity = identity(exec, &reason, Placement::Inside);
                 let question = Question {
                     program: exec.file.clone(),
                     arguments: exec

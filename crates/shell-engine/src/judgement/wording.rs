@@ -5,7 +5,7 @@ use std::path::Path;
 use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 
 use super::exec::Exec;
-use super::fingerprint::{Gives, identity};
+use super::fingerprint::{Placement, identity};
 use super::git;
 use super::trust::Untrusted;
 use super::verdict::{Approved, Outside, Unasked, Verdict};
@@ -17,7 +17,7 @@ const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
 const INSIDE: &str = "A yes runs it inside the sandbox.";
 
 /// What one name of the program comes to.
-pub(super) struct Heard {
+pub(super) struct NamedEvaluation {
     /// The name, where it is not the one that was called.
     pub(super) name: Option<String>,
     pub(super) evaluation: Evaluation,
@@ -26,10 +26,10 @@ pub(super) struct Heard {
 /// A question that a rule or the heuristic asks.
 pub(super) fn ask(
     exec: &Exec,
-    heard: &Heard,
-    speaks: Option<Result<(Outside, git::Care), Untrusted>>,
+    heard: &NamedEvaluation,
+    speaks: Option<Result<(Outside, git::Hardening), Untrusted>>,
 ) -> Verdict {
-    let gives = if matches!(speaks, Some(Ok(_))) { Gives::Outside } else { Gives::Inside };
+    let gives = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
     let mut question = question(exec, heard, gives);
     let approved = match speaks {
         Some(Ok((outside, care))) => {
@@ -55,8 +55,8 @@ pub(super) fn ask(
 }
 
 /// A rule allows it, but what it would do outside depends on what was written inside.
-pub(super) fn cautious(exec: &Exec, own: &Heard, outside: Outside, caution: String) -> Verdict {
-    let mut question = question(exec, own, Gives::Outside);
+pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, caution: String) -> Verdict {
+    let mut question = question(exec, own, Placement::Outside);
     question.once = true;
     question.details.insert(0, OUTSIDE.into());
     question.details.push(format!("Careful: the rule allows it, but {caution}."));
@@ -83,7 +83,7 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
     lines
 }
 
-fn question(exec: &Exec, heard: &Heard, gives: Gives) -> Question {
+fn question(exec: &Exec, heard: &NamedEvaluation, gives: Placement) -> Question {
     let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
     let called = exec.argv.first().filter(|argv0| Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {
@@ -127,7 +127,7 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-pub(super) fn forbidden(heard: &Heard) -> String {
+pub(super) fn forbidden(heard: &NamedEvaluation) -> String {
     let mut reason = String::from("Execution forbidden by policy");
     if let Some(rule) = heard.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);

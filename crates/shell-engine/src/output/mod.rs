@@ -2,7 +2,7 @@
 //!
 //! # Layout, in the order in which bytes meet it
 //! - [`capture`]: reads the call's one pipe until nobody holds its other end, also when the call is long over.
-//! - [`kept`]: the bytes that are kept of it: all, or the first and the last ones.
+//! - [`head_and_tail`]: the bytes that are kept of it: all, or the first and the last ones.
 //! - [`spool`]: the files without names that long outputs are kept in, and which outputs can still be read.
 //! - [`recording`]: one output, shared by the reader of the pipe and those who look at it.
 //! - [`text`]: from bytes to text: what is not UTF-8, ANSI sequences, progress bars.
@@ -11,7 +11,7 @@
 
 mod budget;
 mod capture;
-mod kept;
+mod head_and_tail;
 mod recording;
 mod search;
 mod spool;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::{self, Presentation, View, WINDOW_BYTES, Windows};
-use super::kept::Kept;
+use super::head_and_tail::HeadAndTail;
 use super::spool::Spool;
 use super::text;
 
@@ -21,7 +21,7 @@ pub struct Recording {
 struct Inner {
     id: String,
     spool: Spool,
-    kept: Mutex<Kept>,
+    kept: Mutex<HeadAndTail>,
     open: AtomicBool,
     total: AtomicU64,
 }
@@ -136,13 +136,13 @@ impl Recording {
         }
     }
 
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, HeadAndTail> {
         self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The kept bytes between two offsets; fewer when a gap begins before the second one.
-fn read_range(kept: &Kept, start: u64, end: u64) -> Vec<u8> {
+fn read_range(kept: &HeadAndTail, start: u64, end: u64) -> Vec<u8> {
     let start = match kept.ranges().last() {
         // A tail that is kept shorter than the window.
         Some(last) if start > 0 && end == last.end => start.max(last.start),

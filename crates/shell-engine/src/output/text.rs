@@ -5,9 +5,10 @@
 //! bar the last state is left.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
+
+use crate::visible::push_invalid;
 
 /// The widest line that cursor movements make; what is printed may be longer.
 const MAX_COLUMN: usize = 4096;
@@ -65,10 +66,8 @@ fn escape_invalid(line: &[u8]) -> (Cow<'_, str>, u64) {
     let mut invalid = 0;
     for chunk in line.utf8_chunks() {
         text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            invalid += 1;
-            let _ = write!(text, "\\x{byte:02x}");
-        }
+        invalid += u64::try_from(chunk.invalid().len()).unwrap_or_default();
+        push_invalid(&mut text, chunk.invalid());
     }
     (Cow::Owned(text), invalid)
 }

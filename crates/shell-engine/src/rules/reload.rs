@@ -17,6 +17,7 @@ use super::sources::RuleSource;
 use super::stamps::Stamps;
 #[cfg(target_os = "linux")]
 use super::sys::release_code;
+use crate::visible::shortened;
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
@@ -189,10 +190,7 @@ fn told(errors: &LoadErrors, in_force: &Policy, broken: Broken) -> Arc<str> {
     };
     let text = format!("some rule files are broken, so {consequence}:\n{errors}");
     tracing::error!("{text}");
-    match text.char_indices().nth(MAX_TROUBLE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
-        None => text.into(),
-    }
+    shortened(&text, MAX_TROUBLE).into()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::sys::watch_readable;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How much longer than their grace processes may take to be gone: killing a large tree takes a few passes over it.
-const PATIENCE: Duration = Duration::from_millis(400);
+const GONE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// How long a session may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,7 +114,7 @@ impl Process {
     /// Ends the program and everything that it has started: asks, waits until nobody is left or `grace` is over, kills.
     pub(crate) async fn end(&self, grace: Duration) {
         if self.call.get_ref().ask_end(grace).is_ok()
-            && tokio::time::timeout(grace + PATIENCE, self.gone()).await.is_ok()
+            && tokio::time::timeout(grace + GONE_TIMEOUT, self.gone()).await.is_ok()
         {
             return;
         }

@@ -28,7 +28,7 @@ use crate::sandboxes::{Ended, Process, Sandbox, SandboxError};
 use crate::time::Stopwatch;
 
 /// How much longer than the shell escalated programs may take to be gone when all are ended.
-const PATIENCE: Duration = Duration::from_millis(400);
+const ESCALATED_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Why a call could not start.
 #[derive(Debug, thiserror::Error)]
@@ -226,7 +226,10 @@ impl Attended {
         self.end.ending.cancel();
         self.end.end(&self.shell).await;
         // Those outside were told at the same moment.
-        if tokio::time::timeout(self.end.grace() + PATIENCE, self.processes.escalated.gone()).await.is_err() {
+        if tokio::time::timeout(self.end.grace() + ESCALATED_TIMEOUT, self.processes.escalated.gone())
+            .await
+            .is_err()
+        {
             tracing::error!("escalated programs do not end");
         }
         self.end.ended.cancel();

@@ -48,7 +48,7 @@ use admission::Admission;
 use login::Logins;
 
 /// How long the last lines of the audit log may take to be written when the server ends.
-const LAST_LINES: Duration = Duration::from_millis(300);
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Starts calls, and ends all of them with the server.
 #[derive(Clone)]
@@ -184,6 +184,6 @@ impl Shell {
             tracing::error!("some calls did not end in time");
         }
         let audit = self.audit.clone();
-        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES)).await;
+        let _ = tokio::task::spawn_blocking(move || audit.settle(LAST_LINES_TIMEOUT)).await;
     }
 }

@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::dialogue::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::peer;
-use super::place::{self, Seat};
+use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::question::Shown;
+use super::socket::{self, ServerSocket};
 use shell_engine::approval::{Asked, Channel, Choice, OpenQuestion, QuestionId, Reply};
 use shell_engine::user_command::user_command;
 use shell_engine::visible::visible;
@@ -29,13 +29,13 @@ const MAX_TERMINALS: usize = 16;
 const WAITING: usize = 256;
 
 /// How long a server that has just started waits for a view that is open already: views look for new servers ten times a second.
-const GREETING: Duration = Duration::from_secs(1);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a question waits for somebody who has left the last view: it may be opened again.
-const ABSENCE: Duration = Duration::from_secs(5);
+const ABSENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a view may take to read one message.
-const PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn nobody() -> String {
     format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
@@ -43,14 +43,14 @@ fn nobody() -> String {
 
 /// Asks in the user's terminals.
 pub(crate) struct TerminalChannel {
-    desk: Arc<Desk>,
+    hub: Arc<Hub>,
     /// Why no terminal can attach.
     obstacle: Option<String>,
     listening: Mutex<Option<Listening>>,
 }
 
 /// What is open, and who looks at it.
-struct Desk {
+struct Hub {
     hello: FromServer,
     state: Mutex<State>,
     presence: watch::Sender<Presence>,
@@ -76,8 +76,8 @@ struct Open {
 }
 
 enum Listening {
-    Soon(std::os::unix::net::UnixListener, Seat),
-    Now { task: JoinHandle<()>, _seat: Seat },
+    Soon(std::os::unix::net::UnixListener, ServerSocket),
+    Now { task: JoinHandle<()>, _socket: ServerSocket },
 }
 
 impl TerminalChannel {
@@ -90,9 +90,9 @@ impl TerminalChannel {
             folder: visible(folder.as_os_str().as_encoded_bytes()),
             codex_home,
         };
-        let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING };
-        let desk = Arc::new(Desk { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
-        let (obstacle, listening) = match place::listen(folders) {
+        let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING_TIMEOUT };
+        let hub = Arc::new(Hub { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
+        let (obstacle, listening) = match socket::listen(folders) {
             Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
             Err(error) => {
                 tracing::warn!(
@@ -102,7 +102,7 @@ impl TerminalChannel {
                 (Some(format!("no terminal can attach to this server ({error})")), None)
             }
         };
-        let channel = TerminalChannel { desk, obstacle, listening: Mutex::new(listening) };
+        let channel = TerminalChannel { hub, obstacle, listening: Mutex::new(listening) };
         channel.listen();
         channel
     }
@@ -113,8 +113,8 @@ impl TerminalChannel {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         *listening = match listening.take() {
             Some(Listening::Soon(listener, seat)) => {
-                let task = runtime.spawn(accept(listener, Arc::clone(&self.desk)));
-                Some(Listening::Now { task, _seat: seat })
+                let task = runtime.spawn(accept(listener, Arc::clone(&self.hub)));
+                Some(Listening::Now { task, _socket: seat })
             }
             other => other,
         };
@@ -137,7 +137,7 @@ impl Channel for TerminalChannel {
     fn reach(&self) -> Result<(), String> {
         match &self.obstacle {
             Some(obstacle) => Err(obstacle.clone()),
-            None if self.desk.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(nobody()),
+            None if self.hub.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(nobody()),
             None => Ok(()),
         }
     }
@@ -149,7 +149,7 @@ impl Channel for TerminalChannel {
     fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
             if self.obstacle.is_none() {
-                self.desk.deserted().await;
+                self.hub.deserted().await;
             }
         })
     }
@@ -159,14 +159,14 @@ impl Channel for TerminalChannel {
     }
 
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
-        let desk = Arc::clone(&self.desk);
+        let hub = Arc::clone(&self.hub);
         Box::pin(async move {
             let question = match encode(&FromServer::Asked(Box::new(Shown::new(&open)))) {
                 Ok(question) => question.into(),
                 Err(error) => return Reply::Passed(format!("it cannot be shown in a terminal ({error})")),
             };
             let (reply, replied) = oneshot::channel();
-            let _shown = desk.show(open.id, Open { question, choices: open.offers.choices(), reply });
+            let _shown = hub.show(open.id, Open { question, choices: open.offers.choices(), reply });
             // Whoever has the other end keeps it until the question is answered or withdrawn.
             replied.await.unwrap_or_else(|_| Reply::Passed("the terminal's answer was lost".into()))
         })
@@ -175,13 +175,13 @@ impl Channel for TerminalChannel {
 
 /// Withdraws a question when it is dropped.
 struct OnShow<'d> {
-    desk: &'d Desk,
+    hub: &'d Hub,
     id: QuestionId,
 }
 
 impl Drop for OnShow<'_> {
     fn drop(&mut self) {
-        let mut state = self.desk.state();
+        let mut state = self.hub.state();
         state.open.remove(&self.id);
         if let Ok(message) = encode(&FromServer::Closed { id: self.id.to_string() }) {
             state.tell(&message.into());
@@ -189,7 +189,7 @@ impl Drop for OnShow<'_> {
     }
 }
 
-impl Desk {
+impl Hub {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +198,7 @@ impl Desk {
         let mut state = self.state();
         state.tell(&open.question);
         state.open.insert(id, open);
-        OnShow { desk: self, id }
+        OnShow { hub: self, id }
     }
 
     /// A terminal that comes gets what is open, and from now on what changes. `None`: there are too many.
@@ -258,13 +258,13 @@ impl Desk {
 }
 
 /// A terminal that is attached.
-struct Attending<'d>(&'d Desk);
+struct Attending<'d>(&'d Hub);
 
 impl Drop for Attending<'_> {
     fn drop(&mut self) {
         self.0.presence.send_modify(|presence| {
             presence.attached = presence.attached.saturating_sub(1);
-            presence.expected_until = Instant::now() + ABSENCE;
+            presence.expected_until = Instant::now() + ABSENCE_TIMEOUT;
         });
     }
 }
@@ -276,7 +276,7 @@ impl State {
     }
 }
 
-async fn accept(listener: std::os::unix::net::UnixListener, desk: Arc<Desk>) {
+async fn accept(listener: std::os::unix::net::UnixListener, hub: Arc<Hub>) {
     let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
     let listener = match listener {
         Ok(listener) => listener,
@@ -284,7 +284,7 @@ async fn accept(listener: std::os::unix::net::UnixListener, desk: Arc<Desk>) {
     };
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&desk)))),
+            Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&hub)))),
             Err(error) => {
                 tracing::warn!(%error, "a terminal could not attach");
                 // When descriptors have run out, trying again at once would help nobody.
@@ -295,11 +295,11 @@ async fn accept(listener: std::os::unix::net::UnixListener, desk: Arc<Desk>) {
 }
 
 /// One terminal, from its coming to its going.
-async fn serve(stream: UnixStream, desk: Arc<Desk>) {
+async fn serve(stream: UnixStream, hub: Arc<Hub>) {
     let known = peer::same_user(&stream).and_then(|()| peer::as_free_as_we_are(&stream));
     let (input, mut output) = stream.into_split();
     let attached = match known {
-        Ok(()) => desk.attach().ok_or_else(|| "too many terminals are attached".to_owned()),
+        Ok(()) => hub.attach().ok_or_else(|| "too many terminals are attached".to_owned()),
         Err(stranger) => {
             tracing::warn!(%stranger, "somebody was refused on the terminals' socket");
             Err(stranger.to_string())
@@ -314,9 +314,9 @@ async fn serve(stream: UnixStream, desk: Arc<Desk>) {
             return;
         }
     };
-    let _attending = desk.attend();
+    let _attending = hub.attend();
     let ended = tokio::select! {
-        ended = hear(input, &desk) => ended,
+        ended = hear(input, &hub) => ended,
         ended = tell(output, messages) => ended,
     };
     if let Err(error) = ended {
@@ -324,10 +324,10 @@ async fn serve(stream: UnixStream, desk: Arc<Desk>) {
     }
 }
 
-async fn hear(mut input: OwnedReadHalf, desk: &Desk) -> std::io::Result<()> {
+async fn hear(mut input: OwnedReadHalf, hub: &Hub) -> std::io::Result<()> {
     while let Some(message) = read(&mut input, MAX_ANSWER).await? {
         let FromTerminal::Answer { id, choice, reason } = message;
-        desk.answer(&id, &choice, reason);
+        hub.answer(&id, &choice, reason);
     }
     Ok(())
 }
@@ -335,7 +335,7 @@ async fn hear(mut input: OwnedReadHalf, desk: &Desk) -> std::io::Result<()> {
 /// Passes on what there is to tell. A view that reads nothing (it is stopped, perhaps) is let go.
 async fn tell(mut output: OwnedWriteHalf, mut messages: mpsc::Receiver<Arc<[u8]>>) -> std::io::Result<()> {
     while let Some(message) = messages.recv().await {
-        tokio::time::timeout(PATIENCE, output.write_all(&message)).await??;
+        tokio::time::timeout(READ_TIMEOUT, output.write_all(&message)).await??;
     }
     Ok(())
 }
@@ -345,7 +345,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::channels::terminal::dialogue::MAX_MESSAGE;
+    use crate::channels::terminal::protocol::MAX_MESSAGE;
     use shell_engine::approval::{Identity, Offers, Question};
 
     fn question(word: &str) -> Arc<OpenQuestion> {
@@ -379,7 +379,7 @@ mod tests {
         }
 
         async fn terminal(&self) -> UnixStream {
-            let [socket] = &place::sockets(&self.folders)[..] else { panic!("one socket") };
+            let [socket] = &socket::sockets(&self.folders)[..] else { panic!("one socket") };
             let mut stream = UnixStream::connect(socket).await.expect("connected");
             assert!(matches!(hear(&mut stream).await, FromServer::Hello { .. }));
             stream
@@ -439,7 +439,7 @@ mod tests {
     async fn a_question_is_shown_to_who_comes_later_and_withdrawn_everywhere() {
         let world = World::new();
         let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
-        while world.channel.desk.state().open.is_empty() {
+        while world.channel.hub.state().open.is_empty() {
             tokio::task::yield_now().await;
         }
         let (mut first, mut second) = (world.terminal().await, world.terminal().await);
@@ -449,27 +449,30 @@ mod tests {
         for terminal in [&mut first, &mut second] {
             assert_eq!(hear(terminal).await, FromServer::Closed { id: shown.id.clone() });
         }
-        assert!(world.channel.desk.state().open.is_empty());
+        assert!(world.channel.hub.state().open.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_view_is_waited_for_at_the_start_and_after_it_has_left() {
-        let desk = || Desk {
+        let hub = || Hub {
             hello: FromServer::Refused { why: String::new() },
             state: Mutex::default(),
-            presence: watch::Sender::new(Presence { attached: 0, expected_until: Instant::now() + GREETING }),
+            presence: watch::Sender::new(Presence {
+                attached: 0,
+                expected_until: Instant::now() + GREETING_TIMEOUT,
+            }),
         };
         let start = Instant::now();
-        let (lonely, visited) = (desk(), desk());
+        let (lonely, visited) = (hub(), hub());
         let view = visited.attend();
         lonely.deserted().await;
-        assert_eq!(start.elapsed(), GREETING);
+        assert_eq!(start.elapsed(), GREETING_TIMEOUT);
         let patience = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
         assert!(patience.await.is_err(), "somebody looks");
         drop(view);
         let left = Instant::now();
         visited.deserted().await;
-        assert_eq!(left.elapsed(), ABSENCE);
+        assert_eq!(left.elapsed(), ABSENCE_TIMEOUT);
     }
 
     #[tokio::test]
@@ -489,11 +492,11 @@ mod tests {
     async fn the_socket_is_private_and_goes_with_the_server() {
         use std::os::unix::fs::PermissionsExt;
         let world = World::new();
-        let [socket] = &place::sockets(&world.folders)[..] else { panic!("one socket") };
+        let [socket] = &socket::sockets(&world.folders)[..] else { panic!("one socket") };
         let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(socket), mode(&world.folders[0])), (0o600, 0o700));
         let World { _root, folders, channel } = world;
         drop(channel);
-        assert!(place::sockets(&folders).is_empty());
+        assert!(socket::sockets(&folders).is_empty());
     }
 }

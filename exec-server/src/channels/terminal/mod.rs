@@ -5,14 +5,14 @@
 //! all servers that the user runs (`servers`), and shows their questions: to a person (`screen`), or to a script (`script`).
 
 mod channel;
-mod dialogue;
 mod peer;
-mod place;
 mod precedent;
+mod protocol;
 mod question;
 mod screen;
 mod script;
 mod servers;
+mod socket;
 
 pub(super) use channel::TerminalChannel;
 pub use screen::{Look, ScreenError, approve_on_screen};

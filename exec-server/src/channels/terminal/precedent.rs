@@ -16,7 +16,7 @@ pub(super) struct Precedents {
 
 /// A word of a command, compared to the command that was approved before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum DiffWord {
     Same(String),
     New(String),
     Gone(String),
@@ -29,7 +29,7 @@ pub(super) struct Difference {
     pub(super) approved: String,
     /// Where it ran, when that is another place.
     pub(super) workdir: Option<String>,
-    pub(super) words: Vec<Word>,
+    pub(super) words: Vec<DiffWord>,
 }
 
 impl Precedents {
@@ -55,7 +55,7 @@ fn difference(before: &Approval, arguments: &[String], workdir: &str) -> Differe
     for operation in capture_diff_slices(Algorithm::Myers, &old, arguments) {
         let (gone, new) = match operation {
             DiffOp::Equal { new_index, len, .. } => {
-                words.extend(take(arguments, new_index, len).into_iter().map(Word::Same));
+                words.extend(take(arguments, new_index, len).into_iter().map(DiffWord::Same));
                 continue;
             }
             DiffOp::Delete { old_index, old_len, .. } => (take(&old, old_index, old_len), Vec::new()),
@@ -64,8 +64,8 @@ fn difference(before: &Approval, arguments: &[String], workdir: &str) -> Differe
                 (take(&old, old_index, old_len), take(arguments, new_index, new_len))
             }
         };
-        words.extend(gone.into_iter().map(Word::Gone));
-        words.extend(new.into_iter().map(Word::New));
+        words.extend(gone.into_iter().map(DiffWord::Gone));
+        words.extend(new.into_iter().map(DiffWord::New));
     }
     let before_in = visible(before.cwd.as_bytes());
     Difference {
@@ -91,7 +91,7 @@ mod tests {
         let found = difference(&before, &now, "/work");
         assert_eq!(found.workdir, None);
         let [same, new, gone] =
-            [Word::Same, Word::New, Word::Gone].map(|kind| move |word: &str| kind(word.into()));
+            [DiffWord::Same, DiffWord::New, DiffWord::Gone].map(|kind| move |word: &str| kind(word.into()));
         assert_eq!(found.words, [same("push"), new("--force"), same("origin"), gone("main"), new("live")]);
         assert_eq!(difference(&before, &now, "/other").workdir.as_deref(), Some("/work"));
     }

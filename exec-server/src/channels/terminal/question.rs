@@ -68,7 +68,7 @@ impl Shown {
         Shown {
             id: open.id.to_string(),
             message: question.message(),
-            command: shortened(question.command_line()),
+            command: with_both_ends(question.command_line()),
             program: visible(question.program.as_os_str().as_encoded_bytes()),
             arguments,
             left_out,
@@ -132,7 +132,7 @@ impl ShownRule {
 }
 
 /// Keeps beginning and end of what is too long, and says how much is left out between them.
-fn shortened(text: String) -> String {
+fn with_both_ends(text: String) -> String {
     let count = text.chars().count();
     if count <= MAX_COMMAND {
         return text;

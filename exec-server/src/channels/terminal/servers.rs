@@ -9,10 +9,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::dialogue::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
 use super::peer;
-use super::place;
+use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
 use super::question::Shown;
+use super::socket;
 use shell_engine::approval::Choice;
 use shell_engine::private::runtime_folders;
 use shell_engine::visible::visible;
@@ -50,8 +50,8 @@ pub(super) enum News {
 
 /// The servers of the user, and the way to them.
 pub(super) struct Servers {
-    news: mpsc::Receiver<Heard>,
-    sender: mpsc::Sender<Heard>,
+    news: mpsc::Receiver<FromLink>,
+    sender: mpsc::Sender<FromLink>,
     folders: Vec<PathBuf>,
     sockets: HashMap<PathBuf, ServerId>,
     /// Sockets that were no good, so that they are spoken of once.
@@ -61,7 +61,7 @@ pub(super) struct Servers {
     look: tokio::time::Interval,
 }
 
-struct Heard {
+struct FromLink {
     server: ServerId,
     socket: PathBuf,
     what: Said,
@@ -120,7 +120,7 @@ impl Servers {
 
     /// Connects to servers that are new.
     fn look_around(&mut self) -> Option<String> {
-        let sockets = place::sockets(&self.folders);
+        let sockets = socket::sockets(&self.folders);
         self.bad.retain(|path| sockets.contains(path));
         let mut trouble = None;
         for socket in sockets {
@@ -153,7 +153,7 @@ impl Servers {
             let (mut input, mut output) = stream.into_split();
             let hear = async {
                 while let Ok(Some(message)) = read::<FromServer>(&mut input, MAX_MESSAGE).await {
-                    let heard = Heard { server, socket: socket.clone(), what: Said::Message(message) };
+                    let heard = FromLink { server, socket: socket.clone(), what: Said::Message(message) };
                     if sender.send(heard).await.is_err() {
                         break;
                     }
@@ -170,12 +170,12 @@ impl Servers {
                 () = hear => {}
                 () = tell => {}
             }
-            let _ = sender.send(Heard { server, socket: socket.clone(), what: Said::End }).await;
+            let _ = sender.send(FromLink { server, socket: socket.clone(), what: Said::End }).await;
         });
     }
 
-    fn understand(&mut self, heard: Heard) -> Option<News> {
-        let Heard { server, socket, what } = heard;
+    fn understand(&mut self, heard: FromLink) -> Option<News> {
+        let FromLink { server, socket, what } = heard;
         let name = || visible(socket.as_os_str().as_encoded_bytes());
         match what {
             Said::Message(FromServer::Hello { version: VERSION, server: process, folder, codex_home }) => {
@@ -205,7 +205,7 @@ impl Servers {
 }
 
 fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let stream = place::connect(socket)?;
+    let stream = socket::connect(socket)?;
     stream.set_nonblocking(true)?;
     let stream = UnixStream::from_std(stream)?;
     peer::same_user(&stream).map_err(io::Error::other)?;

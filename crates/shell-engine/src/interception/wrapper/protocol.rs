@@ -24,7 +24,7 @@ use crate::judgement::{Action, Exec};
 use crate::sandboxes::{Ended, Process, Signal};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
-const HURRY: Duration = Duration::from_secs(10);
+const WRAPPER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came with a hello.
 pub(crate) struct Attached {
@@ -47,7 +47,7 @@ pub(super) async fn hold(
     let Some((program, mut stream, record)) = let_out else { return Ok(()) };
     let outcome = attend(&program, &mut stream, end).await;
     record.ended(on_record(outcome));
-    let told = within(HURRY, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
+    let told = within(WRAPPER_TIMEOUT, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
     // What it has left running may stay for as long as the shell runs.
     tokio::select! {
@@ -66,7 +66,7 @@ async fn negotiate(
 ) -> Result<Option<(Arc<Process>, UnixStream, ExecRecord)>, WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
-    let (request, _memory) = within(HURRY, read_request(&mut stream, memory)).await?;
+    let (request, _memory) = within(WRAPPER_TIMEOUT, read_request(&mut stream, memory)).await?;
     let exec = Arc::new(exec_of(&request, directory, file));
     let record = call.record.program();
     let action = tokio::select! {
@@ -87,7 +87,7 @@ async fn negotiate(
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate(outside) => {
             respond(&mut stream, Response::Escalate).await?;
-            let inherited = within(HURRY, wire::read_handover(&mut stream)).await?;
+            let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
             match outside::start(call, &exec, *outside, inherited).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
@@ -136,7 +136,7 @@ async fn read_request<'m>(
 
 async fn respond(stream: &mut UnixStream, response: Response<'_>) -> Result<(), WireError> {
     let mut buffer = [0; MAX_RESPONSE_BYTES as usize];
-    within(HURRY, wire::write(stream, Kind::Response, response.encode(&mut buffer))).await
+    within(WRAPPER_TIMEOUT, wire::write(stream, Kind::Response, response.encode(&mut buffer))).await
 }
 
 /// Completes when the wrapper has closed its end, or breaks the protocol by saying something before it is answered.

@@ -16,7 +16,7 @@ use execpolicy::conditions::EnvTest;
 
 use self::table::Care;
 use crate::config::Variables;
-use crate::visible::visible;
+use crate::visible::{shortened, visible};
 
 /// Where a call's changes to the environment begin.
 #[derive(Clone, Debug)]
@@ -169,11 +169,7 @@ fn is_the_sandboxs_own(name: &OsStr) -> bool {
 /// Names and values are shown to people, and may be anything.
 fn readable(text: &OsStr) -> String {
     const LONGEST: usize = 80;
-    let text = visible(text.as_bytes());
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    shortened(&visible(text.as_bytes()), LONGEST)
 }
 
 /// Variables as execve(2) takes them.

@@ -63,7 +63,7 @@ const WHERE_WRITABLE: &[(&str, &str)] = &[
 
 /// How Git has to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Care {
+pub(super) struct Hardening {
     /// Why a rule that allows is not enough.
     pub(super) caution: Option<String>,
     /// Settings that stand over the configuration.
@@ -73,15 +73,15 @@ pub(super) struct Care {
 }
 
 /// Says how a program has to be run, if it is Git.
-pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
+pub(super) fn hardening(program: &Program, exec: &Exec, trust: &Trust) -> Hardening {
     let is_git = program.canonical.file_name() == Some(OsStr::new("git"));
     if !is_git || !trust.is_enforced() {
-        return Care::default();
+        return Hardening::default();
     }
     let mut settings = ALWAYS.to_vec();
     let invocation = match invocation(exec) {
         Ok(invocation) => invocation,
-        Err(why) => return Care { caution: Some(why), settings, pinned: Vec::new() },
+        Err(why) => return Hardening { caution: Some(why), settings, pinned: Vec::new() },
     };
     let mut pinned = Vec::new();
     let caution = match judge(&invocation, trust) {
@@ -99,7 +99,7 @@ pub(super) fn care(program: &Program, exec: &Exec, trust: &Trust) -> Care {
             None
         }
     };
-    Care { caution, settings, pinned }
+    Hardening { caution, settings, pinned }
 }
 
 /// Reads a command line, or says what in it needs a person's eye.
@@ -153,7 +153,7 @@ fn judge(invocation: &Invocation<'_>, trust: &Trust) -> Judged {
     }
 }
 
-impl Care {
+impl Hardening {
     /// Puts the settings over the configuration, behind those that the environment has already. Variables that name a
     /// repository are the user's own here, and stay.
     pub(super) fn apply(&self, variables: &mut Variables) {

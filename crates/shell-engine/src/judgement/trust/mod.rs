@@ -174,8 +174,8 @@ impl Trust {
     }
 
     /// Other names of a program that a command would run, seen from `workdir`.
-    pub(super) fn other_names_of_inner(&self, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
-        names::of_inner(&self.programs, program, workdir)
+    pub(super) fn other_names_of_nested(&self, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
+        names::of_nested(&self.programs, program, workdir)
     }
 
     /// Whether finding all names may take long: a large file has to be compared.

@@ -57,7 +57,7 @@ pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Vec<OtherName> {
 }
 
 /// All other names of a program that a command would run.
-pub(super) fn of_inner(programs: &Programs, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
+pub(super) fn of_nested(programs: &Programs, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
     // A bare name is looked up by whoever runs it, and has been judged as it stands.
     if !program.as_bytes().contains(&b'/') {
         return Vec::new();

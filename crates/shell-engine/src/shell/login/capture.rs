@@ -17,7 +17,7 @@ use crate::sandboxes::{Descriptor, Directory, Sandbox, Spawn, SpawnError};
 use crate::shell::spawn::{self, PRELUDE_NUMBER};
 
 /// How long start-up files may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most that a state may be, in bytes.
 const MAX_STATE_BYTES: usize = 4 << 20;
@@ -32,7 +32,7 @@ pub(super) enum CaptureError {
     Spawn(#[from] SpawnError),
     #[error("the start-up files could not be run: {0}")]
     Io(#[from] io::Error),
-    #[error("the start-up files did not end within {} s", PATIENCE.as_secs())]
+    #[error("the start-up files did not end within {} s", CAPTURE_TIMEOUT.as_secs())]
     TooSlow,
     #[error("the start-up files ended the shell before its time")]
     Ended,
@@ -115,7 +115,7 @@ async fn run(
     }
     let directory = Directory::Path(home(sandbox).filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()));
     let shell = Spawn { program: bash.to_owned(), argv, env, directory, descriptors }.start(sandbox).await?;
-    let written = tokio::time::timeout(PATIENCE, until_end(read.into())).await;
+    let written = tokio::time::timeout(CAPTURE_TIMEOUT, until_end(read.into())).await;
     // What the start-up files have left in the background has no call to belong to.
     shell.end(Duration::ZERO).await;
     written.map_err(|_| CaptureError::TooSlow)?

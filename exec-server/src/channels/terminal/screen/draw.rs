@@ -7,9 +7,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
-use super::board::{Board, Entry, Mode};
 use super::lines;
 use super::style::Style;
+use super::view_state::{Entry, Mode, ViewState};
 use shell_engine::approval::Choice;
 use shell_engine::user_command::user_command_name;
 
@@ -25,7 +25,7 @@ const NARROW: u16 = 70;
 const TURNING: [char; 4] = ['|', '/', '-', '\\'];
 
 /// Draws everything. Sets how far the question can be scrolled.
-pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, style: &Style, now: Instant) {
+pub(super) fn draw(frame: &mut Frame<'_>, board: &mut ViewState, style: &Style, now: Instant) {
     let area = frame.area();
     if area.width < 40 || area.height < 10 {
         frame.render_widget(
@@ -54,7 +54,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut Board, style: &Style, now:
     frame.render_widget(footer(board, style, now, area.width), keys);
 }
 
-fn heading(board: &Board, width: u16) -> String {
+fn heading(board: &ViewState, width: u16) -> String {
     let count = |number: usize, one: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {one}s"),
@@ -65,7 +65,7 @@ fn heading(board: &Board, width: u16) -> String {
     if heading.chars().count() > usize::from(width) { counted } else { heading }
 }
 
-fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &Board, style: &Style) {
+fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &ViewState, style: &Style) {
     let block = if area.height > 1 { Block::bordered().title("Open questions") } else { Block::new() };
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -104,7 +104,7 @@ fn age(entry: &Entry, style: &Style) -> String {
     }
 }
 
-fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Style) {
+fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut ViewState, style: &Style) {
     let width = usize::from(area.width.saturating_sub(2));
     let (title, lines) = match (&board.mode, board.chosen()) {
         (Mode::Helping, _) => ("Keys".to_owned(), lines::help(style, width)),
@@ -136,7 +136,7 @@ fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut Board, style: &Sty
     board.scroll = scroll;
 }
 
-fn footer<'b>(board: &'b Board, style: &Style, now: Instant, width: u16) -> Line<'b> {
+fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> Line<'b> {
     let narrow = width < NARROW;
     let key = |key: &'static str, wide: &'static str, short: &'static str| {
         [Span::styled(key, style.key), Span::styled(if narrow { short } else { wide }, style.plain)]
@@ -205,11 +205,11 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    use super::super::board::tests::{board, question};
     use super::super::style::Look;
+    use super::super::view_state::tests::{board, question};
     use super::*;
 
-    fn drawn(board: &mut Board, look: Look, now: Instant) -> String {
+    fn drawn(board: &mut ViewState, look: Look, now: Instant) -> String {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a screen");
         terminal.draw(|frame| draw(frame, board, &Style::new(look), now)).expect("drawn");
         terminal.backend().to_string()
@@ -266,7 +266,7 @@ mod tests {
             (KeyCode::Char('a'), "\"tool\", \"a\", \"b\"", "rule 1 of 2, the longest"),
             (KeyCode::Left, "\"tool\", \"a\"", "rule 2 of 2)"),
         ] {
-            board.press(super::super::board::tests::key(code), later);
+            board.press(super::super::view_state::tests::key(code), later);
             let screen = drawn(&mut board, STILL, later);
             for text in [
                 &format!("Adds     prefix_rule(pattern=[{pattern}], decision="),
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn forty_columns_and_ten_rows_are_enough() {
-        let small = |board: &mut Board, now: Instant| {
+        let small = |board: &mut ViewState, now: Instant| {
             let mut terminal = Terminal::new(TestBackend::new(40, 10)).expect("a screen");
             terminal.draw(|frame| draw(frame, board, &Style::new(STILL), now)).expect("drawn");
             terminal.backend().to_string()
@@ -303,7 +303,7 @@ mod tests {
             ("dnot like this, please", "Because: s, please_  Enter deny Esc"),
         ] {
             for letter in typed.chars().map(ratatui::crossterm::event::KeyCode::Char) {
-                board.press(super::super::board::tests::key(letter), later);
+                board.press(super::super::view_state::tests::key(letter), later);
             }
             let screen = small(&mut board, later);
             assert!(screen.contains(text), "{text:?} is not in\n{screen}");
@@ -321,7 +321,7 @@ mod tests {
         let (mut board, now) = board(&many);
         assert!(drawn(&mut board, STILL, now).contains("> tool 0!"));
         for _ in 0..15 {
-            board.press(super::super::board::tests::key(ratatui::crossterm::event::KeyCode::Down), now);
+            board.press(super::super::view_state::tests::key(ratatui::crossterm::event::KeyCode::Down), now);
         }
         let screen = drawn(&mut board, STILL, now);
         assert!(screen.contains("> tool 15!") && !screen.contains("tool 3!"), "{screen}");

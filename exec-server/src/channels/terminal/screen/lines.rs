@@ -3,9 +3,9 @@
 use ratatui::style::Style as Painted;
 use ratatui::text::{Line, Span};
 
-use super::super::precedent::Word;
-use super::board::Entry;
+use super::super::precedent::DiffWord;
 use super::style::Style;
+use super::view_state::Entry;
 
 /// A piece of text in one style.
 type Piece = (String, Painted);
@@ -40,16 +40,16 @@ pub(super) fn question(
             let mut pieces = Vec::new();
             for word in &before.words {
                 let (mark, text, painted) = match word {
-                    Word::Same(text) => ("", text, style.plain),
+                    DiffWord::Same(text) => ("", text, style.plain),
                     // Words: signs could be taken for a part of what they mark, as in `--force`.
-                    Word::New(text) => ("added: ", text, style.new),
-                    Word::Gone(text) => ("removed: ", text, style.gone),
+                    DiffWord::New(text) => ("added: ", text, style.new),
+                    DiffWord::Gone(text) => ("removed: ", text, style.gone),
                 };
                 let text = bordered(text);
                 pieces.push((format!("{mark}{text}"), painted));
                 pieces.push((" ".to_owned(), style.plain));
             }
-            if before.words.iter().all(|word| matches!(word, Word::Same(_))) {
+            if before.words.iter().all(|word| matches!(word, DiffWord::Same(_))) {
                 pieces.push(("(the same)".to_owned(), style.plain));
             }
             if let Some(workdir) = &before.workdir {

@@ -1,9 +1,9 @@
 //! `approve` for a person: a full-screen view in a terminal, used by keyboard alone.
 
-mod board;
 mod draw;
 mod lines;
 mod style;
+mod view_state;
 
 pub use style::Look;
 
@@ -16,8 +16,8 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::board::{Board, Wish};
 use self::style::Style;
+use self::view_state::{ViewState, Wish};
 use super::precedent::Precedents;
 use super::servers::Servers;
 use shell_engine::user_command::user_command_name;
@@ -53,7 +53,7 @@ pub async fn approve_on_screen(codex_home: &Path, look: Look) -> Result<(), Scre
         return Err(ScreenError::NoTerminal);
     }
     let mut screen = Screen {
-        board: Board::new(),
+        board: ViewState::new(),
         servers: Servers::new(codex_home),
         precedents: Precedents::default(),
         style: Style::new(look),
@@ -65,7 +65,7 @@ pub async fn approve_on_screen(codex_home: &Path, look: Look) -> Result<(), Scre
 }
 
 struct Screen {
-    board: Board,
+    board: ViewState,
     servers: Servers,
     precedents: Precedents,
     style: Style,

@@ -43,7 +43,7 @@ impl Ticket {
 }
 
 /// The calls that wait for their client.
-pub(super) struct Rounds {
+pub(super) struct ParkedCalls {
     codec: RequestStateCodec,
     patience: Duration,
     parked: Mutex<Parked>,
@@ -76,17 +76,17 @@ struct Sealed {
     questions: Vec<String>,
 }
 
-impl Rounds {
+impl ParkedCalls {
     /// No calls yet; each will wait for so long.
     ///
     /// # Errors
     ///
     /// When the system gives no random numbers.
-    pub(super) fn new(patience: Duration) -> std::io::Result<Rounds> {
+    pub(super) fn new(patience: Duration) -> std::io::Result<ParkedCalls> {
         let mut key = [0; 32];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
         let codec = RequestStateCodec::try_new(key).map_err(std::io::Error::other)?;
-        Ok(Rounds { codec, patience, parked: Mutex::default() })
+        Ok(ParkedCalls { codec, patience, parked: Mutex::default() })
     }
 
     /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
@@ -172,13 +172,13 @@ impl Rounds {
 
     /// Ends the call if nobody comes back for it in time.
     fn expire(self: &Arc<Self>, number: u64) -> AbortHandle {
-        let rounds = Arc::clone(self);
+        let parked_calls = Arc::clone(self);
         let expiring = tokio::spawn(async move {
-            tokio::time::sleep(rounds.patience).await;
-            let waiting = rounds.parked().calls.remove(&number);
+            tokio::time::sleep(parked_calls.patience).await;
+            let waiting = parked_calls.parked().calls.remove(&number);
             if let Some(waiting) = waiting {
                 let Ticket { call, client, .. } = waiting.ticket.clone();
-                let why = nobody_answered(rounds.patience);
+                let why = nobody_answered(parked_calls.patience);
                 tracing::warn!("{why}, so the command was ended");
                 client.give_up(&why);
                 // The programs that waited are refused before the rest is ended.

@@ -15,7 +15,7 @@ const MAX_ADDRESS: usize = 100;
 
 /// Why a server cannot be reached from terminals.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PlaceError {
+pub(super) enum SocketError {
     #[error(transparent)]
     Folder(#[from] PrivateFolderError),
     #[error("cannot make the socket {}", path.display())]
@@ -28,18 +28,18 @@ pub(super) enum PlaceError {
 
 /// A listening socket, which is removed in the end.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ServerSocket {
     path: PathBuf,
 }
 
-impl Drop for Seat {
+impl Drop for ServerSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// Takes a seat in the first of the folders where that is possible.
-pub(super) fn listen(folders: &[PathBuf]) -> Result<(UnixListener, Seat), PlaceError> {
+pub(super) fn listen(folders: &[PathBuf]) -> Result<(UnixListener, ServerSocket), SocketError> {
     let mut tried = folders.iter().map(|folder| listen_in(folder));
     let first = match tried.next() {
         None => return Err(PrivateFolderError::NotAFolder(PathBuf::new()).into()),
@@ -49,13 +49,13 @@ pub(super) fn listen(folders: &[PathBuf]) -> Result<(UnixListener, Seat), PlaceE
     tried.find_map(Result::ok).ok_or(first)
 }
 
-fn listen_in(folder: &Path) -> Result<(UnixListener, Seat), PlaceError> {
+fn listen_in(folder: &Path) -> Result<(UnixListener, ServerSocket), SocketError> {
     make_private(folder)?;
     remove_dead(folder);
     let process = std::process::id();
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| PlaceError::Socket { path, source }
+        move |source| SocketError::Socket { path, source }
     };
     // Another process namespace may have a server of the same number.
     for attempt in 0..16 {
@@ -72,7 +72,7 @@ fn listen_in(folder: &Path) -> Result<(UnixListener, Seat), PlaceError> {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&unnamed, private).map_err(failed(&unnamed))?;
         std::fs::rename(&unnamed, &path).map_err(failed(&path))?;
-        return Ok((listener, Seat { path }));
+        return Ok((listener, ServerSocket { path }));
     }
     Err(failed(&folder.join(format!("{process}{ENDING}")))(io::ErrorKind::AddrInUse.into()))
 }

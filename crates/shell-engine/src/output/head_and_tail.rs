@@ -18,7 +18,7 @@ const WITHOUT_FILE: u64 = 512 << 10;
 
 /// What is kept of one output.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct HeadAndTail {
     medium: Medium,
     capacity: u64,
     total: u64,
@@ -32,13 +32,13 @@ enum Medium {
     File { file: File, space: Reservation },
 }
 
-impl Default for Kept {
-    fn default() -> Kept {
-        Kept { medium: Medium::Memory(Vec::new()), capacity: IN_MEMORY, total: 0, no_file: None }
+impl Default for HeadAndTail {
+    fn default() -> HeadAndTail {
+        HeadAndTail { medium: Medium::Memory(Vec::new()), capacity: IN_MEMORY, total: 0, no_file: None }
     }
 }
 
-impl Kept {
+impl HeadAndTail {
     /// Adds what was printed next.
     pub(super) fn add(&mut self, bytes: &[u8], spool: &Spool) {
         if self.total + length(bytes) > self.capacity && matches!(self.medium, Medium::Memory(_)) {
@@ -73,15 +73,15 @@ impl Kept {
             Ok(kept) => *self = kept,
             Err(error) => {
                 tracing::error!(%error, "a command's kept output cannot be read back");
-                *self = Kept { capacity: WITHOUT_FILE, ..Kept::default() };
+                *self = HeadAndTail { capacity: WITHOUT_FILE, ..HeadAndTail::default() };
             }
         }
         self.no_file = Some(error.to_string());
     }
 
     /// The same output in another medium.
-    fn copy_to(&self, medium: Medium, capacity: u64) -> io::Result<Kept> {
-        let mut copy = Kept { medium, capacity, total: self.total, no_file: self.no_file.clone() };
+    fn copy_to(&self, medium: Medium, capacity: u64) -> io::Result<HeadAndTail> {
+        let mut copy = HeadAndTail { medium, capacity, total: self.total, no_file: self.no_file.clone() };
         for range in copy.ranges() {
             let mut at = range.start;
             while at < range.end {
@@ -234,7 +234,7 @@ mod tests {
         range.map(|offset| u8::try_from(offset % 251).unwrap()).collect()
     }
 
-    fn check(kept: &Kept, total: u64, expected: &[Range<u64>]) {
+    fn check(kept: &HeadAndTail, total: u64, expected: &[Range<u64>]) {
         assert_eq!(kept.total(), total);
         assert_eq!(kept.ranges(), expected);
         for range in kept.ranges() {
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_fits_is_kept_whole_in_memory_and_then_in_a_file() {
         let spool = spool(1 << 20);
-        let mut kept = Kept::default();
+        let mut kept = HeadAndTail::default();
         for end in [1, 10, IN_MEMORY, IN_MEMORY + 1, CAPACITY] {
             let start = kept.total();
             kept.add(&pattern(start..end), &spool);
@@ -260,7 +260,7 @@ mod tests {
     fn of_more_the_first_and_the_last_bytes_are_kept_however_they_come() {
         for step in [1 << 12, 100_003, 3 << 20] {
             let spool = spool(1 << 20);
-            let mut kept = Kept::default();
+            let mut kept = HeadAndTail::default();
             let total = 5 * CAPACITY + 12_345;
             while kept.total() < total {
                 let start = kept.total();
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn beyond_the_limit_of_the_spool_memory_keeps_what_it_can() {
         let spool = spool(CAPACITY / 2);
-        let mut kept = Kept::default();
+        let mut kept = HeadAndTail::default();
         let total = 3 << 20;
         while kept.total() < total {
             let start = kept.total();

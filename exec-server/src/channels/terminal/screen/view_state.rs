@@ -19,7 +19,7 @@ const CALM: Duration = Duration::from_millis(500);
 const MAX_REASON: usize = 500;
 
 /// Everything that is on the screen.
-pub(super) struct Board {
+pub(super) struct ViewState {
     pub(super) servers: BTreeMap<ServerId, Server>,
     pub(super) questions: Vec<Entry>,
     chosen: Option<Name>,
@@ -73,9 +73,9 @@ impl Entry {
     }
 }
 
-impl Board {
-    pub(super) fn new() -> Board {
-        Board {
+impl ViewState {
+    pub(super) fn new() -> ViewState {
+        ViewState {
             servers: BTreeMap::new(),
             questions: Vec::new(),
             chosen: None,
@@ -342,8 +342,8 @@ pub(super) mod tests {
         )
     }
 
-    pub(in super::super) fn board(questions: &[News]) -> (Board, Instant) {
-        let (mut board, now) = (Board::new(), Instant::now());
+    pub(in super::super) fn board(questions: &[News]) -> (ViewState, Instant) {
+        let (mut board, now) = (ViewState::new(), Instant::now());
         let server = Server { process: 4711, folder: "/work".into(), codex_home: "/nonexistent".into() };
         board.hear(News::Came(0, server), &mut Precedents::default(), now);
         for news in questions {
@@ -358,7 +358,7 @@ pub(super) mod tests {
         KeyEvent::new(code, KeyModifiers::NONE)
     }
 
-    fn type_in(board: &mut Board, text: &str, now: Instant) {
+    fn type_in(board: &mut ViewState, text: &str, now: Instant) {
         for character in text.chars() {
             assert_eq!(board.press(key(KeyCode::Char(character)), now), Wish::Nothing);
         }
@@ -447,7 +447,7 @@ pub(super) mod tests {
     #[test]
     fn leaving_an_open_question_takes_a_second_key() {
         let (mut board, now) = board(&[question("1", "tool")]);
-        let press = |board: &mut Board, code| board.press(key(code), now);
+        let press = |board: &mut ViewState, code| board.press(key(code), now);
         for stay in [KeyCode::Esc, KeyCode::Char('o')] {
             assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing);
             assert_eq!(board.mode, Mode::Leaving);

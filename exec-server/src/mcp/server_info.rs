@@ -12,20 +12,20 @@ pub(super) fn server_info() -> Implementation {
     Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool")
 }
 
-/// Whether results of this request are signed: older clients know it from `initialize`.
+/// Whether results of this request have it: older clients know it from `initialize`.
 pub(super) fn is_wanted(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// Adds it to the result's metadata where it is wanted.
-pub(super) fn sign_if_wanted(context: &RequestContext<RoleServer>, meta: &mut Option<MetaObject>) {
+pub(super) fn add_if_wanted(context: &RequestContext<RoleServer>, meta: &mut Option<MetaObject>) {
     if is_wanted(context) {
-        sign(meta);
+        add(meta);
     }
 }
 
 /// Adds it to a result's metadata.
-pub(super) fn sign(meta: &mut Option<MetaObject>) {
+pub(super) fn add(meta: &mut Option<MetaObject>) {
     if let Ok(info) = serde_json::to_value(server_info()) {
         meta.get_or_insert_with(MetaObject::new).insert(KEY.to_owned(), info);
     }
