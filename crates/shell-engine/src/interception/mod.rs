@@ -1,14 +1,14 @@
 //! How programs that are about to be executed reach the judge, and what is done with its answer.
 //!
-//! A [`Door`] delivers them for one call, each with whatever descriptors it needs; [`attend`] serves one, and a call may have
+//! A [`Door`](door::Door) delivers them for one call, each with whatever descriptors it needs; `attend` serves one, and a call may have
 //! several. What all of them share is the [`InterceptedCall`]. A door may close early, but it does not say when the call
 //! ends: its processes do ([`Shutdown`]).
 //!
 //! # Layout
 //!
-//! * [`wrapper`]: the door of the patched Bash: execve-wrapper asks over a socket.
-//! * [`outside`]: starting a program with more rights. [`escalated`]: those that were started.
-//! * [`shutdown`]: how a call ends. [`whereabouts`]: where its programs were executed.
+//! * `wrapper`: the door of the patched Bash: execve-wrapper asks over a socket.
+//! * `outside`: starting a program with more rights. `escalated`: those that were started.
+//! * `shutdown`: how a call ends. `whereabouts`: where its programs were executed.
 
 mod call;
 mod door;

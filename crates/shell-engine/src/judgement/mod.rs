@@ -1,15 +1,15 @@
-//! From a program that is about to be executed to what is done about it: an [`Exec`] and what is known about its call go
-//! in, an [`Action`] comes out. No socket, no process, and nothing about the way by which it was asked.
+//! From a program that is about to be executed to what is done about it: an `Exec` and what is known about its call go
+//! in, an `Action` comes out. No socket, no process, and nothing about the way by which it was asked.
 //!
 //! # Layout
 //!
-//! * [`judge`]: the rules first, then a person if they say so.
-//! * [`by_rules`]: what the rules make of it, a [`verdict`]. [`legacy`]: what an old policy adds.
-//! * [`trust`]: is it that program? [`environment`]: what it would get. [`git`]: whose configuration it would obey.
-//! * [`wording`]: questions and refusals. [`fingerprint`]: which questions are the same. [`rule_suggestions`]: rules that a
+//! * `judge`: the rules first, then a person if they say so.
+//! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
+//! * `trust`: is it that program? `environment`: what it would get. `git`: whose configuration it would obey.
+//! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
-//! * [`audit_trail`]: what is put on record, and told in the call's result ([`decisions`]).
-//! * [`preview`]: the same for `policy explain`, without a call.
+//! * `audit_trail`: what is put on record, and told in the call's result (`decisions`).
+//! * `preview`: the same for `policy explain`, without a call.
 
 mod audit_trail;
 mod by_rules;

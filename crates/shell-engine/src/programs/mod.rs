@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //!
-//! * [`identity`]: which file something is, and whether it is still the same.
-//! * [`opening`]: opening what a command names without doing anything by it.
-//! * [`walk`]: a path, link by link.
-//! * [`shebang`]: `#!` lines.
-//! * [`search_path`]: the programs as the user knows them. [`index`]: those on the search path by file, to recognise one
+//! * `identity`: which file something is, and whether it is still the same.
+//! * `opening`: opening what a command names without doing anything by it.
+//! * `walk`: a path, link by link.
+//! * `shebang`: `#!` lines.
+//! * `search_path`: the programs as the user knows them. `index`: those on the search path by file, to recognise one
 //!   under another name.
 
 mod identity;

@@ -3,7 +3,7 @@
 //! A [`Sandbox`] is one set of processes that enforces one plan, entered by every call with that policy. [`SandboxPool`] makes
 //! them when they are first needed and keeps them, so that a server left in the background by one call is reached by the next.
 //!
-//! A [`Process`] gets exactly the descriptors, the directory and the environment of its [`Spawn`], and nothing else. On Linux
+//! A `Process` gets exactly the descriptors, the directory and the environment of its `Spawn`, and nothing else. On Linux
 //! the sandbox's own session starts it (`process`), which keeps all its descendants in sight, also those that begin a session
 //! of their own, and ends them when the server is gone, however that ended. Elsewhere the server forks by itself (`forked`).
 

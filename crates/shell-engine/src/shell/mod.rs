@@ -3,12 +3,12 @@
 //! A [`Call`] lives by itself: requests of the protocol attach to it and may end before it does.
 //!
 //! # Layout, in the order in which a call meets it
-//! - [`request`]: what is wanted, checked. [`admission`]: waiting until it may start.
-//! - [`login`]: what the user's start-up files set. [`spawn`]: starting Bash. [`attend`]: from there to the end.
-//! - [`call`]: what others see of it meanwhile. [`running`]: the list of all, to be attached to.
-//! - [`denials`]: what the sandbox refused. [`outcome`]: what it came to.
-//! - [`background`]: its processes, and what it leaves behind.
-//! - [`user_program`]: what is no call: a program of the user's own.
+//! - `request`: what is wanted, checked. `admission`: waiting until it may start.
+//! - `login`: what the user's start-up files set. `spawn`: starting Bash. `attend`: from there to the end.
+//! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
+//! - `denials`: what the sandbox refused. `outcome`: what it came to.
+//! - `background`: its processes, and what it leaves behind.
+//! - `user_program`: what is no call: a program of the user's own.
 
 mod admission;
 mod attend;
