@@ -7,7 +7,7 @@
 //!
 //! Supervisors run inside the sandbox, so what they say is decoded as hostile: a packet is bounded, no list in it is longer than
 //! its own bound, what is left over is an error. The start request itself (argv, environment: up to megabytes) travels in a
-//! memory file when it is long, see [`StartRequest`](crate::program::StartRequest).
+//! memory file when it is long, see [`StartRequest`](super::request::StartRequest).
 
 use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
