@@ -19,6 +19,8 @@ pub struct Enforcement {
     pub landlock: Option<u32>,
     /// System calls are filtered.
     pub seccomp: bool,
+    /// Everything that the plan asks for, by macOS's own sandbox.
+    pub seatbelt: bool,
     /// How the number of processes is limited.
     pub process_limit: Option<ProcessLimit>,
     /// What the policy wants and nothing here enforces, one sentence each.
@@ -89,6 +91,7 @@ impl Enforcement {
             missing: Vec::new(),
             landlock: None,
             seccomp: false,
+            seatbelt: false,
             process_limit: None,
             gaps: Vec::new(),
             fallbacks: Vec::new(),
@@ -99,6 +102,18 @@ impl Enforcement {
     #[must_use]
     pub fn has(&self, kind: Namespace) -> bool {
         self.namespaces.contains(&kind)
+    }
+
+    /// Tells whether names inside writable folders can be protected, which Landlock cannot do.
+    #[must_use]
+    pub fn protects_names(&self) -> bool {
+        self.seatbelt || self.has(Namespace::Mount)
+    }
+
+    /// Tells whether the sandbox has all that it is made for.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.protects_names() && self.missing.is_empty()
     }
 }
 
@@ -117,6 +132,9 @@ impl fmt::Display for Enforcement {
             });
         }
         parts.extend(self.landlock.map(|abi| format!("landlock-{abi}")));
+        if self.seatbelt {
+            parts.push("seatbelt".to_owned());
+        }
         if self.seccomp {
             parts.push("seccomp".to_owned());
         }
@@ -135,6 +153,8 @@ mod tests {
     fn the_level_is_one_word() {
         let mut enforcement = Enforcement::none(Mode::ReadOnly);
         assert_eq!(enforcement.to_string(), "none");
+        let seatbelt = Enforcement { seatbelt: true, ..enforcement.clone() };
+        assert!(seatbelt.is_whole() && seatbelt.to_string() == "seatbelt");
         enforcement.landlock = Some(7);
         enforcement.seccomp = true;
         assert_eq!(enforcement.to_string(), "landlock-7+seccomp");

@@ -4,6 +4,7 @@
 
 use crate::bounded::at_most;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Most processes listed in one answer; the total is told beside it.
 pub(crate) const MAX_LISTED: usize = 128;
@@ -40,6 +41,17 @@ pub enum CallEvent {
     Alive(LiveProcesses),
     /// No process of the call is left; nothing else follows.
     Gone,
+}
+
+/// What the server asks of a call.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CallCommand {
+    /// Tell which processes are alive.
+    List,
+    /// End every process: TERM, then KILL after the grace.
+    EndAll { grace: Duration },
+    /// Send a signal to the program alone.
+    Signal { number: i32 },
 }
 
 /// How a program ended.

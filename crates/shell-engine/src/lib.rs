@@ -64,16 +64,11 @@ pub use user_command::{learn_user_command, user_command, user_command_name};
 /// before it starts a thread. A program that embeds the server and cannot do that names one that does in
 /// [`Settings::session_program`].
 pub fn become_session_process() {
-    let mut arguments = std::env::args_os().skip(1);
-    let Some(first) = arguments.next() else { return };
+    let Some(first) = std::env::args_os().nth(1) else { return };
     if first == config::EDITOR_ARGUMENT {
         refuse_to_edit();
     }
-    #[cfg(target_os = "linux")]
     if first == sandboxes::SESSION_ARGUMENT {
-        if let Some(soft) = arguments.next().and_then(|soft| soft.to_str()?.parse().ok()) {
-            descriptor_limit::lower_descriptor_limit(soft);
-        }
         sandbox::run_session_process()
     }
 }

@@ -22,5 +22,4 @@ pub(crate) trait Owned: AsRawFd {}
 
 impl Owned for OwnedFd {}
 
-#[cfg(target_os = "linux")]
 impl Owned for sandbox::Call {}

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
 use sandbox::SessionError;
 
 use super::discretion::Discretion;
@@ -115,16 +114,11 @@ impl Examination {
 
 /// Why there is no sandbox, without what the layers have said already.
 fn words(error: &SandboxError, said: bool) -> String {
-    #[cfg(not(target_os = "linux"))]
-    let _ = said;
     match error {
-        #[cfg(target_os = "linux")]
         SandboxError::Session { reason: SessionError::NotEnforceable(_), .. } if said => {
             "cannot be set up as asked for, for the reasons above".to_owned()
         }
-        #[cfg(target_os = "linux")]
         SandboxError::Session { reason, .. } => reason.to_string(),
-        #[cfg(target_os = "linux")]
         SandboxError::Broken => error.to_string(),
         SandboxError::Resolve(_) | SandboxError::Trusted(_) => error.to_string(),
     }
@@ -176,7 +170,6 @@ struct Tried {
 }
 
 /// The forms of the sandbox, each tried, and the machine.
-#[cfg(target_os = "linux")]
 async fn layers(program: Option<PathBuf>) -> Tried {
     let launcher = shell_engine::sandboxes::session_launcher(program);
     let probed = tokio::task::spawn_blocking(move || sandbox::probe::probe(&launcher)).await;
@@ -204,21 +197,6 @@ async fn layers(program: Option<PathBuf>) -> Tried {
     }
 }
 
-/// The only form of the sandbox here.
-#[cfg(not(target_os = "linux"))]
-async fn layers(_: Option<PathBuf>) -> Tried {
-    let there = std::path::Path::new("/usr/bin/sandbox-exec").exists();
-    let found =
-        if there { Ok("/usr/bin/sandbox-exec".to_owned()) } else { Err("no sandbox-exec".to_owned()) };
-    let system = rustix::system::uname();
-    let system = [system.sysname(), system.release(), system.machine()].map(|part| part.to_string_lossy());
-    Tried {
-        facts: vec![("system", system.join(" "))],
-        checks: vec![Check::welcome("seatbelt", found)],
-        ..Tried::default()
-    }
-}
-
 /// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is not
 /// said again.
 fn policy(sandbox: &Sandbox, before: &[Check]) -> Check {
@@ -239,19 +217,12 @@ fn policy(sandbox: &Sandbox, before: &[Check]) -> Check {
 }
 
 /// What the sandbox does not do here, as far as the checks before have not said it.
-#[cfg(target_os = "linux")]
 fn shortcomings(sandbox: &Sandbox, before: &[Check]) -> Vec<String> {
     let enforcement = sandbox.enforcement();
     let said = |why: &&String| before.iter().any(|check| check.found.contains(why.as_str()));
     let news = enforcement.fallbacks.iter().filter(|why| !said(why));
     let gaps = enforcement.gaps.iter().map(|gap| format!("not enforced: {gap}"));
     gaps.chain(news.map(|why| format!("a better form was not possible: {why}"))).collect()
-}
-
-/// Not told by this system.
-#[cfg(not(target_os = "linux"))]
-fn shortcomings(_: &Sandbox, _: &[Check]) -> Vec<String> {
-    Vec::new()
 }
 
 /// Nobody is asked by an examination.

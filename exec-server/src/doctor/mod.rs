@@ -5,7 +5,6 @@
 
 mod discretion;
 mod examination;
-#[cfg(target_os = "linux")]
 mod facts;
 mod program;
 mod report;

@@ -14,7 +14,6 @@ mod surroundings;
 
 pub use error::ResolveError;
 pub use fallback::{FallbackPolicy, fallback_policy};
-#[cfg(target_os = "linux")]
 pub(crate) use fallback::{SYSTEM, is_too_wide};
 pub use pipeline::resolve;
 pub(crate) use surroundings::PRIVATE_VARIABLES;

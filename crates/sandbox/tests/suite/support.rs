@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn launcher() -> Launcher {
-    Launcher { program: env!("CARGO_BIN_EXE_sandbox-test-session").into(), arguments: Vec::new() }
+    Launcher { program: env!("CARGO_BIN_EXE_sandbox-test-session").into(), ..Launcher::default() }
 }
 
 /// As [`launcher`], on a kernel that has no subreapers.
@@ -104,7 +104,7 @@ pub(crate) fn launcher_of(user: User) -> Launcher {
     let mut arguments: Vec<OsString> =
         ["--reuid", &id, "--regid", &id, "--clear-groups", "--"].map(OsString::from).to_vec();
     arguments.push(own.program.into());
-    Launcher { program: "/usr/bin/setpriv".into(), arguments }
+    Launcher { program: "/usr/bin/setpriv".into(), arguments, ..Launcher::default() }
 }
 
 /// As [`launcher_of`], on a machine as the form describes it.
@@ -129,7 +129,7 @@ pub(crate) fn launcher_without(user: User, kinds: &[Namespace]) -> Launcher {
         arguments.extend(["unshare", "--user", "--map-user=65534", "--map-group=65534"].map(OsString::from));
     }
     arguments.push(launcher().program.into());
-    Launcher { program: "/usr/bin/unshare".into(), arguments }
+    Launcher { program: "/usr/bin/unshare".into(), arguments, ..Launcher::default() }
 }
 
 /// A workspace, a folder outside it, a home folder with secrets, and a process and servers that are not in the sandbox.
@@ -428,7 +428,7 @@ impl Shell {
     }
 
     fn init(&self) -> i32 {
-        let children = children(i32::try_from(self.session.guard_pid()).unwrap());
+        let children = children(i32::try_from(self.session.guard_pid().unwrap()).unwrap());
         assert_eq!(children.len(), 1, "a guard has one child: {children:?}");
         children[0]
     }
@@ -436,7 +436,7 @@ impl Shell {
     /// Counts the processes of the session below its guard.
     pub(crate) fn descendants(&self) -> usize {
         let mut found = 0;
-        let mut next = children(i32::try_from(self.session.guard_pid()).unwrap());
+        let mut next = children(i32::try_from(self.session.guard_pid().unwrap()).unwrap());
         while let Some(pid) = next.pop() {
             found += 1;
             next.extend(children(pid));

@@ -23,7 +23,6 @@ pub enum SandboxError {
     #[error(transparent)]
     Trusted(#[from] TrustedPlaceError),
     /// The kernel does not enforce what was asked for. The reason is part of the text, and so not its source, too.
-    #[cfg(target_os = "linux")]
     #[error(
         "{reason}.\nNothing runs without the sandbox that was asked for; `{command} doctor` says what this machine can do. When a \
          container or virtual machine isolates the server already, start it with --sandbox external-sandbox{}",
@@ -37,17 +36,14 @@ pub enum SandboxError {
         explained: Vec<sandbox::probe::Hint>,
     },
     /// The task that sets it up broke.
-    #[cfg(target_os = "linux")]
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
 }
 
-#[cfg(target_os = "linux")]
 fn list(hints: &[sandbox::probe::Hint]) -> String {
     hints.iter().map(|hint| format!("\n* {hint}")).collect()
 }
 
-#[cfg(target_os = "linux")]
 impl From<sandbox::SessionError> for SandboxError {
     fn from(reason: sandbox::SessionError) -> SandboxError {
         let refused = matches!(reason, sandbox::SessionError::NotEnforceable(_));
@@ -59,7 +55,6 @@ impl From<sandbox::SessionError> for SandboxError {
 /// All sandboxes of a server.
 #[derive(Debug)]
 pub struct SandboxPool {
-    #[cfg(target_os = "linux")]
     launcher: sandbox::Launcher,
     sandboxing: Arc<Sandboxing>,
     /// Newest last.
@@ -72,10 +67,7 @@ impl SandboxPool {
     /// None yet. `launcher` is a program that becomes a session's process when it is started with the argument
     /// [`SESSION_ARGUMENT`]; by default this one.
     pub fn new(sandboxing: Arc<Sandboxing>, launcher: Option<PathBuf>) -> SandboxPool {
-        #[cfg(not(target_os = "linux"))]
-        drop(launcher);
         SandboxPool {
-            #[cfg(target_os = "linux")]
             launcher: session_launcher(launcher),
             sandboxing,
             known: Mutex::default(),
@@ -99,7 +91,7 @@ impl SandboxPool {
         let plan = self.sandboxing.plan(wanted)?;
         self.sandboxing.check(&plan)?;
         let sandbox = self.set_up(plan).await?;
-        if !sandbox.has_mounts() {
+        if !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;
         }
         if known.len() >= MAX_SANDBOXES {
@@ -123,16 +115,9 @@ impl SandboxPool {
 
     async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
-        let told = self.told.clone();
-        #[cfg(target_os = "linux")]
-        {
-            let launcher = self.launcher.clone();
-            let made =
-                tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
-            Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
-        }
-        #[cfg(not(target_os = "linux"))]
-        Ok(Arc::new(Sandbox::set_up(plan, &environment, told)))
+        let (launcher, told) = (self.launcher.clone(), self.told.clone());
+        let made = tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
+        Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
     }
 }
 
@@ -142,14 +127,14 @@ fn leave(sandbox: Arc<Sandbox>) {
 }
 
 /// The argument that makes [`crate::become_session_process`] take over.
-#[cfg(target_os = "linux")]
 pub const SESSION_ARGUMENT: &str = "sandbox-session";
 
-/// The session's process gets the descriptor limit that the user started the server with, and hands it on.
-#[cfg(target_os = "linux")]
+/// Programs get the descriptor limit that the user started the server with.
 pub fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
-    let mut arguments = vec![SESSION_ARGUMENT.into()];
-    arguments.extend(crate::descriptor_limit::soft_descriptor_limit().map(|soft| soft.to_string().into()));
-    // Not by its path: a package manager may have replaced the file meanwhile.
-    sandbox::Launcher { program: program.unwrap_or_else(|| "/proc/self/exe".into()), arguments }
+    sandbox::Launcher {
+        // Not by its path: a package manager may have replaced the file meanwhile.
+        program: program.unwrap_or_else(|| "/proc/self/exe".into()),
+        arguments: vec![SESSION_ARGUMENT.into()],
+        descriptor_limit: crate::descriptor_limit::soft_descriptor_limit(),
+    }
 }

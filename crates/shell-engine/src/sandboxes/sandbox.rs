@@ -5,10 +5,8 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use escalation_protocol::variables;
-#[cfg(target_os = "linux")]
-use sandbox::Enforcement;
-use sandbox::Plan;
 use sandbox::environment::{EnvironmentPolicy, command_environment};
+use sandbox::{Enforcement, Plan};
 
 /// Where programs run. Dropping the last reference ends everything in it.
 #[derive(Debug)]
@@ -16,7 +14,6 @@ pub struct Sandbox {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
     told: Told,
-    #[cfg(target_os = "linux")]
     session: sandbox::Session,
 }
 
@@ -33,7 +30,6 @@ impl Told {
 
 impl Sandbox {
     /// Sets the sandbox up; blocks for some milliseconds.
-    #[cfg(target_os = "linux")]
     pub(super) fn set_up(
         launcher: &sandbox::Launcher,
         plan: Plan,
@@ -47,25 +43,18 @@ impl Sandbox {
         }
         for gap in enforcement.gaps.iter().filter(|gap| told.is_news(gap)) {
             // What the whole sandbox leaves open is in the manual; that it is not the whole one is news.
-            if enforcement.has(sandbox::Namespace::Mount) {
+            if enforcement.protects_names() {
                 tracing::info!("not protected by the sandbox ({enforcement}): {gap}");
             } else {
                 tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
             }
         }
         let environment = command_variables(&plan, environment);
-        let plan = match plan.mode.is_enforced() && !enforcement.has(sandbox::Namespace::Mount) {
+        let plan = match plan.mode.is_enforced() && !enforcement.protects_names() {
             true => plan.without_protected_places(),
             false => plan,
         };
         Ok(Sandbox { plan: Arc::new(plan), environment, told, session })
-    }
-
-    /// Sets the sandbox up.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn set_up(plan: Plan, environment: &EnvironmentPolicy, told: Told) -> Sandbox {
-        let environment = command_variables(&plan, environment);
-        Sandbox { plan: Arc::new(plan), environment, told }
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -79,20 +68,16 @@ impl Sandbox {
     }
 
     /// What is really in force.
-    #[cfg(target_os = "linux")]
     pub fn enforcement(&self) -> &Enforcement {
         self.session.enforcement()
     }
 
     /// What this sandbox does not protect although it should, unless a caller has been told before.
     pub(crate) fn shortcomings(&self) -> Option<String> {
-        if !self.plan.mode.is_enforced() || self.is_whole() {
+        if !self.plan.mode.is_enforced() || self.enforcement().is_whole() {
             return None;
         }
-        #[cfg(not(target_os = "linux"))]
-        let words: Option<String> = None;
-        #[cfg(target_os = "linux")]
-        let words = Some(format!(
+        let words = format!(
             "{}, so the sandbox protects less (`{} doctor` says why): {}",
             if self.enforcement().namespaces.is_empty() {
                 "there are no namespaces"
@@ -101,60 +86,28 @@ impl Sandbox {
             },
             crate::user_command::user_command(),
             self.enforcement().gaps.join("; ")
-        ));
-        words.filter(|words| self.told.is_news(words))
+        );
+        Some(words).filter(|words| self.told.is_news(words))
     }
 
-    /// Whether the sandbox has all that it is made for.
-    fn is_whole(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.has_mounts() && self.enforcement().missing.is_empty();
-        #[cfg(not(target_os = "linux"))]
-        return true;
-    }
-
-    /// Whether what lies protected in a writable folder is protected by mounts. Elsewhere the system's own sandbox does it.
-    pub(super) fn has_mounts(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.enforcement().has(sandbox::Namespace::Mount);
-        #[cfg(not(target_os = "linux"))]
-        return true;
+    /// Whether what lies protected in a writable folder is protected.
+    pub(super) fn protects_names(&self) -> bool {
+        self.enforcement().protects_names()
     }
 
     /// The session that starts programs in here.
-    #[cfg(target_os = "linux")]
     pub(crate) fn session(&self) -> &sandbox::Session {
         &self.session
     }
 
     /// Whether programs can still be started in here.
     pub(super) fn is_usable(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.session.is_alive();
-        #[cfg(not(target_os = "linux"))]
-        return true;
+        self.session.is_alive()
     }
 
     /// The level in force, in one word, such as `namespaces+landlock-7+seccomp`.
     pub fn level(&self) -> String {
-        #[cfg(target_os = "linux")]
-        return self.enforcement().to_string();
-        #[cfg(not(target_os = "linux"))]
-        return if self.plan.mode.is_enforced() { "seatbelt" } else { "none" }.to_owned();
-    }
-
-    /// The command line that runs a program in here.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn command(
-        &self,
-        program: std::path::PathBuf,
-        argv: Vec<OsString>,
-    ) -> (std::path::PathBuf, Vec<OsString>) {
-        if !self.plan.mode.is_enforced() {
-            return (program, argv);
-        }
-        let command = sandbox::macos::seatbelt_command(&self.plan, &program, &argv);
-        (command.program, command.arguments)
+        self.enforcement().to_string()
     }
 }
 

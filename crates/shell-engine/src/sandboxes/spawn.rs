@@ -41,20 +41,13 @@ pub(crate) enum Directory {
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
-    /// A string has a NUL byte, which the kernel's interface cannot carry.
-    #[cfg(not(target_os = "linux"))]
-    #[error("a NUL byte in its path, arguments or environment")]
-    Nul(#[from] std::ffi::NulError),
     /// The session that should start it does not.
-    #[cfg(target_os = "linux")]
     #[error("the sandbox cannot start it")]
     Session(#[from] sandbox::SessionError),
     /// The session does not answer.
-    #[cfg(target_os = "linux")]
     #[error("the sandbox's own process ended or does not answer")]
     SessionLost,
     /// The new process cannot be watched, so it was killed.
-    #[cfg(target_os = "linux")]
     #[error("the new process cannot be watched")]
     Watch(#[source] std::io::Error),
     /// A step of starting it failed.
@@ -72,11 +65,7 @@ impl SpawnError {
     /// The errno, where there is one.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            #[cfg(not(target_os = "linux"))]
-            SpawnError::Nul(_) => None,
-            #[cfg(target_os = "linux")]
             SpawnError::Session(_) | SpawnError::SessionLost => None,
-            #[cfg(target_os = "linux")]
             SpawnError::Watch(source) => source.raw_os_error(),
             SpawnError::NotStarted { source, .. } => source.raw_os_error(),
         }
@@ -114,14 +103,10 @@ pub(crate) struct Remaining {
 impl Spawn {
     /// Starts the program in a sandbox. Our copies of its descriptors are closed, whatever happens.
     pub(crate) async fn start(self, sandbox: &Arc<Sandbox>) -> Result<Process, SpawnError> {
-        #[cfg(target_os = "linux")]
-        return Process::start(self, sandbox::Inherited::default(), sandbox).await;
-        #[cfg(not(target_os = "linux"))]
-        Process::start(self, sandbox).await
+        Process::start(self, sandbox::Inherited::default(), sandbox).await
     }
 
     /// As [`start`](Self::start), for a program that inherits settings from a shell elsewhere; what they would raise stays.
-    #[cfg(target_os = "linux")]
     pub(crate) async fn start_inheriting(
         self,
         surroundings: &Surroundings,
@@ -129,22 +114,11 @@ impl Spawn {
     ) -> Result<Process, SpawnError> {
         Process::start(self, inherited(surroundings), sandbox).await
     }
-
-    /// As [`start`](Self::start): settings of a shell elsewhere are not passed on here.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) async fn start_inheriting(
-        self,
-        _surroundings: &Surroundings,
-        sandbox: &Arc<Sandbox>,
-    ) -> Result<Process, SpawnError> {
-        Process::start(self, sandbox).await
-    }
 }
 
 /// What a shell has set, without what its sandbox has.
 ///
 /// Granting it to a hostile asker is harmless: everything in it makes the program less able.
-#[cfg(target_os = "linux")]
 fn inherited(surroundings: &Surroundings) -> sandbox::Inherited {
     // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core files.
     const NPROC: usize = libc::RLIMIT_NPROC as usize;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sandbox::denial::{Denied, Evidence};
+
 use super::outcome::Ending;
 use crate::sandboxes::{Process, Sandbox};
 
 /// Names what was denied and the smallest way to allow it; nothing for a command that ended well.
-#[cfg(target_os = "linux")]
 pub(super) async fn explain(
     sandbox: &Arc<Sandbox>,
     shell: &Process,
@@ -16,8 +17,6 @@ pub(super) async fn explain(
     config: &Path,
     ending: Ending,
 ) -> Vec<String> {
-    use sandbox::denial::{Denied, Evidence, explain};
-
     if ending == Ending::Exited(0) || !sandbox.plan().mode.is_enforced() {
         return Vec::new();
     }
@@ -28,7 +27,7 @@ pub(super) async fn explain(
     let explained = tokio::task::spawn_blocking(move || {
         let evidence =
             Evidence { output: &output, directories: &directories, config: &config, refused_routes };
-        let denials = explain(&plan, &evidence);
+        let denials = sandbox::denial::explain(&plan, &evidence);
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
         let notes = plan.notes.iter().filter(|_| about_writing).cloned();
         denials.iter().map(ToString::to_string).chain(notes).collect()
@@ -38,16 +37,3 @@ pub(super) async fn explain(
 
 /// The end of the output that may name what was denied, in bytes.
 pub(super) const LOOKED_AT: u64 = 16 << 10;
-
-/// This system does not tell.
-#[cfg(not(target_os = "linux"))]
-pub(super) async fn explain(
-    _: &Arc<Sandbox>,
-    _: &Process,
-    _: Vec<u8>,
-    _: Vec<PathBuf>,
-    _: &Path,
-    _: Ending,
-) -> Vec<String> {
-    Vec::new()
-}

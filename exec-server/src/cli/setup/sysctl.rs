@@ -18,11 +18,7 @@ const FORBIDDING: &[(&str, &str, &str)] = &[
 
 /// The file, with comments that say how to install it.
 pub(super) fn settings() -> String {
-    #[cfg(target_os = "linux")]
-    let read = sandbox::machine::setting;
-    #[cfg(not(target_os = "linux"))]
-    let read = |_: &str| None::<String>;
-    written(read)
+    written(sandbox::machine::setting)
 }
 
 fn written(read: impl Fn(&str) -> Option<String>) -> String {

@@ -26,7 +26,7 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
         None => vec![Plan::unenforced(Mode::DangerFullAccess, Network::Enabled)],
     };
     let process = std::env::current_exe()?.with_file_name("sandbox-test-session");
-    let launcher = Launcher { program: process, arguments: Vec::new() };
+    let launcher = Launcher { program: process, ..Launcher::default() };
     for plan in &plans {
         let begun = Instant::now();
         let session = match Session::start(&launcher, plan) {

@@ -19,7 +19,7 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
         None => Plan::unenforced(Mode::DangerFullAccess, Network::Enabled),
     };
     let program = std::env::current_exe()?.with_file_name("sandbox-test-session");
-    let session = Session::start(&Launcher { program, arguments: Vec::new() }, &plan)?;
+    let session = Session::start(&Launcher { program, ..Launcher::default() }, &plan)?;
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     let call = session.spawn(&SpawnRequest {
         program: Path::new("/bin/sh"),
@@ -32,7 +32,7 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
     // The script has some time to start what it starts; what is printed is what exists.
     std::thread::sleep(Duration::from_millis(200));
-    let mut found = vec![i32::try_from(session.guard_pid())?];
+    let mut found = vec![i32::try_from(session.guard_pid().ok_or("no guard")?)?];
     let mut at = 0;
     while at < found.len() {
         let pid = found[at];

@@ -67,7 +67,7 @@ impl Found {
         Found {
             kind: Kind::find(&mountinfo),
             gvisor,
-            filtered: filter && crate::linux::user_namespaces_are_filtered(),
+            filtered: filter && super::sys::user_namespaces_are_filtered(),
             root_cannot_be_mapped: rustix::process::geteuid().is_root()
                 && lacks(CapabilitySet::SETFCAP)
                 && lacks(CapabilitySet::SYS_ADMIN),
@@ -251,7 +251,7 @@ mod tests {
     fn the_kernel_of_the_tests_answers_itself() {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         if status.contains("Seccomp:\t0") {
-            assert!(!crate::linux::user_namespaces_are_filtered());
+            assert!(!super::super::sys::user_namespaces_are_filtered());
         }
     }
 }

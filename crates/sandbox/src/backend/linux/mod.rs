@@ -3,8 +3,10 @@
 //! `guard` → (set-up) → `init` → `supervisor` → `child`: four small processes between the server and a program, three
 //! of them living for the whole session. None of them runs an async runtime or a second thread.
 
+mod call;
 mod canonical;
 mod child;
+mod container;
 mod each_namespace;
 mod guard;
 mod init;
@@ -12,20 +14,17 @@ mod landlock_rules;
 mod limits;
 mod mounts;
 mod namespaces;
-pub(crate) mod packet;
+mod packet;
+mod probe;
 mod process_tree;
 mod repair;
-pub(crate) mod request;
 mod seccomp;
+mod session;
 mod setup;
 mod stand_ins;
 mod supervisor;
 mod sys;
-pub(crate) mod wire;
+mod system;
+mod wire;
 
-pub use guard::run_session_process;
-pub use request::Inherited;
-
-pub(crate) use each_namespace::try_each as try_each_namespace;
-pub(crate) use landlock_rules::LEAST_ALONE as LANDLOCK_LEAST_ALONE;
-pub(crate) use sys::{landlock_abi, user_namespaces_are_filtered};
+pub(crate) use system::Linux;

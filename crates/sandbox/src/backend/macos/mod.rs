@@ -4,5 +4,7 @@
 //! Mac yet; the first run there is CI's.
 
 mod seatbelt;
+mod system;
 
-pub use seatbelt::{SEATBELT_PROGRAM, SeatbeltCommand, seatbelt_command, seatbelt_profile};
+#[cfg(target_os = "macos")]
+pub(crate) use system::MacOs;

@@ -77,7 +77,7 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, m
                 }
             }
             // The server never sends these; nothing here depends on them.
-            Ok(InitCommand::SetUp) | Err(_) => {}
+            Ok(InitCommand::SetUp { .. }) | Err(_) => {}
         }
     }
 }

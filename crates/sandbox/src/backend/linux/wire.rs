@@ -2,17 +2,16 @@
 //!
 //! Three dialogues, all over `SOCK_SEQPACKET`, so that one message is one packet:
 //! - server → init: [`InitCommand`], with descriptors; init → server: [`InitReport`], once;
-//! - server → supervisor: [`CallCommand`];
+//! - server → supervisor: [`CallCommand`](crate::event::CallCommand);
 //! - supervisor → server: [`CallEvent`](crate::CallEvent).
 //!
 //! Supervisors run inside the sandbox, so what they say is decoded as hostile: a packet is bounded, no list in it is longer than
 //! its own bound, what is left over is an error. The start request itself (argv, environment: up to megabytes) travels in a
-//! memory file when it is long, see [`StartRequest`](super::request::StartRequest).
+//! memory file when it is long, see [`StartRequest`](crate::program::StartRequest).
 
 use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
-use std::time::Duration;
 
 /// Largest packet of any dialogue, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
@@ -29,8 +28,8 @@ pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
 /// What the server asks of a session's init.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InitCommand<'a> {
-    /// The plan follows as a memory file; the first message of a session.
-    SetUp,
+    /// The plan follows as a memory file; the first message of a session. Programs may open so many descriptors.
+    SetUp { descriptor_limit: Option<u64> },
     /// Start a call by this request, or by one in a memory file if this is empty. Descriptors: the call's socket, the memory
     /// file if there is one, then the program's.
     Spawn {
@@ -47,17 +46,6 @@ pub(crate) enum InitCommand<'a> {
 pub(crate) enum InitReport {
     Ready(Enforcement),
     Failed(String),
-}
-
-/// What the server asks of a call's supervisor.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum CallCommand {
-    /// Tell which processes are alive.
-    List,
-    /// End every process: TERM, then KILL after the grace.
-    EndAll { grace: Duration },
-    /// Send a signal to the program alone.
-    Signal { number: i32 },
 }
 
 /// Encodes a message.
@@ -86,9 +74,10 @@ fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
 mod tests {
     use super::*;
     use crate::event::{
-        CallEvent, Ending, LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED, StartStep,
+        CallCommand, CallEvent, Ending, LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED, StartStep,
     };
     use crate::policy::Mode;
+    use std::time::Duration;
 
     fn assert_read_back<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(message: T) {
         assert_eq!(decode::<T>(&encode(&message).unwrap()).unwrap(), message);
@@ -118,7 +107,7 @@ mod tests {
         assert_read_back(InitReport::Ready(Enforcement::none(Mode::ReadOnly)));
         assert_read_back(InitReport::Failed("no".into()));
         for command in [
-            InitCommand::SetUp,
+            InitCommand::SetUp { descriptor_limit: Some(1024) },
             InitCommand::Spawn { call: 9, request: &[1, 2] },
             InitCommand::Destroy { call: 9 },
         ] {

@@ -29,9 +29,8 @@ const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 /// Longest reason told for a session that did not begin, in characters: what a packet takes in any case.
 const MAX_REASON: usize = MAX_PACKET / 8;
 
-/// Runs a session's own process. The launcher's program calls this first thing: before threads, before an async
-/// runtime, with the control socket as standard input.
-pub fn run_session_process() -> ! {
+/// Runs a session's own process, with the control socket as standard input.
+pub(super) fn run_session_process() -> ! {
     let code = match begin() {
         Ok(()) => 0,
         Err(error) => {
@@ -62,7 +61,7 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-guard");
     // A terminal's Ctrl-C is for the server, which ends the session when it is done with it.
-    let _ = sys::new_session();
+    let _ = crate::sys::new_session();
     let myself = rustix::process::getpid();
     let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
     let mark = (!adopts).then(|| Mark::of_session(myself));
@@ -95,9 +94,10 @@ fn give_up_standard_input() -> io::Result<()> {
 fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     let packet = packet::receive(control, RecvFlags::empty())?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let command = wire::decode(&packet.bytes)?;
-    let (InitCommand::SetUp, [plan]) = (command, packet.descriptors.as_slice()) else {
+    let (InitCommand::SetUp { descriptor_limit }, [plan]) = (command, packet.descriptors.as_slice()) else {
         return Err(io::Error::other("the first message is not a plan"));
     };
+    descriptor_limit.into_iter().for_each(crate::program::lower_descriptor_limit);
     rustix::fs::seek(plan, rustix::fs::SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);

@@ -351,7 +351,7 @@ mod tests {
             let program = BpfProgram::try_from(filter).unwrap();
             let asked = std::thread::spawn(move || {
                 seccompiler::apply_filter(&program).unwrap();
-                crate::linux::user_namespaces_are_filtered()
+                crate::backend::linux::sys::user_namespaces_are_filtered()
             });
             assert!(asked.join().unwrap(), "{action:?}");
         }

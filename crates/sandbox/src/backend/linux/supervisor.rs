@@ -5,13 +5,13 @@
 //! is over and everything in it is killed. A command can kill its own supervisor: the remains then fall to init, which kills
 //! them.
 
-use super::child::{self, NotStarted};
+use super::child;
 use super::packet;
 use super::process_tree::{Mark, Tree};
-use super::request::StartRequest;
 use super::sys::{self, Reap, SingleThreaded};
-use super::wire::{self, CallCommand, MAX_REQUEST};
-use crate::event::{CallEvent, Ending, StartStep};
+use super::wire::{self, MAX_REQUEST};
+use crate::event::{CallCommand, CallEvent, Ending, StartStep};
+use crate::program::{NotStarted, StartRequest};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal};
@@ -118,7 +118,7 @@ fn begin(
             packet::receive(socket, RecvFlags::DONTWAIT).map_err(NotStarted::at(StartStep::ReadRequest))?;
         descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
     }
-    let program = child::start(proof, &request, descriptors)?;
+    let program = child::start(proof, &request, &descriptors)?;
     Ok((signals, program))
 }
 

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The program that applies a profile, by its absolute path: one found along `PATH` could be anybody's.
-pub const SEATBELT_PROGRAM: &str = "/usr/bin/sandbox-exec";
+pub(super) const SEATBELT_PROGRAM: &str = "/usr/bin/sandbox-exec";
 
 /// What every command needs, whatever the plan says; each line with its reason.
 const BASE: &[(&str, &str)] = &[
@@ -93,16 +93,15 @@ const READING_TO_START: &[(&str, &str)] = &[
 
 /// A command line that runs a program under a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatbeltCommand {
+pub(super) struct SeatbeltCommand {
     /// Always [`SEATBELT_PROGRAM`].
-    pub program: PathBuf,
+    pub(super) program: PathBuf,
     /// The whole argument list, the program's own name first.
-    pub arguments: Vec<OsString>,
+    pub(super) arguments: Vec<OsString>,
 }
 
 /// Returns the command line that runs `program` with `arguments` (its own name first) under the plan.
-#[must_use]
-pub fn seatbelt_command(plan: &Plan, program: &Path, arguments: &[OsString]) -> SeatbeltCommand {
+pub(super) fn seatbelt_command(plan: &Plan, program: &Path, arguments: &[OsString]) -> SeatbeltCommand {
     let mut line: Vec<OsString> = vec!["sandbox-exec".into(), "-p".into(), seatbelt_profile(plan).into()];
     // Paths are parameters: their text is never part of the profile's language.
     for (name, path) in parameters(plan) {
@@ -117,8 +116,7 @@ pub fn seatbelt_command(plan: &Plan, program: &Path, arguments: &[OsString]) -> 
 }
 
 /// Returns the profile's text; its parameters are those that [`seatbelt_command`] defines.
-#[must_use]
-pub fn seatbelt_profile(plan: &Plan) -> String {
+fn seatbelt_profile(plan: &Plan) -> String {
     let mut text = Text(String::from("(version 1)\n"));
     text.section("what every command needs", BASE);
     text.section("network", if plan.network.is_enabled() { NETWORK } else { NO_NETWORK });

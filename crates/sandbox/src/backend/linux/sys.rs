@@ -1,12 +1,13 @@
-//! The system calls for which no safe wrapper exists in the libraries used: the crate's only unsafe code.
+//! The system calls of Linux for which no safe wrapper exists in the libraries used.
 //!
 //! Everything here is meant for the session's own small processes (guard, init, supervisors), which have one thread;
 //! [`SingleThreaded`] is the proof that `fork` demands.
-#![expect(unsafe_code, reason = "fork, execve, signal masks and mounts have no safe wrapper")]
+#![expect(unsafe_code, reason = "fork, signal masks and mounts have no safe wrapper")]
 
 use crate::event::Ending;
+pub(crate) use crate::sys::exit_now;
+use crate::sys::no_signals;
 use rustix::process::Pid;
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -70,12 +71,6 @@ pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut(
         -1 => Err(io::Error::last_os_error()),
         raw => Pid::from_raw(raw).ok_or_else(|| io::Error::other("clone returned no process")),
     }
-}
-
-/// Makes this process the leader of a session of its own, without a terminal.
-pub(crate) fn new_session() -> io::Result<()> {
-    // SAFETY: setsid(2) takes nothing. Not by a library that makes a process number of what it returns: in gVisor that is 0.
-    nothing(i64::from(unsafe { libc::setsid() }))
 }
 
 /// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).
@@ -189,24 +184,6 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
     nothing(result)
 }
 
-/// Replaces this process by a program; returns only when that failed.
-pub(crate) fn execute(program: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
-    let terminated = |strings: &[CString]| -> Vec<*const libc::c_char> {
-        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (arguments, environment) = (terminated(arguments), terminated(environment));
-    // SAFETY: the path is NUL-terminated; both arrays end with a null pointer and point into `CString`s that the
-    // caller keeps borrowed during the call.
-    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    io::Error::last_os_error()
-}
-
-/// Ends this process at once, without running exit handlers that belong to the process it was forked from.
-pub(crate) fn exit_now(code: i32) -> ! {
-    // SAFETY: _exit(2) takes any number and never returns.
-    unsafe { libc::_exit(code) }
-}
-
 /// A child that was waited for.
 pub(crate) struct Reaped {
     pub(crate) pid: i32,
@@ -280,24 +257,6 @@ pub(crate) fn default_signals() {
     }
 }
 
-/// Ignores and blocks these signals and no others, for a program about to be executed by a process that has called
-/// [`default_signals`]; bit 0 is signal 1.
-pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
-    let members = |set: u64| (1..=64).filter(move |number| set >> (number - 1) & 1 == 1);
-    // SAFETY: SIG_DFL is a valid disposition.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    for number in members(ignored) {
-        // SAFETY: SIG_IGN is a valid disposition for any number; for those that cannot be ignored the call fails.
-        unsafe { libc::signal(number, libc::SIG_IGN) };
-    }
-    // Without those that the C library keeps for itself.
-    let blocked: Vec<i32> = members(blocked).filter(|number| signal_set(&[*number]).is_ok()).collect();
-    if let Ok(set) = signal_set(&blocked) {
-        // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
-    }
-}
-
 /// Lowers a resource limit of this process, never raises it.
 pub(crate) fn lower_limit(resource: u8, soft: u64, hard: u64) {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
@@ -312,11 +271,9 @@ pub(crate) fn lower_limit(resource: u8, soft: u64, hard: u64) {
     unsafe { libc::prlimit(0, resource.into(), &raw const limit, std::ptr::null_mut()) };
 }
 
+/// Makes a set of these signals.
 fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
-    // SAFETY: `sigset_t` is a plain array of integers, for which all zeroes is a valid value.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `set` is a live, writable local.
-    unsafe { libc::sigemptyset(&raw mut set) };
+    let mut set = no_signals();
     for signal in signals {
         // SAFETY: `set` is initialised; a number that is no signal is answered with EINVAL.
         if unsafe { libc::sigaddset(&raw mut set, *signal) } == -1 {
@@ -368,14 +325,6 @@ pub(crate) fn close_inherited(_proof: SingleThreaded) -> io::Result<()> {
 fn open_descriptors() -> io::Result<Vec<RawFd>> {
     let numbers = std::fs::read_dir("/proc/self/fd")?;
     Ok(numbers.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
-}
-
-/// Duplicates a descriptor onto a number, without close-on-exec, for a program about to be executed.
-pub(crate) fn place_descriptor(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
-    // SAFETY: dup2(2) takes two integers. It may close what was at `target`: the caller runs in a forked child just
-    // before execve and keeps its own descriptors above every target.
-    let result = unsafe { libc::dup2(source.as_raw_fd(), target) };
-    nothing(i64::from(result))
 }
 
 /// Sends a signal to a process by its number; a process that is gone is not an error.

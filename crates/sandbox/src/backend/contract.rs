@@ -1,0 +1,56 @@
+//! What every system must offer.
+
+use crate::enforcement::Enforcement;
+use crate::event::{CallCommand, CallEvent};
+use crate::plan::Plan;
+use crate::probe::{Hint, Probe};
+use crate::session::{Launcher, SpawnRequest};
+use crate::session_error::SessionError;
+use std::fmt::Debug;
+use std::os::fd::AsFd;
+
+/// A system's sandbox.
+pub(crate) trait Backend {
+    /// What enforces one plan.
+    type Session: BackendSession;
+
+    /// Sets up what enforces the plan, all of it or nothing, and tells what is in force. Blocks for some milliseconds.
+    fn start(launcher: &Launcher, plan: &Plan) -> Result<(Self::Session, Enforcement), SessionError>;
+
+    /// Runs the process that a [`Launcher`] starts.
+    fn run_session_process() -> !;
+
+    /// Tries every form of the sandbox.
+    fn probe(launcher: &Launcher) -> Probe;
+
+    /// Explains why no session starts, from facts alone.
+    fn explain_refusal() -> Vec<Hint>;
+}
+
+/// What enforces one plan. Dropping it ends every process in it.
+pub(crate) trait BackendSession: Debug + Send + Sync {
+    /// One program and everything that it starts.
+    type Call: BackendCall;
+
+    /// Tells whether programs can still be started.
+    fn is_alive(&self) -> bool;
+
+    /// Returns the number of the process that holds the session, outside the sandbox, if there is one.
+    fn guard_pid(&self) -> Option<u32>;
+
+    /// Starts a program, without waiting for it.
+    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Self::Call, SessionError>;
+}
+
+/// One program and everything that it starts. Dropping it kills the program at least. The descriptor is readable when there is
+/// an event.
+pub(crate) trait BackendCall: AsFd + Debug + Send + Sync {
+    /// Takes the next event, if there is one.
+    fn try_event(&self) -> Result<Option<CallEvent>, SessionError>;
+
+    /// Asks for something.
+    fn command(&self, command: &CallCommand) -> Result<(), SessionError>;
+
+    /// Kills everything in it, when it does not end otherwise.
+    fn destroy(&self);
+}

@@ -1,0 +1,143 @@
+//! The server's side of a session: its guard, as a child process, and the socket over which init is told what to start.
+
+use super::call::Call;
+use super::packet;
+use super::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, WITH_REQUEST};
+use crate::backend::BackendSession;
+use crate::enforcement::Enforcement;
+use crate::plan::Plan;
+use crate::program::StartRequest;
+use crate::session::{Launcher, SpawnRequest};
+use crate::session_error::SessionError;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::net::RecvFlags;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Setting a session up takes milliseconds; a machine under heavy load may take a few seconds.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
+/// After its socket is closed, a guard kills everything and exits within milliseconds.
+const GUARD_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The server's side of a set of processes that enforce one plan for many calls.
+#[derive(Debug)]
+pub(crate) struct Session {
+    control: Arc<OwnedFd>,
+    guard: Child,
+    next_call: AtomicU64,
+}
+
+impl Session {
+    pub(super) fn start(launcher: &Launcher, plan: &Plan) -> Result<(Self, Enforcement), SessionError> {
+        let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
+        let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
+        let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
+        let set_up = InitCommand::SetUp { descriptor_limit: launcher.descriptor_limit };
+        packet::send(&control, &set_up, &[plan.as_fd()]).map_err(SessionError::Channel)?;
+        // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
+        let guard = Command::new(&launcher.program)
+            .args(&launcher.arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|source| SessionError::Launch {
+                program: launcher.program.display().to_string(),
+                source,
+            })?;
+        let session = Session { control: Arc::new(control), guard, next_call: AtomicU64::new(1) };
+        let enforcement = session.await_report()?;
+        Ok((session, enforcement))
+    }
+
+    fn await_report(&self) -> Result<Enforcement, SessionError> {
+        if !packet::wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
+            return Err(SessionError::Lost);
+        }
+        let packet = packet::receive(&self.control, RecvFlags::empty()).map_err(SessionError::Channel)?;
+        let packet = packet.ok_or(SessionError::Lost)?;
+        match wire::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
+            InitReport::Failed(reason) => Err(SessionError::NotEnforceable(reason)),
+            InitReport::Ready(enforcement) => Ok(enforcement),
+        }
+    }
+}
+
+impl BackendSession for Session {
+    type Call = Call;
+
+    fn is_alive(&self) -> bool {
+        // Nothing waits here after the report. Not by poll(2): older gVisors tell of no hang-up.
+        let looked = rustix::net::recv(&*self.control, &mut [0_u8], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(looked, Ok((1.., _)) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR))
+    }
+
+    fn guard_pid(&self) -> Option<u32> {
+        Some(self.guard.id())
+    }
+
+    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+        let encoded = wire::encode(&StartRequest::new(request)?).map_err(SessionError::Channel)?;
+        if encoded.len() > MAX_REQUEST {
+            return Err(SessionError::BadRequest("arguments and environment are too long"));
+        }
+        // A short request goes into the message itself.
+        let (encoded, file) = match encoded.len() <= MAX_IN_PACKET {
+            true => (encoded.as_slice(), None),
+            false => {
+                let file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
+                ([].as_slice(), Some(file))
+            }
+        };
+        let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
+        let descriptors = request.all_descriptors();
+        let (with_request, rest) = descriptors.split_at(descriptors.len().min(WITH_REQUEST));
+        if !rest.is_empty() {
+            packet::send_soon(&ours, &"descriptors", rest).map_err(SessionError::Channel)?;
+        }
+        let passed: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd())
+            .chain(file.as_ref().map(AsFd::as_fd))
+            .chain(with_request.iter().copied())
+            .collect();
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        packet::send_soon(&*self.control, &InitCommand::Spawn { call: number, request: encoded }, &passed)
+            .map_err(|_| SessionError::Lost)?;
+        Ok(Call::new(ours, Arc::clone(&self.control), number))
+    }
+}
+
+impl Drop for Session {
+    /// Ends every process of the session, and waits (briefly) for the guard, so that it leaves no zombie.
+    fn drop(&mut self) {
+        // Calls may still hold the socket, so closing our end is not enough.
+        let _ = rustix::net::shutdown(&*self.control, rustix::net::Shutdown::Both);
+        let deadline = Instant::now() + GUARD_EXIT_TIMEOUT;
+        let mut pause = Duration::from_micros(200);
+        while matches!(self.guard.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // Its death signal takes init along.
+                let _ = self.guard.kill();
+                let _ = self.guard.wait();
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, rest))?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(file)
+}

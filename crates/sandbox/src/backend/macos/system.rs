@@ -1,0 +1,100 @@
+//! macOS, as a system that has sandboxes.
+
+use super::seatbelt::{SEATBELT_PROGRAM, SeatbeltCommand, seatbelt_command};
+use crate::backend::{Backend, BackendSession, none};
+use crate::enforcement::Enforcement;
+use crate::plan::Plan;
+use crate::policy::Mode;
+use crate::probe::{Form, Hint, Probe};
+use crate::session::{Launcher, SpawnRequest};
+use crate::session_error::SessionError;
+use std::path::Path;
+
+/// Starts programs behind Seatbelt, as children of the server.
+pub(crate) struct MacOs;
+
+/// A session is a profile.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// What is enforced, if anything.
+    plan: Option<Plan>,
+    inner: none::Session,
+}
+
+impl Backend for MacOs {
+    type Session = Session;
+
+    fn start(launcher: &Launcher, plan: &Plan) -> Result<(Session, Enforcement), SessionError> {
+        let enforced = plan.mode.is_enforced();
+        if enforced && !has_seatbelt() {
+            return Err(SessionError::NotEnforceable(NO_SEATBELT.to_owned()));
+        }
+        let session = Session { plan: enforced.then(|| plan.clone()), inner: none::Session::new(launcher) };
+        Ok((session, Enforcement { seatbelt: enforced, ..Enforcement::none(plan.mode) }))
+    }
+
+    fn run_session_process() -> ! {
+        none::no_session_process()
+    }
+
+    fn probe(_: &Launcher) -> Probe {
+        let mut probe = none::refuse("seatbelt", NO_SEATBELT);
+        if has_seatbelt() {
+            let enforcement = Enforcement { seatbelt: true, ..Enforcement::none(Mode::ReadOnly) };
+            probe.forms = vec![Form { name: "seatbelt", enforcement: Some(enforcement), refusal: None }];
+        }
+        probe
+    }
+
+    fn explain_refusal() -> Vec<Hint> {
+        Vec::new()
+    }
+}
+
+const NO_SEATBELT: &str = "there is no /usr/bin/sandbox-exec";
+
+fn has_seatbelt() -> bool {
+    Path::new(SEATBELT_PROGRAM).exists()
+}
+
+impl BackendSession for Session {
+    type Call = none::Call;
+
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
+    fn guard_pid(&self) -> Option<u32> {
+        self.inner.guard_pid()
+    }
+
+    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<none::Call, SessionError> {
+        let Some(plan) = &self.plan else { return self.inner.spawn(request) };
+        let SeatbeltCommand { program, arguments } =
+            seatbelt_command(plan, request.program, request.arguments);
+        self.inner.spawn(&SpawnRequest {
+            program: &program,
+            arguments: &arguments,
+            inherited: request.inherited.clone(),
+            ..*request
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Network;
+
+    #[test]
+    fn a_policy_needs_seatbelt_and_no_policy_needs_nothing() {
+        let start = |mode| MacOs::start(&Launcher::default(), &Plan::unenforced(mode, Network::Enabled));
+        let (session, enforcement) = start(Mode::DangerFullAccess).unwrap();
+        assert!(session.plan.is_none() && !enforcement.is_whole());
+        match start(Mode::ReadOnly) {
+            Ok((session, enforcement)) => assert!(session.plan.is_some() && enforcement.is_whole()),
+            Err(error) => assert!(!has_seatbelt(), "{error}"),
+        }
+        assert_eq!(MacOs::probe(&Launcher::default()).is_usable(), has_seatbelt());
+    }
+}

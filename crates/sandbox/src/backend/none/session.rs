@@ -1,0 +1,49 @@
+//! Starts programs as children of this process, without enforcing anything.
+
+use super::call::Call;
+use super::sys;
+use crate::backend::BackendSession;
+use crate::program::{self, NotStarted, Prepared, StartRequest};
+use crate::session::{Launcher, SpawnRequest};
+use crate::session_error::SessionError;
+use rustix::process::Pid;
+
+/// What programs get that this process has not.
+#[derive(Debug)]
+pub(crate) struct Session {
+    descriptor_limit: Option<u64>,
+}
+
+impl Session {
+    pub(crate) fn new(launcher: &Launcher) -> Session {
+        Session { descriptor_limit: launcher.descriptor_limit }
+    }
+
+    /// Forks, and executes the program in the child. Returns once `execve` has succeeded or a step has failed.
+    fn start(&self, request: &SpawnRequest<'_>) -> Result<Result<Pid, NotStarted>, SessionError> {
+        let start = StartRequest::new(request)?;
+        let mut prepared = Prepared::new(&start, request.all_descriptors());
+        Ok(sys::fork_reporting(&mut || {
+            prepared.become_program(sys::close_all_on_exec, || {
+                self.descriptor_limit.into_iter().for_each(program::lower_descriptor_limit);
+                crate::sys::inherit_signals(0, 0);
+            })
+        }))
+    }
+}
+
+impl BackendSession for Session {
+    type Call = Call;
+
+    fn is_alive(&self) -> bool {
+        true
+    }
+
+    fn guard_pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+        Call::new(self.start(request)?).map_err(SessionError::Channel)
+    }
+}
