@@ -39,7 +39,7 @@ enum State {
     Refused(Answer),
 }
 
-enum Turn<'d> {
+enum AskingTurn<'d> {
     Lead(Lead<'d>),
     Follow(watch::Receiver<Option<Answer>>),
     Settled(Answer),
@@ -69,8 +69,8 @@ impl CallApprover {
                 return answer;
             }
             match self.turn(question.identity) {
-                Turn::Settled(answer) => return answer,
-                Turn::Follow(mut answered) => {
+                AskingTurn::Settled(answer) => return answer,
+                AskingTurn::Follow(mut answered) => {
                     // When the one that asks is gone without an answer, the next one asks.
                     if let Ok(answer) = answered.wait_for(Option::is_some).await
                         && let Some(answer) = answer.clone()
@@ -78,7 +78,7 @@ impl CallApprover {
                         return answer;
                     }
                 }
-                Turn::Lead(lead) => {
+                AskingTurn::Lead(lead) => {
                     let answer = self.ask_in_turn(question).await;
                     lead.settle(&answer);
                     return answer;
@@ -94,15 +94,15 @@ impl CallApprover {
         self.chain.ask(question, self.client.as_ref(), self.timeout).await
     }
 
-    fn turn(&self, identity: Identity) -> Turn<'_> {
+    fn turn(&self, identity: Identity) -> AskingTurn<'_> {
         let mut questions = self.questions();
         match questions.get(&identity) {
-            Some(State::Open(answered)) => Turn::Follow(answered.clone()),
-            Some(State::Refused(answer)) => Turn::Settled(answer.clone()),
+            Some(State::Open(answered)) => AskingTurn::Follow(answered.clone()),
+            Some(State::Refused(answer)) => AskingTurn::Settled(answer.clone()),
             None => {
                 let (announce, answered) = watch::channel(None);
                 questions.insert(identity, State::Open(answered));
-                Turn::Lead(Lead { approver: self, identity, announce })
+                AskingTurn::Lead(Lead { approver: self, identity, announce })
             }
         }
     }

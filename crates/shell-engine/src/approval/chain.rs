@@ -75,7 +75,7 @@ impl ApprovalChain {
             since: SystemTime::now(),
         });
         let (choice, reason, by) = match decide(&self.channels(client), &open, timeout).await {
-            Ok(Decision { choice, reason, by }) => (choice, reason, by),
+            Ok(HumanDecision { choice, reason, by }) => (choice, reason, by),
             Err(answer) => return answer,
         };
         let scope = match choice {
@@ -107,7 +107,7 @@ impl ApprovalChain {
     }
 }
 
-struct Decision {
+struct HumanDecision {
     choice: Choice,
     reason: Option<String>,
     by: &'static str,
@@ -118,7 +118,7 @@ async fn decide(
     channels: &[Arc<dyn Channel>],
     open: &Arc<OpenQuestion>,
     timeout: Option<Duration>,
-) -> Result<Decision, Answer> {
+) -> Result<HumanDecision, Answer> {
     let mut asking = Asking::default();
     let decided = asking.decide(channels, open);
     let Some(timeout) = timeout else { return decided.await };
@@ -172,7 +172,7 @@ impl Asking {
         &mut self,
         channels: &[Arc<dyn Channel>],
         open: &Arc<OpenQuestion>,
-    ) -> Result<Decision, Answer> {
+    ) -> Result<HumanDecision, Answer> {
         let (watched, others): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.watches());
         // Whoever watches sees the question from the beginning, and whoever comes to watch later sees it then.
         for channel in &watched {
@@ -206,7 +206,7 @@ impl Asking {
                 Some(Ok(Replied { by, reply: Reply::Decided { choice, reason }, .. }))
                     if open.offers.choices().contains(&choice) =>
                 {
-                    return Ok(Decision { choice, reason: reason.as_deref().and_then(bounded), by });
+                    return Ok(HumanDecision { choice, reason: reason.as_deref().and_then(bounded), by });
                 }
                 // Neither a yes nor a no to what was asked.
                 Some(Ok(Replied { by, in_turn, reply: Reply::Decided { choice, .. } })) => {

@@ -16,23 +16,23 @@ use super::line::{self, Head, MAX_LINE};
 
 /// How large the log may become: about half a million decisions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct LogLimits {
     /// Bytes after which a file is put aside.
     pub(super) file: u64,
     /// Files that are kept aside; older ones are removed.
     pub(super) files: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { file: 16 << 20, files: 15 }
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits { file: 16 << 20, files: 15 }
     }
 }
 
 /// The log, as one server writes to it.
 pub(super) struct Appender {
     folder: Folder,
-    limits: Limits,
+    limits: LogLimits,
     current: Option<Current>,
 }
 
@@ -44,7 +44,7 @@ struct Current {
 }
 
 impl Appender {
-    pub(super) fn new(folder: Folder, limits: Limits) -> Appender {
+    pub(super) fn new(folder: Folder, limits: LogLimits) -> Appender {
         Appender { folder, limits, current: None }
     }
 
@@ -98,13 +98,13 @@ impl Appender {
         let mut file =
             open(&path, OpenOptions::new().read(true).append(true).create(true)).map_err(failed)?;
         let (head, length) = match end_of(&mut file, &path)? {
-            End::Line(head, length) => (head, length),
-            End::Nothing => (self.head_of_old_files()?, 0),
-            End::Torn { whole, torn } => {
+            LogEnd::Line(head, length) => (head, length),
+            LogEnd::Nothing => (self.head_of_old_files()?, 0),
+            LogEnd::Torn { whole, torn } => {
                 file.set_len(whole).map_err(failed)?;
                 let head = match end_of(&mut file, &path)? {
-                    End::Line(head, _) => head,
-                    End::Nothing | End::Torn { .. } => self.head_of_old_files()?,
+                    LogEnd::Line(head, _) => head,
+                    LogEnd::Nothing | LogEnd::Torn { .. } => self.head_of_old_files()?,
                 };
                 let mut current = Current { file, length: whole, head };
                 current.repaired(torn).map_err(failed)?;
@@ -122,8 +122,8 @@ impl Appender {
         let mut file =
             open(newest, OpenOptions::new().read(true)).map_err(|source| failed(newest, source))?;
         match end_of(&mut file, newest)? {
-            End::Line(head, _) => Ok(head),
-            End::Nothing | End::Torn { .. } => Err(AuditError::NotOurs(newest.clone())),
+            LogEnd::Line(head, _) => Ok(head),
+            LogEnd::Nothing | LogEnd::Torn { .. } => Err(AuditError::NotOurs(newest.clone())),
         }
     }
 
@@ -153,7 +153,7 @@ impl Current {
 }
 
 /// How a file ends.
-enum End {
+enum LogEnd {
     /// There is nothing in it.
     Nothing,
     /// With a whole line.
@@ -162,7 +162,7 @@ enum End {
     Torn { whole: u64, torn: u64 },
 }
 
-fn end_of(file: &mut File, path: &Path) -> Result<End, AuditError> {
+fn end_of(file: &mut File, path: &Path) -> Result<LogEnd, AuditError> {
     let failed = |source| AuditError::Io { step: "read", path: path.to_owned(), source };
     let length = file.metadata().map_err(failed)?.len();
     let from = length.saturating_sub(2 * MAX_LINE as u64);
@@ -172,16 +172,16 @@ fn end_of(file: &mut File, path: &Path) -> Result<End, AuditError> {
     let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let torn = (tail.len() - whole) as u64;
     if tail.is_empty() {
-        return Ok(End::Nothing);
+        return Ok(LogEnd::Nothing);
     }
     if torn > 0 {
         // Where there is no newline in all of this, it is not a line of ours that broke off.
         let ours = whole > 0 || from == 0;
-        return if ours { Ok(End::Torn { whole: length - torn, torn }) } else { Err(not_ours(path)) };
+        return if ours { Ok(LogEnd::Torn { whole: length - torn, torn }) } else { Err(not_ours(path)) };
     }
     let lines = tail.get(..whole - 1).unwrap_or_default();
     let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    Head::after(last).map(|head| End::Line(head, length)).ok_or_else(|| not_ours(path))
+    Head::after(last).map(|head| LogEnd::Line(head, length)).ok_or_else(|| not_ours(path))
 }
 
 fn not_ours(path: &Path) -> AuditError {
@@ -193,9 +193,9 @@ mod tests {
     use super::*;
     use crate::audit::verify::verify_folder;
 
-    const SMALL: Limits = Limits { file: 1000, files: 3 };
+    const SMALL: LogLimits = LogLimits { file: 1000, files: 3 };
 
-    fn log(limits: Limits) -> (tempfile::TempDir, Folder, Appender) {
+    fn log(limits: LogLimits) -> (tempfile::TempDir, Folder, Appender) {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::of(home.path());
         let appender = Appender::new(folder.clone(), limits);
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn servers_share_one_chain() {
-        let (_home, folder, mut first) = log(Limits::default());
-        let mut second = Appender::new(folder.clone(), Limits::default());
+        let (_home, folder, mut first) = log(LogLimits::default());
+        let mut second = Appender::new(folder.clone(), LogLimits::default());
         for round in 0..3 {
             append(&mut first, round);
             append(&mut second, round);
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn many_threads_write_one_chain_through_rotations() {
         let (_home, folder, _) = log(SMALL);
-        let limits = Limits { file: 2000, files: 1000 };
+        let limits = LogLimits { file: 2000, files: 1000 };
         let mut writers: Vec<_> = (0..4).map(|_| Appender::new(folder.clone(), limits)).collect();
         std::thread::scope(|scope| {
             for writer in &mut writers {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_torn_line_is_removed_and_that_is_recorded() {
         for lines in [0, 1, 2] {
-            let (_home, folder, mut appender) = log(Limits::default());
+            let (_home, folder, mut appender) = log(LogLimits::default());
             crate::private::make_private(folder.path()).expect("made");
             (0..lines).for_each(|round| append(&mut appender, round));
             let mut file =
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_removed_log_begins_anew() {
-        let (_home, folder, mut appender) = log(Limits::default());
+        let (_home, folder, mut appender) = log(LogLimits::default());
         append(&mut appender, 1);
         std::fs::remove_dir_all(folder.path()).expect("removed");
         let event = Event::Lost { decisions: 2 };
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_log_that_ends_in_something_else_is_not_continued() {
-        let (_home, folder, mut appender) = log(Limits::default());
+        let (_home, folder, mut appender) = log(LogLimits::default());
         append(&mut appender, 1);
         std::fs::write(folder.newest(), "not ours\n").expect("written");
         let event = Event::Lost { decisions: 1 };

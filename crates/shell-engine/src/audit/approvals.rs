@@ -100,7 +100,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::audit::append::{Appender, Limits};
+    use crate::audit::append::{Appender, LogLimits};
     use crate::audit::event::{Asked, Decision};
 
     fn decision(argument: &str, decision: Decided, answer: Option<AnswerKind>) -> Event {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_newest_approval_is_found_also_when_the_log_grows_and_refusals_are_none() {
         let home = tempfile::tempdir().expect("a folder");
-        let mut appender = Appender::new(Folder::of(home.path()), Limits::default());
+        let mut appender = Appender::new(Folder::of(home.path()), LogLimits::default());
         let mut approvals = Approvals::new(home.path());
         let newest = |approvals: &mut Approvals| {
             approvals.newest(|approval| approval.program == "/bin/tool").map(|found| found.argv[1].clone())

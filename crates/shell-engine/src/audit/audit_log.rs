@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::append::{Appender, Limits};
+use super::append::{Appender, LogLimits};
 use super::error::AuditError;
 use super::event::Event;
 use super::files::Folder;
@@ -75,7 +75,7 @@ impl Audit {
     /// The log of the user whose rules are below `codex_home`. Nothing is touched before the first event.
     #[must_use]
     pub fn new(codex_home: &Path) -> Audit {
-        Audit::with(Folder::of(codex_home), Limits::default())
+        Audit::with(Folder::of(codex_home), LogLimits::default())
     }
 
     /// A log that forgets what it is told, for an examination: what it tries is nobody's decision.
@@ -84,7 +84,7 @@ impl Audit {
         Audit { _closing: Arc::new(Closing(Arc::clone(&shared))), shared }
     }
 
-    pub(super) fn with(folder: Folder, limits: Limits) -> Audit {
+    pub(super) fn with(folder: Folder, limits: LogLimits) -> Audit {
         let shared = Arc::new(Shared::new(false, true));
         let appender = Appender::new(folder, limits);
         let thread = std::thread::Builder::new().name("audit".into()).spawn({

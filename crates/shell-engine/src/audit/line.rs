@@ -28,14 +28,14 @@ impl Head {
 
     /// The head after a line (without its newline). `None`: it is not a line of ours.
     pub(super) fn after(line: &[u8]) -> Option<Head> {
-        let link: Link = serde_json::from_slice(line).ok()?;
+        let link: HashLink = serde_json::from_slice(line).ok()?;
         Some(Head { number: link.n, hash: hash(line) })
     }
 }
 
 /// What ties a line to the one before it.
 #[derive(Deserialize)]
-pub(super) struct Link {
+pub(super) struct HashLink {
     pub(super) n: u64,
     pub(super) previous: String,
 }

@@ -199,7 +199,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::append::{Appender, Limits};
+    use crate::audit::append::{Appender, LogLimits};
     use crate::audit::event::Asked;
     use std::time::Duration;
 
@@ -221,7 +221,7 @@ mod tests {
     fn shown(filter: Filter) -> String {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::of(home.path());
-        let mut appender = Appender::new(folder, Limits::default());
+        let mut appender = Appender::new(folder, LogLimits::default());
         let asked = Asked {
             answer: AnswerKind::Once,
             channel: Some("client".into()),

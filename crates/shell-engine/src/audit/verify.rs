@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::files::{Folder, open};
-use super::line::{Head, Link, MAX_LINE, hash};
+use super::line::{HashLink, Head, MAX_LINE, hash};
 
 /// What an intact log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Chain {
 
     /// One more line; gives its hash.
     fn follow(&mut self, line: &[u8]) -> Result<String, String> {
-        let link: Link =
+        let link: HashLink =
             serde_json::from_slice(line).map_err(|error| format!("not a line of the log ({error})"))?;
         let genesis = Head::genesis();
         match &self.head {
@@ -186,14 +186,14 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::append::{Appender, Limits};
+    use crate::audit::append::{Appender, LogLimits};
     use crate::audit::event::Event;
     use std::time::SystemTime;
 
     fn log(lines: u64) -> (tempfile::TempDir, Folder) {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::of(home.path());
-        let mut appender = Appender::new(folder.clone(), Limits { file: 1000, files: 9 });
+        let mut appender = Appender::new(folder.clone(), LogLimits { file: 1000, files: 9 });
         for decisions in 0..lines {
             appender.append([(SystemTime::now(), &Event::Lost { decisions })].into_iter()).expect("written");
         }

@@ -74,7 +74,7 @@ pub struct RecentCall {
 #[derive(Clone, Debug)]
 pub struct RunningCalls {
     outputs: Spool,
-    calls: Arc<Mutex<Vec<Known>>>,
+    calls: Arc<Mutex<Vec<Entry>>>,
 }
 
 /// A call on the list. Dropped without an end, it was given up while it started.
@@ -86,12 +86,12 @@ pub(super) struct Entered {
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Entry {
     command: String,
     output: Recording,
     started: Instant,
     /// None while it starts.
-    attached: Option<Attached>,
+    attached: Option<Started>,
     /// How its shell has ended, and when.
     ended: Option<(Ending, Instant)>,
     /// Its result may have reached nobody.
@@ -99,14 +99,14 @@ struct Known {
 }
 
 #[derive(Clone, Debug)]
-struct Attached {
+struct Started {
     call: Call,
     /// Whoever keeps the call owns it; when nothing is left of the call, nobody does.
     shell: Weak<Process>,
     escalated: Escalated,
 }
 
-impl Attached {
+impl Started {
     /// The call's processes, if there may be any.
     fn processes(&self) -> Option<CallProcesses> {
         Some(CallProcesses { shell: self.shell.upgrade()?, escalated: self.escalated.clone() })
@@ -121,7 +121,7 @@ impl RunningCalls {
 
     /// A call starts.
     pub(super) fn enter(&self, command: &str, output: &Recording) -> Entered {
-        let known = Known {
+        let known = Entry {
             command: command.chars().take(MAX_COMMAND).collect(),
             output: output.clone(),
             started: Instant::now(),
@@ -205,7 +205,7 @@ impl RunningCalls {
         known.is_recent = ending == Ending::Cancelled || known.started.elapsed() >= LONG;
         let is_recent = known.is_recent;
         if is_recent && calls.iter().filter(|known| known.is_recent).count() > MOST_RECENT {
-            let when = |known: &&mut Known| known.ended.map(|(_, ended)| ended);
+            let when = |known: &&mut Entry| known.ended.map(|(_, ended)| ended);
             if let Some(oldest) = calls.iter_mut().filter(|known| known.is_recent).min_by_key(when) {
                 oldest.is_recent = false;
             }
@@ -216,21 +216,21 @@ impl RunningCalls {
         }
     }
 
-    fn known(&self, id: &str) -> Option<Known> {
+    fn known(&self, id: &str) -> Option<Entry> {
         self.calls().iter().find(|known| known.output.id() == id).cloned()
     }
 
     /// All, those that run last.
-    fn in_order_of_ending(&self) -> Vec<Known> {
+    fn in_order_of_ending(&self) -> Vec<Entry> {
         let mut calls = self.calls().clone();
         calls.sort_by_key(|known| (known.ended.is_none(), known.ended.map(|(_, ended)| ended)));
         calls
     }
 
     /// The list, without those of which nothing is left.
-    fn calls(&self) -> MutexGuard<'_, Vec<Known>> {
+    fn calls(&self) -> MutexGuard<'_, Vec<Entry>> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_there = |attached: &Attached| attached.shell.strong_count() > 0;
+        let is_there = |attached: &Started| attached.shell.strong_count() > 0;
         calls.retain(|known| {
             known.ended.is_none() || known.is_recent || known.attached.as_ref().is_some_and(is_there)
         });
@@ -241,7 +241,7 @@ impl RunningCalls {
 impl Entered {
     /// Its shell runs.
     pub(super) fn attach(&self, call: &Call, processes: &CallProcesses) {
-        let attached = Attached {
+        let attached = Started {
             call: call.clone(),
             shell: Arc::downgrade(&processes.shell),
             escalated: processes.escalated.clone(),

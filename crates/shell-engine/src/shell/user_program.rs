@@ -43,10 +43,10 @@ pub struct Ran {
 /// Why a program of the user's has no result. The texts continue the program's name.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct UserProgramError(#[from] Step);
+pub struct UserProgramError(#[from] RunStep);
 
 #[derive(Debug, thiserror::Error)]
-enum Step {
+enum RunStep {
     #[error("cannot be given a pipe")]
     Pipe(#[source] io::Error),
     #[error("cannot be started")]
@@ -62,13 +62,13 @@ enum Step {
 impl UserProgram<'_> {
     /// Runs it to its end. Dropping the future ends it with all of its session.
     pub(super) async fn run(self, sandboxes: &SandboxPool) -> Result<Ran, UserProgramError> {
-        let pipe = || std::io::pipe().map_err(Step::Pipe);
+        let pipe = || std::io::pipe().map_err(RunStep::Pipe);
         let (their_input, our_output) = pipe()?;
         let (our_input, their_output) = pipe()?;
-        let outside = sandboxes.outside().await.map_err(Step::Outside)?;
+        let outside = sandboxes.outside().await.map_err(RunStep::Outside)?;
         let running = self.start(&outside, their_input.into(), their_output.into()).await?;
-        let mut input = pipe::Receiver::from_owned_fd(our_input.into()).map_err(Step::Pipe)?;
-        let mut output = pipe::Sender::from_owned_fd(our_output.into()).map_err(Step::Pipe)?;
+        let mut input = pipe::Receiver::from_owned_fd(our_input.into()).map_err(RunStep::Pipe)?;
+        let mut output = pipe::Sender::from_owned_fd(our_output.into()).map_err(RunStep::Pipe)?;
         let write = async {
             // One that decides without reading is free to.
             let _ = output.write_all(self.input).await;
@@ -88,11 +88,16 @@ impl UserProgram<'_> {
                 ended
             }
         };
-        Ok(Ran { exit_code: ended.map_err(Step::Wait)?.code(), output: printed })
+        Ok(Ran { exit_code: ended.map_err(RunStep::Wait)?.code(), output: printed })
     }
 
-    async fn start(&self, outside: &Arc<Sandbox>, input: OwnedFd, output: OwnedFd) -> Result<Running, Step> {
-        let complaints = io::stderr().as_fd().try_clone_to_owned().map_err(Step::Pipe)?;
+    async fn start(
+        &self,
+        outside: &Arc<Sandbox>,
+        input: OwnedFd,
+        output: OwnedFd,
+    ) -> Result<Running, RunStep> {
+        let complaints = io::stderr().as_fd().try_clone_to_owned().map_err(RunStep::Pipe)?;
         let spawn = Spawn {
             program: self.program.to_owned(),
             argv: vec![self.program.into()],
@@ -104,33 +109,33 @@ impl UserProgram<'_> {
                 Descriptor { ours: complaints, number: 2 },
             ],
         };
-        let process = spawn.start(outside).await.map_err(Step::Start)?;
+        let process = spawn.start(outside).await.map_err(RunStep::Start)?;
         Ok(Running { process: Some(process) })
     }
 }
 
 /// Takes what the program prints, until it closes its output.
-async fn read(input: &mut pipe::Receiver, printed: &mut Vec<u8>, most: usize) -> Result<(), Step> {
-    while input.read_buf(printed).await.map_err(Step::Wait)? > 0 {
+async fn read(input: &mut pipe::Receiver, printed: &mut Vec<u8>, most: usize) -> Result<(), RunStep> {
+    while input.read_buf(printed).await.map_err(RunStep::Wait)? > 0 {
         if printed.len() > most {
-            return Err(Step::TooLong(most));
+            return Err(RunStep::TooLong(most));
         }
     }
     Ok(())
 }
 
 /// Takes what a program that has ended printed and was not read yet. The pipe does not block.
-fn read_what_is_there(input: &pipe::Receiver, printed: &mut Vec<u8>, most: usize) -> Result<(), Step> {
+fn read_what_is_there(input: &pipe::Receiver, printed: &mut Vec<u8>, most: usize) -> Result<(), RunStep> {
     let mut buffer = [0; 4096];
     loop {
         match rustix::io::read(input, &mut buffer) {
             Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
             Ok(length) => printed.extend_from_slice(buffer.get(..length).unwrap_or_default()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Step::Wait(errno.into())),
+            Err(errno) => return Err(RunStep::Wait(errno.into())),
         }
         if printed.len() > most {
-            return Err(Step::TooLong(most));
+            return Err(RunStep::TooLong(most));
         }
     }
 }
@@ -141,8 +146,8 @@ struct Running {
 }
 
 impl Running {
-    fn process(&self) -> Result<&Process, Step> {
-        self.process.as_ref().ok_or_else(|| Step::Wait(io::ErrorKind::NotFound.into()))
+    fn process(&self) -> Result<&Process, RunStep> {
+        self.process.as_ref().ok_or_else(|| RunStep::Wait(io::ErrorKind::NotFound.into()))
     }
 }
 

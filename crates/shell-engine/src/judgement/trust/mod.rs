@@ -15,9 +15,9 @@
 //! * [`script`]: its interpreters.
 //! * [`names`]: all names of what is about to run.
 
+mod location;
 mod meaning;
 mod names;
-mod place;
 mod script;
 
 use std::ffi::OsStr;
@@ -28,8 +28,8 @@ use execpolicy::RuleMatch;
 use execpolicy::host::HostExecutables;
 use sandbox::Plan;
 
+use self::location::Location;
 pub(super) use self::names::OtherName;
-use self::place::Place;
 use super::exec::Exec;
 use crate::programs::{FileIdentity, FileState, Programs, look_at, walk};
 
@@ -97,7 +97,7 @@ pub(super) enum Untrusted {
     #[error("{place}")]
     Place {
         /// What is wrong with it.
-        place: place::Unsafe,
+        place: location::Unsafe,
     },
     /// The script's interpreter is not to be trusted.
     #[error("it is a script, and its interpreter {} is not to be trusted: {why}", interpreter.display())]
@@ -159,7 +159,7 @@ impl Trust {
             return Err(Untrusted::NotAFile(walk.canonical));
         }
         self.is_meant(&exec.file, &walk.canonical, state.identity(), rules, hosts)?;
-        let place = Place { plan: &self.plan };
+        let place = Location { plan: &self.plan };
         place.check(&walk.canonical).map_err(|place| Untrusted::Place { place })?;
         script::check(self, &walk.canonical, exec.opened.as_ref(), 0)?;
         // A script may look at the name that it was called by, so it keeps it where nobody else can redirect it.

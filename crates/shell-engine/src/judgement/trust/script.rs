@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::place::Place;
+use super::location::Location;
 use super::{Trust, Untrusted};
 use crate::programs::shebang::{MOST_INTERPRETERS, interpreter, program_of_env};
 use crate::programs::{open, reopen, walk};
@@ -41,7 +41,7 @@ pub(super) fn check(
 fn check_interpreter(trust: &Trust, interpreter: &Path, depth: usize) -> Result<(), Untrusted> {
     let explain = |why| Untrusted::Interpreter { interpreter: interpreter.to_owned(), why: Box::new(why) };
     let walk = walk(interpreter).map_err(|_| explain(Untrusted::Absent(interpreter.to_owned())))?;
-    let place = Place { plan: &trust.plan };
+    let place = Location { plan: &trust.plan };
     // Unlike the program itself it is found by the script's own words, so every folder on the way counts.
     for path in walk.folders.iter().chain([&walk.canonical]) {
         place.check(path).map_err(|place| explain(Untrusted::Place { place }))?;

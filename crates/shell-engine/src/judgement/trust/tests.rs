@@ -91,7 +91,7 @@ fn without_a_sandbox_ownership_still_counts() {
     let open = trust_with(ws.to_str().unwrap(), Mode::DangerFullAccess, &[]);
     let why = vouched(&open, "prefix_rule([\"tool\"])", &ws.join("tool")).unwrap_err();
     assert!(why.contains("can be changed by other users"), "{why}");
-    let place = Place { plan: &open.plan };
+    let place = Location { plan: &open.plan };
     assert!(place.check(&sh().canonicalize().unwrap()).is_ok());
 }
 

@@ -44,11 +44,11 @@ pub(in crate::judgement) enum Unsafe {
 }
 
 /// The rules for places of one call.
-pub(super) struct Place<'p> {
+pub(super) struct Location<'p> {
     pub(super) plan: &'p Plan,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// Checks the file or folder at a path without links, and every folder above it: owned by root or the user, changed by
     /// nobody else, and not from inside the sandbox. (Without a sandbox the last says nothing: the user wanted everything
     /// to be writable.)
