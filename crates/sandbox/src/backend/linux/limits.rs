@@ -62,7 +62,8 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 pub(super) fn limit_files(limits: Limits) -> io::Result<()> {
     // One byte is too small for a file, and tells the kernel not to start a program that takes dumps (`core_pattern` with a
     // pipe) either; zero would start it, outside and as root (core(5), and do_coredump in fs/coredump.c).
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) })?;
+    // Where the maximum is zero already, it stays: whoever started the server has said so.
+    set_limit(Resource::Core, 1)?;
     set_limit(Resource::Nofile, limits.open_files)
 }
 
