@@ -212,6 +212,17 @@ impl Client {
         self.service.call_tool(CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments)).await
     }
 
+    /// Calls any tool and returns its structured content.
+    ///
+    /// # Panics
+    ///
+    /// When the tool fails, or has none.
+    pub async fn structured(&self, tool: &str, arguments: Value) -> Value {
+        let result = self.try_call(tool, arguments).await.expect("a tool result");
+        assert_eq!(result.is_error, Some(false), "{result:?}");
+        result.structured_content.expect("structured content")
+    }
+
     /// rmcp's own view of the connection.
     #[must_use]
     pub fn service(&self) -> &RunningService<RoleClient, Person> {
@@ -262,6 +273,19 @@ impl Outcome {
     pub fn ran(&self) -> (i64, &str) {
         match self {
             Outcome::Ran { exit_code, output, .. } => (*exit_code, output),
+            Outcome::Problem(text) => panic!("the tool failed: {text}"),
+        }
+    }
+
+    /// All of the result.
+    ///
+    /// # Panics
+    ///
+    /// When the command did not run.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        match self {
+            Outcome::Ran { json, .. } => json,
             Outcome::Problem(text) => panic!("the tool failed: {text}"),
         }
     }

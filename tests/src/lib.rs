@@ -36,6 +36,13 @@ pub fn binaries() -> PathBuf {
     folder.canonicalize().expect("the folder exists")
 }
 
+/// A path as a word of a command, also within one pair of quotes of an inner shell's command. Whoever runs the tests may keep
+/// temporary files and programs in folders with blanks in their names.
+#[must_use]
+pub fn word(path: &Path) -> String {
+    path.display().to_string().replace(' ', "\\ ")
+}
+
 /// A user's world: a home with rules, and a folder to work in.
 #[derive(Debug)]
 pub struct World {

@@ -8,6 +8,7 @@ import os
 import pathlib
 import tempfile
 import time
+from collections.abc import Callable
 
 RULES = 'prefix_rule(pattern = ["touch"], decision = "prompt", justification = "It makes a file.")\n'
 SERVER_ARGUMENTS = ["--sandbox", "danger-full-access"]
@@ -46,21 +47,28 @@ class Folders:
         return {"command": command, "workdir": str(self.workdir), "login": False, **more}
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Waits for what must come true."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS} s: {condition}"
+        await asyncio.sleep(0.02)
+
+
 async def content(path: pathlib.Path) -> str:
     """Waits until the file is there and says what is in it."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not path.exists() and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
+    await eventually(path.exists)
     return path.read_text().strip()
 
 
 async def gone(pid: str) -> None:
     """Waits for the end of a process."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
+
+    def is_gone() -> bool:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"process {pid} goes on")
+            return True
+        return False
+
+    await eventually(is_gone)

@@ -3,58 +3,45 @@
 use std::time::Duration;
 
 use end_to_end_tests::World;
-use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::{eventually, eventually_async, written};
 use serde_json::{Value, json};
 
 use super::protocol::shell;
 
-fn result_of(outcome: &Outcome) -> &Value {
-    match outcome {
-        Outcome::Ran { json, .. } => json,
-        Outcome::Problem(text) => panic!("the tool failed: {text}"),
-    }
-}
-
-async fn structured(client: &Client, tool: &str, arguments: Value) -> Value {
-    let result = client.try_call(tool, arguments).await.expect("a tool result");
-    assert_eq!(result.is_error, Some(false), "{result:?}");
-    result.structured_content.expect("structured content")
-}
-
 #[tokio::test]
 async fn what_a_background_process_prints_later_can_be_read_and_the_process_ended() {
     let world = World::with_rules("").configured("");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
-    let nothing = structured(&client, "background_list", json!({})).await;
+    let nothing = client.structured("background_list", json!({})).await;
     assert_eq!(nothing, json!({"calls": []}));
     let command = "(trap '' TERM; until [ -e go ]; do sleep 0.02; done; echo later; while :; do sleep 0.1; done) & echo now";
     let outcome = client.run(command).await;
     assert_eq!(outcome.ran(), (0, "now\n"));
-    let result = result_of(&outcome);
+    let result = outcome.json();
     let id = result["output_id"].as_str().expect("an id, since there is more to come");
     assert!(result["background"].as_array().is_some_and(|left| !left.is_empty()), "{result}");
 
-    let part = structured(&client, "read_output", json!({"id": id})).await;
+    let part = client.structured("read_output", json!({"id": id})).await;
     assert_eq!((&part["output"], &part["open"]), (&json!("now\n"), &json!(true)));
     assert_eq!(client.run("touch go").await.ran(), (0, ""));
     eventually_async(async || {
-        let part = structured(&client, "read_output", json!({"id": id, "offset": 4})).await;
+        let part = client.structured("read_output", json!({"id": id, "offset": 4})).await;
         if part["output"] == "later\n" { Ok(()) } else { Err(format!("it did not come: {part}")) }
     })
     .await;
 
-    let listed = structured(&client, "background_list", json!({})).await;
+    let listed = client.structured("background_list", json!({})).await;
     assert_eq!(listed["calls"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!((&listed["calls"][0]["id"], &listed["calls"][0]["command"]), (&json!(id), &json!(command)));
     let wrong = client.try_call("background_kill", json!({"id": "x"})).await.expect("a tool result");
     let words = wrong.content[0].as_text().expect("text").text.clone();
     assert!(wrong.is_error == Some(true) && words.contains(id), "{words}");
-    let killed = structured(&client, "background_kill", json!({"id": id})).await;
+    let killed = client.structured("background_kill", json!({"id": id})).await;
     assert!(killed["ended"].as_array().is_some_and(|ended| !ended.is_empty()), "{killed}");
-    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
-    let part = structured(&client, "read_output", json!({"id": id, "tail": 1})).await;
+    assert_eq!(client.structured("background_list", json!({})).await["calls"], json!([]));
+    let part = client.structured("read_output", json!({"id": id, "tail": 1})).await;
     assert_eq!((&part["output"], &part["open"]), (&json!("later\n"), &json!(false)));
 }
 
@@ -67,7 +54,7 @@ async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
     let command = "sh -c 'sleep 3001 & echo $! > left'; sh -c 'echo $$ > runs; sleep 3004 & exec sleep 3002' & until [ -s runs ]; do sleep 0.02; done; sleep 3003 & echo now";
     let outcome = client.run(command).await;
     assert_eq!(outcome.ran(), (0, "now\n"));
-    let result = result_of(&outcome);
+    let result = outcome.json();
     let pid = |file: &str| -> i64 {
         let number = std::fs::read_to_string(world.workdir().join(file)).expect("it has started");
         number.trim().parse().expect("a number")
@@ -85,16 +72,16 @@ async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
         "{result}"
     );
     assert_eq!(inside.len(), 1, "no wrapper of what is listed itself: {result}");
-    let listed = structured(&client, "background_list", json!({})).await;
+    let listed = client.structured("background_list", json!({})).await;
     assert_eq!(listed["calls"][0]["total"], 3, "{listed}");
     let gone = async || if lives(left) { Err(format!("{left} outlives the call: {result}")) } else { Ok(()) };
     eventually_async(gone).await;
     assert!(lives(runs), "{result}");
 
-    let killed = structured(&client, "background_kill", json!({"id": result["output_id"]})).await;
+    let killed = client.structured("background_kill", json!({"id": result["output_id"]})).await;
     assert_eq!(killed["ended"].as_array().map(Vec::len), Some(3), "{killed}");
     assert!(!lives(runs), "{runs} is still there");
-    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
+    assert_eq!(client.structured("background_list", json!({})).await["calls"], json!([]));
 }
 
 /// Also those that do not end when they are told to: none is left, or listed, when the result comes.
@@ -104,8 +91,8 @@ async fn a_timeout_ends_processes_outside_the_sandbox_before_the_result_comes() 
     let world = World::with_rules(rules).configured("[shell_tool]\ngrace_ms = 300\n");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     let command = "sh -c \"trap '' TERM; echo \\$\\$ > pid; while :; do sleep 0.05; done\"";
-    let outcome = client.run_within(command, Duration::from_secs(2)).await;
-    let result = result_of(&outcome);
+    let outcome = client.run_within(command, Duration::from_secs(5)).await;
+    let result = outcome.json();
     assert_eq!((&result["timed_out"], result.get("background")), (&json!(true), None), "{result}");
     let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
     assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{result}");
@@ -122,8 +109,8 @@ async fn a_timeout_ends_what_an_escalated_program_has_left_before_the_result_com
     )
     .expect("written");
     let command = "sh -c 'sh ./stubborn > /dev/null 2>&1 & :'; until [ -s pid ]; do sleep 0.02; done; echo left; sleep 60";
-    let outcome = client.run_within(command, Duration::from_secs(3)).await;
-    let result = result_of(&outcome);
+    let outcome = client.run_within(command, Duration::from_secs(5)).await;
+    let result = outcome.json();
     assert_eq!((&result["timed_out"], &result["output"]), (&json!(true), &json!("left\n")), "{result}");
     let pid = std::fs::read_to_string(world.workdir().join("pid")).expect("it had started");
     assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{result}");
@@ -138,10 +125,10 @@ async fn they_end_with_their_call_where_the_user_wants_that() {
     let (code, output) = outcome.ran();
     // Its shell may also say that what it waited for was terminated.
     assert!(code == 0 && output.starts_with("done\n") && output.ends_with("told\n"), "{outcome:?}");
-    let result = result_of(&outcome);
+    let result = outcome.json();
     assert!(result.get("background").is_none(), "{result}");
     assert!(result["notes"].to_string().contains("ended with the call"), "{result}");
-    assert_eq!(structured(&client, "background_list", json!({})).await["calls"], json!([]));
+    assert_eq!(client.structured("background_list", json!({})).await["calls"], json!([]));
 }
 
 /// The clients that give up say so, or they only stop waiting, the first ones after five seconds.

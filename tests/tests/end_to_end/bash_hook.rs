@@ -70,7 +70,7 @@ const FORMS: &[(&str, &str, usize)] = &[
     ("redirections", "show a > out 2>&1 < /dev/null", 1),
     ("closed descriptors", "show a <&- >&- 2>&-", 1),
     ("the same shell again", "\"$BASH\" -c 'show a; exec show b'", 2),
-    ("the same shell by exec -c", "(exec -c \"$BASH\" -c \"$HOME/../bin/show a\")", 1),
+    ("the same shell by exec -c", "(exec -c \"$BASH\" -c \"'$HOME/../bin/show' a\")", 1),
     (
         "a script with #! of the same shell",
         "echo \"#!$BASH\" > s; echo show a >> s; chmod +x s; show b; ./s",

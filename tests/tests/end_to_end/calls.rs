@@ -139,7 +139,7 @@ async fn without_a_folder_commands_run_in_the_one_that_the_server_was_started_in
     let here = format!("{}\n", world.workdir().display());
     let first = client.call(json!({"command": "pwd"})).await;
     assert_eq!(first.ran(), (0, &*here));
-    let Outcome::Ran { json, .. } = &first else { panic!("{first:?}") };
+    let json = first.json();
     assert!(json["notes"].to_string().contains("no workdir was given, so it ran in"), "{json}");
     for arguments in [
         json!({"command": "pwd"}),
@@ -147,7 +147,7 @@ async fn without_a_folder_commands_run_in_the_one_that_the_server_was_started_in
         json!({"command": "pwd", "workdir": "."}),
     ] {
         let outcome = client.call(arguments).await;
-        let Outcome::Ran { json, .. } = &outcome else { panic!("{outcome:?}") };
+        let json = outcome.json();
         assert_eq!((outcome.ran(), json.get("notes")), ((0, &*here), None));
     }
     std::fs::create_dir(world.workdir().join("inner")).expect("a folder");

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::{World, word};
 use serde_json::Value;
 
 fn doctor(world: &World, arguments: &[&str]) -> Output {
@@ -198,7 +198,7 @@ async fn where_what_was_asked_for_cannot_be_enforced_nothing_runs_and_the_reason
     let inner = World::with_rules("").configured("[shell_tool]\nnamespaces = \"require\"\n");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     let program = end_to_end_tests::binaries().join("exec-server");
-    let command = format!("CODEX_HOME={} {} doctor", inner.codex_home().display(), program.display());
+    let command = format!("CODEX_HOME={} {} doctor", word(&inner.codex_home()), word(&program));
     let outcome = client.run(&command).await;
     let (code, output) = outcome.ran();
     assert_eq!(code, 1, "{output}");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use end_to_end_tests::World;
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::{ended, written};
+use end_to_end_tests::{World, word};
 use serde_json::{Value, json};
 
 use super::protocol::{output, shell};
@@ -190,7 +190,7 @@ fn start_up_files_end_with_the_request_that_wanted_them() {
     for way in ["cancelled", "input closed", "server told to end"] {
         let world = World::with_rules("");
         let pid = world.workdir().join("pid");
-        let profile = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000\n", pid.display());
+        let profile = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000\n", word(&pid));
         std::fs::write(world.home().join(".bash_profile"), profile).expect("written");
         let mut server = Lines::start(&world);
         server.initialize();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::{World, binaries};
+use end_to_end_tests::{World, binaries, word};
 use serde_json::json;
 
 use crate::bash_faithful::scripts;
@@ -74,7 +74,7 @@ async fn scripts_behave_as_in_plain_bash() {
             continue;
         }
         let ours = run(&client, &folder, script).await;
-        let command = format!("exec -a bash {} -c -- {}", plain.display(), quoted(script));
+        let command = format!("exec -a bash {} -c -- {}", word(&plain), quoted(script));
         let theirs = run(&client, &folder, &command).await;
         compared += 1;
         if ours != theirs {

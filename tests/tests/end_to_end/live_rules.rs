@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Decline};
 use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::{World, word};
 
 const OPEN: &str = "danger-full-access";
 
@@ -22,8 +22,7 @@ fn forbid(program: &str, why: &str) -> String {
 
 /// What results say about broken rule files.
 fn trouble(outcome: &Outcome) -> Option<String> {
-    let Outcome::Ran { json, .. } = outcome else { panic!("{outcome:?}") };
-    json["rules_trouble"].as_str().map(str::to_owned)
+    outcome.json()["rules_trouble"].as_str().map(str::to_owned)
 }
 
 #[tokio::test]
@@ -35,7 +34,7 @@ async fn a_good_change_applies_to_the_next_program_even_of_a_running_call() {
     let outcome = client.run("touch a").await;
     assert!(outcome.ran().0 == 1 && outcome.ran().1.contains("later"), "{outcome:?}");
     assert_eq!(trouble(&outcome), None);
-    let command = format!("touch a; : > {}; touch a && echo done", world.rules_file().display());
+    let command = format!("touch a; : > {}; touch a && echo done", word(&world.rules_file()));
     let outcome = client.run(&command).await;
     assert!(outcome.ran().1.contains("later") && outcome.ran().1.ends_with("done\n"), "{outcome:?}");
     fs::write(world.codex_home().join("rules/another.rules"), forbid("touch", "another")).expect("written");

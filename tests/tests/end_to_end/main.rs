@@ -7,8 +7,8 @@
 )]
 
 mod answers;
-mod approvals;
-mod approve;
+mod approval_channels;
+mod approve_subcommand;
 mod audit;
 mod background;
 mod bash_faithful;
@@ -21,22 +21,22 @@ mod environment;
 mod escalation;
 mod faithful;
 mod first_hour;
+mod inherited;
 mod live_rules;
 mod load;
 mod login;
 mod name_service;
 mod output;
 mod over_http;
+mod parked_calls;
 mod poison;
 mod policy;
 mod progress;
 mod protocol;
-mod rounds;
 mod rules;
 mod sandbox;
 mod setup;
 mod static_programs;
 mod succession;
-mod surroundings;
 mod texts;
 mod unable;

@@ -1,23 +1,10 @@
 //! Output that does not fit, is no text, or comes later; and reading the rest of it.
 
 use end_to_end_tests::World;
-use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::lines::Lines;
 use rmcp::model::{ReadResourceRequestParams, ResourceContents};
 use serde_json::{Value, json};
-
-fn result_of(outcome: &Outcome) -> &Value {
-    match outcome {
-        Outcome::Ran { json, .. } => json,
-        Outcome::Problem(text) => panic!("the tool failed: {text}"),
-    }
-}
-
-async fn read(client: &Client, arguments: Value) -> Value {
-    let result = client.try_call("read_output", arguments).await.expect("a tool result");
-    assert_eq!(result.is_error, Some(false), "{result:?}");
-    result.structured_content.expect("structured content")
-}
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
@@ -29,7 +16,7 @@ async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
     let client = Client::start(&world, &Person::absent()).await;
     let outcome = client.run("for ((i = 0; i < 20000; i++)); do echo line $i; done").await;
     let whole: String = (0..20_000).map(|number| format!("line {number}\n")).collect();
-    let result = result_of(&outcome);
+    let result = outcome.json();
     let (code, shown) = outcome.ran();
     assert_eq!(code, 0);
     assert!(result.to_string().len() <= 40_000, "Codex cuts what is longer: {}", result.to_string().len());
@@ -44,7 +31,7 @@ async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
     let id = result["output_id"].as_str().expect("an id");
     let (mut offset, mut text) = (0, String::new());
     loop {
-        let part = read(&client, json!({"id": id, "offset": offset})).await;
+        let part = client.structured("read_output", json!({"id": id, "offset": offset})).await;
         text.push_str(part["output"].as_str().expect("text"));
         match part["next_offset"].as_u64() {
             Some(next) => offset = next,
@@ -52,7 +39,7 @@ async fn a_long_output_is_shown_in_part_and_can_be_read_whole() {
         }
     }
     assert!(text == whole, "the parts are the whole");
-    let part = read(&client, json!({"id": id, "grep": "^line 1234.$", "tail": 3})).await;
+    let part = client.structured("read_output", json!({"id": id, "grep": "^line 1234.$", "tail": 3})).await;
     assert_eq!(part["output"], "line 12347\nline 12348\nline 12349\n");
 
     let uri = format!("shell://output/{id}");
@@ -177,19 +164,17 @@ async fn what_fits_is_shown_whole_and_how_much_fits_can_be_said() {
     };
     let outcome = call("echo 0123456789", json!({"max_output_tokens": 3})).await;
     assert_eq!(outcome.ran(), (0, "0123456789\n"));
-    assert!(
-        result_of(&outcome).get("truncation").is_none() && result_of(&outcome).get("output_id").is_none()
-    );
+    assert!(outcome.json().get("truncation").is_none() && outcome.json().get("output_id").is_none());
     let outcome = call("echo 0123456789", json!({"max_output_tokens": 1})).await;
     assert_eq!(outcome.ran(), (0, "01\n… 8 bytes omitted …\n\n"));
     let colours = r"printf '\e[31mred\e[0m \xe9\n10%%\r100%%\n'";
     let outcome = call(colours, json!({})).await;
     assert_eq!(outcome.ran(), (0, "red \\xe9\n100%\n"));
-    assert_eq!(result_of(&outcome)["invalid_bytes"], 1);
+    assert_eq!(outcome.json()["invalid_bytes"], 1);
     let outcome = call(colours, json!({"strip_ansi": false})).await;
     assert_eq!(outcome.ran(), (0, "\u{1b}[31mred\u{1b}[0m \\xe9\n10%\r100%\n"));
     let outcome = call("true", json!({"cwd": "/", "max_output_tokens": null})).await;
-    let notes = result_of(&outcome)["notes"].to_string();
+    let notes = outcome.json()["notes"].to_string();
     assert!(notes.contains("cwd") && notes.contains("workdir"), "{notes}");
     let outcome = call("true", json!({"max_output_tokens": "many"})).await;
     assert!(
@@ -208,11 +193,11 @@ async fn status_and_signal_tell_how_a_command_ended() {
         ("kill -TERM $$", "failed", "SIGTERM".into()),
     ] {
         let outcome = client.run(command).await;
-        let result = result_of(&outcome);
+        let result = outcome.json();
         assert_eq!((&result["status"], &result["signal"]), (&json!(status), &signal), "{command}");
     }
     let outcome = client.run_within("echo before; sleep 1000", std::time::Duration::from_millis(1000)).await;
-    assert_eq!(result_of(&outcome)["status"], "timed_out");
+    assert_eq!(outcome.json()["status"], "timed_out");
     assert_eq!(outcome.ran(), (124, "before\n"));
 }
 

@@ -1,7 +1,7 @@
 //! The connection: what clients send that is no request, and what is not theirs to send.
 
-use end_to_end_tests::World;
 use end_to_end_tests::lines::{Lines, run_to_end};
+use end_to_end_tests::{World, word};
 use serde_json::{Value, json};
 
 fn modern(arguments: &Value) -> Value {
@@ -133,7 +133,7 @@ fn a_forged_or_broken_socket_runs_nothing() {
     let mut server = Lines::start(&world);
     server.initialize();
     let wrapper = end_to_end_tests::binaries().join("execve-wrapper");
-    let wrapper = wrapper.display();
+    let wrapper = word(&wrapper);
     // Each line tries to run `touch ran` past the server; the last one asks properly, through Bash.
     let script = format!(
         "(exec 240>&-; /usr/bin/touch ran); echo $?

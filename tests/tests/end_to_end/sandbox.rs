@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Outcome, Person};
 use end_to_end_tests::lines::run_to_end;
 use end_to_end_tests::waiting::eventually_async;
+use end_to_end_tests::{World, word};
 use rmcp::model::ClientRequest;
 use serde_json::{Value, json};
 
 /// A call's whole JSON.
-fn json_of(outcome: &Outcome) -> &Value {
-    match outcome {
-        Outcome::Ran { json, .. } => json,
-        Outcome::Problem(text) => panic!("the tool failed: {text}"),
-    }
-}
-
 /// Commands that write inside and outside of the folder to work in.
 fn write_both(world: &World) -> String {
-    format!("echo > inside && echo in; echo > {}/outside && echo out", world.codex_home().display())
+    format!("echo > inside && echo in; echo > {}/outside && echo out", word(&world.codex_home()))
 }
 
 #[tokio::test]
@@ -29,7 +22,7 @@ async fn by_default_only_the_start_folder_is_writable_and_a_denial_says_what_wou
     let outcome = client.run(&write_both(&world)).await;
     let (code, output) = outcome.ran();
     assert!(code == 1 && output.starts_with("in\n") && output.contains("Read-only file system"), "{output}");
-    let json = json_of(&outcome);
+    let json = outcome.json();
     assert!(json["sandbox"].as_str().expect("a level").contains("seccomp"), "{json}");
     let denial = json["denials"][0].as_str().expect("a denial");
     let expected = format!(
@@ -41,15 +34,15 @@ async fn by_default_only_the_start_folder_is_writable_and_a_denial_says_what_wou
     // A relative name is one of the folder that the command has gone to.
     let home = world.codex_home();
     for command in ["touch y", "echo hi > y", "F=$PWD; cd / && cd \"$F\" && touch y"] {
-        let outcome = client.run(&format!("cd {} && {command}", home.display())).await;
-        let denial = json_of(&outcome)["denials"][0].as_str().map(str::to_owned).expect("a denial");
+        let outcome = client.run(&format!("cd {} && {command}", word(&home))).await;
+        let denial = outcome.json()["denials"][0].as_str().map(str::to_owned).expect("a denial");
         assert!(denial.contains(&format!("writing {}/y; ", home.display())), "{command}: {denial}");
     }
 }
 
 #[tokio::test]
 async fn what_a_weaker_sandbox_does_not_protect_is_told_once() {
-    let notes = |outcome: &Outcome| json_of(outcome)["notes"].to_string();
+    let notes = |outcome: &Outcome| outcome.json()["notes"].to_string();
     let alone = World::with_rules("").configured("[shell_tool]\nnamespaces = \"off\"\n");
     let client = Client::start_with(&alone, &Person::absent(), &[]).await;
     let first = client.run("true").await;
@@ -63,7 +56,7 @@ async fn what_a_weaker_sandbox_does_not_protect_is_told_once() {
     let whole = World::with_rules("").configured("");
     let client = Client::start_with(&whole, &Person::absent(), &[]).await;
     let outcome = client.run("true").await;
-    let is_whole = json_of(&outcome)["sandbox"].as_str().is_some_and(|level| level.starts_with("namespaces"));
+    let is_whole = outcome.json()["sandbox"].as_str().is_some_and(|level| level.starts_with("namespaces"));
     assert_eq!(notes(&outcome).contains("protects less"), !is_whole, "{outcome:?}");
 }
 
@@ -136,7 +129,7 @@ async fn background_processes_are_named_reached_by_the_next_call_and_gone_with_t
         .run("mkfifo door; (read -r word < door; echo \"heard $word\" > heard; sleep 1000) & echo left")
         .await;
     assert_eq!(outcome.ran(), (0, "left\n"));
-    assert_eq!(json_of(&outcome)["background"].as_array().expect("a list").len(), 1, "{outcome:?}");
+    assert_eq!(outcome.json()["background"].as_array().expect("a list").len(), 1, "{outcome:?}");
     let heard = client.run("echo me > door; while [ ! -s heard ]; do sleep 0.02; done; cat heard").await;
     assert_eq!(heard.ran(), (0, "heard me\n"));
     // What a process outside would find by its command line.
@@ -157,7 +150,7 @@ async fn a_command_that_kills_what_watches_over_it_is_not_said_not_to_have_run()
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     for round in 0..20 {
         let outcome = client.run(&format!("echo > ran{round}; kill -9 $PPID; sleep 10")).await;
-        assert_eq!((outcome.ran().0, &json_of(&outcome)["status"]), (125, &json!("failed")), "{outcome:?}");
+        assert_eq!((outcome.ran().0, &outcome.json()["status"]), (125, &json!("failed")), "{outcome:?}");
         assert!(world.workdir().join(format!("ran{round}")).exists(), "{outcome:?}");
     }
     assert_eq!(client.run("echo next").await.ran(), (0, "next\n"));

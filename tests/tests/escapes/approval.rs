@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use end_to_end_tests::waiting::{PATIENCE, written};
+use end_to_end_tests::word;
 use serde_json::{Value, json};
 
 use crate::place::{EVERY, Form, Place, User};
@@ -69,7 +70,7 @@ fn socket(place: &Place) -> PathBuf {
 
 /// Each way to the socket, one line of what it comes to: `ok`, or the kernel's error.
 fn ways(helper: &Path, socket: &Path) -> String {
-    let (helper, path) = (helper.display(), socket.display());
+    let (helper, path) = (word(helper), word(socket));
     let name = socket.file_name().expect("a name").display();
     format!(
         "for way in {path} /proc/[0-9]*/root{path} /proc/[0-9]*/cwd/../runtime/shell-tool-mcp/{name} /proc/[0-9]*/fd/*; do
@@ -121,19 +122,19 @@ fn a_command_that_runs_the_view_itself_sees_and_answers_nothing() {
         outside.hear("server");
         let made = place.outside.join("made");
         let program = place.server_program();
-        let (home, codex_home) = (place.world.home().display(), place.codex_home());
+        let (home, codex_home) = (word(place.world.home()), word(&place.codex_home()));
         // The view inside is told where the servers are, and it answers all that there could be.
         let forge = format!(
             "{{ until [ -e go ]; do sleep 0.02; done
                 for id in {{0..20}}; do echo '{{\"question\":\"0:q'$id'\",\"decision\":\"once\"}}'; done; sleep 0.5; }} |
              XDG_RUNTIME_DIR={home}/runtime CODEX_HOME={} {} approve --json > seen; echo > done",
-            codex_home.display(),
-            program.display()
+            codex_home,
+            word(&program)
         );
         for (attack, decision) in
             [("until [ -e go ]; do sleep 0.02; done; echo > done", "once"), (&forge, "deny")]
         {
-            let command = format!("mkdir {} & {attack}; wait $!", made.display());
+            let command = format!("mkdir {} & {attack}; wait $!", word(&made));
             let arguments = json!({"command": command, "workdir": place.world.workdir(), "login": false});
             let id =
                 attacked.server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));

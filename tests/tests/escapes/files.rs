@@ -1,19 +1,21 @@
 //! Attempts on files: outside the workspace, protected inside of it, hidden, the kernel's.
 
+use end_to_end_tests::word;
+
 use crate::attempts::{Attempt, attempt};
 use crate::place::Place;
 use crate::walls::{ACROSS, DEVICES, HELD, HIDDEN, KERNEL_FILES, MODES, OUTSIDE, PINNED, PIPES, PROTECTED};
 
 #[rustfmt::skip]
 pub(crate) fn attempts(place: &Place) -> Vec<Attempt> {
-    let t = place.helper().display().to_string();
-    let ws = place.world.workdir().display().to_string();
-    let out = place.outside.display().to_string();
-    let home = place.world.home().display().to_string();
-    let codex = place.codex_home().display().to_string();
+    let t = word(&place.helper());
+    let ws = word(&place.world.workdir());
+    let out = word(&place.outside);
+    let home = word(place.world.home());
+    let codex = word(&place.codex_home());
     let disk = ["/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/xvda", "/dev/mem"].into_iter()
         .find(|path| std::path::Path::new(path).exists()).unwrap_or("/dev/mem");
-    let shared = place.shared.display().to_string();
+    let shared = word(&place.shared);
     vec![
         attempt("2", "hard link to a file outside, written through", format!("{t} link {ws}/file {ws}/link"), format!("{t} link {out}/file {ws}/link2"), ACROSS),
         attempt("2", "symbolic link to a file outside, written through", format!("ln -s file soft; {t} write soft"), format!("ln -s {out}/file out; {t} write out"), OUTSIDE),
@@ -37,7 +39,7 @@ pub(crate) fn attempts(place: &Place) -> Vec<Attempt> {
         attempt("47", "add a rules file", format!("{t} create {ws}/more.rules"), format!("{t} create {codex}/rules/more.rules"), OUTSIDE),
         attempt("47", "write config.toml", format!("{t} read {codex}/config.toml"), format!("{t} write {codex}/config.toml"), OUTSIDE),
         attempt("47", "write a shell start-up file", format!("{t} create {ws}/.bashrc"), format!("{t} create {home}/.bashrc"), OUTSIDE),
-        attempt("47", "replace the server's program", format!("{t} read {}", place.server_program().display()), format!("{t} remove {}", place.server_program().display()), OUTSIDE),
+        attempt("47", "replace the server's program", format!("{t} read {}", word(&place.server_program())), format!("{t} remove {}", word(&place.server_program())), OUTSIDE),
         attempt("-", "read a private key", format!("{t} read {home}/notes"), format!("{t} read {home}/.ssh/id_ed25519"), HIDDEN),
         attempt("-", "read a password file", "", format!("{t} read {home}/.netrc"), HIDDEN),
         attempt("-", "read the server's records", "", format!("{t} read {codex}/shell-tool-mcp/kept"), HIDDEN),
@@ -54,8 +56,8 @@ pub(crate) fn attempts(place: &Place) -> Vec<Attempt> {
 /// What programs outside trust and run later.
 #[rustfmt::skip]
 pub(crate) fn attempts_on_protected_places(place: &Place) -> Vec<Attempt> {
-    let t = place.helper().display().to_string();
-    let ws = place.world.workdir().display().to_string();
+    let t = word(&place.helper());
+    let ws = word(&place.world.workdir());
     vec![
         attempt("31", "write .git/config", format!("{t} create {ws}/.git/index.lock"), format!("{t} write {ws}/.git/config"), PROTECTED),
         attempt("31", "make a hook", format!("{t} mkdir {ws}/.git/objects/aa"), format!("mkdir -p {ws}/.git/hooks; {t} create {ws}/.git/hooks/pre-commit"), PROTECTED),

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use end_to_end_tests::waiting::eventually;
+use end_to_end_tests::word;
 
 use serde_json::Value;
 
@@ -189,9 +190,9 @@ fn judge(
     attack: &str,
     layer: Layer,
 ) -> Result<(), String> {
-    let out = place.outside.display().to_string();
+    let out = word(&place.outside);
     let marker = place.outside.join("marker");
-    let folder = place.world.workdir().display().to_string();
+    let folder = word(&place.world.workdir());
     let evil = format!("{folder}/evil");
     let filled = |command: &str| command.replace("OUT", &out).replace("EVIL", &evil);
 
@@ -240,7 +241,7 @@ fn grandchildren_of_an_escalated_program_end_with_its_call() {
         let command = format!(
             "env sh -c 'setsid sh -c \"echo \\$\\$ > {0}.new; mv {0}.new {0}; exec sleep 4321\" > /dev/null 2>&1 < /dev/null &'
              until [ -s {0} ]; do sleep 0.02; done; echo it lives",
-            pid.display()
+            word(&pid)
         );
         let result = attacked.run(&command).expect("a result");
         // The twin: it was there for as long as the call was.

@@ -1,5 +1,7 @@
 //! Attempts on processes, sockets, descriptors and the kernel's interfaces.
 
+use end_to_end_tests::word;
+
 use crate::attempts::{Attempt, attempt};
 use crate::place::{Attacked, Place};
 use crate::walls::{
@@ -9,10 +11,10 @@ use crate::walls::{
 
 #[rustfmt::skip]
 pub(crate) fn attempts(place: &Place, attacked: &Attacked) -> Vec<Attempt> {
-    let t = place.helper().display().to_string();
-    let ws = place.world.workdir().display().to_string();
-    let out = place.outside.display().to_string();
-    let home = place.world.home().display().to_string();
+    let t = word(&place.helper());
+    let ws = word(&place.world.workdir());
+    let out = word(&place.outside);
+    let home = word(place.world.home());
     let server = attacked.server.pid();
     let outsider = place.outsider.id();
     let (tcp, abstract_name) = (&place.tcp, &place.abstract_name);

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use end_to_end_tests::word;
 use serde_json::json;
 
 use crate::place::{EVERY, Form, Place, User};
@@ -17,7 +18,7 @@ const WORK: &[Work] = &[
     ("git: clone a local repository, commit, log", &["git"], false,
      "git init -q a && cd a && echo 1 > f && git add f && git commit -qm one && cd .. && git clone -q a b && cd b && echo 2 >> f && git commit -qam two && git log --oneline | wc -l | grep -qx 2"),
     ("git: clone what lies outside the workspace", &["git"], false,
-     "git clone -q $OUTSIDE/repository r && cd r && git log --oneline | grep -q outside"),
+     "git clone -q \"$OUTSIDE/repository\" r && cd r && git log --oneline | grep -q outside"),
     ("gcc and make -j4", &["gcc", "make"], false,
      "for i in 1 2 3 4; do echo \"int f$i(void){return $i;}\" > f$i.c; done; echo 'int main(void){return 0;}' > m.c; printf 'prog: f1.o f2.o f3.o f4.o m.o\\n\\tgcc -o $@ $^\\n' > Makefile; make -s -j4 && ./prog"),
     ("cargo build of a crate with tests, offline", &["cargo"], false,
@@ -71,7 +72,7 @@ fn real_programs_work() {
             let command = format!(
                 "{}\nmkdir {1} && cd {1} && export TMPDIR={1} || exit\n{script}",
                 settings(&place, &programs),
-                folder.display()
+                word(&folder)
             );
             let arguments = json!({"command": command, "workdir": place.world.workdir(), "login": false, "timeout_ms": 600_000});
             match attacked.call(arguments) {
@@ -88,7 +89,7 @@ fn real_programs_work() {
 fn make_repository(place: &Place) -> bool {
     let script = format!(
         "git init -q {0} && cd {0} && echo x > f && git add f && git commit -qm outside",
-        place.outside.join("repository").display()
+        word(&place.outside.join("repository"))
     );
     let mut command = place.command("/bin/sh".as_ref());
     command.args(["-c", &format!("{IDENTITY}\n{script}")]);
@@ -109,7 +110,7 @@ fn settings(place: &Place, programs: &[PathBuf]) -> String {
     let rustup = std::env::var("RUSTUP_HOME").unwrap_or(format!("{home}/.rustup"));
     let rustup =
         if Path::new(&rustup).is_dir() { format!("export RUSTUP_HOME={rustup}") } else { ":".to_owned() };
-    let outside = place.outside.display();
+    let outside = word(&place.outside);
     format!("{IDENTITY} OUTSIDE={outside} PATH=\"{}:$PATH\"; {rustup}", folders.join(":"))
 }
 

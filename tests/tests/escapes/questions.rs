@@ -3,6 +3,7 @@
 
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::written;
+use end_to_end_tests::word;
 use serde_json::{Value, json};
 
 use crate::place::{EVERY, Form, Place, User};
@@ -103,7 +104,7 @@ fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
         for attack in ["", OVERWRITE] {
             let result = asking.run(&format!(
                 "mkdir {} & pid=$!\nuntil [ -e go ]; do sleep 0.02; done\n{attack}\necho > done; wait $pid",
-                approved.display()
+                word(&approved)
             ));
             assert!(!replaced.exists(), "{user:?}, {form:?}: what was not judged ran: {result}");
             assert!(std::fs::remove_dir(&approved).is_ok(), "what was judged did not run: {result}");

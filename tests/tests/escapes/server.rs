@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use end_to_end_tests::word;
 use serde_json::{Value, json};
 
 use crate::place::{EVERY, Form, Place, User};
@@ -31,7 +32,8 @@ fn rules_and_programs_inside_a_writable_folder_are_protected_or_nothing_runs() {
             continue;
         }
         let mut attacked = place.start(&["--writable-root", &root]);
-        let helper = place.helper().display().to_string();
+        let root = word(place.world.home());
+        let helper = word(&place.helper());
         assert_eq!(last(attacked.run(&format!("{helper} create {root}/beside"))), "ok");
         for (attack, expected) in [
             (format!("write {root}/codex-home/rules/default.rules"), "EROFS"),
@@ -111,7 +113,7 @@ fn an_agent_cannot_switch_the_sandbox_off() {
         };
         let twin = attacked.call(call("made", json!({}))).expect("a result");
         assert_eq!(twin["exit_code"], 0, "{twin}");
-        let outside = place.outside.join("made").display().to_string();
+        let outside = word(&place.outside.join("made"));
         for more in [
             json!({"with_escalated_permissions": true, "justification": "I must"}),
             json!({"sandbox_permissions": "require_escalated", "justification": "I must"}),
@@ -157,8 +159,8 @@ fn kept_output_of_other_calls_is_out_of_reach() {
             .path();
         let seen = std::fs::read(&kept).expect("readable from outside, the twin");
         assert!(seen.starts_with(b"secret-0\n"), "{}", kept.display());
-        let helper = place.helper().display().to_string();
-        let error = last(attacked.run(&format!("{helper} read {}", kept.display())));
+        let helper = word(&place.helper());
+        let error = last(attacked.run(&format!("{helper} read {}", word(&kept))));
         let expected = if form == Form::Namespaces { "ENOENT" } else { "EACCES" };
         assert_eq!(error, expected, "{user:?} {form:?}");
         // No name leads to it either.

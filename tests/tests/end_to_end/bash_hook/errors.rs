@@ -197,8 +197,8 @@ fn too_long_arguments_are_reported_as_such() {
 #[test]
 fn two_megabytes_of_arguments_pass() {
     let fixture = Fixture::new();
-    // The kernel allows a quarter of the stack limit, usually 2 MiB, including 8 bytes for each string.
-    let script = "printf -v x %1000d 0; show {1..1980}\"$x\"; echo $?";
+    // The kernel allows a quarter of the stack limit, here 2 MiB, including 8 bytes for each string.
+    let script = "ulimit -S -s 8192; printf -v x %1000d 0; show {1..1980}\"$x\"; echo $?";
     let plain = fixture.run(Mode::Plain, script);
     assert_eq!(plain.stdout, "ran\n0\n", "{}", plain.stderr);
     let programs = fixture.programs();

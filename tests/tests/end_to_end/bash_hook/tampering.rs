@@ -39,7 +39,7 @@ const ATTEMPTS: &[&str] = &[
     "shopt -s localvar_inherit; declare -x NAME=",
     "NAME=x \"$BASH\" -c 'show within'",
     "export NAME=; \"$BASH\" -c 'unset NAME; show within'",
-    "(exec -c \"$BASH\" -c \"$HOME/../bin/show within\")",
+    "(exec -c \"$BASH\" -c \"'$HOME/../bin/show' within\")",
     "enable -n exec unset export; enable exec unset export",
     "hash -r; hash -p /bin/echo NAME",
     "alias show=/bin/echo",

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Deny};
 use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::{World, word};
 
 use super::decisions;
 
@@ -60,7 +60,7 @@ impl Repository {
              git commit -q -m x; printf '#!/bin/sh\\ntouch {marker}\\n' > evil; chmod +x evil; cp evil .git/hooks/post-checkout; \
              cp evil .git/hooks/pre-commit; git config core.fsmonitor \"$PWD/evil\"; git config alias.go '!./evil'; \
              git config diff.external \"$PWD/evil\"; git config core.sshCommand \"$PWD/evil\"; ",
-            marker = self.marker.display()
+            marker = word(&self.marker)
         )
     }
 }
@@ -128,8 +128,7 @@ async fn a_person_may_let_git_out_there_and_hooks_and_the_monitor_are_off_all_th
 async fn arguments_that_run_programs_and_repositories_that_run_hooks_are_asked_about() {
     let repository = Repository::new("prefix_rule([\"git\"])\n");
     let client = repository.client(&Person::absent()).await;
-    let evil =
-        format!("printf '#!/bin/sh\\ntouch {}\\n' > evil; chmod +x evil; ", repository.marker.display());
+    let evil = format!("printf '#!/bin/sh\\ntouch {}\\n' > evil; chmod +x evil; ", word(&repository.marker));
     let bare = "/usr/bin/env git init -q --bare other.git; cp evil other.git/hooks/pre-receive; ";
     for attempt in [
         "git -c core.fsmonitor=$PWD/evil status",
@@ -167,7 +166,7 @@ async fn hooks_in_the_workspace_are_off_and_filters_there_are_asked_about() {
     let client = repository.client(&person).await;
     let line = format!(
         "mkdir .husky; printf '#!/bin/sh\\ntouch {}\\n' > .husky/pre-commit; chmod +x .husky/pre-commit; git commit -q --allow-empty -m x",
-        repository.marker.display()
+        word(&repository.marker)
     );
     let outcome = client.run(&line).await;
     assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
@@ -212,7 +211,7 @@ async fn a_repository_of_the_agents_is_talked_to_from_inside_however_it_is_calle
     let make = format!(
         "/usr/bin/env git init -q --bare evil.git; printf '#!/bin/sh\\ntouch {}\\n' > evil.git/hooks/pre-receive; \
          chmod +x evil.git/hooks/pre-receive",
-        repository.marker.display()
+        word(&repository.marker)
     );
     assert_eq!(client.run(&make).await.ran().0, 0);
     for attempt in [
@@ -252,7 +251,7 @@ async fn git_writes_through_no_link_and_signs_with_no_name_that_a_command_chose(
 
     let victim = &repository.marker;
     std::fs::write(victim, "").expect("written");
-    let link = format!("rm .git/logs/HEAD; ln -s {} .git/logs/HEAD; {commit}", victim.display());
+    let link = format!("rm .git/logs/HEAD; ln -s {} .git/logs/HEAD; {commit}", word(victim));
     let outcome = client.run(&link).await;
     let made = &decisions(&outcome)[0];
     assert_eq!(made["decision"], "ran_inside", "{outcome:?}");
@@ -270,7 +269,7 @@ async fn without_namespaces_the_repositorys_configuration_counts_as_the_agents()
     let mut repository = Repository::new(rules);
     repository.world = repository.world.configured("[shell_tool]\nnamespaces = \"off\"\n");
     let client = repository.client(&Person::absent()).await;
-    let marker = repository.marker.display();
+    let marker = word(&repository.marker);
     assert_eq!(
         client.run(&format!("touch {marker}.twin")).await.ran().0,
         0,

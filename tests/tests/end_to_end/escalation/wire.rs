@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::{World, word};
 
 /// Kilobytes that the server may have needed at most: its own (unoptimised, too) and what requests of one call may hold.
 const MOST_MEMORY_KIB: u64 = 400 << 10;
@@ -36,7 +36,7 @@ async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
     std::fs::write(world.rules_file(), rules).expect("rules");
     let client = Client::start(&world, &Person::absent()).await;
     let forge = env!("CARGO_BIN_EXE_forge-dialogues");
-    let command = format!("{forge} 1000 $(type -P touch) {} 0<&240", marker.display());
+    let command = format!("{forge} 1000 $(type -P touch) {} 0<&240", word(&marker));
     let outcome = client.run_within(&command, Duration::from_secs(120)).await;
     let (code, output) = outcome.ran();
     assert!(code == 0 && output.ends_with(" answered\n"), "{outcome:?}");
@@ -45,7 +45,7 @@ async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
     let memory = most_memory(&server(&world));
     assert!(memory < MOST_MEMORY_KIB, "the server needed {memory} KiB");
     // The twin: the same request, as it should be asked; and the server lives.
-    let outcome = client.run(&format!("touch {}", marker.display())).await;
+    let outcome = client.run(&format!("touch {}", word(&marker))).await;
     assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
     assert!(marker.exists());
 }

@@ -5,6 +5,8 @@ use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::{ended, eventually, written};
 use serde_json::{Value, json};
 
+use super::protocol::output;
+
 const RULES: &str = "prefix_rule(pattern=[\"touch\"], decision=\"prompt\", justification=\"makes files\")\n";
 
 /// A call by a client that can show forms.
@@ -40,12 +42,6 @@ fn again(call: &Value, asked: &Value, responses: &Value) -> Value {
 
 fn all(asked: &Value, response: &Value) -> Value {
     questions(asked).into_iter().map(|id| (id, response.clone())).collect::<serde_json::Map<_, _>>().into()
-}
-
-fn output(answer: &Value) -> &str {
-    answer["result"]["structuredContent"]["output"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no output in {answer}"))
 }
 
 fn accept() -> Value {

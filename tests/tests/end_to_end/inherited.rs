@@ -82,6 +82,17 @@ fn a_low_limit_of_open_files_is_raised_or_named() {
     assert!(words.contains("only 200 files") && words.contains("ulimit -n"), "{words}");
 }
 
+/// Whoever has taken these away can have them back nowhere: each is a maximum.
+#[test]
+fn the_sandbox_can_be_set_up_below_lower_limits() {
+    let world = World::with_rules("").configured("");
+    let mut server = Lines::start_command(after(&world, "ulimit -c 0; ulimit -n 512; umask 077;", &[]));
+    server.initialize();
+    let answer =
+        server.request("tools/call", shell(&world, "/bin/echo works; ulimit -Hc; ulimit -Hn; umask"));
+    assert_eq!(output(&answer), "works\n0\n512\n0077\n");
+}
+
 #[test]
 fn requests_may_come_from_a_file_and_answers_go_into_one() {
     let world = World::with_rules("");

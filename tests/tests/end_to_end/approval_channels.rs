@@ -7,6 +7,8 @@ use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::{ended, written};
 use serde_json::{Value, json};
 
+use super::protocol::{output, shell};
+
 const RULES: &str = "prefix_rule(pattern=[\"touch\"], decision=\"prompt\", justification=\"makes files\")\n";
 
 /// A server whose client, of this revision, can show forms.
@@ -23,16 +25,6 @@ fn without_forms(world: &World, arguments: &[&str]) -> Lines {
     let mut server = Lines::start_with(world, &arguments);
     server.initialize();
     server
-}
-
-fn shell(world: &World, command: &str) -> Value {
-    json!({"name": "shell", "arguments": {"command": command, "workdir": world.workdir(), "login": false}})
-}
-
-fn output(answer: &Value) -> &str {
-    answer["result"]["structuredContent"]["output"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no output in {answer}"))
 }
 
 /// Runs a command, answers every question so, and returns the questions and the command's output.

@@ -5,10 +5,10 @@ use std::num::NonZero;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::waiting::{PATIENCE, eventually_async};
+use end_to_end_tests::{World, binaries};
 use pty_process::blocking::Pty;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -149,7 +149,10 @@ async fn a_person_in_a_terminal_answers_for_a_client_that_cannot_ask() {
     terminal.press("q");
     assert_eq!(terminal.exit_code().await, 0);
     let outcome = client.run("/usr/bin/printf y").await;
-    assert!(outcome.ran().1.contains("exec-server approve` in another terminal)"), "{outcome:?}");
+    let server = binaries().join("exec-server").display().to_string();
+    let server = if server.contains(' ') { format!("'{server}'") } else { server };
+    let names = format!("(run `{server} approve` in another terminal)");
+    assert!(outcome.ran().1.contains(&names), "{outcome:?}");
 }
 
 /// Whoever has the view open has not to know when a server starts.
