@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::CallOutcome;
-use super::running::LONG;
 use crate::output::Recording;
 use crate::time::Stopwatch;
+
+/// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
+pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// How long it is said where the output of a long call stays.
 const ANNOUNCED: Duration = Duration::from_secs(1);

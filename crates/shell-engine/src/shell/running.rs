@@ -11,14 +11,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::background::{Alive, BackgroundProcess, CallProcesses};
-use super::call::Call;
+use super::call::{Call, LONG};
 use super::outcome::Ending;
 use crate::interception::Escalated;
 use crate::output::{Recording, Spool};
 use crate::sandboxes::Process;
-
-/// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
-pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// Calls that have ended and were long or given up, as far as they are remembered.
 const MOST_RECENT: usize = 32;
