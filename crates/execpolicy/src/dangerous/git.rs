@@ -8,7 +8,7 @@ const WITH_VALUE: &[&str] =
     &["-C", "-c", "--config-env", "--exec-path", "--git-dir", "--namespace", "--super-prefix", "--work-tree"];
 
 /// When a sub-command loses work.
-struct Row {
+struct LossRow {
     subcommand: &'static str,
     /// Always, whatever follows.
     always: bool,
@@ -20,15 +20,15 @@ struct Row {
     operands: &'static [&'static str],
 }
 
-const ROWS: &[Row] = &[
+const ROWS: &[LossRow] = &[
     // Moves a branch, and with --hard drops uncommitted changes.
-    Row { subcommand: "reset", always: true, letters: "", long: &[], operands: &[] },
+    LossRow { subcommand: "reset", always: true, letters: "", long: &[], operands: &[] },
     // Deletes files from the working tree.
-    Row { subcommand: "rm", always: true, letters: "", long: &[], operands: &[] },
+    LossRow { subcommand: "rm", always: true, letters: "", long: &[], operands: &[] },
     // Deletes a branch, the only name of its commits.
-    Row { subcommand: "branch", always: false, letters: "dD", long: &["--delete"], operands: &[] },
+    LossRow { subcommand: "branch", always: false, letters: "dD", long: &["--delete"], operands: &[] },
     // Overwrites or deletes what others can see; `+ref` forces, `:ref` deletes.
-    Row {
+    LossRow {
         subcommand: "push",
         always: false,
         letters: "fd",
@@ -36,7 +36,7 @@ const ROWS: &[Row] = &[
         operands: &["+", ":"],
     },
     // Deletes files that git does not know and cannot bring back.
-    Row { subcommand: "clean", always: false, letters: "f", long: &["--force"], operands: &[] },
+    LossRow { subcommand: "clean", always: false, letters: "f", long: &["--force"], operands: &[] },
 ];
 
 /// Looks at a git command.
@@ -65,7 +65,7 @@ fn subcommand(words: &[&[u8]]) -> Option<usize> {
     Some(index)
 }
 
-fn fits(row: &Row, argument: &[u8]) -> bool {
+fn fits(row: &LossRow, argument: &[u8]) -> bool {
     if argument.starts_with(b"--") {
         return row.long.iter().any(|option| argument.starts_with(option.as_bytes()));
     }

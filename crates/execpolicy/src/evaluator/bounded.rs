@@ -45,7 +45,7 @@ const MAX_INDENTATION: usize = 100;
 pub(super) const OPERATORS: &[(&str, &str)] = &[("*", "__bounded_multiply"), ("+", "__bounded_add")];
 
 #[derive(Debug, thiserror::Error)]
-enum LimitError {
+enum ExcessError {
     #[error("the step of range cannot be zero")]
     Step,
     #[error("a rules file may not make a list or string longer than {MAX_LENGTH}")]
@@ -79,7 +79,7 @@ impl<'e> BeforeStmtFuncDyn<'e> for HeapCheck {
             context.last.replace(Some(span.to_file_span()));
         }
         if evaluator.heap().allocated_bytes() > MAX_HEAP {
-            let mut error = starlark::Error::new_other(LimitError::Memory);
+            let mut error = starlark::Error::new_other(ExcessError::Memory);
             error.set_span(span.span, span.file);
             return Err(error);
         }
@@ -120,7 +120,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = pos, default = 1)] step: i32,
     ) -> starlark::Result<Range> {
         let (start, stop) = second.map_or((0, first), |stop| (first, stop));
-        let step = NonZeroI32::new(step).ok_or_else(|| starlark::Error::new_other(LimitError::Step))?;
+        let step = NonZeroI32::new(step).ok_or_else(|| starlark::Error::new_other(ExcessError::Step))?;
         refuse_longer((i64::from(stop) - i64::from(start)) / i64::from(step.get()))?;
         Ok(Range::new(start, stop, step))
     }
@@ -135,7 +135,7 @@ fn length(value: Value<'_>) -> i64 {
 }
 
 fn refuse_longer(length: i64) -> starlark::Result<()> {
-    if length > MAX_LENGTH { Err(starlark::Error::new_other(LimitError::Length)) } else { Ok(()) }
+    if length > MAX_LENGTH { Err(starlark::Error::new_other(ExcessError::Length)) } else { Ok(()) }
 }
 
 /// Refuses text whose mere shape would overflow the stack of Starlark's parser, before it is parsed.
@@ -146,7 +146,7 @@ fn refuse_longer(length: i64) -> starlark::Result<()> {
 /// # Errors
 /// Names the line where the limit is passed.
 pub(super) fn check_shape(file: &Path, text: &str) -> Result<(), Problem> {
-    let mut shape = Shape::default();
+    let mut shape = Nesting::default();
     let mut line = 1_usize;
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
@@ -182,7 +182,7 @@ pub(super) fn check_shape(file: &Path, text: &str) -> Result<(), Problem> {
 
 /// How deep the text may nest at the current character.
 #[derive(Default)]
-struct Shape {
+struct Nesting {
     brackets: usize,
     operators: usize,
     keywords: usize,
@@ -190,7 +190,7 @@ struct Shape {
     elifs: usize,
 }
 
-impl Shape {
+impl Nesting {
     fn punctuation(&mut self, byte: u8) {
         match byte {
             b'(' | b'[' | b'{' => self.brackets += 1,

@@ -5,7 +5,7 @@ use crate::shell::is_harmless;
 
 /// Where the command inside begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(super) struct CommandStart {
     /// Index of its first word.
     pub(super) index: usize,
     /// Whether every option before it is known.
@@ -17,8 +17,8 @@ pub(super) struct Start {
 }
 
 /// Finds the first word of the command inside; `None` when the wrapper runs none.
-pub(super) fn command_start(wrapper: &Wrapper, arguments: &[&[u8]]) -> Option<Start> {
-    let mut start = Start { index: 0, certain: true, changes_environment: false, harmless: true };
+pub(super) fn command_start(wrapper: &Wrapper, arguments: &[&[u8]]) -> Option<CommandStart> {
+    let mut start = CommandStart { index: 0, certain: true, changes_environment: false, harmless: true };
     while let Some(argument) = arguments.get(start.index) {
         if wrapper.instead.split_whitespace().any(|option| option.as_bytes() == *argument) {
             return None;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-use super::options::{self, Start};
+use super::options::{self, CommandStart};
 use super::shells::Task;
 use super::table::{Runs, Wrapper};
 use super::{find, shells, table};
@@ -118,7 +118,7 @@ fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, budget: &mut ReadBud
 }
 
 /// The command that begins at one of the arguments.
-fn tail<'c>(command: &'c Command<'_>, index: usize, start: &Start) -> Option<Command<'c>> {
+fn tail<'c>(command: &'c Command<'_>, index: usize, start: &CommandStart) -> Option<Command<'c>> {
     let (program, args) = command.args.get(index..)?.split_first()?;
     let mut nested = Command::new::<OsStr, _>(program, args);
     nested.certain = command.certain.map(|certain| certain.saturating_sub(index + 1));

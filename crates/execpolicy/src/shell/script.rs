@@ -59,7 +59,7 @@ pub fn read(source: &[u8]) -> Script {
             break;
         }
         let text = source.get(start..).unwrap_or_default();
-        let mut reader = Reader {
+        let mut reader = ScriptReader {
             source: text,
             script,
             behind: HashMap::new(),
@@ -77,7 +77,7 @@ pub fn read(source: &[u8]) -> Script {
     script
 }
 
-struct Reader<'s> {
+struct ScriptReader<'s> {
     source: &'s [u8],
     script: Script,
     /// Where the shell begins a command, and the grammar does not.
@@ -90,7 +90,7 @@ struct Reader<'s> {
     behind: HashMap<usize, ScriptCommand>,
 }
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     fn doubt(&mut self, doubt: Doubt) {
         self.script.doubt.get_or_insert(doubt);
     }

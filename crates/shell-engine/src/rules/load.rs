@@ -100,27 +100,27 @@ pub(super) fn load(sources: &[RuleSource]) -> (Policy, Option<LoadErrors>) {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(file: &Path, text: String) -> Result<(), LoadError> {
-    let (_, errors) = parse(vec![Ok(Text { file: file.to_owned(), text, add: add_rules })]);
+    let (_, errors) = parse(vec![Ok(SourceText { file: file.to_owned(), text, add: add_rules })]);
     errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// What was read, and how it is added to a policy.
-struct Text {
+struct SourceText {
     file: PathBuf,
     text: String,
-    add: fn(&mut Policy, &Text) -> Result<(), ParseError>,
+    add: fn(&mut Policy, &SourceText) -> Result<(), ParseError>,
 }
 
-fn add_rules(policy: &mut Policy, text: &Text) -> Result<(), ParseError> {
+fn add_rules(policy: &mut Policy, text: &SourceText) -> Result<(), ParseError> {
     policy.add_text(&text.file, &text.text, home_folder::find().as_deref().and_then(Path::to_str))
 }
 
-fn add_requirements(policy: &mut Policy, text: &Text) -> Result<(), ParseError> {
+fn add_requirements(policy: &mut Policy, text: &SourceText) -> Result<(), ParseError> {
     policy.add_requirements(&text.file, &text.text)
 }
 
-fn read_source(source: &RuleSource) -> Vec<Result<Text, LoadError>> {
-    let rules = |file: PathBuf| Ok(Text { text: read_file(&file)?, file, add: add_rules });
+fn read_source(source: &RuleSource) -> Vec<Result<SourceText, LoadError>> {
+    let rules = |file: PathBuf| Ok(SourceText { text: read_file(&file)?, file, add: add_rules });
     match (source, source.folder()) {
         (_, Some(folder)) => match rule_files(folder) {
             Ok(files) => files.into_iter().map(rules).collect(),
@@ -128,16 +128,16 @@ fn read_source(source: &RuleSource) -> Vec<Result<Text, LoadError>> {
         },
         (RuleSource::Requirements(file), None) => match read_file(file) {
             Err(LoadError::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => vec![read.map(|text| Text { file: file.clone(), text, add: add_requirements })],
+            read => vec![read.map(|text| SourceText { file: file.clone(), text, add: add_requirements })],
         },
         (RuleSource::Folder(file) | RuleSource::Named(file), None) => vec![rules(file.clone())],
     }
 }
 
-fn parse(texts: Vec<Result<Text, LoadError>>) -> (Policy, Vec<LoadError>) {
+fn parse(texts: Vec<Result<SourceText, LoadError>>) -> (Policy, Vec<LoadError>) {
     let parsed = on_deep_stack(|| {
         let mut policy = Policy::empty();
-        let add = |text: Result<Text, LoadError>| {
+        let add = |text: Result<SourceText, LoadError>| {
             text.and_then(|text| (text.add)(&mut policy, &text).map_err(LoadError::from)).err()
         };
         let errors = texts.into_iter().filter_map(add).collect();
