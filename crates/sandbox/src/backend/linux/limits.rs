@@ -67,6 +67,16 @@ pub(super) fn limit_files(limits: Limits) -> io::Result<()> {
     set_limit(Resource::Nofile, limits.open_files)
 }
 
+/// Says whether a crash inside starts a program outside all the same: see [`limit_files`].
+pub(super) fn gap_of_core_dumps() -> Option<String> {
+    let maximum = rustix::process::getrlimit(Resource::Core).maximum;
+    let is_piped = fs::read("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with(b"|"));
+    (maximum == Some(0) && is_piped).then(|| {
+        "crashes of commands start the system's handler of core dumps, because the server was started below `ulimit -c 0`, which does not stop a handler (`ulimit -c 1` does)"
+            .to_owned()
+    })
+}
+
 /// Sets both limits, never above the present maximum.
 fn set_limit(resource: Resource, most: u64) -> io::Result<()> {
     let present = rustix::process::getrlimit(resource).maximum;

@@ -184,6 +184,7 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
     } else if abi < landlock_rules::UNIX_SOCKETS_SINCE && !pairs_only {
         gaps.push("Unix sockets that programs outside open from now on can be reached where nothing covers them, because this kernel's Landlock does not judge sockets".to_owned());
     }
+    gaps.extend(limits::gap_of_core_dumps());
     if abi == 0 {
         gaps.push("named pipes outside can be written, because there is no Landlock".to_owned());
     }
