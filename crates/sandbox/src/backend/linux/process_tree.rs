@@ -19,7 +19,7 @@ const MAX_PASSES: usize = 32;
 /// The kernel's limit on arguments and environment together (execve(2)) is at least this.
 const ENVIRONMENT_BYTES: usize = 2 << 20;
 /// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)).
-const EXEC_ATTEMPTS: u32 = 20;
+const EXEC_ATTEMPTS: u32 = 10;
 const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
@@ -43,17 +43,15 @@ impl Mark {
         &self.0
     }
 
-    /// Looks at a process's environment, with one read: between two of them it may have executed a program.
-    fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> bool {
-        for _ in 0..EXEC_ATTEMPTS {
-            let environment = fs::File::open(format!("/proc/{pid}/environ"));
-            match environment.and_then(|mut file| file.read(buffer)) {
-                Ok(0) if has_program(pid) => std::thread::sleep(EXEC_PAUSE),
-                Ok(length) => return self.is_in(buffer.get(..length).unwrap_or_default()),
-                Err(_) => return false,
-            }
+    /// Looks at a process's environment, with one read: between two of them it may have executed a program. None while it
+    /// has no environment.
+    fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> Option<bool> {
+        let environment = fs::File::open(format!("/proc/{pid}/environ"));
+        match environment.and_then(|mut file| file.read(buffer)) {
+            Ok(0) if has_program(pid) => None,
+            Ok(length) => Some(self.is_in(buffer.get(..length).unwrap_or_default())),
+            Err(_) => Some(false),
         }
-        false
     }
 
     fn is_in(&self, environment: &[u8]) -> bool {
@@ -62,8 +60,23 @@ impl Mark {
 
     /// Finds every process that carries it.
     fn carriers(&self) -> Vec<i32> {
+        self.carriers_among(all_processes().collect())
+    }
+
+    fn carriers_among(&self, mut unclear: Vec<i32>) -> Vec<i32> {
         let mut buffer = vec![0; ENVIRONMENT_BYTES];
-        all_processes().filter(|pid| self.is_carried_by(*pid, &mut buffer)).collect()
+        let mut found = Vec::new();
+        for attempt in 0..EXEC_ATTEMPTS {
+            if attempt > 0 && !unclear.is_empty() {
+                std::thread::sleep(EXEC_PAUSE);
+            }
+            unclear.retain(|pid| {
+                let carried = self.is_carried_by(*pid, &mut buffer);
+                found.extend(carried.and_then(|carried| carried.then_some(*pid)));
+                carried.is_none()
+            });
+        }
+        found
     }
 }
 
@@ -243,8 +256,7 @@ mod tests {
         fs::write(&script, "exec sh \"$0\"").unwrap();
         let mut shell = std::process::Command::new("sh").arg(&script).env(name, value).spawn().unwrap();
         let pid = i32::try_from(shell.id()).unwrap();
-        let mut buffer = vec![0; ENVIRONMENT_BYTES];
-        let missed = (0..20_000).filter(|_| !mark.is_carried_by(pid, &mut buffer)).count();
+        let missed = (0..20_000).filter(|_| mark.carriers_among(vec![pid]) != [pid]).count();
         shell.kill().unwrap();
         shell.wait().unwrap();
         assert_eq!(missed, 0);
