@@ -33,7 +33,7 @@ impl Escalated {
         for program in self.known().iter().filter(|program| !program.has_ended()) {
             alive.awaited += 1;
             let Remaining { total, listed } = program.alive().await;
-            alive.remaining.total += total;
+            alive.remaining.total = alive.remaining.total.saturating_add(total);
             alive.remaining.listed.extend(listed);
         }
         alive

@@ -61,7 +61,7 @@ impl CallProcesses {
 fn together(inside: Remaining, outside: AliveOutside) -> Alive {
     let is_wrapper = |(_, command): &(i32, String)| program_of_wrapper(command).is_some();
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
-    let mut total = inside.total + outside.remaining.total;
+    let mut total = inside.total.saturating_add(outside.remaining.total);
     if wrappers.len() <= outside.awaited {
         // Each only waits for a program that is listed itself.
         total -= wrappers.len().min(inside.total);
