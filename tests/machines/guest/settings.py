@@ -91,8 +91,12 @@ SETTINGS = {
     "ptrace_scope=2": Setting({"kernel/yama/ptrace_scope": 2}),
     "ptrace_scope=3": Setting({"kernel/yama/ptrace_scope": 3}),
     "hidepid=2": Setting(before=["mount -o remount,hidepid=2 /proc"], after=["mount -o remount,hidepid=0 /proc"]),
+    # The server's own folder must be where it can be written: doctor says so otherwise.
     "read-only root": Setting(
-        before=["mount -o remount,ro /"], after=["mount -o remount,rw /"], workspace="/tmp/workspace"
+        before=["install -d /run/codex-0", "install -d -o 1000 /run/codex-1000", "mount -o remount,ro /"],
+        after=["mount -o remount,rw /"],
+        around=["sh", "-c", 'CODEX_HOME=/run/codex-$(id -u) exec "$@"', "sh"],
+        workspace="/tmp/workspace",
     ),
     "inotify limits 0": Setting({"fs/inotify/max_user_instances": 0, "fs/inotify/max_user_watches": 0}),
     "cgroup v1": Setting(
