@@ -101,6 +101,13 @@ impl Session {
         self.inner.guard_pid()
     }
 
+    /// Tells whether [`CallEvent::Gone`](crate::CallEvent::Gone) means that no descendant is left; else only the program
+    /// itself is followed to its end.
+    #[must_use]
+    pub fn follows_descendants(&self) -> bool {
+        self.inner.guard_pid().is_some()
+    }
+
     /// Tells whether the session's processes are still there.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -101,9 +101,17 @@ impl Process {
         let _ = self.told.clone().wait_for(|told| told.gone).await;
     }
 
-    /// Waits until no process of the call is left, as far as the system tells.
+    /// Waits until no process of the call is left; without end where the system does not tell.
     pub(crate) async fn none_left(&self) {
+        if !self.follows_descendants() {
+            std::future::pending::<()>().await;
+        }
         self.gone().await;
+    }
+
+    /// Whether the system tells when nothing that the program has started is left.
+    pub(crate) fn follows_descendants(&self) -> bool {
+        self.sandbox.session().follows_descendants()
     }
 
     /// Sends a signal to the program's process group; it may be gone already.

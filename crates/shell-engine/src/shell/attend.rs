@@ -247,7 +247,14 @@ async fn keep(door: WrapperDoor, call: Arc<InterceptedCall>, shell: Arc<Process>
         }
         shell.gone().await;
     };
-    let serving = async { tokio::join!(interception::attend(door, Arc::clone(&call)), processes) };
+    let attended = async {
+        interception::attend(door, Arc::clone(&call)).await;
+        if !shell.follows_descendants() {
+            // All that is told there is that nobody can come to the door any more.
+            end.ended.cancel();
+        }
+    };
+    let serving = async { tokio::join!(attended, processes) };
     tokio::pin!(serving);
     tokio::select! {
         _ = &mut serving => return,
