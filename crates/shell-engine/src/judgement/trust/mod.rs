@@ -10,7 +10,7 @@
 //!
 //! # Layout
 //!
-//! * [`place`]: who can change what is there.
+//! * [`location`]: who can change what is there.
 //! * [`meaning`]: the file that a bare name means.
 //! * [`script`]: its interpreters.
 //! * [`names`]: all names of what is about to run.
