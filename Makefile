@@ -229,7 +229,12 @@ test-arm64: need-node need-python build-bash launcher ## Install the packages fo
 .PHONY: check-macos
 check-macos: need-rust ## Check the types of everything for macOS, without a Mac.
 	$(call step,'Types for macOS (the first time takes long)')
-	@tests/machines/check-macos.sh
+	@tests/machines/check-types.sh aarch64-apple-darwin
+
+.PHONY: check-freebsd
+check-freebsd: need-rust ## Check the types of everything for FreeBSD, without one.
+	$(call step,'Types for FreeBSD (the first time takes long)')
+	@tests/machines/check-types.sh x86_64-unknown-freebsd
 
 .PHONY: bench
 bench: installed ## Measure speed, beside the peer where it can be installed.

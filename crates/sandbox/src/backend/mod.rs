@@ -6,7 +6,7 @@
 mod contract;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(any(test, not(target_os = "linux")))]
+#[cfg(any(test, target_os = "macos"))]
 mod macos;
 #[cfg(any(test, not(target_os = "linux")))]
 mod none;

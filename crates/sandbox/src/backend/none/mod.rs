@@ -11,8 +11,11 @@ mod sys;
 #[cfg(any(test, not(target_os = "macos")))]
 mod system;
 
-pub(crate) use absent::{no_session_process, refuse};
-pub(crate) use call::Call;
-pub(crate) use session::Session;
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 pub(crate) use system::NoSandbox;
+#[cfg(any(test, target_os = "macos"))]
+pub(crate) use {
+    absent::{no_session_process, refuse},
+    call::Call,
+    session::Session,
+};

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Checks the types of everything for macOS, tests included, without a Mac: the compilers of cross.sh know the platform, and
-# compile its standard library from the source. Nothing is linked, so no Apple tool is needed, and nothing runs.
+# Checks the types of everything for another system, tests included, without that system: the compilers of cross.sh know it,
+# and compile its standard library from the source. Nothing is linked, so no tool of the system is needed, and nothing runs.
 #
-#   check-macos.sh          the first time takes long, and 1.4 GB; after a change, seconds
-#   TARGET=x86_64-apple-darwin check-macos.sh
-label=check-macos
+#   check-types.sh aarch64-apple-darwin      the first time takes long, and 1.4 GB; after a change, seconds
+#   check-types.sh x86_64-unknown-freebsd    likewise, and 0.9 GB
+label=check-types
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cross=$repository/tests/machines/cross.sh
-target=${TARGET:-aarch64-apple-darwin}
-built=target/machines/check-macos
+target=${1:?the name of a target}
+built=target/machines/check-types
 
 check() {
-  local messages=$logs/macos-messages.log library
+  local messages=$logs/$target-messages.log library
   library=$(ls -d "$machines"/cross/usr/src/rustc-*/library/sysroot)
   (cd "$repository" && "${CARGO:-cargo}" fetch --locked --target "$target")
   # The standard library's own dependencies; a stable compiler looks at its source when it is told so.
@@ -26,4 +26,4 @@ check() {
 }
 
 "$cross" true
-timed "types for $target" "$repository/$built" check
+timed "types for $target" "$repository/$built/$target" check
