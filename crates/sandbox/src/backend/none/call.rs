@@ -223,9 +223,12 @@ mod tests {
 
     #[test]
     fn a_signal_is_for_the_program_and_an_end_for_its_group() {
-        let call = run("/bin/sh", &["sh", "-c", "trap 'exit 5' USR1; while :; do sleep 0.01; done"], &[]);
-        // Until the trap is set, the signal would end it otherwise.
-        std::thread::sleep(Duration::from_millis(300));
+        let (mut said, write) = io::pipe().unwrap();
+        let script = "trap 'exit 5' USR1; echo; while :; do sleep 0.01; done";
+        let call = run("/bin/sh", &["sh", "-c", script], &[(write.as_fd(), 1)]);
+        drop(write);
+        // Before the trap is set, the signal would end it otherwise.
+        said.read_exact(&mut [0]).unwrap();
         call.command(&CallCommand::Signal { number: libc::SIGUSR1 }).unwrap();
         assert_ends(&call, Ending::Code(5));
         let (mut held, write) = io::pipe().unwrap();
