@@ -194,7 +194,7 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	@if $(PYTHON) -c 'import tomllib' 2> /dev/null; then $(PYTHON) tests/machines/platforms.py --check; \
 	else echo 'Not checked: Python 3.11 or newer is needed.'; fi
 	$(call step,'Columns of the documentation')
-	@if $(PYTHON) -c '' 2> /dev/null; then $(PYTHON) .ci/prose.py README.md SECURITY.md CONTRIBUTING.md docs/*.md */README.md */*/README.md; \
+	@if $(PYTHON) -c '' 2> /dev/null; then $(PYTHON) .ci/prose.py README.md ARCHITECTURE.md SECURITY.md CONTRIBUTING.md docs/*.md */README.md */*/README.md; \
 	else echo 'Not checked: Python is needed.'; fi
 	$(call step,'Licences and origins of the Rust libraries')
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
