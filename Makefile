@@ -200,6 +200,13 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else echo 'Not checked: cargo-deny is not installed (cargo install --locked cargo-deny). GitHub checks it for every push.'; fi
 
+# Together, because none of them is on a registry yet: each is built from what the others would be there.
+LIBRARIES := escalation-protocol execpolicy home-folder shell-engine-sandbox shell-engine
+
+.PHONY: package-libraries
+package-libraries: need-rust ## Package the engine with the crates below it as a registry would get them, and build that (minutes).
+	$(CARGO) package --locked $(LIBRARIES:%=-p %)
+
 # The suite speaks HTTP only and needs a newer Node.js than we do; both come from npm, into a folder of their own.
 CONFORMANCE := $(CURDIR)/target/conformance
 
