@@ -20,6 +20,7 @@ pub mod enforcement;
 pub mod environment;
 mod event;
 pub mod machine;
+mod placeholder;
 pub mod plan;
 pub mod policy;
 pub mod probe;
@@ -27,7 +28,6 @@ mod program;
 pub mod resolve;
 pub mod session;
 mod session_error;
-mod stand_in;
 mod sys;
 
 pub use call::Call;

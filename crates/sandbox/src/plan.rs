@@ -46,12 +46,12 @@ pub struct Reserved {
     #[serde(with = "raw_paths::one")]
     pub path: PathBuf,
     /// Whether a folder stands in for it while the session lives, or an empty file.
-    pub stand_in: StandIn,
+    pub placeholder: Placeholder,
 }
 
 /// What holds a reserved name while a session lives. It must mean the same as nothing to whoever reads it outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum StandIn {
+pub enum Placeholder {
     /// An empty folder: invisible to Git, so that `git add -A` does not take it.
     Folder,
     /// A file holding this text, often none.
@@ -323,7 +323,8 @@ mod tests {
         let mut plan = plan(Mode::WorkspaceWrite, false, &["/ws"]);
         let odd = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
         plan.only_readable = Some(vec![odd.clone()]);
-        plan.reserved = vec![Reserved { path: odd.clone(), stand_in: StandIn::FileHolding(String::new()) }];
+        plan.reserved =
+            vec![Reserved { path: odd.clone(), placeholder: Placeholder::FileHolding(String::new()) }];
         plan.hidden = vec![odd];
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);

@@ -41,9 +41,9 @@ pub(crate) const MODES: Wall =
 /// Writing a protected place inside a writable root.
 pub(crate) const PROTECTED: Wall =
     wall(By("read-only mounts", &["EROFS"]), Said("protected places inside writable folders"));
-/// Making a name that a stand-in holds.
+/// Making a name that a placeholder holds.
 pub(crate) const HELD: Wall =
-    wall(By("stand-ins", &["EEXIST", "EROFS"]), Said("protected places inside writable folders"));
+    wall(By("placeholders", &["EEXIST", "EROFS"]), Said("protected places inside writable folders"));
 /// Replacing what is a mount point.
 pub(crate) const PINNED: Wall =
     wall(By("mount points", &["EBUSY", "EXDEV", "EROFS"]), Said("protected places inside writable folders"));

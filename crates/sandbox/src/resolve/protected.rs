@@ -5,9 +5,9 @@
 
 use super::error::ResolveError;
 use super::surroundings::Surroundings;
-use crate::plan::{Plan, Reserved, StandIn};
+use crate::placeholder::is_placeholder;
+use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
-use crate::stand_in::is_stand_in;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ pub(super) fn add(
     let mut found = Found { writable: plan.writable.clone(), ..Found::default() };
     for root in workspaces.iter().filter(|root| root.is_dir() && *root != Path::new("/")) {
         for (name, _) in IN_WORKSPACE {
-            found.protect(root.join(name), Some(StandIn::Folder));
+            found.protect(root.join(name), Some(Placeholder::Folder));
         }
         for name in START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).chain(START_UP_PLACES) {
             found.protect(root.join(name), None);
@@ -107,7 +107,7 @@ pub(super) fn add(
     let home = surroundings.home.as_ref().and_then(|home| home.canonicalize().ok());
     if let Some(home) = home.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
         for name in START_UP_FILES {
-            found.protect(home.join(name), Some(StandIn::FileHolding(String::new())));
+            found.protect(home.join(name), Some(Placeholder::FileHolding(String::new())));
         }
         found.protect(home.join(".bash_profile"), Some(bash_profile(&home)));
         for name in START_UP_FILES_NOT_HELD.iter().chain(START_UP_PLACES) {
@@ -123,7 +123,7 @@ pub(super) fn add(
         if !path.is_absolute() {
             return Err(ResolveError::Relative(path.clone()));
         }
-        found.protect(path.clone(), Some(StandIn::Folder));
+        found.protect(path.clone(), Some(Placeholder::Folder));
     }
     // A place that was itself asked for by name as writable is not protected against that wish.
     found.read_only.retain(|path| !plan.writable.contains(path));
@@ -144,12 +144,12 @@ struct Found {
 
 impl Found {
     /// Protects one path if it lies inside a writable root: as it is, or, when it is missing, by holding its name.
-    fn protect(&mut self, path: PathBuf, stand_in: Option<StandIn>) {
+    fn protect(&mut self, path: PathBuf, placeholder: Option<Placeholder>) {
         if !self.writable.iter().any(|root| path.starts_with(root)) {
             return;
         }
         // What another session holds is as good as missing.
-        let held = stand_in.as_ref().is_some_and(|stand_in| is_stand_in(&path, stand_in));
+        let held = placeholder.as_ref().is_some_and(|placeholder| is_placeholder(&path, placeholder));
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
                 self.notes.push(format!(
@@ -162,11 +162,11 @@ impl Found {
             }
             Ok(_) if !held => self.protect_existing(path),
             Ok(_) | Err(_) => {
-                let Some(stand_in) = stand_in else { return };
+                let Some(placeholder) = placeholder else { return };
                 // A name whose folder is missing is held by holding the folder, which callers name themselves.
                 let parent_is_there = path.parent().is_some_and(Path::is_dir);
                 if parent_is_there && !self.reserved.iter().any(|reserved| reserved.path == path) {
-                    self.reserved.push(Reserved { path, stand_in });
+                    self.reserved.push(Reserved { path, placeholder });
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Found {
     /// Protects a workspace's repository: a folder, a link or a `gitdir:` file; without one, its name.
     fn protect_git(&mut self, root: &Path) {
         let place = root.join(".git");
-        if place.is_dir() && !is_stand_in(&place, &StandIn::Folder) {
+        if place.is_dir() && !is_placeholder(&place, &Placeholder::Folder) {
             if let Ok(folder) = place.canonicalize() {
                 self.protect_repository(&folder);
             }
@@ -191,7 +191,7 @@ impl Found {
             }
             return;
         }
-        self.protect(place.clone(), Some(StandIn::Folder));
+        self.protect(place.clone(), Some(Placeholder::Folder));
         let Some(folder) = linked_folder(&place, "gitdir:") else { return };
         self.protect_repository(&folder);
         // A linked worktree's settings are those of its main repository.
@@ -209,7 +209,10 @@ impl Found {
             for name in IN_WORKTREE {
                 self.protect(worktree.path().join(name), None);
             }
-            self.protect(worktree.path().join("config.worktree"), Some(StandIn::FileHolding(String::new())));
+            self.protect(
+                worktree.path().join("config.worktree"),
+                Some(Placeholder::FileHolding(String::new())),
+            );
         }
         let mut left = MAX_SUBMODULES;
         self.protect_submodules(&folder.join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
@@ -240,14 +243,14 @@ impl Found {
     }
 }
 
-fn holding(text: Option<&str>) -> StandIn {
-    text.map_or(StandIn::Folder, |text| StandIn::FileHolding(text.to_owned()))
+fn holding(text: Option<&str>) -> Placeholder {
+    text.map_or(Placeholder::Folder, |text| Placeholder::FileHolding(text.to_owned()))
 }
 
 /// What a missing `.bash_profile` must say: Bash reads the first of three files, so an empty one would keep it from the others.
-fn bash_profile(home: &Path) -> StandIn {
+fn bash_profile(home: &Path) -> Placeholder {
     let next = [".bash_login", ".profile"].into_iter().find(|name| home.join(name).exists());
-    StandIn::FileHolding(next.map_or_else(String::new, |name| format!(". ~/{name}\n")))
+    Placeholder::FileHolding(next.map_or_else(String::new, |name| format!(". ~/{name}\n")))
 }
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).

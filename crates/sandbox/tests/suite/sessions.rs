@@ -109,7 +109,7 @@ fn a_session_that_cannot_be_enforced_does_not_start() {
 }
 
 #[test]
-fn a_killed_server_leaves_neither_processes_nor_stand_ins() {
+fn a_killed_server_leaves_neither_processes_nor_placeholders() {
     for form in [Form::Everything, Form::Landlock] {
         if !can_sandbox(User::Root, form) {
             return;
@@ -224,7 +224,7 @@ fn what_is_replaced_outside_stays_protected_and_hidden_inside() {
                 shell.run(&format!("cat {}", npmrc.display())).output.is_empty()
             });
         }
-        // A stand-in that someone outside removes is made again, and is protected again.
+        // A placeholder that someone outside removes is made again, and is protected again.
         std::fs::remove_dir(place.workspace.join(".mcp.json")).unwrap();
         eventually("the name is held again", || {
             tried("chmod", &place.workspace.join(".mcp.json")) == "EROFS"

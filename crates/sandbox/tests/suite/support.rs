@@ -242,7 +242,7 @@ impl Place {
         plan
     }
 
-    /// Names at the top of the workspace and of its `.git`, where stand-ins are made.
+    /// Names at the top of the workspace and of its `.git`, where placeholders are made.
     fn names(&self) -> Vec<PathBuf> {
         let mut names: Vec<PathBuf> = [self.workspace.clone(), self.workspace.join(".git")]
             .iter()
@@ -261,7 +261,7 @@ impl Place {
         let mut names = self.names();
         // What the allowed twins made.
         names.retain(|path| !path.ends_with("index.lock"));
-        assert_eq!(names, self.before, "stand-ins were left in {}", self.base.path().display());
+        assert_eq!(names, self.before, "placeholders were left in {}", self.base.path().display());
     }
 }
 

@@ -8,7 +8,7 @@
 use super::namespaces::{self, Attempt};
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
-use super::stand_ins::StandIns;
+use super::placeholders::Placeholders;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, InitCommand, InitReport, MAX_PACKET, MAX_REQUEST};
 use super::{init, packet, setup};
@@ -127,7 +127,7 @@ const NOT_ADOPTED: &str = "a process that leaves its parent and clears or hides 
 struct Running {
     init: Pid,
     /// Removed from the user's folders when the session ends.
-    stand_ins: StandIns,
+    placeholders: Placeholders,
     /// For putting mounts back; none without mounts.
     mending: Option<(Doors, Watcher)>,
 }
@@ -150,9 +150,9 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
     while let Some(attempt) = attempts.pop_front() {
         // Without mounts of its own a session cannot protect the names, so holding them would only litter.
         let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
-        let stand_ins = StandIns::make(reserved).map_err(io::Error::other)?;
+        let placeholders = Placeholders::make(reserved).map_err(io::Error::other)?;
         match start_as(request, &attempt, &reasons) {
-            Ok((init, mending)) => return Ok(Running { init, stand_ins, mending }),
+            Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
             Err(error) => {
                 let reason = error.to_string();
                 if !reasons.contains(&reason) {
@@ -285,7 +285,7 @@ fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Pla
         if let Some((doors, watcher)) = &running.mending
             && watcher.concerns_us()
         {
-            running.stand_ins.restore(&plan.reserved);
+            running.placeholders.restore(&plan.reserved);
             if repair::repair(proof, doors, plan).is_err() {
                 break;
             }

@@ -211,14 +211,14 @@ fn ways(plan: &Plan) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Reserved, StandIn};
+    use crate::plan::{Placeholder, Reserved};
     use crate::policy::{Mode, Network};
 
     fn plan() -> Plan {
         let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec!["/ws".into(), "/tmp".into()];
         plan.read_only = vec!["/ws/.git/hooks".into()];
-        plan.reserved = vec![Reserved { path: "/ws/.codex".into(), stand_in: StandIn::Folder }];
+        plan.reserved = vec![Reserved { path: "/ws/.codex".into(), placeholder: Placeholder::Folder }];
         plan.hidden = vec!["/Users/a/.ssh".into()];
         plan
     }

@@ -345,7 +345,7 @@ fn a_place_that_holds_no_repository_does_not_hide_the_one_above() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().canonicalize().unwrap();
     let ws = root.join("ws");
-    // The stand-in of a workspace without a repository.
+    // The placeholder of a workspace without a repository.
     std::fs::create_dir_all(ws.join(".git")).unwrap();
     let kept = trust(&[&root], &[ws.join(".git")]);
     assert_eq!(caution(&kept, &ws, &["git", "status"]), None);

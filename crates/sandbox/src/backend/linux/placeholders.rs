@@ -2,10 +2,10 @@
 //!
 //! The kernel can only protect a name that exists. The guard makes what is missing, outside and with the user's own
 //! rights, and takes it away when the session ends, however the server ended. Sessions that share a workspace share the
-//! stand-ins: each holds a lock on them, and the last one removes them. Only what is still exactly a stand-in is removed.
+//! placeholders: each holds a lock on them, and the last one removes them. Only what is still exactly a placeholder is removed.
 
-use crate::plan::{Reserved, StandIn};
-use crate::stand_in::{MARK_SECONDS, is_stand_in};
+use crate::placeholder::{MARK_SECONDS, is_placeholder};
+use crate::plan::{Placeholder, Reserved};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use std::fs;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 10;
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// What is held, and is removed when this is dropped.
-pub(super) struct StandIns(Vec<Held>);
+pub(super) struct Placeholders(Vec<Held>);
 
 struct Held {
     reserved: Reserved,
@@ -29,16 +29,16 @@ struct Held {
 /// Says which name could not be held.
 #[derive(Debug, thiserror::Error)]
 #[error("could not hold the protected name {path}: {source}")]
-pub(super) struct StandInError {
+pub(super) struct PlaceholderError {
     path: PathBuf,
     source: io::Error,
 }
 
-impl StandIns {
-    /// Makes or adopts a stand-in for every name that is free. A folder that we may not write needs none: commands, running
+impl Placeholders {
+    /// Makes or adopts a placeholder for every name that is free. A folder that we may not write needs none: commands, running
     /// as the same user, could not make the name either.
-    pub(super) fn make(reserved: &[Reserved]) -> Result<Self, StandInError> {
-        let mut held = StandIns(Vec::new());
+    pub(super) fn make(reserved: &[Reserved]) -> Result<Self, PlaceholderError> {
+        let mut held = Placeholders(Vec::new());
         for name in reserved {
             held.hold(name)?;
         }
@@ -54,13 +54,13 @@ impl StandIns {
         }
     }
 
-    fn hold(&mut self, name: &Reserved) -> Result<(), StandInError> {
-        let wrong = |source| StandInError { path: name.path.clone(), source };
+    fn hold(&mut self, name: &Reserved) -> Result<(), PlaceholderError> {
+        let wrong = |source| PlaceholderError { path: name.path.clone(), source };
         for _ in 0..ATTEMPTS {
             match make(name) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if !is_stand_in(&name.path, &name.stand_in) {
+                    if !is_placeholder(&name.path, &name.placeholder) {
                         return Ok(());
                     }
                 }
@@ -75,7 +75,7 @@ impl StandIns {
         }
         // A command of another session may hold the lock, to keep us waiting. It is there, so it can be protected; who
         // removes it is then another's business.
-        if is_stand_in(&name.path, &name.stand_in) {
+        if is_placeholder(&name.path, &name.placeholder) {
             Ok(())
         } else {
             Err(wrong(io::ErrorKind::ResourceBusy.into()))
@@ -83,19 +83,19 @@ impl StandIns {
     }
 }
 
-impl Drop for StandIns {
+impl Drop for Placeholders {
     fn drop(&mut self) {
         // Children before their parents.
         for held in self.0.iter().rev() {
             let is_last = rustix::fs::flock(&held.lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            let Reserved { path, stand_in } = &held.reserved;
-            if !is_last || !is_stand_in(path, stand_in) {
+            let Reserved { path, placeholder } = &held.reserved;
+            if !is_last || !is_placeholder(path, placeholder) {
                 continue;
             }
             // Filled by someone outside in this very moment, a folder is not removed.
-            let _ = match stand_in {
-                StandIn::Folder => fs::remove_dir(path),
-                StandIn::FileHolding(_) => fs::remove_file(path),
+            let _ = match placeholder {
+                Placeholder::Folder => fs::remove_dir(path),
+                Placeholder::FileHolding(_) => fs::remove_file(path),
             };
         }
     }
@@ -107,9 +107,9 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 fn make(name: &Reserved) -> io::Result<()> {
-    match &name.stand_in {
-        StandIn::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path)?,
-        StandIn::FileHolding(text) => {
+    match &name.placeholder {
+        Placeholder::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path)?,
+        Placeholder::FileHolding(text) => {
             let mut file =
                 fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name.path)?;
             file.write_all(text.as_bytes())?;
@@ -134,8 +134,8 @@ fn lock(name: &Reserved) -> Option<OwnedFd> {
 mod tests {
     use super::*;
 
-    fn reserved(folder: &std::path::Path, name: &str, stand_in: StandIn) -> Reserved {
-        Reserved { path: folder.join(name), stand_in }
+    fn reserved(folder: &std::path::Path, name: &str, placeholder: Placeholder) -> Reserved {
+        Reserved { path: folder.join(name), placeholder }
     }
 
     #[test]
@@ -144,14 +144,14 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("theirs")).unwrap();
         let names = [
-            reserved(folder.path(), "theirs", StandIn::Folder),
-            reserved(folder.path(), "ours", StandIn::Folder),
-            reserved(folder.path(), "filled", StandIn::Folder),
-            reserved(folder.path(), "dot", StandIn::FileHolding(".\n".to_owned())),
-            reserved(folder.path(), "written", StandIn::FileHolding(String::new())),
-            reserved(folder.path(), "no/such/folder", StandIn::Folder),
+            reserved(folder.path(), "theirs", Placeholder::Folder),
+            reserved(folder.path(), "ours", Placeholder::Folder),
+            reserved(folder.path(), "filled", Placeholder::Folder),
+            reserved(folder.path(), "dot", Placeholder::FileHolding(".\n".to_owned())),
+            reserved(folder.path(), "written", Placeholder::FileHolding(String::new())),
+            reserved(folder.path(), "no/such/folder", Placeholder::Folder),
         ];
-        let made = StandIns::make(&names).unwrap();
+        let made = Placeholders::make(&names).unwrap();
         assert!(at("ours").is_dir() && fs::read_to_string(at("dot")).unwrap() == ".\n");
         fs::write(at("written"), "text").unwrap();
         fs::write(at("filled/file"), "text").unwrap();
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn the_last_of_two_sessions_removes() {
         let folder = tempfile::tempdir().unwrap();
-        let names = [reserved(folder.path(), "name", StandIn::Folder)];
+        let names = [reserved(folder.path(), "name", Placeholder::Folder)];
         let path = folder.path().join("name");
-        let first = StandIns::make(&names).unwrap();
-        let second = StandIns::make(&names).unwrap();
+        let first = Placeholders::make(&names).unwrap();
+        let second = Placeholders::make(&names).unwrap();
         drop(first);
         assert!(path.exists(), "the second still holds it");
         drop(second);
@@ -176,27 +176,27 @@ mod tests {
     #[test]
     fn a_lock_that_a_command_holds_delays_but_does_not_stop() {
         let folder = tempfile::tempdir().unwrap();
-        let names = [reserved(folder.path(), "name", StandIn::Folder)];
+        let names = [reserved(folder.path(), "name", Placeholder::Folder)];
         make(&names[0]).unwrap();
         let hostile = fs::File::open(folder.path().join("name")).unwrap();
         rustix::fs::flock(&hostile, FlockOperation::LockExclusive).unwrap();
-        assert!(StandIns::make(&names).is_ok());
+        assert!(Placeholders::make(&names).is_ok());
     }
 
     #[test]
     fn what_a_crash_left_is_adopted_and_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let names = [reserved(folder.path(), "name", StandIn::FileHolding("text".to_owned()))];
+        let names = [reserved(folder.path(), "name", Placeholder::FileHolding("text".to_owned()))];
         make(&names[0]).unwrap();
-        drop(StandIns::make(&names).unwrap());
+        drop(Placeholders::make(&names).unwrap());
         assert!(!folder.path().join("name").exists());
     }
 
     #[test]
     fn what_was_removed_outside_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let names = [reserved(folder.path(), "name", StandIn::Folder)];
-        let mut made = StandIns::make(&names).unwrap();
+        let names = [reserved(folder.path(), "name", Placeholder::Folder)];
+        let mut made = Placeholders::make(&names).unwrap();
         fs::remove_dir(folder.path().join("name")).unwrap();
         made.restore(&names);
         assert!(folder.path().join("name").is_dir());
