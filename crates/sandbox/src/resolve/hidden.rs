@@ -3,7 +3,7 @@
 //! Only what exists when the sandbox starts can be covered. `allow_read` takes entries out, `deny_read` adds some.
 
 use super::error::ResolveError;
-use super::surroundings::Surroundings;
+use super::host_facts::HostFacts;
 use crate::plan::Plan;
 use crate::policy::Restrictions;
 use std::ffi::OsStr;
@@ -195,7 +195,7 @@ const MAX_MATCHES: usize = 2000;
 pub(super) fn add(
     plan: &mut Plan,
     restrictions: &Restrictions,
-    surroundings: &Surroundings,
+    facts: &HostFacts,
 ) -> Result<(), ResolveError> {
     let mut asked = Vec::new();
     for path in &restrictions.deny_read {
@@ -207,7 +207,7 @@ pub(super) fn add(
     for pattern in &restrictions.deny_read_globs {
         asked.extend(matches(pattern, &mut plan.notes)?);
     }
-    asked.extend(surroundings.private.iter().cloned());
+    asked.extend(facts.private.iter().cloned());
     let allowed: Vec<PathBuf> =
         restrictions.allow_read.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut hidden: Vec<PathBuf> = Vec::new();
@@ -219,7 +219,7 @@ pub(super) fn add(
     }
     let is_allowed =
         |path: &Path| allowed.iter().any(|allowed| path.starts_with(allowed) || allowed.starts_with(path));
-    for path in built_in(surroundings).filter_map(|path| path.canonicalize().ok()) {
+    for path in built_in(facts).filter_map(|path| path.canonicalize().ok()) {
         let holds_a_root = plan.writable.iter().any(|root| root.starts_with(&path));
         if holds_a_root {
             plan.notes.push(format!("{} is usually hidden, but holds a writable folder", path.display()));
@@ -235,8 +235,7 @@ pub(super) fn add(
     let all = hidden.clone();
     // What lies below something hidden is hidden.
     hidden.retain(|path| !all.iter().any(|other| path != other && path.starts_with(other)));
-    let emptied =
-        EMPTIED.iter().filter_map(|(name, _)| surroundings.home.as_ref()?.join(name).canonicalize().ok());
+    let emptied = EMPTIED.iter().filter_map(|(name, _)| facts.home.as_ref()?.join(name).canonicalize().ok());
     let needed = |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path);
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
@@ -244,11 +243,11 @@ pub(super) fn add(
     Ok(())
 }
 
-fn built_in(surroundings: &Surroundings) -> impl Iterator<Item = PathBuf> {
-    let home = surroundings.home.clone();
+fn built_in(facts: &HostFacts) -> impl Iterator<Item = PathBuf> {
+    let home = facts.home.clone();
     let in_home = IN_HOME.iter().filter_map(move |(name, _)| home.as_ref().map(|home| home.join(name)));
     let absolute = ABSOLUTE.iter().map(|(path, _)| PathBuf::from(path));
-    let variables = surroundings.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
+    let variables = facts.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
     in_home.chain(absolute).chain(variables).chain(listening_sockets())
 }
 
@@ -312,14 +311,14 @@ mod tests {
         fs::create_dir_all(home.join(".aws")).unwrap();
         fs::write(home.join(".netrc"), "").unwrap();
         fs::write(home.join("app.env"), "").unwrap();
-        let surroundings = Surroundings { home: Some(home.clone()), ..Surroundings::default() };
+        let facts = HostFacts { home: Some(home.clone()), ..HostFacts::default() };
         let restrictions = Restrictions {
             allow_read: vec![home.join(".aws")],
             deny_read_globs: vec![format!("{}/**/*.env", home.display())],
             ..Restrictions::default()
         };
         let mut plan = plan();
-        add(&mut plan, &restrictions, &surroundings).unwrap();
+        add(&mut plan, &restrictions, &facts).unwrap();
         for (name, is_hidden) in
             [(".ssh", true), (".netrc", true), ("app.env", true), (".aws", false), (".gnupg", false)]
         {
@@ -346,9 +345,9 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        let surroundings = Surroundings { home: Some(home.clone()), ..Surroundings::default() };
+        let facts = HostFacts { home: Some(home.clone()), ..HostFacts::default() };
         let mut plan = plan();
-        add(&mut plan, &Restrictions::default(), &surroundings).unwrap();
+        add(&mut plan, &Restrictions::default(), &facts).unwrap();
         for name in names {
             let mut kept = plan.hidden.iter().chain(&plan.emptied);
             assert!(kept.any(|kept| home.join(name).starts_with(kept)), "{name}");
@@ -361,7 +360,7 @@ mod tests {
         let path = folder.path().canonicalize().unwrap().join("agent.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let mut plan = plan();
-        add(&mut plan, &Restrictions::default(), &Surroundings::default()).unwrap();
+        add(&mut plan, &Restrictions::default(), &HostFacts::default()).unwrap();
         assert!(plan.hidden.contains(&path));
     }
 
@@ -389,7 +388,7 @@ mod tests {
         plan.writable = vec![outer.join("ws")];
         let restrictions = Restrictions { deny_read: vec![outer], ..Restrictions::default() };
         assert!(matches!(
-            add(&mut plan, &restrictions, &Surroundings::default()),
+            add(&mut plan, &restrictions, &HostFacts::default()),
             Err(ResolveError::Contradiction { .. })
         ));
     }

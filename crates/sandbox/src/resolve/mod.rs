@@ -7,14 +7,14 @@
 mod error;
 mod fallback;
 mod hidden;
+mod host_facts;
 mod pipeline;
 mod protected;
 mod roots;
-mod surroundings;
 
 pub use error::ResolveError;
 pub use fallback::{FallbackPolicy, fallback_policy};
 pub(crate) use fallback::{SYSTEM, is_too_wide};
+pub use host_facts::HostFacts;
+pub(crate) use host_facts::PRIVATE_VARIABLES;
 pub use pipeline::resolve;
-pub(crate) use surroundings::PRIVATE_VARIABLES;
-pub use surroundings::Surroundings;

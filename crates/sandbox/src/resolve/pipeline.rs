@@ -1,8 +1,8 @@
 //! The pipeline from policy to plan.
 
 use super::error::ResolveError;
+use super::host_facts::HostFacts;
 use super::roots::{self, Roots};
-use super::surroundings::Surroundings;
 use super::{hidden, protected};
 use crate::plan::{Layers, Limits, Plan};
 use crate::policy::{Restrictions, SandboxPolicy};
@@ -16,7 +16,7 @@ use crate::policy::{Restrictions, SandboxPolicy};
 pub fn resolve(
     policy: &SandboxPolicy,
     restrictions: &Restrictions,
-    surroundings: &Surroundings,
+    facts: &HostFacts,
 ) -> Result<Plan, ResolveError> {
     let mut plan = Plan::unenforced(policy.mode(), policy.network());
     let workspace_write = match policy {
@@ -28,14 +28,14 @@ pub fn resolve(
     plan.layers = Layers::Best;
     let roots = match workspace_write {
         None => Roots::default(),
-        Some(asked) => roots::writable(asked, surroundings, &mut plan.notes)?,
+        Some(asked) => roots::writable(asked, facts, &mut plan.notes)?,
     };
     plan.writable = roots.all();
-    protected::add(&mut plan, &roots.named, restrictions, surroundings)?;
-    hidden::add(&mut plan, restrictions, surroundings)?;
+    protected::add(&mut plan, &roots.named, restrictions, facts)?;
+    hidden::add(&mut plan, restrictions, facts)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
         let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
-        let programs = surroundings.programs.iter().filter_map(|path| path.canonicalize().ok());
+        let programs = facts.programs.iter().filter_map(|path| path.canonicalize().ok());
         existing.chain(programs).chain(plan.writable.iter().cloned()).collect()
     });
     Ok(plan)
@@ -62,8 +62,8 @@ mod tests {
         std::fs::create_dir(&real).unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let surroundings = Surroundings { workspace: vec![real.clone()], ..Surroundings::default() };
-        let plan = resolve(&workspace(&[&link]), &Restrictions::default(), &surroundings).unwrap();
+        let facts = HostFacts { workspace: vec![real.clone()], ..HostFacts::default() };
+        let plan = resolve(&workspace(&[&link]), &Restrictions::default(), &facts).unwrap();
         assert_eq!(plan.writable, std::slice::from_ref(&real));
         assert!(plan.notes.iter().any(|note| note.contains("link is ")), "{:?}", plan.notes);
         assert!(plan.reserved.iter().any(|reserved| reserved.path == real.join(".codex")));
@@ -78,7 +78,7 @@ mod tests {
             ("/dev/shm", "window into the kernel"),
         ] {
             let error =
-                resolve(&workspace(&[Path::new(root)]), &Restrictions::default(), &Surroundings::default());
+                resolve(&workspace(&[Path::new(root)]), &Restrictions::default(), &HostFacts::default());
             let error = error.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
@@ -88,11 +88,10 @@ mod tests {
     fn temporary_folders_are_writable_unless_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let temporary = folder.path().canonicalize().unwrap();
-        let surroundings = Surroundings { temporary: Some(temporary.clone()), ..Surroundings::default() };
+        let facts = HostFacts { temporary: Some(temporary.clone()), ..HostFacts::default() };
         let mut asked = WorkspaceWrite::default();
         let of = |asked: &WorkspaceWrite| {
-            resolve(&SandboxPolicy::WorkspaceWrite(asked.clone()), &Restrictions::default(), &surroundings)
-                .unwrap()
+            resolve(&SandboxPolicy::WorkspaceWrite(asked.clone()), &Restrictions::default(), &facts).unwrap()
         };
         assert_eq!(of(&asked).writable, [PathBuf::from("/tmp").canonicalize().unwrap(), temporary]);
         asked.exclude_slash_tmp = true;
@@ -108,18 +107,18 @@ mod tests {
         for (temporary, is_noted) in
             [("/", true), ("/etc", true), ("/var", true), (home.to_str().unwrap(), true), ("/dev/shm", false)]
         {
-            let surroundings = Surroundings {
+            let facts = HostFacts {
                 home: Some(home.clone()),
                 temporary: Some(temporary.into()),
-                ..Surroundings::default()
+                ..HostFacts::default()
             };
-            let plan = resolve(&workspace(&[]), &Restrictions::default(), &surroundings).unwrap();
+            let plan = resolve(&workspace(&[]), &Restrictions::default(), &facts).unwrap();
             assert!(plan.writable.is_empty(), "{temporary}");
             assert_eq!(plan.notes.iter().any(|note| note.contains("TMPDIR")), is_noted, "{temporary}");
         }
         let temporary = Some(home.join("scratch"));
-        let surroundings = Surroundings { home: Some(home.clone()), temporary, ..Surroundings::default() };
-        let plan = resolve(&workspace(&[]), &Restrictions::default(), &surroundings).unwrap();
+        let facts = HostFacts { home: Some(home.clone()), temporary, ..HostFacts::default() };
+        let plan = resolve(&workspace(&[]), &Restrictions::default(), &facts).unwrap();
         assert!(plan.writable.contains(&home.join("scratch")));
     }
 
@@ -128,7 +127,7 @@ mod tests {
         let plan = resolve(
             &SandboxPolicy::of_mode(Mode::DangerFullAccess),
             &Restrictions::default(),
-            &Surroundings::default(),
+            &HostFacts::default(),
         );
         assert_eq!(plan.unwrap(), Plan::unenforced(Mode::DangerFullAccess, Network::Enabled));
     }

@@ -4,7 +4,7 @@
 //! editor start, outside the sandbox. So these stay read-only, and names that do not exist are reserved.
 
 use super::error::ResolveError;
-use super::surroundings::Surroundings;
+use super::host_facts::HostFacts;
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
@@ -92,7 +92,7 @@ pub(super) fn add(
     plan: &mut Plan,
     workspaces: &[PathBuf],
     restrictions: &Restrictions,
-    surroundings: &Surroundings,
+    facts: &HostFacts,
 ) -> Result<(), ResolveError> {
     let mut found = Found { writable: plan.writable.clone(), ..Found::default() };
     for root in workspaces.iter().filter(|root| root.is_dir() && *root != Path::new("/")) {
@@ -104,7 +104,7 @@ pub(super) fn add(
         }
         found.protect_git(root);
     }
-    let home = surroundings.home.as_ref().and_then(|home| home.canonicalize().ok());
+    let home = facts.home.as_ref().and_then(|home| home.canonicalize().ok());
     if let Some(home) = home.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
         for name in START_UP_FILES {
             found.protect(home.join(name), Some(Placeholder::FileHolding(String::new())));
@@ -116,7 +116,7 @@ pub(super) fn add(
     }
     // A development build, or a package installed in the workspace: a command that could replace the shell or the wrapper
     // would judge itself.
-    for program in surroundings.programs.iter().filter_map(|path| path.canonicalize().ok()) {
+    for program in facts.programs.iter().filter_map(|path| path.canonicalize().ok()) {
         found.protect(program, None);
     }
     for path in &restrictions.read_only {
@@ -277,10 +277,10 @@ mod tests {
     use super::*;
     use crate::policy::{Mode, Network};
 
-    fn plan_of(root: &Path, surroundings: &Surroundings) -> Plan {
+    fn plan_of(root: &Path, facts: &HostFacts) -> Plan {
         let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec![root.to_owned()];
-        add(&mut plan, &[root.to_owned()], &Restrictions::default(), surroundings).unwrap();
+        add(&mut plan, &[root.to_owned()], &Restrictions::default(), facts).unwrap();
         plan
     }
 
@@ -295,7 +295,7 @@ mod tests {
         fs::create_dir_all(root.join(".git/hooks")).unwrap();
         fs::create_dir_all(root.join(".vscode")).unwrap();
         fs::write(root.join(".bashrc"), "").unwrap();
-        let plan = plan_of(&root, &Surroundings::default());
+        let plan = plan_of(&root, &HostFacts::default());
         for name in [".git/hooks", ".vscode", ".bashrc"] {
             assert!(plan.read_only.contains(&root.join(name)), "{name}: {:?}", plan.read_only);
         }
@@ -312,8 +312,8 @@ mod tests {
     fn without_a_repository_its_name_is_reserved_and_a_home_folder_has_its_start_up_files_held() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let surroundings = Surroundings { home: Some(root.clone()), ..Surroundings::default() };
-        let plan = plan_of(&root, &surroundings);
+        let facts = HostFacts { home: Some(root.clone()), ..HostFacts::default() };
+        let plan = plan_of(&root, &facts);
         for name in [".git", ".zshrc", ".gitconfig"] {
             assert!(reserved(&plan).contains(&root.join(name)), "{name}");
         }
@@ -337,7 +337,7 @@ mod tests {
         fs::write(base.join("w/.git"), format!("gitdir: {}\n", linked.display())).unwrap();
         let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec![base.join("w"), base.join("main")];
-        add(&mut plan, &[base.join("w")], &Restrictions::default(), &Surroundings::default()).unwrap();
+        add(&mut plan, &[base.join("w")], &Restrictions::default(), &HostFacts::default()).unwrap();
         for path in [
             base.join("main/b/.git"),
             base.join("w/.git"),

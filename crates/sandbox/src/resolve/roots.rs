@@ -2,7 +2,7 @@
 
 use super::error::ResolveError;
 use super::fallback::{SYSTEM, is_too_wide};
-use super::surroundings::Surroundings;
+use super::host_facts::HostFacts;
 use crate::policy::WorkspaceWrite;
 use std::path::{Path, PathBuf};
 
@@ -32,11 +32,11 @@ impl Roots {
 /// Finds the roots, canonical; one that is a link is named in the notes.
 pub(super) fn writable(
     asked: &WorkspaceWrite,
-    surroundings: &Surroundings,
+    facts: &HostFacts,
     notes: &mut Vec<String>,
 ) -> Result<Roots, ResolveError> {
     let mut roots = Roots::default();
-    for root in asked.writable_roots.iter().chain(&surroundings.workspace) {
+    for root in asked.writable_roots.iter().chain(&facts.workspace) {
         let root = canonical_root(root, notes)?;
         if !roots.named.contains(&root) {
             roots.named.push(root);
@@ -44,8 +44,8 @@ pub(super) fn writable(
     }
     // Temporary folders are a convenience: one that is not there is nobody's mistake.
     let slash_tmp = (!asked.exclude_slash_tmp).then(|| PathBuf::from("/tmp"));
-    let variable = surroundings.temporary.clone().filter(|_| !asked.exclude_tmpdir_env_var);
-    let variable = variable.filter(|folder| may_hold_passing_files(folder, surroundings, notes));
+    let variable = facts.temporary.clone().filter(|_| !asked.exclude_tmpdir_env_var);
+    let variable = variable.filter(|folder| may_hold_passing_files(folder, facts, notes));
     for folder in [slash_tmp, variable].into_iter().flatten() {
         if folder.is_absolute() && folder.is_dir() {
             roots.temporary.push(canonical_root(&folder, &mut Vec::new())?);
@@ -56,10 +56,10 @@ pub(super) fn writable(
 
 /// Whether what `$TMPDIR` names may be written because of that alone. The variable is often inherited and seldom looked at, so it
 /// does not give the system or a home folder away; of the kernel's windows a session has its own.
-fn may_hold_passing_files(folder: &Path, surroundings: &Surroundings, notes: &mut Vec<String>) -> bool {
+fn may_hold_passing_files(folder: &Path, facts: &HostFacts, notes: &mut Vec<String>) -> bool {
     let Ok(canonical) = folder.canonicalize() else { return false };
     let is_kernels = NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel));
-    let homes: Vec<PathBuf> = surroundings.home.iter().cloned().collect();
+    let homes: Vec<PathBuf> = facts.home.iter().cloned().collect();
     let is_too_much = is_too_wide(&canonical, &homes)
         || canonical == Path::new("/var")
         || SYSTEM.iter().any(|system| canonical.starts_with(system));

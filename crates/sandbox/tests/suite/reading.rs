@@ -1,7 +1,7 @@
 //! What can be read: hidden and emptied files, patterns, and policies that list all that is readable; and the read-only mode.
 
 use crate::support::{Form, Place, Shell, TRY, User, can_sandbox};
-use sandbox::resolve::{Surroundings, resolve};
+use sandbox::resolve::{HostFacts, resolve};
 use sandbox::{Layers, Mode, Network, Plan, Restrictions, SandboxPolicy};
 use std::fs;
 
@@ -10,12 +10,12 @@ fn tried(shell: &Shell, arguments: &str) -> String {
 }
 
 fn planned(place: &Place, mode: Mode, restrictions: &Restrictions, layers: Layers) -> Plan {
-    let surroundings = Surroundings {
+    let facts = HostFacts {
         workspace: vec![place.workspace.clone()],
         home: Some(place.home.clone()),
-        ..Surroundings::default()
+        ..HostFacts::default()
     };
-    let mut plan = resolve(&SandboxPolicy::of_mode(mode), restrictions, &surroundings).unwrap();
+    let mut plan = resolve(&SandboxPolicy::of_mode(mode), restrictions, &facts).unwrap();
     plan.layers = layers;
     plan
 }

@@ -1,7 +1,7 @@
 //! Starts sessions and shells for tests, and waits for things without sleeping for luck.
 
 use crate::waiting::Waiting;
-use sandbox::resolve::{Surroundings, resolve};
+use sandbox::resolve::{HostFacts, resolve};
 use sandbox::{
     Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, Mode, Namespace, Network, Plan,
     Restrictions, SandboxPolicy, Session, SpawnRequest,
@@ -231,13 +231,12 @@ impl Place {
     }
 
     pub(crate) fn plan(&self, mode: Mode, form: Form) -> Plan {
-        let surroundings = Surroundings {
+        let facts = HostFacts {
             workspace: vec![self.workspace.clone()],
             home: Some(self.home.clone()),
-            ..Surroundings::default()
+            ..HostFacts::default()
         };
-        let mut plan =
-            resolve(&SandboxPolicy::of_mode(mode), &Restrictions::default(), &surroundings).unwrap();
+        let mut plan = resolve(&SandboxPolicy::of_mode(mode), &Restrictions::default(), &facts).unwrap();
         plan.layers = form.layers();
         plan
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
-use sandbox::resolve::{ResolveError, Surroundings, fallback_policy, resolve};
+use sandbox::resolve::{HostFacts, ResolveError, fallback_policy, resolve};
 use sandbox::{
     ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
@@ -87,7 +87,7 @@ pub struct Sandboxing {
     distrust_client: bool,
     started_in: PathBuf,
     trusted: Trusted,
-    surroundings: Surroundings,
+    facts: HostFacts,
     environment: EnvironmentPolicy,
     /// Whether names that look like secrets are dropped is said in the configuration file.
     secrets_decided: bool,
@@ -149,10 +149,10 @@ impl Sandboxing {
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
             trusted: own.trusted.clone(),
-            surroundings: Surroundings {
+            facts: HostFacts {
                 programs: own.trusted.programs.clone(),
                 private: own.private,
-                ..Surroundings::from_process()
+                ..HostFacts::from_process()
             },
             environment: environment(file, own.program.as_deref()),
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
@@ -184,7 +184,7 @@ impl Sandboxing {
 
     /// The user's home folder.
     pub fn home(&self) -> Option<&Path> {
-        self.surroundings.home.as_deref()
+        self.facts.home.as_deref()
     }
 
     /// Whether commands have the network, as long as the client says nothing.
@@ -198,7 +198,7 @@ impl Sandboxing {
     }
 
     fn own(&self, client_roots: &[PathBuf]) -> OwnPolicy {
-        let homes: Vec<PathBuf> = self.surroundings.home.iter().cloned().collect();
+        let homes: Vec<PathBuf> = self.facts.home.iter().cloned().collect();
         let fallback = fallback_policy(client_roots, &self.started_in, &homes);
         let write = || SandboxPolicy::WorkspaceWrite(self.workspace_write.clone());
         let (policy, reason) = match self.mode {
@@ -223,10 +223,9 @@ impl Sandboxing {
         let plan = match &wanted.client {
             None => self.own_plan(&wanted.own)?,
             Some(client) => {
-                let surroundings =
-                    Surroundings { workspace: client.workspace.clone(), ..self.surroundings.clone() };
+                let facts = HostFacts { workspace: client.workspace.clone(), ..self.facts.clone() };
                 let restrictions = self.with_own_restrictions(&client.restrictions);
-                let theirs = resolve(&client.policy, &restrictions, &surroundings)?;
+                let theirs = resolve(&client.policy, &restrictions, &facts)?;
                 if self.distrust_client { self.own_plan(&wanted.own)?.narrowed_by(&theirs) } else { theirs }
             }
         };
@@ -244,8 +243,8 @@ impl Sandboxing {
     }
 
     fn own_plan(&self, own: &OwnPolicy) -> Result<Plan, ResolveError> {
-        let surroundings = Surroundings { workspace: own.workspace.clone(), ..self.surroundings.clone() };
-        let mut plan = resolve(&own.policy, &self.restrictions, &surroundings)?;
+        let facts = HostFacts { workspace: own.workspace.clone(), ..self.facts.clone() };
+        let mut plan = resolve(&own.policy, &self.restrictions, &facts)?;
         plan.notes.extend(own.reason.clone());
         Ok(plan)
     }

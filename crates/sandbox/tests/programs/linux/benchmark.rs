@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are this program's output")]
 
 use crate::waiting::Waiting;
-use sandbox::resolve::{Surroundings, resolve};
+use sandbox::resolve::{HostFacts, resolve};
 use sandbox::{
     CallEvent, Directory, Launcher, Layers, Mode, Network, Plan, Restrictions, SandboxPolicy, Session,
     SpawnRequest,
@@ -49,10 +49,10 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn plans_for(workspace: PathBuf) -> Result<Vec<Plan>, Box<dyn Error>> {
-    let surroundings = Surroundings { workspace: vec![workspace], ..Surroundings::from_process() };
+    let facts = HostFacts { workspace: vec![workspace], ..HostFacts::from_process() };
     let policy = SandboxPolicy::of_mode(Mode::WorkspaceWrite);
     let begun = Instant::now();
-    let plan = resolve(&policy, &Restrictions::default(), &surroundings)?;
+    let plan = resolve(&policy, &Restrictions::default(), &facts)?;
     println!(
         "resolved in {:?}: {} writable, {} protected, {} hidden",
         begun.elapsed(),

@@ -1,4 +1,4 @@
-//! Facts about the server's surroundings that resolution needs.
+//! Facts about the host that resolution needs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ pub(crate) const PRIVATE_VARIABLES: &[(&str, &str)] = &[
     ("TMUX", "types into the user's terminals"),
 ];
 
-/// Facts about the server's surroundings that resolution needs; passed in, so that tests choose them.
+/// Facts about the host that resolution needs; passed in, so that tests choose them.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct HostFacts {
     /// Folders that `workspace-write` makes writable besides the listed roots.
     pub workspace: Vec<PathBuf>,
     /// The user's home folder.
@@ -34,18 +34,18 @@ pub struct Surroundings {
     pub private: Vec<PathBuf>,
     /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
     pub programs: Vec<PathBuf>,
-    /// Variables of the server's environment that name sockets and credential files (see [`Surroundings::from_process`]).
+    /// Variables of the server's environment that name sockets and credential files (see [`HostFacts::from_process`]).
     pub variables: Vec<(String, OsString)>,
 }
 
-impl Surroundings {
+impl HostFacts {
     /// Reads the facts from this process's environment; workspace and private folders are the caller's to add.
     #[must_use]
     pub fn from_process() -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let variables =
             PRIVATE_VARIABLES.iter().filter_map(|(name, _)| Some(((*name).to_owned(), variable(name)?)));
-        Surroundings {
+        HostFacts {
             workspace: Vec::new(),
             home: home_folder::find(),
             temporary: variable("TMPDIR").map(PathBuf::from),
