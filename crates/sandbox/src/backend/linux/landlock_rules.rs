@@ -43,26 +43,26 @@ pub(super) enum LandlockError {
     Partly,
 }
 
-/// How the session sees the rest, on which the rules depend.
-pub(super) struct Surroundings {
+/// Which namespaces the session has of its own, on which the rules depend.
+pub(super) struct OwnNamespaces {
     /// Mounts hide and protect; Landlock need not go around hidden places.
-    pub(super) own_mounts: bool,
+    pub(super) mounts: bool,
     /// The session has a loopback of its own, which may be used freely.
-    pub(super) own_network: bool,
+    pub(super) network: bool,
 }
 
 /// Restricts this process and its descendants. Returns the ABI in force, or none where the kernel has no Landlock.
-pub(super) fn restrict(plan: &Plan, surroundings: &Surroundings) -> Result<Option<u32>, LandlockError> {
+pub(super) fn restrict(plan: &Plan, own: &OwnNamespaces) -> Result<Option<u32>, LandlockError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?;
     // Without network and without a loopback of its own: no TCP at all (no port is granted).
-    if !plan.network.is_enabled() && !surroundings.own_network {
+    if !plan.network.is_enabled() && !own.network {
         ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
     }
     let ruleset = ruleset.scope(Scope::from_all(NEWEST))?.create()?;
-    let ruleset = grant_reading(ruleset, plan, surroundings)?;
-    let ruleset = grant_writing(ruleset, plan, surroundings)?;
+    let ruleset = grant_reading(ruleset, plan, own)?;
+    let ruleset = grant_writing(ruleset, plan, own)?;
     let status = ruleset.restrict_self()?;
     abi_in_force(&status)
 }
@@ -82,7 +82,7 @@ fn abi_in_force(status: &RestrictionStatus) -> Result<Option<u32>, LandlockError
 fn grant_reading(
     mut ruleset: RulesetCreated,
     plan: &Plan,
-    surroundings: &Surroundings,
+    own: &OwnNamespaces,
 ) -> Result<RulesetCreated, LandlockError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
     let everywhere = [PathBuf::from("/")];
@@ -94,7 +94,7 @@ fn grant_reading(
     // Going around something in /proc would leave out every process that starts later, our own among them. What is hidden
     // there is the kernel's, and demands capabilities that nothing inside has.
     hidden.retain(|path| !path.starts_with("/proc"));
-    let go_around: &[PathBuf] = if surroundings.own_mounts { &[] } else { &hidden };
+    let go_around: &[PathBuf] = if own.mounts { &[] } else { &hidden };
     let mut places = Vec::new();
     for root in roots.iter().filter(|root| root.exists()) {
         around(root, go_around, &mut places)?;
@@ -134,19 +134,19 @@ fn around(root: &Path, hidden: &[PathBuf], places: &mut Vec<PathBuf>) -> Result<
 fn grant_writing(
     mut ruleset: RulesetCreated,
     plan: &Plan,
-    surroundings: &Surroundings,
+    own: &OwnNamespaces,
 ) -> Result<RulesetCreated, LandlockError> {
     for root in &plan.writable {
         ruleset = rule(ruleset, root, AccessFs::from_all(NEWEST))?;
     }
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;
-    let terminals = if surroundings.own_mounts { OWN_TERMINALS } else { &[] };
+    let terminals = if own.mounts { OWN_TERMINALS } else { &[] };
     for path in DEVICES.iter().chain(terminals).map(Path::new).filter(|path| path.exists()) {
         ruleset = rule(ruleset, path, device | AccessFs::ReadDir)?;
     }
     // The host's holds memory that other programs share.
     let shared = Path::new("/dev/shm");
-    if surroundings.own_mounts && shared.is_dir() {
+    if own.mounts && shared.is_dir() {
         return rule(ruleset, shared, AccessFs::from_all(NEWEST));
     }
     Ok(ruleset)

@@ -3,7 +3,7 @@
 //! Either every step succeeds and what is in force is returned, or the session does not start in this form. `guard` tries
 //! the forms in order; here nothing is skipped.
 
-use super::landlock_rules::{self, LandlockError, Surroundings};
+use super::landlock_rules::{self, LandlockError, OwnNamespaces};
 use super::limits;
 use super::mounts::{self, MountError};
 use super::namespaces::{self, Attempt};
@@ -95,15 +95,13 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
 }
 
 fn apply_landlock(plan: &Plan, attempt: &Attempt, enforcement: &mut Enforcement) -> Result<(), SetupError> {
-    let surroundings = Surroundings {
-        own_mounts: attempt.has(Namespace::Mount),
-        own_network: attempt.has(Namespace::Network),
-    };
+    let own =
+        OwnNamespaces { mounts: attempt.has(Namespace::Mount), network: attempt.has(Namespace::Network) };
     if plan.layers != Layers::WithoutLandlock {
-        enforcement.landlock = landlock_rules::restrict(plan, &surroundings)?;
+        enforcement.landlock = landlock_rules::restrict(plan, &own)?;
     }
     let abi = enforcement.landlock.unwrap_or(0);
-    if abi < landlock_rules::LEAST_ALONE && !surroundings.own_mounts {
+    if abi < landlock_rules::LEAST_ALONE && !own.mounts {
         return Err(SetupError::NothingProtectsFiles);
     }
     if abi == 0 && plan.only_readable.is_some() {
