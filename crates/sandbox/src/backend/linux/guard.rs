@@ -6,9 +6,9 @@
 //! subreapers (gVisor), it finds them by their mark.
 
 use super::namespaces::{self, Attempt};
+use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
-use super::placeholders::Placeholders;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, InitCommand, InitReport, MAX_PACKET, MAX_REQUEST};
 use super::{init, packet, setup};
@@ -105,13 +105,13 @@ fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     serde_json::from_slice(&bytes).map_err(io::Error::other)
 }
 
-/// What the guard says to a new init.
+/// What the guard tells a new init.
 #[derive(Clone, Copy)]
-enum Word {
+enum BeginOrder {
     /// Begin; nobody will put mounts back.
-    Begin = 1,
+    Unmended = 1,
     /// Begin; mounts that something outside knocks off are put back.
-    BeginMended = 2,
+    Mended = 2,
 }
 
 /// Said of a session when the user has no inotify watches left.
@@ -185,11 +185,11 @@ fn start_as(
         Forked::Child => {
             drop((begin, outcome));
             // The guard says when our users are mapped; silence means that it is gone.
-            let mut word = [0_u8; 1];
-            if !matches!(rustix::io::read(&may_begin, &mut word), Ok(1)) {
+            let mut order = [0_u8; 1];
+            if !matches!(rustix::io::read(&may_begin, &mut order), Ok(1)) {
                 sys::exit_now(71);
             }
-            let mended = word[0] == Word::BeginMended as u8;
+            let mended = order[0] == BeginOrder::Mended as u8;
             become_init(request, attempt, reasons, mended, tell)
         }
         Forked::Parent(init) => {
@@ -204,7 +204,7 @@ fn start_as(
     }
 }
 
-/// The guard's side of an attempt: maps users, lets init begin, waits for its word.
+/// The guard's side of an attempt: maps users, lets init begin, waits for its outcome.
 fn settle(
     init: Pid,
     plan: &Plan,
@@ -221,11 +221,11 @@ fn settle(
         None => None,
         Some(doors) => Watcher::start(plan).ok().map(|watcher| (doors, watcher)),
     };
-    let word = if mending.is_some() { Word::BeginMended } else { Word::Begin };
-    rustix::io::write(begin, &[word as u8])?;
-    let mut word = Vec::new();
-    File::from(outcome).take(4096).read_to_end(&mut word)?;
-    match word.split_first() {
+    let order = if mending.is_some() { BeginOrder::Mended } else { BeginOrder::Unmended };
+    rustix::io::write(begin, &[order as u8])?;
+    let mut told = Vec::new();
+    File::from(outcome).take(4096).read_to_end(&mut told)?;
+    match told.split_first() {
         Some((0, _)) => Ok(mending),
         Some((_, reason)) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned())),
         None => Err(io::Error::other("the sandbox's init died while it was set up")),
@@ -261,9 +261,9 @@ fn become_init(
             init::serve(proof, own_control, signals, mark)
         }
         Err(error) => {
-            let mut word = vec![1];
-            word.extend(error.to_string().bytes().take(4000));
-            let _ = rustix::io::write(&tell, &word);
+            let mut outcome = vec![1];
+            outcome.extend(error.to_string().bytes().take(4000));
+            let _ = rustix::io::write(&tell, &outcome);
             sys::exit_now(71)
         }
     }
