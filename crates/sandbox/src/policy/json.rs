@@ -3,13 +3,16 @@
 //! Lenient where forms of different client versions differ (unknown fields are ignored, `null` means absent), strict
 //! where leniency would widen: a known field of the wrong kind, an unknown type or a relative root is an error.
 
-use super::location::{LocationError, absolute_path};
+use super::location::{LocationError, absolute_path, beginning};
 use super::mode::{Mode, Network, SandboxPolicy, UnknownMode, WorkspaceWrite};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// More writable roots than any client sends; each costs a mount and a Landlock rule.
 const MAX_ROOTS: usize = 256;
+
+/// Longest beginning of an unknown word that an error tells, in characters.
+pub(super) const LONGEST_WORD: usize = 64;
 
 /// Says which part of a policy or of a client's sandbox state cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,15 +128,12 @@ pub(super) fn network_word(value: Option<&Value>, field: &'static str) -> Result
         Some(value) => match value.as_str() {
             Some("restricted") => Ok(Network::Restricted),
             Some("enabled") => Ok(Network::Enabled),
-            Some(other) => Err(PolicyError::Word { field, found: clipped(other), expected: EXPECTED }),
+            Some(other) => {
+                Err(PolicyError::Word { field, found: beginning(other, LONGEST_WORD), expected: EXPECTED })
+            }
             None => Err(wrong_kind(field, EXPECTED)),
         },
     }
-}
-
-/// Cuts a text that came from outside to a length fit for an error message.
-pub(super) fn clipped(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 pub(super) fn wrong_kind(field: &str, expected: &'static str) -> PolicyError {

@@ -3,6 +3,9 @@
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
+/// Longest part of a path that an error tells, in characters.
+const LONGEST_TOLD: usize = 200;
+
 /// Says why a text is not an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
@@ -34,7 +37,7 @@ pub fn absolute_path(text: &str) -> Result<PathBuf, LocationError> {
     let path = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => path_of_uri(text, rest)?,
         Some((scheme, _)) if !scheme.contains('/') => {
-            return Err(LocationError::ForeignUri(shortened(text)));
+            return Err(LocationError::ForeignUri(beginning(text, LONGEST_TOLD)));
         }
         Some(_) | None => PathBuf::from(text),
     };
@@ -45,7 +48,7 @@ pub fn absolute_path(text: &str) -> Result<PathBuf, LocationError> {
 fn path_of_uri(text: &str, rest: &str) -> Result<PathBuf, LocationError> {
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
-        return Err(LocationError::ForeignUri(shortened(text)));
+        return Err(LocationError::ForeignUri(beginning(text, LONGEST_TOLD)));
     }
     let mut bytes = Vec::with_capacity(path.len());
     let mut input = path.bytes();
@@ -56,7 +59,7 @@ fn path_of_uri(text: &str, rest: &str) -> Result<PathBuf, LocationError> {
         }
         let digits = (input.next().and_then(hexadecimal), input.next().and_then(hexadecimal));
         let (Some(high), Some(low)) = digits else {
-            return Err(LocationError::BrokenEscape(shortened(text)));
+            return Err(LocationError::BrokenEscape(beginning(text, LONGEST_TOLD)));
         };
         bytes.push(high << 4 | low);
     }
@@ -75,17 +78,17 @@ fn check(path: &Path, text: &str) -> Result<(), LocationError> {
         return Err(LocationError::Nul);
     }
     if !path.is_absolute() {
-        return Err(LocationError::Relative(shortened(text)));
+        return Err(LocationError::Relative(beginning(text, LONGEST_TOLD)));
     }
     if path.components().any(|component| component == Component::ParentDir) {
-        return Err(LocationError::ParentComponent(shortened(text)));
+        return Err(LocationError::ParentComponent(beginning(text, LONGEST_TOLD)));
     }
     Ok(())
 }
 
-/// Keeps an error text readable whatever the size of the input.
-fn shortened(text: &str) -> String {
-    text.chars().take(200).collect()
+/// Cuts a text that came from outside to a length fit for an error message.
+pub(super) fn beginning(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 #[cfg(test)]

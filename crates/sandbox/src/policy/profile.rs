@@ -4,8 +4,8 @@
 //! A profile says more than the four modes can, so it becomes a policy plus [`Restrictions`]. What is not understood is
 //! skipped only where that makes the sandbox stricter (a grant); an unknown *denial* is an error.
 
-use super::json::{PolicyError, clipped, network_word, object, text, wrong_kind};
-use super::location::absolute_path;
+use super::json::{LONGEST_WORD, PolicyError, network_word, object, text, wrong_kind};
+use super::location::{absolute_path, beginning};
 use super::mode::{Network, SandboxPolicy, WorkspaceWrite};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ pub(super) fn from_json(value: &Value, workspace: &[PathBuf]) -> Result<Profile,
         }
         Some(other) => Err(PolicyError::Word {
             field: "permissionProfile.type",
-            found: clipped(other),
+            found: beginning(other, LONGEST_WORD),
             expected: "`managed`, `external` or `disabled`",
         }),
     }
@@ -120,7 +120,7 @@ fn managed(files: Option<&Value>, network: Network, workspace: &[PathBuf]) -> Re
         }
         Some(other) => Err(PolicyError::Word {
             field: "permissionProfile.file_system.type",
-            found: clipped(other),
+            found: beginning(other, LONGEST_WORD),
             expected: "`restricted` or `unrestricted`",
         }),
     }
@@ -162,7 +162,7 @@ impl Grants {
             other => {
                 return Err(PolicyError::Word {
                     field: "entries[].access",
-                    found: clipped(other.unwrap_or_default()),
+                    found: beginning(other.unwrap_or_default(), LONGEST_WORD),
                     expected: "`read`, `write`, `none` or `deny`",
                 });
             }
@@ -195,7 +195,7 @@ impl Grants {
             (Place::Unknown(kind), Access::Deny) => {
                 return Err(PolicyError::Word {
                     field: "entries[].path.value.kind",
-                    found: clipped(&kind),
+                    found: beginning(&kind, LONGEST_WORD),
                     expected: "a known place, because a denial cannot be skipped",
                 });
             }
@@ -256,7 +256,7 @@ fn place(value: &Value, workspace: &[PathBuf]) -> Result<Place, PolicyError> {
         }
         other => Err(PolicyError::Word {
             field: "entries[].path.type",
-            found: clipped(other.unwrap_or_default()),
+            found: beginning(other.unwrap_or_default(), LONGEST_WORD),
             expected: "`path`, `glob_pattern` or `special`",
         }),
     }
