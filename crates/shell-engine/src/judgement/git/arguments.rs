@@ -5,7 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::super::exec::Exec;
-use crate::visible::visible;
+use crate::visible::{shortened, visible};
+
+/// Longest part of an argument that a message quotes, in characters.
+const LONGEST_QUOTED: usize = 100;
 
 /// Options before the subcommand that change nothing of what is run.
 const PLAIN_GLOBAL: &[&str] = &[
@@ -204,7 +207,7 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
             directory.push(folder);
             rest = after;
         } else if !PLAIN_GLOBAL.iter().any(|plain| word == *plain) {
-            return Err(format!("its option {} changes how Git works", shown(word)));
+            return Err(format!("its option {} changes how Git works", quoted(word)));
         }
     }
     let (subcommand, arguments) = match by_name {
@@ -221,7 +224,7 @@ pub(super) fn read(exec: &Exec) -> Result<Invocation<'_>, String> {
     }
     for argument in arguments {
         if let Some(why) = telling(subcommand, argument.as_bytes()) {
-            return Err(format!("its argument {} {why}", shown(argument)));
+            return Err(format!("its argument {} {why}", quoted(argument)));
         }
     }
     Ok(Invocation { directory, subcommand, arguments })
@@ -259,11 +262,7 @@ fn has_helper(argument: &[u8]) -> bool {
     at.is_some_and(|at| at > 0 && argument.iter().take(at).all(u8::is_ascii_alphanumeric))
 }
 
-pub(super) fn shown(word: &OsStr) -> String {
-    const LONGEST: usize = 100;
-    let text = visible(word.as_bytes());
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
-        None => format!("`{text}`"),
-    }
+/// Writes an argument for a message.
+pub(super) fn quoted(argument: &OsStr) -> String {
+    format!("`{}`", shortened(&visible(argument.as_bytes()), LONGEST_QUOTED))
 }

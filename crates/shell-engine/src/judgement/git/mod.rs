@@ -108,7 +108,7 @@ fn invocation(exec: &Exec) -> Result<Invocation<'_>, String> {
     let subcommand = invocation.subcommand;
     match arguments::works_alone(subcommand) || remotes::talks(subcommand) {
         true => Ok(invocation),
-        false => Err(format!("its subcommand {} may run other commands", arguments::shown(subcommand))),
+        false => Err(format!("its subcommand {} may run other commands", arguments::quoted(subcommand))),
     }
 }
 

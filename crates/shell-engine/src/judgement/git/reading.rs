@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use super::arguments::{Invocation, shown};
+use super::arguments::{Invocation, quoted};
 use super::repository::Repository;
 use crate::judgement::trust::Trust;
 
@@ -30,7 +30,7 @@ pub(super) fn beyond(
         return Some("outside a work tree it reads any files".to_owned());
     };
     let argument = invocation.arguments.iter().find(|argument| leaves(argument, &directory, work_tree))?;
-    Some(format!("its argument {} lies outside the work tree, and Git would read it", shown(argument)))
+    Some(format!("its argument {} lies outside the work tree, and Git would read it", quoted(argument)))
 }
 
 /// Whether a word may be a path that is not below a folder. By its text, as Git goes by it; behind `--`, a path may look like

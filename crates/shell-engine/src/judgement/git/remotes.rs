@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::super::trust::Trust;
-use super::arguments::{Invocation, shown};
+use super::arguments::{Invocation, quoted};
 use super::repository::Repository;
 
 /// A command that talks to others: its options that change nothing of whom it talks to.
@@ -177,7 +177,7 @@ pub(super) fn peer(
                 }
             }
         }
-        ("remote", [verb, ..]) => Err(format!("`git remote {}` changes its configuration", shown(verb))),
+        ("remote", [verb, ..]) => Err(format!("`git remote {}` changes its configuration", quoted(verb))),
         (_, []) => configured()?.any(),
         // What is pulled is written into the work tree, so it has to come from where the user said.
         (name, [address, ..])
@@ -217,7 +217,7 @@ impl Command {
     }
 
     fn option(&self, argument: &OsStr) -> String {
-        format!("the option {} of `git {}` may change whom it talks to", shown(argument), self.name)
+        format!("the option {} of `git {}` may change whom it talks to", quoted(argument), self.name)
     }
 }
 
@@ -225,7 +225,7 @@ fn unknown(address: &OsStr) -> String {
     format!(
         "{} is neither an address of another machine (https://…, ssh://…, user@host:path) nor a remote of the repository's \
          configuration that has one; Git runs the hooks of a repository on this machine",
-        shown(address)
+        quoted(address)
     )
 }
 
