@@ -72,10 +72,13 @@ impl Handover {
 /// How an escalated program ended, or why it did not begin.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Outcome {
     /// It exited with this code.
+    #[cfg_attr(feature = "serde", serde(rename = "exit_code"))]
     Exited(u8),
     /// It was killed by this signal.
+    #[cfg_attr(feature = "serde", serde(rename = "signal"))]
     Signaled(u8),
     /// It could not be started: the errno that execve(2) or its preparation gave.
     NotStarted(u32),

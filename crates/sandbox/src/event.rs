@@ -29,7 +29,7 @@ pub enum CallEvent {
     /// The program itself ended; others that it started may live on.
     Ended {
         /// How.
-        ending: Ending,
+        status: ExitStatus,
         /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since the
         /// session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a network
         /// namespace, see [`crate::Session::routes_were_refused`].
@@ -56,11 +56,22 @@ pub(crate) enum CallCommand {
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum ExitStatus {
     /// It called `exit` with this code.
-    Code(u8),
+    Exited(u8),
     /// This signal ended it.
-    Signal(i32),
+    Signaled(u8),
+}
+
+impl ExitStatus {
+    /// The exit code as shells report it: 128 and the signal's number for a death by signal.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            ExitStatus::Exited(code) => i32::from(code),
+            ExitStatus::Signaled(signal) => 128 + i32::from(signal),
+        }
+    }
 }
 
 /// The processes of a call that are alive.

@@ -32,7 +32,7 @@ mod sys;
 
 pub use call::Call;
 pub use enforcement::{Enforcement, Namespace};
-pub use event::{CallEvent, Ending, LiveProcess, LiveProcesses, StartStep};
+pub use event::{CallEvent, ExitStatus, LiveProcess, LiveProcesses, StartStep};
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 pub use program::Inherited;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::SessionError;
+use sandbox::{ExitStatus, SessionError};
 
 use super::discretion::Discretion;
 use super::program::linkage;
@@ -238,7 +238,9 @@ impl Approver for Nobody {
 async fn trial(config: Arc<Config>) -> Check {
     let shell = Shell::unrecorded(config);
     let text = match run(&shell).await {
-        Ok((Ending::Exited(0), _)) => Ok("a command ran, and its program was judged".to_owned()),
+        Ok((Ending::Ended(ExitStatus::Exited(0)), _)) => {
+            Ok("a command ran, and its program was judged".to_owned())
+        }
         Ok((ending, output)) => Err(format!("exit code {}: {output}", ending.exit_code())),
         Err(error) => Err(error),
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock};
+use sandbox::ExitStatus;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -113,11 +114,13 @@ impl Status {
         match outcome.ending {
             Ending::TimedOut => Status::TimedOut,
             Ending::Cancelled => Status::Cancelled,
-            Ending::Exited(0) => Status::Completed,
-            Ending::Exited(_) if outcome.decisions.iter().any(|judged| judged.decision.is_refusal()) => {
+            Ending::Ended(ExitStatus::Exited(0)) => Status::Completed,
+            Ending::Ended(ExitStatus::Exited(_))
+                if outcome.decisions.iter().any(|judged| judged.decision.is_refusal()) =>
+            {
                 Status::Declined
             }
-            Ending::Exited(_) | Ending::Signaled(_) | Ending::Lost => Status::Failed,
+            Ending::Ended(_) | Ending::Lost => Status::Failed,
         }
     }
 }
@@ -264,6 +267,10 @@ mod tests {
     use shell_engine::config::{ResultFormat, SpoolLimits};
     use shell_engine::judgement::Decided;
 
+    fn exited(code: u8) -> Ending {
+        Ending::Ended(ExitStatus::Exited(code))
+    }
+
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
         let recording = Recording::of(&Spool::new(SpoolLimits::default()), b"printed\n");
         let times = (Duration::from_millis(1500), Duration::from_secs(2));
@@ -303,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn the_json_begins_with_what_matters_and_is_the_same_twice() {
         let outputs = Spool::new(SpoolLimits::default());
-        let outcome = outcome(Ending::Exited(3), &[]);
+        let outcome = outcome(exited(3), &[]);
         let shown = shown(Presentation::default(), &["a note"]);
         let encoded = encode(&outcome, &shown, Results::default(), &outputs).await;
         assert_eq!(
@@ -320,7 +327,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_out_can_be_found() {
         let outputs = Spool::new(SpoolLimits::default());
-        let outcome = outcome(Ending::Exited(0), &[]);
+        let outcome = outcome(exited(0), &[]);
         let presentation = Presentation { max_bytes: 4, strip_ansi: true };
         let shown = shown(presentation, &[]);
         let plain = encode(&outcome, &shown, Results::default(), &outputs).await;
@@ -340,7 +347,7 @@ mod tests {
         let shown = shown(Presentation::default(), &["a note"]);
         for line in ["", "\"", "\u{1}", "1", "'\\n'", "ü"] {
             let outputs = Spool::new(SpoolLimits::default());
-            let mut outcome = outcome(Ending::Exited(0), &[]);
+            let mut outcome = outcome(exited(0), &[]);
             outcome.output = Recording::of(&outputs, format!("{line}\n").repeat(60_000).as_bytes());
             let encoded = encode(&outcome, &shown, Results::default(), &outputs).await;
             let length = text(&encoded).len();
@@ -354,21 +361,21 @@ mod tests {
     #[tokio::test]
     async fn as_text_a_result_is_the_output_and_a_line_only_where_there_is_something_to_say() {
         let all = shown(Presentation::default(), &[]);
-        let fine = encoded(&outcome(Ending::Exited(0), &[]), &all, TEXT).await;
+        let fine = encoded(&outcome(exited(0), &[]), &all, TEXT).await;
         assert_eq!((text(&fine), &fine.structured_content), ("printed\n", &None));
-        let mut failed = outcome(Ending::Exited(1), &[]);
+        let mut failed = outcome(exited(1), &[]);
         failed.denials.push("possibly denied by the sandbox: writing /home/u/.cache".into());
         assert_eq!(
             text(&encoded(&failed, &all, TEXT).await),
             "printed\n[exit 1 · 3.5 s · possibly denied by the sandbox: writing /home/u/.cache]"
         );
         let noted = shown(Presentation::default(), &["a note"]);
-        let noted = encoded(&outcome(Ending::Signaled(9), &[]), &noted, TEXT).await;
+        let noted = encoded(&outcome(Ending::Ended(ExitStatus::Signaled(9)), &[]), &noted, TEXT).await;
         assert_eq!(text(&noted), "printed\n[killed by SIGKILL · 3.5 s · a note]");
         let some = shown(Presentation { max_bytes: 4, strip_ansi: true }, &[]);
-        let some = encoded(&outcome(Ending::Exited(0), &[]), &some, TEXT).await;
+        let some = encoded(&outcome(exited(0), &[]), &some, TEXT).await;
         assert!(text(&some).contains("[call read_output with {\"id\":\""), "{some:?}");
-        let mut silent = outcome(Ending::Exited(0), &[]);
+        let mut silent = outcome(exited(0), &[]);
         silent.output = Recording::of(&Spool::new(SpoolLimits::default()), b"");
         assert_eq!(text(&encoded(&silent, &all, TEXT).await), "[exit 0 · 3.5 s]");
     }
@@ -383,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_program_was_refused_for_is_said_once() {
         let all = shown(Presentation::default(), &[]);
-        let mut refused = outcome(Ending::Exited(1), &[Decided::Refused]);
+        let mut refused = outcome(exited(1), &[Decided::Refused]);
         refused.decisions[0].why_not_escalated = Some("printed".into());
         let said = encoded(&refused, &all, Results::default()).await;
         assert_eq!(text(&said).matches("printed").count(), 1, "{said:?}");
@@ -396,17 +403,17 @@ mod tests {
     fn each_ending_has_its_status() {
         let refused = [Decided::Escalated, Decided::Declined];
         for (ending, decisions, status) in [
-            (Ending::Exited(0), &[][..], Status::Completed),
-            (Ending::Exited(0), &refused[..], Status::Completed),
-            (Ending::Exited(1), &[], Status::Failed),
-            (Ending::Exited(1), &[Decided::Escalated], Status::Failed),
-            (Ending::Exited(1), &refused, Status::Declined),
-            (Ending::Signaled(9), &[], Status::Failed),
+            (exited(0), &[][..], Status::Completed),
+            (exited(0), &refused[..], Status::Completed),
+            (exited(1), &[], Status::Failed),
+            (exited(1), &[Decided::Escalated], Status::Failed),
+            (exited(1), &refused, Status::Declined),
+            (Ending::Ended(ExitStatus::Signaled(9)), &[], Status::Failed),
             (Ending::TimedOut, &refused, Status::TimedOut),
             (Ending::Cancelled, &[], Status::Cancelled),
         ] {
             assert_eq!(Status::of(&outcome(ending, decisions)), status, "{ending:?} {decisions:?}");
         }
-        assert_eq!(Ending::Signaled(9).signal().as_deref(), Some("SIGKILL"));
+        assert_eq!(Ending::Ended(ExitStatus::Signaled(9)).signal().as_deref(), Some("SIGKILL"));
     }
 }

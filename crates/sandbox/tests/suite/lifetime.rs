@@ -4,7 +4,7 @@ use crate::support::{
     self, PATIENCE, Shell, Started, eventually, launcher_without_subreapers, process_exists, processes_with,
 };
 use crate::waiting::Waiting;
-use sandbox::{CallEvent, Ending, StartStep};
+use sandbox::{CallEvent, ExitStatus, StartStep};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn a_program_runs_with_its_output_code_folder_and_environment() {
     let shell = Shell::unenforced();
     let done = shell.run("pwd; echo $GREETING; ls /proc/self/fd | tr '\\n' ' '; exit 7");
-    assert_eq!(done.ending, Ending::Code(7));
+    assert_eq!(done.status, ExitStatus::Exited(7));
     // 3 is the descriptor with which ls reads the folder.
     assert_eq!(done.output, "/\nhello\n0 1 2 3 ");
 }
@@ -21,7 +21,7 @@ fn a_program_runs_with_its_output_code_folder_and_environment() {
 fn a_signal_is_told_as_a_signal() {
     let shell = Shell::unenforced();
     let done = shell.run("kill -9 $$");
-    assert_eq!(done.ending, Ending::Signal(9));
+    assert_eq!(done.status, ExitStatus::Signaled(9));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
     let started = shell
         .start("sleep 1000 & setsid sleep 1001 & (setsid sh -c 'sleep 1002 & sleep 1003 &' &) ; echo up");
     let ended = started.until_ended();
-    assert_eq!(ended, Ending::Code(0));
+    assert_eq!(ended, ExitStatus::Exited(0));
     let names = |started: &Started| {
         let mut names: Vec<String> = started.alive().listed.iter().map(|process| process.display()).collect();
         names.sort();
@@ -116,7 +116,7 @@ fn an_orphan_keeps_its_call_on_a_kernel_without_subreapers_and_ends_with_the_ses
     let mine = format!("ORPHAN={}", std::process::id());
     let shell = Shell::without_subreapers();
     let started = shell.start_with("(setsid sleep 1000 > /dev/null 2>&1 &)", std::slice::from_ref(&mine));
-    assert_eq!(started.until_ended(), Ending::Code(0));
+    assert_eq!(started.until_ended(), ExitStatus::Exited(0));
     eventually("the orphan is listed", || {
         started.alive().listed.iter().map(sandbox::LiveProcess::display).eq(["sleep 1000"])
     });
@@ -155,7 +155,7 @@ fn a_process_that_obeys_term_ends_within_the_grace() {
     let begun = Instant::now();
     let events = started.end_and_wait(10 * PATIENCE);
     assert!(begun.elapsed() < PATIENCE);
-    assert!(matches!(events[0], CallEvent::Ended { ending: Ending::Code(3), .. }), "{events:?}");
+    assert!(matches!(events[0], CallEvent::Ended { status: ExitStatus::Exited(3), .. }), "{events:?}");
     assert!(started.output().ends_with("bye\n"));
 }
 
@@ -254,7 +254,7 @@ fn many_calls_leave_nothing_behind() {
     let before = shell.init_state();
     let own = std::fs::read_dir("/proc/self/fd").unwrap().count();
     for _ in 0..500 {
-        assert_eq!(shell.run("true").ending, Ending::Code(0));
+        assert_eq!(shell.run("true").status, ExitStatus::Exited(0));
     }
     eventually("only init is left", || shell.descendants() == 1);
     let after = shell.init_state();
@@ -274,7 +274,7 @@ fn calls_do_not_wait_for_each_other() {
         format!("cd {}; : > $$; until [ $(ls | wc -l) = 16 ]; do sleep 0.01; done", begun.path().display());
     let calls: Vec<_> = (0..16).map(|_| shell.start(&all)).collect();
     for call in &calls {
-        assert_eq!(call.until_ended(), Ending::Code(0));
+        assert_eq!(call.until_ended(), ExitStatus::Exited(0));
     }
 }
 
@@ -333,5 +333,5 @@ fn a_program_starts_in_an_open_folder_wherever_that_is_by_now() {
     assert_eq!(done.output, "here\n0\n1\n2\n3\n");
     std::fs::remove_file(new.join("here")).unwrap();
     std::fs::remove_dir(&new).unwrap();
-    assert_eq!(shell.run_in(&folder, "exec ls").ending, Ending::Code(0));
+    assert_eq!(shell.run_in(&folder, "exec ls").status, ExitStatus::Exited(0));
 }

@@ -3,7 +3,7 @@
 //! A program that is not installed here is skipped with a word.
 
 use crate::support::{Form, Place, Shell, User, can_sandbox};
-use sandbox::{Ending, Mode};
+use sandbox::{ExitStatus, Mode};
 use std::path::Path;
 
 /// Name, programs needed, script (run in the workspace, which is a Git repository without commits), forms in which it works.
@@ -93,10 +93,10 @@ fn check(user: User, form: Form) {
             environment.push(format!("RUSTUP_HOME={}", home.display()));
         }
         let done = shell.run_with(script, &environment);
-        if done.ending == Ending::Code(0) {
+        if done.status == ExitStatus::Exited(0) {
             tell!("{user:?} {form:?}: {name}: works");
         } else {
-            failures.push(format!("{name}: {:?}\n{}", done.ending, done.output));
+            failures.push(format!("{name}: {:?}\n{}", done.status, done.output));
         }
     }
     assert!(failures.is_empty(), "{user:?} {form:?}:\n{}", failures.join("\n"));

@@ -2,7 +2,7 @@
 
 use crate::support::{self, Form, Place, Shell, User, can_sandbox, eventually, process_exists};
 use crate::waiting::Waiting;
-use sandbox::{CallEvent, Ending, Mode, Session};
+use sandbox::{CallEvent, ExitStatus, Mode, Session};
 use std::time::Duration;
 
 const USERS: [User; 2] = [User::Root, User::Nobody];
@@ -14,11 +14,11 @@ fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
         let shell = Shell::for_user(user, &place.plan(Mode::WorkspaceWrite, Form::Everything));
         let first =
             shell.start("cd /; python3 -m http.server 8123 --bind 127.0.0.1 >/dev/null 2>&1 & echo started");
-        assert_eq!(first.until_ended(), Ending::Code(0));
+        assert_eq!(first.until_ended(), ExitStatus::Exited(0));
         let fetch = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8123/etc/hostname').status)\" 2>/dev/null";
         eventually("the next call reaches it", || shell.run(fetch).output == "200\n");
         let pid = first.alive().listed[0].pid;
-        assert_eq!(shell.run(&format!("kill {pid}")).ending, Ending::Code(0));
+        assert_eq!(shell.run(&format!("kill {pid}")).status, ExitStatus::Exited(0));
         let gone = first.call.event_within(support::PATIENCE).unwrap();
         assert_eq!(gone, Some(CallEvent::Gone));
     }
@@ -61,8 +61,8 @@ fn shared_memory_and_temporary_sockets_are_private_and_core_dumps_off() {
         let shell = Shell::for_user(user, &place.plan(Mode::ReadOnly, Form::Everything));
         let name = format!("sandbox-own-{}", place.outsider);
         assert_eq!(
-            shell.run(&format!("echo x > /dev/shm/{name} && ulimit -c && ls /dev")).ending,
-            Ending::Code(0)
+            shell.run(&format!("echo x > /dev/shm/{name} && ulimit -c && ls /dev")).status,
+            ExitStatus::Exited(0)
         );
         assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
         assert_eq!(shell.run("ulimit -c").output, "0\n");
@@ -188,7 +188,7 @@ fn many_calls_at_once_share_a_session() {
     let shell = Shell::for_user(User::Nobody, &place.plan(Mode::WorkspaceWrite, Form::Everything));
     let calls: Vec<_> = (0..64).map(|number| shell.start(&format!("echo {number}; exit {number}"))).collect();
     for (number, call) in calls.iter().enumerate() {
-        assert_eq!(call.until_ended(), Ending::Code(u8::try_from(number).unwrap()));
+        assert_eq!(call.until_ended(), ExitStatus::Exited(u8::try_from(number).unwrap()));
         assert_eq!(call.output(), format!("{number}\n"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::waiting::Waiting;
 use sandbox::resolve::{HostFacts, resolve};
 use sandbox::{
-    Call, CallEvent, Directory, Ending, Launcher, Layers, LiveProcesses, Mode, Namespace, Network, Plan,
+    Call, CallEvent, Directory, ExitStatus, Launcher, Layers, LiveProcesses, Mode, Namespace, Network, Plan,
     Restrictions, SandboxPolicy, Session, SpawnRequest,
 };
 use std::cell::RefCell;
@@ -312,7 +312,7 @@ pub(crate) struct Shell {
 }
 
 pub(crate) struct Done {
-    pub(crate) ending: Ending,
+    pub(crate) status: ExitStatus,
     pub(crate) output: String,
 }
 
@@ -489,10 +489,10 @@ impl Started {
         events
     }
 
-    pub(crate) fn until_ended(&self) -> Ending {
+    pub(crate) fn until_ended(&self) -> ExitStatus {
         loop {
             match self.call.event_within(PATIENCE).unwrap() {
-                Some(CallEvent::Ended { ending, .. }) => return ending,
+                Some(CallEvent::Ended { status, .. }) => return status,
                 Some(_) => {}
                 None => panic!("the program did not end in time"),
             }
@@ -527,8 +527,8 @@ impl Started {
 
     pub(crate) fn finish(self) -> Done {
         let output = self.output();
-        let ending = self.until_ended();
-        Done { ending, output }
+        let status = self.until_ended();
+        Done { status, output }
     }
 }
 

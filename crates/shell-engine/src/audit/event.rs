@@ -1,5 +1,6 @@
 //! What is recorded, as it stands in the log's lines.
 
+use escalation_protocol::handover::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened.
@@ -23,7 +24,7 @@ pub enum Event {
         exec: u64,
         /// How it ended.
         #[serde(flatten)]
-        end: End,
+        end: Outcome,
     },
     /// Decisions to run programs inside the sandbox are missing here, because they came faster than they could be
     /// written, or the log could not be written.
@@ -126,14 +127,21 @@ pub enum AnswerKind {
     Withdrawn,
 }
 
-/// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// With this exit code.
-    ExitCode(u8),
-    /// Killed by this signal.
-    Signal(u8),
-    /// It did not start; the number is the system's error.
-    NotStarted(u32),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_written_as_logs_have_them() {
+        let forms = [
+            (Outcome::Exited(2), r#"{"event":"ended","call":"3","exec":1,"exit_code":2}"#),
+            (Outcome::Signaled(9), r#"{"event":"ended","call":"3","exec":1,"signal":9}"#),
+            (Outcome::NotStarted(2), r#"{"event":"ended","call":"3","exec":1,"not_started":2}"#),
+        ];
+        for (end, line) in forms {
+            let event = Event::Ended { call: "3".into(), exec: 1, end };
+            assert_eq!(serde_json::to_string(&event).expect("encoded"), line);
+            assert_eq!(serde_json::from_str::<Event>(line).expect("decoded"), event);
+        }
+    }
 }

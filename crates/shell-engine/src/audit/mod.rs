@@ -22,7 +22,7 @@ mod verify;
 pub use approvals::{Approval, Approvals};
 pub use audit_log::Audit;
 pub use error::AuditError;
-pub use event::{AnswerKind, Asked, Decided, Decision, End, Event};
+pub use event::{AnswerKind, Asked, Decided, Decision, Event};
 pub use files::check_writable;
 pub(crate) use record::{Basis, CallRecord, ExecRecord};
 pub use show::{Filter, ShowError, show};

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use escalation_protocol::handover::Outcome;
+
 use super::audit_log::Audit;
 use super::bounded;
 use super::error::AuditError;
-use super::event::{Asked, Decided, Decision, End, Event};
+use super::event::{Asked, Decided, Decision, Event};
 
 /// One call, as the log knows it.
 #[derive(Clone, Debug)]
@@ -86,7 +88,7 @@ impl ExecRecord {
     }
 
     /// Records how a program that ran outside the sandbox ended.
-    pub(crate) fn ended(&self, end: End) {
+    pub(crate) fn ended(&self, end: Outcome) {
         self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.number, end });
     }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use chrono::{DateTime, TimeZone};
+use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
-use super::event::{AnswerKind, Decided, Decision, End, Event};
+use super::event::{AnswerKind, Decided, Decision, Event};
 use super::files::Folder;
 use super::line::Line;
 use super::verify::{VerifyError, snapshot};
@@ -180,11 +181,11 @@ fn decided(decision: &Decision) -> String {
     text
 }
 
-fn ended(end: End) -> String {
+fn ended(end: Outcome) -> String {
     match end {
-        End::ExitCode(code) => format!("exit code {code}"),
-        End::Signal(signal) => format!("signal {signal}"),
-        End::NotStarted(errno) => {
+        Outcome::Exited(code) => format!("exit code {code}"),
+        Outcome::Signaled(signal) => format!("signal {signal}"),
+        Outcome::NotStarted(errno) => {
             let error = io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or_default());
             format!("it did not start ({error})")
         }
@@ -231,7 +232,7 @@ mod tests {
         let events = [
             decision(Decided::Run, None),
             decision(Decided::Escalate, Some(asked)),
-            Event::Ended { call: "3".into(), exec: 1, end: End::ExitCode(2) },
+            Event::Ended { call: "3".into(), exec: 1, end: Outcome::Exited(2) },
         ];
         let times = (0..).map(|hour| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour));
         appender.append(times.zip(&events)).expect("written");

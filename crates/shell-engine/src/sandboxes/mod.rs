@@ -16,4 +16,4 @@ pub(crate) use nix::sys::signal::Signal;
 pub use pool::{SESSION_ARGUMENT, SandboxError, SandboxPool, session_launcher};
 pub(crate) use process::Process;
 pub use sandbox::Sandbox;
-pub(crate) use spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
+pub(crate) use spawn::{Descriptor, Directory, Remaining, Spawn, SpawnError};

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, Ending, Inherited, SpawnRequest};
+use sandbox::{Call, CallEvent, ExitStatus, Inherited, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::spawn::{Descriptor, Directory, Ended, Remaining, Spawn, SpawnError};
+use super::spawn::{Descriptor, Directory, Remaining, Spawn, SpawnError};
 use super::{Sandbox, Signal};
 use crate::sys::watch_readable;
 
@@ -39,7 +39,7 @@ pub(crate) struct Process {
 #[derive(Debug, Default)]
 struct Told {
     started: Option<Result<(), SpawnError>>,
-    ended: Option<Ended>,
+    ended: Option<ExitStatus>,
     /// No process is left, or the session is.
     gone: bool,
     /// Answers so far, and the last one.
@@ -83,7 +83,7 @@ impl Process {
     }
 
     /// Waits for the end of the program itself; what it has started may live on.
-    pub(crate) async fn wait(&self) -> io::Result<Ended> {
+    pub(crate) async fn wait(&self) -> io::Result<ExitStatus> {
         let mut told = self.told.clone();
         let told = told.wait_for(|told| told.ended.is_some() || told.gone).await.map_err(io::Error::other)?;
         told.ended.ok_or_else(|| io::Error::other("its session has ended"))
@@ -212,13 +212,10 @@ impl Told {
                 self.started = Some(Err(SpawnError::NotStarted { step: step.words(), source }));
                 self.gone = true;
             }
-            CallEvent::Ended { ending, refused_routes, last, .. } => {
+            CallEvent::Ended { status, refused_routes, last } => {
                 self.gone = last;
                 self.refused_routes = refused_routes;
-                self.ended = Some(match ending {
-                    Ending::Code(code) => Ended::Exited(code),
-                    Ending::Signal(signal) => Ended::Signaled(u8::try_from(signal).unwrap_or(u8::MAX)),
-                });
+                self.ended = Some(status);
             }
             CallEvent::Alive(processes) => {
                 let listed = processes.listed.iter();

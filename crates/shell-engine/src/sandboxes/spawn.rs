@@ -72,25 +72,6 @@ impl SpawnError {
     }
 }
 
-/// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It exited with this code.
-    Exited(u8),
-    /// It was killed by this signal.
-    Signaled(u8),
-}
-
-impl Ended {
-    /// The exit code as shells report it: 128 and the signal's number for a death by signal.
-    pub(crate) fn code(self) -> i32 {
-        match self {
-            Ended::Exited(code) => i32::from(code),
-            Ended::Signaled(signal) => 128 + i32::from(signal),
-        }
-    }
-}
-
 /// Processes of a call that are alive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remaining {

@@ -24,7 +24,7 @@ use crate::interception::{self, Escalated, InterceptedCall, Shutdown, Whereabout
 use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
-use crate::sandboxes::{Ended, Process, Sandbox, SandboxError};
+use crate::sandboxes::{Process, Sandbox, SandboxError};
 use crate::time::Stopwatch;
 
 /// How much longer than the shell escalated programs may take to be gone when all are ended.
@@ -170,8 +170,7 @@ impl Attended {
             // A shell may be quicker than we look; no time is no time all the same.
             () = std::future::ready(()), if self.request.timeout.is_zero() => Ending::TimedOut,
             end = self.shell.wait() => match end {
-                Ok(Ended::Exited(code)) => Ending::Exited(code),
-                Ok(Ended::Signaled(signal)) => Ending::Signaled(signal),
+                Ok(status) => Ending::Ended(status),
                 Err(error) => {
                     tracing::error!(%error, "waiting for a shell failed");
                     Ending::Lost

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sandbox::ExitStatus;
 use sandbox::denial::{Denied, Evidence};
 
 use super::outcome::Ending;
@@ -17,7 +18,7 @@ pub(super) async fn explain(
     config: &Path,
     ending: Ending,
 ) -> Vec<String> {
-    if ending == Ending::Exited(0) || !sandbox.plan().mode.is_enforced() {
+    if ending == Ending::Ended(ExitStatus::Exited(0)) || !sandbox.plan().mode.is_enforced() {
         return Vec::new();
     }
     let refused_routes =

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sandbox::ExitStatus;
+
 use super::background::BackgroundProcess;
 use crate::judgement::DecisionRecord;
 use crate::output::Recording;
-use crate::sandboxes::Ended;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The shell exited with this code.
-    Exited(u8),
-    /// The shell was killed by this signal.
-    Signaled(u8),
+    /// The shell ended by itself, or somebody else ended it.
+    Ended(ExitStatus),
     /// The timeout was reached.
     TimedOut,
     /// Whoever asked for it did not want it any more.
@@ -29,8 +28,7 @@ impl Ending {
     #[must_use]
     pub fn exit_code(self) -> i32 {
         match self {
-            Ending::Exited(code) => Ended::Exited(code).code(),
-            Ending::Signaled(signal) => Ended::Signaled(signal).code(),
+            Ending::Ended(status) => status.code(),
             Ending::TimedOut => 124,
             Ending::Cancelled => 130,
             Ending::Lost => 125,
@@ -41,11 +39,13 @@ impl Ending {
     #[must_use]
     pub fn signal(self) -> Option<String> {
         match self {
-            Ending::Signaled(number) => Some(
+            Ending::Ended(ExitStatus::Signaled(number)) => Some(
                 nix::sys::signal::Signal::try_from(i32::from(number))
                     .map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned()),
             ),
-            Ending::Exited(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => None,
+            Ending::Ended(ExitStatus::Exited(_)) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => {
+                None
+            }
         }
     }
 }

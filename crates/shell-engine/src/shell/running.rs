@@ -274,6 +274,7 @@ impl Drop for Entered {
 mod tests {
     use super::*;
     use crate::config::SpoolLimits;
+    use sandbox::ExitStatus;
 
     const LIMITS: SpoolLimits = SpoolLimits { per_output: 1 << 20, total: 3 << 20, outputs: 40 };
 
@@ -294,15 +295,15 @@ mod tests {
         let (failed, _) = begin("failed");
         let (long, long_output) = begin("long");
         let (_still, running_output) = begin("running");
-        quick.end(Ending::Exited(0));
+        quick.end(Ending::Ended(ExitStatus::Exited(0)));
         failed.fail();
         assert_eq!(listed(&running), [], "what has just begun has its client");
         drop(cancelled);
         tokio::time::advance(LONG).await;
-        long.end(Ending::Exited(3));
+        long.end(Ending::Ended(ExitStatus::Exited(3)));
         let expected = [
             ("cancelled".to_owned(), Some(Ending::Cancelled)),
-            ("long".to_owned(), Some(Ending::Exited(3))),
+            ("long".to_owned(), Some(Ending::Ended(ExitStatus::Exited(3)))),
             ("running".to_owned(), None),
         ];
         assert_eq!(listed(&running), expected);

@@ -8,7 +8,7 @@ use super::process_tree::{self, Mark, Tree};
 use super::supervisor::{self, Start};
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, InitCommand};
-use crate::event::{CallEvent, Ending, StartStep};
+use crate::event::{CallEvent, ExitStatus, StartStep};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
@@ -88,7 +88,7 @@ fn reap(supervisors: &mut HashMap<i32, u64>) -> Vec<Option<u64>> {
     let mut disorder = Vec::new();
     while let Ok(Reap::One(child)) = sys::reap_any() {
         let supervised = supervisors.remove(&child.pid);
-        if supervised.is_none() || child.ending != Ending::Code(0) {
+        if supervised.is_none() || child.status != ExitStatus::Exited(0) {
             disorder.push(supervised);
         }
     }

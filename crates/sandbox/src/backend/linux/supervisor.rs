@@ -10,7 +10,7 @@ use super::packet;
 use super::process_tree::{Mark, Tree};
 use super::sys::{self, Reap, SingleThreaded};
 use super::wire::{self, MAX_REQUEST};
-use crate::event::{CallCommand, CallEvent, Ending, StartStep};
+use crate::event::{CallCommand, CallEvent, ExitStatus, StartStep};
 use crate::program::{NotStarted, StartRequest};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
@@ -197,23 +197,23 @@ impl Supervisor {
             match sys::reap_any() {
                 Ok(Reap::One(child)) if child.pid == self.program && !self.ended => {
                     self.ended = true;
-                    ended = Some(child.ending);
+                    ended = Some(child.status);
                 }
                 Ok(Reap::One(_)) => {}
                 Ok(Reap::NoneEnded) => break Some(Left::Children),
                 Ok(Reap::NoChildren) | Err(_) => break self.tree.has_orphans().then_some(Left::Orphans),
             }
         };
-        if let Some(ending) = ended {
-            self.report_end(ending, left.is_none());
+        if let Some(status) = ended {
+            self.report_end(status, left.is_none());
         }
         left
     }
 
-    fn report_end(&self, ending: Ending, last: bool) {
+    fn report_end(&self, status: ExitStatus, last: bool) {
         // Reading the counters takes a moment, which the many programs that end well need not wait for.
-        let refused_routes = if ending == Ending::Code(0) { 0 } else { refused_routes() };
-        tell(&self.socket, &CallEvent::Ended { ending, refused_routes, last });
+        let refused_routes = if status == ExitStatus::Exited(0) { 0 } else { refused_routes() };
+        tell(&self.socket, &CallEvent::Ended { status, refused_routes, last });
     }
 
     /// Takes one command from the server; false when the server is gone.

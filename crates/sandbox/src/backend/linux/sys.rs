@@ -4,7 +4,7 @@
 //! [`SingleThreaded`] is the proof that `fork` demands.
 #![expect(unsafe_code, reason = "fork, signal masks and mounts have no safe wrapper")]
 
-use crate::event::Ending;
+use crate::event::ExitStatus;
 pub(crate) use crate::sys::exit_now;
 use crate::sys::no_signals;
 use rustix::process::Pid;
@@ -187,7 +187,7 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
 /// A child that was waited for.
 pub(crate) struct Reaped {
     pub(crate) pid: i32,
-    pub(crate) ending: Ending,
+    pub(crate) status: ExitStatus,
 }
 
 /// What waiting without blocking found.
@@ -213,12 +213,12 @@ pub(crate) fn reap_any() -> io::Result<Reap> {
             error => Err(error),
         },
         pid => {
-            let ending = if libc::WIFSIGNALED(status) {
-                Ending::Signal(libc::WTERMSIG(status))
+            let status = if libc::WIFSIGNALED(status) {
+                ExitStatus::Signaled(u8::try_from(libc::WTERMSIG(status)).unwrap_or(u8::MAX))
             } else {
-                Ending::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+                ExitStatus::Exited(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
             };
-            Ok(Reap::One(Reaped { pid, ending }))
+            Ok(Reap::One(Reaped { pid, status }))
         }
     }
 }

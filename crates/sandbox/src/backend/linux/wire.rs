@@ -74,7 +74,8 @@ fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
 mod tests {
     use super::*;
     use crate::event::{
-        CallCommand, CallEvent, Ending, LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED, StartStep,
+        CallCommand, CallEvent, ExitStatus, LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED,
+        StartStep,
     };
     use crate::policy::Mode;
     use std::time::Duration;
@@ -92,7 +93,7 @@ mod tests {
         vec![
             CallEvent::Started { pid: 7 },
             CallEvent::NotStarted { step: StartStep::ChangeDirectory, errno: 2 },
-            CallEvent::Ended { ending: Ending::Signal(9), refused_routes: 3, last: true },
+            CallEvent::Ended { status: ExitStatus::Signaled(9), refused_routes: 3, last: true },
             listing(2, 5),
             CallEvent::Gone,
         ]

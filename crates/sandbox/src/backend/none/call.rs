@@ -1,7 +1,7 @@
 //! A child of this process, followed to its end by a thread.
 
 use crate::backend::BackendCall;
-use crate::event::{CallCommand, CallEvent, Ending, LiveProcesses};
+use crate::event::{CallCommand, CallEvent, ExitStatus, LiveProcesses};
 use crate::program::NotStarted;
 use crate::session_error::SessionError;
 use rustix::process::{
@@ -51,11 +51,13 @@ impl Told {
         if self.is_ending.load(Ordering::SeqCst) {
             kill_group(pid);
         }
-        let ending = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Ending::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-            (None, signal) => Ending::Signal(signal.unwrap_or_default()),
+        let status = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => ExitStatus::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
+            (None, signal) => {
+                ExitStatus::Signaled(u8::try_from(signal.unwrap_or_default()).unwrap_or(u8::MAX))
+            }
         };
-        self.tell(CallEvent::Ended { ending, refused_routes: 0, last: true });
+        self.tell(CallEvent::Ended { status, refused_routes: 0, last: true });
         self.tell(CallEvent::Gone);
     }
 }
@@ -182,9 +184,9 @@ mod tests {
         }
     }
 
-    fn assert_ends(call: &Call, ending: Ending) {
+    fn assert_ends(call: &Call, status: ExitStatus) {
         assert!(matches!(next(call), CallEvent::Started { .. }));
-        assert_eq!(next(call), CallEvent::Ended { ending, refused_routes: 0, last: true });
+        assert_eq!(next(call), CallEvent::Ended { status, refused_routes: 0, last: true });
         assert_eq!(next(call), CallEvent::Gone);
     }
 
@@ -212,7 +214,7 @@ mod tests {
             told[2].split(' ').filter_map(|path| path.rsplit('/').next()?.parse().ok()).collect();
         assert!([0, 1, 2, number].iter().all(|given| found.contains(given)) && found.len() <= 5, "{found:?}");
         assert_eq!(told[3], "0");
-        assert_ends(&call, Ending::Code(0));
+        assert_ends(&call, ExitStatus::Exited(0));
     }
 
     #[test]
@@ -230,12 +232,12 @@ mod tests {
         // Before the trap is set, the signal would end it otherwise.
         said.read_exact(&mut [0]).unwrap();
         call.command(&CallCommand::Signal { number: libc::SIGUSR1 }).unwrap();
-        assert_ends(&call, Ending::Code(5));
+        assert_ends(&call, ExitStatus::Exited(5));
         let (mut held, write) = io::pipe().unwrap();
         let call = run("/bin/sh", &["sh", "-c", "sleep 1000 & wait"], &[(write.as_fd(), 1)]);
         drop(write);
         call.command(&CallCommand::EndAll { grace: Duration::from_secs(60) }).unwrap();
-        assert_ends(&call, Ending::Signal(libc::SIGTERM));
+        assert_ends(&call, ExitStatus::Signaled(15));
         // Its end is everybody's who held the pipe.
         assert_eq!(held.read(&mut [0]).unwrap(), 0);
     }

@@ -11,17 +11,18 @@ use escalation_protocol::frame::{Kind, MAX_RESPONSE_BYTES};
 use escalation_protocol::handover::Outcome;
 use escalation_protocol::request::ExecRequest;
 use escalation_protocol::response::Response;
+use sandbox::ExitStatus;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
 use super::wire::{self, WireError};
-use crate::audit::{End, ExecRecord};
+use crate::audit::ExecRecord;
 use crate::interception::call::InterceptedCall;
 use crate::interception::outside;
 use crate::interception::shutdown::Shutdown;
 use crate::judgement::{Action, Exec};
-use crate::sandboxes::{Ended, Process, Signal};
+use crate::sandboxes::{Process, Signal};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const WRAPPER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub(super) async fn hold(
     };
     let Some((program, mut stream, record)) = let_out else { return Ok(()) };
     let outcome = attend(&program, &mut stream, end).await;
-    record.ended(on_record(outcome));
+    record.ended(outcome);
     let told = within(WRAPPER_TIMEOUT, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
     // What it has left running may stay for as long as the shell runs.
@@ -97,7 +98,7 @@ async fn negotiate(
                     );
                     let errno = error.errno().unwrap_or(libc::EINVAL).unsigned_abs();
                     let outcome = Outcome::NotStarted(errno);
-                    record.ended(on_record(outcome));
+                    record.ended(outcome);
                     wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await?;
                 }
             }
@@ -111,14 +112,6 @@ fn exec_of(request: &ExecRequest, directory: Option<OwnedFd>, file: Option<Owned
     let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let path = Path::new(OsStr::from_bytes(request.file()));
     Exec::new(path, request.argv().map(owned).collect(), request.env().map(owned).collect(), directory, file)
-}
-
-fn on_record(outcome: Outcome) -> End {
-    match outcome {
-        Outcome::Exited(code) => End::ExitCode(code),
-        Outcome::Signaled(signal) => End::Signal(signal),
-        Outcome::NotStarted(errno) => End::NotStarted(errno),
-    }
 }
 
 async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
@@ -157,8 +150,8 @@ async fn attend(program: &Process, stream: &mut UnixStream, end: &Shutdown) -> O
         }
     };
     match ended {
-        Ok(Ended::Exited(code)) => Outcome::Exited(code),
-        Ok(Ended::Signaled(signal)) => Outcome::Signaled(signal),
+        Ok(ExitStatus::Exited(code)) => Outcome::Exited(code),
+        Ok(ExitStatus::Signaled(signal)) => Outcome::Signaled(signal),
         Err(error) => {
             tracing::error!(%error, "waiting for an escalated program failed");
             Outcome::Signaled(9)
@@ -182,7 +175,7 @@ async fn read_signal(stream: &mut UnixStream) -> Result<Signal, WireError> {
     Signal::try_from(i32::from(signal)).map_err(|errno| WireError::Io(errno.into()))
 }
 
-async fn told_to_end(program: &Process, end: &Shutdown) -> std::io::Result<Ended> {
+async fn told_to_end(program: &Process, end: &Shutdown) -> std::io::Result<ExitStatus> {
     end.end(program).await;
     program.wait().await
 }
