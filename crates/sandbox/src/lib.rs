@@ -8,7 +8,7 @@
 //! - [`session`]: the server's side of the processes that enforce it, entered by every [`call`].
 //! - `backend`: what enforces it on this system: Linux's processes and kernel, macOS's Seatbelt, or nothing.
 //! - [`enforcement`]: what is really in force; [`denial`]: what it possibly refused.
-//! - [`probe`]: what could be in force on this [`machine`].
+//! - [`probe`]: what could be in force on this [`machine`]: its [`findings`].
 //!
 //! This crate judges no command and knows no protocol; it runs programs inside a boundary and says which one.
 
@@ -19,6 +19,8 @@ pub mod denial;
 pub mod enforcement;
 pub mod environment;
 mod event;
+pub mod findings;
+mod launcher;
 pub mod machine;
 mod placeholder;
 pub mod plan;
@@ -28,13 +30,15 @@ mod program;
 pub mod resolve;
 pub mod session;
 mod session_error;
+mod spawn_request;
 mod sys;
 
 pub use call::Call;
 pub use enforcement::{Enforcement, Namespace};
 pub use event::{CallEvent, ExitStatus, LiveProcess, LiveProcesses, StartStep};
+pub use launcher::Launcher;
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
-pub use program::Inherited;
-pub use session::{Directory, Launcher, Session, SpawnRequest, run_session_process};
+pub use session::{Session, run_session_process};
 pub use session_error::SessionError;
+pub use spawn_request::{Directory, Inherited, SpawnRequest};

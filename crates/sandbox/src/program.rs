@@ -5,8 +5,8 @@
 
 use crate::bounded::at_most;
 use crate::event::StartStep;
-use crate::session::{Directory, SpawnRequest};
 use crate::session_error::SessionError;
+use crate::spawn_request::{Directory, Inherited, SpawnRequest};
 use crate::sys::{self, CStringArray};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -25,8 +25,6 @@ pub(crate) const WORKING_FOLDER: i32 = -1;
 /// Most descriptors of one start request: as many as one message to us could bring (unix(7), `SCM_MAX_FD`), and the working
 /// folder.
 const MAX_DESCRIPTORS: usize = 254;
-/// More kinds of limits than a system has.
-const MAX_LIMITS: usize = 32;
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,22 +39,6 @@ pub(crate) struct StartRequest {
     #[serde(deserialize_with = "at_most::<MAX_DESCRIPTORS, _, _>")]
     pub(crate) targets: Vec<i32>,
     pub(crate) inherited: Inherited,
-}
-
-/// Settings of a process that a program inherits. The default changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inherited {
-    /// Permissions that new files do not get.
-    pub umask: Option<u32>,
-    /// How nice it is at least.
-    pub niceness: Option<i32>,
-    /// Signals that are ignored; bit 0 is signal 1.
-    pub ignored: u64,
-    /// Signals that are blocked; bit 0 is signal 1.
-    pub blocked: u64,
-    /// Resource limits (number, soft, hard); each applies where it is lower than what there is.
-    #[serde(deserialize_with = "at_most::<MAX_LIMITS, _, _>")]
-    pub limits: Vec<(u8, u64, u64)>,
 }
 
 impl StartRequest {

@@ -12,62 +12,11 @@
 use crate::backend::{Backend, BackendSession, Platform};
 use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
+use crate::launcher::Launcher;
 use crate::plan::Plan;
-use crate::program::Inherited;
 use crate::session_error::SessionError;
-use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use crate::spawn_request::SpawnRequest;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How to execute the session's own process: a program that calls [`run_session_process`].
-#[derive(Clone, Debug, Default)]
-pub struct Launcher {
-    /// The program, absolute.
-    pub program: PathBuf,
-    /// Its arguments (such as a hidden subcommand).
-    pub arguments: Vec<OsString>,
-    /// How many descriptors a program in a session can open, where that is fewer than this process can.
-    pub descriptor_limit: Option<u64>,
-}
-
-/// Where a program starts.
-#[derive(Clone, Copy, Debug)]
-pub enum Directory<'a> {
-    /// At an absolute path, as it is found inside.
-    Path(&'a Path),
-    /// In an open folder, which may have been moved or removed meanwhile.
-    Open(BorrowedFd<'a>),
-}
-
-/// A program to run in a session.
-#[derive(Debug)]
-pub struct SpawnRequest<'a> {
-    /// The program's absolute path; no search.
-    pub program: &'a Path,
-    /// The whole argument list, the program's own name first.
-    pub arguments: &'a [OsString],
-    /// The whole environment, `NAME=value` each.
-    pub environment: &'a [OsString],
-    /// The working folder.
-    pub directory: Directory<'a>,
-    /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited:
-    /// those of 0, 1 and 2 that are not among them are closed, as where a shell has closed them.
-    pub descriptors: &'a [(BorrowedFd<'a>, i32)],
-    /// Umask, limits and the like, where they are not the session's own; Linux only.
-    pub inherited: Inherited,
-}
-
-impl<'a> SpawnRequest<'a> {
-    /// Returns the descriptors that the program gets, and its working folder last if that is one.
-    pub(crate) fn all_descriptors(&self) -> Vec<BorrowedFd<'a>> {
-        let folder = match self.directory {
-            Directory::Path(_) => None,
-            Directory::Open(folder) => Some(folder),
-        };
-        self.descriptors.iter().map(|(descriptor, _)| *descriptor).chain(folder).collect()
-    }
-}
 
 /// A set of processes that enforce one plan for many calls.
 #[derive(Debug)]

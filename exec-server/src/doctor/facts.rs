@@ -1,7 +1,7 @@
 //! The machine in a few lines, for whoever reads a report without having it before him.
 
+use sandbox::findings::Kind;
 use sandbox::machine::Machine;
-use sandbox::probe::Kind;
 
 /// The lines, each with its name.
 pub(super) fn lines(machine: &Machine, namespaces: &[Kind]) -> Vec<(&'static str, String)> {

@@ -2,10 +2,11 @@
 
 use crate::enforcement::Enforcement;
 use crate::event::{CallCommand, CallEvent};
+use crate::findings::{Hint, Probe};
+use crate::launcher::Launcher;
 use crate::plan::Plan;
-use crate::probe::{Hint, Probe};
-use crate::session::{Launcher, SpawnRequest};
 use crate::session_error::SessionError;
+use crate::spawn_request::SpawnRequest;
 use std::fmt::Debug;
 use std::os::fd::AsFd;
 

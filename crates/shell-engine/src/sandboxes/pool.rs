@@ -33,14 +33,14 @@ pub enum SandboxError {
         /// What the kernel did not allow.
         reason: sandbox::SessionError,
         /// What on this machine explains it, and what to do.
-        explained: Vec<sandbox::probe::Hint>,
+        explained: Vec<sandbox::findings::Hint>,
     },
     /// The task that sets it up broke.
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
 }
 
-fn list(hints: &[sandbox::probe::Hint]) -> String {
+fn list(hints: &[sandbox::findings::Hint]) -> String {
     hints.iter().map(|hint| format!("\n* {hint}")).collect()
 }
 

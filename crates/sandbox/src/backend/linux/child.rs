@@ -4,7 +4,8 @@
 
 use super::sys::{self, SingleThreaded};
 use crate::event::StartStep;
-use crate::program::{Inherited, NotStarted, Prepared, StartRequest};
+use crate::program::{NotStarted, Prepared, StartRequest};
+use crate::spawn_request::Inherited;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Starts the program and returns its number once `execve` has succeeded.

@@ -4,7 +4,7 @@
 //! read. `make test-containers` starts containers anew with the options that are named here, and finds the whole sandbox in them.
 
 use crate::enforcement::Namespace;
-use crate::probe::Hint;
+use crate::findings::Hint;
 use rustix::thread::CapabilitySet;
 use std::fs;
 use std::path::Path;

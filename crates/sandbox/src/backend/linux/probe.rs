@@ -3,11 +3,11 @@
 use super::session::Session;
 use super::{container, each_namespace, landlock_rules, sys};
 use crate::enforcement::Namespace;
+use crate::findings::{Form, Hint, Kind, Probe};
+use crate::launcher::Launcher;
 use crate::machine::{Machine, setting};
 use crate::plan::{Layers, Plan};
 use crate::policy::{Mode, Network};
-use crate::probe::{Form, Hint, Kind, Probe};
-use crate::session::Launcher;
 use crate::session_error::SessionError;
 use std::path::PathBuf;
 

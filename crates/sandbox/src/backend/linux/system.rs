@@ -4,9 +4,9 @@ use super::session::Session;
 use super::{guard, probe};
 use crate::backend::Backend;
 use crate::enforcement::Enforcement;
+use crate::findings::{Hint, Probe};
+use crate::launcher::Launcher;
 use crate::plan::Plan;
-use crate::probe::{Hint, Probe};
-use crate::session::Launcher;
 use crate::session_error::SessionError;
 
 /// Sessions of processes that the kernel confines.

@@ -3,11 +3,12 @@
 use super::seatbelt::{SEATBELT_PROGRAM, SeatbeltCommand, seatbelt_command};
 use crate::backend::{Backend, BackendSession, none};
 use crate::enforcement::Enforcement;
+use crate::findings::{Form, Hint, Probe};
+use crate::launcher::Launcher;
 use crate::plan::Plan;
 use crate::policy::Mode;
-use crate::probe::{Form, Hint, Probe};
-use crate::session::{Launcher, SpawnRequest};
 use crate::session_error::SessionError;
+use crate::spawn_request::SpawnRequest;
 use std::path::Path;
 
 /// Starts programs behind Seatbelt, as children of the server.

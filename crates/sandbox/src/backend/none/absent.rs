@@ -1,7 +1,7 @@
 //! What systems say about what they do not have.
 
+use crate::findings::{Form, Probe};
 use crate::machine::Machine;
-use crate::probe::{Form, Probe};
 
 /// Ends a process that was started for what this system does not have.
 pub(crate) fn no_session_process() -> ! {

@@ -154,7 +154,8 @@ mod tests {
     use super::*;
     use crate::backend::BackendSession;
     use crate::event::StartStep;
-    use crate::session::{Directory, Launcher, SpawnRequest};
+    use crate::launcher::Launcher;
+    use crate::spawn_request::{Directory, SpawnRequest};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::ffi::OsString;
     use std::path::Path;

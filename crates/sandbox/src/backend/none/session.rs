@@ -3,9 +3,10 @@
 use super::call::Call;
 use super::sys;
 use crate::backend::BackendSession;
+use crate::launcher::Launcher;
 use crate::program::{self, NotStarted, Prepared, StartRequest};
-use crate::session::{Launcher, SpawnRequest};
 use crate::session_error::SessionError;
+use crate::spawn_request::SpawnRequest;
 use rustix::process::Pid;
 
 /// What programs get that this process has not.

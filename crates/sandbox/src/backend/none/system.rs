@@ -4,9 +4,9 @@ use super::absent::{no_session_process, refuse};
 use super::session::Session;
 use crate::backend::Backend;
 use crate::enforcement::Enforcement;
+use crate::findings::{Hint, Probe};
+use crate::launcher::Launcher;
 use crate::plan::Plan;
-use crate::probe::{Hint, Probe};
-use crate::session::Launcher;
 use crate::session_error::SessionError;
 
 /// Why no policy is enforced.

@@ -1,0 +1,64 @@
+//! Which program a session is asked to start, and what that program gets.
+
+use crate::bounded::at_most;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+/// More kinds of limits than a system has.
+const MAX_LIMITS: usize = 32;
+
+/// Where a program starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Directory<'a> {
+    /// At an absolute path, as it is found inside.
+    Path(&'a Path),
+    /// In an open folder, which may have been moved or removed meanwhile.
+    Open(BorrowedFd<'a>),
+}
+
+/// A program to run in a session.
+#[derive(Debug)]
+pub struct SpawnRequest<'a> {
+    /// The program's absolute path; no search.
+    pub program: &'a Path,
+    /// The whole argument list, the program's own name first.
+    pub arguments: &'a [OsString],
+    /// The whole environment, `NAME=value` each.
+    pub environment: &'a [OsString],
+    /// The working folder.
+    pub directory: Directory<'a>,
+    /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited:
+    /// those of 0, 1 and 2 that are not among them are closed, as where a shell has closed them.
+    pub descriptors: &'a [(BorrowedFd<'a>, i32)],
+    /// Umask, limits and the like, where they are not the session's own; Linux only.
+    pub inherited: Inherited,
+}
+
+impl<'a> SpawnRequest<'a> {
+    /// Returns the descriptors that the program gets, and its working folder last if that is one.
+    pub(crate) fn all_descriptors(&self) -> Vec<BorrowedFd<'a>> {
+        let folder = match self.directory {
+            Directory::Path(_) => None,
+            Directory::Open(folder) => Some(folder),
+        };
+        self.descriptors.iter().map(|(descriptor, _)| *descriptor).chain(folder).collect()
+    }
+}
+
+/// Settings of a process that a program inherits. The default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// Permissions that new files do not get.
+    pub umask: Option<u32>,
+    /// How nice it is at least.
+    pub niceness: Option<i32>,
+    /// Signals that are ignored; bit 0 is signal 1.
+    pub ignored: u64,
+    /// Signals that are blocked; bit 0 is signal 1.
+    pub blocked: u64,
+    /// Resource limits (number, soft, hard); each applies where it is lower than what there is.
+    #[serde(deserialize_with = "at_most::<MAX_LIMITS, _, _>")]
+    pub limits: Vec<(u8, u64, u64)>,
+}
