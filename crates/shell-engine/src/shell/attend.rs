@@ -106,7 +106,11 @@ pub(super) async fn start(
             return Err(StartStep::Spawn(error).into());
         }
     };
-    let processes = CallProcesses { shell: Arc::clone(&process), escalated: intercepted.escalated.clone() };
+    let processes = CallProcesses {
+        shell: Arc::clone(&process),
+        escalated: intercepted.escalated.clone(),
+        wrapper: config.execve_wrapper.to_string_lossy().into(),
+    };
     shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {

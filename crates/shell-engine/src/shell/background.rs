@@ -33,6 +33,8 @@ pub(super) struct CallProcesses {
     pub(super) shell: Arc<Process>,
     /// What was started outside.
     pub(super) escalated: Escalated,
+    /// The execve-wrapper, as its command lines begin.
+    pub(super) wrapper: Arc<str>,
 }
 
 /// Processes of a call that are alive.
@@ -48,7 +50,7 @@ impl CallProcesses {
     /// What is alive, inside and outside the sandbox.
     pub(super) async fn alive(&self) -> Alive {
         let outside = self.escalated.alive().await;
-        together(self.shell.alive().await, outside)
+        together(self.shell.alive().await, outside, &self.wrapper)
     }
 
     /// Waits until nothing is left.
@@ -58,8 +60,8 @@ impl CallProcesses {
     }
 }
 
-fn together(inside: Remaining, outside: AliveOutside) -> Alive {
-    let is_wrapper = |(_, command): &(i32, String)| program_of_wrapper(command).is_some();
+fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
+    let is_wrapper = |(_, command): &(i32, String)| wrapped(wrapper, command).is_some();
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
     let mut total = inside.total.saturating_add(outside.remaining.total);
     if wrappers.len() <= outside.awaited {
@@ -69,7 +71,7 @@ fn together(inside: Remaining, outside: AliveOutside) -> Alive {
         listed.extend(wrappers);
     }
     let named = |(pid, command): (i32, String), outside_sandbox| {
-        let command = program_of_wrapper(&command).map(str::to_owned).unwrap_or(command);
+        let command = wrapped(wrapper, &command).map(str::to_owned).unwrap_or(command);
         BackgroundProcess { pid, command, outside_sandbox }
     };
     let inside = listed.into_iter().map(|process| named(process, false));
@@ -77,13 +79,10 @@ fn together(inside: Remaining, outside: AliveOutside) -> Alive {
     Alive { total, listed: inside.chain(outside).collect() }
 }
 
-/// What a wrapper's command line (`…/execve-wrapper FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.
-fn program_of_wrapper(command: &str) -> Option<&str> {
-    let mut words = command.splitn(3, ' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(wrapper), Some(_), Some(program)) if wrapper.ends_with("/execve-wrapper") => Some(program),
-        _ => None,
-    }
+/// What the wrapper's command line (`WRAPPER FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.
+fn wrapped<'a>(wrapper: &str, command: &'a str) -> Option<&'a str> {
+    let (_file, program) = command.strip_prefix(wrapper)?.strip_prefix(' ')?.split_once(' ')?;
+    Some(program)
 }
 
 #[cfg(test)]
@@ -97,16 +96,18 @@ mod tests {
 
     #[test]
     fn a_program_outside_is_listed_once_and_one_that_is_judged_under_its_own_name() {
-        let inside = remaining(&[(3, "sleep 9"), (4, "/x/execve-wrapper /bin/git git fetch")]);
+        let wrapper = "/with a blank/execve-wrapper";
+        let waiting = format!("{wrapper} /bin/git git fetch");
+        let inside = remaining(&[(3, "sleep 9"), (4, &waiting)]);
         let outside = AliveOutside { remaining: remaining(&[(70, "git fetch"), (71, "ssh")]), awaited: 1 };
-        let Alive { total, listed } = together(inside.clone(), outside);
+        let Alive { total, listed } = together(inside.clone(), outside, wrapper);
         let shown: Vec<_> =
             listed.iter().map(|one| (one.pid, one.command.as_str(), one.outside_sandbox)).collect();
         assert_eq!(
             (total, &shown[..]),
             (3, &[(3, "sleep 9", false), (70, "git fetch", true), (71, "ssh", true)][..])
         );
-        let Alive { total, listed } = together(inside, AliveOutside::default());
+        let Alive { total, listed } = together(inside, AliveOutside::default(), wrapper);
         assert_eq!((total, listed[1].command.as_str(), listed[1].outside_sandbox), (2, "git fetch", false));
     }
 }

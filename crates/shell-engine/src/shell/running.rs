@@ -101,12 +101,14 @@ struct Started {
     /// Whoever keeps the call owns it; when nothing is left of the call, nobody does.
     shell: Weak<Process>,
     escalated: Escalated,
+    wrapper: Arc<str>,
 }
 
 impl Started {
     /// The call's processes, if there may be any.
     fn processes(&self) -> Option<CallProcesses> {
-        Some(CallProcesses { shell: self.shell.upgrade()?, escalated: self.escalated.clone() })
+        let (escalated, wrapper) = (self.escalated.clone(), Arc::clone(&self.wrapper));
+        Some(CallProcesses { shell: self.shell.upgrade()?, escalated, wrapper })
     }
 }
 
@@ -242,6 +244,7 @@ impl Entered {
             call: call.clone(),
             shell: Arc::downgrade(&processes.shell),
             escalated: processes.escalated.clone(),
+            wrapper: Arc::clone(&processes.wrapper),
         };
         let mut calls = self.running.calls();
         if let Some(known) = calls.iter_mut().find(|known| known.output.id() == self.output.id()) {
