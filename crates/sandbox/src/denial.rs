@@ -16,6 +16,8 @@ const LOOKED_AT: usize = 16 * 1024;
 /// More than this helps nobody.
 const MAX_DENIALS: usize = 8;
 
+const QUOTES: [char; 5] = ['\'', '"', '`', '‘', '’'];
+
 /// What a command wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denied {
@@ -82,11 +84,18 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
             None => {}
             Some(Kind::Network) => network_named = true,
             Some(Kind::File) => {
-                let denied = names(line, evidence.directories).filter_map(|name| {
-                    // A relative name is the first of its meanings that the sandbox refuses.
+                // A relative name is the first of its meanings that the sandbox refuses.
+                let judged = |name: &str| {
                     evidence.directories.iter().find_map(|folder| judge(plan, &normal(&folder.join(name))))
-                });
-                found.extend(denied.take(MAX_DENIALS));
+                };
+                let mut line = line.to_owned();
+                for path in paths_with_blanks(&line.clone(), evidence.directories) {
+                    if let Some(denied) = judged(path) {
+                        found.insert(denied);
+                        line = line.replace(path, "");
+                    }
+                }
+                found.extend(names(&line, evidence.directories).filter_map(judged).take(MAX_DENIALS));
             }
         }
     }
@@ -142,12 +151,12 @@ fn kind(line: &str) -> Option<Kind> {
 /// not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
 fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
     let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
-    let quoted = line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2);
+    let quoted = line.split(QUOTES).skip(1).step_by(2);
     let before_the_error = line.rsplit(": ").nth(1).filter(|word| !word.contains(char::is_whitespace));
     let is_named = move |word: &str| {
         line.contains("Read-only file system")
             && (before_the_error == Some(word)
-                || line.split(['\'', '"', '`', '‘', '’']).skip(1).step_by(2).any(|quoted| quoted == word))
+                || line.split(QUOTES).skip(1).step_by(2).any(|quoted| quoted == word))
     };
     line.split(separators)
         .chain(quoted)
@@ -159,6 +168,20 @@ fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a 
                 || is_named(word)
                 || folders.iter().any(|folder| folder.join(word).symlink_metadata().is_ok())
         })
+}
+
+/// Finds paths with blanks in a line: what is in quotes, and what stands between colons where the folder is one with a blank or the
+/// whole is there. Their words may be paths, too (`cannot link /a to /b`).
+fn paths_with_blanks<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
+    let quoted = line.split(QUOTES).skip(1).step_by(2).filter(|path| path.contains('/'));
+    let between_colons =
+        line.split(": ").map(|part| part.find(" /").map_or(part, |blank| &part[blank + 1..]));
+    let is_there = |path: &str| folders.iter().any(|folder| folder.join(path).symlink_metadata().is_ok());
+    let is_one = move |path: &&str| match path.trim_end_matches('/').rsplit_once('/') {
+        Some((folder, _)) => folder.contains(' ') || is_there(path),
+        None => false,
+    };
+    quoted.chain(between_colons.filter(is_one)).filter(|path| path.contains(' ') && path.len() < 4096)
 }
 
 /// Resolves `.` and `..` by text, and links as far as the path exists.
@@ -289,6 +312,28 @@ mod tests {
                 "{output}"
             );
         }
+    }
+
+    #[test]
+    fn a_path_with_blanks_is_one() {
+        let (_folder, plan, base) = place();
+        fs::create_dir_all(base.join("out/a folder")).unwrap();
+        let base_text = base.display();
+        for output in [
+            format!("sh: 1: cannot create {base_text}/out/a folder/x: Read-only file system\n"),
+            format!("bash: line 1: {base_text}/out/a folder/x: Permission denied\n"),
+            "bash: line 1: ../out/a folder/x: Permission denied\n".to_owned(),
+            format!("OSError: [Errno 30] Read-only file system: '{base_text}/out/a folder/x'\n"),
+        ] {
+            let denied = explained(&plan, &base, &output);
+            assert_eq!(denied.len(), 1, "{output}: {denied:?}");
+            assert!(denied[0].contains("writing BASE/out/a folder/x; "), "{output}: {denied:?}");
+        }
+        let words = explained(&plan, &base.join("out"), "rm: cannot remove a folder/: Permission denied\n");
+        assert!(words.is_empty(), "{words:?}");
+        let two = format!("ln: cannot link {base_text}/out/a to {base_text}/out/b: Read-only file system");
+        let denied = explained(&plan, &base, &two);
+        assert_eq!(denied.len(), 2, "{denied:?}");
     }
 
     #[test]
