@@ -230,7 +230,7 @@ impl Client {
     }
 }
 
-/// A tool result: the peer's JSON in its text, or an error's words.
+/// A tool result: the JSON of Codex's server in its text, or an error's words.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// The command ran.

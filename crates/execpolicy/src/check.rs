@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation};
 
-/// What `policy check` prints. Field names and shapes are those that scripts of the peer's users read.
+/// What `policy check` prints. Field names and shapes are those that scripts of Codex's users read.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {

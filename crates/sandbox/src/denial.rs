@@ -401,7 +401,7 @@ mod tests {
         }
     }
 
-    /// Output that only sounds like a denial: the peer calls all of these "sandbox denied".
+    /// Output that only sounds like a denial: Codex's server calls all of these "sandbox denied".
     #[test]
     fn words_alone_prove_nothing() {
         let (_folder, plan, base) = place();

@@ -27,7 +27,7 @@ pub(super) enum ArgumentError {
     Request(#[from] RequestError),
 }
 
-/// The arguments of one call. `null` means absent, as the peer has it.
+/// The arguments of one call. `null` means absent, as Codex's server has it.
 #[derive(Clone, Copy)]
 pub(super) struct Arguments<'a> {
     given: Option<&'a JsonObject>,

@@ -198,7 +198,7 @@ mod tests {
     fn the_output_schema_describes_what_is_returned() {
         let tool = describe(&Limits::default(), ResultFormat::Json);
         let schema = Value::Object((*tool.output_schema.expect("has one")).clone());
-        assert!(!schema.to_string().contains("peer"), "words of the source: {schema}");
+        assert!(!schema.to_string().contains("Codex"), "words of the source: {schema}");
         let required = schema["required"].as_array().expect("a list");
         for field in ["exit_code", "output", "duration", "timed_out"] {
             assert!(required.contains(&json!(field)), "{field} is missing in {schema}");

@@ -13,7 +13,7 @@ test("the server says who it is", () =>
     assert.ok(client.getInstructions());
   }));
 
-test("there is a tool, shell, with the peer's arguments and two more", () =>
+test("there is a tool, shell, with the arguments of Codex's server and two more", () =>
   Session.with({}, async ({ client }) => {
     const { tools } = await client.listTools();
     const shell = tools.find(({ name }) => name === "shell");

@@ -1,4 +1,4 @@
-//! `make bench`: how fast the shell is, beside plain Bash and beside the peer where its npm package can be installed.
+//! `make bench`: how fast the shell is, beside plain Bash and beside Codex's server where its npm package can be installed.
 //!
 //! Everything that is compared is measured in turn, round by round, so that a busy machine slows all of it alike; what is
 //! printed is the median, and the median of the ratios of each round. Nothing here fails for being slow.
@@ -27,9 +27,9 @@ fn main() {
         unsandboxed: None,
     };
     let mut contestants = vec![ours];
-    match peer() {
-        Ok(peer) => contestants.push(peer),
-        Err(why) => println!("The peer is not measured: {why}\n"),
+    match codex_server() {
+        Ok(theirs) => contestants.push(theirs),
+        Err(why) => println!("Codex's server is not measured: {why}\n"),
     }
     println!("{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "plain", "measured");
     for contestant in &contestants {
@@ -399,10 +399,10 @@ fn resident(pid: u32) -> String {
     line.split_whitespace().nth(1).unwrap_or("?").to_owned()
 }
 
-/// The peer, installed below `target/`.
-fn peer() -> Result<Contestant, String> {
+/// Codex's server, installed below `target/`.
+fn codex_server() -> Result<Contestant, String> {
     const PACKAGE: &str = "@openai/codex-shell-tool-mcp";
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-peer");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-codex");
     let vendor = folder.join("node_modules").join(PACKAGE).join("vendor/x86_64-unknown-linux-musl");
     let server = vendor.join("codex-exec-mcp-server");
     if !server.is_file() {
@@ -430,7 +430,7 @@ fn peer() -> Result<Contestant, String> {
         })
         .ok_or("none of its Bash builds runs on this system")?;
     Ok(Contestant {
-        name: "peer",
+        name: "codex",
         bash: bash.clone(),
         server: Box::new(move |world| {
             let mut command = world.server(&[]);

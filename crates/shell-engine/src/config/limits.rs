@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::file::ShellToolTable;
 
-/// Bytes of text for one token, roughly, as the peer's successors count.
+/// Bytes of text for one token, roughly, as the successors of Codex's server count.
 pub const BYTES_PER_TOKEN: u64 = 4;
 
 /// Tokens of output in an answer when nothing else is said: with what is said about it, less than the 10,000 at which Codex cuts.
@@ -16,7 +16,7 @@ pub const MAX_TOKENS: u64 = (1 << 20) / BYTES_PER_TOKEN;
 /// Commands that run at once when nothing else is said.
 const DEFAULT_PLACES: usize = 64;
 
-/// A command's timeout when the caller gives none; the peer's, which agents know.
+/// A command's timeout when the caller gives none; that of Codex's server, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Enough for programs to save what they have at hand.
