@@ -11,11 +11,11 @@ pub enum Era {
     /// By requests of the server's (2025-11-25).
     Requests,
     /// By results that ask for input (2026-07-28).
-    Rounds,
+    ParkedCalls,
 }
 
 /// Both.
-pub const ERAS: [Era; 2] = [Era::Requests, Era::Rounds];
+pub const ERAS: [Era; 2] = [Era::Requests, Era::ParkedCalls];
 
 /// A server, and a client that can show forms.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Asking {
         let arguments =
             json!({"command": command, "workdir": self.workdir, "login": false, "timeout_ms": 100_000});
         let mut call = json!({"name": "shell", "arguments": arguments});
-        if self.era == Era::Rounds {
+        if self.era == Era::ParkedCalls {
             call["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
                 "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
@@ -118,7 +118,7 @@ impl Asking {
         let call = self.call(command);
         match self.era {
             Era::Requests => self.by_requests(call, answer),
-            Era::Rounds => self.by_rounds(call, answer),
+            Era::ParkedCalls => self.by_parked_calls(call, answer),
         }
     }
 
@@ -137,7 +137,7 @@ impl Asking {
         }
     }
 
-    fn by_rounds(&mut self, mut call: Value, mut answer: impl FnMut(&Value) -> Value) -> Answered {
+    fn by_parked_calls(&mut self, mut call: Value, mut answer: impl FnMut(&Value) -> Value) -> Answered {
         let mut questions = Vec::new();
         loop {
             let message = self.server.request("tools/call", call.clone());

@@ -21,7 +21,7 @@ fn call_as(world: &World, command: &str, capabilities: &Value) -> Value {
         "_meta": {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": capabilities,
-            "io.modelcontextprotocol/clientInfo": {"name": "rounds", "version": "1"}
+            "io.modelcontextprotocol/clientInfo": {"name": "parked-calls", "version": "1"}
         }
     })
 }

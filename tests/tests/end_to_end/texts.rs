@@ -14,12 +14,12 @@
 //! | 39 `--` | `the_question_shows_what_would_run_however_it_is_written`, `what_was_shown_is_what_runs` |
 //! | 40 built-ins that poison a later command's environment | `poison::what_built_ins_put_into_the_environment_does_not_leave_the_sandbox` |
 //! | 41 writes without an exec | `poison::what_writes_without_an_exec_is_held_by_the_sandbox` |
-//! | 42 escapes, bidi, zero width, padding | the first of these tests, `what_is_too_long_shows_its_beginning_and_its_end`, `padding_hides_nothing`; in a terminal: `approve::…` |
+//! | 42 escapes, bidi, zero width, padding | the first of these tests, `what_is_too_long_shows_its_beginning_and_its_end`, `padding_hides_nothing`; in a terminal: `approve_subcommand::…` |
 //! | 57, 58 what changes while a person thinks | the escape suite's `questions` |
-//! | 59 no answer in time | `rounds::when_nobody_comes_back_the_command_ends`, `approvals::an_answer_that_takes_too_long_is_a_no` |
-//! | 60 a replayed or forged answer; approve A, run B | `rounds::a_state_that_is_not_the_one_…`, `approvals::an_answer_counts_for_its_own_question_once`, `approvals::once_is_once_…`, the escape suite's `approval` |
-//! | 61 a client that answers by itself | `approvals::a_refusal_faster_than_reading_…`, `rounds::a_refusal_and_its_reason_…` |
-//! | 62 order, floods | `of_a_flood_sixteen_are_shown_at_a_time_…`, `a_flood_of_several_calls_shows_sixty_four`, `rounds::a_flood_comes_sixteen_at_a_time`, `rounds::several_questions_are_answered_in_any_order_and_number` |
+//! | 59 no answer in time | `parked_calls::when_nobody_comes_back_the_command_ends`, `approval_channels::an_answer_that_takes_too_long_is_a_no` |
+//! | 60 a replayed or forged answer; approve A, run B | `parked_calls::a_state_that_is_not_the_one_…`, `approval_channels::an_answer_counts_for_its_own_question_once`, `approval_channels::once_is_once_…`, the escape suite's `approval` |
+//! | 61 a client that answers by itself | `approval_channels::a_refusal_faster_than_reading_…`, `parked_calls::a_refusal_and_its_reason_…` |
+//! | 62 order, floods | `of_a_flood_sixteen_are_shown_at_a_time_…`, `a_flood_of_several_calls_shows_sixty_four`, `parked_calls::a_flood_comes_sixteen_at_a_time`, `parked_calls::several_questions_are_answered_in_any_order_and_number` |
 
 use std::collections::HashSet;
 
