@@ -194,7 +194,7 @@ check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/
 	@if $(PYTHON) -c 'import tomllib' 2> /dev/null; then $(PYTHON) tests/machines/platforms.py --check; \
 	else echo 'Not checked: Python 3.11 or newer is needed.'; fi
 	$(call step,'Columns of the documentation')
-	@if $(PYTHON) -c '' 2> /dev/null; then $(PYTHON) .ci/prose.py README.md ARCHITECTURE.md SECURITY.md CONTRIBUTING.md docs/*.md */README.md */*/README.md; \
+	@if $(PYTHON) -c '' 2> /dev/null; then $(PYTHON) .ci/prose.py README.md CHANGELOG.md ARCHITECTURE.md SECURITY.md CONTRIBUTING.md docs/*.md */README.md */*/README.md; \
 	else echo 'Not checked: Python is needed.'; fi
 	$(call step,'Licences and origins of the Rust libraries')
 	@if $(CARGO) deny --version > /dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
@@ -244,7 +244,7 @@ check-freebsd: need-rust ## Check the types of everything for FreeBSD, without o
 	@tests/machines/check-types.sh x86_64-unknown-freebsd
 
 .PHONY: bench
-bench: installed ## Measure speed, beside the peer where it can be installed.
+bench: installed ## Measure speed, beside Codex's server where it can be installed.
 	$(call step,'Measuring')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench
 
