@@ -1,9 +1,12 @@
 //! Starts a program outside its call's sandbox, as the judge has decided.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use escalation_protocol::surroundings::Surroundings;
+use rustix::fs::{FileType, fstat};
+use rustix::termios::isatty;
 
 use super::call::InterceptedCall;
 use crate::judgement::{Exec, Outside};
@@ -38,7 +41,7 @@ impl EscalateError {
 /// the judgement's, not the asker's. From here to its end the program is never out of sight.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
-/// us: they are handed on, never read.
+/// us: they are handed on, never read. None of them is a terminal to be read from: whoever has made that types into it.
 pub(super) async fn start(
     call: &InterceptedCall,
     exec: &Exec,
@@ -47,7 +50,10 @@ pub(super) async fn start(
 ) -> Result<Arc<Process>, EscalateError> {
     let descriptors = descriptors
         .into_iter()
-        .filter_map(|(number, ours)| Some(Descriptor { ours, number: i32::try_from(number).ok()? }))
+        .filter_map(|(number, theirs)| {
+            let ours = without_keyboard(number, theirs).ok()?;
+            Some(Descriptor { ours, number: i32::try_from(number).ok()? })
+        })
         .collect();
     let outside = call.sandboxes.outside().await?;
     let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
@@ -61,4 +67,45 @@ pub(super) async fn start(
     let process = Arc::new(spawn.start_inheriting(&surroundings, &outside).await?);
     call.escalated.add(&process);
     Ok(process)
+}
+
+/// What takes the place of a terminal: one that can only be written to, or nothing.
+fn without_keyboard(number: u32, theirs: OwnedFd) -> std::io::Result<OwnedFd> {
+    let is_device =
+        fstat(&theirs).is_ok_and(|state| FileType::from_raw_mode(state.st_mode) == FileType::CharacterDevice);
+    if !is_device || !isatty(&theirs) {
+        return Ok(theirs);
+    }
+    if number == 0 {
+        return Ok(File::open("/dev/null")?.into());
+    }
+    match written_only(&theirs) {
+        Some(terminal) => Ok(terminal),
+        None => Ok(File::options().write(true).open("/dev/null")?.into()),
+    }
+}
+
+/// The end of a pseudoterminal that programs have, opened anew. Opening the other end would make another one.
+#[cfg(target_os = "linux")]
+fn written_only(terminal: &OwnedFd) -> Option<OwnedFd> {
+    use std::os::fd::AsRawFd;
+
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    /// Major numbers of these ends (the kernel's Documentation/admin-guide/devices.txt).
+    const PSEUDOTERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
+    let device = fstat(terminal).ok()?.st_rdev;
+    if !PSEUDOTERMINALS.contains(&rustix::fs::major(device)) {
+        return None;
+    }
+    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = openat(CWD, path, flags, Mode::empty()).ok()?;
+    rustix::io::ioctl_fionbio(&opened, false).ok()?;
+    Some(opened)
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+fn written_only(_: &OwnedFd) -> Option<OwnedFd> {
+    None
 }
