@@ -50,7 +50,7 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             // Before the shell: its sandboxes keep the limit that the user started the server with.
             shell_engine::raise_descriptor_limit()?;
             let shell = Shell::new(Arc::new(config));
-            for doubt in shell.rules().doubts() {
+            for doubt in shell.rules().doubts().iter().chain(&shell.search_path_doubts()) {
                 warn(doubt);
             }
             if std::io::stdin().is_terminal() {

@@ -74,7 +74,7 @@ impl Examination {
             Ok(sandbox) => {
                 self.sandbox = Some(sandbox.level());
                 let policy = policy(&sandbox, &self.checks);
-                self.checks.push(policy);
+                self.checks.push(policy.with_hints(config.search_path_doubts(sandbox.plan())));
                 // With wrong rules no command would run, and the reason has been told.
                 if self.checks.iter().all(|check| check.ok || check.optional) {
                     self.checks.push(trial(config).await);

@@ -141,14 +141,14 @@ async fn a_question_does_not_name_what_the_start_up_files_have_set() {
     let world = world(profile, "prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n");
     let person = Person::answering([Accept, Accept]);
     let client = Client::start_with(&world, &person, &[]).await;
-    for command in ["touch a", "PATH=/other/bin:$PATH EDITOR=other COLOUR=red touch b"] {
+    for command in ["touch a", "PATH=/other/bin:$PATH EDITOR=other COLOUR=red CI=red touch b"] {
         let outcome = login(&client, &world, command).await;
         assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
     }
     let asked = person.asked();
     assert!(!asked[0].contains("hanged variables"), "{asked:?}");
     assert!(
-        asked[1].contains("will not get: EDITOR, PATH") && asked[1].contains("COLOUR=red"),
+        asked[1].contains("will not get: COLOUR, EDITOR, PATH") && asked[1].contains("CI=red"),
         "the twin: {asked:?}"
     );
 }

@@ -53,7 +53,7 @@ impl Layer {
         match self {
             Interceptor => "cp $(type -P true) yes; ./yes",
             Trust | Sandbox => "touch OUT/marker",
-            Environment(_) => "GREETING=hello env | grep -x GREETING=hello",
+            Environment(_) => "CI=hello env | grep -x CI=hello",
             GitCare => "git status --short",
         }
     }

@@ -17,6 +17,7 @@ mod attempts;
 mod files;
 mod interpreters;
 mod leaving;
+mod outside;
 mod place;
 mod processes;
 mod programs;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use escalation_protocol::variables;
 use execpolicy::{Heuristics, Options, ProgramToken};
+use sandbox::Plan;
 use sandbox::environment::is_private_to_a_client;
 
 use crate::private::{make_private, private_folders};
-use crate::programs::FileIdentity;
+use crate::programs::{FileIdentity, Programs};
 use crate::rules::{AnswerFile, RuleFiles, RuleSettings};
 
 mod agent;
@@ -151,6 +152,13 @@ impl Config {
     #[must_use]
     pub fn answers(&self) -> AnswerFile {
         AnswerFile::new(self.default_rules().with_extension("answers"))
+    }
+
+    /// Folders of the search path that programs outside the sandbox of a plan do not look in, one sentence each.
+    #[must_use]
+    pub fn search_path_doubts(&self, plan: &Plan) -> Vec<String> {
+        let programs = Programs::new(&self.search_path());
+        programs.doubts(|path| plan.mode.is_enforced() && plan.may_write(path))
     }
 
     /// The search path that the server was started with.

@@ -149,13 +149,9 @@ impl DecisionRecord {
     }
 
     /// The record of a program that runs outside.
-    pub(super) fn outside(
-        mut self,
-        program: &std::path::Path,
-        dropped: &[(String, &'static str)],
-    ) -> DecisionRecord {
+    pub(super) fn outside(mut self, program: &std::path::Path, dropped: &[String]) -> DecisionRecord {
         self.program = shown_path(program);
-        self.dropped_variables = dropped.iter().take(MOST_ARGUMENTS).map(|(name, _)| name.clone()).collect();
+        self.dropped_variables = dropped.iter().take(MOST_ARGUMENTS).cloned().collect();
         self
     }
 }

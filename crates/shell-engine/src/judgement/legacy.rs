@@ -107,7 +107,7 @@ mod tests {
                 Arc::new(Programs::new(OsStr::new("/usr/bin"))),
                 Arc::new(Plan::unenforced(Mode::DangerFullAccess, true.into())),
             ),
-            environment: &Environment::new(Arc::default(), &[]),
+            environment: &Environment::new(Arc::default(), &[], "".into()),
         };
         judge(&grounds, &exec).verdict
     }

@@ -31,12 +31,13 @@ pub fn preview(
     let plan = plan.map_err(|error| format!("nothing runs: {error}"))?;
     let exec =
         here(file, arguments).map_err(|error| format!("nothing runs: this folder is gone ({error})"))?;
+    let trust = Trust::new(Arc::new(Programs::new(&config.search_path())), Arc::new(plan));
     let grounds = Grounds {
         policy,
         options,
         legacy: None,
-        trust: &Trust::new(Arc::new(Programs::new(&config.search_path())), Arc::new(plan)),
-        environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
+        environment: &Environment::new(Arc::clone(&config.environment), &exec.env, trust.search_path()),
+        trust: &trust,
     };
     Ok(in_words(judge(&grounds, &exec).verdict))
 }

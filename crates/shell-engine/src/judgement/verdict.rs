@@ -35,8 +35,8 @@ pub(crate) struct Outside {
     pub(crate) program: Program,
     /// Its environment, `NAME=value` each.
     pub(crate) env: Vec<OsString>,
-    /// Variables that the command had changed and that it does not get, with the reason.
-    pub(super) dropped: Vec<(String, &'static str)>,
+    /// Variables that the command had changed and that it does not get.
+    pub(super) dropped: Vec<String>,
     /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.
     pub(super) changed: Vec<String>,
 }

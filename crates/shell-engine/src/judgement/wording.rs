@@ -77,7 +77,7 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
         lines.push(format!("Changed variables that it gets: {}", variables.join(" ")));
     }
     if !outside.dropped.is_empty() {
-        let names: Vec<&str> = outside.dropped.iter().take(20).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = outside.dropped.iter().take(20).map(String::as_str).collect();
         lines.push(format!("Changed variables that it will not get: {}", names.join(", ")));
     }
     lines

@@ -113,6 +113,13 @@ impl SandboxPool {
         }
     }
 
+    /// What is in force in the sandboxes that there are, and in the configuration's own.
+    pub(crate) async fn plans(&self) -> Vec<Arc<Plan>> {
+        let own = self.sandboxing.plan(&self.sandboxing.wanted(&[], None)).map(Arc::new);
+        let known = self.known.lock().await;
+        own.into_iter().chain(known.iter().map(|(_, sandbox)| Arc::clone(sandbox.plan()))).collect()
+    }
+
     async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
         let (launcher, told) = (self.launcher.clone(), self.told.clone());

@@ -72,10 +72,12 @@ pub(super) async fn start(
     let decisions = Decisions::default();
     let whereabouts = Whereabouts::default();
     let plan = Arc::clone(sandbox.plan());
+    let trust = Trust::new(Arc::clone(programs), plan);
+    let given = sandbox.environment();
     let facts = CallFacts {
-        trust: Trust::new(Arc::clone(programs), plan),
-        environment: Environment::new(Arc::clone(&config.environment), sandbox.environment())
+        environment: Environment::new(Arc::clone(&config.environment), given, trust.search_path())
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
+        trust,
         approver,
         stopwatch: stopwatch.clone(),
         decisions: decisions.clone(),

@@ -31,6 +31,8 @@ pub use request::{CallRequest, RequestError};
 pub use running::{BackgroundCall, RecentCall, RunningCall, RunningCalls};
 pub use user_program::{Ran, UserProgram, UserProgramError};
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +114,13 @@ impl Shell {
         &self.rules
     }
 
+    /// What a user should know about the search path that the server was started with, one sentence each.
+    #[must_use]
+    pub fn search_path_doubts(&self) -> Vec<String> {
+        let plan = self.config.sandboxing.plan(&self.config.sandboxing.wanted(&[], None));
+        plan.map(|plan| self.config.search_path_doubts(&plan)).unwrap_or_default()
+    }
+
     /// The outputs that can be asked for.
     #[must_use]
     pub fn outputs(&self) -> &Spool {
@@ -140,12 +149,20 @@ impl Shell {
         self.admission.load()
     }
 
-    /// Runs a program of the user's own outside every sandbox: not what a command or a rule names, but what the user does.
+    /// Runs a program of the user's own outside every sandbox: not what a command or a rule names, but what the user does. It
+    /// finds other programs where no command can put one.
     ///
     /// # Errors
     ///
     /// When it cannot be started, or its output is too long.
-    pub async fn run_outside(&self, program: UserProgram<'_>) -> Result<Ran, UserProgramError> {
+    pub async fn run_outside(&self, mut program: UserProgram<'_>) -> Result<Ran, UserProgramError> {
+        let plans = self.sandboxes.plans().await;
+        let may_be_written =
+            |path: &Path| plans.iter().any(|plan| plan.mode.is_enforced() && plan.may_write(path));
+        let mut search_path = OsString::from("PATH=");
+        search_path.push(self.programs.search_path_outside(may_be_written));
+        program.environment.retain(|entry| !entry.as_encoded_bytes().starts_with(b"PATH="));
+        program.environment.push(search_path);
         program.run(&self.sandboxes).await
     }
 

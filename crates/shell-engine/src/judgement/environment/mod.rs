@@ -1,10 +1,10 @@
-//! The environment of an escalated program: the server's, with those changes of the command that are harmless.
+//! The environment of an escalated program: the server's, with those changes of the command that are known to be harmless.
 //!
 //! The server's environment is what the user started it with, so it is what the user's own `git push` would get. What
-//! the script set may redirect the program, so what could is dropped and named, unless a rule allows it by `env={…}`.
+//! the script set may redirect the program, so it is dropped and named, unless it is on a short list or a rule demands it
+//! by `env={…}`. Nobody is at a terminal there, and `PATH` holds nothing that commands can write.
 
-mod lookup;
-mod table;
+mod allowed;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use execpolicy::RuleMatch;
 use execpolicy::conditions::EnvTest;
 
-use self::table::Care;
+use self::allowed::{Care, NOBODY_THERE};
 use crate::config::Variables;
 use crate::visible::{shortened, visible};
 
@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     given: Variables,
     /// What the user's start-up files have set in it, which is not the script's doing either.
     start_up_files: Variables,
+    /// Where programs outside look for programs.
+    search_path: OsString,
 }
 
 /// What an escalated program gets.
@@ -34,16 +36,18 @@ pub(crate) struct Environment {
 pub(super) struct Prepared {
     /// All variables.
     pub(super) variables: Variables,
-    /// Names that the command changed and that were dropped, readable, with the reason.
-    pub(super) dropped: Vec<(String, &'static str)>,
+    /// Names that the command changed and that were dropped, readable.
+    pub(super) dropped: Vec<String>,
     /// What the command changed and is passed, `NAME=value`, readable; long values are cut.
     pub(super) changed: Vec<String>,
 }
 
 impl Environment {
-    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each.
-    pub(crate) fn new(server: Arc<Variables>, given: &[OsString]) -> Environment {
-        Environment { server, given: variables_of(given), start_up_files: Variables::new() }
+    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each. `search_path` is what takes
+    /// the place of the server's `PATH` outside.
+    pub(crate) fn new(server: Arc<Variables>, given: &[OsString], search_path: OsString) -> Environment {
+        let start_up_files = Variables::new();
+        Environment { server, given: variables_of(given), start_up_files, search_path }
     }
 
     /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of it.
@@ -65,48 +69,39 @@ impl Environment {
             unique.entry(name).or_insert(value);
         }
         let wanted = unique;
+        let demanded = |name: &OsStr| rules.clone().any(|matched| demands(matched, name));
         for (name, value) in &wanted {
-            if is_the_sandboxs_own(name) {
-                if ![self.given.get(*name), self.server.get(*name)]
-                    .iter()
-                    .flatten()
-                    .any(|known| known == value)
-                {
-                    prepared.dropped.push((readable(name), "where programs put files that they trust"));
-                }
-                continue;
-            }
-            if self.given.get(*name).is_some_and(|given| given == value) {
-                // The shell was started with it, by the server or the user's settings.
-                prepared.variables.insert((*name).to_owned(), (*value).to_owned());
-                continue;
-            }
-            if self.server.get(*name).is_some_and(|own| own == value) {
-                continue;
-            }
-            let is_told = self.start_up_files.get(*name).is_none_or(|set| set != value);
-            let allowed_by_rule = rules.clone().any(|matched| demands(matched, name));
-            match danger(name, value).filter(|_| !allowed_by_rule) {
-                Some(reason) if is_told => prepared.dropped.push((readable(name), reason)),
-                Some(_) => {}
-                None => {
+            let is_given = self.given.get(*name).is_some_and(|given| given == value);
+            if is_given || self.server.get(*name).is_some_and(|own| own == value) {
+                // The shell was started with it, by the server or the user's settings. What is true inside only stays there.
+                if is_given && !is_the_sandboxs_own(name) {
                     prepared.variables.insert((*name).to_owned(), (*value).to_owned());
-                    if is_told && !is_shells_own(name) {
-                        prepared.changed.push(format!("{}={}", readable(name), readable(value)));
-                    }
                 }
+                continue;
+            }
+            let is_told =
+                self.start_up_files.get(*name).is_none_or(|set| set != value) && !is_shells_own(name);
+            if passes(name, value) || demanded(name) {
+                prepared.variables.insert((*name).to_owned(), (*value).to_owned());
+                if is_told {
+                    prepared.changed.push(format!("{}={}", readable(name), readable(value)));
+                }
+            } else if is_told {
+                prepared.dropped.push(readable(name));
             }
         }
         for name in self.given.keys().filter(|name| !wanted.contains_key(name.as_os_str())) {
-            if is_the_sandboxs_own(name) {
-                continue;
-            }
-            if name == "PATH" && self.server.contains_key(name) {
-                // Without one, programs are looked up in places that their authors chose, for some the working directory.
-                prepared.dropped.push(("PATH (unset)".into(), "which program a name means"));
-            } else {
+            if passes(name, OsStr::new("")) {
                 prepared.variables.remove(name);
+            } else if self.server.contains_key(name) && !is_the_sandboxs_own(name) && !is_shells_own(name) {
+                prepared.dropped.push(format!("{} (unset)", readable(name)));
             }
+        }
+        if !demanded(OsStr::new("PATH")) {
+            prepared.variables.insert("PATH".into(), self.search_path.clone());
+        }
+        for (name, value) in NOBODY_THERE.iter().filter(|(name, _)| !demanded(OsStr::new(name))) {
+            prepared.variables.insert((*name).into(), (*value).into());
         }
         prepared
     }
@@ -134,16 +129,15 @@ fn demands(matched: &RuleMatch, name: &OsStr) -> bool {
     })
 }
 
-/// Why a changed variable is dropped.
-fn danger(name: &OsStr, value: &OsStr) -> Option<&'static str> {
-    if value.as_bytes().starts_with(b"()") {
-        return Some("a function that a shell would take over (sudo env_delete)");
-    }
-    let row = lookup::row(name.as_bytes())?;
-    match row.care {
-        Care::Harmless => None,
-        Care::NoPath => may_be_a_path(value.as_bytes()).then_some(row.reason),
-        Care::Dangerous => Some(row.reason),
+/// Whether a changed variable is passed.
+fn passes(name: &OsStr, value: &OsStr) -> bool {
+    // A shell would take it over as a function (sudo env_delete).
+    let is_function = value.as_bytes().starts_with(b"()");
+    match allowed::care(name.as_bytes()) {
+        _ if is_function => false,
+        Some(Care::Passed) => true,
+        Some(Care::NoPath) => !may_be_a_path(value.as_bytes()),
+        None => false,
     }
 }
 
@@ -206,74 +200,79 @@ mod tests {
 
     fn environment() -> Environment {
         // The sandbox hides the agent's socket, and the user's settings add a variable.
-        let given = variables(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("PAGER", "cat")]);
-        Environment::new(Arc::new(variables(SERVER)), &entries(&given))
+        let given = variables(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("SET", "x")]);
+        Environment::new(Arc::new(variables(SERVER)), &entries(&given), "/usr/bin".into())
     }
 
-    fn dropped(prepared: &Prepared) -> Vec<&str> {
-        prepared.dropped.iter().map(|(name, _)| name.as_str()).collect()
+    fn with_nobody_there(pairs: &[(&str, &str)]) -> Variables {
+        variables(pairs).into_iter().chain(variables(NOBODY_THERE)).collect()
     }
 
     #[test]
     fn an_unchanged_environment_is_the_servers_with_what_the_user_set_for_commands() {
         let wanted =
-            list(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("PAGER", "cat"), ("PWD", "/w")]);
+            list(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("SET", "x"), ("PWD", "/w")]);
         let prepared = environment().prepare(&wanted, std::iter::empty());
-        let mut expected = variables(SERVER);
-        expected.extend(variables(&[("PAGER", "cat"), ("PWD", "/w")]));
+        let mut expected = with_nobody_there(SERVER);
+        expected.extend(variables(&[("SET", "x"), ("PWD", "/w")]));
         assert_eq!(prepared, Prepared { variables: expected, ..Prepared::default() });
     }
 
     #[test]
-    fn harmless_changes_pass_and_dangerous_ones_are_dropped_and_named() {
+    fn harmless_changes_pass_and_all_others_are_dropped_and_named() {
         let wanted = list(&[
             ("PATH", "/ws:/usr/bin"),
             ("HOME", "/home/u"),
             ("A", "2"),
+            ("SET", "x"),
             ("NEW", "x"),
             ("LD_PRELOAD", "/ws/x.so"),
-            ("GIT_SSH_COMMAND", "sh x"),
             ("BASH_FUNC_git%%", "() { :; }"),
-            ("SNEAKY", "() { :; }; x"),
+            ("LANGUAGE", "() { :; }; x"),
             ("LANG", "C.UTF-8"),
             ("LC_ALL", "../../ws/locale"),
+            ("TERM", "xterm"),
         ]);
         let prepared = environment().prepare(&wanted, std::iter::empty());
         assert_eq!(
-            dropped(&prepared),
-            ["BASH_FUNC_git%%", "GIT_SSH_COMMAND", "LC_ALL", "LD_PRELOAD", "PATH", "SNEAKY"]
+            prepared.dropped,
+            ["A", "BASH_FUNC_git%%", "LANGUAGE", "LC_ALL", "LD_PRELOAD", "NEW", "PATH", "TERM"]
         );
-        assert_eq!(prepared.changed, ["A=2", "LANG=C.UTF-8", "NEW=x"]);
-        let expected = variables(&[
-            ("PATH", "/usr/bin"),
-            ("HOME", "/home/u"),
-            ("SSH_AUTH_SOCK", "/run/agent"),
-            ("A", "2"),
-            ("NEW", "x"),
-            ("LANG", "C.UTF-8"),
-        ]);
+        assert_eq!(prepared.changed, ["LANG=C.UTF-8"]);
+        let mut expected = with_nobody_there(SERVER);
+        expected.extend(variables(&[("SET", "x"), ("LANG", "C.UTF-8")]));
         assert_eq!(prepared.variables, expected);
     }
 
     #[test]
-    fn what_the_script_unset_stays_unset_except_the_search_path() {
-        let prepared = environment().prepare(&list(&[("A", "1")]), std::iter::empty());
+    fn what_the_script_unset_stays_as_the_user_has_it_unless_it_is_harmless() {
+        let server = variables(&[("HOME", "/home/u"), ("LANG", "C"), ("A", "1")]);
+        let environment = Environment::new(Arc::new(server.clone()), &entries(&server), "/usr/bin".into());
+        let prepared = environment.prepare(&list(&[("A", "1")]), std::iter::empty());
         assert_eq!(
             prepared.variables,
-            variables(&[("A", "1"), ("PATH", "/usr/bin"), ("SSH_AUTH_SOCK", "/run/agent")])
+            with_nobody_there(&[("A", "1"), ("HOME", "/home/u"), ("PATH", "/usr/bin")])
         );
-        assert_eq!(dropped(&prepared), ["PATH (unset)"]);
+        assert_eq!(prepared.dropped, ["HOME (unset)"]);
     }
 
     #[test]
     fn a_rule_that_demands_a_variable_lets_it_through() {
-        let rules = "prefix_rule([\"make\"], env = {\"MAKEFLAGS\": \"-j4\", \"LD_PRELOAD\": None})";
+        let rules = "prefix_rule([\"make\"], env = {\"MAKEFLAGS\": \"-j4\", \"PAGER\": \"less\", \"LD_PRELOAD\": None})";
         let policy = Policy::from_text(Path::new("x.rules"), rules).unwrap();
-        let wanted = list(&[("MAKEFLAGS", "-j4"), ("CC", "/ws/cc")]);
+        let wanted = list(&[
+            ("MAKEFLAGS", "-j4"),
+            ("PAGER", "less"),
+            ("CC", "/ws/cc"),
+            ("PATH", "/usr/bin"),
+            ("HOME", "/home/u"),
+        ]);
         let command = Command::new::<str, &str>("make", &[]).with_environment(&wanted);
         let evaluation = policy.evaluate(&command, &Options::default());
         let prepared = environment().prepare(&wanted, evaluation.matches().iter());
-        assert_eq!(prepared.variables.get(OsStr::new("MAKEFLAGS")), Some(&OsString::from("-j4")));
-        assert_eq!(dropped(&prepared), ["CC", "PATH (unset)"]);
+        for (name, value) in [("MAKEFLAGS", "-j4"), ("PAGER", "less")] {
+            assert_eq!(prepared.variables.get(OsStr::new(name)), Some(&OsString::from(value)));
+        }
+        assert_eq!(prepared.dropped, ["CC", "A (unset)"]);
     }
 }

@@ -20,7 +20,7 @@ mod meaning;
 mod names;
 mod script;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,6 +186,16 @@ impl Trust {
     /// The file that a bare name means to the user.
     fn meaning(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
         self.programs.find(name)
+    }
+
+    /// The search path of programs outside the sandbox.
+    pub(crate) fn search_path(&self) -> OsString {
+        self.programs.search_path_outside(|path| self.may_be_written(path))
+    }
+
+    /// The file that a bare name means to programs outside the sandbox.
+    fn meaning_outside(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
+        self.programs.find_outside(name, |path| self.may_be_written(path))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn check(
     if found.path.file_name() == Some(OsStr::new("env")) {
         // It looks its argument up on the search path, which outside is the server's.
         let name = program_of_env(found.argument.as_deref().unwrap_or_default()).ok_or_else(unclear)?;
-        let (program, _) = trust.meaning(&name).ok_or_else(unclear)?;
+        let (program, _) = trust.meaning_outside(&name).ok_or_else(unclear)?;
         check_interpreter(trust, &program, depth)?;
     }
     Ok(())

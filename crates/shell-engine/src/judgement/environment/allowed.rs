@@ -1,0 +1,81 @@
+//! Which variables of a command reach a program that leaves the sandbox, as in sudo-rs: a short list of those by which a program
+//! is told how to speak and no more. A list of the dangerous ones can never be complete.
+
+/// How an allowed variable is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// It is passed.
+    Passed,
+    /// It is passed unless its value may be a path or a format: it has `/`, `%` or `..`.
+    NoPath,
+}
+
+/// Names, where `*` stands for any text at the end.
+const ROWS: &[(&[&str], Care)] = &[
+    // Kept up to date by the shell; programs verify them.
+    (&["PWD", "OLDPWD", "SHLVL"], Care::Passed),
+    // How output looks.
+    (&["COLUMNS", "LINES"], Care::NoPath),
+    (&["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLORTERM"], Care::NoPath),
+    // A path loads message catalogues, with formats for printf (sudo env_check).
+    (&["LANG", "LANGUAGE", "LC_*"], Care::NoPath),
+    // A path names a time zone file to be parsed (sudo env_check).
+    (&["TZ"], Care::NoPath),
+    // That nobody can be asked.
+    (&["CI", "DEBIAN_FRONTEND"], Care::NoPath),
+    // Switches that take yes or no.
+    (&["GIT_TERMINAL_PROMPT", "GIT_OPTIONAL_LOCKS", "GIT_MERGE_AUTOEDIT", "GIT_ADVICE"], Care::NoPath),
+    (&["GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS"], Care::NoPath),
+    (&["GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"], Care::NoPath),
+];
+
+/// The care for a name; `None` when it is not passed.
+pub(super) fn care(name: &[u8]) -> Option<Care> {
+    let fits = |pattern: &&str| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start.as_bytes()),
+        None => name == pattern.as_bytes(),
+    };
+    ROWS.iter().find(|(names, _)| names.iter().any(fits)).map(|(_, care)| *care)
+}
+
+/// What every program outside gets, whatever the command or the user says: no editor, pager or terminal there obeys a command.
+pub(super) const NOBODY_THERE: &[(&str, &str)] = &[
+    ("TERM", "dumb"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    // A pager all the same starts no commands and opens no files (less(1)).
+    ("LESSSECURE", "1"),
+    ("EDITOR", "false"),
+    ("VISUAL", "false"),
+    ("GIT_EDITOR", "false"),
+    ("GIT_SEQUENCE_EDITOR", "false"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_names_pass() {
+        for name in ["PWD", "CI", "NO_COLOR", "LC_ALL", "GIT_TERMINAL_PROMPT"] {
+            assert!(care(name.as_bytes()).is_some(), "{name}");
+        }
+        // Of sudo's and glibc's lists, of reviews, and unknown ones.
+        for name in [
+            "LD_PRELOAD",
+            "PATH",
+            "IFS",
+            "ENV",
+            "GIT_DIR",
+            "PYENV_VERSION",
+            "TMUX",
+            "NODE_ENV",
+            "X",
+            "lc_all",
+            "CIX",
+        ] {
+            assert_eq!(care(name.as_bytes()), None, "{name}");
+        }
+        assert!(NOBODY_THERE.iter().all(|(name, _)| care(name.as_bytes()).is_none()));
+    }
+}
