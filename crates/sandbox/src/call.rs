@@ -3,7 +3,7 @@
 use crate::backend::{Backend, BackendCall, BackendSession, Platform};
 use crate::event::{CallCommand, CallEvent};
 use crate::session_error::SessionError;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// One program in a session and everything that it starts. Dropping it kills all of them.
@@ -24,6 +24,12 @@ impl Call {
     /// init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
     pub fn try_event(&self) -> Result<Option<CallEvent>, SessionError> {
         self.0.try_event()
+    }
+
+    /// Takes the descriptor that [`CallEvent::Reports`] has announced: the listener of seccomp_unotify(2).
+    #[must_use]
+    pub fn take_listener(&self) -> Option<OwnedFd> {
+        self.0.take_listener()
     }
 
     /// Asks for the processes that are alive; [`CallEvent::Alive`] follows.

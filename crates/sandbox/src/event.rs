@@ -14,6 +14,9 @@ pub(crate) const MAX_COMMAND_LINE: usize = 256;
 /// What is told of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallEvent {
+    /// What the program executes is reported; [`crate::Call::take_listener`] has the descriptor. Comes before [`CallEvent::Started`],
+    /// which does not come until the program itself has been answered for.
+    Reports,
     /// The program runs; its number as seen inside the sandbox.
     Started {
         /// The program's process number.
@@ -125,6 +128,8 @@ pub enum StartStep {
     PlaceDescriptors,
     /// The working folder.
     ChangeDirectory,
+    /// Having what it executes reported.
+    Report,
     /// Starting the program itself.
     Execute,
 }
@@ -141,6 +146,7 @@ impl StartStep {
             StartStep::NewSession => "give the program a session of its own",
             StartStep::PlaceDescriptors => "hand the program its descriptors",
             StartStep::ChangeDirectory => "enter the working folder",
+            StartStep::Report => "have what the program executes reported (seccomp user notification)",
             StartStep::Execute => "execute the program",
         }
     }

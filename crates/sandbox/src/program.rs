@@ -39,6 +39,8 @@ pub(crate) struct StartRequest {
     #[serde(deserialize_with = "at_most::<MAX_DESCRIPTORS, _, _>")]
     pub(crate) targets: Vec<i32>,
     pub(crate) inherited: Inherited,
+    /// What it executes is reported over the call's socket before it runs.
+    pub(crate) reported: bool,
 }
 
 impl StartRequest {
@@ -70,6 +72,7 @@ impl StartRequest {
             directory: c_string(directory.as_os_str())?,
             targets,
             inherited: request.inherited.clone(),
+            reported: request.reported,
         })
     }
 }
@@ -198,8 +201,9 @@ mod tests {
                 blocked: 2,
                 limits: vec![(7, 100, u64::MAX)],
             },
+            reported: true,
         };
-        let plain = StartRequest { inherited: Inherited::default(), ..request.clone() };
+        let plain = StartRequest { inherited: Inherited::default(), reported: false, ..request.clone() };
         for request in [request, plain] {
             assert_eq!(
                 postcard::from_bytes::<StartRequest>(&postcard::to_allocvec(&request).unwrap()).unwrap(),

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::fmt::Debug;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A system's sandbox.
 pub(crate) trait Backend {
@@ -48,6 +48,9 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
 pub(crate) trait BackendCall: AsFd + Debug + Send + Sync {
     /// Takes the next event, if there is one.
     fn try_event(&self) -> Result<Option<CallEvent>, SessionError>;
+
+    /// Takes the descriptor that came with [`CallEvent::Reports`].
+    fn take_listener(&self) -> Option<OwnedFd>;
 
     /// Asks for something.
     fn command(&self, command: &CallCommand) -> Result<(), SessionError>;

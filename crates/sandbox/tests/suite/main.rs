@@ -14,6 +14,7 @@ macro_rules! tell {
 mod lifetime;
 mod programs;
 mod reading;
+mod reporting;
 mod sessions;
 mod support;
 mod waiting;

@@ -405,6 +405,7 @@ impl Shell {
             },
             descriptors: &descriptors,
             inherited: sandbox::Inherited::default(),
+            reported: false,
         };
         let call = self.session.spawn(&request).unwrap();
         match call.event_within(PATIENCE) {
@@ -422,6 +423,7 @@ impl Shell {
             directory: Directory::Path(Path::new(directory)),
             descriptors: &[],
             inherited: sandbox::Inherited::default(),
+            reported: false,
         };
         self.session.spawn(&request).unwrap()
     }
@@ -470,7 +472,12 @@ impl Started {
             match self.call.event_within(PATIENCE).unwrap() {
                 Some(CallEvent::Alive(processes)) => return processes,
                 Some(CallEvent::Gone) => return LiveProcesses::default(),
-                Some(CallEvent::Started { .. } | CallEvent::NotStarted { .. } | CallEvent::Ended { .. }) => {}
+                Some(
+                    CallEvent::Reports
+                    | CallEvent::Started { .. }
+                    | CallEvent::NotStarted { .. }
+                    | CallEvent::Ended { .. },
+                ) => {}
                 None => panic!("the supervisor does not answer in time"),
             }
         }

@@ -180,6 +180,7 @@ fn request(spawn: &Spawn, inherited: Inherited, sandbox: &Sandbox) -> Result<Cal
         },
         descriptors: &descriptors,
         inherited,
+        reported: false,
     })?)
 }
 
@@ -206,6 +207,7 @@ async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>) {
 impl Told {
     fn take(&mut self, event: CallEvent) {
         match event {
+            CallEvent::Reports => {}
             CallEvent::Started { .. } => self.started = Some(Ok(())),
             CallEvent::NotStarted { step, errno } => {
                 let source = io::Error::from_raw_os_error(errno);

@@ -19,6 +19,7 @@ mod placeholders;
 mod probe;
 mod process_tree;
 mod repair;
+mod reporting;
 mod seccomp;
 mod session;
 mod setup;

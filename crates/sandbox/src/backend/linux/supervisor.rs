@@ -118,7 +118,7 @@ fn begin(
             packet::receive(socket, RecvFlags::DONTWAIT).map_err(NotStarted::at(StartStep::ReadRequest))?;
         descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
     }
-    let program = child::start(proof, &request, &descriptors)?;
+    let program = child::start(proof, &request, &descriptors, socket)?;
     Ok((signals, program))
 }
 

@@ -158,6 +158,28 @@ pub(crate) fn change_mount(mount: BorrowedFd<'_>, whole_tree: bool, set: u64, cl
     nothing(result)
 }
 
+/// Puts a filter of system calls on this process, and returns the descriptor on which it reports (seccomp(2)).
+pub(crate) fn filter_with_listener(program: &[seccompiler::sock_filter]) -> io::Result<OwnedFd> {
+    let length = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
+    let install = |flags: libc::c_ulong| {
+        // The same structure under two names (linux/filter.h).
+        let filter = program.as_ptr().cast_mut().cast::<libc::sock_filter>();
+        let program = libc::sock_fprog { len: length, filter };
+        // SAFETY: the program is live, as long as it says, and only read. A filter can take nothing from this process but
+        // system calls.
+        let raw = unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        };
+        owned(RawFd::try_from(raw).map_err(io::Error::other)?)
+    };
+    let listening = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    match install(listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        // Before Linux 5.19, where a signal makes a call that was reported be reported again.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(listening),
+        other => other,
+    }
+}
+
 /// Asks the kernel for its Landlock ABI; none when it has no Landlock, or has it switched off.
 pub(crate) fn landlock_abi() -> Option<u32> {
     const VERSION: libc::c_uint = 1;

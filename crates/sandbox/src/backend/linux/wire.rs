@@ -91,6 +91,7 @@ mod tests {
 
     fn events() -> Vec<CallEvent> {
         vec![
+            CallEvent::Reports,
             CallEvent::Started { pid: 7 },
             CallEvent::NotStarted { step: StartStep::ChangeDirectory, errno: 2 },
             CallEvent::Ended { status: ExitStatus::Signaled(9), refused_routes: 3, last: true },
@@ -138,7 +139,7 @@ mod tests {
             assert!(decode::<CallEvent>(&encode(&listing(processes, length)).unwrap()).is_err());
         }
         // The count alone, of far more than there is.
-        let huge = [[3, 1].as_slice(), &encode(&usize::MAX).unwrap()].concat();
+        let huge = [[4, 1].as_slice(), &encode(&usize::MAX).unwrap()].concat();
         assert!(decode::<CallEvent>(&huge).is_err());
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::{
 };
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,6 +96,10 @@ impl BackendCall for Call {
         }
     }
 
+    fn take_listener(&self) -> Option<OwnedFd> {
+        None
+    }
+
     fn command(&self, command: &CallCommand) -> Result<(), SessionError> {
         let pid = self.pid.ok_or(SessionError::Lost)?;
         match command {
@@ -171,6 +175,7 @@ mod tests {
             directory: Directory::Path(Path::new("/usr")),
             descriptors,
             inherited: crate::Inherited::default(),
+            reported: false,
         };
         Session::new(&launcher).spawn(&request).unwrap()
     }

@@ -45,6 +45,9 @@ impl BackendSession for Session {
     }
 
     fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+        if request.reported {
+            return Err(SessionError::BadRequest("nothing here reports what programs execute"));
+        }
         Call::new(self.start(request)?).map_err(SessionError::Channel)
     }
 }

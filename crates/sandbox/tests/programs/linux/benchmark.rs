@@ -92,6 +92,7 @@ fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Erro
         directory: Directory::Path(Path::new("/")),
         descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
         inherited: sandbox::Inherited::default(),
+        reported: false,
     })?;
     loop {
         match call.event_within(Duration::from_secs(10))? {

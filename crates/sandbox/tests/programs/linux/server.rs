@@ -28,6 +28,7 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
         directory: Directory::Path(Path::new("/")),
         descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
         inherited: sandbox::Inherited::default(),
+        reported: false,
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
     // The script has some time to start what it starts; what is printed is what exists.
