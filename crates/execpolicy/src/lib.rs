@@ -36,6 +36,7 @@ pub mod policy;
 mod requirements;
 pub mod rule;
 pub mod shell;
+mod sys;
 
 pub use command::{Command, Environment};
 pub use dangerous::Heuristics;

@@ -1,7 +1,7 @@
 //! One command → the commands nested in it.
 
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use super::options::{self, CommandStart};
 use super::shells::Task;
@@ -9,6 +9,7 @@ use super::table::{Runs, Wrapper};
 use super::{find, shells, table};
 use crate::command::{Command, Environment};
 use crate::shell::{self, Doubt, ScriptCommand};
+use crate::sys::os_string;
 
 /// What a command would run.
 #[derive(Debug, Default)]
@@ -247,14 +248,4 @@ fn watch_start(command: &Command<'_>) -> usize {
         index += if takes_value(argument) { 2 } else { 1 };
     }
     index
-}
-
-#[cfg(unix)]
-fn os_string(bytes: Vec<u8>) -> OsString {
-    std::os::unix::ffi::OsStringExt::from_vec(bytes)
-}
-
-#[cfg(not(unix))]
-fn os_string(bytes: Vec<u8>) -> OsString {
-    OsString::from(String::from_utf8_lossy(&bytes).into_owned())
 }
