@@ -5,10 +5,7 @@
 //! Linux `/etc/passwd` is read here, and `getent`, a program of the machine with the machine's C library, is
 //! asked about users from elsewhere (LDAP, systemd).
 
-#[cfg(target_os = "linux")]
-mod getent;
-#[cfg(target_os = "linux")]
-mod passwd;
+mod sys;
 
 use std::path::PathBuf;
 
@@ -18,22 +15,5 @@ use std::path::PathBuf;
 /// not know may have to wait for `getent`, for two seconds at most.
 #[must_use]
 pub fn find() -> Option<PathBuf> {
-    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(written_down)
-}
-
-#[cfg(target_os = "linux")]
-fn written_down() -> Option<PathBuf> {
-    static FOUND: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
-    let look_up = || {
-        let user = rustix::process::getuid().as_raw();
-        let users = std::fs::read("/etc/passwd").unwrap_or_default();
-        passwd::home(&users, user).or_else(|| passwd::home(&getent::passwd(user), user))
-    };
-    FOUND.get_or_init(look_up).clone()
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::disallowed_methods, reason = "here the program is linked with the system's own library")]
-fn written_down() -> Option<PathBuf> {
-    std::env::home_dir().filter(|home| home.is_absolute())
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(sys::written_down)
 }
