@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::programs::{FileIdentity, FileState, look_at, path_of};
+use crate::programs::{FileIdentity, FileState, look_at};
+use crate::sys::path_of;
 
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
 #[derive(Debug)]

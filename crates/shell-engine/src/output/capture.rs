@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::recording::Recording;
 use super::spool::Spool;
-use crate::sys::watch_readable;
+use crate::sys::{grow_pipe, watch_readable};
 
 /// Bytes that the runtime itself reads at a time. A command that fills this is a flood.
 const SMALL_BYTES: usize = 16 << 10;
@@ -29,7 +29,6 @@ const LARGE_BYTES: usize = 256 << 10;
 const FLOOD_BYTES: u64 = 8 << 20;
 
 /// The size that a flood's pipe gets: the most that the kernel gives to everybody (pipe(7), `pipe-max-size`).
-#[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
 /// How long the thread lets the pipe fill.
@@ -147,7 +146,7 @@ impl Reader {
         }
         let (pipe, recording) = (Arc::clone(&self.pipe), self.recording.clone());
         let flood = move || {
-            grow(pipe.get_ref());
+            grow_pipe(pipe.get_ref(), PIPE_BYTES);
             let mut buffer = vec![0; LARGE_BYTES];
             read_some(pipe.get_ref(), &recording, &mut buffer, FLOOD_BYTES, true)
         };
@@ -222,14 +221,6 @@ fn more_comes(pipe: &OwnedFd) -> io::Result<bool> {
         Err(Errno::INTR) => Ok(true),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// Makes the pipe larger: fewer switches between writer and reader. What the kernel refuses stays as it is.
-fn grow(pipe: impl AsFd) {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
-    #[cfg(not(target_os = "linux"))]
-    let _ = pipe;
 }
 
 /// Bytes that are in the pipe now.

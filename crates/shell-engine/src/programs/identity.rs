@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{FileType, Stat, fstat};
 
+use crate::sys::device_and_inode;
+
 /// Which file something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileIdentity {
@@ -38,16 +40,9 @@ impl FileState {
     }
 
     /// Which file it is.
-    #[cfg_attr(
-        target_os = "linux",
-        expect(clippy::unnecessary_cast, reason = "the types differ between systems")
-    )]
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(clippy::cast_sign_loss, reason = "a signed number there; it is compared only")
-    )]
     pub(crate) fn identity(&self) -> FileIdentity {
-        FileIdentity { device: self.0.st_dev as u64, inode: self.0.st_ino as u64 }
+        let (device, inode) = device_and_inode(&self.0);
+        FileIdentity { device, inode }
     }
 
     /// Whether it is a regular file: reading it neither blocks nor does anything.

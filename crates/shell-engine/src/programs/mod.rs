@@ -17,6 +17,6 @@ pub(crate) mod shebang;
 mod walk;
 
 pub(crate) use identity::{FileIdentity, FileState};
-pub(crate) use opening::{look, look_at, open, path_of, reopen};
+pub(crate) use opening::{look, look_at, open, reopen};
 pub(crate) use search_path::Programs;
 pub(crate) use walk::walk;

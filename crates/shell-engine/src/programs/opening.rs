@@ -2,21 +2,19 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::identity::FileState;
+use crate::sys;
 
-/// How a file is opened to see which one it is.
-#[cfg(target_os = "linux")]
-const LOOK: OFlags = OFlags::PATH;
-#[cfg(not(target_os = "linux"))]
-const LOOK: OFlags = OFlags::NONBLOCK;
+/// How a regular file is opened to be read: should it have become another kind meanwhile, nothing blocks.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Opens a file to see which one it is: not to read it, and nothing happens by it. Links are followed.
 pub(crate) fn look(path: &Path) -> Option<OwnedFd> {
-    openat(CWD, path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok()
+    openat(CWD, path, sys::LOOK | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// The state of a file; links are followed.
@@ -26,45 +24,13 @@ pub(crate) fn look_at(path: &Path) -> Option<FileState> {
 
 /// Opens a file that we were shown, to be read: a regular file only, so that nothing blocks.
 pub(crate) fn reopen(shown: &OwnedFd) -> Option<File> {
-    if !FileState::of(shown.as_fd())?.is_regular() {
-        return None;
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        open(Path::new(&format!("/proc/self/fd/{}", shown.as_raw_fd())))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        shown.try_clone().ok().map(File::from)
-    }
+    if FileState::of(shown.as_fd())?.is_regular() { sys::reopen(shown, READ) } else { None }
 }
 
 /// Opens a file to be read, unless it is one that blocks or does something when it is opened.
 pub(crate) fn open(path: &Path) -> Option<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = look_at(path)
         .filter(FileState::is_regular)
-        .and_then(|_| openat(CWD, path, flags, Mode::empty()).ok())?;
+        .and_then(|_| openat(CWD, path, READ, Mode::empty()).ok())?;
     FileState::of(&file).filter(FileState::is_regular).map(|_| File::from(file))
-}
-
-/// The path of an open file or directory.
-#[cfg(target_os = "linux")]
-pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
-    use std::os::fd::AsRawFd;
-    std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).ok()
-}
-
-/// The path of an open file or directory.
-#[cfg(target_os = "macos")]
-pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt;
-    rustix::fs::getpath(descriptor).ok().map(|path| std::ffi::OsString::from_vec(path.into_bytes()).into())
-}
-
-/// Not told by this system in a way that a kept library knows: what is named by a relative path is then not found, and refused.
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(crate) fn path_of(_: &OwnedFd) -> Option<PathBuf> {
-    None
 }

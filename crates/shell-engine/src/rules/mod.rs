@@ -11,8 +11,6 @@ mod reload;
 mod settings;
 mod sources;
 mod stamps;
-#[cfg(target_os = "linux")]
-mod sys;
 
 pub use answers::AnswerFile;
 pub use doubts::doubts;

@@ -15,8 +15,7 @@ use super::load::{LoadErrors, load, load_rules};
 use super::settings::RuleFiles;
 use super::sources::RuleSource;
 use super::stamps::Stamps;
-#[cfg(target_os = "linux")]
-use super::sys::release_code;
+use crate::sys::release_code;
 use crate::visible::shortened;
 
 /// Characters of the errors that results carry; the log has all of them.
@@ -83,7 +82,6 @@ impl Rules {
         let (policy, errors) = load(&sources);
         let trouble = RwLock::new(errors.map(|errors| told(&errors, &policy, broken)));
         let doubts = doubts(&policy, &sources, &left_out);
-        #[cfg(target_os = "linux")]
         release_code();
         Rules {
             sources,
@@ -122,7 +120,6 @@ impl Rules {
         // it says.
         let reading = tokio::task::spawn_blocking(move || {
             rules.read_again(&mut in_force);
-            #[cfg(target_os = "linux")]
             release_code();
             Arc::clone(&in_force.policy)
         });

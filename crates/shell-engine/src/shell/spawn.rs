@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::login::Login;
 use super::request::CallRequest;
 use crate::config::Config;
 use crate::sandboxes::{Descriptor, Directory, Process, Sandbox, Spawn, SpawnError};
+use crate::sys::{DESCRIPTORS, unnamed_file};
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
 /// own (255 downwards by a few).
@@ -56,13 +57,14 @@ pub(super) async fn bash(
     ];
     let mut env = sandbox.environment().to_vec();
     if let Some(Login::Prelude(prelude)) = login {
-        descriptors.push(Descriptor { ours: in_memory(&prelude.code)?, number: PRELUDE_NUMBER });
+        descriptors.push(Descriptor { ours: unnamed_file(&prelude.code)?, number: PRELUDE_NUMBER });
         set_prelude(&mut env);
     }
     env.extend(private_variables(config));
     let mut command = request.command.clone();
     if command.len() > MAX_ARGUMENT_BYTES {
-        descriptors.push(Descriptor { ours: in_memory(command.as_encoded_bytes())?, number: COMMAND_NUMBER });
+        descriptors
+            .push(Descriptor { ours: unnamed_file(command.as_encoded_bytes())?, number: COMMAND_NUMBER });
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = OsString::from(":");
     }
@@ -89,8 +91,7 @@ pub(super) fn login_options() -> impl Iterator<Item = OsString> {
 /// Has a shell that is not interactive read the code at [`PRELUDE_NUMBER`] first (bash(1), `BASH_ENV`).
 pub(super) fn set_prelude(env: &mut Vec<OsString>) {
     env.retain(|entry| !entry.as_encoded_bytes().starts_with(b"BASH_ENV="));
-    let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
-    env.push(assignment("BASH_ENV", format!("{folder}/{PRELUDE_NUMBER}")));
+    env.push(assignment("BASH_ENV", format!("{DESCRIPTORS}/{PRELUDE_NUMBER}")));
 }
 
 /// The interceptor's variables for Bash, which keeps them to itself. Last, they leave no gap where they are removed.
@@ -106,27 +107,4 @@ fn assignment(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> OsString {
     entry.push("=");
     entry.push(value);
     entry
-}
-
-/// A file without a name that holds `bytes`, read from its beginning.
-#[cfg(target_os = "linux")]
-pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
-    use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-    let mut file = File::from(memfd_create("command", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    seek(&file, SeekFrom::Start(0))?;
-    Ok(file.into())
-}
-
-/// A file without a name that holds `bytes`, read from its beginning.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
-    use std::io::Seek;
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = std::env::temp_dir().join(format!("shell-command-{}-{:p}", std::process::id(), bytes));
-    let mut file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file.into())
 }

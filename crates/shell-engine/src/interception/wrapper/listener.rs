@@ -8,24 +8,18 @@ use std::sync::Arc;
 use escalation_protocol::hello::{HELLO_BYTES, Hello, MAX_HELLO_DESCRIPTORS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{ReturnFlags, SendFlags, SocketType, send};
+use rustix::net::{ReturnFlags, SendFlags, send};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 
 use super::protocol::{self, Attached};
-use super::socket::{self, NO_SIGNAL};
+use super::socket;
 use crate::interception::call::InterceptedCall;
 use crate::interception::door::Door;
+use crate::sys::{MESSAGES, NO_SIGNAL, watch_readable};
 
 /// Bytes of requests of one call that may be held at once, so that a call costs bounded memory whatever it sends.
 const MAX_REQUEST_KIB: usize = 64 << 10;
-
-/// Linux has message boundaries *and* an end of file when nobody holds the other end any more; elsewhere the socket is a
-/// datagram socket, and stays open to the call's end.
-#[cfg(target_os = "linux")]
-const TYPE: SocketType = SocketType::SEQPACKET;
-#[cfg(not(target_os = "linux"))]
-const TYPE: SocketType = SocketType::DGRAM;
 
 /// The end of the socket that the shell inherits.
 pub(crate) type Socket = OwnedFd;
@@ -43,9 +37,9 @@ impl WrapperDoor {
     ///
     /// When the system has no descriptors left.
     pub(crate) fn new() -> io::Result<(WrapperDoor, Socket)> {
-        let (ours, theirs) = socket::pair(TYPE)?;
+        let (ours, theirs) = socket::pair(MESSAGES)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let socket = crate::sys::watch_readable(ours)?;
+        let socket = watch_readable(ours)?;
         Ok((WrapperDoor { socket, memory: Arc::new(Semaphore::new(MAX_REQUEST_KIB)) }, theirs))
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::judgement::exec::Exec;
 use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
-use crate::programs::{FileState, Programs, look_at, open, path_of, reopen, walk};
+use crate::programs::{FileState, Programs, look_at, open, reopen, walk};
+use crate::sys::path_of;
 
 /// Names of one file that are tried: enough for every honest file.
 const MOST_NAMES: usize = 32;

@@ -15,6 +15,7 @@ use tokio::net::unix::pipe::Receiver;
 use super::state::{END, SCRIPT, STATE_NUMBER, State};
 use crate::sandboxes::{Descriptor, Directory, Sandbox, Spawn, SpawnError};
 use crate::shell::spawn::{self, PRELUDE_NUMBER};
+use crate::sys::unnamed_file;
 
 /// How long start-up files may take.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ async fn verify(bash: &Path, sandbox: &Arc<Sandbox>, code: &[u8]) -> Result<(), 
     let mut env = environment(sandbox);
     spawn::set_prelude(&mut env);
     let argv = spawn::login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
-    let descriptor = Descriptor { ours: spawn::in_memory(code)?, number: PRELUDE_NUMBER };
+    let descriptor = Descriptor { ours: unnamed_file(code)?, number: PRELUDE_NUMBER };
     let said = run(bash, sandbox, argv, env, vec![descriptor], 2).await?;
     match said.strip_suffix(END) {
         Some([]) => Ok(()),

@@ -1,0 +1,24 @@
+//! What differs between systems, and what has no safe interface. Nothing else in this crate asks which system this is.
+
+#[cfg(target_os = "linux")]
+mod code_memory;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
+mod watch;
+
+#[cfg(not(target_os = "linux"))]
+use elsewhere as system;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+#[cfg(target_os = "linux")]
+pub(crate) use code_memory::release_code;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::release_code;
+pub(crate) use system::{
+    DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, device_and_inode, grow_pipe, path_of,
+    reopen, unnamed_file,
+};
+pub(crate) use watch::watch_readable;
