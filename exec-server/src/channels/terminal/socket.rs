@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use shell_engine::private::{PrivateFolderError, make_private};
 
+use crate::sys::WAY_THROUGH_DESCRIPTORS;
+
 /// How every server's socket is called.
 const ENDING: &str = ".sock";
 
@@ -113,15 +115,14 @@ fn remove_dead(folder: &Path) {
 
 /// Addresses of sockets are short; a long path is given by way of its open folder.
 fn with_address<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    if path.as_os_str().len() <= MAX_ADDRESS || cfg!(not(target_os = "linux")) {
-        return act(path);
-    }
+    let is_long = path.as_os_str().len() > MAX_ADDRESS;
+    let Some(descriptors) = WAY_THROUGH_DESCRIPTORS.filter(|_| is_long) else { return act(path) };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let folder = File::open(folder)?;
     let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
-    act(&Path::new("/proc/self/fd").join(number.to_string()).join(name))
+    act(&Path::new(descriptors).join(number.to_string()).join(name))
 }
 
 #[cfg(test)]
@@ -150,7 +151,7 @@ mod tests {
     fn a_long_path_is_no_obstacle() {
         let root = tempfile::tempdir().expect("a folder");
         let folder = root.path().join("x".repeat(150));
-        if cfg!(target_os = "linux") {
+        if WAY_THROUGH_DESCRIPTORS.is_some() {
             let (_listener, seat) = listen(std::slice::from_ref(&folder)).expect("a seat");
             assert!(connect(&seat.path).is_ok());
         }
