@@ -13,6 +13,9 @@ type Module = Vec<String>;
 /// Files that hold each other because what they describe does: a store knows its outputs, and an output its store.
 const RECURSIVE: &[&str] = &["output::head_and_tail", "output::recording", "output::spool"];
 
+/// Folders and files whose code may depend on the system; everything else is the same everywhere.
+const SYSTEM_PLACES: &[&str] = &["backend", "sys", "sys.rs"];
+
 /// One crate's rooms, and the level of each: 0 is the topmost.
 struct Rooms {
     source: PathBuf,
@@ -117,6 +120,27 @@ fn named(code: &str, module: &[String]) -> BTreeSet<Module> {
     found
 }
 
+/// Whether code is compiled for some systems only.
+fn asks_for_system(code: &str) -> bool {
+    let asked = ["cfg(", "cfg!(", "cfg_attr("]
+        .iter()
+        .flat_map(|start| code.match_indices(start).filter_map(|(at, start)| code.get(at + start.len()..)));
+    asked.map(condition).any(|condition| {
+        let mut words = condition.split(|character: char| !(character.is_alphanumeric() || character == '_'));
+        words.any(|word| word.starts_with("target_") || ["unix", "windows"].contains(&word))
+    })
+}
+
+/// What stands before the bracket that closes.
+fn condition(text: &str) -> &str {
+    let mut depth = 1;
+    let end = text.find(|character| {
+        depth += i32::from(character == '(') - i32::from(character == ')');
+        depth == 0
+    });
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
 fn arrows(source: &Path) -> Arrows {
     let files = files(source).into_iter().filter(|file| !file.ends_with("tests.rs"));
     files
@@ -178,6 +202,39 @@ fn files_are_in_no_circle() {
         circles.extend(in_circle.filter(|module| !RECURSIVE.contains(&module.as_str())));
     }
     assert!(circles.is_empty(), "these files are in a circle: {}", circles.join(", "));
+}
+
+#[test]
+fn each_crate_asks_in_one_place_which_system_this_is() {
+    let crates = files(&root().join("crates")).into_iter().chain(files(&root().join("exec-server")));
+    let all = crates.chain(files(&root().join("execve-wrapper")));
+    let is_place = |file: &Path| {
+        let path = file.strip_prefix(root()).expect("below the root");
+        // Tests may ask, and so may what is built apart.
+        let is_source = path.components().any(|part| part.as_os_str() == "src");
+        let mut names = path.iter().map(|name| name.to_string_lossy());
+        !is_source || names.any(|name| SYSTEM_PLACES.contains(&&*name))
+    };
+    let asking = all.filter(|file| !is_place(file) && asks_for_system(&code(file)));
+    let names: Vec<String> = asking.map(|file| file.display().to_string()).collect();
+    assert!(names.is_empty(), "these ask which system this is, outside of `sys`:\n{}", names.join("\n"));
+}
+
+#[test]
+fn a_question_for_the_system_is_seen_however_it_is_written() {
+    for code in [
+        "#[cfg(target_os = \"linux\")]",
+        "#[cfg(not(unix))]",
+        "if cfg!(target_os = \"linux\") {}",
+        "#[cfg_attr(all(test, target_vendor = \"apple\"), expect(x))]",
+        "#[cfg(any(test,\n windows))]",
+    ] {
+        assert!(asks_for_system(code), "{code}");
+    }
+    for code in ["#[cfg(test)] use std::os::unix::fs;", "#[cfg(feature = \"alloc\")]", "cfg!(test) || unix()"]
+    {
+        assert!(!asks_for_system(code), "{code}");
+    }
 }
 
 #[test]
