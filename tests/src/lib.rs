@@ -16,6 +16,7 @@ pub mod waiting;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
 use tempfile::TempDir;
 
 /// The folder with `exec-server`, `execve-wrapper` and `bash`.
@@ -43,6 +44,27 @@ pub fn word(path: &Path) -> String {
     path.display().to_string().replace(' ', "\\ ")
 }
 
+/// Tells whether a limit of whoever started the tests lets a server have as much as a test needs; says so where it does not.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "who reads a test's output is to see what was skipped")]
+pub fn is_allowed(resource: Resource, least: u64) -> bool {
+    let is_enough = getrlimit(resource).maximum.is_none_or(|maximum| maximum >= least);
+    if !is_enough {
+        eprintln!("skipped: the hard limit {resource:?} is below {least}");
+    }
+    is_enough
+}
+
+/// Open files of a server with a flood of programs.
+pub const FLOOD_FILES: u64 = 2000;
+
+/// A path as the server writes it into the command lines that it advises.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let path = path.display();
+    if path.to_string().contains(' ') { format!("'{path}'") } else { path.to_string() }
+}
+
 /// A user's world: a home with rules, and a folder to work in.
 #[derive(Debug)]
 pub struct World {
@@ -57,8 +79,18 @@ impl World {
     /// When the temporary folder cannot be made.
     #[must_use]
     pub fn with_rules(rules: &str) -> World {
-        let root = tempfile::Builder::new().prefix("shell-tool-test-").tempdir().expect("a temporary folder");
-        let world = World { root };
+        World::below(&std::env::temp_dir(), rules)
+    }
+
+    /// As [`with_rules`](Self::with_rules), below a folder that is not the one for temporary files.
+    ///
+    /// # Panics
+    ///
+    /// When the folder cannot be made.
+    #[must_use]
+    pub fn below(folder: &Path, rules: &str) -> World {
+        let root = tempfile::Builder::new().prefix("shell-tool-test-").tempdir_in(folder);
+        let world = World { root: root.expect("a temporary folder") };
         std::fs::create_dir_all(world.codex_home().join("rules")).expect("a folder for rules");
         std::fs::create_dir(world.workdir()).expect("a folder to work in");
         std::fs::write(world.rules_file(), rules).expect("a rules file");

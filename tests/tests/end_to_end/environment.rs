@@ -37,7 +37,8 @@ async fn an_editor_fails_at_once_with_advice_and_what_a_command_says_itself_wins
         let command = "git commit -qm one && echo b > b && git add b && git commit -qm two && git rebase -i HEAD~ 2>&1 | head -n 1; git rebase --abort 2> /dev/null; :";
         let outcome = client.run(command).await;
         assert!(outcome.ran().1.starts_with("No editor"), "{outcome:?}");
-        let outcome = client.run("$EDITOR file; echo $?; \"$VISUAL\" 2> /dev/null || echo words").await;
+        let outcome =
+            client.run("eval \"$EDITOR file\"; echo $?; \"$VISUAL\" 2> /dev/null || echo words").await;
         assert!(outcome.ran().1.ends_with("\n1\nwords\n"), "{outcome:?}");
         for command in [
             "git -c core.editor=true commit -q --amend",

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::lines::run_subcommand;
+use end_to_end_tests::{World, quoted};
 
 /// A command of the user's that is our program under another name, as the launcher starts it.
 fn named(world: &World) -> std::path::PathBuf {
@@ -31,7 +31,7 @@ async fn texts_name_the_command_that_the_user_has() {
     server.arg0(&command);
     let client = Client::start_command(&world, &Person::absent(), server).await;
     let outcome = client.run("/usr/bin/printf x").await;
-    let expected = format!("`{} approve`", command.display());
+    let expected = format!("`{} approve`", quoted(&command));
     assert!(outcome.ran().1.contains(&expected), "{outcome:?}");
 }
 

@@ -29,7 +29,7 @@ const FOREIGN: &str = "4242";
 /// What the machine's own name service would say; `/the` stands for a folder of the test. And a record of
 /// what it is asked, with how many variables it has. A number is a user ID also where a name is meant.
 const GETENT: &str = r#"
-echo "$* ($(/usr/bin/env | /bin/grep -Evc '^(PWD|OLDPWD|SHLVL|_)='))" >> /the/log
+echo "$* ($(/usr/bin/env | /bin/grep -Evc '^(PWD|OLDPWD|SHLVL|_)='))" >> '/the/log'
 case "$1 $2" in
 'passwd ldap' | 'passwd 4242') echo 'ldap:x:4242:4242:From LDAP:/the/ldap:/bin/sh' ;;
 'passwd 77') echo 'seven:x:77:77::/the/seven:/bin/sh' ;;

@@ -63,11 +63,13 @@ async fn what_a_weaker_sandbox_does_not_protect_is_told_once() {
 #[tokio::test]
 async fn the_rules_cannot_be_written_although_their_folder_is_writable() {
     let world = World::with_rules("").configured("");
-    let root = world.codex_home().parent().expect("a parent").display().to_string();
-    let client = Client::start_with(&world, &Person::absent(), &["--writable-root", &root]).await;
+    let root = world.home();
+    let flags = ["--writable-root", root.to_str().expect("UTF-8")];
+    let client = Client::start_with(&world, &Person::absent(), &flags).await;
     let command = format!(
-        "echo > {root}/beside && echo ok; echo 'prefix_rule([\"id\"])' >> {}",
-        world.rules_file().display()
+        "echo > {}/beside && echo ok; echo 'prefix_rule([\"id\"])' >> {}",
+        word(root),
+        word(&world.rules_file())
     );
     let outcome = client.run(&command).await;
     assert!(outcome.ran().1.starts_with("ok\n"), "{outcome:?}");

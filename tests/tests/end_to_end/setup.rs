@@ -1,6 +1,6 @@
 //! `exec-server setup`: what it prints is meant for other programs, which must be able to read it.
 
-use end_to_end_tests::{World, binaries};
+use end_to_end_tests::{World, binaries, quoted};
 
 fn printed(topic: &str) -> String {
     let output = World::with_rules("").server(&["setup", topic]).output().expect("it starts");
@@ -15,7 +15,7 @@ fn the_profile_names_the_program_that_prints_it() {
     let attached =
         format!("profile shell-tool-mcp \"{}\" flags=(unconfined) {{\n  userns,\n}}\n", program.display());
     assert!(text.ends_with(&attached), "{text}");
-    assert!(text.contains(&format!("{} setup apparmor | sudo ", program.display())), "{text}");
+    assert!(text.contains(&format!("{} setup apparmor | sudo ", quoted(&program))), "{text}");
 }
 
 #[test]

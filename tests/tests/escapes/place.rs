@@ -87,7 +87,7 @@ impl Place {
             return None;
         }
         let configuration = format!("[shell_tool]\nnamespaces = \"{}\"\n", form.word());
-        let world = World::with_rules(rules).configured(&configuration);
+        let world = World::below(&short_folder(), rules).configured(&configuration);
         let at = |name: &str| world.home().join(name);
         for folder in ["work/.git/objects", "work/.git/refs", "work/.vscode", "outside", ".ssh", "run", "bin"]
         {
@@ -202,6 +202,12 @@ impl Drop for Place {
         let _ = self.outsider.wait();
         let _ = fs::remove_file(&self.shared);
     }
+}
+
+/// The folder for temporary files, or `/tmp` where that is so deep that an address has no room for its sockets (107 bytes, unix(7)).
+fn short_folder() -> PathBuf {
+    let folder = std::env::temp_dir();
+    if folder.as_os_str().len() <= 40 { folder } else { PathBuf::from("/tmp") }
 }
 
 /// The programs, where every user can execute them, and none of the tests' own files lies.

@@ -58,8 +58,8 @@ impl Repository {
         format!(
             "mkdir sub; cd sub; git init -q; git config user.name a; git config user.email a@example.com; echo x > f; git add f; \
              git commit -q -m x; printf '#!/bin/sh\\ntouch {marker}\\n' > evil; chmod +x evil; cp evil .git/hooks/post-checkout; \
-             cp evil .git/hooks/pre-commit; git config core.fsmonitor \"$PWD/evil\"; git config alias.go '!./evil'; \
-             git config diff.external \"$PWD/evil\"; git config core.sshCommand \"$PWD/evil\"; ",
+             cp evil .git/hooks/pre-commit; git config core.fsmonitor \"'$PWD/evil'\"; git config alias.go '!./evil'; \
+             git config diff.external \"'$PWD/evil'\"; git config core.sshCommand \"'$PWD/evil'\"; ",
             marker = word(&self.marker)
         )
     }
@@ -69,7 +69,7 @@ impl Repository {
 async fn a_push_from_the_users_repository_leaves_the_sandbox_and_runs_no_hook() {
     let repository = Repository::new("prefix_rule([\"git\", \"push\"])\n");
     let hook = repository.world.workdir().join(".git/hooks/pre-push");
-    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", repository.marker.display())).expect("written");
+    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", word(&repository.marker))).expect("written");
     std::process::Command::new("chmod").arg("+x").arg(&hook).status().expect("chmod");
     // The twin: without our settings Git runs it.
     git(&repository.world.workdir(), &["push", "-q", "origin", "main:twin"]);
