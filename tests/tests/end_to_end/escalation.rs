@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::{FLOOD_FILES, World, is_allowed};
+use rustix::process::Resource;
 use serde_json::Value;
 
 mod git;
@@ -39,7 +40,8 @@ async fn the_program_that_a_name_means_leaves_and_a_planted_one_stays() {
     assert_eq!(made["rule"].as_str(), Some(&*format!("{}:1", world.rules_file().display())));
 
     let fake = format!("mkdir bin; printf '#!/bin/dash\\n{PARENT}\\n' > bin/sh; chmod +x bin/sh");
-    for call in ["bin/sh; :", "$PWD/bin/sh; :", "PATH=$PWD/bin:$PATH; sh; :", "hash -p $PWD/bin/sh sh; sh; :"]
+    for call in
+        ["bin/sh; :", "\"$PWD/bin/sh\"; :", "PATH=$PWD/bin:$PATH; sh; :", "hash -p \"$PWD/bin/sh\" sh; sh; :"]
     {
         let outcome = client.run(&format!("{fake}; {call}")).await;
         assert_eq!(outcome.ran(), (0, "bash\n"), "{call}");
@@ -211,14 +213,14 @@ async fn an_escalated_program_inherits_what_the_shell_has_set() {
     // Half the way to the nicest: nothing outside may be less nice than the server.
     let nicer = i32::midpoint(nice.parse().expect("a number"), 20);
     let set = format!(
-        "umask 027; trap '' USR1 HUP; ulimit -n 200; ulimit -S -s 4096; renice -n {nicer} $$ > /dev/null;"
+        "umask 027; trap '' USR1 HUP; ulimit -n 200; ulimit -S -s 500; renice -n {nicer} $$ > /dev/null;"
     );
     let show = "umask; ulimit -n; ulimit -S -s; nice; grep -E \"^Sig(Ign|Blk)\" /proc/self/status";
     let inside = client.run(&format!("{set} dash -c '{show}'; :")).await;
     let outside = client.run(&format!("{set} sh -c '{show}'; :")).await;
     assert!(decisions(&inside).is_empty() && !decisions(&outside).is_empty(), "{outside:?}");
     assert_eq!(inside.ran(), outside.ran());
-    assert!(outside.ran().1.starts_with(&format!("0027\n200\n4096\n{nicer}\n")), "{outside:?}");
+    assert!(outside.ran().1.starts_with(&format!("0027\n200\n500\n{nicer}\n")), "{outside:?}");
     // Another shell's settings are its own.
     assert!(client.run(&format!("sh -c '{show}'; :")).await.ran().1.starts_with(umask));
 }
@@ -251,6 +253,9 @@ async fn descriptors_arrive_at_their_numbers_and_nothing_else_is_open() {
     assert_eq!(outcome.ran(), (0, "0 1 2 3 5 7 200 239 "));
     assert_eq!(client.run("diff <(echo a) <(echo b)").await.ran().0, 1);
     assert_eq!(client.run("echo here | cat 5<&0 <&5").await.ran(), (0, "here\n"));
+    if !is_allowed(Resource::Nofile, FLOOD_FILES) {
+        return;
+    }
     let many = "for n in {10..239}; do eval \"exec $n< /dev/null\"; done; ls /proc/self/fd | wc -l";
     let outcome = client.run(many).await;
     assert_eq!(outcome.ran(), (0, "234\n"), "{outcome:?}");

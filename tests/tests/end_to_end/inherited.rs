@@ -86,11 +86,11 @@ fn a_low_limit_of_open_files_is_raised_or_named() {
 #[test]
 fn the_sandbox_can_be_set_up_below_lower_limits() {
     let world = World::with_rules("").configured("");
-    let mut server = Lines::start_command(after(&world, "ulimit -c 0; ulimit -n 512; umask 077;", &[]));
+    let mut server = Lines::start_command(after(&world, "ulimit -c 0; ulimit -n 256; umask 077;", &[]));
     server.initialize();
     let answer =
         server.request("tools/call", shell(&world, "/bin/echo works; ulimit -Hc; ulimit -Hn; umask"));
-    assert_eq!(output(&answer), "works\n0\n512\n0077\n");
+    assert_eq!(output(&answer), "works\n0\n256\n0077\n");
 }
 
 #[test]

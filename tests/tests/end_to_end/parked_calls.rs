@@ -1,8 +1,9 @@
 //! Approvals of MCP 2026-07-28: the request returns with the questions, and the next one brings the answers.
 
-use end_to_end_tests::World;
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::{ended, eventually, written};
+use end_to_end_tests::{FLOOD_FILES, World, is_allowed};
+use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::protocol::output;
@@ -249,6 +250,9 @@ fn a_cancelled_round_ends_its_command() {
 
 #[test]
 fn a_flood_comes_sixteen_at_a_time() {
+    if !is_allowed(Resource::Nofile, FLOOD_FILES) {
+        return;
+    }
     let world = World::with_rules(RULES);
     let mut server = Lines::start(&world);
     let call = call(&world, "for i in {1..40}; do touch f$i & done; wait; echo $(ls | wc -l)");
