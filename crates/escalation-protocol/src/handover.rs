@@ -1,29 +1,29 @@
 //! What follows an *escalate*: what the program inherits, signals for it, and how it ended.
 
 use crate::DecodeError;
-use crate::surroundings::{SURROUNDINGS_BYTES, Surroundings};
+use crate::inherited::{INHERITED_BYTES, InheritedAttributes};
 
 /// The most descriptors that one program can be given: the kernel carries no more in one message (`SCM_MAX_FD`,
 /// unix(7)).
 pub const MAX_DESCRIPTORS: usize = 253;
 
 /// Bytes of the longest body.
-pub const MAX_HANDOVER: usize = SURROUNDINGS_BYTES + 4 * MAX_DESCRIPTORS;
+pub const MAX_HANDOVER: usize = INHERITED_BYTES + 4 * MAX_DESCRIPTORS;
 
 /// What the program inherits: the shell's settings, and descriptors, by their numbers in the order in which the descriptors
 /// themselves are attached.
 #[derive(Clone, Copy, Debug)]
 pub struct Handover {
     /// The shell's settings.
-    pub surroundings: Surroundings,
+    pub inherited: InheritedAttributes,
     numbers: [u32; MAX_DESCRIPTORS],
     count: usize,
 }
 
 impl Handover {
     /// A handover without descriptors.
-    pub fn new(surroundings: Surroundings) -> Handover {
-        Handover { surroundings, numbers: [0; MAX_DESCRIPTORS], count: 0 }
+    pub fn new(inherited: InheritedAttributes) -> Handover {
+        Handover { inherited, numbers: [0; MAX_DESCRIPTORS], count: 0 }
     }
 
     /// Adds a number; returns false when there is no room for it.
@@ -40,14 +40,14 @@ impl Handover {
         self.numbers.get(..self.count).unwrap_or_default()
     }
 
-    /// The bytes of the body: the surroundings, then one number (little endian) after the other.
+    /// The bytes of the body: the inherited attributes, then one number (little endian) after the other.
     pub fn encode<'b>(&self, buffer: &'b mut [u8; MAX_HANDOVER]) -> &'b [u8] {
-        let (first, rest) = buffer.split_at_mut(SURROUNDINGS_BYTES);
-        first.copy_from_slice(&self.surroundings.encode());
+        let (first, rest) = buffer.split_at_mut(INHERITED_BYTES);
+        first.copy_from_slice(&self.inherited.encode());
         for (bytes, number) in rest.as_chunks_mut::<4>().0.iter_mut().zip(self.numbers()) {
             *bytes = number.to_le_bytes();
         }
-        buffer.get(..SURROUNDINGS_BYTES + 4 * self.count).unwrap_or_default()
+        buffer.get(..INHERITED_BYTES + 4 * self.count).unwrap_or_default()
     }
 
     /// Decodes a body.
@@ -56,9 +56,9 @@ impl Handover {
     ///
     /// When the numbers' length is no multiple of four, there are too many of them, or one occurs twice.
     pub fn decode(body: &[u8]) -> Result<Handover, DecodeError> {
-        let (surroundings, numbers) = body.split_first_chunk().ok_or(DecodeError::Malformed)?;
+        let (inherited, numbers) = body.split_first_chunk().ok_or(DecodeError::Malformed)?;
         let (numbers, []) = numbers.as_chunks::<4>() else { return Err(DecodeError::Malformed) };
-        let mut handover = Handover::new(Surroundings::decode(surroundings));
+        let mut handover = Handover::new(InheritedAttributes::decode(inherited));
         for bytes in numbers {
             let number = u32::from_le_bytes(*bytes);
             if handover.numbers().contains(&number) || !handover.push(number) {
@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn body(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
-        Surroundings::PLAIN
+        InheritedAttributes::PLAIN
             .encode()
             .into_iter()
             .chain(numbers.into_iter().flat_map(u32::to_le_bytes))
@@ -131,9 +131,9 @@ mod tests {
     fn a_descriptor_number_cannot_be_given_twice() {
         let body = body([1, 1]);
         assert_eq!(Handover::decode(&body).err(), Some(DecodeError::Malformed));
-        assert_eq!(Handover::decode(body.get(..SURROUNDINGS_BYTES + 4).unwrap()).unwrap().numbers(), [1]);
+        assert_eq!(Handover::decode(body.get(..INHERITED_BYTES + 4).unwrap()).unwrap().numbers(), [1]);
         assert_eq!(
-            Handover::decode(body.get(..SURROUNDINGS_BYTES - 1).unwrap()).err(),
+            Handover::decode(body.get(..INHERITED_BYTES - 1).unwrap()).err(),
             Some(DecodeError::Malformed)
         );
     }
@@ -146,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_handover_survives_the_wire(numbers in proptest::collection::btree_set(0u32..5000, 0..MAX_DESCRIPTORS)) {
-            let mut handover = Handover::new(Surroundings::PLAIN);
+            let mut handover = Handover::new(InheritedAttributes::PLAIN);
             for number in &numbers {
                 prop_assert!(handover.push(*number));
             }
@@ -158,7 +158,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_handover_or_an_error(body: Vec<u8>) {
             if let Ok(handover) = Handover::decode(&body) {
-                prop_assert_eq!(SURROUNDINGS_BYTES + handover.numbers().len() * 4, body.len());
+                prop_assert_eq!(INHERITED_BYTES + handover.numbers().len() * 4, body.len());
             }
         }
 

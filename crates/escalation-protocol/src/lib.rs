@@ -26,7 +26,7 @@
 //! * [`hello`]: the datagram that opens a dialogue.
 //! * [`request`]: file, argv and environment, as bytes.
 //! * [`response`]: what the server decided.
-//! * [`surroundings`]: umask, limits and the like, which an escalated program inherits.
+//! * [`inherited`]: umask, limits and the like, which an escalated program inherits.
 //! * [`handover`]: descriptor numbers, signals, and how an escalated program ended.
 //! * [`variables`]: the environment variables that carry the interceptor through Bash.
 
@@ -38,9 +38,9 @@ extern crate alloc;
 pub mod frame;
 pub mod handover;
 pub mod hello;
+pub mod inherited;
 pub mod request;
 pub mod response;
-pub mod surroundings;
 pub mod variables;
 
 /// The version of the dialogue. Both programs come from one package, so a difference is an error, not a negotiation.

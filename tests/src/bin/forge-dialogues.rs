@@ -13,9 +13,9 @@ use std::time::Duration;
 use escalation_protocol::frame::{Header, Kind, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 use escalation_protocol::handover::{Handover, MAX_HANDOVER};
 use escalation_protocol::hello::Hello;
+use escalation_protocol::inherited::InheritedAttributes;
 use escalation_protocol::request::{ExecRequest, encode_counts};
 use escalation_protocol::response::Response;
-use escalation_protocol::surroundings::Surroundings;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A server that answers takes milliseconds; one that waits for more must not keep the forger for ever.
@@ -151,7 +151,7 @@ impl Forger {
 }
 
 fn hand_over(stream: &UnixStream, numbers: &[u32], descriptors: &[BorrowedFd<'_>]) -> Result<(), Failed> {
-    let mut handover = Handover::new(Surroundings::PLAIN);
+    let mut handover = Handover::new(InheritedAttributes::PLAIN);
     for number in numbers {
         let _ = handover.push(*number);
     }

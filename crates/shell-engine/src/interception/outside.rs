@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use escalation_protocol::surroundings::Surroundings;
+use escalation_protocol::inherited::InheritedAttributes;
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
 
@@ -46,7 +46,7 @@ pub(super) async fn start(
     call: &InterceptedCall,
     exec: &Exec,
     program: Outside,
-    (surroundings, descriptors): (Surroundings, Vec<(u32, OwnedFd)>),
+    (inherited, descriptors): (InheritedAttributes, Vec<(u32, OwnedFd)>),
 ) -> Result<Arc<Process>, EscalateError> {
     let descriptors = descriptors
         .into_iter()
@@ -64,7 +64,7 @@ pub(super) async fn start(
         directory: Directory::Open(directory.map_err(EscalateError::Directory)?),
         descriptors,
     };
-    let process = Arc::new(spawn.start_inheriting(&surroundings, &outside).await?);
+    let process = Arc::new(spawn.start_inheriting(&inherited, &outside).await?);
     call.escalated.add(&process);
     Ok(process)
 }

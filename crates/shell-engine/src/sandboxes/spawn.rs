@@ -5,7 +5,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use escalation_protocol::surroundings::Surroundings;
+use escalation_protocol::inherited::InheritedAttributes;
 
 use super::{Process, Sandbox};
 
@@ -90,30 +90,30 @@ impl Spawn {
     /// As [`start`](Self::start), for a program that inherits settings from a shell elsewhere; what they would raise stays.
     pub(crate) async fn start_inheriting(
         self,
-        surroundings: &Surroundings,
+        attributes: &InheritedAttributes,
         sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
-        Process::start(self, inherited(surroundings), sandbox).await
+        Process::start(self, inherited(attributes), sandbox).await
     }
 }
 
 /// What a shell has set, without what its sandbox has.
 ///
 /// Granting it to a hostile asker is harmless: everything in it makes the program less able.
-fn inherited(surroundings: &Surroundings) -> sandbox::Inherited {
+fn inherited(attributes: &InheritedAttributes) -> sandbox::Inherited {
     // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core files.
     const NPROC: usize = libc::RLIMIT_NPROC as usize;
     const CORE: usize = libc::RLIMIT_CORE as usize;
-    let limits = surroundings.limits.iter().enumerate().filter(|(number, limit)| match *number {
+    let limits = attributes.limits.iter().enumerate().filter(|(number, limit)| match *number {
         NPROC => false,
         CORE => limit.soft == 0,
         _ => true,
     });
     sandbox::Inherited {
-        umask: Some(surroundings.umask),
-        niceness: Some(surroundings.niceness),
-        ignored: surroundings.ignored,
-        blocked: surroundings.blocked,
+        umask: Some(attributes.umask),
+        niceness: Some(attributes.niceness),
+        ignored: attributes.ignored,
+        blocked: attributes.blocked,
         limits: limits
             .filter_map(|(number, limit)| Some((u8::try_from(number).ok()?, limit.soft, limit.hard)))
             .collect(),

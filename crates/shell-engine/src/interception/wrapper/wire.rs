@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use escalation_protocol::DecodeError;
 use escalation_protocol::frame::{HEADER_BYTES, Header, Kind};
 use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
-use escalation_protocol::surroundings::Surroundings;
+use escalation_protocol::inherited::InheritedAttributes;
 use rustix::net::ReturnFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -111,7 +111,7 @@ pub(super) async fn write(stream: &mut UnixStream, kind: Kind, body: &[u8]) -> R
 /// the header.
 pub(super) async fn read_handover(
     stream: &mut UnixStream,
-) -> Result<(Surroundings, Vec<(u32, OwnedFd)>), WireError> {
+) -> Result<(InheritedAttributes, Vec<(u32, OwnedFd)>), WireError> {
     let (header, descriptors) =
         stream.async_io(Interest::READABLE, || receive_header(stream.as_fd())).await?;
     let header = Header::decode_expecting(&header, Kind::Handover)?;
@@ -123,7 +123,7 @@ pub(super) async fn read_handover(
     if let Some(number) = numbers.iter().find(|number| **number > HIGHEST_NUMBER) {
         return Err(WireError::Number(*number));
     }
-    Ok((handover.surroundings, numbers.iter().copied().zip(descriptors).collect()))
+    Ok((handover.inherited, numbers.iter().copied().zip(descriptors).collect()))
 }
 
 fn receive_header(stream: impl AsFd) -> io::Result<([u8; HEADER_BYTES], Vec<OwnedFd>)> {

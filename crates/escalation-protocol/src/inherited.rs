@@ -4,7 +4,7 @@
 pub const LIMITS: usize = 16;
 
 /// Bytes of the encoded form.
-pub const SURROUNDINGS_BYTES: usize = 4 + 4 + 8 + 8 + 16 * LIMITS;
+pub const INHERITED_BYTES: usize = 4 + 4 + 8 + 8 + 16 * LIMITS;
 
 /// A limit as the system has it, soft and hard; [`u64::MAX`] is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Limit {
 
 /// The shell's settings. The numbers of signals and limits are the system's own: both programs run on the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct InheritedAttributes {
     /// Permissions that new files do not get (umask(2)).
     pub umask: u32,
     /// How nice it is, from -20 to 19 (nice(2)).
@@ -35,14 +35,19 @@ pub struct Surroundings {
     pub limits: [Limit; LIMITS],
 }
 
-impl Surroundings {
+impl InheritedAttributes {
     /// Nothing out of the ordinary.
-    pub const PLAIN: Surroundings =
-        Surroundings { umask: 0o022, niceness: 0, ignored: 0, blocked: 0, limits: [Limit::NONE; LIMITS] };
+    pub const PLAIN: InheritedAttributes = InheritedAttributes {
+        umask: 0o022,
+        niceness: 0,
+        ignored: 0,
+        blocked: 0,
+        limits: [Limit::NONE; LIMITS],
+    };
 
     /// Encodes all of them, little endian, in the order of the fields.
-    pub fn encode(&self) -> [u8; SURROUNDINGS_BYTES] {
-        let mut bytes = [0; SURROUNDINGS_BYTES];
+    pub fn encode(&self) -> [u8; INHERITED_BYTES] {
+        let mut bytes = [0; INHERITED_BYTES];
         let limits = self.limits.iter().flat_map(|limit| [limit.soft, limit.hard]);
         let wide = [self.ignored, self.blocked].into_iter().chain(limits);
         let narrow = self.umask.to_le_bytes().into_iter().chain(self.niceness.to_le_bytes());
@@ -53,7 +58,7 @@ impl Surroundings {
     }
 
     /// Decodes them. Any bytes are some: whoever applies them decides what is sensible.
-    pub fn decode(bytes: &[u8; SURROUNDINGS_BYTES]) -> Surroundings {
+    pub fn decode(bytes: &[u8; INHERITED_BYTES]) -> InheritedAttributes {
         let (narrow, wide) = bytes.split_at(8);
         let mut narrow = narrow.as_chunks::<4>().0.iter();
         let mut wide = wide.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
@@ -62,7 +67,7 @@ impl Surroundings {
         let mut next = || wide.next().unwrap_or_default();
         let (ignored, blocked) = (next(), next());
         let limits = core::array::from_fn(|_| Limit { soft: next(), hard: next() });
-        Surroundings { umask, niceness, ignored, blocked, limits }
+        InheritedAttributes { umask, niceness, ignored, blocked, limits }
     }
 }
 
@@ -73,19 +78,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_survive_the_wire(bytes in proptest::collection::vec(any::<u8>(), SURROUNDINGS_BYTES)) {
-            let bytes: [u8; SURROUNDINGS_BYTES] = bytes.try_into().unwrap();
-            prop_assert_eq!(Surroundings::decode(&bytes).encode(), bytes);
+        fn any_bytes_survive_the_wire(bytes in proptest::collection::vec(any::<u8>(), INHERITED_BYTES)) {
+            let bytes: [u8; INHERITED_BYTES] = bytes.try_into().unwrap();
+            prop_assert_eq!(InheritedAttributes::decode(&bytes).encode(), bytes);
         }
     }
 
     #[test]
     fn each_field_has_its_place() {
-        let mut surroundings = Surroundings::PLAIN;
-        surroundings.umask = 0o077;
-        surroundings.niceness = -5;
-        surroundings.blocked = 1 << 14;
-        surroundings.limits[15] = Limit { soft: 1, hard: 2 };
-        assert_eq!(Surroundings::decode(&surroundings.encode()), surroundings);
+        let mut inherited = InheritedAttributes::PLAIN;
+        inherited.umask = 0o077;
+        inherited.niceness = -5;
+        inherited.blocked = 1 << 14;
+        inherited.limits[15] = Limit { soft: 1, hard: 2 };
+        assert_eq!(InheritedAttributes::decode(&inherited.encode()), inherited);
     }
 }
