@@ -45,9 +45,9 @@ pub(crate) struct StartRequest {
 
 impl StartRequest {
     /// Checks what can never work.
-    pub(crate) fn new(request: &SpawnRequest<'_>) -> Result<StartRequest, SessionError> {
-        let (directory, open_folder) = match request.directory {
-            Directory::Path(path) => (path, None),
+    pub(crate) fn new(request: &SpawnRequest) -> Result<StartRequest, SessionError> {
+        let (directory, open_folder) = match &request.directory {
+            Directory::Path(path) => (path.as_path(), None),
             Directory::Open(_) => (Path::new("/"), Some(WORKING_FOLDER)),
         };
         if !request.program.is_absolute() || !directory.is_absolute() {
@@ -67,8 +67,8 @@ impl StartRequest {
         let strings = |list: &[OsString]| list.iter().map(|text| c_string(text)).collect::<Result<_, _>>();
         Ok(StartRequest {
             program: c_string(request.program.as_os_str())?,
-            arguments: strings(request.arguments)?,
-            environment: strings(request.environment)?,
+            arguments: strings(&request.arguments)?,
+            environment: strings(&request.environment)?,
             directory: c_string(directory.as_os_str())?,
             targets,
             inherited: request.inherited.clone(),

@@ -70,13 +70,13 @@ impl Session {
             && self.refused_routes.fetch_max(count, Ordering::Relaxed) < count
     }
 
-    /// Starts a program. Does not wait for it: [`crate::CallEvent::Started`] or [`crate::CallEvent::NotStarted`] follows on the call, usually
+    /// Starts a program; our copies of its descriptors are closed, whatever happens. Does not wait for it: [`crate::CallEvent::Started`] or [`crate::CallEvent::NotStarted`] follows on the call, usually
     /// within a millisecond. When neither comes for seconds, the session is broken (without a PID namespace a command can
     /// stop its init): drop it and start another.
     ///
     /// # Errors
     /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.
-    pub fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+    pub fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
         self.inner.spawn(request).map(Call::new)
     }
 }

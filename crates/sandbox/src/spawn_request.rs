@@ -3,35 +3,35 @@
 use crate::bounded::at_most;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// More kinds of limits than a system has.
 const MAX_LIMITS: usize = 32;
 
 /// Where a program starts.
-#[derive(Clone, Copy, Debug)]
-pub enum Directory<'a> {
+#[derive(Debug)]
+pub enum Directory {
     /// At an absolute path, as it is found inside.
-    Path(&'a Path),
+    Path(PathBuf),
     /// In an open folder, which may have been moved or removed meanwhile.
-    Open(BorrowedFd<'a>),
+    Open(OwnedFd),
 }
 
-/// A program to run in a session.
+/// A program to run in a session. Only what is named here reaches it.
 #[derive(Debug)]
-pub struct SpawnRequest<'a> {
+pub struct SpawnRequest {
     /// The program's absolute path; no search.
-    pub program: &'a Path,
+    pub program: PathBuf,
     /// The whole argument list, the program's own name first.
-    pub arguments: &'a [OsString],
+    pub arguments: Vec<OsString>,
     /// The whole environment, `NAME=value` each.
-    pub environment: &'a [OsString],
+    pub environment: Vec<OsString>,
     /// The working folder.
-    pub directory: Directory<'a>,
+    pub directory: Directory,
     /// Descriptors (at most 253) and the numbers (0 to 511) at which the program finds them. Nothing else is inherited:
     /// those of 0, 1 and 2 that are not among them are closed, as where a shell has closed them.
-    pub descriptors: &'a [(BorrowedFd<'a>, i32)],
+    pub descriptors: Vec<(OwnedFd, i32)>,
     /// Umask, limits and the like, where they are not the session's own; Linux only.
     pub inherited: Inherited,
     /// Every program that it and its descendants are about to execute waits until somebody answers for it, this one first:
@@ -39,14 +39,14 @@ pub struct SpawnRequest<'a> {
     pub reported: bool,
 }
 
-impl<'a> SpawnRequest<'a> {
+impl SpawnRequest {
     /// Returns the descriptors that the program gets, and its working folder last if that is one.
-    pub(crate) fn all_descriptors(&self) -> Vec<BorrowedFd<'a>> {
-        let folder = match self.directory {
+    pub(crate) fn all_descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let folder = match &self.directory {
             Directory::Path(_) => None,
-            Directory::Open(folder) => Some(folder),
+            Directory::Open(folder) => Some(folder.as_fd()),
         };
-        self.descriptors.iter().map(|(descriptor, _)| *descriptor).chain(folder).collect()
+        self.descriptors.iter().map(|(descriptor, _)| descriptor.as_fd()).chain(folder).collect()
     }
 }
 

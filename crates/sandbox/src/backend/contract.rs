@@ -40,7 +40,7 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
     fn guard_pid(&self) -> Option<u32>;
 
     /// Starts a program, without waiting for it.
-    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Self::Call, SessionError>;
+    fn spawn(&self, request: SpawnRequest) -> Result<Self::Call, SessionError>;
 }
 
 /// One program and everything that it starts. Dropping it kills the program at least. The descriptor is readable when there is

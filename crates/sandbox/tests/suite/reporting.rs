@@ -3,15 +3,14 @@
 use crate::support::{Form, PATIENCE, Place, Shell, User, can_sandbox};
 use crate::waiting::Waiting;
 use sandbox::{CallEvent, Directory, ExitStatus, Inherited, Mode, SpawnRequest, StartStep};
-use std::path::Path;
 
-fn request(reported: bool) -> SpawnRequest<'static> {
+fn request(reported: bool) -> SpawnRequest {
     SpawnRequest {
-        program: Path::new("/bin/true"),
-        arguments: &[],
-        environment: &[],
-        directory: Directory::Path(Path::new("/")),
-        descriptors: &[],
+        program: "/bin/true".into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        directory: Directory::Path("/".into()),
+        descriptors: Vec::new(),
         inherited: Inherited::default(),
         reported,
     }
@@ -22,9 +21,9 @@ fn without_an_answer_a_reported_program_does_not_run() {
     for user in [User::Root, User::Nobody].into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
         let place = Place::new(user);
         let shell = Shell::for_user(user, &place.plan(Mode::ReadOnly, Form::Everything));
-        let arguments = ["true".into()];
         let start = |reported| {
-            shell.session.spawn(&SpawnRequest { arguments: &arguments, ..request(reported) }).unwrap()
+            let arguments = vec!["true".into()];
+            shell.session.spawn(SpawnRequest { arguments, ..request(reported) }).unwrap()
         };
         let plain = start(false);
         assert!(matches!(plain.event_within(PATIENCE), Ok(Some(CallEvent::Started { .. }))));

@@ -391,23 +391,22 @@ impl Shell {
     ) -> Started {
         let (reader, writer) = std::io::pipe().unwrap();
         let nothing = fs::File::open("/dev/null").unwrap();
-        let mut descriptors: Vec<(BorrowedFd<'_>, i32)> =
-            vec![(nothing.as_fd(), 0), (writer.as_fd(), 1), (writer.as_fd(), 2)];
-        descriptors.extend(passed.iter().map(|(descriptor, target)| (descriptor.as_fd(), *target)));
-        let arguments = ["sh", "-c", script].map(OsString::from);
+        let own: [(&dyn AsFd, i32); 3] = [(&nothing, 0), (&writer, 1), (&writer, 2)];
+        let descriptors = own.iter().chain(passed);
+        let owned = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().unwrap();
         let request = SpawnRequest {
-            program: Path::new("/bin/sh"),
-            arguments: &arguments,
-            environment,
+            program: "/bin/sh".into(),
+            arguments: ["sh", "-c", script].map(OsString::from).into(),
+            environment: environment.to_vec(),
             directory: match folder {
-                Some(folder) => Directory::Open(folder),
-                None => Directory::Path(&self.directory),
+                Some(folder) => Directory::Open(owned(folder)),
+                None => Directory::Path(self.directory.clone()),
             },
-            descriptors: &descriptors,
+            descriptors: descriptors.map(|(ours, number)| (owned(ours.as_fd()), *number)).collect(),
             inherited: sandbox::Inherited::default(),
             reported: false,
         };
-        let call = self.session.spawn(&request).unwrap();
+        let call = self.session.spawn(request).unwrap();
         match call.event_within(PATIENCE) {
             Ok(Some(CallEvent::Started { pid })) => assert!(pid > 0),
             other => panic!("{other:?} for `{script}`; session alive: {}", self.session.is_alive()),
@@ -417,15 +416,15 @@ impl Shell {
 
     pub(crate) fn start_program(&self, program: &str, directory: &str) -> Call {
         let request = SpawnRequest {
-            program: Path::new(program),
-            arguments: &["x".into()],
-            environment: &[],
-            directory: Directory::Path(Path::new(directory)),
-            descriptors: &[],
+            program: program.into(),
+            arguments: vec!["x".into()],
+            environment: Vec::new(),
+            directory: Directory::Path(directory.into()),
+            descriptors: Vec::new(),
             inherited: sandbox::Inherited::default(),
             reported: false,
         };
-        self.session.spawn(&request).unwrap()
+        self.session.spawn(request).unwrap()
     }
 
     fn init(&self) -> i32 {

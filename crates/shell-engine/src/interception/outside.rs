@@ -1,16 +1,17 @@
 //! Starts a program outside its call's sandbox, as the judge has decided.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use escalation_protocol::inherited::InheritedAttributes;
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
+use sandbox::{Directory, Inherited, SpawnRequest};
 
 use super::call::InterceptedCall;
 use crate::judgement::{Exec, Outside};
-use crate::sandboxes::{Descriptor, Directory, Process, SandboxError, Spawn, SpawnError};
+use crate::sandboxes::{Process, SandboxError, SpawnError};
 
 /// Why an escalated program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,31 +47,31 @@ pub(super) async fn start(
     call: &InterceptedCall,
     exec: &Exec,
     program: Outside,
-    (inherited, descriptors): (InheritedAttributes, Vec<(u32, OwnedFd)>),
+    (inherited, descriptors): (Inherited, Vec<(OwnedFd, i32)>),
 ) -> Result<Arc<Process>, EscalateError> {
     let descriptors = descriptors
         .into_iter()
-        .filter_map(|(number, theirs)| {
-            let ours = without_keyboard(number, theirs).ok()?;
-            Some(Descriptor { ours, number: i32::try_from(number).ok()? })
-        })
+        .filter_map(|(theirs, number)| Some((without_keyboard(theirs, number).ok()?, number)))
         .collect();
     let outside = call.sandboxes.outside().await?;
     let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
-    let spawn = Spawn {
+    let request = SpawnRequest {
         program: program.program.path,
-        argv: exec.argv.clone(),
-        env: program.env,
+        // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
+        arguments: if exec.argv.is_empty() { vec![OsString::new()] } else { exec.argv.clone() },
+        environment: program.env,
         directory: Directory::Open(directory.map_err(EscalateError::Directory)?),
         descriptors,
+        inherited,
+        reported: false,
     };
-    let process = Arc::new(spawn.start_inheriting(&inherited, &outside).await?);
+    let process = Arc::new(Process::start(request, &outside).await?);
     call.escalated.add(&process);
     Ok(process)
 }
 
 /// What takes the place of a terminal: one that can only be written to, or nothing.
-fn without_keyboard(number: u32, theirs: OwnedFd) -> std::io::Result<OwnedFd> {
+fn without_keyboard(theirs: OwnedFd, number: i32) -> std::io::Result<OwnedFd> {
     let is_device =
         fstat(&theirs).is_ok_and(|state| FileType::from_raw_mode(state.st_mode) == FileType::CharacterDevice);
     if !is_device || !isatty(&theirs) {

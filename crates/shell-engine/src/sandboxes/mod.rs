@@ -3,17 +3,17 @@
 //! A [`Sandbox`] is one set of processes that enforces one plan, entered by every call with that policy. [`SandboxPool`] makes
 //! them when they are first needed and keeps them, so that a server left in the background by one call is reached by the next.
 //!
-//! A `Process` gets exactly the descriptors, the directory and the environment of its `Spawn`, and nothing else. The
+//! A `Process` gets exactly the descriptors, the directory and the environment of its `SpawnRequest`, and nothing else. The
 //! sandbox's own session starts it. On Linux that keeps all its descendants in sight, also those that begin a session of their
 //! own, and ends them when the server is gone, however that ended.
 
 mod pool;
 mod process;
 mod sandbox;
-mod spawn;
+mod spawn_error;
 
 pub(crate) use nix::sys::signal::Signal;
 pub use pool::{SESSION_ARGUMENT, SandboxError, SandboxPool, session_launcher};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, Remaining};
 pub use sandbox::Sandbox;
-pub(crate) use spawn::{Descriptor, Directory, Remaining, Spawn, SpawnError};
+pub(crate) use spawn_error::SpawnError;

@@ -1,18 +1,15 @@
 //! A program in a session of the sandbox: its end, signals for it, and the end of everything that it has started.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, ExitStatus, Inherited, SpawnRequest};
+use sandbox::{Call, CallEvent, ExitStatus, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::spawn::{Descriptor, Directory, Remaining, Spawn, SpawnError};
+use super::spawn_error::SpawnError;
 use super::{Sandbox, Signal};
 use crate::sys::watch_readable;
 
@@ -35,6 +32,15 @@ pub(crate) struct Process {
     sandbox: Arc<Sandbox>,
 }
 
+/// Processes of a call that are alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    /// How many there are.
+    pub total: usize,
+    /// The first of them: number, as commands in the same sandbox see it, and command line.
+    pub listed: Vec<(i32, String)>,
+}
+
 /// What the session has told of the program so far.
 #[derive(Debug, Default)]
 struct Told {
@@ -50,12 +56,8 @@ struct Told {
 
 impl Process {
     /// Has the sandbox's session start a program.
-    pub(super) async fn start(
-        spawn: Spawn,
-        inherited: Inherited,
-        sandbox: &Arc<Sandbox>,
-    ) -> Result<Process, SpawnError> {
-        let call = request(&spawn, inherited, sandbox)?;
+    pub(crate) async fn start(request: SpawnRequest, sandbox: &Arc<Sandbox>) -> Result<Process, SpawnError> {
+        let call = sandbox.session().spawn(request)?;
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
@@ -163,25 +165,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.follower.abort();
     }
-}
-
-fn request(spawn: &Spawn, inherited: Inherited, sandbox: &Sandbox) -> Result<Call, SpawnError> {
-    let descriptors: Vec<(BorrowedFd<'_>, i32)> =
-        spawn.descriptors.iter().map(|Descriptor { ours, number }| (ours.as_fd(), *number)).collect();
-    // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
-    let empty = [OsString::new()];
-    Ok(sandbox.session().spawn(&SpawnRequest {
-        program: &spawn.program,
-        arguments: if spawn.argv.is_empty() { &empty } else { &spawn.argv },
-        environment: &spawn.env,
-        directory: match &spawn.directory {
-            Directory::Path(path) => sandbox::Directory::Path(Path::new(path)),
-            Directory::Open(open) => sandbox::Directory::Open(open.as_fd()),
-        },
-        descriptors: &descriptors,
-        inherited,
-        reported: false,
-    })?)
 }
 
 /// Hears what the session tells, until there is nothing more to be told.

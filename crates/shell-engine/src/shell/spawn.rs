@@ -7,11 +7,12 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 
 use escalation_protocol::variables;
+use sandbox::{Directory, Inherited, SpawnRequest};
 
 use super::login::Login;
 use super::request::CallRequest;
 use crate::config::Config;
-use crate::sandboxes::{Descriptor, Directory, Process, Sandbox, Spawn, SpawnError};
+use crate::sandboxes::{Process, Sandbox, SpawnError};
 use crate::sys::{DESCRIPTORS, unnamed_file};
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
@@ -49,22 +50,16 @@ pub(super) async fn bash(
     socket: OwnedFd,
 ) -> Result<Process, ShellSpawnError> {
     let stdin: OwnedFd = File::open("/dev/null")?.into();
-    let mut descriptors = vec![
-        Descriptor { ours: stdin, number: 0 },
-        Descriptor { ours: output.try_clone()?, number: 1 },
-        Descriptor { ours: output, number: 2 },
-        Descriptor { ours: socket, number: SOCKET_NUMBER },
-    ];
+    let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output, 2), (socket, SOCKET_NUMBER)];
     let mut env = sandbox.environment().to_vec();
     if let Some(Login::Prelude(prelude)) = login {
-        descriptors.push(Descriptor { ours: unnamed_file(&prelude.code)?, number: PRELUDE_NUMBER });
+        descriptors.push((unnamed_file(&prelude.code)?, PRELUDE_NUMBER));
         set_prelude(&mut env);
     }
     env.extend(private_variables(config));
     let mut command = request.command.clone();
     if command.len() > MAX_ARGUMENT_BYTES {
-        descriptors
-            .push(Descriptor { ours: unnamed_file(command.as_encoded_bytes())?, number: COMMAND_NUMBER });
+        descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = OsString::from(":");
     }
@@ -72,15 +67,17 @@ pub(super) async fn bash(
         Some(_) => login_options().collect(),
         None => vec!["bash".into(), "-c".into()],
     };
-    let spawn = Spawn {
+    let shell = SpawnRequest {
         program: config.bash.clone(),
         // A command may begin with `-` or `+`.
-        argv: options.into_iter().chain(["--".into(), command]).collect(),
-        env,
+        arguments: options.into_iter().chain(["--".into(), command]).collect(),
+        environment: env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
+        inherited: Inherited::default(),
+        reported: false,
     };
-    Ok(spawn.start(sandbox).await?)
+    Ok(Process::start(shell, sandbox).await?)
 }
 
 /// The name and the options of a login shell that reads no start-up files: what they do comes in another way.

@@ -8,12 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sandbox::{Directory, Inherited, SpawnRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
-use crate::sandboxes::{
-    Descriptor, Directory, Process, Sandbox, SandboxError, SandboxPool, Spawn, SpawnError,
-};
+use crate::sandboxes::{Process, Sandbox, SandboxError, SandboxPool, SpawnError};
 
 /// How long a program may take to end when nobody wants its output any more, before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
@@ -98,18 +97,16 @@ impl UserProgram<'_> {
         output: OwnedFd,
     ) -> Result<Running, RunStep> {
         let complaints = io::stderr().as_fd().try_clone_to_owned().map_err(RunStep::Pipe)?;
-        let spawn = Spawn {
+        let request = SpawnRequest {
             program: self.program.to_owned(),
-            argv: vec![self.program.into()],
-            env: self.environment.clone(),
+            arguments: vec![self.program.into()],
+            environment: self.environment.clone(),
             directory: Directory::Path("/".into()),
-            descriptors: vec![
-                Descriptor { ours: input, number: 0 },
-                Descriptor { ours: output, number: 1 },
-                Descriptor { ours: complaints, number: 2 },
-            ],
+            descriptors: vec![(input, 0), (output, 1), (complaints, 2)],
+            inherited: Inherited::default(),
+            reported: false,
         };
-        let process = spawn.start(outside).await.map_err(RunStep::Start)?;
+        let process = Process::start(request, outside).await.map_err(RunStep::Start)?;
         Ok(Running { process: Some(process) })
     }
 }

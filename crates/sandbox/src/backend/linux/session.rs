@@ -83,8 +83,8 @@ impl BackendSession for Session {
         Some(self.guard.id())
     }
 
-    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
-        let encoded = wire::encode(&StartRequest::new(request)?).map_err(SessionError::Channel)?;
+    fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
+        let encoded = wire::encode(&StartRequest::new(&request)?).map_err(SessionError::Channel)?;
         if encoded.len() > MAX_REQUEST {
             return Err(SessionError::BadRequest("arguments and environment are too long"));
         }

@@ -69,16 +69,11 @@ impl BackendSession for Session {
         self.inner.guard_pid()
     }
 
-    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<none::Call, SessionError> {
+    fn spawn(&self, request: SpawnRequest) -> Result<none::Call, SessionError> {
         let Some(plan) = &self.plan else { return self.inner.spawn(request) };
         let SeatbeltCommand { program, arguments } =
-            seatbelt_command(plan, request.program, request.arguments);
-        self.inner.spawn(&SpawnRequest {
-            program: &program,
-            arguments: &arguments,
-            inherited: request.inherited.clone(),
-            ..*request
-        })
+            seatbelt_command(plan, &request.program, &request.arguments);
+        self.inner.spawn(SpawnRequest { program, arguments, ..request })
     }
 }
 

@@ -162,22 +162,21 @@ mod tests {
     use crate::spawn_request::{Directory, SpawnRequest};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::ffi::OsString;
-    use std::path::Path;
     use std::time::Duration;
 
     fn run(program: &str, arguments: &[&str], descriptors: &[(BorrowedFd<'_>, i32)]) -> Call {
         let launcher = Launcher { descriptor_limit: Some(300), ..Launcher::default() };
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let owned = |descriptor: &BorrowedFd<'_>| descriptor.try_clone_to_owned().unwrap();
         let request = SpawnRequest {
-            program: Path::new(program),
-            arguments: &arguments,
-            environment: &["PATH=/usr/bin:/bin".into()],
-            directory: Directory::Path(Path::new("/usr")),
-            descriptors,
+            program: program.into(),
+            arguments: arguments.iter().map(OsString::from).collect(),
+            environment: vec!["PATH=/usr/bin:/bin".into()],
+            directory: Directory::Path("/usr".into()),
+            descriptors: descriptors.iter().map(|(ours, number)| (owned(ours), *number)).collect(),
             inherited: crate::Inherited::default(),
             reported: false,
         };
-        Session::new(&launcher).spawn(&request).unwrap()
+        Session::new(&launcher).spawn(request).unwrap()
     }
 
     fn next(call: &Call) -> CallEvent {

@@ -21,7 +21,7 @@ impl Session {
     }
 
     /// Forks, and executes the program in the child. Returns once `execve` has succeeded or a step has failed.
-    fn start(&self, request: &SpawnRequest<'_>) -> Result<Result<Pid, NotStarted>, SessionError> {
+    fn start(&self, request: &SpawnRequest) -> Result<Result<Pid, NotStarted>, SessionError> {
         let start = StartRequest::new(request)?;
         let mut prepared = Prepared::new(&start, request.all_descriptors());
         Ok(sys::fork_reporting(&mut || {
@@ -44,10 +44,10 @@ impl BackendSession for Session {
         None
     }
 
-    fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Call, SessionError> {
+    fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
         if request.reported {
             return Err(SessionError::BadRequest("nothing here reports what programs execute"));
         }
-        Call::new(self.start(request)?).map_err(SessionError::Channel)
+        Call::new(self.start(&request)?).map_err(SessionError::Channel)
     }
 }

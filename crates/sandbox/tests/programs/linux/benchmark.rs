@@ -12,8 +12,8 @@ use sandbox::{
 };
 use std::error::Error;
 use std::fs::File;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,15 +82,14 @@ fn run_plain(program: &str) -> Result<Duration, Box<dyn Error>> {
 }
 
 fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Error>> {
-    let arguments = [program.into(), "-c".into(), ":".into()];
-    let nothing = File::options().read(true).write(true).open("/dev/null")?;
+    let nothing = OwnedFd::from(File::options().read(true).write(true).open("/dev/null")?);
     let begun = Instant::now();
-    let call = session.spawn(&SpawnRequest {
-        program: Path::new(program),
-        arguments: &arguments,
-        environment: &["PATH=/usr/bin:/bin".into()],
-        directory: Directory::Path(Path::new("/")),
-        descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
+    let call = session.spawn(SpawnRequest {
+        program: program.into(),
+        arguments: [program, "-c", ":"].map(Into::into).into(),
+        environment: vec!["PATH=/usr/bin:/bin".into()],
+        directory: Directory::Path("/".into()),
+        descriptors: vec![(nothing.try_clone()?, 0), (nothing.try_clone()?, 1), (nothing, 2)],
         inherited: sandbox::Inherited::default(),
         reported: false,
     })?;

@@ -7,8 +7,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 pub(super) fn main() -> Result<(), Box<dyn Error>> {
@@ -20,13 +19,13 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
     };
     let program = std::env::current_exe()?.with_file_name("sandbox-test-session");
     let session = Session::start(&Launcher { program, ..Launcher::default() }, &plan)?;
-    let nothing = File::options().read(true).write(true).open("/dev/null")?;
-    let call = session.spawn(&SpawnRequest {
-        program: Path::new("/bin/sh"),
-        arguments: &["sh", "-c", &script].map(OsString::from),
-        environment: &["PATH=/usr/bin:/bin".into()],
-        directory: Directory::Path(Path::new("/")),
-        descriptors: &[0, 1, 2].map(|number| (nothing.as_fd(), number)),
+    let nothing = OwnedFd::from(File::options().read(true).write(true).open("/dev/null")?);
+    let call = session.spawn(SpawnRequest {
+        program: "/bin/sh".into(),
+        arguments: ["sh", "-c", &script].map(OsString::from).into(),
+        environment: vec!["PATH=/usr/bin:/bin".into()],
+        directory: Directory::Path("/".into()),
+        descriptors: vec![(nothing.try_clone()?, 0), (nothing.try_clone()?, 1), (nothing, 2)],
         inherited: sandbox::Inherited::default(),
         reported: false,
     })?;

@@ -9,6 +9,7 @@ use escalation_protocol::frame::{HEADER_BYTES, Header, Kind};
 use escalation_protocol::handover::{Handover, MAX_DESCRIPTORS};
 use escalation_protocol::inherited::InheritedAttributes;
 use rustix::net::ReturnFlags;
+use sandbox::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,7 +22,7 @@ const PIECE_BYTES: usize = (PIECE_KIB as usize) << 10;
 
 /// The highest number that a descriptor of an escalated program may have; the wrapper hands over no higher ones, and
 /// numbers above are ours while the program is being started.
-const HIGHEST_NUMBER: u32 = 255;
+const HIGHEST_NUMBER: i32 = 255;
 
 /// Why a dialogue cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,7 @@ pub(super) async fn write(stream: &mut UnixStream, kind: Kind, body: &[u8]) -> R
 /// the header.
 pub(super) async fn read_handover(
     stream: &mut UnixStream,
-) -> Result<(InheritedAttributes, Vec<(u32, OwnedFd)>), WireError> {
+) -> Result<(Inherited, Vec<(OwnedFd, i32)>), WireError> {
     let (header, descriptors) =
         stream.async_io(Interest::READABLE, || receive_header(stream.as_fd())).await?;
     let header = Header::decode_expecting(&header, Kind::Handover)?;
@@ -120,10 +121,35 @@ pub(super) async fn read_handover(
     if numbers.len() != descriptors.len() {
         return Err(WireError::Descriptors { attached: descriptors.len(), numbered: numbers.len() });
     }
-    if let Some(number) = numbers.iter().find(|number| **number > HIGHEST_NUMBER) {
-        return Err(WireError::Number(*number));
+    let place = |(ours, number): (OwnedFd, &u32)| match i32::try_from(*number) {
+        Ok(known @ ..=HIGHEST_NUMBER) => Ok((ours, known)),
+        Ok(_) | Err(_) => Err(WireError::Number(*number)),
+    };
+    let descriptors = descriptors.into_iter().zip(numbers).map(place).collect::<Result<_, _>>()?;
+    Ok((inherited(&handover.inherited), descriptors))
+}
+
+/// What a shell has set, without what its sandbox has.
+///
+/// Granting it to a hostile asker is harmless: everything in it makes the program less able.
+fn inherited(attributes: &InheritedAttributes) -> Inherited {
+    // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core files.
+    const NPROC: usize = libc::RLIMIT_NPROC as usize;
+    const CORE: usize = libc::RLIMIT_CORE as usize;
+    let limits = attributes.limits.iter().enumerate().filter(|(number, limit)| match *number {
+        NPROC => false,
+        CORE => limit.soft == 0,
+        _ => true,
+    });
+    Inherited {
+        umask: Some(attributes.umask),
+        niceness: Some(attributes.niceness),
+        ignored: attributes.ignored,
+        blocked: attributes.blocked,
+        limits: limits
+            .filter_map(|(number, limit)| Some((u8::try_from(number).ok()?, limit.soft, limit.hard)))
+            .collect(),
     }
-    Ok((handover.inherited, numbers.iter().copied().zip(descriptors).collect()))
 }
 
 fn receive_header(stream: impl AsFd) -> io::Result<([u8; HEADER_BYTES], Vec<OwnedFd>)> {

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sandbox::{Directory, Inherited, SpawnRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::state::{END, SCRIPT, STATE_NUMBER, State};
-use crate::sandboxes::{Descriptor, Directory, Sandbox, Spawn, SpawnError};
+use crate::sandboxes::{Process, Sandbox, SpawnError};
 use crate::shell::spawn::{self, PRELUDE_NUMBER};
 use crate::sys::unnamed_file;
 
@@ -81,7 +82,7 @@ async fn verify(bash: &Path, sandbox: &Arc<Sandbox>, code: &[u8]) -> Result<(), 
     let mut env = environment(sandbox);
     spawn::set_prelude(&mut env);
     let argv = spawn::login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
-    let descriptor = Descriptor { ours: unnamed_file(code)?, number: PRELUDE_NUMBER };
+    let descriptor = (unnamed_file(code)?, PRELUDE_NUMBER);
     let said = run(bash, sandbox, argv, env, vec![descriptor], 2).await?;
     match said.strip_suffix(END) {
         Some([]) => Ok(()),
@@ -98,9 +99,9 @@ async fn verify(bash: &Path, sandbox: &Arc<Sandbox>, code: &[u8]) -> Result<(), 
 async fn run(
     bash: &Path,
     sandbox: &Arc<Sandbox>,
-    argv: Vec<OsString>,
-    env: Vec<OsString>,
-    mut descriptors: Vec<Descriptor>,
+    arguments: Vec<OsString>,
+    environment: Vec<OsString>,
+    mut descriptors: Vec<(OwnedFd, i32)>,
     written_to: i32,
 ) -> Result<Vec<u8>, CaptureError> {
     let (read, write) = io::pipe()?;
@@ -108,14 +109,22 @@ async fn run(
     let mut write = Some(OwnedFd::from(write));
     for number in 0..=2 {
         let ours = if number == written_to { write.take() } else { None };
-        descriptors
-            .push(Descriptor { ours: ours.map_or_else(|| null.try_clone().map(Into::into), Ok)?, number });
+        descriptors.push((ours.map_or_else(|| null.try_clone().map(Into::into), Ok)?, number));
     }
     if let Some(ours) = write {
-        descriptors.push(Descriptor { ours, number: written_to });
+        descriptors.push((ours, written_to));
     }
     let directory = Directory::Path(home(sandbox).filter(|home| home.is_dir()).unwrap_or_else(|| "/".into()));
-    let shell = Spawn { program: bash.to_owned(), argv, env, directory, descriptors }.start(sandbox).await?;
+    let request = SpawnRequest {
+        program: bash.to_owned(),
+        arguments,
+        environment,
+        directory,
+        descriptors,
+        inherited: Inherited::default(),
+        reported: false,
+    };
+    let shell = Process::start(request, sandbox).await?;
     let written = tokio::time::timeout(CAPTURE_TIMEOUT, until_end(read.into())).await;
     // What the start-up files have left in the background has no call to belong to.
     shell.end(Duration::ZERO).await;
