@@ -356,7 +356,8 @@ mod tests {
 
     #[test]
     fn a_socket_that_someone_listens_on_is_hidden() {
-        let folder = tempfile::tempdir().unwrap();
+        // An address has room for 107 bytes (unix(7)), and temporary files may lie deeper.
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         let path = folder.path().canonicalize().unwrap().join("agent.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let mut plan = plan();

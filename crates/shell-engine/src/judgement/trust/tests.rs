@@ -46,8 +46,9 @@ fn script(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// A folder without blanks in its path, which a script's first line could not name (execve(2)).
 fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let path = folder.path().canonicalize().unwrap();
     (folder, path)
 }
