@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Descriptor numbers that a program can be given are below this one; whoever starts it keeps its own above.
-pub(crate) const FIRST_PRIVATE_DESCRIPTOR: i32 = 512;
+/// Descriptor numbers that a program can be given.
+const TARGETS: Range<i32> = 0..512;
 /// In place of a number: the descriptor is the folder that the program starts in.
 pub(crate) const WORKING_FOLDER: i32 = -1;
 /// Most descriptors of one start request: as many as one message to us could bring (unix(7), `SCM_MAX_FD`), and the working
@@ -57,7 +58,7 @@ impl StartRequest {
             return Err(SessionError::BadRequest("the argument list is empty"));
         }
         let mut targets: Vec<i32> = request.descriptors.iter().map(|(_, target)| *target).collect();
-        if targets.iter().any(|target| !(0..FIRST_PRIVATE_DESCRIPTOR).contains(target)) {
+        if targets.iter().any(|target| !TARGETS.contains(target)) {
             return Err(SessionError::BadRequest("a descriptor's number is out of range"));
         }
         targets.extend(open_folder);
@@ -159,7 +160,7 @@ impl<'a> Prepared<'a> {
     fn place_descriptors(&mut self, mark_all: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let targets = &self.request.targets;
         if targets.len() != self.descriptors.len()
-            || targets.iter().any(|to| *to != WORKING_FOLDER && !(0..FIRST_PRIVATE_DESCRIPTOR).contains(to))
+            || targets.iter().any(|to| *to != WORKING_FOLDER && !TARGETS.contains(to))
         {
             return Err(Errno::BADF.into());
         }
@@ -169,8 +170,7 @@ impl<'a> Prepared<'a> {
         let mut all_moved = ManuallyDrop::new(std::mem::take(&mut self.moved));
         for descriptor in &self.descriptors {
             let is_target = targets.contains(&descriptor.as_raw_fd());
-            let copy = || rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_PRIVATE_DESCRIPTOR);
-            all_moved.push(is_target.then(copy).transpose()?);
+            all_moved.push(is_target.then(|| copy_beside(*descriptor, targets)).transpose()?);
         }
         mark_all()?;
         for ((descriptor, moved), target) in self.descriptors.iter().zip(all_moved.iter()).zip(targets) {
@@ -179,6 +179,18 @@ impl<'a> Prepared<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Copies a descriptor to the lowest free number that none of these is. There may be few: a limit of open files is one of numbers.
+pub(crate) fn copy_beside(descriptor: BorrowedFd<'_>, targets: &[i32]) -> Result<OwnedFd, Errno> {
+    let mut least = 0;
+    loop {
+        let copy = rustix::io::fcntl_dupfd_cloexec(descriptor, least)?;
+        if !targets.contains(&copy.as_raw_fd()) {
+            return Ok(copy);
+        }
+        least = copy.as_raw_fd() + 1;
     }
 }
 

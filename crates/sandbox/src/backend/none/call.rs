@@ -165,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     fn run(program: &str, arguments: &[&str], descriptors: &[(BorrowedFd<'_>, i32)]) -> Call {
-        let launcher = Launcher { descriptor_limit: Some(300), ..Launcher::default() };
+        let launcher = Launcher { descriptor_limit: Some(200), ..Launcher::default() };
         let owned = |descriptor: &BorrowedFd<'_>| descriptor.try_clone_to_owned().unwrap();
         let request = SpawnRequest {
             program: program.into(),
@@ -214,7 +214,7 @@ mod tests {
         read.read_to_string(&mut output).unwrap();
         // The shell lists by a descriptor of its own, 3 or the next one that is free.
         let told: Vec<&str> = output.lines().collect();
-        assert_eq!(told[..2], ["/usr", "300"]);
+        assert_eq!(told[..2], ["/usr", "200"]);
         let found: Vec<i32> =
             told[2].split(' ').filter_map(|path| path.rsplit('/').next()?.parse().ok()).collect();
         assert!([0, 1, 2, number].iter().all(|given| found.contains(given)) && found.len() <= 5, "{found:?}");

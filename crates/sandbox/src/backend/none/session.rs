@@ -24,7 +24,7 @@ impl Session {
     fn start(&self, request: &SpawnRequest) -> Result<Result<Pid, NotStarted>, SessionError> {
         let start = StartRequest::new(request)?;
         let mut prepared = Prepared::new(&start, request.all_descriptors());
-        Ok(sys::fork_reporting(&mut || {
+        Ok(sys::fork_reporting(&start.targets, &mut || {
             prepared.become_program(sys::close_all_on_exec, || {
                 self.descriptor_limit.into_iter().for_each(program::lower_descriptor_limit);
                 crate::sys::inherit_signals(0, 0);

@@ -2,19 +2,22 @@
 #![expect(unsafe_code, reason = "fork, and descriptors by their numbers, have no safe wrapper")]
 
 use crate::event::StartStep;
-use crate::program::{FIRST_PRIVATE_DESCRIPTOR, NotStarted};
+use crate::program::{NotStarted, copy_beside};
 use crate::sys::exit_now;
 use rustix::process::{Pid, Resource, WaitOptions, getrlimit, waitpid};
 use std::io::{self, Read};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// More descriptors than this are not looked at: where there is no limit, counting to it would take forever.
 const MOST_DESCRIPTORS: u64 = 1 << 16;
 
 /// Runs `child` in a copy of this process, and returns once it has executed a program or has failed. Allocates nothing in
 /// there, and `child` must not either: another thread may have held the allocator's lock.
-pub(super) fn fork_reporting(child: &mut dyn FnMut() -> NotStarted) -> Result<Pid, NotStarted> {
-    let (mut read, write) = report_pipe().map_err(NotStarted::at(StartStep::ForkProgram))?;
+pub(super) fn fork_reporting(
+    targets: &[RawFd],
+    child: &mut dyn FnMut() -> NotStarted,
+) -> Result<Pid, NotStarted> {
+    let (mut read, write) = report_pipe(targets).map_err(NotStarted::at(StartStep::ForkProgram))?;
     // SAFETY: fork(2) takes nothing. The child calls async-signal-safe functions only, as this function's contract says.
     match unsafe { libc::fork() } {
         -1 => Err(NotStarted::at(StartStep::ForkProgram)(io::Error::last_os_error())),
@@ -44,10 +47,10 @@ pub(super) fn fork_reporting(child: &mut dyn FnMut() -> NotStarted) -> Result<Pi
     }
 }
 
-/// A pipe for the child's report, closed by `execve`. The child's end is out of the way of the program's descriptors.
-fn report_pipe() -> io::Result<(io::PipeReader, OwnedFd)> {
+/// A pipe for the child's report, closed by `execve`. The child's end has none of the program's numbers.
+fn report_pipe(targets: &[RawFd]) -> io::Result<(io::PipeReader, OwnedFd)> {
     let (read, write) = io::pipe()?;
-    Ok((read, rustix::io::fcntl_dupfd_cloexec(&write, FIRST_PRIVATE_DESCRIPTOR)?))
+    Ok((read, copy_beside(write.as_fd(), targets)?))
 }
 
 /// Marks every open descriptor close-on-exec: whoever started this process may have left some open. Not every system can do so
