@@ -11,12 +11,12 @@
 pub mod asking;
 pub mod client;
 pub mod lines;
+pub mod machine;
 pub mod waiting;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, getrlimit};
 use tempfile::TempDir;
 
 /// The folder with `exec-server`, `execve-wrapper` and `bash`.
@@ -43,20 +43,6 @@ pub fn binaries() -> PathBuf {
 pub fn word(path: &Path) -> String {
     path.display().to_string().replace(' ', "\\ ")
 }
-
-/// Tells whether a limit of whoever started the tests lets a server have as much as a test needs; says so where it does not.
-#[must_use]
-#[expect(clippy::print_stderr, reason = "who reads a test's output is to see what was skipped")]
-pub fn is_allowed(resource: Resource, least: u64) -> bool {
-    let is_enough = getrlimit(resource).maximum.is_none_or(|maximum| maximum >= least);
-    if !is_enough {
-        eprintln!("skipped: the hard limit {resource:?} is below {least}");
-    }
-    is_enough
-}
-
-/// Open files of a server with a flood of programs.
-pub const FLOOD_FILES: u64 = 2000;
 
 /// A path as the server writes it into the command lines that it advises.
 #[must_use]

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::{FLOOD_FILES, World, is_allowed};
-use rustix::process::Resource;
+use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed};
 use serde_json::Value;
 
 mod git;

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::{FLOOD_FILES, World, binaries, is_allowed, word};
-use rustix::process::Resource;
+use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed};
+use end_to_end_tests::{World, binaries, word};
 use serde_json::json;
 
 use crate::bash_faithful::scripts;
+use crate::bash_hook::fixture::files_below;
 
 /// Words of scripts that are judged by more than the rules, which are empty, or that show the path of the Bash itself.
 const NOT_COMPARABLE: &[(&str, &str)] = &[
@@ -21,12 +22,12 @@ const NOT_COMPARABLE: &[(&str, &str)] = &[
     ("\"$BASH\"", "the Bash that is tested has another path, which it says in its errors"),
 ];
 
-/// What can be seen of a run: exit code, output, and the content of each file.
+/// What can be seen of a run: exit code, output, and the mode and content of each file.
 #[derive(Debug, PartialEq)]
 struct Seen {
     code: i64,
     output: String,
-    files: BTreeMap<PathBuf, Vec<u8>>,
+    files: BTreeMap<PathBuf, (u32, Vec<u8>)>,
 }
 
 async fn run(client: &Client, folder: &Path, command: &str) -> Seen {
@@ -38,24 +39,6 @@ async fn run(client: &Client, folder: &Path, command: &str) -> Seen {
     let outcome = client.call(arguments).await;
     let Outcome::Ran { exit_code, output, .. } = outcome else { panic!("{outcome:?}") };
     Seen { code: exit_code, output, files: files_below(folder) }
-}
-
-fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(metadata) = path.symlink_metadata() else { continue };
-            if metadata.is_dir() && entry.file_name() != ".git" {
-                folders.push(path.clone());
-            }
-            let content =
-                if metadata.is_file() { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
-            files.insert(path, content);
-        }
-    }
-    files
 }
 
 fn quoted(text: &str) -> String {

@@ -16,6 +16,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use end_to_end_tests::binaries;
+use end_to_end_tests::machine::is_here;
 
 use crate::bash_hook::fixture::patched_bash;
 
@@ -134,13 +135,9 @@ fn shells() -> [&'static Path; 2] {
     [patched_bash(), glibc]
 }
 
-/// Whether namespaces can be had, for an `/etc` of one's own. Where `TESTS_MUST_SANDBOX=1`, they must.
-#[expect(clippy::print_stdout, reason = "who reads a test's output is to see what was skipped")]
+/// Tells whether namespaces can be had, for an `/etc` of one's own.
 fn is_possible() -> bool {
-    let Err(why) = try_namespaces() else { return true };
-    assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "no machine of its own: {why}");
-    println!("skipped: no machine of its own: {why}");
-    false
+    is_here("a machine of its own", try_namespaces())
 }
 
 fn try_namespaces() -> Result<(), String> {

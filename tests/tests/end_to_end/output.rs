@@ -3,6 +3,7 @@
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::machine::most_memory;
 use rmcp::model::{ReadResourceRequestParams, ResourceContents};
 use serde_json::{Value, json};
 
@@ -214,7 +215,7 @@ fn a_flood_of_output_costs_little_memory_and_holds_up_nobody() {
     };
     let warm_up = call("head -c 1000000 /dev/zero", &mut server);
     assert_eq!(server.receive()["id"], warm_up);
-    let before = resident(&server);
+    let before = most_memory(server.pid());
     let flood = call(&format!("head -c {BYTES} /dev/zero; echo end"), &mut server);
     let other = call("echo quick", &mut server);
     let answers = [server.receive(), server.receive()];
@@ -223,13 +224,6 @@ fn a_flood_of_output_costs_little_memory_and_holds_up_nobody() {
     let result = &of(flood)["result"]["structuredContent"];
     assert_eq!(number(&result["truncation"]["total_bytes"]), BYTES + 4);
     assert!(result["output"].as_str().expect("text").ends_with("\0end\n"));
-    let after = resident(&server);
+    let after = most_memory(server.pid());
     assert!(after < before + (16 << 10), "resident memory grew from {before} to {after} KiB");
-}
-
-/// The most memory that the server had, in KiB (proc(5), `VmHWM`).
-fn resident(server: &Lines) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("proc(5)");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }

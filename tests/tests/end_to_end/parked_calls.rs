@@ -1,9 +1,9 @@
 //! Approvals of MCP 2026-07-28: the request returns with the questions, and the next one brings the answers.
 
+use end_to_end_tests::World;
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed};
 use end_to_end_tests::waiting::{ended, eventually, written};
-use end_to_end_tests::{FLOOD_FILES, World, is_allowed};
-use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::protocol::output;

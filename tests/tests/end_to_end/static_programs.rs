@@ -12,6 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use end_to_end_tests::binaries;
 use end_to_end_tests::lines::Lines;
+use end_to_end_tests::machine::is_here;
 use serde_json::json;
 
 const PROGRAMS: [&str; 3] = ["exec-server", "execve-wrapper", "bash"];
@@ -95,15 +96,6 @@ impl Root {
 fn told(output: &Output) -> (Option<i32>, String) {
     let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
-}
-
-/// Whether something that a test needs is here. Where `TESTS_MUST_SANDBOX=1`, it must be.
-#[expect(clippy::print_stdout, reason = "who reads a test's output is to see what was skipped")]
-fn is_here(what: &str, test: Result<(), String>) -> bool {
-    let Err(why) = test else { return true };
-    assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "{what}: {why}");
-    println!("skipped: {what}: {why}");
-    false
 }
 
 fn can_change_root() -> bool {

@@ -23,9 +23,9 @@
 
 use std::collections::HashSet;
 
+use end_to_end_tests::World;
 use end_to_end_tests::asking::{Asking, ERAS, Era};
-use end_to_end_tests::{FLOOD_FILES, World, is_allowed};
-use rustix::process::Resource;
+use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed};
 use serde_json::{Value, json};
 
 const RULES: &str = "prefix_rule(pattern=[\"touch\"], decision=\"prompt\")\n";

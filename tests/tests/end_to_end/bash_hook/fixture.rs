@@ -194,7 +194,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(status.success(), "cp failed");
 }
 
-fn files_below(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+/// Mode and content of each file below a folder; of a Git repository its folder alone, because its files name the time.
+pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {
@@ -202,7 +203,7 @@ fn files_below(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         for entry in entries.flatten() {
             let path = entry.path();
             let Ok(metadata) = path.symlink_metadata() else { continue };
-            if metadata.is_dir() {
+            if metadata.is_dir() && entry.file_name() != ".git" {
                 folders.push(path.clone());
             }
             let content = if metadata.is_file() { fs::read(&path).unwrap_or_default() } else { Vec::new() };

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use end_to_end_tests::client::{Client, Person};
-use end_to_end_tests::{FLOOD_FILES, World, is_allowed, word};
-use rustix::process::Resource;
+use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed, most_memory};
+use end_to_end_tests::{World, word};
 
 /// Kilobytes that the server may have needed at most: its own (unoptimised, too) and what requests of one call may hold.
 const MOST_MEMORY_KIB: u64 = 400 << 10;
 
 /// The server of a world, by its environment; not its sandbox's processes.
-fn server(world: &World) -> PathBuf {
+fn server(world: &World) -> u32 {
     let home = world.codex_home().display().to_string();
     let is_it = |process: &PathBuf| {
         let read = |name: &str| std::fs::read(process.join(name)).unwrap_or_default();
@@ -20,13 +20,8 @@ fn server(world: &World) -> PathBuf {
         environment.contains(&home) && command.contains("exec-server\0--sandbox\0")
     };
     let processes = std::fs::read_dir("/proc").expect("proc").flatten().map(|entry| entry.path());
-    processes.into_iter().find(is_it).expect("the server runs")
-}
-
-fn most_memory(server: &std::path::Path) -> u64 {
-    let status = std::fs::read_to_string(server.join("status")).expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let found = processes.into_iter().find(is_it).expect("the server runs");
+    found.file_name().and_then(|pid| pid.to_str()?.parse().ok()).expect("a number")
 }
 
 #[tokio::test]
@@ -47,7 +42,7 @@ async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
     assert!(code == 0 && output.ends_with(" answered\n"), "{outcome:?}");
     assert_ne!(output, "0 answered\n", "none of them was understood, so nothing was tried");
     assert!(!marker.exists(), "a forged dialogue ran its program");
-    let memory = most_memory(&server(&world));
+    let memory = most_memory(server(&world));
     assert!(memory < MOST_MEMORY_KIB, "the server needed {memory} KiB");
     // The twin: the same request, as it should be asked; and the server lives.
     let outcome = client.run(&format!("touch {}", word(&marker))).await;

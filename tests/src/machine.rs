@@ -1,0 +1,43 @@
+//! What the machine has for a test, and whoever has started the tests lets it have; what is skipped without is said.
+
+#![expect(clippy::print_stderr, reason = "who reads a test's output is to see what was skipped")]
+
+pub use rustix::process::Resource;
+
+/// Open files of a server with a flood of programs.
+pub const FLOOD_FILES: u64 = 2000;
+
+/// Tells whether what a test needs is here. Where `TESTS_MUST_SANDBOX` is set, it must be.
+///
+/// # Panics
+///
+/// When it is not, and must be.
+#[must_use]
+pub fn is_here(what: &str, test: Result<(), String>) -> bool {
+    let Err(why) = test else { return true };
+    assert!(std::env::var_os("TESTS_MUST_SANDBOX").is_none(), "{what}: {why}");
+    eprintln!("skipped: {what}: {why}");
+    false
+}
+
+/// Tells whether the hard limit of a resource lets a server have as much as a test needs.
+#[must_use]
+pub fn is_allowed(resource: Resource, least: u64) -> bool {
+    let is_enough = rustix::process::getrlimit(resource).maximum.is_none_or(|maximum| maximum >= least);
+    if !is_enough {
+        eprintln!("skipped: the hard limit {resource:?} is below {least}");
+    }
+    is_enough
+}
+
+/// The most memory that a process has had, in KiB (proc(5), `VmHWM`).
+///
+/// # Panics
+///
+/// When there is no such process.
+#[must_use]
+pub fn most_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("proc(5)");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
