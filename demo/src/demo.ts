@@ -39,6 +39,9 @@ interface Outcome {
   readonly timed_out: boolean;
 }
 
+/** A path as a word of a command: temporary files may be in a folder with blanks in its name. */
+const word = (path: string): string => path.replaceAll(" ", "\\ ");
+
 /** The client's side of the session, and whether all went well so far. */
 class Demo {
   failures = 0;
@@ -79,8 +82,8 @@ class Demo {
     this.check("it printed the branch", status.exit_code === 0 && status.output.startsWith("## "));
 
     say.note("a folder that commands may not write: mkdir, which a rule allows, and the same started by env, which no rule mentions");
-    const outside = await this.shell(`mkdir ${this.elsewhere}/by-rule`, this.scratch);
-    const inside = await this.shell(`env mkdir ${this.elsewhere}/by-env`, this.scratch);
+    const outside = await this.shell(`mkdir ${word(this.elsewhere)}/by-rule`, this.scratch);
+    const inside = await this.shell(`env mkdir ${word(this.elsewhere)}/by-env`, this.scratch);
     this.check("the allowed one ran outside the sandbox", outside.exit_code === 0 && existsSync(join(this.elsewhere, "by-rule")));
     this.check("the other ran inside, which refused it", inside.exit_code !== 0 && !existsSync(join(this.elsewhere, "by-env")));
     this.check("and the agent was told what would allow it", inside.denials?.some((denial) => denial.includes("--writable-root")) ?? false);
