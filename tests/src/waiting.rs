@@ -1,31 +1,11 @@
-//! Waiting for what comes a moment later: the one place that looks again and again, until a deadline.
+//! Waiting for what comes a moment later: files, the end of processes, and anything in asynchronous tests.
 
 use std::fmt::Display;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Long enough for a machine that is busy with something else, and tests that run beneath it (`nice`); one that waits so long has
-/// failed.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Looks until there is what was looked for, and returns it.
-///
-/// # Panics
-///
-/// When it does not come, with what there was instead.
-#[track_caller]
-pub fn eventually<T, E: Display>(mut look: impl FnMut() -> Result<T, E>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(instead) => assert!(begun.elapsed() < PATIENCE, "{instead}"),
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
+use eventually::PAUSE;
+pub use eventually::{PATIENCE, eventually};
 
 /// As [`eventually`], while the client of an asynchronous test goes on.
 ///

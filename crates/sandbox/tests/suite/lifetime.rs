@@ -1,7 +1,7 @@
 //! Calls and their whole trees, from start to the last process: over real processes, without any enforcement.
 
 use crate::support::{
-    self, PATIENCE, Shell, Started, eventually, launcher_without_subreapers, process_exists, processes_with,
+    self, PATIENCE, Shell, Started, launcher_without_subreapers, process_exists, processes_with, until,
 };
 use crate::waiting::Waiting;
 use sandbox::{CallEvent, ExitStatus, StartStep};
@@ -60,26 +60,29 @@ fn a_background_child_lives_on_is_listed_and_is_ended_with_the_call() {
         names
     };
     let expected = ["sleep 1000", "sleep 1001", "sleep 1002", "sleep 1003"];
-    eventually("all four are there", || names(&started) == expected);
+    until("all four are there", || names(&started) == expected);
     let pids: Vec<i32> = started.alive().listed.iter().map(|process| process.pid).collect();
     started.end_and_wait(Duration::from_millis(500));
     assert!(pids.iter().all(|pid| !process_exists(*pid)));
 }
 
-/// Scripts that do not want to end.
+/// Scripts that do not want to end. Each says when it has come so far.
 const STUBBORN: &[(&str, &str)] = &[
-    ("ignores TERM", "trap '' TERM; while :; do sleep 0.01; done"),
+    ("ignores TERM", "trap '' TERM; echo up; while :; do sleep 0.01; done"),
     (
         "ignores TERM in a session of its own",
-        "setsid sh -c \"trap '' TERM HUP; while :; do sleep 0.01; done\" & wait",
+        "setsid sh -c \"trap '' TERM HUP; echo up; while :; do sleep 0.01; done\" & wait",
     ),
-    ("double fork", "(setsid sh -c \"trap '' TERM; sleep 1000 & wait; sleep 1000\" &) ; sleep 1000"),
-    ("stopped", "trap '' TERM; kill -STOP $$; sleep 1000"),
-    ("stopped child", "sh -c 'kill -STOP $$' & wait; sleep 1000"),
+    ("double fork", "(setsid sh -c \"trap '' TERM; sleep 1000 & echo up; wait; sleep 1000\" &) ; sleep 1000"),
     (
-        "respawns",
-        "f() { setsid sh -c 'trap \"\" TERM; sleep 0.002; exec sh \"$0\"' \"$0\" & }; trap '' TERM; while :; do (sleep 1000 &); sleep 0.002; done",
+        "stopped",
+        "trap '' TERM; (until grep -q '^State:.T' /proc/$$/status; do sleep 0.01; done; echo up) & kill -STOP $$; sleep 1000",
     ),
+    (
+        "stopped child",
+        "sh -c '(until grep -q ^State:.T /proc/$$/status; do sleep 0.01; done; echo up) & kill -STOP $$' & wait; sleep 1000",
+    ),
+    ("respawns", "trap '' TERM; echo up; while :; do (sleep 1000 &); sleep 0.002; done"),
 ];
 
 /// However the processes behave, a call is over soon after the grace.
@@ -88,10 +91,9 @@ fn nothing_survives_the_end_of_a_call() {
     for (_, script) in STUBBORN {
         let shell = Shell::unenforced();
         let started = shell.start(script);
-        eventually("the script has begun", || started.alive().total > 0);
-        std::thread::sleep(Duration::from_millis(50));
+        started.read_line("up");
         started.end_and_wait(Duration::from_millis(200));
-        eventually("only init is left", || shell.descendants() == 1);
+        until("only init is left", || shell.descendants() == 1);
     }
 }
 
@@ -104,10 +106,9 @@ fn nothing_survives_the_end_of_a_call_on_a_kernel_without_subreapers() {
     for (number, (name, script)) in STUBBORN.iter().enumerate() {
         let mine = format!("STUBBORN={}-{number}", std::process::id());
         let started = shell.start_with(script, std::slice::from_ref(&mine));
-        eventually("the script has begun", || started.alive().total > 0);
-        std::thread::sleep(Duration::from_millis(50));
+        started.read_line("up");
         started.end_and_wait(Duration::from_millis(200));
-        eventually(name, || processes_with(&mine).is_empty());
+        until(name, || processes_with(&mine).is_empty());
     }
 }
 
@@ -117,7 +118,7 @@ fn an_orphan_keeps_its_call_on_a_kernel_without_subreapers_and_ends_with_the_ses
     let shell = Shell::without_subreapers();
     let started = shell.start_with("(setsid sleep 1000 > /dev/null 2>&1 &)", std::slice::from_ref(&mine));
     assert_eq!(started.until_ended(), ExitStatus::Exited(0));
-    eventually("the orphan is listed", || {
+    until("the orphan is listed", || {
         started.alive().listed.iter().map(sandbox::LiveProcess::display).eq(["sleep 1000"])
     });
     // A supervisor that is killed leaves its orphans to init; not killed before it has said that the call has started.
@@ -129,10 +130,10 @@ fn an_orphan_keeps_its_call_on_a_kernel_without_subreapers_and_ends_with_the_ses
     );
     let killed = shell.start_with(&script, std::slice::from_ref(&mine));
     std::fs::write(&go, "").unwrap();
-    eventually("init kills what the supervisor left", || processes_with(&mine).len() == 1);
+    until("init kills what the supervisor left", || processes_with(&mine).len() == 1);
     drop(killed);
     drop(shell);
-    eventually("the orphan ends with the session", || processes_with(&mine).is_empty());
+    until("the orphan ends with the session", || processes_with(&mine).is_empty());
 }
 
 #[test]
@@ -198,40 +199,44 @@ fn a_program_ignores_and_blocks_no_signal_though_its_supervisor_does() {
 fn dropping_a_call_kills_it() {
     let shell = Shell::unenforced();
     let started = shell.start("setsid sleep 1000 & sleep 1001");
-    eventually("both are there", || started.alive().total == 3);
+    until("both are there", || started.alive().total == 3);
     drop(started);
-    eventually("only init is left", || shell.descendants() == 1);
+    until("only init is left", || shell.descendants() == 1);
 }
 
 #[test]
 fn a_command_that_kills_its_supervisor_is_killed_itself() {
     let shell = Shell::unenforced();
-    let started = shell.start("setsid sleep 1000 & sleep 0.1; kill -9 $PPID; sleep 1001");
-    eventually("the supervisor is gone", || {
+    let (started, go) =
+        shell.start_waiting("setsid sleep 1000 & read -r line <&9; kill -9 $PPID; sleep 1001");
+    drop(go);
+    until("the supervisor is gone", || {
         matches!(started.call.event_within(Duration::from_secs(1)), Err(sandbox::SessionError::Lost))
     });
-    eventually("only init is left", || shell.descendants() == 1);
+    until("only init is left", || shell.descendants() == 1);
     assert_eq!(shell.run("echo next").output, "next\n");
 }
 
 #[test]
 fn a_command_that_stops_its_supervisor_is_ended_all_the_same() {
     let shell = Shell::unenforced();
-    let started = shell.start("sleep 0.1; echo up; kill -STOP $PPID; sleep 1001");
+    let (started, go) = shell.start_waiting(
+        "read -r line <&9; (until grep -q '^State:.T' /proc/$PPID/status; do sleep 0.01; done; echo up) & kill -STOP $PPID; sleep 1001",
+    );
+    drop(go);
     started.read_line("up");
-    std::thread::sleep(Duration::from_millis(50));
     started.call.ask_end(Duration::from_millis(50)).unwrap();
     let event = started.call.event_within(Duration::from_millis(450)).unwrap();
     assert_eq!(event, None, "a stopped supervisor does not answer");
     started.call.destroy();
-    eventually("only init is left", || shell.descendants() == 1);
+    until("only init is left", || shell.descendants() == 1);
 }
 
 #[test]
 fn the_end_of_a_session_ends_every_call() {
     let shell = Shell::unenforced();
     let started = shell.start("trap '' TERM; setsid sleep 1000 & sleep 1001");
-    eventually("both are there", || started.alive().total == 3);
+    until("both are there", || started.alive().total == 3);
     let pids: Vec<i32> = started.alive().listed.iter().map(|process| process.pid).collect();
     drop(shell);
     assert!(pids.iter().all(|pid| !process_exists(*pid)));
@@ -240,11 +245,11 @@ fn the_end_of_a_session_ends_every_call() {
 /// The server is a process of its own here, so that it can be killed as rudely as it gets.
 #[test]
 fn a_killed_server_leaves_nothing() {
-    let mut server = support::server().arg("setsid sleep 7777 & sleep 7778").spawn_with_output();
+    let mut server = support::server().arg("setsid sleep 7777 & echo up; sleep 7778").spawn_with_output();
     let pids = server.read_pids();
     assert!(!pids.is_empty() && pids.iter().all(|pid| process_exists(*pid)));
     server.kill();
-    eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
+    until("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn many_calls_leave_nothing_behind() {
     for _ in 0..500 {
         assert_eq!(shell.run("true").status, ExitStatus::Exited(0));
     }
-    eventually("only init is left", || shell.descendants() == 1);
+    until("only init is left", || shell.descendants() == 1);
     let after = shell.init_state();
     // Only root sees any of it.
     let seen = (before.descriptors > 0, before.resident > 0);

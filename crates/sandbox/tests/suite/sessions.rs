@@ -1,6 +1,6 @@
 //! What calls of one session share, what limits them together, and how a session ends when its server is killed.
 
-use crate::support::{self, Form, Place, Shell, User, can_sandbox, eventually, process_exists};
+use crate::support::{self, Form, Place, Shell, User, can_sandbox, process_exists, until};
 use crate::waiting::Waiting;
 use sandbox::{CallEvent, ExitStatus, Mode, Session};
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
             shell.start("cd /; python3 -m http.server 8123 --bind 127.0.0.1 >/dev/null 2>&1 & echo started");
         assert_eq!(first.until_ended(), ExitStatus::Exited(0));
         let fetch = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8123/etc/hostname').status)\" 2>/dev/null";
-        eventually("the next call reaches it", || shell.run(fetch).output == "200\n");
+        until("the next call reaches it", || shell.run(fetch).output == "200\n");
         let pid = first.alive().listed[0].pid;
         assert_eq!(shell.run(&format!("kill {pid}")).status, ExitStatus::Exited(0));
         let gone = first.call.event_within(support::PATIENCE).unwrap();
@@ -45,10 +45,10 @@ fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
             counted.read_any_line().parse().unwrap()
         };
         assert!((100..=610).contains(&made), "{user:?} made {made} processes");
-        eventually("only init is left", || shell.descendants() == 1);
+        until("only init is left", || shell.descendants() == 1);
         // Orphans that fork as fast as they can, in sessions of their own.
         let bomb = shell.start("f() { (setsid sh -c 'while :; do sh -c \"sleep 1000 & sleep 1000 &\" & done' &) ; }; f; f; f; sleep 1000");
-        eventually("the limit is reached", || bomb.alive().total > 100);
+        until("the limit is reached", || bomb.alive().total > 100);
         bomb.end_and_wait(Duration::ZERO);
         assert_eq!(shell.run("echo next").output, "next\n");
     }
@@ -71,7 +71,7 @@ fn shared_memory_and_temporary_sockets_are_private_and_core_dumps_off() {
             "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero\n"
         );
         // Nobody but init and this call's own processes.
-        eventually("the supervisors of earlier calls are gone", || {
+        until("the supervisors of earlier calls are gone", || {
             shell.run("ls /proc | grep -c '^[0-9]'").output == "5\n"
         });
         // Root keeps only what the table lists; others nothing.
@@ -116,13 +116,12 @@ fn a_killed_server_leaves_neither_processes_nor_placeholders() {
         }
         let place = Place::new(User::Root);
         let plan = serde_json::to_string(&place.plan(Mode::WorkspaceWrite, form)).unwrap();
-        let script =
-            "trap '' TERM; setsid sleep 1000 & (setsid sh -c 'sleep 1001 & sleep 1002' &) ; sleep 1003";
+        let script = "trap '' TERM; setsid sleep 1000 & (setsid sh -c 'sleep 1001 & echo up; sleep 1002' &) ; sleep 1003";
         let mut server = support::server().arg(script).arg(&plan).spawn_with_output();
         let pids = server.read_pids();
         assert!(pids.len() >= 6, "{pids:?}");
         server.kill();
-        eventually("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
+        until("all are gone", || pids.iter().all(|pid| !process_exists(*pid)));
         place.assert_nothing_left();
     }
 }
@@ -136,7 +135,7 @@ fn a_dead_session_says_so() {
         rustix::process::Signal::KILL,
     )
     .unwrap();
-    eventually("it is noticed", || !shell.session.is_alive());
+    until("it is noticed", || !shell.session.is_alive());
 }
 
 #[test]
@@ -218,17 +217,15 @@ fn what_is_replaced_outside_stays_protected_and_hidden_inside() {
             replace(&config);
             replace(&netrc);
             replace(&npmrc);
-            eventually("the protection is back", || matches!(tried("write", &config).as_str(), "EROFS"));
-            eventually("the secret is hidden again", || tried("read", &netrc) == "EACCES");
-            eventually("the file looks empty again", || {
+            until("the protection is back", || matches!(tried("write", &config).as_str(), "EROFS"));
+            until("the secret is hidden again", || tried("read", &netrc) == "EACCES");
+            until("the file looks empty again", || {
                 shell.run(&format!("cat {}", npmrc.display())).output.is_empty()
             });
         }
         // A placeholder that someone outside removes is made again, and is protected again.
         std::fs::remove_dir(place.workspace.join(".mcp.json")).unwrap();
-        eventually("the name is held again", || {
-            tried("chmod", &place.workspace.join(".mcp.json")) == "EROFS"
-        });
+        until("the name is held again", || tried("chmod", &place.workspace.join(".mcp.json")) == "EROFS");
         assert!(shell.session.is_alive());
         drop(shell);
         place.assert_nothing_left();

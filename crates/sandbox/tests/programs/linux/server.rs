@@ -6,7 +6,7 @@ use sandbox::{CallEvent, Directory, Launcher, Mode, Network, Plan, Session, Spaw
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -20,18 +20,19 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
     let program = std::env::current_exe()?.with_file_name("sandbox-test-session");
     let session = Session::start(&Launcher { program, ..Launcher::default() }, &plan)?;
     let nothing = OwnedFd::from(File::options().read(true).write(true).open("/dev/null")?);
+    let (mut said, tell) = std::io::pipe()?;
     let call = session.spawn(SpawnRequest {
         program: "/bin/sh".into(),
         arguments: ["sh", "-c", &script].map(OsString::from).into(),
         environment: vec!["PATH=/usr/bin:/bin".into()],
         directory: Directory::Path("/".into()),
-        descriptors: vec![(nothing.try_clone()?, 0), (nothing.try_clone()?, 1), (nothing, 2)],
+        descriptors: vec![(nothing.try_clone()?, 0), (tell.into(), 1), (nothing, 2)],
         inherited: sandbox::Inherited::default(),
         reported: false,
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
-    // The script has some time to start what it starts; what is printed is what exists.
-    std::thread::sleep(Duration::from_millis(200));
+    // The script says when it has started what it starts, or ends.
+    let _ = said.read(&mut [0])?;
     let mut found = vec![i32::try_from(session.guard_pid().ok_or("no guard")?)?];
     let mut at = 0;
     while at < found.len() {
