@@ -10,7 +10,7 @@ use rustix::process::Pid;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Above what a session's process limit lets exist; bounds memory, not correctness (the killer loops).
 const MAX_TREE: usize = 65_536;
@@ -18,9 +18,11 @@ const MAX_TREE: usize = 65_536;
 const MAX_PASSES: usize = 32;
 /// The kernel's limit on arguments and environment together (execve(2)) is at least this.
 const ENVIRONMENT_BYTES: usize = 2 << 20;
-/// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)).
+/// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)). One without a
+/// command line, too, surely does so, and is waited for.
 const EXEC_ATTEMPTS: u32 = 10;
 const EXEC_PAUSE: Duration = Duration::from_millis(1);
+const EXEC_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
 /// process that has lost its parent *and* clears or hides its environment is not found by it.
@@ -63,20 +65,27 @@ impl Mark {
         self.carriers_among(all_processes().collect())
     }
 
-    fn carriers_among(&self, mut unclear: Vec<i32>) -> Vec<i32> {
+    fn carriers_among(&self, pids: Vec<i32>) -> Vec<i32> {
         let mut buffer = vec![0; ENVIRONMENT_BYTES];
         let mut found = Vec::new();
-        for attempt in 0..EXEC_ATTEMPTS {
-            if attempt > 0 && !unclear.is_empty() {
-                std::thread::sleep(EXEC_PAUSE);
-            }
-            unclear.retain(|pid| {
-                let carried = self.is_carried_by(*pid, &mut buffer);
-                found.extend(carried.and_then(|carried| carried.then_some(*pid)));
-                carried.is_none()
+        let mut unclear: Vec<(i32, u32)> = pids.into_iter().map(|pid| (pid, EXEC_ATTEMPTS)).collect();
+        let deadline = Instant::now() + EXEC_TIMEOUT;
+        loop {
+            unclear.retain_mut(|(pid, attempts)| match self.is_carried_by(*pid, &mut buffer) {
+                Some(carried) => {
+                    found.extend(carried.then_some(*pid));
+                    false
+                }
+                None => {
+                    *attempts -= u32::from(!command_line(*pid).is_empty());
+                    *attempts > 0
+                }
             });
+            if unclear.is_empty() || Instant::now() >= deadline {
+                return found;
+            }
+            std::thread::sleep(EXEC_PAUSE);
         }
-        found
     }
 }
 
@@ -218,6 +227,7 @@ fn command_line(pid: i32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eventually::until;
     use std::io::Write;
 
     /// The tree hangs below a process of its own: the kernel's list of children may leave some out while others of a
@@ -234,11 +244,7 @@ mod tests {
         let root = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
         let shown =
             || Tree::new(root, None).live().listed.iter().map(LiveProcess::display).collect::<Vec<_>>();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while shown() != ["sleep 1000"] {
-            assert!(std::time::Instant::now() < deadline, "{:?}", shown());
-            std::thread::yield_now();
-        }
+        until("the grandchild is shown", || shown() == ["sleep 1000"]);
         let mut said = [0; 5];
         shell.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
         shell.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
@@ -288,10 +294,6 @@ mod tests {
             [said.trim()]
         );
         tree.kill(&[]);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while tree.has_orphans() {
-            assert!(std::time::Instant::now() < deadline, "the orphan lives on");
-            std::thread::yield_now();
-        }
+        until("the orphan is gone", || !tree.has_orphans());
     }
 }
