@@ -10,7 +10,7 @@ use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
 use super::sys::{self, Forked, Reap, SingleThreaded};
-use super::wire::{self, InitCommand, InitReport, MAX_PACKET, MAX_REQUEST};
+use super::wire::{InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{init, packet, setup};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
@@ -93,11 +93,11 @@ fn give_up_standard_input() -> io::Result<()> {
 
 fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
     let packet = packet::receive(control, RecvFlags::empty())?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let command = wire::decode(&packet.bytes)?;
-    let (InitCommand::SetUp { descriptor_limit }, [plan]) = (command, packet.descriptors.as_slice()) else {
-        return Err(io::Error::other("the first message is not a plan"));
+    let set_up = SetUp::decode(&packet.bytes)?;
+    let [plan] = packet.descriptors.as_slice() else {
+        return Err(io::Error::other("the first message brings no plan"));
     };
-    descriptor_limit.into_iter().for_each(crate::program::lower_descriptor_limit);
+    set_up.descriptor_limit.into_iter().for_each(crate::program::lower_descriptor_limit);
     rustix::fs::seek(plan, rustix::fs::SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::packet;
-use super::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, WITH_REQUEST};
+use super::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, SetUp, WITH_REQUEST};
 use crate::backend::BackendSession;
 use crate::enforcement::Enforcement;
 use crate::launcher::Launcher;
@@ -37,7 +37,7 @@ impl Session {
         let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
-        let set_up = InitCommand::SetUp { descriptor_limit: launcher.descriptor_limit };
+        let set_up = SetUp::new(launcher.descriptor_limit);
         packet::send(&control, &set_up, &[plan.as_fd()]).map_err(SessionError::Channel)?;
         // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
         let guard = Command::new(&launcher.program)

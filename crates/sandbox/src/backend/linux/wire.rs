@@ -1,7 +1,8 @@
 //! The messages between the server, a session's init and a call's supervisor. Encoding only; sockets are in `packet`.
 //!
-//! Three dialogues, all over `SOCK_SEQPACKET`, so that one message is one packet:
-//! - server → init: [`InitCommand`], with descriptors; init → server: [`InitReport`], once;
+//! All travel over `SOCK_SEQPACKET`, so that one message is one packet:
+//! - server → guard: [`SetUp`], once, with the plan; init → server: [`InitReport`], once;
+//! - server → init: [`InitCommand`], with descriptors;
 //! - server → supervisor: [`CallCommand`](crate::event::CallCommand);
 //! - supervisor → server: [`CallEvent`](crate::CallEvent).
 //!
@@ -13,7 +14,9 @@ use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 
-/// Largest packet of any dialogue, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
+/// Of the messages below. It comes first of all, and is raised when any of them changes.
+const VERSION: u32 = 1;
+/// Largest packet of any message, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Largest start request that is sent in the message itself, in bytes: many of them fit the socket's buffer at once.
 pub(crate) const MAX_IN_PACKET: usize = 8 * 1024;
@@ -25,11 +28,34 @@ pub(crate) const MAX_PASSED: usize = 253;
 /// Others wait in the call's socket.
 pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
 
+/// What the server says first in a session. Its plan comes along as a memory file.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SetUp {
+    version: u32,
+    /// Programs may open so many descriptors.
+    pub(crate) descriptor_limit: Option<u64>,
+}
+
+impl SetUp {
+    pub(crate) fn new(descriptor_limit: Option<u64>) -> SetUp {
+        SetUp { version: VERSION, descriptor_limit }
+    }
+
+    /// Decodes it, unless it is of another version: its other parts may mean something else then.
+    pub(crate) fn decode(bytes: &[u8]) -> io::Result<SetUp> {
+        let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(invalid)?;
+        if version != VERSION {
+            return Err(invalid(format!(
+                "the server speaks version {version} of the sandbox's protocol and its own process version {VERSION}, as if the program was replaced while the server runs; start the server again"
+            )));
+        }
+        decode(bytes)
+    }
+}
+
 /// What the server asks of a session's init.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InitCommand<'a> {
-    /// The plan follows as a memory file; the first message of a session. Programs may open so many descriptors.
-    SetUp { descriptor_limit: Option<u64> },
     /// Start a call by this request, or by one in a memory file if this is empty. Descriptors: the call's socket, the memory
     /// file if there is one, then the program's.
     Spawn {
@@ -108,15 +134,21 @@ mod tests {
         assert_read_back(CallCommand::Signal { number: 15 });
         assert_read_back(InitReport::Ready(Enforcement::none(Mode::ReadOnly)));
         assert_read_back(InitReport::Failed("no".into()));
-        for command in [
-            InitCommand::SetUp { descriptor_limit: Some(1024) },
-            InitCommand::Spawn { call: 9, request: &[1, 2] },
-            InitCommand::Destroy { call: 9 },
-        ] {
+        for command in [InitCommand::Spawn { call: 9, request: &[1, 2] }, InitCommand::Destroy { call: 9 }] {
             let bytes = encode(&command).unwrap();
             assert_eq!(decode::<InitCommand<'_>>(&bytes).unwrap(), command);
         }
         assert!(decode::<InitCommand<'_>>(&[9]).is_err());
+    }
+
+    #[test]
+    fn another_version_is_refused_in_words_whatever_else_is_said() {
+        let bytes = encode(&SetUp::new(Some(1024))).unwrap();
+        assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024)));
+        let other = encode(&(VERSION + 1, "a part of the future")).unwrap();
+        let refused = SetUp::decode(&other).unwrap_err().to_string();
+        assert!(refused.contains("version 2") && refused.contains("start the server again"), "{refused}");
+        assert!(SetUp::decode(&[]).is_err() && SetUp::decode(&bytes[..1]).is_err());
     }
 
     #[test]
