@@ -259,7 +259,7 @@ FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: need-rust ## Fuzz what reads a stranger's bytes, a minute each.
 	@$(CARGO) fuzz --version > /dev/null 2>&1 || { echo 'Missing: cargo-fuzz (cargo install --locked cargo-fuzz)' >&2; exit 1; }
-	@for target in escalation-protocol/decode execpolicy/shell execpolicy/loader; do \
+	@for target in escalation-protocol/decode sandbox/event execpolicy/shell execpolicy/loader; do \
 	  printf '\n\033[1m==> Fuzzing %s\033[0m\n' $$target; \
 	  (cd crates/$$(dirname $$target) && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --target-dir $(CURDIR)/target/fuzz $$(basename $$target) -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=4000); \

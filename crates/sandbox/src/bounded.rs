@@ -1,6 +1,7 @@
-//! Decodes lists whose length somebody else has named.
+//! Lists that travel between processes: none is longer than its bound, on neither side.
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::{Error as _, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -12,6 +13,18 @@ where
     D: Deserializer<'de>,
 {
     deserializer.deserialize_seq(AtMost::<N, T>(PhantomData))
+}
+
+/// Writes a list of at most `N` items. A longer one is an error: nobody would read it.
+pub(crate) fn within<const N: usize, T, S>(list: &[T], serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Serialize,
+    S: Serializer,
+{
+    if list.len() > N {
+        return Err(S::Error::custom(format_args!("more than {N} items")));
+    }
+    list.serialize(serializer)
 }
 
 struct AtMost<const N: usize, T>(PhantomData<T>);

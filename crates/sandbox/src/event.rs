@@ -2,7 +2,7 @@
 //!
 //! Some who tell run inside the sandbox, so what is decoded is bounded in every part.
 
-use crate::bounded::at_most;
+use crate::bounded::{at_most, within};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ pub struct LiveProcesses {
     /// How many there are.
     pub total: usize,
     /// The first of them (at most 128).
-    #[serde(deserialize_with = "at_most::<MAX_LISTED, _, _>")]
+    #[serde(deserialize_with = "at_most::<MAX_LISTED, _, _>", serialize_with = "within::<MAX_LISTED, _, _>")]
     pub listed: Vec<LiveProcess>,
 }
 
@@ -93,7 +93,10 @@ pub struct LiveProcess {
     /// Its number, as seen by commands inside the sandbox.
     pub pid: i32,
     /// Its argument list, NUL separated as the kernel gives it, cut to 256 bytes; empty when the kernel tells none.
-    #[serde(deserialize_with = "at_most::<MAX_COMMAND_LINE, _, _>")]
+    #[serde(
+        deserialize_with = "at_most::<MAX_COMMAND_LINE, _, _>",
+        serialize_with = "within::<MAX_COMMAND_LINE, _, _>"
+    )]
     pub command_line: Vec<u8>,
 }
 

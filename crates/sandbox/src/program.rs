@@ -3,7 +3,7 @@
 //! On Linux the request travels in a message or a memory file to the call's supervisor, whose child takes the steps; elsewhere a
 //! child of the server does.
 
-use crate::bounded::at_most;
+use crate::bounded::{at_most, within};
 use crate::event::StartStep;
 use crate::session_error::SessionError;
 use crate::spawn_request::{Directory, Inherited, SpawnRequest};
@@ -37,7 +37,10 @@ pub(crate) struct StartRequest {
     /// Where the program starts, unless a descriptor says it ([`WORKING_FOLDER`]).
     pub(crate) directory: CString,
     /// The numbers at which the program finds the descriptors that came with the message, or [`WORKING_FOLDER`].
-    #[serde(deserialize_with = "at_most::<MAX_DESCRIPTORS, _, _>")]
+    #[serde(
+        deserialize_with = "at_most::<MAX_DESCRIPTORS, _, _>",
+        serialize_with = "within::<MAX_DESCRIPTORS, _, _>"
+    )]
     pub(crate) targets: Vec<i32>,
     pub(crate) inherited: Inherited,
     /// What it executes is reported over the call's socket before it runs.

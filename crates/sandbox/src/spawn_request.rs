@@ -1,6 +1,6 @@
 //! Which program a session is asked to start, and what that program gets.
 
-use crate::bounded::at_most;
+use crate::bounded::{at_most, within};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -62,6 +62,6 @@ pub struct Inherited {
     /// Signals that are blocked; bit 0 is signal 1.
     pub blocked: u64,
     /// Resource limits (number, soft, hard); each applies where it is lower than what there is.
-    #[serde(deserialize_with = "at_most::<MAX_LIMITS, _, _>")]
+    #[serde(deserialize_with = "at_most::<MAX_LIMITS, _, _>", serialize_with = "within::<MAX_LIMITS, _, _>")]
     pub limits: Vec<(u8, u64, u64)>,
 }

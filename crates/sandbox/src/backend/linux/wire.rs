@@ -106,6 +106,9 @@ mod tests {
     use crate::policy::Mode;
     use std::time::Duration;
 
+    /// The number of [`CallEvent::Alive`].
+    const ALIVE: u8 = 4;
+
     fn assert_read_back<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(message: T) {
         assert_eq!(decode::<T>(&encode(&message).unwrap()).unwrap(), message);
     }
@@ -168,10 +171,15 @@ mod tests {
         let full = encode(&listing(MAX_LISTED, MAX_COMMAND_LINE)).unwrap();
         assert!(decode::<CallEvent>(&full).is_ok() && full.len() <= MAX_PACKET);
         for (processes, length) in [(MAX_LISTED + 1, 0), (1, MAX_COMMAND_LINE + 1)] {
-            assert!(decode::<CallEvent>(&encode(&listing(processes, length)).unwrap()).is_err());
+            assert!(encode(&listing(processes, length)).is_err(), "{processes} of {length} bytes");
+            let process = (i32::MAX, vec![b'x'; length]);
+            let unchecked = (ALIVE, 100_000_usize, vec![process; processes]);
+            assert!(decode::<CallEvent>(&encode(&unchecked).unwrap()).is_err());
         }
+        let process = (i32::MAX, vec![b'x'; MAX_COMMAND_LINE]);
+        assert_eq!(encode(&(ALIVE, 100_000_usize, vec![process; MAX_LISTED])).unwrap(), full);
         // The count alone, of far more than there is.
-        let huge = [[4, 1].as_slice(), &encode(&usize::MAX).unwrap()].concat();
+        let huge = [[ALIVE, 1].as_slice(), &encode(&usize::MAX).unwrap()].concat();
         assert!(decode::<CallEvent>(&huge).is_err());
     }
 }
