@@ -12,6 +12,7 @@ use sandbox::{Directory, Inherited, SpawnRequest};
 use super::call::InterceptedCall;
 use crate::judgement::{Exec, Outside};
 use crate::sandboxes::{Process, SandboxError, SpawnError};
+use crate::sys::reopen_terminal_to_write;
 
 /// Why an escalated program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,33 +81,8 @@ fn without_keyboard(theirs: OwnedFd, number: i32) -> std::io::Result<OwnedFd> {
     if number == 0 {
         return Ok(File::open("/dev/null")?.into());
     }
-    match written_only(&theirs) {
+    match reopen_terminal_to_write(&theirs) {
         Some(terminal) => Ok(terminal),
         None => Ok(File::options().write(true).open("/dev/null")?.into()),
     }
-}
-
-/// The end of a pseudoterminal that programs have, opened anew. Opening the other end would make another one.
-#[cfg(target_os = "linux")]
-fn written_only(terminal: &OwnedFd) -> Option<OwnedFd> {
-    use std::os::fd::AsRawFd;
-
-    use rustix::fs::{CWD, Mode, OFlags, openat};
-    /// Major numbers of these ends (the kernel's Documentation/admin-guide/devices.txt).
-    const PSEUDOTERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
-    let device = fstat(terminal).ok()?.st_rdev;
-    if !PSEUDOTERMINALS.contains(&rustix::fs::major(device)) {
-        return None;
-    }
-    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = openat(CWD, path, flags, Mode::empty()).ok()?;
-    rustix::io::ioctl_fionbio(&opened, false).ok()?;
-    Some(opened)
-}
-
-/// Not known here.
-#[cfg(not(target_os = "linux"))]
-fn written_only(_: &OwnedFd) -> Option<OwnedFd> {
-    None
 }

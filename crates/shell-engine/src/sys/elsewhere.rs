@@ -32,6 +32,11 @@ pub(crate) fn reopen(descriptor: &OwnedFd, _: OFlags) -> Option<File> {
     descriptor.try_clone().ok().map(File::from)
 }
 
+/// Not known here.
+pub(crate) fn reopen_terminal_to_write(_: &OwnedFd) -> Option<OwnedFd> {
+    None
+}
+
 /// Finds the path of an open file or directory.
 #[cfg(target_os = "macos")]
 pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {

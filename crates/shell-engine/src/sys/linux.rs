@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, Stat, memfd_create, openat, seek};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, Stat, fstat, memfd_create, openat, seek};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 
 /// Opens a file to see which one it is, not to read it.
@@ -29,6 +29,18 @@ pub(crate) const RECEIVE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 /// Opens once more what a descriptor is open on.
 pub(crate) fn reopen(descriptor: &OwnedFd, flags: OFlags) -> Option<File> {
     openat(CWD, link(descriptor), flags, Mode::empty()).ok().map(File::from)
+}
+
+/// Opens the end of a pseudoterminal that programs have anew, to be written only. Opening the other end would make another one.
+pub(crate) fn reopen_terminal_to_write(terminal: &OwnedFd) -> Option<OwnedFd> {
+    /// Major numbers of these ends (the kernel's Documentation/admin-guide/devices.txt).
+    const PSEUDOTERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
+    if !PSEUDOTERMINALS.contains(&rustix::fs::major(fstat(terminal).ok()?.st_rdev)) {
+        return None;
+    }
+    let opened = reopen(terminal, OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK)?;
+    rustix::io::ioctl_fionbio(&opened, false).ok()?;
+    Some(opened.into())
 }
 
 /// Finds the path of an open file or directory.
