@@ -19,6 +19,6 @@ pub(crate) use code_memory::release_code;
 pub(crate) use elsewhere::release_code;
 pub(crate) use system::{
     DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, device_and_inode, grow_pipe, path_of,
-    reopen, unnamed_file,
+    reopen, reopen_terminal_to_write, unnamed_file,
 };
 pub(crate) use watch::watch_readable;
