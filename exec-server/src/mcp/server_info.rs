@@ -1,7 +1,7 @@
 //! Who this server is, in each result: since 2026-07-28 there is no `initialize` that would say it once.
 
 use rmcp::RoleServer;
-use rmcp::model::{Implementation, MetaObject, ProtocolVersion};
+use rmcp::model::{DiscoverResult, Implementation, MetaObject, ProtocolVersion, ServerConfig};
 use rmcp::service::RequestContext;
 
 /// The key that the specification reserves for it.
@@ -10,6 +10,15 @@ const KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// The server's name and version.
 pub(super) fn server_info() -> Implementation {
     Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool")
+}
+
+/// What clients of 2026-07-28 discover. They are told of changes to the list of tools when they subscribe to them, which nobody can:
+/// a successor tells those that have sent `initialize`.
+pub(super) fn discovered(versions: &[ProtocolVersion], mut config: ServerConfig) -> DiscoverResult {
+    if let Some(tools) = &mut config.capabilities.tools {
+        tools.list_changed = None;
+    }
+    DiscoverResult::from_server_info(versions.to_vec(), config)
 }
 
 /// Whether results of this request have it: older clients know it from `initialize`.

@@ -66,6 +66,8 @@ fn the_stateless_revision_is_served() {
     let discovered = server.request("server/discover", json!({"_meta": modern(&json!({}))["_meta"]}));
     let versions = discovered["result"]["supportedVersions"].to_string();
     assert!(versions.contains("2026-07-28") && versions.contains("2025-06-18"), "{discovered}");
+    // Who declares more must take subscriptions to it.
+    assert_eq!(discovered["result"]["capabilities"]["tools"], json!({}), "{discovered}");
     let call =
         |command: &str| modern(&json!({"command": command, "workdir": world.workdir(), "login": false}));
     let answer = server.request("tools/call", call("echo modern"));
