@@ -1,6 +1,7 @@
 //! The server's program: arguments → run → exit code. Standard output is the protocol; words go to standard error.
 
 mod cli;
+mod say;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            report(&error);
+            say::report(&error);
             ExitCode::FAILURE
         }
     }
@@ -51,10 +52,10 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             shell_engine::raise_descriptor_limit()?;
             let shell = Shell::new(Arc::new(config));
             for doubt in shell.rules().doubts().iter().chain(&shell.search_path_doubts()) {
-                warn(doubt);
+                say::warn(doubt);
             }
             if std::io::stdin().is_terminal() {
-                say(&greeting());
+                say::say(&greeting());
             }
             until_end(serve_calls(shell, session))?;
             Ok(ExitCode::SUCCESS)
@@ -63,7 +64,7 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
         Err(error) if std::io::stdin().is_terminal() => Err(error.into()),
         Err(error) => {
             let why = error.without_excerpts();
-            report(&error.into());
+            say::report(&error.into());
             until_end(exec_server::explain_over_stdio(&why, session))?;
             Ok(ExitCode::FAILURE)
         }
@@ -109,48 +110,4 @@ fn start_logging() {
         // A log that cannot be written (a full disk) must not end the thread that says so.
         .log_internal_errors(false)
         .init();
-}
-
-fn report(error: &anyhow::Error) {
-    say(&told(error));
-}
-
-/// Says what is probably not as the person wants it.
-fn warn(text: &str) {
-    say(&format!("warning: {text}"));
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where the program speaks to the person who started it"
-)]
-fn say(text: &str) {
-    eprintln!("{}: {text}", shell_engine::user_command_name());
-}
-
-/// An error and what caused it, each once: many errors have the words of their cause in their own.
-fn told(error: &anyhow::Error) -> String {
-    let mut told = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !told.contains(cause.trim_end()) {
-            told.push_str(": ");
-            told.push_str(&cause);
-        }
-    }
-    told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let error = anyhow::anyhow!("permission denied").context("cannot read x: permission denied");
-        assert_eq!(told(&error), "cannot read x: permission denied");
-        assert_eq!(
-            told(&error.context("no configuration")),
-            "no configuration: cannot read x: permission denied"
-        );
-    }
 }

@@ -53,7 +53,7 @@ impl ApproveArguments {
         match runtime.block_on(approve_on_screen(&codex_home, look)) {
             Ok(()) => Ok(Ended::Left.into()),
             Err(error @ ScreenError::NoTerminal) => {
-                crate::report(&error.into());
+                crate::say::report(&error.into());
                 Ok(Ended::NoTerminal.into())
             }
             Err(error) => Err(error.into()),

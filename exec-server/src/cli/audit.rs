@@ -120,7 +120,7 @@ impl VerifyArguments {
         let intact = match verified {
             Ok(intact) => intact,
             Err(error) => {
-                crate::report(&error);
+                crate::say::report(&error);
                 let broken =
                     matches!(error.downcast_ref(), Some(VerifyError::Broken(_) | VerifyError::NoSuchLine(_)));
                 return Ok(if broken { Verified::Broken } else { Verified::Unknown }.into());

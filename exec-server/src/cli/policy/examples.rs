@@ -35,7 +35,7 @@ impl TestArguments {
             policy.rules().len()
         )?;
         for origin in policy.without_examples() {
-            crate::warn(&format!("{origin}: no examples (match = […]) say what it is meant to fit"));
+            crate::say::warn(&format!("{origin}: no examples (match = […]) say what it is meant to fit"));
         }
         Ok(ExitCode::SUCCESS)
     }

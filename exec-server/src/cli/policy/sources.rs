@@ -52,7 +52,7 @@ impl SourceArguments {
             [_, ..] => Vec::new(),
         };
         for doubt in doubts(policy, &self.sources()?, &left_out) {
-            crate::warn(&doubt);
+            crate::say::warn(&doubt);
         }
         Ok(())
     }
