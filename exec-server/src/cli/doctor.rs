@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::ServerArguments;
+use super::server::ServerArguments;
 
 /// Says what works here and what does not: programs, rules, sandbox, and a trial command
 ///

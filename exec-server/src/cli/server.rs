@@ -1,0 +1,132 @@
+//! The options of the server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use shell_engine::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
+
+use super::limits::LimitArguments;
+use super::results::ResultArguments;
+use super::rules::RuleArguments;
+
+/// The options of the server.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    #[command(flatten)]
+    sandbox: SandboxArguments,
+
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    #[command(flatten)]
+    approvals: Approvals,
+
+    #[command(flatten)]
+    limits: LimitArguments,
+
+    #[command(flatten)]
+    results: ResultArguments,
+
+    #[command(flatten)]
+    advanced: Advanced,
+
+    /// The descriptor of a file that the launcher holds, so that another server can go on should this one die
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(crate) session_fd: Option<i32>,
+}
+
+/// What commands may do.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sandbox")]
+struct SandboxArguments {
+    /// A folder that commands may write, besides the workspace; can be repeated, and means workspace-write
+    #[arg(long, value_name = "PATH")]
+    writable_root: Vec<PathBuf>,
+
+    /// Let commands use the network
+    #[arg(long)]
+    network: bool,
+
+    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
+    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
+    #[arg(long, value_name = "MODE")]
+    sandbox: Option<Mode>,
+}
+
+/// What few people need.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Advanced")]
+struct Advanced {
+    /// Let the sandbox state that the client sends only narrow what is allowed here, never widen it
+    #[arg(long)]
+    no_trust_client_sandbox: bool,
+
+    /// Match rules against the full path of a program only, not against its base name
+    #[arg(long)]
+    preserve_program_paths: bool,
+
+    /// The execve-wrapper; by default the one beside this executable
+    #[arg(long, value_name = "PATH")]
+    execve: Option<PathBuf>,
+
+    /// The patched Bash; by default $CODEX_BASH_PATH, then the one beside this executable
+    #[arg(long, value_name = "PATH")]
+    bash: Option<PathBuf>,
+}
+
+/// How people are asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Approvals")]
+struct Approvals {
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (the subcommand approve),
+    /// command (--approval-command). By default all of them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    approvals: Option<Vec<ChannelKind>>,
+
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or another of the
+    /// question's choices; with a "reason" if it likes
+    #[arg(long, value_name = "PATH")]
+    approval_command: Option<PathBuf>,
+
+    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to come
+    /// back with the answer (MCP 2026-07-28): 600
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    approval_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
+        Ok(_) | Err(_) => Err("a number of seconds above 0".into()),
+    }
+}
+
+impl ServerArguments {
+    pub(crate) fn settings(self) -> Settings {
+        Settings {
+            execve_wrapper: self.advanced.execve,
+            bash: self.advanced.bash,
+            codex_home: None,
+            preserve_program_paths: self.advanced.preserve_program_paths,
+            sandbox: SandboxSettings {
+                mode: self.sandbox.sandbox,
+                writable_roots: self.sandbox.writable_root,
+                network: self.sandbox.network,
+                distrust_client: self.advanced.no_trust_client_sandbox,
+            },
+            session_program: None,
+            limits: self.limits.settings(),
+            results: self.results.settings(),
+            rules: self.rules.settings(),
+            approvals: ApprovalSettings {
+                channels: self.approvals.approvals,
+                command: self.approvals.approval_command,
+                timeout: self.approvals.approval_timeout,
+                reason: None,
+            },
+        }
+    }
+}
