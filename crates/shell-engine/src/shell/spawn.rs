@@ -9,11 +9,11 @@ use std::sync::Arc;
 use escalation_protocol::variables;
 use sandbox::{Directory, Inherited, SpawnRequest};
 
-use super::login::Login;
+use super::login::{Login, PRELUDE_NUMBER, login_options, set_prelude};
 use super::request::CallRequest;
 use crate::config::Config;
 use crate::sandboxes::{Process, Sandbox, SpawnError};
-use crate::sys::{DESCRIPTORS, unnamed_file};
+use crate::sys::unnamed_file;
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
 /// own (255 downwards by a few).
@@ -21,9 +21,6 @@ const SOCKET_NUMBER: RawFd = 240;
 
 /// The number of the descriptor that holds a long command.
 const COMMAND_NUMBER: RawFd = 241;
-
-/// The number of the descriptor that holds what a login shell reads first.
-pub(super) const PRELUDE_NUMBER: RawFd = 242;
 
 /// The longest command that is passed as an argument. The kernel takes 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_ARGUMENT_BYTES: usize = 100 << 10;
@@ -78,17 +75,6 @@ pub(super) async fn bash(
         reported: false,
     };
     Ok(Process::start(shell, sandbox).await?)
-}
-
-/// The name and the options of a login shell that reads no start-up files: what they do comes in another way.
-pub(super) fn login_options() -> impl Iterator<Item = OsString> {
-    ["bash", "--noprofile", "-lc"].into_iter().map(OsString::from)
-}
-
-/// Has a shell that is not interactive read the code at [`PRELUDE_NUMBER`] first (bash(1), `BASH_ENV`).
-pub(super) fn set_prelude(env: &mut Vec<OsString>) {
-    env.retain(|entry| !entry.as_encoded_bytes().starts_with(b"BASH_ENV="));
-    env.push(assignment("BASH_ENV", format!("{DESCRIPTORS}/{PRELUDE_NUMBER}")));
 }
 
 /// The interceptor's variables for Bash, which keeps them to itself. Last, they leave no gap where they are removed.

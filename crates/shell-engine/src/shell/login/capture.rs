@@ -13,9 +13,9 @@ use sandbox::{Directory, Inherited, SpawnRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
+use super::prelude::{PRELUDE_NUMBER, Prelude, login_options, set_prelude};
 use super::state::{END, SCRIPT, STATE_NUMBER, State};
 use crate::sandboxes::{Process, Sandbox, SpawnError};
-use crate::shell::spawn::{self, PRELUDE_NUMBER};
 use crate::sys::unnamed_file;
 
 /// How long start-up files may take.
@@ -42,15 +42,6 @@ pub(super) enum CaptureError {
     TooLarge,
     #[error("what the start-up files set cannot be set again: {0}")]
     NotRepeatable(String),
-}
-
-/// What the start-up files do in a shell.
-#[derive(Debug)]
-pub(in crate::shell) struct Prelude {
-    /// Code that does the same.
-    pub(in crate::shell) code: Vec<u8>,
-    /// The strings that they export, `NAME=value` each.
-    pub(in crate::shell) exported: Vec<OsString>,
 }
 
 /// What does in a shell what the start-up files do, in this sandbox.
@@ -80,8 +71,8 @@ async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<Stat
 /// A shell that gets the code must be quiet about it.
 async fn verify(bash: &Path, sandbox: &Arc<Sandbox>, code: &[u8]) -> Result<(), CaptureError> {
     let mut env = environment(sandbox);
-    spawn::set_prelude(&mut env);
-    let argv = spawn::login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
+    set_prelude(&mut env);
+    let argv = login_options().chain(["--".into(), "builtin printf '\\0e\\0' >&2".into()]).collect();
     let descriptor = (unnamed_file(code)?, PRELUDE_NUMBER);
     let said = run(bash, sandbox, argv, env, vec![descriptor], 2).await?;
     match said.strip_suffix(END) {

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::capture::{self, Prelude};
+use super::capture;
 use super::files::Versions;
+use super::prelude::Prelude;
 use crate::sandboxes::Sandbox;
 
 /// After this time the start-up files run again: they may depend on more than themselves.
