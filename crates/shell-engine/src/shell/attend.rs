@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Turn;
 use super::background::{Alive, CallProcesses};
 use super::call::Call;
+use super::denials;
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::request::CallRequest;
 use super::running::Entered;
+use super::shared::Shell;
 use super::spawn::{self, ShellSpawnError};
-use super::{Shell, denials};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
 use crate::interception::{self, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
@@ -49,8 +50,37 @@ enum StartStep {
     Spawn(#[from] ShellSpawnError),
 }
 
+impl Shell {
+    /// Starts a command in the sandbox of the configuration; `approver` is asked when a rule says so. Must be called within
+    /// the runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the sandbox that was asked for cannot be enforced, or the system has no descriptors or processes left.
+    pub async fn start(
+        &self,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        let wanted = self.config.sandboxing.wanted(&[], None);
+        self.start_in(&wanted, request, approver, turn).await
+    }
+
+    /// Starts a command in the sandbox of one policy. The turn ends with its shell.
+    pub async fn start_in(
+        &self,
+        wanted: &Wanted,
+        request: CallRequest,
+        approver: Arc<dyn Approver>,
+        turn: Turn,
+    ) -> Result<Call, StartError> {
+        start(self, wanted, request, approver, turn).await
+    }
+}
+
 /// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-pub(super) async fn start(
+async fn start(
     shell: &Shell,
     wanted: &Wanted,
     request: CallRequest,
