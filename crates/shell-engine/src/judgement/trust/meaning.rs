@@ -7,7 +7,8 @@ use execpolicy::RuleMatch;
 use execpolicy::host::HostExecutables;
 use execpolicy::pattern::Element;
 
-use super::{Trust, Untrusted};
+use super::known::Trust;
+use super::untrusted::Untrusted;
 use crate::programs::{FileIdentity, look_at};
 
 impl Trust {

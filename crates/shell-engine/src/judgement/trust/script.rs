@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use super::known::Trust;
 use super::location::Location;
-use super::{Trust, Untrusted};
+use super::untrusted::Untrusted;
 use crate::programs::shebang::{MOST_INTERPRETERS, interpreter, program_of_env};
 use crate::programs::{open, reopen, walk};
 

@@ -1,14 +1,18 @@
 //! Tests of which program a file is: real files, no program is run.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use execpolicy::{Command, Options, Policy};
-use sandbox::Mode;
+use sandbox::{Mode, Plan};
 
+use super::location::Location;
 use super::*;
-use crate::programs::look;
+use crate::judgement::exec::Exec;
+use crate::programs::{FileState, Programs, look, look_at};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

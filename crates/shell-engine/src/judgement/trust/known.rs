@@ -1,0 +1,84 @@
+//! What one call's programs are checked against.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sandbox::Plan;
+
+use super::names::{self, OtherName};
+use crate::judgement::exec::Exec;
+use crate::programs::{FileIdentity, Programs};
+
+/// What one call's programs are checked against.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    pub(super) programs: Arc<Programs>,
+    pub(super) plan: Arc<Plan>,
+}
+
+impl Trust {
+    /// What is on `programs`' search path and cannot be written under `plan`.
+    pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
+        Trust { programs, plan }
+    }
+
+    /// Whether commands are kept from anything at all; without a sandbox only the ownership of files speaks for them.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.plan.mode.is_enforced()
+    }
+
+    /// Whether something can be changed from inside the sandbox. Without a sandbox everything can, which then says nothing.
+    pub(in crate::judgement) fn may_be_written(&self, path: &Path) -> bool {
+        self.is_enforced() && self.plan.may_write(path)
+    }
+
+    /// The folders that commands may write.
+    pub(in crate::judgement) fn writable(&self) -> &[PathBuf] {
+        &self.plan.writable
+    }
+
+    /// Whether something is hidden from commands.
+    pub(in crate::judgement) fn is_hidden(&self, path: &Path) -> bool {
+        self.plan.hidden.iter().any(|hidden| path.starts_with(hidden))
+    }
+
+    /// What is hidden from commands below a folder.
+    pub(in crate::judgement) fn hidden_below(&self, folder: &Path) -> Option<&Path> {
+        self.plan.hidden.iter().find(|hidden| hidden.starts_with(folder)).map(PathBuf::as_path)
+    }
+
+    /// Every other name of what is about to run, for rules that ask or forbid.
+    pub(in crate::judgement) fn other_names(&self, exec: &Exec) -> Vec<OtherName> {
+        names::of_exec(&self.programs, exec)
+    }
+
+    /// Other names of a program that a command would run, seen from `workdir`.
+    pub(in crate::judgement) fn other_names_of_nested(
+        &self,
+        program: &OsStr,
+        workdir: &Path,
+    ) -> Vec<OtherName> {
+        names::of_nested(&self.programs, program, workdir)
+    }
+
+    /// Whether finding all names may take long: a large file has to be compared.
+    pub(in crate::judgement) fn must_read(&self, exec: &Exec) -> bool {
+        exec.seen.as_ref().is_some_and(|state| self.programs.may_be_a_copy(state))
+    }
+
+    /// The file that a bare name means to the user.
+    pub(super) fn meaning(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
+        self.programs.find(name)
+    }
+
+    /// The search path of programs outside the sandbox.
+    pub(crate) fn search_path(&self) -> OsString {
+        self.programs.search_path_outside(|path| self.may_be_written(path))
+    }
+
+    /// The file that a bare name means to programs outside the sandbox.
+    pub(super) fn meaning_outside(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
+        self.programs.find_outside(name, |path| self.may_be_written(path))
+    }
+}
