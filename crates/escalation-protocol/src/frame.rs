@@ -1,4 +1,4 @@
-//! The header before each message on a dialogue's stream: whose protocol, which kind, how long.
+//! The header before each message on a connection's stream: whose protocol, which kind, how long.
 
 use crate::{DecodeError, VERSION};
 
@@ -96,7 +96,7 @@ impl Header {
         Ok(Header { kind, length })
     }
 
-    /// Decodes a header that must announce a message of `kind`: each moment of a dialogue allows few kinds.
+    /// Decodes a header that must announce a message of `kind`: each moment of a connection allows few kinds.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn another_moment_of_the_dialogue_is_an_error() {
+    fn another_moment_of_the_connection_is_an_error() {
         let bytes = Header { kind: Kind::Signal, length: 1 }.encode();
         assert_eq!(Header::decode_expecting(&bytes, Kind::Request), Err(DecodeError::UnexpectedTag(4)));
     }

@@ -1,4 +1,4 @@
-//! The datagram that opens a dialogue: it carries the server's end of the stream, and what only descriptors can say.
+//! The datagram that opens a connection: it carries the server's end of the stream, and what only descriptors can say.
 
 use crate::{DecodeError, VERSION};
 

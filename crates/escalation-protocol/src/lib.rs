@@ -1,7 +1,7 @@
-//! The dialogue between `execve-wrapper` and `exec-server` about one `execve`: messages, framing, limits.
+//! The protocol between `execve-wrapper` and `exec-server` about one `execve`: messages, framing, limits.
 //!
 //! Both ends speak it over sockets that the shell inherits; nothing here does I/O, so that the wrapper can use it
-//! without a standard library and the server can test it without processes. One dialogue goes:
+//! without a standard library and the server can test it without processes. One connection goes:
 //!
 //! ```text
 //! wrapper                                                      server
@@ -23,7 +23,7 @@
 //! # Layout
 //!
 //! * [`frame`]: the eight-byte header before each message on the stream.
-//! * [`hello`]: the datagram that opens a dialogue.
+//! * [`hello`]: the datagram that opens a connection.
 //! * [`request`]: file, argv and environment, as bytes.
 //! * [`response`]: what the server decided.
 //! * [`inherited`]: umask, limits and the like, which an escalated program inherits.
@@ -43,7 +43,7 @@ pub mod request;
 pub mod response;
 pub mod variables;
 
-/// The version of the dialogue. Both programs come from one package, so a difference is an error, not a negotiation.
+/// The version of the protocol. Both programs come from one package, so a difference is an error, not a negotiation.
 pub const VERSION: u8 = 2;
 
 /// Says why bytes are not a message of this protocol.
@@ -53,7 +53,7 @@ pub enum DecodeError {
     NotThisProtocol,
     /// The other end speaks another version.
     Version(u8),
-    /// A tag that this version does not have, or not at this moment of the dialogue.
+    /// A tag that this version does not have, or not at this moment of the connection.
     UnexpectedTag(u8),
     /// The message says that it is longer than its kind may be.
     TooLong {

@@ -6,7 +6,7 @@
 /// The absolute path of the wrapper.
 pub const WRAPPER: &str = "BASH_EXEC_WRAPPER";
 
-/// The number of the inherited socket on which dialogues open.
+/// The number of the inherited socket on which connections open.
 pub const SOCKET: &str = "CODEX_ESCALATE_SOCKET";
 
 /// The path of the patched Bash, which reports failed executions and runs files without `#!`.

@@ -185,7 +185,7 @@ for junk in (b"x", b"\x01", b"\x01\xff", b"\x02\x00", b"\x01\x00", os.urandom(40
     s.send(junk)
 def hello(stream):
     s.sendmsg([b"\x02\x00"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [stream.fileno()]))])
-def dialogue(*frames):
+def connection(*frames):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     for frame in frames: ours.send(frame)
     hello(theirs); theirs.close()
@@ -195,8 +195,8 @@ def frame(kind, body, length=None, version=2):
 request = struct.pack("<II", 1, 0) + b"/usr/bin/id\x00id\x00"
 bad = [frame(1, b"", 0xffffffff), frame(1, b"", 8 << 20), frame(1, request, version=9), frame(3, b""), frame(1, b"\x00" * 8),
        frame(1, struct.pack("<II", 0xffffffff, 0xffffffff) + b"x\x00"), b"XE", os.urandom(64)]
-kept = [dialogue(b) for b in bad for _ in range(20)]
-asked = dialogue(frame(1, request))
+kept = [connection(b) for b in bad for _ in range(20)]
+asked = connection(frame(1, request))
 asked.settimeout(20)
 answer = asked.recv(4096)
 print("denied" if answer[8:9] == b"\x03" else answer)

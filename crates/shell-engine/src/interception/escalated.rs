@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::sandboxes::{Process, Remaining};
 
-/// Kept by their dialogues, each until nothing is left of it. Clones are the same list.
+/// Kept by their connections, each until nothing is left of it. Clones are the same list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Escalated {
     programs: Arc<Mutex<Vec<Weak<Process>>>>,

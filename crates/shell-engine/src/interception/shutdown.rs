@@ -22,7 +22,7 @@ pub(crate) struct Shutdown {
     /// The call's programs are told to end: escalated ones are ended, open questions withdrawn. What the shell's own traps
     /// execute to clean up is still judged and runs.
     pub(crate) ending: CancellationToken,
-    /// Nobody is left: no more dialogues.
+    /// Nobody is left: no more connections.
     pub(crate) ended: CancellationToken,
 }
 
@@ -45,7 +45,7 @@ impl Shutdown {
         }
     }
 
-    /// How long the call's last dialogues may take.
+    /// How long the call's last connections may take.
     pub(crate) fn grace(&self) -> Duration {
         self.grace
     }

@@ -74,10 +74,10 @@ impl UserProgram<'_> {
             drop(output);
         };
         let mut printed = Vec::new();
-        let dialogue = async { tokio::join!(write, read(&mut input, &mut printed, self.max_output)).1 };
+        let exchange = async { tokio::join!(write, read(&mut input, &mut printed, self.max_output)).1 };
         let process = running.process()?;
         let ended = tokio::select! {
-            read = dialogue => {
+            read = exchange => {
                 read?;
                 process.wait().await
             }

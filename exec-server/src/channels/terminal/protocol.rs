@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::question::Shown;
 
-/// The dialogue's version; another one is refused by name.
+/// The protocol's version; another one is refused by name.
 pub(super) const VERSION: u32 = 2;
 
 /// Bytes of a message. A question's parts are bounded (see `question`), and escapes may make them some times as long.

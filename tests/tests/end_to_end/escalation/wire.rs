@@ -25,7 +25,7 @@ fn server(world: &World) -> u32 {
 }
 
 #[tokio::test]
-async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
+async fn a_thousand_forged_connections_run_nothing_and_cost_little() {
     // What is on its way in sockets counts for all processes of a user, also those of other tests (unix(7)).
     if !is_allowed(Resource::Nofile, FLOOD_FILES) {
         return;
@@ -35,13 +35,13 @@ async fn a_thousand_forged_dialogues_run_nothing_and_cost_little() {
     let rules = format!("prefix_rule([\"touch\", \"{}\"])\n", marker.display());
     std::fs::write(world.rules_file(), rules).expect("rules");
     let client = Client::start(&world, &Person::absent()).await;
-    let forge = env!("CARGO_BIN_EXE_forge-dialogues");
+    let forge = env!("CARGO_BIN_EXE_forge-connections");
     let command = format!("{forge} 1000 $(type -P touch) {} 0<&240", word(&marker));
     let outcome = client.run_within(&command, Duration::from_secs(120)).await;
     let (code, output) = outcome.ran();
     assert!(code == 0 && output.ends_with(" answered\n"), "{outcome:?}");
     assert_ne!(output, "0 answered\n", "none of them was understood, so nothing was tried");
-    assert!(!marker.exists(), "a forged dialogue ran its program");
+    assert!(!marker.exists(), "a forged connection ran its program");
     let memory = most_memory(server(&world));
     assert!(memory < MOST_MEMORY_KIB, "the server needed {memory} KiB");
     // The twin: the same request, as it should be asked; and the server lives.
@@ -58,7 +58,7 @@ async fn a_call_with_a_flooded_socket_does_not_hold_up_another() {
     }
     let world = World::with_rules("");
     let client = Client::start(&world, &Person::absent()).await;
-    let forge = env!("CARGO_BIN_EXE_forge-dialogues");
+    let forge = env!("CARGO_BIN_EXE_forge-connections");
     let flood = format!("{forge} 300 $(type -P touch) x 0<&240");
     let (flooded, other) = tokio::join!(
         client.run_within(&flood, Duration::from_secs(120)),

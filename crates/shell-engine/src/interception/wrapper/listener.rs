@@ -1,4 +1,4 @@
-//! The door of the patched Bash: the socket on which the wrappers of one call open their dialogues.
+//! The door of the patched Bash: the socket on which the wrappers of one call open their connections.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -69,7 +69,7 @@ impl Door for WrapperDoor {
         let memory = Arc::clone(&self.memory);
         async move {
             if let Err(error) = protocol::hold(attached, &call, &memory).await {
-                tracing::debug!(%error, "a dialogue with a wrapper ended early");
+                tracing::debug!(%error, "a connection with a wrapper ended early");
             }
         }
     }

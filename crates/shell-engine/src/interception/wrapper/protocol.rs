@@ -1,4 +1,4 @@
-//! One dialogue with one wrapper, from its request to its end.
+//! One connection with one wrapper, from its request to its end.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -34,7 +34,7 @@ pub(crate) struct Attached {
     pub(super) file: Option<OwnedFd>,
 }
 
-/// Leads the dialogue. Whatever goes wrong ends it, and without an answer the wrapper runs nothing.
+/// Serves the connection. Whatever goes wrong ends it, and without an answer the wrapper runs nothing.
 pub(super) async fn hold(
     attached: Attached,
     call: &InterceptedCall,

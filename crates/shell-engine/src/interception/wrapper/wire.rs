@@ -1,4 +1,4 @@
-//! Reading and writing one dialogue's stream, with every size checked before memory is set aside for it.
+//! Reading and writing one connection's stream, with every size checked before memory is set aside for it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -24,7 +24,7 @@ const PIECE_BYTES: usize = (PIECE_KIB as usize) << 10;
 /// numbers above are ours while the program is being started.
 const HIGHEST_NUMBER: i32 = 255;
 
-/// Why a dialogue cannot go on.
+/// Why a connection cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     /// The wrapper broke the protocol.

@@ -1,7 +1,7 @@
-//! `forge-dialogues COUNT FILE ARG… <&SOCKET`: speaks the wrapper's part of the escalation protocol as it must not be spoken.
+//! `forge-connections COUNT FILE ARG… <&SOCKET`: speaks the wrapper's part of the escalation protocol as it must not be spoken.
 //!
-//! Its standard input is the socket that the shell has from the server. None of the dialogues asks rightly for FILE to be run outside, so it must
-//! not run. Prints how many dialogues the server let in that far that it answered.
+//! Its standard input is the socket that the shell has from the server. None of the connections asks rightly for FILE to be run outside, so it must
+//! not run. Prints how many connections the server let in that far that it answered.
 
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Failed> {
 }
 
 impl Forger {
-    /// Leads one dialogue; returns whether the server has said anything.
+    /// Makes one connection; returns whether the server has said anything.
     fn forge(&mut self, way: usize) -> Result<bool, Failed> {
         let hello = Hello { has_directory: false, has_file: false };
         let (mut ours, theirs) = UnixStream::pair()?;
@@ -111,7 +111,7 @@ impl Forger {
                 ours.shutdown(std::net::Shutdown::Write)?;
             }
             13 => {
-                // The server's own answer, from another dialogue or made up, and then as if it had been given here.
+                // The server's own answer, from another connection or made up, and then as if it had been given here.
                 self.say(&hello.encode(), &[theirs.as_fd()])?;
                 let mut space = [0; MAX_RESPONSE_BYTES as usize];
                 let answer = Response::Escalate.encode(&mut space);
