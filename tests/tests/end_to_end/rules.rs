@@ -48,7 +48,7 @@ prefix_rule(pattern=["pwd"], decision="allow")
     );
     assert_eq!(client.run("exec -a other sh -c 'echo $0'").await.ran(), (0, "other\n"));
     assert_eq!(
-        client.run("X=1 sh -c 'echo $X; echo err >&2; exit 42'; echo $?").await.ran(),
+        client.run("CI=1 sh -c 'echo $CI; echo err >&2; exit 42'; echo $?").await.ran(),
         (0, "1\nerr\n42\n")
     );
     assert_eq!(client.run("sh -c 'kill -USR1 $$'; echo $?").await.ran().0, 0);
