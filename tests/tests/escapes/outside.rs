@@ -102,10 +102,12 @@ fn no_editor_and_no_pager_obeys_a_command_outside() {
         };
         let editor = place.world.home().join("tools/editor");
         let settings = format!(
-            "[core]\neditor = {0}\npager = {0}\n[user]\nname = n\nemail = e@example.org\n",
+            "[core]\neditor = \"'{0}'\"\npager = \"'{0}'\"\n[user]\nname = n\nemail = e@example.org\n",
             editor.display()
         );
-        std::fs::write(place.world.home().join(".gitconfig"), settings).expect("a file");
+        let file = place.world.home().join(".gitconfig");
+        std::fs::write(&file, settings).expect("a file");
+        std::os::unix::fs::chown(&file, place.owner(), None).expect("its owner changes");
         let commit = "git commit --allow-empty";
         let (twin, _) = run(&place, &mut attacked, &format!("{commit} -q -m x"));
         assert!(escalated(&twin) && twin["exit_code"] == 0, "{user:?}, {form:?}: the twin: {twin}");
@@ -136,17 +138,16 @@ fn a_terminal_of_the_commands_is_no_keyboard_outside() {
         }
         let (twin, _) = run(&place, &mut attacked, "env keys < /dev/null");
         assert_eq!((escalated(&twin), &twin["output"]), (true, &"done\n".into()), "the twin: {twin}");
-        let typed = "import os, pty, time
+        let typed = "import os, pty
 master, slave = pty.openpty()
-print(os.ttyname(slave), flush=True)
 for _ in range(3): os.write(master, b': > OUT/marker\\n')
-open('seen', 'wb').write(os.read(master, 4096))
-while not os.path.exists('over'): time.sleep(0.02)
-os.set_blocking(master, False)
-os.write(1, os.read(master, 4096))";
+print(os.ttyname(slave), flush=True)
+said = b''
+while b'done' not in said: said += os.read(master, 4096)
+os.write(1, said)";
         let attack = format!(
             "cat > type.py <<'END'\n{typed}\nEND\ncoproc python3 type.py; exec 5<&\"${{COPROC[0]}}\"; read -r terminal <&5
-             env keys < $terminal > $terminal 2> $terminal; : > over; cat <&5"
+             env keys < $terminal > $terminal 2> $terminal; cat <&5"
         );
         let (result, written) = run(&place, &mut attacked, &attack);
         assert!(!written, "{user:?}: it was typed into: {result}");
