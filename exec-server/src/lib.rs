@@ -10,6 +10,7 @@ mod channels;
 pub mod doctor;
 mod mcp;
 mod sys;
+mod told_to_end;
 
 pub use channels::{Look, ScreenError, ScriptError, approval_chain, approve_by_script, approve_on_screen};
 pub use mcp::{ServeError, SessionFile, ShellServer, check_output, explain_over_stdio, serve_stdio};

@@ -12,6 +12,7 @@ use super::session_file::SessionFile;
 use super::stdio;
 use super::transport::LineTransport;
 use super::unable::UnableServer;
+use crate::told_to_end::told_to_end;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -76,7 +77,7 @@ async fn serve_until_end(
     session: Option<SessionFile>,
     close: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let told_to_end = told_to_end()?;
+    let told_to_end = told_to_end().map_err(ServeError::Signals)?;
     // A file that may not grow any more is an error of that write, not the server's end. Programs that it starts do not inherit this.
     let _too_large =
         signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(ServeError::Signals)?;
@@ -125,19 +126,4 @@ async fn serve(
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
         Err(error) => Err(ServeError::Initialize(Box::new(error))),
     }
-}
-
-/// Completes when a signal tells the server to end.
-fn told_to_end() -> Result<impl Future<Output = ()>, ServeError> {
-    let listen = |kind| signal(kind).map_err(ServeError::Signals);
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::style::Style;
 use self::view_state::{ViewState, Wish};
 use super::precedent::Precedents;
 use super::servers::Servers;
+use crate::told_to_end::told_to_end;
 use shell_engine::user_command::user_command_name;
 
 /// How often what moves is drawn anew.
@@ -73,7 +73,8 @@ struct Screen {
 
 impl Screen {
     async fn show(&mut self, mut terminal: DefaultTerminal, look: Look) -> Result<(), ScreenError> {
-        let told_to_end = told_to_end()?;
+        // The terminal is given back as it was.
+        let told_to_end = told_to_end().map_err(ScreenError::Signals)?;
         tokio::pin!(told_to_end);
         let mut keys = read_events();
         loop {
@@ -128,19 +129,4 @@ fn read_events() -> mpsc::Receiver<io::Result<Event>> {
         }
     });
     receiver
-}
-
-/// Completes when a signal tells the view to end, so that the terminal is given back as it was.
-fn told_to_end() -> Result<impl Future<Output = ()>, ScreenError> {
-    let listen = |kind| signal(kind).map_err(ScreenError::Signals);
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }
