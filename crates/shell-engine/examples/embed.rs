@@ -36,6 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
         execve_wrapper: Some(programs.join("execve-wrapper")),
         ..Settings::default()
     })?;
+    // Each call takes descriptors of this program. Commands keep the limit that it was started with.
+    shell_engine::raise_descriptor_limit()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let shell = Shell::new(Arc::new(config));
@@ -46,6 +48,11 @@ fn main() -> anyhow::Result<ExitCode> {
         let mut call = shell.start(request, Arc::new(approver), shell.turn().await).await?;
         let outcome = call.finished().await.context("the call broke")?;
         report(&outcome)?;
+        for left in shell.running().list().await {
+            let processes: Vec<String> = left.processes.iter().map(ToString::to_string).collect();
+            writeln!(std::io::stderr(), "left running by `{}`: {}", left.command, processes.join(", "))?;
+        }
+        // Ends them.
         shell.close(Duration::from_secs(2)).await;
         Ok(ExitCode::from(u8::try_from(outcome.ending.exit_code()).unwrap_or(u8::MAX)))
     })

@@ -35,6 +35,9 @@ fn an_agent_runs_commands_asks_by_itself_and_leaves_nothing_behind() {
     assert_eq!((run.status.code(), text(&run.stdout)), (Some(3), "a\nb\n".into()), "{words}");
     assert!(words.contains("Allow agent to run") && words.contains("approved_escalated"), "{words}");
     assert!(words.contains("seccomp"), "the sandbox in force is told: {words}");
+    let left =
+        words.lines().find(|line| line.starts_with("left running by `echo > a; touch b;")).expect("a line");
+    assert!(left.ends_with("sleep 6543"), "{left}");
     let listed = Command::new("ps").args(["-eo", "args"]).output().expect("ps");
     assert!(!text(&listed.stdout).lines().any(|line| line == "sleep 6543"), "it outlived its agent");
 

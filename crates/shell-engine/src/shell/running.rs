@@ -1,6 +1,6 @@
 //! The calls of one server, from their start until nothing is left of them: what everybody else attaches to.
 //!
-//! Two views of them go to the client. [`RunningCalls::background`]: those whose shell has ended and whose processes have
+//! [`RunningCalls::list`] has them all. Two views of them go to the client. [`RunningCalls::background`]: those whose shell has ended and whose processes have
 //! not. [`RunningCalls::recent`]: those whose results may have reached nobody. Some clients say that they do not wait any
 //! longer (`notifications/cancelled`), others only stop listening, the quickest after five seconds. Their model learns that
 //! the call failed, and nothing of what it did.
@@ -29,14 +29,20 @@ const END_TIMEOUT: Duration = Duration::from_secs(65);
 /// A call that is known to its server.
 #[derive(Clone, Debug)]
 pub struct RunningCall {
-    /// The call, to be waited for or cancelled. Its output has the id that it goes by.
+    /// The id of its output, which it goes by.
+    pub id: String,
+    /// The call, to be waited for or cancelled.
     pub call: Call,
     /// The beginning of its command.
     pub command: String,
     /// Time since it has started.
     pub age: Duration,
-    /// How its shell has ended; `None` while that runs. What it has started may live on.
-    pub ending: Option<Ending>,
+    /// How its shell has ended, and time since then; `None` while that runs. What it has started may live on.
+    pub ended: Option<(Ending, Duration)>,
+    /// The first of its processes.
+    pub processes: Vec<BackgroundProcess>,
+    /// How many there are.
+    pub total: usize,
 }
 
 /// A call that has left processes behind.
@@ -132,28 +138,39 @@ impl RunningCalls {
         Entered { running: self.clone(), output: output.clone(), ended: false }
     }
 
-    /// The call whose output has this id, from the start of its shell until nothing is left of it.
-    #[must_use]
-    pub fn find(&self, id: &str) -> Option<RunningCall> {
-        let known = self.known(id)?;
-        Some(RunningCall {
-            call: known.attached?.call,
-            command: known.command,
-            age: known.started.elapsed(),
-            ending: known.ended.map(|(ending, _)| ending),
-        })
+    /// The calls that run or have left processes behind, in the order in which their shells ended; what still runs comes last.
+    pub async fn list(&self) -> Vec<RunningCall> {
+        self.with_processes(|_| true).await
     }
 
     /// The calls whose shell has ended and which still have processes, oldest first.
     pub async fn background(&self) -> Vec<BackgroundCall> {
+        let calls = self.with_processes(|known| known.ended.is_some()).await;
+        let left = calls.into_iter().filter_map(|call| {
+            let RunningCall { id, command, processes, total, ended, .. } = call;
+            let (_, age) = ended?;
+            Some(BackgroundCall { id, command, age, processes, total })
+        });
+        left.collect()
+    }
+
+    /// Those of which there are processes.
+    async fn with_processes(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<RunningCall> {
         let mut calls = Vec::new();
-        for known in self.in_order_of_ending() {
-            let (Some((_, ended)), Some(attached)) = (known.ended, known.attached) else { continue };
+        for known in self.in_order_of_ending().into_iter().filter(wanted) {
+            let Some(attached) = known.attached else { continue };
             let Some(processes) = attached.processes() else { continue };
-            let Alive { total, listed } = processes.alive().await;
+            let Alive { total, listed: processes } = processes.alive().await;
             if total > 0 {
-                let (id, command) = (known.output.id().to_owned(), known.command);
-                calls.push(BackgroundCall { id, command, age: ended.elapsed(), processes: listed, total });
+                calls.push(RunningCall {
+                    id: known.output.id().to_owned(),
+                    call: attached.call,
+                    command: known.command,
+                    age: known.started.elapsed(),
+                    ended: known.ended.map(|(ending, at)| (ending, at.elapsed())),
+                    processes,
+                    total,
+                });
             }
         }
         calls
