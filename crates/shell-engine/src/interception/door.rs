@@ -52,7 +52,7 @@ pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) {
             }
             Ok((_, None)) => break,
             Err(error) => {
-                tracing::warn!(%error, "the escalation socket of a call is broken");
+                tracing::warn!(%error, "the door of a call is broken");
                 break;
             }
         }

@@ -19,7 +19,7 @@ mod whereabouts;
 mod wrapper;
 
 pub(crate) use call::InterceptedCall;
-pub(crate) use door::attend;
+pub(crate) use door::{Door, attend};
 pub(crate) use escalated::{AliveOutside, Escalated};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use whereabouts::Whereabouts;

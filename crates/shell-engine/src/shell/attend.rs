@@ -21,7 +21,7 @@ use super::shared::Shell;
 use super::spawn::{self, ShellSpawnError};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::interception::{self, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
+use crate::interception::{self, Door, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
 use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
@@ -273,7 +273,7 @@ impl Attended {
 
 /// Serves the call's door and keeps its processes; also after the shell's exit, for background processes, until the last of
 /// them has ended or the server ends the call. That nobody is left is told by the processes, not by the door.
-async fn keep(door: WrapperDoor, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
+async fn keep(door: impl Door, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
     let end = &call.end;
     let processes = async {
         tokio::select! {
