@@ -46,10 +46,12 @@ pub use config::{
     ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home, trusted_projects,
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
+pub use execpolicy::RuleMatch;
+pub use execpolicy::amend::Amendment;
 pub use judgement::{Decided, DecisionRecord, find_program, preview};
 pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
-pub use sandbox::Mode;
+pub use sandbox::{ExitStatus, Mode};
 pub use shell::{
     BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RecentCall, RequestError,
     RunningCall, RunningCalls, Shell, StartError, Turn,
