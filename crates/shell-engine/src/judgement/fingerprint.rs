@@ -19,8 +19,8 @@ pub(super) enum Placement {
 }
 
 /// The identity of the question about this program that `asks` asks.
-pub(super) fn identity(exec: &Exec, asks: &str, gives: Placement) -> Identity {
-    let gives = match gives {
+pub(super) fn identity(exec: &Exec, asks: &str, placement: Placement) -> Identity {
+    let placement = match placement {
         Placement::Outside => "escalates",
         Placement::Inside => "runs",
     };
@@ -32,7 +32,7 @@ pub(super) fn identity(exec: &Exec, asks: &str, gives: Placement) -> Identity {
     let (arguments, variables) = (count(exec.argv.len()), count(env.len()));
     let head: [&[u8]; 5] = [
         asks.as_bytes(),
-        gives.as_bytes(),
+        placement.as_bytes(),
         exec.file.as_os_str().as_bytes(),
         &file,
         exec.workdir.as_os_str().as_bytes(),

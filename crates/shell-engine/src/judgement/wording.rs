@@ -29,8 +29,8 @@ pub(super) fn ask(
     heard: &NamedEvaluation,
     speaks: Option<Result<(Outside, git::Hardening), Untrusted>>,
 ) -> Verdict {
-    let gives = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
-    let mut question = question(exec, heard, gives);
+    let placement = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
+    let mut question = question(exec, heard, placement);
     let approved = match speaks {
         Some(Ok((outside, care))) => {
             question.details.insert(0, OUTSIDE.into());
@@ -83,7 +83,7 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
     lines
 }
 
-fn question(exec: &Exec, heard: &NamedEvaluation, gives: Placement) -> Question {
+fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Question {
     let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
     let called = exec.argv.first().filter(|argv0| Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {
@@ -96,7 +96,7 @@ fn question(exec: &Exec, heard: &NamedEvaluation, gives: Placement) -> Question 
         workdir: exec.workdir.clone(),
         rule: heard.evaluation.deciding_rule().cloned(),
         danger: reason(&heard.evaluation),
-        identity: identity(exec, &asker(&heard.evaluation), gives),
+        identity: identity(exec, &asker(&heard.evaluation), placement),
         always: Vec::new(),
         details: known_as.chain(called).collect(),
         once: false,

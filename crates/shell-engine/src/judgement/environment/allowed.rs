@@ -3,7 +3,7 @@
 
 /// How an allowed variable is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
+pub(super) enum Passage {
     /// It is passed.
     Passed,
     /// It is passed unless its value may be a path or a format: it has `/`, `%` or `..`.
@@ -11,26 +11,26 @@ pub(super) enum Care {
 }
 
 /// Names, where `*` stands for any text at the end.
-const ROWS: &[(&[&str], Care)] = &[
+const ROWS: &[(&[&str], Passage)] = &[
     // Kept up to date by the shell; programs verify them.
-    (&["PWD", "OLDPWD", "SHLVL"], Care::Passed),
+    (&["PWD", "OLDPWD", "SHLVL"], Passage::Passed),
     // How output looks.
-    (&["COLUMNS", "LINES"], Care::NoPath),
-    (&["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLORTERM"], Care::NoPath),
+    (&["COLUMNS", "LINES"], Passage::NoPath),
+    (&["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLORTERM"], Passage::NoPath),
     // A path loads message catalogues, with formats for printf (sudo env_check).
-    (&["LANG", "LANGUAGE", "LC_*"], Care::NoPath),
+    (&["LANG", "LANGUAGE", "LC_*"], Passage::NoPath),
     // A path names a time zone file to be parsed (sudo env_check).
-    (&["TZ"], Care::NoPath),
+    (&["TZ"], Passage::NoPath),
     // That nobody can be asked.
-    (&["CI", "DEBIAN_FRONTEND"], Care::NoPath),
+    (&["CI", "DEBIAN_FRONTEND"], Passage::NoPath),
     // Switches that take yes or no.
-    (&["GIT_TERMINAL_PROMPT", "GIT_OPTIONAL_LOCKS", "GIT_MERGE_AUTOEDIT", "GIT_ADVICE"], Care::NoPath),
-    (&["GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS"], Care::NoPath),
-    (&["GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"], Care::NoPath),
+    (&["GIT_TERMINAL_PROMPT", "GIT_OPTIONAL_LOCKS", "GIT_MERGE_AUTOEDIT", "GIT_ADVICE"], Passage::NoPath),
+    (&["GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS"], Passage::NoPath),
+    (&["GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"], Passage::NoPath),
 ];
 
 /// The care for a name; `None` when it is not passed.
-pub(super) fn care(name: &[u8]) -> Option<Care> {
+pub(super) fn care(name: &[u8]) -> Option<Passage> {
     let fits = |pattern: &&str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start.as_bytes()),
         None => name == pattern.as_bytes(),

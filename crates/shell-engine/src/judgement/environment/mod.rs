@@ -14,7 +14,7 @@ use std::sync::Arc;
 use execpolicy::RuleMatch;
 use execpolicy::conditions::EnvTest;
 
-use self::allowed::{Care, NOBODY_THERE};
+use self::allowed::{NOBODY_THERE, Passage};
 use crate::config::Variables;
 use crate::visible::{shortened, visible};
 
@@ -135,8 +135,8 @@ fn passes(name: &OsStr, value: &OsStr) -> bool {
     let is_function = value.as_bytes().starts_with(b"()");
     match allowed::care(name.as_bytes()) {
         _ if is_function => false,
-        Some(Care::Passed) => true,
-        Some(Care::NoPath) => !may_be_a_path(value.as_bytes()),
+        Some(Passage::Passed) => true,
+        Some(Passage::NoPath) => !may_be_a_path(value.as_bytes()),
         None => false,
     }
 }
