@@ -78,7 +78,11 @@ mod tests {
     fn check(rules: &str, line: &str) -> String {
         let policy = Policy::from_text(Path::new("x.rules"), rules).unwrap();
         let words: Vec<&str> = line.split(' ').collect();
-        let options = Options { program_token: ProgramToken::ResolvedPath, heuristics: Heuristics::NONE };
+        let options = Options {
+            program_token: ProgramToken::ResolvedPath,
+            heuristics: Heuristics::NONE,
+            ..Options::default()
+        };
         Report::new(&policy.evaluate(&Command::from_words(&words).unwrap(), &options)).to_json(false).unwrap()
     }
 

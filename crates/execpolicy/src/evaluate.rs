@@ -12,7 +12,7 @@ use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
-use crate::nested::{ReadBudget, nested};
+use crate::nested::{ReadBudget, nested, runs_in_its_own_process};
 use crate::policy::Policy;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
@@ -30,13 +30,26 @@ pub struct Options {
     pub program_token: ProgramToken,
     /// What is asked about although no rule mentions it.
     pub heuristics: Heuristics,
+    /// What becomes of commands inside it (`sh -c`, `env`, …).
+    pub nested: Nested,
+}
+
+/// What becomes of the commands that a command says it will run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nested {
+    /// Rules bind them, and the heuristics look at them: nobody else will.
+    #[default]
+    Judged,
+    /// Only the heuristics look at them: each is judged by the rules when it is executed. What is never executed, because the
+    /// command does it in its own process (`busybox rm`, `ld.so rm`), is judged now.
+    ExecutedLater,
 }
 
 impl Policy {
     /// Judges one command.
     pub fn evaluate(&self, command: &Command<'_>, options: &Options) -> Evaluation {
         let mut findings = Findings::new(self, options);
-        let allowed = findings.judge(command, 0, false);
+        let allowed = findings.judge(command, 0, false, true);
         let Findings { matches, dangers, commands, doubt, .. } = findings;
         let settled = answers::settled(&matches);
         let deciding = settled.or_else(|| deciding(&matches));
@@ -73,6 +86,8 @@ struct Findings<'p> {
     commands: Vec<Vec<OsString>>,
     doubt: Option<Doubt>,
     budget: ReadBudget,
+    /// Commands that were looked at.
+    seen: usize,
 }
 
 impl<'p> Findings<'p> {
@@ -85,21 +100,25 @@ impl<'p> Findings<'p> {
             commands: Vec::new(),
             doubt: None,
             budget: ReadBudget::default(),
+            seen: 0,
         }
     }
 
     /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may
     /// ask or forbid.
     ///
-    /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent.
-    fn judge(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
-        let part = self.commands.len();
-        if part >= MAX_COMMANDS {
+    /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent. `bound`: rules bind it now.
+    fn judge(&mut self, command: &Command<'_>, depth: usize, covered: bool, bound: bool) -> bool {
+        if self.seen >= MAX_COMMANDS {
             self.doubt.get_or_insert(Doubt::TooLarge);
             return false;
         }
-        self.commands.push(words(command));
-        let own = self.policy.matching_rules(command, self.options, part);
+        self.seen += 1;
+        let mut own = Vec::new();
+        if bound {
+            own = self.policy.matching_rules(command, self.options, self.commands.len());
+            self.commands.push(words(command));
+        }
         let allows = own.iter().any(|one| one.rule.decision == Decision::Allow);
         let covered = covered || !own.is_empty();
         self.matches.extend(own);
@@ -107,11 +126,11 @@ impl<'p> Findings<'p> {
             let found = dangerous::find(command, &self.options.heuristics);
             self.dangers.extend(found.map(|danger| HeuristicMatch { command: words(command), danger }));
         }
-        let parts_allow = self.judge_nested(command, depth, covered);
+        let parts_allow = self.judge_nested(command, depth, covered, bound);
         allows || parts_allow
     }
 
-    fn judge_nested(&mut self, command: &Command<'_>, depth: usize, covered: bool) -> bool {
+    fn judge_nested(&mut self, command: &Command<'_>, depth: usize, covered: bool, bound: bool) -> bool {
         let Some(nested) = nested(command, command.input.as_deref(), &mut self.budget) else { return false };
         let doubt = if depth >= MAX_DEPTH { Some(Doubt::TooLarge) } else { nested.doubt };
         if let Some(doubt) = doubt {
@@ -120,9 +139,14 @@ impl<'p> Findings<'p> {
         if depth >= MAX_DEPTH {
             return false;
         }
-        let mut all_allowed = doubt.is_none() && !nested.commands.is_empty();
+        let bound = bound
+            && match self.options.nested {
+                Nested::Judged => true,
+                Nested::ExecutedLater => runs_in_its_own_process(command.basename()),
+            };
+        let mut all_allowed = bound && doubt.is_none() && !nested.commands.is_empty();
         for inside in &nested.commands {
-            all_allowed &= self.judge(inside, depth + 1, covered);
+            all_allowed &= self.judge(inside, depth + 1, covered, bound);
         }
         all_allowed
     }

@@ -42,7 +42,7 @@ pub use command::{Command, Environment};
 pub use dangerous::Heuristics;
 pub use decision::Decision;
 pub use errors::ParseError;
-pub use evaluate::Options;
+pub use evaluate::{Nested, Options};
 pub use evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch};
 pub use evaluator::STACK;
 pub use policy::Policy;

@@ -10,4 +10,5 @@ mod table;
 mod wrapper;
 
 pub(crate) use shells::is_shell;
+pub(crate) use table::runs_in_its_own_process;
 pub(crate) use wrapper::{ReadBudget, nested, runs_commands};

@@ -224,9 +224,12 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
         runs: Runs::Otherwise,
         ..PLAIN
     },
-    // One file that is many programs: the applet is the first word.
-    Wrapper { names: &["busybox", "toybox"], instead: "--list --install --help", ..PLAIN },
+    MANY_PROGRAMS,
 ];
+
+/// One file that is many programs: the applet is the first word.
+const MANY_PROGRAMS: Wrapper =
+    Wrapper { names: &["busybox", "toybox"], instead: "--list --install --help", ..PLAIN };
 
 /// The dynamic loader, called as a program, runs the file that it is given (ld.so(8)).
 pub(super) const LOADER: Wrapper = Wrapper {
@@ -241,13 +244,19 @@ pub(super) const LOADER: Wrapper = Wrapper {
 /// The row for a base name.
 pub(super) fn row(name: &[u8]) -> Option<&'static Wrapper> {
     let name = std::str::from_utf8(name).ok()?;
-    let is_loader = (name.starts_with("ld-linux")
-        || name.starts_with("ld-musl")
-        || name.starts_with("ld64.so")
-        || name.starts_with("ld.so"))
-        && name.contains(".so");
-    if is_loader {
+    if is_loader(name) {
         return Some(&LOADER);
     }
     WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))
+}
+
+fn is_loader(name: &str) -> bool {
+    ["ld-linux", "ld-musl", "ld64.so", "ld.so"].iter().any(|start| name.starts_with(start))
+        && name.contains(".so")
+}
+
+/// Whether what a program of this base name runs is never executed: it becomes that itself.
+pub(crate) fn runs_in_its_own_process(name: &[u8]) -> bool {
+    let name = std::str::from_utf8(name).unwrap_or_default();
+    is_loader(name) || MANY_PROGRAMS.names.contains(&name)
 }

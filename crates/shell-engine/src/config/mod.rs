@@ -140,7 +140,7 @@ impl Config {
     pub(crate) fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        Options { program_token, heuristics: self.heuristics }
+        Options { program_token, heuristics: self.heuristics, ..Options::default() }
     }
 
     /// The file into which a user's own rules go.

@@ -44,7 +44,7 @@ impl CheckArguments {
         let command = Command::from_words(&self.words).context("no command was given")?;
         let program_token =
             if self.resolve_host_executables { ProgramToken::ResolvedPath } else { ProgramToken::FullPath };
-        let options = Options { program_token, heuristics: Heuristics::NONE };
+        let options = Options { program_token, heuristics: Heuristics::NONE, ..Options::default() };
         let report = Report::new(&policy.evaluate(&command, &options));
         writeln!(std::io::stdout(), "{}", report.to_json(self.pretty)?)?;
         Ok(ExitCode::SUCCESS)

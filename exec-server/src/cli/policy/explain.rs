@@ -52,7 +52,7 @@ impl ExplainArguments {
         let command = Command::new(file.as_os_str(), arguments).with_cwd(&cwd).with_environment(&environment);
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        let options = Options { program_token, heuristics: self.heuristics.lists() };
+        let options = Options { program_token, heuristics: self.heuristics.lists(), ..Options::default() };
         let mut out = std::io::stdout().lock();
         write!(out, "{}", policy.explain(&command, &options))?;
         let outcome = match Config::new(Settings::default()) {
