@@ -152,6 +152,12 @@ impl World {
         let mut command = std::process::Command::new(binaries().join("exec-server"));
         self.surround(&mut command);
         command.args(arguments);
+        // Every test that starts a server can be run behind another door: `SHELL_TOOL_MCP_TEST_DOOR=kernel`.
+        let serves = arguments.first().is_none_or(|first| first.starts_with('-'));
+        let has_one = arguments.contains(&"--door");
+        if let Some(door) = std::env::var_os("SHELL_TOOL_MCP_TEST_DOOR").filter(|_| serves && !has_one) {
+            command.arg("--door").arg(door);
+        }
         command
     }
 

@@ -16,7 +16,7 @@ type Module = Vec<String>;
 const RECURSIVE: &[&str] = &["output::head_and_tail", "output::recording", "output::spool"];
 
 /// Folders and files whose code may depend on the system; everything else is the same everywhere.
-const SYSTEM_PLACES: &[&str] = &["backend", "sys", "sys.rs"];
+const SYSTEM_PLACES: &[&str] = &["kernel", "backend", "sys", "sys.rs"];
 
 /// One crate's rooms, and the level of each: 0 is the topmost.
 struct Rooms {

@@ -11,6 +11,9 @@ const DENY: u8 = 3;
 /// The longest reason of a denial, in bytes.
 pub const MAX_REASON_BYTES: usize = MAX_RESPONSE_BYTES as usize - 1;
 
+/// The longest path of a program to become, in bytes: as long as paths are (`PATH_MAX`, without its NUL).
+pub const MAX_FILE_BYTES: usize = MAX_RESPONSE_BYTES as usize - 1;
+
 /// What the wrapper is to do. A denial is what remains: whatever is not clearly one of the others denies.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,9 @@ pub enum Response<'a> {
     Run {
         /// The program is the patched Bash itself: leave it the interceptor's variables and socket.
         keep_interceptor: bool,
+        /// Its path, for a wrapper that nobody told it: one that a process became which was about to execute the program
+        /// itself. At most [`MAX_FILE_BYTES`].
+        file: &'a [u8],
     },
     /// Hand over the descriptors; the server runs the program outside the sandbox.
     Escalate,
@@ -34,8 +40,10 @@ impl<'a> Response<'a> {
     /// character's boundary when it is UTF-8).
     pub fn encode<'b>(&self, buffer: &'b mut [u8; MAX_RESPONSE_BYTES as usize]) -> &'b [u8] {
         let (tag, text) = match self {
-            Response::Run { keep_interceptor: false } => (RUN, &[][..]),
-            Response::Run { keep_interceptor: true } => (RUN_INTERCEPTED, &[][..]),
+            Response::Run { keep_interceptor: false, file } => {
+                (RUN, file.get(..MAX_FILE_BYTES).unwrap_or(file))
+            }
+            Response::Run { keep_interceptor: true, file: _ } => (RUN_INTERCEPTED, &[][..]),
             Response::Escalate => (ESCALATE, &[][..]),
             Response::Deny { reason } => (DENY, cut(reason)),
         };
@@ -54,8 +62,8 @@ impl<'a> Response<'a> {
     /// When the tag is unknown or has a text that it cannot have.
     pub fn decode(body: &'a [u8]) -> Result<Response<'a>, DecodeError> {
         match body {
-            [RUN] => Ok(Response::Run { keep_interceptor: false }),
-            [RUN_INTERCEPTED] => Ok(Response::Run { keep_interceptor: true }),
+            [RUN, file @ ..] => Ok(Response::Run { keep_interceptor: false, file }),
+            [RUN_INTERCEPTED] => Ok(Response::Run { keep_interceptor: true, file: b"" }),
             [ESCALATE] => Ok(Response::Escalate),
             [DENY, reason @ ..] => Ok(Response::Deny { reason }),
             [] => Err(DecodeError::Malformed),
@@ -85,8 +93,9 @@ mod tests {
 
     #[test]
     fn every_response_survives_the_wire() {
-        survives(Response::Run { keep_interceptor: false });
-        survives(Response::Run { keep_interceptor: true });
+        survives(Response::Run { keep_interceptor: false, file: b"" });
+        survives(Response::Run { keep_interceptor: false, file: b"/bin/true" });
+        survives(Response::Run { keep_interceptor: true, file: b"" });
         survives(Response::Escalate);
         survives(Response::Deny { reason: b"" });
         survives(Response::Deny { reason: "verboten \u{1f6d1}".as_bytes() });
@@ -105,7 +114,8 @@ mod tests {
         #[test]
         fn only_the_exact_bytes_of_a_permission_permit(body: Vec<u8>) {
             match Response::decode(&body) {
-                Ok(Response::Run { .. } | Response::Escalate) => prop_assert_eq!(body.len(), 1),
+                Ok(Response::Run { file, .. }) => prop_assert_eq!(body.len(), 1 + file.len()),
+                Ok(Response::Escalate) => prop_assert_eq!(body.len(), 1),
                 Ok(Response::Deny { .. }) | Err(_) => {}
             }
         }

@@ -4,6 +4,7 @@
 
 use crate::bounded::{at_most, within};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// Most processes listed in one answer; the total is told beside it.
@@ -101,6 +102,13 @@ pub struct LiveProcess {
 }
 
 impl LiveProcess {
+    /// Returns what would be told of a process that was started with these arguments.
+    #[must_use]
+    pub fn of(pid: i32, arguments: &[OsString]) -> LiveProcess {
+        let words = arguments.iter().flat_map(|word| word.as_encoded_bytes().iter().copied().chain([0]));
+        LiveProcess { pid, command_line: words.take(MAX_COMMAND_LINE).collect() }
+    }
+
     /// Returns the command line as text for a human: words separated by spaces, control characters replaced.
     #[must_use]
     pub fn display(&self) -> String {

@@ -42,8 +42,8 @@ pub use approval::{
     Offers, OpenQuestion, Question, QuestionId, Reply, Scope,
 };
 pub use config::{
-    AfterCall, ApprovalSettings, ChannelKind, Config, ConfigError, LimitSettings, Limits, ReasonField,
-    ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home, trusted_projects,
+    AfterCall, ApprovalSettings, ChannelKind, Config, ConfigError, DoorChoice, LimitSettings, Limits,
+    ReasonField, ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home, trusted_projects,
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use execpolicy::RuleMatch;

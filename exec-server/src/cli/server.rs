@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use shell_engine::{ApprovalSettings, ChannelKind, Mode, SandboxSettings, Settings};
+use shell_engine::{ApprovalSettings, ChannelKind, DoorChoice, Mode, SandboxSettings, Settings};
 
 use super::limits::LimitArguments;
 use super::results::ResultArguments;
@@ -61,6 +61,11 @@ struct Advanced {
     /// Let the sandbox state that the client sends only narrow what is allowed here, never widen it
     #[arg(long)]
     no_trust_client_sandbox: bool,
+
+    /// How programs reach the judge: kernel (all that every process of a command executes; Linux), wrapper (what the command's own
+    /// shell executes; the default), or auto (the best that there is; for now that is wrapper, while kernel is new)
+    #[arg(long, value_name = "DOOR")]
+    door: Option<DoorChoice>,
 
     /// Match rules against the full path of a program only, not against its base name
     #[arg(long)]
@@ -119,6 +124,7 @@ impl ServerArguments {
             },
             session_program: None,
             limits: self.limits.settings(),
+            door: self.advanced.door,
             results: self.results.settings(),
             rules: self.rules.settings(),
             approvals: ApprovalSettings {

@@ -22,6 +22,7 @@ mod escalation;
 mod faithful;
 mod first_hour;
 mod inherited;
+mod kernel_door;
 mod live_rules;
 mod load;
 mod login;

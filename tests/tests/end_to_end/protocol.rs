@@ -129,10 +129,13 @@ fn what_is_missing_at_the_start_is_named_with_a_remedy() {
     assert!(said.contains("CODEX_HOME"), "{said}");
 }
 
+/// What the kernel reports needs no socket in the shell.
+const WRAPPERS_DOOR: &[&str] = &["--sandbox", "danger-full-access", "--door", "wrapper"];
+
 #[test]
 fn a_forged_or_broken_socket_runs_nothing() {
     let world = World::with_rules("");
-    let mut server = Lines::start(&world);
+    let mut server = Lines::start_with(&world, WRAPPERS_DOOR);
     server.initialize();
     let wrapper = end_to_end_tests::binaries().join("execve-wrapper");
     let wrapper = word(&wrapper);
@@ -159,7 +162,7 @@ fn a_forged_or_broken_socket_runs_nothing() {
 fn what_comes_between_a_first_request_and_initialize_does_not_end_the_server() {
     let world = World::with_rules("");
     for first in ["ping", "tools/list", "server/discover"] {
-        let mut server = Lines::start(&world);
+        let mut server = Lines::start_with(&world, WRAPPERS_DOOR);
         server.request(first, json!({}));
         server.send(
             "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}",
@@ -174,7 +177,7 @@ fn what_comes_between_a_first_request_and_initialize_does_not_end_the_server() {
 #[test]
 fn a_hostile_call_on_the_socket_hurts_nobody_else() {
     let world = World::with_rules("prefix_rule(pattern=[\"id\"], decision=\"forbidden\")\n");
-    let mut server = Lines::start(&world);
+    let mut server = Lines::start_with(&world, WRAPPERS_DOOR);
     server.initialize();
     // Python, started by Bash, inherits a copy of the socket that Bash alone should have.
     let attack = r#"

@@ -12,6 +12,7 @@ use sandbox::environment::Inherit;
 use serde::Deserialize;
 
 use super::approvals::ReasonField;
+use super::door::DoorChoice;
 use super::results::ResultFormat;
 
 /// The file as it is written.
@@ -111,6 +112,8 @@ pub(crate) struct ShellToolTable {
     pub(super) max_calls: Option<usize>,
     /// `live` or `end`: what becomes of background processes.
     pub(super) background: Option<String>,
+    /// `auto`, `kernel` or `wrapper`: by which door programs reach the judge.
+    pub(super) door: Option<DoorChoice>,
     /// `json` or `text`: how results are written.
     pub(super) result: Option<ResultFormat>,
     /// Results link to outputs that they do not show whole.

@@ -16,6 +16,7 @@ use crate::rules::{AnswerFile, RuleFiles, RuleSettings};
 
 mod agent;
 mod approvals;
+mod door;
 mod error;
 mod file;
 mod limits;
@@ -26,6 +27,7 @@ mod trusted;
 
 pub(crate) use agent::{EDITOR_ARGUMENT, NO_EDITOR};
 pub use approvals::{ApprovalSettings, ChannelKind, ReasonField, UnknownChannel};
+pub use door::{DoorChoice, UnknownDoor};
 pub use error::ConfigError;
 use file::ConfigFile;
 pub use file::ConfigFileError;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub approvals: ApprovalSettings,
     /// How results are written.
     pub results: ResultSettings,
+    /// By which door programs reach the judge.
+    pub door: Option<DoorChoice>,
 }
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
@@ -91,6 +95,7 @@ pub struct Config {
     pub approvals: ApprovalSettings,
     /// How results are written.
     pub results: Results,
+    pub(crate) door: DoorChoice,
     /// The environment that the user started the server with.
     pub(crate) environment: Arc<Variables>,
 }
@@ -132,6 +137,7 @@ impl Config {
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,
+            door: settings.door.or(file.shell_tool.door).unwrap_or_default(),
             results: results::results(settings.results, file.shell_tool.result, file.shell_tool.result_links),
             environment: Arc::new(own_environment(file.shell_tool.for_agents())),
         })

@@ -16,6 +16,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) judge: Judge,
     /// What the judge knows about the call.
     pub(crate) facts: Arc<CallFacts>,
+    /// Whether the kernel reports all that its processes execute, so that nothing need be asked by anybody.
+    pub(crate) is_reported: bool,
     /// The patched Bash, which intercepts what it executes itself.
     pub(crate) bash: FileIdentity,
     /// Where programs run that get more rights.

@@ -1,13 +1,22 @@
 //! The programs of one call that were let out of the sandbox and still run.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use sandbox::LiveProcess;
 
 use crate::sandboxes::{Process, Remaining};
 
 /// Kept by their connections, each until nothing is left of it. Clones are the same list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Escalated {
-    programs: Arc<Mutex<Vec<Weak<Process>>>>,
+    programs: Arc<Mutex<Vec<Known>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    process: Weak<Process>,
+    command_line: String,
 }
 
 /// What is alive outside the sandbox.
@@ -15,23 +24,24 @@ pub(crate) struct Escalated {
 pub(crate) struct AliveOutside {
     /// All processes.
     pub(crate) remaining: Remaining,
-    /// Programs that have not ended; each has a wrapper inside that waits for it.
-    pub(crate) awaited: usize,
+    /// Programs that have not ended, by the command lines that they were started with; each has a wrapper inside that waits for it.
+    pub(crate) awaited: Vec<String>,
 }
 
 impl Escalated {
     /// Remembers a program.
-    pub(super) fn add(&self, program: &Arc<Process>) {
+    pub(super) fn add(&self, program: &Arc<Process>, argv: &[OsString]) {
         let mut programs = self.programs();
-        programs.retain(|known| known.strong_count() > 0);
-        programs.push(Arc::downgrade(program));
+        programs.retain(|known| known.process.strong_count() > 0);
+        let command_line = LiveProcess::of(0, argv).display();
+        programs.push(Known { process: Arc::downgrade(program), command_line });
     }
 
     /// The processes of programs that have not ended. What others have left is ended with the shell.
     pub(crate) async fn alive(&self) -> AliveOutside {
         let mut alive = AliveOutside::default();
-        for program in self.known().iter().filter(|program| !program.has_ended()) {
-            alive.awaited += 1;
+        for (program, command_line) in self.known().into_iter().filter(|(program, _)| !program.has_ended()) {
+            alive.awaited.push(command_line);
             let Remaining { total, listed } = program.alive().await;
             alive.remaining.total = alive.remaining.total.saturating_add(total);
             alive.remaining.listed.extend(listed);
@@ -41,16 +51,18 @@ impl Escalated {
 
     /// Waits until nothing is left of those that are known now.
     pub(crate) async fn gone(&self) {
-        for program in self.known() {
+        for (program, _) in self.known() {
             program.gone().await;
         }
     }
 
-    fn known(&self) -> Vec<Arc<Process>> {
-        self.programs().iter().filter_map(Weak::upgrade).collect()
+    fn known(&self) -> Vec<(Arc<Process>, String)> {
+        let programs = self.programs();
+        let known = programs.iter();
+        known.filter_map(|known| Some((known.process.upgrade()?, known.command_line.clone()))).collect()
     }
 
-    fn programs(&self) -> MutexGuard<'_, Vec<Weak<Process>>> {
+    fn programs(&self) -> MutexGuard<'_, Vec<Known>> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,14 +13,16 @@
 mod call;
 mod door;
 mod escalated;
+mod kernel;
 mod outside;
 mod shutdown;
 mod whereabouts;
 mod wrapper;
 
 pub(crate) use call::InterceptedCall;
-pub(crate) use door::{Door, attend};
+pub(crate) use door::attend;
 pub(crate) use escalated::{AliveOutside, Escalated};
+pub(crate) use kernel::{KernelDoor, KernelDoors};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use whereabouts::Whereabouts;
 pub(crate) use wrapper::WrapperDoor;

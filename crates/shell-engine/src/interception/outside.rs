@@ -67,7 +67,7 @@ pub(super) async fn start(
         reported: false,
     };
     let process = Arc::new(Process::start(request, &outside).await?);
-    call.escalated.add(&process);
+    call.escalated.add(&process, &exec.argv);
     Ok(process)
 }
 

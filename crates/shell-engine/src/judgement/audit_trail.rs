@@ -92,6 +92,20 @@ impl<'a> AuditTrail<'a> {
         action
     }
 
+    /// Records that it runs where it is.
+    pub(super) fn runs(mut self) {
+        self.tell(&Action::Run);
+        self.basis.reason = self.why_inside.take();
+        self.decided(Decided::Run);
+    }
+
+    /// Records that it does not run.
+    pub(super) fn refused(mut self, reason: String) {
+        self.tell(&Action::Deny { reason: reason.clone() });
+        self.basis.reason = Some(reason);
+        self.decided(Decided::Deny);
+    }
+
     /// Waits until an escalation is on record.
     async fn escalates(&mut self, action: Action) -> Action {
         let Action::Escalate(outside) = &action else { return action };

@@ -174,6 +174,7 @@ mod tests {
             workdir: "/".into(),
             seen: None,
             opened: None,
+            starter: crate::judgement::exec::Starter::Shell,
         };
         let decisions = Decisions::default();
         for _ in 0..MOST_RECORDS + 5 {

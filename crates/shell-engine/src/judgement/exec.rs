@@ -1,6 +1,7 @@
 //! The program that is about to be executed, as the server understands it, whatever way it was asked about.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::programs::{FileIdentity, FileState, look_at};
+use crate::programs::{FileIdentity, FileState, look_at, reopen};
 use crate::sys::path_of;
 
 /// One `execve` that waits for a decision. Every part of it is the asker's claim, except what the descriptors show.
@@ -28,6 +29,17 @@ pub(crate) struct Exec {
     pub(super) seen: Option<FileState>,
     /// The file itself, as the asker opened it: what it is, not what it can do with it (`O_PATH`).
     pub(super) opened: Option<OwnedFd>,
+    /// Who is about to execute it.
+    pub(super) starter: Starter,
+}
+
+/// Who is about to execute a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Starter {
+    /// The command's own shell.
+    Shell,
+    /// Something that it has started: command lines to be shown, the nearest first, as far as they are known.
+    Program(Vec<String>),
 }
 
 impl Exec {
@@ -41,7 +53,34 @@ impl Exec {
     ) -> Exec {
         let workdir = directory.as_ref().and_then(path_of).unwrap_or_default();
         let seen = opened.as_ref().and_then(FileState::of);
-        Exec { file: workdir.join(file), argv, env, directory, workdir, seen, opened }
+        let file = workdir.join(file);
+        Exec { file, argv, env, directory, workdir, seen, opened, starter: Starter::Shell }
+    }
+
+    /// The same, about to be executed by this one.
+    pub(crate) fn started_by(self, starter: Starter) -> Exec {
+        Exec { starter, ..self }
+    }
+
+    /// Whether it asks for the same as another did, whoever started it.
+    pub(crate) fn asks_for_the_same(&self, other: &Exec) -> bool {
+        let all = |exec: &Exec| (exec.file.clone(), exec.seen.clone(), exec.workdir.clone());
+        self.argv == other.argv && self.env == other.env && all(self) == all(other)
+    }
+
+    /// Who is about to execute it.
+    pub(crate) fn starter(&self) -> &Starter {
+        &self.starter
+    }
+
+    /// Opens the file that was shown, to be executed by its descriptor.
+    pub(crate) fn open_file(&self) -> io::Result<File> {
+        self.opened.as_ref().and_then(reopen).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn size(&self) -> usize {
+        self.argv.iter().chain(&self.env).map(|text| text.len()).sum()
     }
 
     /// Whether it is this very file.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use execpolicy::{Options, Policy};
+use execpolicy::{Heuristics, Options, Policy};
 
 use super::audit_trail::AuditTrail;
 use super::by_rules::{Grounds, judge};
 use super::decisions::Decisions;
 use super::environment::Environment;
-use super::exec::Exec;
+use super::exec::{Exec, Starter};
 use super::legacy::Legacy;
 use super::rule_suggestions::suggest;
 use super::trust::Trust;
@@ -49,12 +49,54 @@ pub(crate) struct CallFacts {
     pub(crate) decisions: Decisions,
 }
 
+/// What can be decided about a program without waiting for anybody.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtOnce {
+    /// It runs where it is, and that is on record.
+    Runs,
+    /// It does not simply run.
+    Other,
+    /// That takes longer: files have to be read.
+    Unclear,
+}
+
 impl Judge {
+    /// Decides about what simply runs, from the rules as they are in memory.
+    pub(crate) fn at_once(
+        &self,
+        exec: &Exec,
+        call: &CallFacts,
+        record: impl FnOnce() -> ExecRecord,
+    ) -> AtOnce {
+        let Some(policy) = self.rules.current_at_once() else { return AtOnce::Unclear };
+        if takes_long(exec, call) {
+            return AtOnce::Unclear;
+        }
+        simply_runs(self.by_rules(&policy, exec, call), exec, call, record)
+    }
+
+    /// The same, taking the time that it takes; nobody is asked.
+    pub(crate) async fn runs(
+        &self,
+        exec: &Arc<Exec>,
+        call: &Arc<CallFacts>,
+        record: impl FnOnce() -> ExecRecord,
+    ) -> bool {
+        let judgement = self.judgement(exec, call).await;
+        simply_runs(judgement, exec, call, record) == AtOnce::Runs
+    }
+
     /// Decides, and puts it on record. Takes as long as the person does who is asked.
     pub(crate) async fn judge(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, record: &ExecRecord) -> Action {
         let mut trail = AuditTrail::new(record, &call.decisions, exec);
         let action = self.consider(exec, call, &mut trail).await;
         trail.conclude(action).await
+    }
+
+    /// Puts on record that a program was ended before its first instruction, because it is not what was judged.
+    pub(crate) fn ended(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, reason: String) {
+        AuditTrail::new(record, &call.decisions, exec).refused(reason);
     }
 
     async fn consider(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, trail: &mut AuditTrail<'_>) -> Action {
@@ -120,8 +162,7 @@ impl Judge {
     /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a while.
     async fn judgement(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>) -> Judgement {
         let policy = self.rules.current().await;
-        let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
-        if length <= JUDGED_AT_ONCE && !call.trust.must_read(exec) {
+        if !takes_long(exec, call) {
             return self.by_rules(&policy, exec, call);
         }
         let (mine, exec, call) = (self.clone(), Arc::clone(exec), Arc::clone(call));
@@ -136,9 +177,14 @@ impl Judge {
     }
 
     fn by_rules(&self, policy: &Policy, exec: &Exec, call: &CallFacts) -> Judgement {
+        // What a list of ours calls dangerous is asked about where the command itself does it, not for every `rm -rf` of a build.
+        let heuristics = match exec.starter {
+            Starter::Shell => self.options.heuristics,
+            Starter::Program(_) => Heuristics::NONE,
+        };
         let grounds = Grounds {
             policy,
-            options: &self.options,
+            options: &Options { heuristics, ..self.options },
             legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: call.trust.writable() }),
             trust: &call.trust,
             environment: &call.environment,
@@ -153,6 +199,27 @@ impl Judge {
         }
         judgement
     }
+}
+
+fn takes_long(exec: &Exec, call: &CallFacts) -> bool {
+    let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
+    length > JUDGED_AT_ONCE || call.trust.must_read(exec)
+}
+
+/// Puts on record that it runs where it is, if that is the judgement.
+fn simply_runs(
+    judgement: Judgement,
+    exec: &Exec,
+    call: &CallFacts,
+    record: impl FnOnce() -> ExecRecord,
+) -> AtOnce {
+    let Judgement { verdict: Verdict::Run { why_inside }, rule } = judgement else { return AtOnce::Other };
+    let record = record();
+    let mut trail = AuditTrail::new(&record, &call.decisions, exec);
+    trail.rule(rule);
+    trail.inside(why_inside);
+    trail.runs();
+    AtOnce::Runs
 }
 
 /// What was judged is what runs: not a file that was put in its place while a person was thinking.

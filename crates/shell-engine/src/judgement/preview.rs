@@ -8,7 +8,7 @@ use execpolicy::{Options, Policy};
 
 use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
-use super::exec::Exec;
+use super::exec::{Exec, Starter};
 use super::trust::Trust;
 use super::verdict::{Approved, Unasked, Verdict};
 use crate::config::Config;
@@ -59,6 +59,7 @@ fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
         workdir,
         seen: opened.as_ref().and_then(FileState::of),
         opened,
+        starter: Starter::Shell,
     })
 }
 

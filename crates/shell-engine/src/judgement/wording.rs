@@ -4,7 +4,7 @@ use std::path::Path;
 
 use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 
-use super::exec::Exec;
+use super::exec::{Exec, Starter};
 use super::fingerprint::{Placement, identity};
 use super::git;
 use super::trust::Untrusted;
@@ -90,6 +90,13 @@ fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Quest
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
         format!("Careful: it is told that its name is `{shown}`.")
     });
+    let started_by = match &exec.starter {
+        Starter::Program(parents) if !parents.is_empty() => {
+            let parents: Vec<String> = parents.iter().map(|parent| format!("`{parent}`")).collect();
+            Some(format!("Started by {}.", parents.join(" ← ")))
+        }
+        Starter::Program(_) | Starter::Shell => None,
+    };
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
@@ -98,7 +105,7 @@ fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Quest
         danger: reason(&heard.evaluation),
         identity: identity(exec, &asker(&heard.evaluation), placement),
         always: Vec::new(),
-        details: known_as.chain(called).collect(),
+        details: started_by.into_iter().chain(known_as).chain(called).collect(),
         once: false,
     };
     // What a person has not read counts for this once.

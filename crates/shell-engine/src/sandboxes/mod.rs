@@ -14,6 +14,6 @@ mod spawn_error;
 
 pub(crate) use nix::sys::signal::Signal;
 pub use pool::{SESSION_ARGUMENT, SandboxError, SandboxPool, session_launcher};
-pub(crate) use process::{Process, Remaining};
+pub(crate) use process::{Process, Remaining, Reports};
 pub use sandbox::Sandbox;
 pub(crate) use spawn_error::SpawnError;

@@ -1,6 +1,7 @@
 //! A program in a session of the sandbox: its end, signals for it, and the end of everything that it has started.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub(crate) struct Remaining {
     pub listed: Vec<(i32, String)>,
 }
 
+/// Who gets the listener on which is reported what a program and its descendants are about to execute.
+pub(crate) type Reports = tokio::sync::oneshot::Sender<OwnedFd>;
+
 /// What the session has told of the program so far.
 #[derive(Debug, Default)]
 struct Told {
@@ -57,11 +61,29 @@ struct Told {
 impl Process {
     /// Has the sandbox's session start a program.
     pub(crate) async fn start(request: SpawnRequest, sandbox: &Arc<Sandbox>) -> Result<Process, SpawnError> {
+        Process::start_as(request, None, sandbox).await
+    }
+
+    /// As [`start`](Self::start), for a program that is held, as are all that its descendants execute, until whoever gets the
+    /// listener answers.
+    pub(crate) async fn start_reported(
+        request: SpawnRequest,
+        reports: Reports,
+        sandbox: &Arc<Sandbox>,
+    ) -> Result<Process, SpawnError> {
+        Process::start_as(SpawnRequest { reported: true, ..request }, Some(reports), sandbox).await
+    }
+
+    async fn start_as(
+        request: SpawnRequest,
+        reports: Option<Reports>,
+        sandbox: &Arc<Sandbox>,
+    ) -> Result<Process, SpawnError> {
         let call = sandbox.session().spawn(request)?;
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
-        let follower = tokio::spawn(follow(Arc::clone(&call), tell)).abort_handle();
+        let follower = tokio::spawn(follow(Arc::clone(&call), tell, reports)).abort_handle();
         let mut process = Process { call, told, follower, sandbox: Arc::clone(sandbox) };
         process.started().await?;
         Ok(process)
@@ -168,10 +190,17 @@ impl Drop for Process {
 }
 
 /// Hears what the session tells, until there is nothing more to be told.
-async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>) {
+async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>, mut reports: Option<Reports>) {
     while let Ok(mut ready) = call.readable().await {
         loop {
             match call.get_ref().try_event() {
+                Ok(Some(CallEvent::Reports)) => {
+                    if let (Some(reports), Some(listener)) = (reports.take(), call.get_ref().take_listener())
+                    {
+                        // Nobody may wait for it any more: then the program, which waits for an answer, ends with it.
+                        let _ = reports.send(listener);
+                    }
+                }
                 Ok(Some(event)) => tell.send_modify(|told| told.take(event)),
                 Ok(None) => break,
                 Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use escalation_protocol::variables;
 use sandbox::environment::{EnvironmentPolicy, command_environment};
@@ -15,6 +15,8 @@ pub struct Sandbox {
     environment: Vec<OsString>,
     told: Told,
     session: sandbox::Session,
+    /// Why the kernel reports nothing here, once that has been found out.
+    no_door: OnceLock<String>,
 }
 
 /// What a server has said already about its sandboxes, to the log and to callers: each thing is told once, not once per policy.
@@ -54,7 +56,7 @@ impl Sandbox {
             true => plan.without_protected_places(),
             false => plan,
         };
-        Ok(Sandbox { plan: Arc::new(plan), environment, told, session })
+        Ok(Sandbox { plan: Arc::new(plan), environment, told, session, no_door: OnceLock::new() })
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -86,6 +88,28 @@ impl Sandbox {
             },
             crate::user_command::user_command(),
             self.enforcement().gaps.join("; ")
+        );
+        Some(words).filter(|words| self.told.is_news(words))
+    }
+
+    /// Whether the kernel may report here what programs execute; it has not refused so far.
+    pub(crate) fn may_have_door(&self) -> bool {
+        self.no_door.get().is_none()
+    }
+
+    /// The kernel does not report here what programs execute, for this reason.
+    pub(crate) fn has_no_door(&self, why: String) {
+        let why = self.no_door.get_or_init(|| why);
+        if self.told.is_news(why) {
+            tracing::warn!("no kernel's door, so only what commands' own shells execute is judged: {why}");
+        }
+    }
+
+    /// That there is no door of the kernel's, and why, unless a caller has been told before.
+    pub(crate) fn missing_door(&self) -> Option<String> {
+        let why = self.no_door.get()?;
+        let words = format!(
+            "there is no kernel's door, so rules bind only what the command's own shell executes: {why}"
         );
         Some(words).filter(|words| self.told.is_news(words))
     }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use execpolicy::{Nested, Options};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
 use super::background::{Alive, CallProcesses};
+use super::behind_door::{Doors, Started};
 use super::call::Call;
 use super::denials;
 use super::login::Login;
@@ -18,10 +20,10 @@ use super::outcome::{CallOutcome, Ending};
 use super::request::CallRequest;
 use super::running::Entered;
 use super::shared::Shell;
-use super::spawn::{self, ShellSpawnError};
+use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::interception::{self, Door, Escalated, InterceptedCall, Shutdown, Whereabouts, WrapperDoor};
+use crate::interception::{Escalated, InterceptedCall, Shutdown, Whereabouts};
 use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
@@ -44,8 +46,6 @@ enum StartStep {
     Sandbox(#[from] SandboxError),
     #[error("cannot make the pipe for the command's output")]
     Output(#[source] io::Error),
-    #[error("cannot make the escalation socket")]
-    Door(#[source] io::Error),
     #[error(transparent)]
     Spawn(#[from] ShellSpawnError),
 }
@@ -113,26 +113,33 @@ async fn start(
         decisions: decisions.clone(),
     };
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
-    let intercepted = Arc::new(InterceptedCall {
+    let facts = Arc::new(facts);
+    let escalated = Escalated::default();
+    let record = audit.call();
+    let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
             rules: Arc::clone(rules),
-            options: config.policy_options(),
+            options: Options {
+                nested: if is_reported { Nested::ExecutedLater } else { Nested::Judged },
+                ..config.policy_options()
+            },
             default_rules: config.default_rules(),
         },
-        facts: Arc::new(facts),
+        facts: Arc::clone(&facts),
+        is_reported,
         bash: config.bash_identity,
         sandboxes: Arc::clone(sandboxes),
-        record: audit.call(),
+        record: record.clone(),
         whereabouts: whereabouts.clone(),
         end: end.clone(),
-        escalated: Escalated::default(),
-    });
+        escalated: escalated.clone(),
+    };
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
-    let (door, socket) = WrapperDoor::new().map_err(StartStep::Door)?;
     // From here on it may run, also when nobody waits for its start any more.
     let entered = shell.running.enter(&request.command.to_string_lossy(), output.recording());
-    let process = match spawn::bash(config, &sandbox, &request, login.as_ref(), pipe, socket).await {
-        Ok(process) => Arc::new(process),
+    let start = Start { shell, sandbox: &sandbox, request: &request, login: login.as_ref(), output: pipe };
+    let Started { process, doors, call: intercepted } = match start.start(intercepted).await {
+        Ok(started) => started,
         Err(error) => {
             entered.fail();
             return Err(StartStep::Spawn(error).into());
@@ -140,10 +147,12 @@ async fn start(
     };
     let processes = CallProcesses {
         shell: Arc::clone(&process),
-        escalated: intercepted.escalated.clone(),
+        escalated,
         wrapper: config.execve_wrapper.to_string_lossy().into(),
     };
-    shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
+    let level = if doors.are_the_kernels() { "+door" } else { "" };
+    let level = format!("{}{level}", sandbox.level());
+    shell.calls.spawn(keep(doors, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -158,6 +167,7 @@ async fn start(
         shell: process,
         processes,
         sandbox,
+        level,
         output,
         stopwatch,
         end,
@@ -183,6 +193,8 @@ struct Attended {
     shell: Arc<Process>,
     processes: CallProcesses,
     sandbox: Arc<Sandbox>,
+    /// What is in force, in one word.
+    level: String,
     output: Output,
     stopwatch: Stopwatch,
     end: Shutdown,
@@ -230,6 +242,7 @@ impl Attended {
             notes.push(why.clone());
         }
         notes.extend(self.sandbox.shortcomings());
+        notes.extend(self.sandbox.missing_door());
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));
             self.end_all().await;
@@ -246,7 +259,7 @@ impl Attended {
         let command = self.request.command.to_string_lossy();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
         let denials = denials::explain(&self.sandbox, &self.shell, end, folders, &self.config, ending).await;
-        let sandbox = self.sandbox.level();
+        let sandbox = self.level;
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();
         if more > 0 {
@@ -273,7 +286,7 @@ impl Attended {
 
 /// Serves the call's door and keeps its processes; also after the shell's exit, for background processes, until the last of
 /// them has ended or the server ends the call. That nobody is left is told by the processes, not by the door.
-async fn keep(door: impl Door, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
+async fn keep(doors: Doors, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
     let end = &call.end;
     let processes = async {
         tokio::select! {
@@ -283,7 +296,7 @@ async fn keep(door: impl Door, call: Arc<InterceptedCall>, shell: Arc<Process>, 
         shell.gone().await;
     };
     let attended = async {
-        interception::attend(door, Arc::clone(&call)).await;
+        doors.attend(&call).await;
         if !shell.follows_descendants() {
             // All that is told there is that nobody can come to the door any more.
             end.ended.cancel();

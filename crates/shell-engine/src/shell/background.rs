@@ -61,10 +61,13 @@ impl CallProcesses {
 }
 
 fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
-    let is_wrapper = |(_, command): &(i32, String)| wrapped(wrapper, command).is_some();
+    // Behind the kernel's door the wrapper has the command line of what it stands for.
+    let is_wrapper = |(_, command): &(i32, String)| {
+        wrapped(wrapper, command).is_some() || outside.awaited.contains(command)
+    };
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
     let mut total = inside.total.saturating_add(outside.remaining.total);
-    if wrappers.len() <= outside.awaited {
+    if wrappers.len() <= outside.awaited.len() {
         // Each only waits for a program that is listed itself.
         total -= wrappers.len().min(inside.total);
     } else {
@@ -99,7 +102,10 @@ mod tests {
         let wrapper = "/with a blank/execve-wrapper";
         let waiting = format!("{wrapper} /bin/git git fetch");
         let inside = remaining(&[(3, "sleep 9"), (4, &waiting)]);
-        let outside = AliveOutside { remaining: remaining(&[(70, "git fetch"), (71, "ssh")]), awaited: 1 };
+        let outside = AliveOutside {
+            remaining: remaining(&[(70, "git fetch"), (71, "ssh")]),
+            awaited: vec!["git fetch".into()],
+        };
         let Alive { total, listed } = together(inside.clone(), outside, wrapper);
         let shown: Vec<_> =
             listed.iter().map(|one| (one.pid, one.command.as_str(), one.outside_sandbox)).collect();
@@ -107,6 +113,11 @@ mod tests {
             (total, &shown[..]),
             (3, &[(3, "sleep 9", false), (70, "git fetch", true), (71, "ssh", true)][..])
         );
+        let same = remaining(&[(3, "sleep 9"), (4, "git fetch")]);
+        let outside =
+            AliveOutside { remaining: remaining(&[(70, "ssh")]), awaited: vec!["git fetch".into()] };
+        let Alive { total, listed } = together(same, outside, wrapper);
+        assert_eq!((total, listed[1].pid), (2, 70), "a wrapper that goes by the name of what it waits for");
         let Alive { total, listed } = together(inside, AliveOutside::default(), wrapper);
         assert_eq!((total, listed[1].command.as_str(), listed[1].outside_sandbox), (2, "git fetch", false));
     }

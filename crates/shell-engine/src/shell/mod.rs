@@ -5,7 +5,8 @@
 //! # Layout, in the order in which a call meets it
 //! - `shared`: what all calls of one server share.
 //! - `request`: what is wanted, checked. `admission`: waiting until it may start.
-//! - `login`: what the user's start-up files set. `spawn`: starting Bash. `attend`: from there to the end.
+//! - `login`: what the user's start-up files set. `spawn`: starting Bash. `behind_door`: so that its programs are judged.
+//!   `attend`: from there to the end.
 //! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
 //! - `denials`: what the sandbox refused. `outcome`: what it came to.
 //! - `background`: its processes, and what it leaves behind.
@@ -14,6 +15,7 @@
 mod admission;
 mod attend;
 mod background;
+mod behind_door;
 mod call;
 mod denials;
 mod login;

@@ -14,6 +14,7 @@ use super::running::RunningCalls;
 use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
+use crate::interception::KernelDoors;
 use crate::output::Spool;
 use crate::programs::Programs;
 use crate::rules::Rules;
@@ -36,6 +37,7 @@ pub struct Shell {
     pub(super) running: RunningCalls,
     pub(super) logins: Logins,
     pub(super) audit: Audit,
+    pub(super) kernel_doors: Arc<KernelDoors>,
 }
 
 impl Shell {
@@ -63,6 +65,7 @@ impl Shell {
             admission: Admission::new(config.limits.concurrent_calls),
             logins: Logins::default(),
             rules: Arc::new(Rules::start(config.rules.clone())),
+            kernel_doors: Arc::new(KernelDoors::new(config.execve_wrapper.clone())),
             programs: Arc::new(Programs::new(&config.search_path())),
             config,
             sandboxes,

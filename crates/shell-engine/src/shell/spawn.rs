@@ -11,8 +11,9 @@ use sandbox::{Directory, Inherited, SpawnRequest};
 
 use super::login::{Login, PRELUDE_NUMBER, login_options, set_prelude};
 use super::request::CallRequest;
+use super::shared::Shell;
 use crate::config::Config;
-use crate::sandboxes::{Process, Sandbox, SpawnError};
+use crate::sandboxes::{Process, Reports, Sandbox, SpawnError};
 use crate::sys::unnamed_file;
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
@@ -36,26 +37,50 @@ pub(super) enum ShellSpawnError {
     Spawn(#[from] SpawnError),
 }
 
+/// What a shell is started with.
+pub(super) struct Start<'a> {
+    pub(super) shell: &'a Shell,
+    pub(super) sandbox: &'a Arc<Sandbox>,
+    pub(super) request: &'a CallRequest,
+    pub(super) login: Option<&'a Login>,
+    /// Where its output goes.
+    pub(super) output: OwnedFd,
+}
+
+/// Who shows the server what the shell is about to execute.
+pub(super) enum Hook {
+    /// The wrapper, over this socket.
+    Wrapper(OwnedFd),
+    /// The kernel. The socket is for a shell that gets a long command in a way that only one with the hook knows.
+    Kernel(OwnedFd),
+}
+
 /// Starts `bash -c COMMAND`, or a login shell, with the call's pipe as standard output and standard error, the escalation
-/// socket, and nothing else.
+/// socket if it needs that, and nothing else.
 pub(super) async fn bash(
-    config: &Config,
-    sandbox: &Arc<Sandbox>,
-    request: &CallRequest,
-    login: Option<&Login>,
-    output: OwnedFd,
-    socket: OwnedFd,
+    start: &Start<'_>,
+    hook: Hook,
+    reports: Option<Reports>,
 ) -> Result<Process, ShellSpawnError> {
+    let Start { shell: Shell { config, .. }, sandbox, request, login, output } = start;
+    let is_long = request.command.len() > MAX_ARGUMENT_BYTES;
+    let socket = match hook {
+        Hook::Wrapper(socket) => Some(socket),
+        Hook::Kernel(socket) => is_long.then_some(socket),
+    };
     let stdin: OwnedFd = File::open("/dev/null")?.into();
-    let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output, 2), (socket, SOCKET_NUMBER)];
+    let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output.try_clone()?, 2)];
     let mut env = sandbox.environment().to_vec();
     if let Some(Login::Prelude(prelude)) = login {
         descriptors.push((unnamed_file(&prelude.code)?, PRELUDE_NUMBER));
         set_prelude(&mut env);
     }
-    env.extend(private_variables(config));
+    if let Some(socket) = socket {
+        descriptors.push((socket, SOCKET_NUMBER));
+        env.extend(private_variables(config));
+    }
     let mut command = request.command.clone();
-    if command.len() > MAX_ARGUMENT_BYTES {
+    if is_long {
         descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = OsString::from(":");
@@ -74,7 +99,10 @@ pub(super) async fn bash(
         inherited: Inherited::default(),
         reported: false,
     };
-    Ok(Process::start(shell, sandbox).await?)
+    Ok(match reports {
+        Some(reports) => Process::start_reported(shell, reports, sandbox).await?,
+        None => Process::start(shell, sandbox).await?,
+    })
 }
 
 /// The interceptor's variables for Bash, which keeps them to itself. Last, they leave no gap where they are removed.

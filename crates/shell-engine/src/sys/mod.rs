@@ -6,6 +6,10 @@ mod code_memory;
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) mod notifications;
+#[cfg(target_os = "linux")]
+pub(crate) mod ptrace;
 mod watch;
 
 #[cfg(not(target_os = "linux"))]

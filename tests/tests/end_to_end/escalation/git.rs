@@ -111,7 +111,9 @@ async fn in_a_repository_of_the_agents_an_allowed_git_stays_inside_when_nobody_c
 async fn a_person_may_let_git_out_there_and_hooks_and_the_monitor_are_off_all_the_same() {
     let repository = Repository::new("prefix_rule([\"git\", [\"status\", \"commit\", \"go\"]])\n");
     let person = Person::answering([Accept, Deny]);
-    let client = repository.client(&person).await;
+    // There `env` hides a program from the rules.
+    let wrappers = ["--sandbox", "workspace-write", "--door", "wrapper"];
+    let client = Client::start_with(&repository.world, &person, &wrappers).await;
     // The agent's own commits are not asked about: they are made before its settings are there.
     let make = repository.evil().replace("git commit -q -m x", "/usr/bin/env git commit -q -m x");
     assert_eq!(client.run(&make).await.ran().0, 0);

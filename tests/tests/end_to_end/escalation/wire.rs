@@ -24,6 +24,9 @@ fn server(world: &World) -> u32 {
     found.file_name().and_then(|pid| pid.to_str()?.parse().ok()).expect("a number")
 }
 
+/// What the kernel reports needs no socket in the shell.
+const WRAPPERS_DOOR: &[&str] = &["--sandbox", "danger-full-access", "--door", "wrapper"];
+
 #[tokio::test]
 async fn a_thousand_forged_connections_run_nothing_and_cost_little() {
     // What is on its way in sockets counts for all processes of a user, also those of other tests (unix(7)).
@@ -34,7 +37,7 @@ async fn a_thousand_forged_connections_run_nothing_and_cost_little() {
     let marker = world.workdir().join("marker");
     let rules = format!("prefix_rule([\"touch\", \"{}\"])\n", marker.display());
     std::fs::write(world.rules_file(), rules).expect("rules");
-    let client = Client::start(&world, &Person::absent()).await;
+    let client = Client::start_with(&world, &Person::absent(), WRAPPERS_DOOR).await;
     let forge = env!("CARGO_BIN_EXE_forge-connections");
     let command = format!("{forge} 1000 $(type -P touch) {} 0<&240", word(&marker));
     let outcome = client.run_within(&command, Duration::from_secs(120)).await;
@@ -57,7 +60,7 @@ async fn a_call_with_a_flooded_socket_does_not_hold_up_another() {
         return;
     }
     let world = World::with_rules("");
-    let client = Client::start(&world, &Person::absent()).await;
+    let client = Client::start_with(&world, &Person::absent(), WRAPPERS_DOOR).await;
     let forge = env!("CARGO_BIN_EXE_forge-connections");
     let flood = format!("{forge} 300 $(type -P touch) x 0<&240");
     let (flooded, other) = tokio::join!(

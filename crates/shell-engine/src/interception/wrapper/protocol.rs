@@ -14,7 +14,7 @@ use escalation_protocol::response::Response;
 use sandbox::ExitStatus;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::wire::{self, WireError};
 use crate::audit::ExecRecord;
@@ -34,15 +34,50 @@ pub(crate) struct Attached {
     pub(super) file: Option<OwnedFd>,
 }
 
+/// A wrapper that waits for an answer.
+pub(in crate::interception) struct Asker {
+    pub(in crate::interception) stream: UnixStream,
+    pub(in crate::interception) exec: Arc<Exec>,
+    /// What a wrapper becomes that does not know it, and who hears of it before that.
+    pub(in crate::interception) becomes: Option<Becomes>,
+}
+
+/// The path of a program that a wrapper becomes, and what is done before it is told to.
+pub(in crate::interception) struct Becomes {
+    pub(in crate::interception) file: Vec<u8>,
+    pub(in crate::interception) announce: Box<dyn FnOnce() + Send>,
+}
+
 /// Serves the connection. Whatever goes wrong ends it, and without an answer the wrapper runs nothing.
 pub(super) async fn hold(
     attached: Attached,
     call: &InterceptedCall,
     memory: &Semaphore,
 ) -> Result<(), WireError> {
+    let asking = async {
+        let (asker, _memory) = hear(attached, memory).await?;
+        answer(asker, call).await
+    };
+    lead(asking, call).await
+}
+
+/// Leads the dialogue with a wrapper whose request is known.
+pub(in crate::interception) async fn hold_known(
+    asker: Asker,
+    call: &InterceptedCall,
+) -> Result<(), WireError> {
+    lead(answer(asker, call), call).await
+}
+
+type LetOut = (Arc<Process>, UnixStream, ExecRecord);
+
+async fn lead(
+    asking: impl Future<Output = Result<Option<LetOut>, WireError>>,
+    call: &InterceptedCall,
+) -> Result<(), WireError> {
     let end = &call.end;
     let let_out = tokio::select! {
-        let_out = negotiate(attached, call, memory) => let_out?,
+        let_out = asking => let_out?,
         () = end.ended.cancelled() => return Ok(()),
     };
     let Some((program, mut stream, record)) = let_out else { return Ok(()) };
@@ -59,16 +94,23 @@ pub(super) async fn hold(
     told
 }
 
-/// From the request to the answer, and to the start of an escalated program.
-async fn negotiate(
-    attached: Attached,
-    call: &InterceptedCall,
-    memory: &Semaphore,
-) -> Result<Option<(Arc<Process>, UnixStream, ExecRecord)>, WireError> {
+/// Reads the request.
+async fn hear(attached: Attached, memory: &Semaphore) -> Result<(Asker, SemaphorePermit<'_>), WireError> {
     let Attached { stream, directory, file } = attached;
     let mut stream = wire::adopt(stream)?;
-    let (request, _memory) = within(WRAPPER_TIMEOUT, read_request(&mut stream, memory)).await?;
+    let (request, memory) = within(WRAPPER_TIMEOUT, read_request(&mut stream, memory)).await?;
     let exec = Arc::new(exec_of(&request, directory, file));
+    Ok((Asker { stream, exec, becomes: None }, memory))
+}
+
+/// From the judgement to the answer, and to the start of an escalated program.
+async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, WireError> {
+    let Asker { mut stream, exec, becomes } = asker;
+    if becomes.is_none() && call.is_reported {
+        // What it becomes is judged when it is executed.
+        respond(&mut stream, Response::Run { keep_interceptor: exec.is(call.bash), file: b"" }).await?;
+        return Ok(None);
+    }
     let record = call.record.program();
     let action = tokio::select! {
         biased;
@@ -82,8 +124,13 @@ async fn negotiate(
         Action::Run => {
             // The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting
             // them to a hostile asker is harmless: all that they give is the right to ask.
-            let keep_interceptor = exec.is(call.bash);
-            respond(&mut stream, Response::Run { keep_interceptor }).await?;
+            let keep_interceptor = becomes.is_none() && exec.is(call.bash);
+            let file = becomes.map(|Becomes { file, announce }| {
+                announce();
+                file
+            });
+            let file = file.as_deref().unwrap_or_default();
+            respond(&mut stream, Response::Run { keep_interceptor, file }).await?;
         }
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
         Action::Escalate(outside) => {
@@ -121,7 +168,7 @@ async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireErro
 async fn read_request<'m>(
     stream: &mut UnixStream,
     memory: &'m Semaphore,
-) -> Result<(ExecRequest, tokio::sync::SemaphorePermit<'m>), WireError> {
+) -> Result<(ExecRequest, SemaphorePermit<'m>), WireError> {
     let header = wire::read_header(stream, Kind::Request).await?;
     let (body, held) = wire::read_body_within(stream, header, memory).await?;
     Ok((ExecRequest::decode(body)?, held))

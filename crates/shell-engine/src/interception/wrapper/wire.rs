@@ -26,7 +26,7 @@ const HIGHEST_NUMBER: i32 = 255;
 
 /// Why a connection cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(in crate::interception) enum WireError {
     /// The wrapper broke the protocol.
     #[error("the wrapper broke the protocol")]
     Protocol(#[from] DecodeError),

@@ -1,0 +1,63 @@
+//! What the thread knows of one call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::family::Image;
+use super::messages::{Event, Task};
+use super::request::Request;
+use crate::interception::call::InterceptedCall;
+use crate::judgement::Exec;
+use crate::sys::notifications::{Listener, Notification};
+
+/// Executions of one call that may wait for others at once, and the bytes that they hold. More are not heard of until there
+/// is room: a call that means to exhaust us waits.
+const MOST_WAITING: usize = 512;
+const MOST_BYTES: usize = 64 << 20;
+
+/// One call.
+pub(super) struct Attended {
+    pub(super) listener: Listener,
+    pub(super) facts: Arc<InterceptedCall>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// Who waits to hear whether the shell has started.
+    pub(super) opened: Option<oneshot::Sender<Result<(), String>>>,
+    /// The shell, once it has.
+    pub(super) shell: Option<Shell>,
+    /// What wrappers execute next, by process, as a person has allowed.
+    pub(super) allowed: HashMap<i32, Arc<Exec>>,
+    /// What waits for an answer from elsewhere, by its notification.
+    pub(super) waiting: HashMap<u64, Asked>,
+    /// What waits because another thread of its process is executing a program.
+    pub(super) behind: Vec<Notification>,
+}
+
+/// The call's own shell.
+pub(super) struct Shell {
+    pub(super) process: i32,
+    pub(super) image: Option<Image>,
+}
+
+/// One `execve` that waits.
+pub(super) struct Asked {
+    pub(super) notification: Notification,
+    /// The process of the thread that asks.
+    pub(super) process: i32,
+    pub(super) request: Request,
+    pub(super) exec: Arc<Exec>,
+}
+
+impl Attended {
+    pub(super) fn has_room(&self) -> bool {
+        let bytes = || self.waiting.values().map(|asked| asked.exec.size()).sum::<usize>();
+        self.waiting.len() + self.behind.len() < MOST_WAITING
+            && (self.waiting.is_empty() || bytes() < MOST_BYTES)
+    }
+
+    /// Hands something to the call's door. Where nobody attends to it any more, the answer is that it fails.
+    pub(super) fn tell(&self, exec: &Arc<Exec>, task: Task) {
+        let _ = self.events.send(Event { exec: Arc::clone(exec), task });
+    }
+}

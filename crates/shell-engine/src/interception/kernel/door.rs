@@ -1,0 +1,96 @@
+//! One call's door: what its thread cannot decide alone.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, mpsc};
+
+use super::messages::{Answer, CallNumber, Command, Event, Mailbox, Task};
+use crate::interception::call::InterceptedCall;
+use crate::interception::door::Door;
+use crate::interception::wrapper::{Asker, Becomes, hold_known};
+use crate::judgement::{Action, Exec};
+
+/// One call's door. Dropping it fails whatever its processes are about to execute.
+pub(crate) struct KernelDoor {
+    mailbox: Mailbox,
+    call: CallNumber,
+    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+}
+
+impl KernelDoor {
+    pub(super) fn new(
+        mailbox: Mailbox,
+        call: CallNumber,
+        events: mpsc::UnboundedReceiver<Event>,
+    ) -> KernelDoor {
+        KernelDoor { mailbox, call, events: Mutex::new(events) }
+    }
+}
+
+impl Drop for KernelDoor {
+    fn drop(&mut self) {
+        self.mailbox.send(Command::Leave { call: self.call });
+    }
+}
+
+impl Door for KernelDoor {
+    type Event = Event;
+
+    async fn next(&self) -> io::Result<Option<Event>> {
+        match self.events.lock().await.recv().await {
+            None if !self.mailbox.is_alive() => Err(io::Error::other("the thread that judges has ended")),
+            event => Ok(event),
+        }
+    }
+
+    fn hold(&self, event: Event, call: Arc<InterceptedCall>) -> impl Future<Output = ()> + Send + 'static {
+        let (mailbox, number) = (self.mailbox.clone(), self.call);
+        async move {
+            let Event { exec, task } = event;
+            match task {
+                Task::Judge(waiting) => {
+                    let runs = call.judge.runs(&exec, &call.facts, || call.record.program());
+                    let runs = tokio::select! {
+                        runs = runs => runs,
+                        () = call.end.ended.cancelled() => return,
+                    };
+                    waiting.answer(if runs { Answer::Happens } else { Answer::Turns });
+                }
+                Task::Decide(waiting) => {
+                    let record = call.record.program();
+                    let action = tokio::select! {
+                        action = call.judge(&exec, &record) => action,
+                        () = call.end.ending.cancelled() => return,
+                    };
+                    waiting.answer(match action {
+                        Action::Run => Answer::Happens,
+                        // Without the wrapper there is nothing to stand for it in here.
+                        Action::Escalate(_) | Action::Deny { .. } => Answer::Fails(libc::EPERM),
+                    });
+                }
+                Task::Lead { stream, process, file } => {
+                    let allowed = Arc::clone(&exec);
+                    let announce = Box::new(move || {
+                        mailbox.send(Command::Allow { call: number, process, exec: allowed });
+                    });
+                    if let Err(error) = lead(stream, exec, Becomes { file, announce }, &call).await {
+                        tracing::debug!(%error, "a dialogue with a wrapper ended early");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn lead(
+    stream: std::os::unix::net::UnixStream,
+    exec: Arc<Exec>,
+    becomes: Becomes,
+    call: &InterceptedCall,
+) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(stream)?;
+    hold_known(Asker { stream, exec, becomes: Some(becomes) }, call).await.map_err(io::Error::other)
+}

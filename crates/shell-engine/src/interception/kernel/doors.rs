@@ -1,0 +1,113 @@
+//! The kernel's door as a server has it: one thread for all calls, started with the first.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use signal_hook::consts::SIGCHLD;
+use tokio::sync::{mpsc as events, oneshot};
+
+use super::door::KernelDoor;
+use super::messages::{Command, Mailbox};
+use super::seized::AllSeized;
+use super::thread::Thread;
+use super::turning::Wrapper;
+use crate::interception::call::InterceptedCall;
+use crate::programs::{FileIdentity, look};
+
+/// Opens a door for each call.
+#[derive(Debug)]
+pub(crate) struct KernelDoors {
+    wrapper: PathBuf,
+    mailbox: Mutex<Option<Mailbox>>,
+    next: AtomicU64,
+}
+
+impl KernelDoors {
+    /// None is open yet. `wrapper` is what a process becomes that does not simply execute what it wants.
+    pub(crate) fn new(wrapper: PathBuf) -> KernelDoors {
+        KernelDoors { wrapper, mailbox: Mutex::default(), next: AtomicU64::new(1) }
+    }
+
+    /// Attends to a call whose processes report to this listener, its shell first, and says when that has started.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot: then the shell has not started either.
+    pub(crate) async fn open(
+        &self,
+        listener: OwnedFd,
+        facts: Arc<InterceptedCall>,
+    ) -> Result<KernelDoor, String> {
+        let mailbox = self.mailbox().map_err(|error| error.to_string())?;
+        let call = self.next.fetch_add(1, Ordering::Relaxed);
+        let (tell, told) = events::unbounded_channel();
+        let (opened, outcome) = oneshot::channel();
+        mailbox.send(Command::Attend { call, listener, facts, events: tell, opened });
+        let door = KernelDoor::new(mailbox, call, told);
+        match outcome.await {
+            Ok(Ok(())) => Ok(door),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err("the shell did not start".into()),
+        }
+    }
+
+    fn mailbox(&self) -> io::Result<Mailbox> {
+        let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        match mailbox.as_ref().filter(|mailbox| mailbox.is_alive()) {
+            Some(mailbox) => Ok(mailbox.clone()),
+            None => Ok(mailbox.insert(self.start()?).clone()),
+        }
+    }
+
+    fn start(&self) -> io::Result<Mailbox> {
+        let identity = look(&self.wrapper).and_then(FileIdentity::of).ok_or(io::ErrorKind::NotFound)?;
+        let wrapper = Wrapper { path: self.wrapper.clone(), identity };
+        let (bell, button) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        button.set_nonblocking(true)?;
+        // Stops are told to the process as a whole, like ends of children.
+        let rings = signal_hook::low_level::pipe::register(SIGCHLD, button.try_clone()?)?;
+        let (send, commands) = mpsc::channel();
+        let alive = Arc::new(());
+        let mailbox = Mailbox { commands: send, bell: Arc::new(button), alive: Arc::downgrade(&alive) };
+        let thread = Thread {
+            commands,
+            bell,
+            mailbox: mailbox.clone(),
+            wrapper,
+            calls: HashMap::new(),
+            seized: AllSeized::default(),
+            _alive: alive,
+        };
+        std::thread::Builder::new().name("kernel-door".into()).spawn(move || {
+            let rings = Rings(rings);
+            thread.run();
+            drop(rings);
+        })?;
+        Ok(mailbox)
+    }
+}
+
+impl Drop for KernelDoors {
+    /// The thread ends when nobody can tell it anything any more.
+    fn drop(&mut self) {
+        let mailbox = self.mailbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Ok(mut bell)) = mailbox.as_ref().map(|mailbox| mailbox.bell.try_clone()) else { return };
+        drop(mailbox);
+        let _ = bell.write(&[1]);
+    }
+}
+
+/// As long as a thread hears signals of children.
+struct Rings(signal_hook::SigId);
+
+impl Drop for Rings {
+    fn drop(&mut self) {
+        signal_hook::low_level::unregister(self.0);
+    }
+}

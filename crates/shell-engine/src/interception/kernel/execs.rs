@@ -1,0 +1,200 @@
+//! What is done about one `execve`: judged, let happen, handed over, or turned into the wrapper's.
+
+use std::sync::Arc;
+
+use super::attended::{Asked, Attended};
+use super::family::{self, Image};
+use super::messages::{Answer, CallNumber, Task, Waiting};
+use super::request::Request;
+use super::seized::{Phase, Taken};
+use super::thread::Thread;
+use super::turning::{FAILED_WITH, Turn};
+use crate::judgement::{AtOnce, Exec, Starter};
+use crate::sys::notifications::Notification;
+use crate::sys::ptrace;
+
+impl Thread {
+    /// Deals with an `execve` or `execveat` that waits.
+    pub(super) fn asked(&mut self, call: CallNumber, notification: Notification) {
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let thread = notification.thread;
+        let is_first = ptrace::is_first_of_its_process(thread);
+        let process = if is_first { Some(thread) } else { family::process_of(thread) };
+        let Some(process) = process else { return };
+        if self.seized.is_busy(process, thread) {
+            attended.behind.push(notification);
+            return;
+        }
+        let (request, exec) = match Request::read(&notification, starter(attended, process)) {
+            Ok(read) => read,
+            Err(errno) => {
+                // Who is gone needs no answer.
+                let _ = attended.listener.fail(notification.id, errno as i32);
+                return;
+            }
+        };
+        // What was read is of the process that asks only if it still does.
+        if !attended.listener.is_waiting(notification.id) {
+            return;
+        }
+        attended.facts.whereabouts.note(&exec.workdir);
+        let decided = self.decide(call, process, &request, &exec);
+        let asked = Asked { notification, process, request, exec: Arc::new(exec) };
+        match decided {
+            Decided::Happens => self.let_happen(call, asked),
+            Decided::Fails => self.fail(call, &notification, libc::EPERM),
+            Decided::Turns => self.turn(call, asked),
+            Decided::Elsewhere => self.hand_over(call, asked, Task::Judge),
+        }
+    }
+
+    fn decide(&mut self, call: CallNumber, process: i32, request: &Request, exec: &Exec) -> Decided {
+        let Some(attended) = self.calls.get_mut(&call) else { return Decided::Fails };
+        let facts = &attended.facts;
+        if attended.shell.is_none() {
+            // Nothing but the shell can come first.
+            return if exec.is(facts.bash) { Decided::Happens } else { Decided::Fails };
+        }
+        // Judged when it has happened.
+        if request.expected.is_none() {
+            return Decided::Happens;
+        }
+        let allowed = attended.allowed.remove(&process);
+        if allowed.is_some_and(|allowed| allowed.asks_for_the_same(exec)) || exec.is(self.wrapper.identity) {
+            return Decided::Happens;
+        }
+        match facts.judge.at_once(exec, &facts.facts, || facts.record.program()) {
+            AtOnce::Runs => Decided::Happens,
+            AtOnce::Other => Decided::Turns,
+            AtOnce::Unclear => Decided::Elsewhere,
+        }
+    }
+
+    /// Carries out what was decided elsewhere.
+    pub(super) fn answered(&mut self, call: CallNumber, id: u64, answer: Answer) {
+        let asked = self.calls.get_mut(&call).and_then(|attended| attended.waiting.remove(&id));
+        let Some(asked) = asked else { return };
+        match answer {
+            Answer::Happens => self.let_happen(call, asked),
+            Answer::Turns => self.turn(call, asked),
+            Answer::Fails(errno) => self.fail(call, &asked.notification, errno),
+        }
+    }
+
+    /// Lets the call happen; its process stops when it has.
+    fn let_happen(&mut self, call: CallNumber, asked: Asked) {
+        let Asked { notification, process, request, .. } = asked;
+        let is_clear = request.expected.is_some();
+        let phase = Phase::Executing(request.expected.map(Box::new));
+        let seized = self.seized.seize(notification.thread, process, call, phase);
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        if let Err(error) = seized {
+            if let Some(opened) = attended.opened.take() {
+                let why = format!("processes of commands cannot be stopped (ptrace): {error}");
+                let _ = opened.send(Err(why));
+                let _ = attended.listener.fail(notification.id, libc::EPERM);
+            } else if is_clear {
+                // Something inside traces it, or it is gone. It has been judged; that nothing else runs cannot be proved.
+                let _ = attended.listener.let_happen(notification.id);
+            } else {
+                let _ = attended.listener.fail(notification.id, libc::EPERM);
+            }
+            return;
+        }
+        if attended.listener.let_happen(notification.id).is_err() {
+            self.seized.let_go(notification.thread);
+        }
+    }
+
+    fn fail(&mut self, call: CallNumber, notification: &Notification, errno: i32) {
+        if let Some(attended) = self.calls.get(&call) {
+            let _ = attended.listener.fail(notification.id, errno);
+        }
+    }
+
+    /// Has the process become the wrapper; where it cannot, the decision is made all the same.
+    fn turn(&mut self, call: CallNumber, asked: Asked) {
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let asked = with_parents(attended, asked);
+        let Notification { id, thread, .. } = asked.notification;
+        let seized = Turn::begin(&attended.listener, &self.wrapper, &asked).and_then(|turn| {
+            self.seized.seize(thread, asked.process, call, Phase::Turning(Box::new(turn)))?;
+            ptrace::interrupt(thread)
+        });
+        match seized {
+            // A call that waits stops only when it is answered.
+            Ok(()) => self.fail(call, &asked.notification, FAILED_WITH),
+            Err(error) => {
+                tracing::debug!(%error, id, "a process cannot become the wrapper");
+                self.hand_over(call, asked, Task::Decide);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, call: CallNumber, asked: Asked, task: impl FnOnce(Waiting) -> Task) {
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let id = asked.notification.id;
+        let exec = Arc::clone(&asked.exec);
+        attended.waiting.insert(id, asked);
+        attended.tell(&exec, task(Waiting::new(&self.mailbox, call, id)));
+    }
+
+    /// A thread that was made to call something else calls. `false`: it calls what it likes, and is asked about that.
+    pub(super) fn has_turned(&mut self, call: CallNumber, notification: &Notification) -> bool {
+        let thread = notification.thread;
+        let Some(seized) = self.seized.take(thread) else { return false };
+        let taken = Taken { call: seized.call, process: seized.process };
+        match seized.phase {
+            Phase::Turned(turn) if turn.is_made_by(notification) => {
+                self.seized.enter(thread, &taken, Phase::Wrapping(turn));
+                if self
+                    .calls
+                    .get(&call)
+                    .is_none_or(|attended| attended.listener.let_happen(notification.id).is_err())
+                {
+                    self.seized.let_go(thread);
+                }
+                true
+            }
+            // It has run on: whatever it was to execute has failed.
+            Phase::Executing(_) | Phase::Turned(_) | Phase::Wrapping(_) | Phase::Turning(_) => {
+                self.seized.enter(thread, &taken, Phase::Executing(None));
+                false
+            }
+            Phase::Ending => {
+                self.seized.enter(thread, &taken, Phase::Ending);
+                true
+            }
+        }
+    }
+}
+
+/// What is to be done about one.
+enum Decided {
+    Happens,
+    Fails,
+    Turns,
+    /// That takes others.
+    Elsewhere,
+}
+
+fn starter(attended: &Attended, process: i32) -> Starter {
+    let of_shell = attended.shell.as_ref().and_then(|shell| shell.image.as_ref());
+    match of_shell {
+        // A fork of it that has executed nothing since.
+        Some(image) if Image::of(process).as_ref() == Some(image) => Starter::Shell,
+        Some(_) => Starter::Program(Vec::new()),
+        None => Starter::Shell,
+    }
+}
+
+/// Finds out on whose behalf it is executed, which is of interest only where it does not simply run.
+fn with_parents(attended: &Attended, asked: Asked) -> Asked {
+    let (Starter::Program(_), Some(shell)) = (asked.exec.starter(), &attended.shell) else { return asked };
+    let Some(image) = &shell.image else { return asked };
+    let parents = family::parents(asked.process, shell.process, image);
+    match Arc::try_unwrap(asked.exec) {
+        Ok(exec) => Asked { exec: Arc::new(exec.started_by(Starter::Program(parents))), ..asked },
+        Err(exec) => Asked { exec, ..asked },
+    }
+}

@@ -1,0 +1,112 @@
+//! Who is about to execute a program: the command's own shell, or something that it has started, and on whose behalf.
+
+use std::fs::File;
+use std::io::Read;
+
+use crate::visible::{shortened, visible};
+
+/// Longest chain of parents that is followed.
+const MOST_PARENTS: usize = 8;
+/// How much of a parent's command line is shown, in characters, and read, in bytes.
+const LONGEST_SHOWN: usize = 80;
+const LONGEST_READ: u64 = 400;
+/// Bytes of an auxiliary vector; it has some twenty pairs of words.
+const LONGEST_VECTOR: u64 = 1024;
+
+/// A program as it lies in memory. Forks are the same; whoever executes a program, even the same one, is another: the vector
+/// holds addresses that the kernel draws by lot (getauxval(3), `AT_RANDOM`).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Image(Vec<u8>);
+
+impl Image {
+    pub(super) fn of(process: i32) -> Option<Image> {
+        read(&format!("/proc/{process}/auxv"), LONGEST_VECTOR).filter(|read| !read.is_empty()).map(Image)
+    }
+}
+
+/// The programs that have started it, the nearest first, up to the process `root`, which counts unless it still is `shell`: each
+/// as a command line to be shown.
+pub(super) fn parents(process: i32, root: i32, shell: &Image) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut next = process;
+    for _ in 0..4 * MOST_PARENTS {
+        let is_shell = || Image::of(next).as_ref() == Some(shell);
+        if next <= 1 || found.len() >= MOST_PARENTS || next == root && is_shell() {
+            break;
+        }
+        let Some(shown) = command_line(next) else { break };
+        // What was forked to execute another program is still its parent.
+        if found.last() != Some(&shown) {
+            found.push(shown);
+        }
+        // A shell becomes what it executes last.
+        if next == root {
+            break;
+        }
+        let Some(parent) = status(next, 1) else { break };
+        next = parent;
+    }
+    found
+}
+
+/// The process that a thread is of.
+pub(super) fn process_of(thread: i32) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// A number of `/proc/PID/stat`, after the state (proc_pid_stat(5); the name in brackets may hold anything).
+fn status(process: i32, field: usize) -> Option<i32> {
+    let bytes = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)?.parse().ok()
+}
+
+fn command_line(process: i32) -> Option<String> {
+    let bytes = read(&format!("/proc/{process}/cmdline"), LONGEST_READ)?;
+    let words: Vec<String> =
+        bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(visible).collect();
+    (!words.is_empty()).then(|| shortened(&words.join(" "), LONGEST_SHOWN))
+}
+
+fn read(path: &str, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_executed_the_same_program_is_another_image() {
+        let sleep = || std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut both = [sleep(), sleep()];
+        let [one, other] = both.each_ref().map(|child| Image::of(child.id().try_into().unwrap()).unwrap());
+        assert_ne!(one, other);
+        both.iter_mut().for_each(|child| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+    }
+
+    #[test]
+    fn parents_are_told_from_the_nearest_to_the_root() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sh -c 'echo $$; read -r line'; :"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(shell.stdout.as_mut().unwrap()), &mut said)
+            .unwrap();
+        let root = std::process::id().try_into().unwrap();
+        let told = parents(said.trim().parse().unwrap(), root, &Image::of(root).unwrap());
+        assert_eq!(told, ["sh -c echo $$; read -r line", "sh -c sh -c 'echo $$; read -r line'; :"]);
+        assert_eq!(process_of(said.trim().parse().unwrap()), said.trim().parse().ok());
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+}

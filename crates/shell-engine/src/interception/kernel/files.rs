@@ -1,0 +1,98 @@
+//! Which file a waiting call means: its path, followed as its process would follow it, without doing anything by it.
+//!
+//! The kernel follows the path once more when the call happens. Where it arrives elsewhere (a link was exchanged, or is one
+//! that only the process itself can follow), `proof` sees it.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+
+/// A file is only looked at.
+const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// What came of following a path.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// This file.
+    File(OwnedFd),
+    /// None; `execve` fails so.
+    Nothing(Errno),
+    /// What only the process itself can say.
+    Unclear,
+}
+
+/// The working directory of a process.
+pub(super) fn working_directory(thread: i32) -> Option<OwnedFd> {
+    openat(CWD, format!("/proc/{thread}/cwd"), LOOK | OFlags::DIRECTORY, Mode::empty()).ok()
+}
+
+/// The file at a path, which is meant from `directory` where it is relative.
+pub(super) fn at_path(thread: i32, path: &[u8], directory: Option<&Path>) -> Found {
+    if path.is_empty() {
+        return Found::Nothing(Errno::NOENT);
+    }
+    if let Some(own) = own_of_process(thread, path) {
+        return own.map_or(Found::Unclear, Found::File);
+    }
+    let own_root = path.strip_prefix(b"/proc/self/root").filter(|rest| rest.starts_with(b"/"));
+    let own_directory = path.strip_prefix(b"/proc/self/cwd/").filter(|rest| !rest.starts_with(b"/"));
+    let path = Path::new(OsStr::from_bytes(own_root.or(own_directory).unwrap_or(path)));
+    let absolute: PathBuf = match (path.is_absolute(), directory) {
+        (true, _) => path.to_owned(),
+        (false, Some(directory)) if directory.is_absolute() => directory.join(path),
+        (false, Some(_) | None) => return Found::Unclear,
+    };
+    // Its own `/proc` has links that lead each process elsewhere.
+    if absolute.starts_with("/proc") {
+        return Found::Unclear;
+    }
+    let Ok(root) = openat(CWD, format!("/proc/{thread}/root"), LOOK | OFlags::DIRECTORY, Mode::empty())
+    else {
+        return Found::Unclear;
+    };
+    match openat2(&root, &absolute, LOOK, Mode::empty(), ResolveFlags::IN_ROOT) {
+        Ok(file) => Found::File(file),
+        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) if !is_link(&root, &absolute) => Found::Nothing(errno),
+        Err(_) => Found::Unclear,
+    }
+}
+
+/// The file that an open descriptor of the process is.
+pub(super) fn at_descriptor(thread: i32, number: i32) -> Found {
+    let link = format!("/proc/{thread}/fd/{number}");
+    match openat(CWD, link, LOOK, Mode::empty()) {
+        Ok(file) => Found::File(file),
+        Err(Errno::NOENT) => Found::Nothing(Errno::BADF),
+        Err(_) => Found::Unclear,
+    }
+}
+
+/// The path of a folder that an open descriptor of the process is.
+pub(super) fn folder_at_descriptor(thread: i32, number: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{thread}/fd/{number}")).ok()
+}
+
+/// What a process calls its own: `/dev/fd/N`, `/proc/self/fd/N` and `/proc/self/exe`. `None`: the path is none of these.
+fn own_of_process(thread: i32, path: &[u8]) -> Option<Option<OwnedFd>> {
+    let own = path
+        .strip_prefix(b"/proc/self/")
+        .or_else(|| path.strip_prefix(b"/proc/thread-self/"))
+        .filter(|own| *own == b"exe" || own.starts_with(b"fd/"));
+    let own = match (own, path.strip_prefix(b"/dev/fd/")) {
+        (Some(own), _) => own.to_vec(),
+        (None, Some(number)) => [b"fd/", number].concat(),
+        (None, None) => return None,
+    };
+    let is_plain = own == b"exe" || own.get(3..).is_some_and(|number| number.iter().all(u8::is_ascii_digit));
+    let link = [format!("/proc/{thread}/").as_bytes(), &own].concat();
+    Some(is_plain.then(|| openat(CWD, OsStr::from_bytes(&link), LOOK, Mode::empty()).ok()).flatten())
+}
+
+/// Whether a link that leads nowhere, as seen from here, is there.
+fn is_link(root: impl AsFd, path: &Path) -> bool {
+    openat2(root, path, LOOK | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
+}

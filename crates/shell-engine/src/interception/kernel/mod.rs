@@ -1,0 +1,49 @@
+//! The kernel's door: every `execve` of every descendant of a call's shell waits until it is answered (seccomp_unotify(2)).
+//!
+//! One thread of the server hears of them, because stops belong to a thread (ptrace(2)). It decides about what simply runs by
+//! itself, and proves after the `execve` that it was what was judged. What takes a person, the sandbox's outside or more time it
+//! hands to the call's [`KernelDoor`]; a process that has to wait or is refused becomes the wrapper, by its registers alone.
+//!
+//! # Layout, in the order in which an `execve` meets it
+//!
+//! * `doors`: the thread, as calls see it. `door`: one call's. `messages`: between the two.
+//! * `thread`: the loop. `attended`: what it knows of a call.
+//! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
+//! * `execs`: what is done about it. `turning`: becoming the wrapper.
+//! * `seized`: processes that are about to execute. `proof`: that it is what was judged.
+
+#[cfg(not(target_os = "linux"))]
+mod absent;
+#[cfg(target_os = "linux")]
+mod attended;
+#[cfg(target_os = "linux")]
+mod door;
+#[cfg(target_os = "linux")]
+mod doors;
+#[cfg(target_os = "linux")]
+mod execs;
+#[cfg(target_os = "linux")]
+mod family;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod messages;
+#[cfg(target_os = "linux")]
+mod proof;
+#[cfg(target_os = "linux")]
+mod request;
+#[cfg(target_os = "linux")]
+mod seized;
+#[cfg(target_os = "linux")]
+mod thread;
+#[cfg(target_os = "linux")]
+mod turning;
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use absent::{KernelDoor, KernelDoors};
+#[cfg(target_os = "linux")]
+pub(crate) use door::KernelDoor;
+#[cfg(target_os = "linux")]
+pub(crate) use doors::KernelDoors;

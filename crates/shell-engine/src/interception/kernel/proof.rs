@@ -1,0 +1,148 @@
+//! Whether what has been executed is what was judged.
+//!
+//! The kernel reads the arguments of a call that was let happen once more, and others may have changed by then what they point
+//! to. At the stop after `execve` the new memory belongs to one thread that has not run an instruction, so what is seen there
+//! stays so.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Found};
+use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
+use crate::programs::{FileIdentity, look, reopen};
+
+/// The longest argv that a process can have, see `memory`.
+const MAX_ARGV: u64 = 6 << 20;
+
+/// What must be seen after an `execve`.
+#[derive(Debug)]
+pub(super) struct Expected {
+    program: FileIdentity,
+    /// As `/proc/PID/cmdline` has it: each with its NUL.
+    argv: Vec<u8>,
+}
+
+impl Expected {
+    /// What executing this file comes to: itself, or the interpreter of its first line, or that one's. `None` where that
+    /// cannot be told.
+    pub(super) fn of(
+        thread: i32,
+        file: &OwnedFd,
+        name: &[u8],
+        argv: &[OsString],
+        directory: Option<&Path>,
+    ) -> Option<Expected> {
+        let mut argv: Vec<OsString> = argv.to_vec();
+        let mut name = OsStr::from_bytes(name).to_owned();
+        let mut program = FileIdentity::of(file)?;
+        let mut script = reopen(file);
+        for _ in 0..=MOST_INTERPRETERS {
+            let Some(Interpreter { path, argument }) = script.as_ref().and_then(interpreter) else { break };
+            let Found::File(found) = files::at_path(thread, path.as_os_str().as_bytes(), directory) else {
+                return None;
+            };
+            let rest = argv.into_iter().skip(1);
+            argv = std::iter::once(path.clone().into_os_string())
+                .chain(argument)
+                .chain([name])
+                .chain(rest)
+                .collect();
+            name = path.into_os_string();
+            program = FileIdentity::of(&found)?;
+            script = reopen(&found);
+        }
+        Some(Expected { program, argv: joined(&argv) })
+    }
+
+    /// A program as it is, whatever its arguments are.
+    pub(super) fn is_program(process: i32, program: FileIdentity) -> bool {
+        look(&executable(process)).as_ref().and_then(FileIdentity::of) == Some(program)
+    }
+
+    /// Whether that is what a process has executed.
+    pub(super) fn is_met(&self, process: i32) -> bool {
+        Expected::is_program(process, self.program) && argv(process).is_some_and(|argv| argv == self.argv)
+    }
+}
+
+/// What a process has executed in truth: its program, with the path that it has here, and its argv.
+pub(super) fn truth(process: i32) -> Option<(PathBuf, OwnedFd, Vec<OsString>)> {
+    let link = executable(process);
+    let program = look(&link)?;
+    let path = std::fs::read_link(&link).ok()?;
+    let argv = argv(process)?;
+    let argv = argv.strip_suffix(&[0]).unwrap_or(&argv).split(|byte| *byte == 0);
+    Some((
+        path,
+        program.as_fd().try_clone_to_owned().ok()?,
+        argv.map(|word| OsString::from_vec(word.to_vec())).collect(),
+    ))
+}
+
+/// The environment that a process was executed with.
+pub(super) fn environment(process: i32) -> Vec<OsString> {
+    let read = read(&format!("/proc/{process}/environ")).unwrap_or_default();
+    let entries = read.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    entries.map(|entry| OsString::from_vec(entry.to_vec())).collect()
+}
+
+fn executable(process: i32) -> PathBuf {
+    format!("/proc/{process}/exe").into()
+}
+
+fn argv(process: i32) -> Option<Vec<u8>> {
+    read(&format!("/proc/{process}/cmdline"))
+}
+
+fn read(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MAX_ARGV).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
+fn joined(argv: &[OsString]) -> Vec<u8> {
+    if argv.is_empty() {
+        return vec![0];
+    }
+    argv.iter().flat_map(|word| word.as_bytes().iter().copied().chain([0])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> i32 {
+        std::process::id().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_process_is_what_it_has_executed_and_nothing_else() {
+        let (path, program, argv) = truth(own()).unwrap();
+        let expected = |argv: &[OsString]| {
+            Expected::of(own(), &program, path.as_os_str().as_bytes(), argv, None).unwrap()
+        };
+        assert!(expected(&argv).is_met(own()));
+        let more: Vec<OsString> = argv.iter().cloned().chain(["x".into()]).collect();
+        assert!(!expected(&more).is_met(own()));
+        let other = look(Path::new("/bin/sh")).unwrap();
+        assert!(!Expected::of(own(), &other, b"/bin/sh", &argv, None).unwrap().is_met(own()));
+    }
+
+    #[test]
+    fn a_script_is_its_interpreter_with_the_scripts_name_in_the_place_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("script");
+        std::fs::write(&script, "#!/bin/sh -eu\n").unwrap();
+        let opened = look(&script).unwrap();
+        let expected =
+            Expected::of(own(), &opened, b"./script", &["name".into(), "a".into()], Some(folder.path()))
+                .unwrap();
+        assert_eq!(expected.program, FileIdentity::of(look(Path::new("/bin/sh")).unwrap()).unwrap());
+        assert_eq!(expected.argv, b"/bin/sh\0-eu\0./script\0a\0");
+    }
+}

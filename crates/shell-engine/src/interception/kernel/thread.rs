@@ -1,0 +1,269 @@
+//! The thread that hears what the processes of all calls are about to execute, and stops them.
+//!
+//! It never waits for one of them: it polls, and looks at what has changed. When it ends, however it ends, the kernel fails
+//! what waits, kills what it has seized, and fails all that is called later.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::attended::{Attended, Shell};
+use super::family::Image;
+use super::messages::{CallNumber, Command, Mailbox, Task};
+use super::proof::{self, Expected};
+use super::seized::{AllSeized, Phase, Seized, Taken};
+use super::turning::{FAILED_WITH, Turn, Wrapper};
+use crate::judgement::{AtOnce, Exec, Starter};
+use crate::sys::notifications::Listener;
+use crate::sys::ptrace::{self, Change};
+
+/// The thread's own state.
+pub(super) struct Thread {
+    pub(super) commands: Receiver<Command>,
+    /// Readable when there is a command, or when a seized process has changed.
+    pub(super) bell: UnixStream,
+    pub(super) mailbox: Mailbox,
+    pub(super) wrapper: Wrapper,
+    pub(super) calls: HashMap<CallNumber, Attended>,
+    pub(super) seized: AllSeized,
+    /// While it is held, the thread lives.
+    pub(super) _alive: Arc<()>,
+}
+
+impl Thread {
+    /// Serves until nobody can say anything any more.
+    pub(super) fn run(mut self) {
+        loop {
+            let patience = self.seized.remind();
+            let heard = self.wait(patience);
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command);
+            }
+            self.see_changes();
+            for call in heard {
+                self.hear(call);
+            }
+            self.hear_those_behind();
+            if self.calls.is_empty() && Arc::strong_count(&self.mailbox.bell) == 1 {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do; returns the calls that report something.
+    fn wait(&mut self, patience: Option<Duration>) -> Vec<CallNumber> {
+        let listening: Vec<(CallNumber, &Attended)> = self
+            .calls
+            .iter()
+            .filter(|(_, attended)| attended.has_room())
+            .map(|(call, attended)| (*call, attended))
+            .collect();
+        let mut polled = vec![PollFd::new(&self.bell, PollFlags::IN)];
+        polled.extend(listening.iter().map(|(_, attended)| PollFd::new(&attended.listener, PollFlags::IN)));
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        // An interrupted wait only means another turn.
+        let _ = poll(&mut polled, timeout.as_ref());
+        let mut heard = Vec::new();
+        let mut gone = Vec::new();
+        for (polled, (call, _)) in polled.iter().skip(1).zip(&listening) {
+            let events = polled.revents();
+            // No process of the call is left: receiving would never return.
+            if events.intersects(PollFlags::HUP | PollFlags::ERR) {
+                gone.push(*call);
+            } else if events.contains(PollFlags::IN) {
+                heard.push(*call);
+            }
+        }
+        let rung = polled.first().is_some_and(|bell| !bell.revents().is_empty());
+        if rung {
+            // What has rung is looked at below, however often it has.
+            let _ = self.bell.read(&mut [0; 64]);
+        }
+        for call in gone {
+            self.calls.remove(&call);
+        }
+        heard
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Attend { call, listener, facts, events, opened } => {
+                let attended = Attended {
+                    listener: Listener::new(listener),
+                    facts,
+                    events,
+                    opened: Some(opened),
+                    shell: None,
+                    allowed: HashMap::new(),
+                    waiting: HashMap::new(),
+                    behind: Vec::new(),
+                };
+                self.calls.insert(call, attended);
+            }
+            Command::Answer { call, id, answer } => self.answered(call, id, answer),
+            Command::Allow { call, process, exec } => {
+                if let Some(attended) = self.calls.get_mut(&call) {
+                    attended.allowed.insert(process, exec);
+                }
+            }
+            Command::Leave { call } => {
+                self.calls.remove(&call);
+            }
+        }
+    }
+
+    /// Takes one notification. What else of the filter's is reported belongs here.
+    fn hear(&mut self, call: CallNumber) {
+        let Some(attended) = self.calls.get(&call) else { return };
+        let notification = match attended.listener.receive() {
+            Ok(Some(notification)) => notification,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the kernel reports nothing more of a call");
+                self.calls.remove(&call);
+                return;
+            }
+        };
+        match notification.number {
+            libc::SYS_execve | libc::SYS_execveat => {
+                if !self.has_turned(call, &notification) {
+                    self.asked(call, notification);
+                }
+            }
+            _ => {
+                let _ = attended.listener.fail(notification.id, libc::ENOSYS);
+            }
+        }
+    }
+
+    fn hear_those_behind(&mut self) {
+        let calls: Vec<CallNumber> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.behind.is_empty())
+            .map(|(number, _)| *number)
+            .collect();
+        for call in calls {
+            let behind = self.calls.get_mut(&call).map(|attended| std::mem::take(&mut attended.behind));
+            for notification in behind.into_iter().flatten() {
+                self.asked(call, notification);
+            }
+        }
+    }
+
+    /// Looks at what has become of those that were seized.
+    fn see_changes(&mut self) {
+        while let Ok(Some((thread, change))) = ptrace::next_change() {
+            match change {
+                Change::Gone => {
+                    self.seized.take(thread);
+                }
+                Change::Executed { formerly } => {
+                    let seized = self.seized.take(formerly).or_else(|| self.seized.take(thread));
+                    self.executed(thread, seized);
+                }
+                Change::Stopped { signal } => self.stopped(thread, signal),
+            }
+        }
+    }
+
+    /// A process stands before the first instruction of what it has executed.
+    fn executed(&mut self, process: i32, seized: Option<Seized>) {
+        let Some(Seized { call, phase, .. }) = seized else {
+            let _ = ptrace::release(process, 0);
+            return;
+        };
+        let is_good = match phase {
+            Phase::Executing(expected) => self.is_proved(call, process, expected.as_deref()),
+            Phase::Wrapping(turn) => self.has_wrapped(call, process, *turn),
+            // Nothing of it was let happen.
+            Phase::Turning(_) | Phase::Turned(_) | Phase::Ending => false,
+        };
+        if is_good {
+            let _ = ptrace::release(process, 0);
+        } else {
+            ptrace::kill(process);
+            self.seized.enter(process, &Taken { call, process }, Phase::Ending);
+        }
+    }
+
+    fn is_proved(&mut self, call: CallNumber, process: i32, expected: Option<&Expected>) -> bool {
+        let Some(attended) = self.calls.get_mut(&call) else { return false };
+        let is_met = expected.is_some_and(|expected| expected.is_met(process));
+        if attended.shell.is_none() && is_met {
+            attended.shell = Some(Shell { process, image: Image::of(process) });
+            if let Some(opened) = attended.opened.take() {
+                let _ = opened.send(Ok(()));
+            }
+        }
+        is_met || attended.shell.is_some() && may_run(attended, process)
+    }
+
+    fn has_wrapped(&mut self, call: CallNumber, process: i32, turn: Turn) -> bool {
+        let Some(attended) = self.calls.get(&call) else { return false };
+        if !Expected::is_program(process, self.wrapper.identity) {
+            return false;
+        }
+        let Turn { stream, file, exec, .. } = turn;
+        attended.tell(&exec, Task::Lead { stream, process, file });
+        true
+    }
+
+    /// A seized thread stands elsewhere: at the end of its call, or because of a signal.
+    fn stopped(&mut self, thread: i32, signal: i32) {
+        let Some(Seized { call, process, phase, .. }) = self.seized.take(thread) else {
+            let _ = ptrace::release(thread, signal);
+            return;
+        };
+        let taken = Taken { call, process };
+        match phase {
+            // What it was about to execute has failed, and it has been told why.
+            Phase::Executing(_) | Phase::Wrapping(_) => {
+                let _ = ptrace::release(thread, signal);
+            }
+            Phase::Turning(turn) => match ptrace::call_instead(thread, turn.call, FAILED_WITH) {
+                Ok(()) => {
+                    self.seized.enter(thread, &taken, Phase::Turned(turn));
+                    let _ = ptrace::go_on(thread, signal);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a process has not become the wrapper");
+                    let _ = ptrace::release(thread, signal);
+                }
+            },
+            Phase::Turned(turn) => {
+                self.seized.enter(thread, &taken, Phase::Turned(turn));
+                let _ = ptrace::go_on(thread, signal);
+            }
+            Phase::Ending => {
+                self.seized.enter(thread, &taken, Phase::Ending);
+                let _ = ptrace::go_on(thread, signal);
+            }
+        }
+    }
+}
+
+/// A process has executed something else than what was seen before: an honest one by a link that only it can follow, or a file
+/// that the system runs by an interpreter of its own (binfmt_misc). What it is in truth may run if it would have been let.
+fn may_run(attended: &Attended, process: i32) -> bool {
+    let Some((path, program, argv)) = proof::truth(process) else { return false };
+    let directory = super::files::working_directory(process);
+    let exec = Exec::new(&path, argv, proof::environment(process), directory, Some(program));
+    let exec = exec.started_by(Starter::Program(Vec::new()));
+    let facts = &attended.facts;
+    match facts.judge.at_once(&exec, &facts.facts, || facts.record.program()) {
+        AtOnce::Runs => true,
+        AtOnce::Other | AtOnce::Unclear => {
+            let reason =
+                "it is not what was judged; whatever exchanged it meanwhile, it was ended before it ran";
+            tracing::warn!(program = %path.display(), "ended: {reason}");
+            facts.judge.ended(&exec, &facts.facts, &facts.record.program(), reason.into());
+            false
+        }
+    }
+}

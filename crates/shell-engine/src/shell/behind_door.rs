@@ -1,0 +1,109 @@
+//! Starts a call's shell behind the door by which its programs reach the judge.
+
+use std::sync::Arc;
+
+use super::spawn::{self, Hook, ShellSpawnError, Start};
+use crate::config::DoorChoice;
+use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
+use crate::sandboxes::Process;
+
+/// A shell that has started, and what its programs meet.
+pub(super) struct Started {
+    pub(super) process: Arc<Process>,
+    pub(super) doors: Doors,
+    pub(super) call: Arc<InterceptedCall>,
+}
+
+/// The doors of one call.
+pub(super) struct Doors {
+    wrapper: WrapperDoor,
+    kernel: Option<KernelDoor>,
+}
+
+impl Doors {
+    /// Serves them until nobody can come any more or the call has ended.
+    pub(super) async fn attend(self, call: &Arc<InterceptedCall>) {
+        let wrapper = interception::attend(self.wrapper, Arc::clone(call));
+        if let Some(kernel) = self.kernel {
+            tokio::join!(wrapper, interception::attend(kernel, Arc::clone(call)));
+            return;
+        }
+        wrapper.await;
+    }
+
+    /// Whether the kernel reports what programs execute.
+    pub(super) fn are_the_kernels(&self) -> bool {
+        self.kernel.is_some()
+    }
+}
+
+impl Start<'_> {
+    /// Starts the shell. `call` makes what its doors have in common, by whether the kernel reports what programs execute.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started behind any door.
+    pub(super) async fn start(
+        self,
+        call: impl Fn(bool) -> InterceptedCall,
+    ) -> Result<Started, ShellSpawnError> {
+        if self.wants_the_kernels() {
+            match self.behind_the_kernels(Arc::new(call(true))).await {
+                Ok(started) => return Ok(started),
+                Err(why) => {
+                    let started = self.behind_the_wrappers(Arc::new(call(false))).await?;
+                    // That was the reason, then.
+                    self.sandbox.has_no_door(why);
+                    return Ok(started);
+                }
+            }
+        }
+        self.behind_the_wrappers(Arc::new(call(false))).await
+    }
+
+    async fn behind_the_wrappers(&self, call: Arc<InterceptedCall>) -> Result<Started, ShellSpawnError> {
+        let (wrapper, socket) = WrapperDoor::new()?;
+        let process = spawn::bash(self, Hook::Wrapper(socket), None).await?;
+        let doors = Doors { wrapper, kernel: None };
+        Ok(Started { process: Arc::new(process), doors, call })
+    }
+
+    /// The kernel's door was asked for, and not found missing here before. Nobody gets it unasked yet.
+    fn wants_the_kernels(&self) -> bool {
+        match self.shell.config.door {
+            DoorChoice::Kernel => self.sandbox.may_have_door(),
+            DoorChoice::Auto | DoorChoice::Wrapper => false,
+        }
+    }
+
+    async fn behind_the_kernels(&self, call: Arc<InterceptedCall>) -> Result<Started, String> {
+        let (wrapper, socket) = WrapperDoor::new().map_err(|error| error.to_string())?;
+        let (reports, listener) = tokio::sync::oneshot::channel();
+        let opening = async {
+            match listener.await {
+                Ok(listener) => Some(self.shell.kernel_doors.open(listener, Arc::clone(&call)).await),
+                Err(_) => None,
+            }
+        };
+        let (started, opened) = tokio::join!(spawn::bash(self, Hook::Kernel(socket), Some(reports)), opening);
+        match (started, opened) {
+            (Ok(process), Some(Ok(kernel))) => {
+                let doors = Doors { wrapper, kernel: Some(kernel) };
+                Ok(Started { process: Arc::new(process), doors, call })
+            }
+            (_, Some(Err(why))) => Err(why),
+            (Err(error), Some(Ok(_)) | None) => Err(with_cause(&error)),
+            (Ok(_), None) => Err("the kernel reports nothing".into()),
+        }
+    }
+}
+
+fn with_cause(error: &ShellSpawnError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
+}

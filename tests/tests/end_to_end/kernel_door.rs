@@ -1,0 +1,152 @@
+//! The kernel's door: rules bind what every process of a command executes, however it does.
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Decline};
+use end_to_end_tests::client::{Client, Person};
+use serde_json::Value;
+
+const DOOR: &[&str] = &["--door", "kernel"];
+
+/// `id` may leave, `touch` is forbidden, `uname` is asked about; all else runs.
+const RULES: &str = r#"
+prefix_rule(["id"], decision="allow")
+prefix_rule(["touch"], decision="forbidden", justification="nothing is touched")
+prefix_rule(["uname"], decision="prompt")
+"#;
+
+/// Ways to execute a program from elsewhere than the command's own shell; `$P` is it, without arguments. None of them names it in
+/// its own arguments.
+const WAYS: &[(&str, &str)] = &[
+    ("a script", "printf '#!/bin/sh\\n%s\\n' $P > way; chmod +x way; ./way"),
+    ("env with a variable", "printf '#!/usr/bin/env -S A=1 sh\\n%s\\n' $P > way; chmod +x way; ./way"),
+    ("xargs", "echo $P > list; xargs -a list env --"),
+    ("find", "mkdir d; printf 'exec %s\\n' $P > d/way; find d -name way -exec sh {} \\;"),
+    ("sh -c", "export P; sh -c 'exec $P'"),
+    ("make", "printf 'all: a b\\na:\\n\\t@sleep 0.01\\nb:\\n\\t@%s\\n' $P > Makefile; make -s -j2"),
+    (
+        "Python's subprocess (vfork)",
+        "echo $P > name; python3 -c 'import subprocess as s; raise SystemExit(s.run([open(\"name\").read().strip()]).returncode)'",
+    ),
+    (
+        "Python's posix_spawn",
+        "echo $P > name; python3 -c 'import os,shutil; n=open(\"name\").read().strip(); p=os.posix_spawn(shutil.which(n),[n],os.environ); raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(p,0)[1]))'",
+    ),
+    (
+        "a thread of Python's",
+        "echo $P > name; python3 -c 'import os,threading; n=open(\"name\").read().strip(); t=threading.Thread(target=lambda: os.execvp(n,[n])); t.start(); t.join()'",
+    ),
+    (
+        "fexecve",
+        "echo $P > name; python3 -c 'import os,shutil; n=open(\"name\").read().strip(); os.execve(os.open(shutil.which(n),os.O_RDONLY|os.O_CLOEXEC),[n],os.environ)'",
+    ),
+    ("Perl", "echo $P > name; perl -e 'open F,\"name\"; $n=<F>; chomp $n; exec {$n} $n'"),
+    (
+        "a session of its own",
+        "echo $P > name; python3 -c 'import os; n=open(\"name\").read().strip(); p=os.fork(); os.waitpid(p,0) if p else (os.setsid(), os.execvp(n,[n]))'",
+    ),
+];
+
+fn way(script: &str, program: &str) -> String {
+    format!("rm -r -- * 2> /dev/null; P={program}; {script}")
+}
+
+fn decided(outcome: &Value) -> Vec<(String, String)> {
+    let list = outcome["decisions"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    list.iter().map(|made| (text(&made["argv"][0]), text(&made["decision"]))).collect()
+}
+
+#[tokio::test]
+async fn what_runs_leaves_or_is_refused_does_so_from_wherever_it_is_executed() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let level = client.run("true").await.json()["sandbox"].as_str().map(str::to_owned);
+    assert!(level.is_some_and(|level| level.ends_with("+door")), "there is a kernel's door here");
+    for (name, script) in WAYS {
+        let runs = client.run(&way(script, "whoami")).await;
+        assert_eq!(runs.ran().1, "root\n", "whoami by {name}: {runs:?}");
+        assert_eq!(decided(runs.json()), [], "whoami by {name}");
+
+        let leaves = client.run(&way(script, "id")).await;
+        assert!(leaves.ran().1.starts_with("uid="), "id by {name}: {leaves:?}");
+        assert_eq!(decided(leaves.json()), [("id".into(), "escalated".into())], "id by {name}: {leaves:?}");
+
+        let refused = client.run(&way(script, "touch")).await;
+        assert!(
+            refused.ran().1.contains("Execution denied: Execution forbidden by policy: nothing is touched"),
+            "touch by {name}: {refused:?}"
+        );
+        assert_eq!(
+            decided(refused.json()),
+            [("touch".into(), "refused".into())],
+            "touch by {name}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_person_is_asked_from_wherever_it_is_executed_and_told_on_whose_behalf() {
+    let world = World::with_rules(RULES);
+    let person = Person::answering(WAYS.iter().flat_map(|_| [Accept, Decline])).reading();
+    let client = Client::start_with(&world, &person, DOOR).await;
+    for (asked, (name, script)) in WAYS.iter().enumerate() {
+        let yes = client.run(&way(script, "uname")).await;
+        assert_eq!(yes.ran().1, "Linux\n", "{name}: {yes:?}");
+        assert_eq!(decided(yes.json()), [("uname".into(), "approved_escalated".into())], "{name}");
+        let question = person.asked()[2 * asked].clone();
+        assert!(question.contains("Started by `"), "{name}: {question}");
+        let no = client.run(&way(script, "uname")).await;
+        assert!(no.ran().1.contains("User declined execution"), "{name}: {no:?}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_execve_are_the_kernels_and_end_nobody() {
+    let world = World::with_rules("");
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let script = "
+        printf 'not a program' > text; chmod +x text; ./text; echo $?
+        mkdir folder; ./folder; echo $?; : > plain; ./plain; echo $?; ./missing; echo $?
+        printf '#!/no/such/interpreter\\n' > script; chmod +x script; ./script; echo $?
+        python3 -c '
+import os, errno
+for name in \"./text ./folder ./plain ./missing ./script /proc/self/cwd/missing\".split():
+    try: os.execv(name, [name])
+    except OSError as error: print(name, errno.errorcode[error.errno])
+try: os.execv(\"/bin/true\", [\"true\", \"x\" * (128 << 10)])
+except OSError as error: print(errno.errorcode[error.errno])
+'; echo $?";
+    let outcome = client.run(script).await;
+    let expected = [
+        "./text: line 1: not: command not found",
+        "127",
+        "bash: line 3: ./folder: Is a directory",
+        "126",
+        "bash: line 3: ./plain: Permission denied",
+        "126",
+        "bash: line 3: ./missing: No such file or directory",
+        "127",
+        "bash: line 4: ./script: cannot execute: required file not found",
+        "127",
+        "./text ENOEXEC",
+        "./folder EACCES",
+        "./plain EACCES",
+        "./missing ENOENT",
+        "./script ENOENT",
+        "/proc/self/cwd/missing ENOENT",
+        "E2BIG",
+        "0",
+    ];
+    assert_eq!(outcome.ran().1.lines().collect::<Vec<_>>(), expected, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn what_a_heuristic_calls_dangerous_is_asked_about_for_the_commands_own_shell_alone() {
+    let world = World::with_rules("");
+    let person = Person::answering([Decline]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    let script = "mkdir a b; rm -rf a; printf 'all:\\n\\t@rm -rf b\\n' > Makefile; make; ls -d a b";
+    let outcome = client.run(script).await;
+    assert_eq!(outcome.ran().1.lines().last(), Some("a"), "{outcome:?}");
+    assert_eq!(person.asked().len(), 1);
+}
