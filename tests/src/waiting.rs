@@ -7,7 +7,7 @@ use std::time::Instant;
 use eventually::PAUSE;
 pub use eventually::{PATIENCE, eventually};
 
-/// As [`eventually`], while the client of an asynchronous test goes on.
+/// As [`eventually()`], while the client of an asynchronous test goes on.
 ///
 /// # Panics
 ///
