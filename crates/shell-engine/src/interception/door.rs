@@ -30,16 +30,20 @@ pub(crate) trait Door: Send {
 
 /// Serves a door until nobody can come any more or the call has ended; then waits for what is under way, which ends with the
 /// call.
-pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) {
+///
+/// # Errors
+///
+/// When the door is broken: nobody is judged there any more.
+pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(MAX_UNDER_WAY));
     let under_way = TaskTracker::new();
-    loop {
+    let served = loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
             Ok::<_, io::Error>((permit, door.next().await?))
         };
         let next = tokio::select! {
-            () = call.end.ended.cancelled() => break,
+            () = call.end.ended.cancelled() => break Ok(()),
             next = next => next,
         };
         match next {
@@ -50,13 +54,14 @@ pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) {
                     drop(permit);
                 });
             }
-            Ok((_, None)) => break,
+            Ok((_, None)) => break Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "the door of a call is broken");
-                break;
+                break Err(error);
             }
         }
-    }
+    };
     under_way.close();
     under_way.wait().await;
+    served
 }

@@ -94,6 +94,17 @@ impl Judge {
         trail.conclude(action).await
     }
 
+    /// Whether a program that stands before its first instruction may run where it is: nothing asks about it or forbids it. That a rule
+    /// would let it out is no matter: it gets nothing by that. Not for the runtime's threads.
+    pub(crate) fn may_run_inside(&self, exec: &Exec, call: &CallFacts) -> bool {
+        match self.by_rules(&self.rules.in_force(), exec, call).verdict {
+            Verdict::Run { .. }
+            | Verdict::Escalate(_)
+            | Verdict::Ask { unasked: Unasked::Runs { .. }, .. } => true,
+            Verdict::Ask { unasked: Unasked::Denies, .. } | Verdict::Deny { .. } => false,
+        }
+    }
+
     /// Puts on record that a program was ended before its first instruction, because it is not what was judged.
     pub(crate) fn ended(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, reason: String) {
         AuditTrail::new(record, &call.decisions, exec).refused(reason);

@@ -135,6 +135,11 @@ impl Rules {
         (Stamps::of(&self.sources) == in_force.seen).then(|| Arc::clone(&in_force.policy))
     }
 
+    /// The rules in force, whatever their files look like now; waits while they are read again. Not for the runtime's threads.
+    pub(crate) fn in_force(&self) -> Arc<Policy> {
+        Arc::clone(&self.in_force.blocking_lock().policy)
+    }
+
     fn read_again(&self, in_force: &mut InForce) {
         in_force.seen = still(&self.sources);
         let trouble = match load_rules(&self.sources) {

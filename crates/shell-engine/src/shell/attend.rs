@@ -296,7 +296,11 @@ async fn keep(doors: Doors, call: Arc<InterceptedCall>, shell: Arc<Process>, can
         shell.gone().await;
     };
     let attended = async {
-        doors.attend(&call).await;
+        if doors.attend(&call).await.is_err() {
+            // Without a judge nothing runs: what the call still wants to execute fails, so it has nothing left to do.
+            end.ending.cancel();
+            end.end(&shell).await;
+        }
         if !shell.follows_descendants() {
             // All that is told there is that nobody can come to the door any more.
             end.ended.cancel();

@@ -1,5 +1,6 @@
 //! Starts a call's shell behind the door by which its programs reach the judge.
 
+use std::io;
 use std::sync::Arc;
 
 use super::spawn::{self, Hook, ShellSpawnError, Start};
@@ -22,13 +23,14 @@ pub(super) struct Doors {
 
 impl Doors {
     /// Serves them until nobody can come any more or the call has ended.
-    pub(super) async fn attend(self, call: &Arc<InterceptedCall>) {
+    ///
+    /// # Errors
+    ///
+    /// When one of them is broken.
+    pub(super) async fn attend(self, call: &Arc<InterceptedCall>) -> io::Result<()> {
         let wrapper = interception::attend(self.wrapper, Arc::clone(call));
-        if let Some(kernel) = self.kernel {
-            tokio::join!(wrapper, interception::attend(kernel, Arc::clone(call)));
-            return;
-        }
-        wrapper.await;
+        let Some(kernel) = self.kernel else { return wrapper.await };
+        tokio::try_join!(wrapper, interception::attend(kernel, Arc::clone(call))).map(|_| ())
     }
 
     /// Whether the kernel reports what programs execute.

@@ -6,22 +6,21 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::family::Image;
-use super::messages::{Event, Task};
+use super::messages::{Event, Load, Task, Weight};
 use super::request::Request;
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
 use crate::sys::notifications::{Listener, Notification};
 
-/// Executions of one call that may wait for others at once, and the bytes that they hold. More are not heard of until there
-/// is room: a call that means to exhaust us waits.
-const MOST_WAITING: usize = 512;
-const MOST_BYTES: usize = 64 << 20;
+/// Threads of one call that may wait for another of their process at once.
+const MOST_BEHIND: usize = 512;
 
 /// One call.
 pub(super) struct Attended {
     pub(super) listener: Listener,
     pub(super) facts: Arc<InterceptedCall>,
     pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) load: Arc<Load>,
     /// Who waits to hear whether the shell has started.
     pub(super) opened: Option<oneshot::Sender<Result<(), String>>>,
     /// The shell, once it has.
@@ -51,13 +50,12 @@ pub(super) struct Asked {
 
 impl Attended {
     pub(super) fn has_room(&self) -> bool {
-        let bytes = || self.waiting.values().map(|asked| asked.exec.size()).sum::<usize>();
-        self.waiting.len() + self.behind.len() < MOST_WAITING
-            && (self.waiting.is_empty() || bytes() < MOST_BYTES)
+        self.load.has_room() && self.behind.len() < MOST_BEHIND
     }
 
     /// Hands something to the call's door. Where nobody attends to it any more, the answer is that it fails.
     pub(super) fn tell(&self, exec: &Arc<Exec>, task: Task) {
-        let _ = self.events.send(Event { exec: Arc::clone(exec), task });
+        let weight = Weight::of(&self.load, exec.size());
+        let _ = self.events.send(Event { exec: Arc::clone(exec), task, weight });
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use escalation_protocol::handover::Outcome;
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, mpsc};
 
@@ -48,7 +49,7 @@ impl Door for KernelDoor {
     fn hold(&self, event: Event, call: Arc<InterceptedCall>) -> impl Future<Output = ()> + Send + 'static {
         let (mailbox, number) = (self.mailbox.clone(), self.call);
         async move {
-            let Event { exec, task } = event;
+            let Event { exec, task, weight: _weight } = event;
             match task {
                 Task::Judge(waiting) => {
                     let runs = call.judge.runs(&exec, &call.facts, || call.record.program());
@@ -67,7 +68,11 @@ impl Door for KernelDoor {
                     waiting.answer(match action {
                         Action::Run => Answer::Happens,
                         // Without the wrapper there is nothing to stand for it in here.
-                        Action::Escalate(_) | Action::Deny { .. } => Answer::Fails(libc::EPERM),
+                        Action::Deny { .. } => Answer::Fails(libc::EPERM),
+                        Action::Escalate(_) => {
+                            record.ended(Outcome::NotStarted(libc::EPERM.unsigned_abs()));
+                            Answer::Fails(libc::EPERM)
+                        }
                     });
                 }
                 Task::Lead { stream, process, file } => {

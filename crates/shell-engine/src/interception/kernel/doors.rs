@@ -82,6 +82,7 @@ impl KernelDoors {
             wrapper,
             calls: HashMap::new(),
             seized: AllSeized::default(),
+            later: Vec::new(),
             _alive: alive,
         };
         std::thread::Builder::new().name("kernel-door".into()).spawn(move || {

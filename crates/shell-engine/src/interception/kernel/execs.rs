@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::attended::{Asked, Attended};
 use super::family::{self, Image};
 use super::messages::{Answer, CallNumber, Task, Waiting};
+use super::proof::Expected;
 use super::request::Request;
-use super::seized::{Phase, Taken};
+use super::seized::{Phase, Proof, Taken};
 use super::thread::Thread;
 use super::turning::{FAILED_WITH, Turn};
 use crate::judgement::{AtOnce, Exec, Starter};
@@ -25,7 +26,7 @@ impl Thread {
             attended.behind.push(notification);
             return;
         }
-        let (request, exec) = match Request::read(&notification, starter(attended, process)) {
+        let (mut request, exec) = match Request::read(&notification, starter(attended, process)) {
             Ok(read) => read,
             Err(errno) => {
                 // Who is gone needs no answer.
@@ -38,7 +39,7 @@ impl Thread {
             return;
         }
         attended.facts.whereabouts.note(&exec.workdir);
-        let decided = self.decide(call, process, &request, &exec);
+        let decided = self.decide(call, process, &mut request, &exec);
         let asked = Asked { notification, process, request, exec: Arc::new(exec) };
         match decided {
             Decided::Happens => self.let_happen(call, asked),
@@ -48,7 +49,7 @@ impl Thread {
         }
     }
 
-    fn decide(&mut self, call: CallNumber, process: i32, request: &Request, exec: &Exec) -> Decided {
+    fn decide(&mut self, call: CallNumber, process: i32, request: &mut Request, exec: &Exec) -> Decided {
         let Some(attended) = self.calls.get_mut(&call) else { return Decided::Fails };
         let facts = &attended.facts;
         if attended.shell.is_none() {
@@ -60,7 +61,8 @@ impl Thread {
             return Decided::Happens;
         }
         let allowed = attended.allowed.remove(&process);
-        if allowed.is_some_and(|allowed| allowed.asks_for_the_same(exec)) || exec.is(self.wrapper.identity) {
+        request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(exec));
+        if request.is_allowed || exec.is(self.wrapper.identity) {
             return Decided::Happens;
         }
         match facts.judge.at_once(exec, &facts.facts, || facts.record.program()) {
@@ -72,8 +74,13 @@ impl Thread {
 
     /// Carries out what was decided elsewhere.
     pub(super) fn answered(&mut self, call: CallNumber, id: u64, answer: Answer) {
-        let asked = self.calls.get_mut(&call).and_then(|attended| attended.waiting.remove(&id));
-        let Some(asked) = asked else { return };
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let Some(asked) = attended.waiting.remove(&id) else { return };
+        if self.seized.is_busy(asked.process, asked.notification.thread) {
+            attended.waiting.insert(id, asked);
+            self.later.push((call, id, answer));
+            return;
+        }
         match answer {
             Answer::Happens => self.let_happen(call, asked),
             Answer::Turns => self.turn(call, asked),
@@ -85,7 +92,13 @@ impl Thread {
     fn let_happen(&mut self, call: CallNumber, asked: Asked) {
         let Asked { notification, process, request, .. } = asked;
         let is_clear = request.expected.is_some();
-        let phase = Phase::Executing(request.expected.map(Box::new));
+        // What a script's first line says now may not be what it said when it was judged.
+        let is_settled = |expected: &Expected| request.is_allowed || !expected.is_interpreter;
+        let proof = match request.expected.filter(is_settled) {
+            Some(expected) => Proof::Met(expected.into()),
+            None => Proof::Judged,
+        };
+        let phase = Phase::Executing(proof);
         let seized = self.seized.seize(notification.thread, process, call, phase);
         let Some(attended) = self.calls.get_mut(&call) else { return };
         if let Err(error) = seized {
@@ -158,7 +171,7 @@ impl Thread {
             }
             // It has run on: whatever it was to execute has failed.
             Phase::Executing(_) | Phase::Turned(_) | Phase::Wrapping(_) | Phase::Turning(_) => {
-                self.seized.enter(thread, &taken, Phase::Executing(None));
+                self.seized.enter(thread, &taken, Phase::Executing(Proof::Judged));
                 false
             }
             Phase::Ending => {

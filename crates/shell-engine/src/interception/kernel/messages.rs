@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 
@@ -10,6 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
+
+/// Tasks of one call that may be undone at once, and the bytes that they hold. More executions are not heard of until there is
+/// room: a call that means to exhaust us waits.
+const MOST_TASKS: usize = 512;
+const MOST_BYTES: usize = 64 << 20;
 
 /// The number of a call at this door.
 pub(super) type CallNumber = u64;
@@ -48,6 +54,45 @@ pub(super) enum Answer {
 pub(crate) struct Event {
     pub(super) exec: Arc<Exec>,
     pub(super) task: Task,
+    /// Held until the task is done.
+    pub(super) weight: Weight,
+}
+
+/// What the tasks of one call weigh that are not done.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    tasks: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Load {
+    /// Whether there is room for more.
+    pub(super) fn has_room(&self) -> bool {
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        tasks == 0 || tasks < MOST_TASKS && self.bytes.load(Ordering::Relaxed) < MOST_BYTES
+    }
+}
+
+/// One task's part of the load.
+#[derive(Debug)]
+pub(super) struct Weight {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Weight {
+    pub(super) fn of(load: &Arc<Load>, bytes: usize) -> Weight {
+        load.tasks.fetch_add(1, Ordering::Relaxed);
+        load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Weight { load: Arc::clone(load), bytes }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.load.tasks.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 pub(super) enum Task {

@@ -24,6 +24,8 @@ pub(super) struct Expected {
     program: FileIdentity,
     /// As `/proc/PID/cmdline` has it: each with its NUL.
     argv: Vec<u8>,
+    /// It is the interpreter of a script. Others may have read another first line of that.
+    pub(super) is_interpreter: bool,
 }
 
 impl Expected {
@@ -40,6 +42,7 @@ impl Expected {
         let mut name = OsStr::from_bytes(name).to_owned();
         let mut program = FileIdentity::of(file)?;
         let mut script = reopen(file);
+        let mut is_interpreter = false;
         for _ in 0..=MOST_INTERPRETERS {
             let Some(Interpreter { path, argument }) = script.as_ref().and_then(interpreter) else { break };
             let Found::File(found) = files::at_path(thread, path.as_os_str().as_bytes(), directory) else {
@@ -54,8 +57,9 @@ impl Expected {
             name = path.into_os_string();
             program = FileIdentity::of(&found)?;
             script = reopen(&found);
+            is_interpreter = true;
         }
-        Some(Expected { program, argv: joined(&argv) })
+        Some(Expected { program, argv: joined(&argv), is_interpreter })
     }
 
     /// A program as it is, whatever its arguments are.

@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub(super) again: Again,
     /// What must be seen when it has happened. `None`: only the process itself can say which file it is.
     pub(super) expected: Option<Expected>,
+    /// A person has let it run.
+    pub(super) is_allowed: bool,
     /// Where its parts are in the process's memory.
     pub(super) addresses: Addresses,
 }
@@ -82,7 +84,7 @@ impl Request {
         let path = shown_path(&named.again, &named.name, opened.as_ref());
         let exec = Exec::new(&path, argv, env, directory, opened).started_by(starter);
         let addresses = Addresses { empty: named.empty, argv: named.argv, environment: named.environment };
-        Ok((Request { again: named.again, expected, addresses }, exec))
+        Ok((Request { again: named.again, expected, is_allowed: false, addresses }, exec))
     }
 }
 

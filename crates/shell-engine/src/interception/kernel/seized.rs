@@ -25,8 +25,8 @@ pub(super) struct Seized {
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Its call happens. `None`: what it comes to is seen when it has.
-    Executing(Option<Box<Expected>>),
+    /// Its call happens.
+    Executing(Proof),
     /// It is about to stop at the end of its call, which has failed.
     Turning(Box<Turn>),
     /// It is about to call what it was made to call.
@@ -35,6 +35,15 @@ pub(super) enum Phase {
     Wrapping(Box<Turn>),
     /// It is being killed.
     Ending,
+}
+
+/// What speaks for a program that stands before its first instruction.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// It is what was judged.
+    Met(Box<Expected>),
+    /// It is judged as what it is.
+    Judged,
 }
 
 impl Phase {
@@ -92,7 +101,7 @@ impl AllSeized {
     /// Its call has not happened after all: it is let go as soon as it stops.
     pub(super) fn let_go(&mut self, thread: i32) {
         if let Some(seized) = self.0.get_mut(&thread) {
-            seized.phase = Phase::Executing(None);
+            seized.phase = Phase::Executing(Proof::Judged);
             seized.reminded = None;
             let _ = ptrace::interrupt(thread);
         }

@@ -14,11 +14,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attended::{Attended, Shell};
 use super::family::Image;
-use super::messages::{CallNumber, Command, Mailbox, Task};
+use super::files;
+use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
 use super::proof::{self, Expected};
-use super::seized::{AllSeized, Phase, Seized, Taken};
+use super::seized::{AllSeized, Phase, Proof, Seized, Taken};
 use super::turning::{FAILED_WITH, Turn, Wrapper};
-use crate::judgement::{AtOnce, Exec, Starter};
+use crate::judgement::{Exec, Starter};
 use crate::sys::notifications::Listener;
 use crate::sys::ptrace::{self, Change};
 
@@ -31,6 +32,8 @@ pub(super) struct Thread {
     pub(super) wrapper: Wrapper,
     pub(super) calls: HashMap<CallNumber, Attended>,
     pub(super) seized: AllSeized,
+    /// Answers that wait because another thread of the process is executing a program.
+    pub(super) later: Vec<(CallNumber, u64, Answer)>,
     /// While it is held, the thread lives.
     pub(super) _alive: Arc<()>,
 }
@@ -97,6 +100,7 @@ impl Thread {
                     listener: Listener::new(listener),
                     facts,
                     events,
+                    load: Arc::default(),
                     opened: Some(opened),
                     shell: None,
                     allowed: HashMap::new(),
@@ -142,6 +146,9 @@ impl Thread {
     }
 
     fn hear_those_behind(&mut self) {
+        for (call, id, answer) in std::mem::take(&mut self.later) {
+            self.answered(call, id, answer);
+        }
         let calls: Vec<CallNumber> = self
             .calls
             .iter()
@@ -179,7 +186,7 @@ impl Thread {
             return;
         };
         let is_good = match phase {
-            Phase::Executing(expected) => self.is_proved(call, process, expected.as_deref()),
+            Phase::Executing(proof) => self.is_proved(call, process, &proof),
             Phase::Wrapping(turn) => self.has_wrapped(call, process, *turn),
             // Nothing of it was let happen.
             Phase::Turning(_) | Phase::Turned(_) | Phase::Ending => false,
@@ -192,16 +199,22 @@ impl Thread {
         }
     }
 
-    fn is_proved(&mut self, call: CallNumber, process: i32, expected: Option<&Expected>) -> bool {
+    fn is_proved(&mut self, call: CallNumber, process: i32, proof: &Proof) -> bool {
         let Some(attended) = self.calls.get_mut(&call) else { return false };
-        let is_met = expected.is_some_and(|expected| expected.is_met(process));
-        if attended.shell.is_none() && is_met {
+        let is_met = match proof {
+            Proof::Met(expected) => expected.is_met(process),
+            Proof::Judged => false,
+        };
+        if attended.shell.is_some() {
+            return is_met || may_run(attended, process);
+        }
+        if is_met {
             attended.shell = Some(Shell { process, image: Image::of(process) });
             if let Some(opened) = attended.opened.take() {
                 let _ = opened.send(Ok(()));
             }
         }
-        is_met || attended.shell.is_some() && may_run(attended, process)
+        is_met
     }
 
     fn has_wrapped(&mut self, call: CallNumber, process: i32, turn: Turn) -> bool {
@@ -248,22 +261,19 @@ impl Thread {
     }
 }
 
-/// A process has executed something else than what was seen before: an honest one by a link that only it can follow, or a file
-/// that the system runs by an interpreter of its own (binfmt_misc). What it is in truth may run if it would have been let.
+/// Whether a process may run as what it has executed in truth. An honest one is something else than was seen before by a link that
+/// only it can follow, or as a file that the system runs by an interpreter of its own (binfmt_misc).
 fn may_run(attended: &Attended, process: i32) -> bool {
     let Some((path, program, argv)) = proof::truth(process) else { return false };
-    let directory = super::files::working_directory(process);
+    let directory = files::working_directory(process);
     let exec = Exec::new(&path, argv, proof::environment(process), directory, Some(program));
     let exec = exec.started_by(Starter::Program(Vec::new()));
     let facts = &attended.facts;
-    match facts.judge.at_once(&exec, &facts.facts, || facts.record.program()) {
-        AtOnce::Runs => true,
-        AtOnce::Other | AtOnce::Unclear => {
-            let reason =
-                "it is not what was judged; whatever exchanged it meanwhile, it was ended before it ran";
-            tracing::warn!(program = %path.display(), "ended: {reason}");
-            facts.judge.ended(&exec, &facts.facts, &facts.record.program(), reason.into());
-            false
-        }
+    let may_run = facts.judge.may_run_inside(&exec, &facts.facts);
+    if !may_run {
+        let reason = "it became this while it was judged as something else, so it was ended before it ran";
+        tracing::warn!(program = %path.display(), "ended: {reason}");
+        facts.judge.ended(&exec, &facts.facts, &facts.record.program(), reason.into());
     }
+    may_run
 }

@@ -1,0 +1,156 @@
+//! The kernel's door, raced: what runs is what was judged, whoever rewrites the arguments of an `execve` while it is judged,
+//! and nobody honest is ended.
+
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Person};
+
+/// A world in which `touch evil` is forbidden under every name, and so is a script that it interprets; all else runs.
+fn world() -> World {
+    let world = World::with_rules("");
+    let script = world.workdir().join("script");
+    let rule =
+        format!("prefix_rule([\"touch\", [\"evil\", \"{}\"]], decision=\"forbidden\")\n", script.display());
+    std::fs::write(world.rules_file(), rule).expect("rules");
+    world
+}
+
+/// Tries of each race. Set the variable for more.
+fn tries() -> u32 {
+    std::env::var("SHELL_TOOL_MCP_RACES").ok().and_then(|tries| tries.parse().ok()).unwrap_or(200)
+}
+
+/// What all races have in common: `race(before, execute)` forks a process for each try.
+const COMMON: &str = r#"
+import collections, ctypes, mmap, os, signal, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+shared = mmap.mmap(-1, 4096)
+base = ctypes.addressof(ctypes.c_char.from_buffer(shared))
+def put(offset, text): shared[offset:offset + len(text) + 1] = text + b"\0"
+def argv(*offsets): return (ctypes.c_void_p * (len(offsets) + 1))(*[base + at for at in offsets], None)
+environment = (ctypes.c_void_p * 1)(None)
+put(0, b"/usr/bin/touch"); put(100, b"touch"); put(200, b"good"); put(300, b"/usr/bin/true")
+def flips(one, other):
+    pid = os.fork()
+    if pid: return pid
+    while True: one(); other()
+def race(execute, flipping=None):
+    ends = collections.Counter()
+    for _ in range(int(sys.argv[1])):
+        pid = os.fork()
+        if pid == 0:
+            try: execute()
+            finally: os._exit(77)
+        ends[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])] += 1
+    if flipping: os.kill(flipping, signal.SIGKILL)
+    print("evil" if os.path.exists("evil") else "nobody won", dict(ends), file=sys.stderr)
+    # 0: it ran; 1: it was refused; -9: it was ended, because it had become another; 77 and 126: it was being written.
+    unknown = set(ends) - {0, 1, -9, 77, 126}
+    print("evil won" if os.path.exists("evil") else "nobody won", "unknown ends %s" % unknown if unknown else "")
+"#;
+
+const RACES: &[(&str, &str)] = &[
+    (
+        "shared memory",
+        r#"
+flipping = flips(lambda: put(200, b"evil"), lambda: put(200, b"good"))
+race(lambda: libc.execve(ctypes.c_void_p(base), argv(100, 200), environment), flipping)
+"#,
+    ),
+    (
+        "the path in shared memory",
+        r#"
+put(200, b"evil"); put(300, b"name")
+flipping = flips(lambda: put(0, b"/usr/bin/touch"), lambda: put(0, b"/usr/bin//true"))
+race(lambda: libc.execve(ctypes.c_void_p(base), argv(300, 200), environment), flipping)
+"#,
+    ),
+    (
+        "a thread",
+        r#"
+def execute():
+    def flip():
+        while True: shared[200:204] = b"evil"; shared[200:204] = b"good"
+    threading.Thread(target=flip, daemon=True).start()
+    libc.execve(ctypes.c_void_p(base), argv(100, 200), environment)
+race(execute)
+"#,
+    ),
+    (
+        "a link",
+        r#"
+os.symlink("/usr/bin/true", "a"); os.symlink("/usr/bin/touch", "b")
+def swap(target):
+    try: os.symlink(target, "new"); os.rename("new", "program")
+    except FileExistsError: os.unlink("new")
+swap("/usr/bin/true")
+flipping = flips(lambda: swap("/usr/bin/touch"), lambda: swap("/usr/bin/true"))
+race(lambda: os.execv("./program", ["x", "evil"]), flipping)
+"#,
+    ),
+    (
+        "a first line",
+        r##"
+open("script", "w").write("#!/usr/bin/true\n"); os.chmod("script", 0o755)
+def write(text):
+    try: file = os.open("script", os.O_WRONLY); os.write(file, text); os.close(file)
+    except OSError: pass # It is being executed.
+flipping = flips(lambda: write(b"#!/usr/bin/touch\n"), lambda: write(b"#!/usr/bin/true \n"))
+race(lambda: os.execv(os.path.abspath("script"), ["x", "evil"]), flipping)
+"##,
+    ),
+    (
+        "threads that all execute",
+        r#"
+def execute():
+    for _ in range(4):
+        threading.Thread(target=lambda: libc.execve(ctypes.c_void_p(base), argv(100, 200), environment), daemon=True).start()
+    libc.execve(ctypes.c_void_p(base), argv(100, 200), environment)
+race(execute)
+"#,
+    ),
+];
+
+#[tokio::test]
+async fn in_no_race_does_anything_run_that_was_not_judged() {
+    let world = world();
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+    for (name, race) in RACES {
+        std::fs::write(world.workdir().join("race.py"), format!("{COMMON}{race}")).expect("written");
+        let left = "rm evil good program script a b new 2> /dev/null";
+        let command = format!("python3 race.py {} 2>&1 | tail -2; {left}; true", tries());
+        let outcome = client.run_within(&command, Duration::from_secs(100)).await;
+        let said = outcome.ran().1;
+        if std::env::var_os("SHELL_TOOL_MCP_RACES").is_some() {
+            eprintln!("{name}: {said}");
+        }
+        assert_eq!(said.lines().last(), Some("nobody won "), "{name}: {outcome:?}");
+    }
+}
+
+/// Honest programs of many kinds at once, with signals, children and failures among them.
+#[tokio::test]
+async fn nobody_honest_is_ended() {
+    let world = world();
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+    let script = r#"
+        printf 'all: %s\n%s:\n\t@sh -c "true && /bin/echo $@ > $@"\n' "$(seq -s ' ' 200)" "$(seq -s ' ' 200)" > Makefile
+        make -s -j8 || echo make failed
+        seq 200 | xargs -P 8 -n 1 sh -c 'test -e $0 && exec cat $0' | sort -n | md5sum
+        python3 -c '
+import subprocess, threading
+def work():
+    for number in range(30):
+        assert subprocess.run(["/bin/echo", str(number)], capture_output=True).stdout == b"%d\n" % number
+        try: subprocess.run(["no such program"])
+        except FileNotFoundError: pass
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+print("threads done")'
+        for n in 1 2 3 4 5 6 7 8 9 10; do (trap : USR1; kill -USR1 $BASHPID; exec /bin/echo signal) & done | sort | uniq -c
+        wait; echo over"#;
+    let outcome = client.run_within(script, Duration::from_secs(100)).await;
+    let lines: Vec<&str> = outcome.ran().1.lines().map(str::trim).collect();
+    assert_eq!(lines.get(1..), Some(&["threads done", "10 signal", "over"][..]), "{outcome:?}");
+}
