@@ -13,10 +13,10 @@ use super::program::linkage;
 use super::report::{Check, Report};
 use shell_engine::approval::{Answer, Approver, Question};
 use shell_engine::audit::check_writable;
-use shell_engine::config::{self, Config, Settings};
+use shell_engine::config::{self, Config, DoorChoice, Settings};
 use shell_engine::rules::Rules;
 use shell_engine::sandboxes::{Sandbox, SandboxError, SandboxPool};
-use shell_engine::shell::{CallRequest, Ending, Shell};
+use shell_engine::shell::{CallOutcome, CallRequest, Ending, Shell};
 use shell_engine::user_command::user_command;
 
 /// How long the trial command may take.
@@ -27,8 +27,12 @@ pub async fn examine(settings: Settings) -> Report {
     let mut examination =
         Examination { layers: layers(settings.session_program.clone()).await, ..Default::default() };
     examination.programs(&settings);
+    let behind_the_kernels = Settings { door: Some(DoorChoice::Kernel), ..settings.clone() };
     match Config::new(settings) {
-        Ok(config) => examination.configured(Arc::new(config)).await,
+        Ok(config) => {
+            examination.configured(Arc::new(config)).await;
+            examination.door(behind_the_kernels).await;
+        }
         // Not twice, when it is about a program.
         Err(_) if examination.checks.iter().any(|check| !check.ok) => {
             examination.checks.append(&mut examination.layers.checks);
@@ -88,6 +92,14 @@ impl Examination {
                     self.layers.to_do.push(elsewhere.to_owned());
                 }
             }
+        }
+    }
+
+    /// Tries the kernel's door, where commands can run at all.
+    async fn door(&mut self, settings: Settings) {
+        let runs = self.checks.iter().any(|check| check.name == "trial" && check.ok);
+        if let (true, Ok(config)) = (runs, Config::new(settings)) {
+            self.checks.push(door(Arc::new(config)).await);
         }
     }
 
@@ -238,22 +250,40 @@ impl Approver for Nobody {
 async fn trial(config: Arc<Config>) -> Check {
     let shell = Shell::unrecorded(config);
     let text = match run(&shell).await {
-        Ok((Ending::Ended(ExitStatus::Exited(0)), _)) => {
-            Ok("a command ran, and its program was judged".to_owned())
-        }
-        Ok((ending, output)) => Err(format!("exit code {}: {output}", ending.exit_code())),
+        Ok(outcome) => match outcome.ending {
+            Ending::Ended(ExitStatus::Exited(0)) => {
+                Ok("a command ran, and its program was judged".to_owned())
+            }
+            ending => {
+                let output = outcome.output.end(2000);
+                Err(format!("exit code {}: {}", ending.exit_code(), String::from_utf8_lossy(&output)))
+            }
+        },
         Err(error) => Err(error),
     };
     shell.close(TRIAL_TIMEOUT).await;
     Check::needed("trial", text)
 }
 
-async fn run(shell: &Shell) -> Result<(Ending, String), String> {
+/// Whether the kernel reports what every process of a command executes, and if not, why.
+async fn door(config: Arc<Config>) -> Check {
+    let shell = Shell::unrecorded(config);
+    let found = match run(&shell).await {
+        Ok(outcome) if outcome.sandbox.ends_with("+door") => {
+            Ok("rules can bind what every process of a command executes (--door kernel)".to_owned())
+        }
+        Ok(outcome) => Err(outcome.notes.join("; ")),
+        Err(error) => Err(error),
+    };
+    shell.close(TRIAL_TIMEOUT).await;
+    Check::welcome("door", found)
+}
+
+async fn run(shell: &Shell) -> Result<Arc<CallOutcome>, String> {
     let request = CallRequest::new("\"$BASH\" -c 'exit 0'", "/", TRIAL_TIMEOUT, false)
         .map_err(|error| error.to_string())?;
     let turn = shell.turn().await;
     let started = shell.start(request, Arc::new(Nobody), turn).await;
     let mut call = started.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-    let outcome = call.finished().await.ok_or("the call broke; see the log")?;
-    Ok((outcome.ending, String::from_utf8_lossy(&outcome.output.end(2000)).into_owned()))
+    call.finished().await.ok_or_else(|| "the call broke; see the log".to_owned())
 }

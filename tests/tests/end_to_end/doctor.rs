@@ -29,7 +29,7 @@ fn a_machine_where_commands_can_run_is_usable_and_the_level_is_told() {
         .iter()
         .filter_map(|check| check["name"].as_str())
         .collect();
-    for name in ["server", "bash", "wrapper", "rules", "sandbox", "trial"] {
+    for name in ["server", "bash", "wrapper", "rules", "sandbox", "trial", "door"] {
         assert!(names.contains(&name), "{names:?}");
     }
     assert!(text(&doctor(&world, &[])).contains("1 rules in 1 files"));

@@ -150,3 +150,33 @@ async fn what_a_heuristic_calls_dangerous_is_asked_about_for_the_commands_own_sh
     assert_eq!(outcome.ran().1.lines().last(), Some("a"), "{outcome:?}");
     assert_eq!(person.asked().len(), 1);
 }
+
+/// Puts a filter with a listener on itself, and becomes the server: as in a container whose manager listens.
+const LISTENED_TO: &str = r#"
+import ctypes, fcntl, os, platform, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+allow = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0x7fff0000))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 1, ctypes.addressof(allow)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+listener = libc.syscall({"x86_64": 317}.get(platform.machine(), 277), 1, 8, program)
+assert listener >= 0, os.strerror(ctypes.get_errno())
+fcntl.fcntl(listener, fcntl.F_SETFD, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+#[tokio::test]
+async fn where_something_listens_already_the_wrapper_judges_and_a_result_says_once_why() {
+    let world = World::with_rules(RULES);
+    let server = world.server(DOOR);
+    let mut command = std::process::Command::new("/usr/bin/python3");
+    world.surround(&mut command);
+    command.args(["-c", LISTENED_TO]).arg(server.get_program()).args(server.get_args());
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    let first = client.run("/bin/true").await;
+    let said = first.json()["notes"].to_string();
+    assert!(said.contains("there is no kernel's door") && said.contains("busy"), "{first:?}");
+    assert!(first.json()["sandbox"].as_str().is_some_and(|level| !level.ends_with("+door")), "{first:?}");
+    let refused = client.run("touch x").await;
+    assert!(refused.ran().1.contains("nothing is touched"), "{refused:?}");
+    assert!(!refused.json()["notes"].to_string().contains("kernel's door"), "said once: {refused:?}");
+}

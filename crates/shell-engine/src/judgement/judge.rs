@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use execpolicy::{Heuristics, Options, Policy};
+use execpolicy::{Heuristics, Nested, Options, Policy};
 
 use super::audit_trail::AuditTrail;
 use super::by_rules::{Grounds, judge};
@@ -205,7 +205,9 @@ impl Judge {
             let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
             // What was not shown whole is not allowed for good.
             if !question.is_shortened() {
-                question.always = suggest(policy, &self.options, folder, exec);
+                // A rule for good would let out whatever it runs, by whichever door that is seen.
+                let options = Options { nested: Nested::Judged, ..self.options };
+                question.always = suggest(policy, &options, folder, exec);
             }
         }
         judgement
