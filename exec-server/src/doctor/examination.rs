@@ -254,7 +254,7 @@ async fn trial(config: Arc<Config>) -> Check {
             Ending::Ended(ExitStatus::Exited(0)) => {
                 Ok("a command ran, and its program was judged".to_owned())
             }
-            ending => {
+            ending @ (Ending::Ended(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost) => {
                 let output = outcome.output.end(2000);
                 Err(format!("exit code {}: {}", ending.exit_code(), String::from_utf8_lossy(&output)))
             }

@@ -1,6 +1,7 @@
 //! One call, as all of its doors see it.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use super::escalated::Escalated;
 use super::shutdown::Shutdown;
@@ -18,6 +19,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) facts: Arc<CallFacts>,
     /// Whether the kernel reports all that its processes execute, so that nothing need be asked by anybody.
     pub(crate) is_reported: bool,
+    /// Why what runs is not proved to be what was judged, once that has been found out.
+    pub(crate) unproved: Arc<OnceLock<String>>,
     /// The patched Bash, which intercepts what it executes itself.
     pub(crate) bash: FileIdentity,
     /// Where programs run that get more rights.
@@ -33,6 +36,16 @@ pub(crate) struct InterceptedCall {
 }
 
 impl InterceptedCall {
+    /// A program that was let run could not be stopped to be looked at. One that is gone needs no proof.
+    pub(super) fn is_unproved(&self, error: &io::Error) {
+        if error.raw_os_error() != Some(libc::ESRCH) {
+            let _ = self.unproved.set(format!(
+                "programs that commands execute were judged, but that they are what was judged cannot be proved here, \
+                 because they cannot be stopped (ptrace): {error}"
+            ));
+        }
+    }
+
     /// Has a program judged that is about to be executed.
     pub(super) async fn judge(&self, exec: &Arc<Exec>, record: &ExecRecord) -> Action {
         self.whereabouts.note(&exec.workdir);

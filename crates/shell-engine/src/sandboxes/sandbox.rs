@@ -114,6 +114,11 @@ impl Sandbox {
         Some(words).filter(|words| self.told.is_news(words))
     }
 
+    /// Whether a caller has not been told this before; from now on one has.
+    pub(crate) fn is_news(&self, words: &str) -> bool {
+        self.told.is_news(words)
+    }
+
     /// Whether what lies protected in a writable folder is protected.
     pub(super) fn protects_names(&self) -> bool {
         self.enforcement().protects_names()

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use execpolicy::{Nested, Options};
@@ -115,6 +115,7 @@ async fn start(
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);
     let escalated = Escalated::default();
+    let unproved = Arc::default();
     let record = audit.call();
     let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
@@ -127,6 +128,7 @@ async fn start(
         },
         facts: Arc::clone(&facts),
         is_reported,
+        unproved: Arc::clone(&unproved),
         bash: config.bash_identity,
         sandboxes: Arc::clone(sandboxes),
         record: record.clone(),
@@ -168,6 +170,7 @@ async fn start(
         processes,
         sandbox,
         level,
+        unproved,
         output,
         stopwatch,
         end,
@@ -195,6 +198,8 @@ struct Attended {
     sandbox: Arc<Sandbox>,
     /// What is in force, in one word.
     level: String,
+    /// Why what ran may not be what was judged.
+    unproved: Arc<OnceLock<String>>,
     output: Output,
     stopwatch: Stopwatch,
     end: Shutdown,
@@ -243,6 +248,7 @@ impl Attended {
         }
         notes.extend(self.sandbox.shortcomings());
         notes.extend(self.sandbox.missing_door());
+        notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));
             self.end_all().await;

@@ -7,9 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::family::Image;
 use super::messages::{Event, Load, Task, Weight};
+use super::proof::Expected;
 use super::request::Request;
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
+use crate::programs::FileIdentity;
 use crate::sys::notifications::{Listener, Notification};
 
 /// Threads of one call that may wait for another of their process at once.
@@ -39,6 +41,15 @@ pub(super) struct Shell {
     pub(super) image: Option<Image>,
 }
 
+impl Shell {
+    /// Remembers what it looks like. At the first `execve` after its own it still is what it was started as.
+    pub(super) fn look(&mut self, bash: FileIdentity) {
+        if self.image.is_none() && Expected::is_program(self.process, bash) {
+            self.image = Image::of(self.process);
+        }
+    }
+}
+
 /// One `execve` that waits.
 pub(super) struct Asked {
     pub(super) notification: Notification,
@@ -49,6 +60,15 @@ pub(super) struct Asked {
 }
 
 impl Attended {
+    /// Lets the first of all happen: that of the session's own process, which becomes the shell. Nothing of the command's has run.
+    pub(super) fn start_shell(&mut self, notification: &Notification) {
+        self.shell = Some(Shell { process: notification.thread, image: None });
+        let started = self.listener.let_happen(notification.id);
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(started.map_err(|error| error.to_string()));
+        }
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.load.has_room() && self.behind.len() < MOST_BEHIND
     }

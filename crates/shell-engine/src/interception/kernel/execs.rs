@@ -19,6 +19,8 @@ impl Thread {
     pub(super) fn asked(&mut self, call: CallNumber, notification: Notification) {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let thread = notification.thread;
+        let Some(shell) = &mut attended.shell else { return attended.start_shell(&notification) };
+        shell.look(attended.facts.bash);
         let is_first = ptrace::is_first_of_its_process(thread);
         let process = if is_first { Some(thread) } else { family::process_of(thread) };
         let Some(process) = process else { return };
@@ -52,10 +54,6 @@ impl Thread {
     fn decide(&mut self, call: CallNumber, process: i32, request: &mut Request, exec: &Exec) -> Decided {
         let Some(attended) = self.calls.get_mut(&call) else { return Decided::Fails };
         let facts = &attended.facts;
-        if attended.shell.is_none() {
-            // Nothing but the shell can come first.
-            return if exec.is(facts.bash) { Decided::Happens } else { Decided::Fails };
-        }
         // Judged when it has happened.
         if request.expected.is_none() {
             return Decided::Happens;
@@ -102,16 +100,13 @@ impl Thread {
         let seized = self.seized.seize(notification.thread, process, call, phase);
         let Some(attended) = self.calls.get_mut(&call) else { return };
         if let Err(error) = seized {
-            if let Some(opened) = attended.opened.take() {
-                let why = format!("processes of commands cannot be stopped (ptrace): {error}");
-                let _ = opened.send(Err(why));
-                let _ = attended.listener.fail(notification.id, libc::EPERM);
-            } else if is_clear {
-                // Something inside traces it, or it is gone. It has been judged; that nothing else runs cannot be proved.
-                let _ = attended.listener.let_happen(notification.id);
-            } else {
-                let _ = attended.listener.fail(notification.id, libc::EPERM);
-            }
+            // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing else runs
+            // cannot be proved.
+            let _ = match is_clear {
+                true => attended.listener.let_happen(notification.id),
+                false => attended.listener.fail(notification.id, libc::EPERM),
+            };
+            attended.facts.is_unproved(&error);
             return;
         }
         if attended.listener.let_happen(notification.id).is_err() {
@@ -192,8 +187,7 @@ enum Decided {
 }
 
 fn starter(attended: &Attended, process: i32) -> Starter {
-    let of_shell = attended.shell.as_ref().and_then(|shell| shell.image.as_ref());
-    match of_shell {
+    match attended.shell.as_ref().and_then(|shell| shell.image.as_ref()) {
         // A fork of it that has executed nothing since.
         Some(image) if Image::of(process).as_ref() == Some(image) => Starter::Shell,
         Some(_) => Starter::Program(Vec::new()),

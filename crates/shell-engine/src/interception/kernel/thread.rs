@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::attended::{Attended, Shell};
-use super::family::Image;
+use super::attended::Attended;
 use super::files;
 use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
 use super::proof::{self, Expected};
@@ -205,16 +204,7 @@ impl Thread {
             Proof::Met(expected) => expected.is_met(process),
             Proof::Judged => false,
         };
-        if attended.shell.is_some() {
-            return is_met || may_run(attended, process);
-        }
-        if is_met {
-            attended.shell = Some(Shell { process, image: Image::of(process) });
-            if let Some(opened) = attended.opened.take() {
-                let _ = opened.send(Ok(()));
-            }
-        }
-        is_met
+        is_met || may_run(attended, process)
     }
 
     fn has_wrapped(&mut self, call: CallNumber, process: i32, turn: Turn) -> bool {
