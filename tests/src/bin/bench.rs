@@ -41,6 +41,7 @@ fn main() {
         None => println!("The launcher is not measured: SHELL_TOOL_MCP_LAUNCHER does not name it"),
     }
     escalations();
+    doors();
     sandboxes();
     approvals();
 }
@@ -220,6 +221,46 @@ fn escalations() {
 fn compared(what: &str, plain: Duration, measured: Duration, ratio: f64, goal: &str) {
     let [plain, measured] = [plain, measured].map(milliseconds);
     println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {ratio:.2} ({goal})");
+}
+
+/// What the kernel's door costs, in each way of executing a program: the same work in the same sandbox, where nothing sees it (a Bash
+/// without the hook behind the wrapper's door), and where every `execve` is reported, judged and proved.
+fn doors() {
+    let world = World::with_rules("prefix_rule(pattern=[\"git\", \"push\"], decision=\"allow\")\n");
+    let start = |door| {
+        let mut server = Lines::start_with(&world, &["--door", door]);
+        server.initialize();
+        server
+    };
+    let (mut unseen, mut seen) = (start("wrapper"), start("kernel"));
+    let bash = binaries().join("bash");
+    println!("\n{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "unseen", "judged");
+    let targets = "$(seq -s ' ' 1000)";
+    for (what, command) in [
+        ("from Bash", "for ((i = 0; i < 1000; i++)); do /bin/true; done".to_owned()),
+        ("from xargs", "seq 1000 | xargs -n 1 /bin/true".to_owned()),
+        (
+            "from Python's subprocess",
+            "python3 -c 'import subprocess\nfor _ in range(1000): subprocess.run([\"/bin/true\"])'"
+                .to_owned(),
+        ),
+        (
+            "from make -j2",
+            format!(
+                "printf 'all: %s\\n%s:\\n\\t@/bin/true\\n' \"{targets}\" \"{targets}\" > many.mk; make -s -j2 -f many.mk"
+            ),
+        ),
+    ] {
+        let script = world.workdir().join("work.sh");
+        std::fs::write(&script, command).expect("written");
+        let command = format!("/usr/bin/env {} work.sh", end_to_end_tests::word(&bash));
+        let (plain, measured, ratio) =
+            in_turn(9, || call(&mut unseen, &world, &command), || call(&mut seen, &world, &command));
+        compared(&format!("1000 × /bin/true {what}"), plain, measured, ratio, "1.10");
+    }
+    let (plain, measured, ratio) =
+        in_turn(100, || call(&mut unseen, &world, "true"), || call(&mut seen, &world, "true"));
+    compared("call of `true`", plain, measured, ratio, "1.1");
 }
 
 /// What a sandbox adds to a call, beside plain Bash: all that is done for one call, its session being there.

@@ -1,0 +1,111 @@
+//! The kernel's door and commands that mean it ill: nothing runs unjudged, nothing hangs, other calls are unharmed.
+
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::Answer::{Accept, Decline};
+use end_to_end_tests::client::{Client, Person};
+
+const DOOR: &[&str] = &["--door", "kernel"];
+
+const RULES: &str = r#"
+prefix_rule(["touch"], decision="forbidden", justification="nothing is touched")
+prefix_rule(["uname"], decision="prompt")
+"#;
+
+#[tokio::test]
+async fn who_waits_for_a_person_can_be_stopped_continued_and_killed() {
+    let world = World::with_rules(RULES);
+    let person = Person::answering([Accept, Decline, Accept]).when_told();
+    let client = Client::start_with(&world, &person, DOOR).await;
+    // From Python, so that it is no child of the shell's that waits.
+    let start = "python3 -c 'import os; os.execvp(\"uname\", [\"uname\"])' & waits=$!; until [ -e told ]; do sleep 0.02; done;";
+    for (signals, asked, ends) in [
+        ("kill -STOP $waits; kill -CONT $waits; echo now > go; wait $waits; echo $?", 1, "Linux\n0\n"),
+        ("kill -TERM $waits; wait $waits; echo $?", 2, "143\n"),
+        ("kill -KILL $waits; wait $waits; echo $?", 3, "137\n"),
+    ] {
+        let _ = std::fs::remove_file(world.workdir().join("told"));
+        let command = format!("{start} {signals}");
+        let answered = async {
+            person.until_asked(asked).await;
+            std::fs::write(world.workdir().join("told"), "").expect("written");
+            if asked == 1 {
+                let _ = end_to_end_tests::waiting::written(&world.workdir().join("go"));
+                person.tell();
+            }
+        };
+        let (outcome, ()) = tokio::join!(client.run_within(&command, Duration::from_secs(60)), answered);
+        let said = outcome.ran().1;
+        assert!(said.ends_with(ends), "{signals}: {outcome:?}");
+        if asked > 1 {
+            person.tell();
+        }
+    }
+}
+
+/// A filter of the command's own that answers before the server's does, with an error.
+#[tokio::test]
+async fn a_filter_inside_cannot_answer_in_the_servers_stead() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    // Refuses, or lets trace, what its caller executes from here on.
+    let filtered = r#"
+import ctypes, os, platform, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+number = {"x86_64": 59}.get(platform.machine(), 221)
+step = lambda code, yes, no, value: struct.pack("HBBI", code, yes, no, value)
+code = ctypes.create_string_buffer(step(0x20, 0, 0, 0) + step(0x15, 0, 1, number) + step(0x06, 0, 0, int(sys.argv[1], 16)) + step(0x06, 0, 0, 0x7fff0000))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(code)))
+assert libc.prctl(22, 2, program, 0, 0) == 0
+for name in sys.argv[2:]:
+    pid = os.fork()
+    if pid == 0:
+        try: os.execv("/usr/bin/" + name, [name, "made"])
+        except OSError as error: os._exit(100 + error.errno)
+    print(name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"#;
+    std::fs::write(world.workdir().join("filtered.py"), filtered).expect("written");
+    let runs = client.run("python3 filtered.py 7fff0000 true touch 2>&1 | grep -v denied").await;
+    assert_eq!(runs.ran().1, "true 0\ntouch 1\n", "allowed by it: the server answers: {runs:?}");
+    let refused = client.run("python3 filtered.py 0005000d true touch; ls").await;
+    assert_eq!(refused.ran().1, "true 113\ntouch 113\nfiltered.py\n", "{refused:?}");
+    let traced = client.run("python3 filtered.py 7ff00001 true touch 2>&1 | grep -v denied; ls").await;
+    assert_eq!(traced.ran().1, "true 0\ntouch 1\nfiltered.py\n", "the server's comes first: {traced:?}");
+}
+
+#[tokio::test]
+async fn a_storm_of_large_execs_holds_up_no_other_call_for_good() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let storm = "python3 -c '
+import os, subprocess, threading
+big = [\"x\" * 100000] * 12
+def work():
+    for number in range(12):
+        assert subprocess.run([\"/bin/true\"] + big, env={\"BIG\": \"y\" * 100000}).returncode == 0
+        assert subprocess.run([\"touch\"] + big, stderr=subprocess.DEVNULL).returncode == 1
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+print(\"over\")'; ls";
+    let others = async {
+        for number in 0..20 {
+            let said = format!("{number}\n");
+            assert_eq!(client.run(&format!("/bin/echo {number}")).await.ran(), (0, &*said));
+        }
+    };
+    let (stormed, ()) = tokio::join!(client.run_within(storm, Duration::from_secs(100)), others);
+    assert_eq!(stormed.ran().1, "over\n", "{stormed:?}");
+}
+
+#[tokio::test]
+async fn a_process_without_room_for_descriptors_is_refused_all_the_same() {
+    let world = World::with_rules(RULES);
+    let person = Person::answering([Accept, Decline]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    // Eight are open, and there is room for no more.
+    let full = "ulimit -n 8; exec 3>&2 4>&2 5>&2 6>&2 7>&2;";
+    let refused = client.run(&format!("/usr/bin/env bash -c '{full} /usr/bin/touch x'; ls")).await;
+    assert!(refused.ran().1.contains("Operation not permitted"), "{refused:?}");
+    assert_eq!(refused.json()["decisions"][0]["decision"], "refused", "{refused:?}");
+}
