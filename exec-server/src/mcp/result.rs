@@ -285,6 +285,7 @@ mod tests {
                 justification: None,
                 reason: None,
                 why_not_escalated: None,
+                parents: Vec::new(),
                 dropped_variables: Vec::new(),
             })
             .collect();

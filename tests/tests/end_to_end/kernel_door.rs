@@ -70,6 +70,8 @@ async fn what_runs_leaves_or_is_refused_does_so_from_wherever_it_is_executed() {
         let leaves = client.run(&way(script, "id")).await;
         assert!(leaves.ran().1.starts_with("uid="), "id by {name}: {leaves:?}");
         assert_eq!(decided(leaves.json()), [("id".into(), "escalated".into())], "id by {name}: {leaves:?}");
+        let parents = leaves.json()["decisions"][0]["parents"].as_array().map_or(0, Vec::len);
+        assert!(parents > 0, "id by {name}: {leaves:?}");
 
         let refused = client.run(&way(script, "touch")).await;
         assert!(

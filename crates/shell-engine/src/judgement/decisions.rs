@@ -60,6 +60,10 @@ pub struct DecisionRecord {
     pub argv: Vec<String>,
     /// What became of it.
     pub decision: Decided,
+    /// The programs that have started it, the nearest first, as command lines that may be cut; none for what the command's own shell
+    /// executes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
     /// The rule that decided, as `file:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -120,6 +124,7 @@ impl DecisionRecord {
             program: shown_path(&exec.file),
             argv,
             decision,
+            parents: exec.starter.parents().to_vec(),
             rule: None,
             justification: None,
             why_not_escalated: None,

@@ -42,6 +42,16 @@ pub(crate) enum Starter {
     Program(Vec<String>),
 }
 
+impl Starter {
+    /// The programs that have started it, for people.
+    pub(super) fn parents(&self) -> &[String] {
+        match self {
+            Starter::Shell => &[],
+            Starter::Program(parents) => parents,
+        }
+    }
+}
+
 impl Exec {
     /// Puts together what is asked for: the file, the argument vector, the environment, and what the descriptors show.
     pub(crate) fn new(

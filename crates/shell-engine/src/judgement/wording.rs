@@ -4,7 +4,7 @@ use std::path::Path;
 
 use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 
-use super::exec::{Exec, Starter};
+use super::exec::Exec;
 use super::fingerprint::{Placement, identity};
 use super::git;
 use super::trust::Untrusted;
@@ -90,13 +90,8 @@ fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Quest
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
         format!("Careful: it is told that its name is `{shown}`.")
     });
-    let started_by = match &exec.starter {
-        Starter::Program(parents) if !parents.is_empty() => {
-            let parents: Vec<String> = parents.iter().map(|parent| format!("`{parent}`")).collect();
-            Some(format!("Started by {}.", parents.join(" ← ")))
-        }
-        Starter::Program(_) | Starter::Shell => None,
-    };
+    let parents: Vec<String> = exec.starter.parents().iter().map(|parent| format!("`{parent}`")).collect();
+    let started_by = (!parents.is_empty()).then(|| format!("Started by {}.", parents.join(" ← ")));
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
