@@ -233,6 +233,23 @@ fn a_command_that_stops_its_supervisor_is_ended_all_the_same() {
     until("only init is left", || shell.descendants() == 1);
 }
 
+/// Whoever can open nothing finds no processes, and must not take that for there being none.
+#[test]
+fn a_command_that_blinds_what_watches_over_it_ends_with_the_session() {
+    let mine = format!("BLINDED={}", std::process::id());
+    let mut shell = Shell::unenforced();
+    shell.environment.push(mine.clone().into());
+    let (started, go) = shell.start_waiting(
+        "read -r line <&9; read -r _ _ _ init _ < /proc/$PPID/stat; setsid sleep 1000 & for pid in $PPID $init; do prlimit --pid $pid --nofile=0:0; done; echo blind; sleep 1001",
+    );
+    drop(go);
+    started.read_line("blind");
+    // A supervisor that is gone already hears nothing.
+    let _ = started.call.ask_end(Duration::ZERO);
+    until("nothing is left", || processes_with(&mine).is_empty());
+    until("the session has ended", || !shell.session.is_alive());
+}
+
 #[test]
 fn the_end_of_a_session_ends_every_call() {
     let shell = Shell::unenforced();

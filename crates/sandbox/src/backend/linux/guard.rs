@@ -274,8 +274,9 @@ fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Pla
     loop {
         let mut polled = vec![PollFd::new(control, PollFlags::empty()), PollFd::new(signals, PollFlags::IN)];
         polled.extend(running.mending.as_ref().map(|(_, watcher)| PollFd::new(watcher, PollFlags::IN)));
-        // An interrupted wait only means another turn.
-        let _ = rustix::event::poll(&mut polled, None);
+        if packet::wait_any(&mut polled, None).is_err() {
+            break;
+        }
         let server_gone = polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR);
         let told = sys::drain_signals(signals.as_fd());
         let child = u32::try_from(libc::SIGCHLD).unwrap_or(0);
@@ -307,10 +308,11 @@ fn has_ended(init: Pid) -> bool {
 /// Kills init and whatever falls to us, until nothing is left.
 fn end_everything(tree: &Tree) {
     loop {
-        tree.kill(&[]);
+        // Whether something is left is told by its end, not by a look that may fail.
+        let _ = tree.kill(&[]);
         match sys::reap_any() {
             Ok(Reap::One(_)) => {}
-            Ok(Reap::NoChildren) if !tree.has_orphans() => return,
+            Ok(Reap::NoChildren) if !tree.has_orphans().unwrap_or(true) => return,
             Ok(Reap::NoneEnded | Reap::NoChildren) => {
                 let _ = rustix::event::poll(&mut [], Some(&SWEEP_INTERVAL));
             }

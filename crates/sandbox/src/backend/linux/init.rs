@@ -19,9 +19,21 @@ use std::os::fd::{AsFd, OwnedFd};
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). The session has a
-/// mark where the kernel has no subreapers.
+/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). Also when it cannot look
+/// after its processes any more: the guard then kills them. The session has a mark where the kernel has no subreapers.
 pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, mark: Option<&Mark>) -> ! {
+    match serve_calls(proof, control, signals, mark) {
+        Ok(()) => sys::exit_now(0),
+        Err(_) => sys::exit_now(71),
+    }
+}
+
+fn serve_calls(
+    proof: SingleThreaded,
+    control: OwnedFd,
+    signals: OwnedFd,
+    mark: Option<&Mark>,
+) -> io::Result<()> {
     let myself = rustix::process::getpid();
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-init");
@@ -34,17 +46,24 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, m
     let mut remnants: Vec<Tree> = Vec::new();
     loop {
         let mut polled = [PollFd::new(&control, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
-        // An interrupted wait only means another turn.
-        let _ = rustix::event::poll(&mut polled, (!remnants.is_empty()).then_some(&SWEEP_INTERVAL));
+        packet::wait_any(&mut polled, (!remnants.is_empty()).then_some(&SWEEP_INTERVAL))?;
         let commanded = !polled[0].revents().is_empty();
         sys::drain_signals(signals.as_fd());
         let of_call = |call: Option<u64>| call.and_then(|call| Some(mark?.of_call(call)));
         remnants.extend(reap(&mut supervisors).into_iter().map(|call| Tree::new(myself, of_call(call))));
         if !remnants.is_empty() {
             let spared: Vec<i32> = supervisors.keys().copied().collect();
-            remnants.iter().for_each(|tree| tree.kill(&spared));
-            let some_are_left = has_other_children(myself, &supervisors);
-            remnants.retain(|tree| some_are_left || tree.has_orphans());
+            for tree in &remnants {
+                tree.kill(&spared)?;
+            }
+            let some_are_left = has_other_children(myself, &supervisors)?;
+            let mut left = Vec::new();
+            for tree in remnants {
+                if some_are_left || tree.has_orphans()? {
+                    left.push(tree);
+                }
+            }
+            remnants = left;
         }
         if !commanded {
             continue;
@@ -53,7 +72,7 @@ pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, m
             Ok(Some(packet)) => packet,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             // The server is gone, or its socket is of no more use.
-            Ok(None) | Err(_) => sys::exit_now(0),
+            Ok(None) | Err(_) => return Ok(()),
         };
         let Packet { bytes, descriptors } = packet;
         match wire::decode(&bytes) {
@@ -95,8 +114,9 @@ fn reap(supervisors: &mut HashMap<i32, u64>) -> Vec<Option<u64>> {
     disorder
 }
 
-fn has_other_children(myself: Pid, supervisors: &HashMap<i32, u64>) -> bool {
-    process_tree::children(myself.as_raw_nonzero().get()).iter().any(|pid| !supervisors.contains_key(pid))
+fn has_other_children(myself: Pid, supervisors: &HashMap<i32, u64>) -> io::Result<bool> {
+    let children = process_tree::children(myself.as_raw_nonzero().get())?;
+    Ok(children.iter().any(|pid| !supervisors.contains_key(pid)))
 }
 
 /// Says that no process could be made for the call (the session's process limit).

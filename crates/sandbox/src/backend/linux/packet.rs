@@ -113,6 +113,14 @@ fn receive_into(socket: impl AsFd, flags: RecvFlags, buffer: &mut [u8]) -> io::R
     Ok(Some(Packet { bytes, descriptors }))
 }
 
+/// Waits once. An interrupted wait only means another turn; any other failure, that nothing is heard any more.
+pub(crate) fn wait_any(polled: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> io::Result<()> {
+    match rustix::event::poll(polled, timeout) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Waits until a packet can be received, or the peer is gone; false when the time is over.
 pub(crate) fn wait_readable(descriptor: BorrowedFd<'_>, timeout: Duration) -> bool {
     let deadline = Instant::now() + timeout;

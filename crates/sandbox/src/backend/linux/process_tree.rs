@@ -9,7 +9,7 @@ use crate::event::{LiveProcess, LiveProcesses, MAX_COMMAND_LINE, MAX_LISTED};
 use rustix::process::Pid;
 use std::collections::HashSet;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 /// Above what a session's process limit lets exist; bounds memory, not correctness (the killer loops).
@@ -47,13 +47,13 @@ impl Mark {
 
     /// Looks at a process's environment, with one read: between two of them it may have executed a program. None while it
     /// has no environment.
-    fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> Option<bool> {
+    fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> io::Result<Option<bool>> {
         let environment = fs::File::open(format!("/proc/{pid}/environ"));
-        match environment.and_then(|mut file| file.read(buffer)) {
-            Ok(0) if has_program(pid) => None,
-            Ok(length) => Some(self.is_in(buffer.get(..length).unwrap_or_default())),
-            Err(_) => Some(false),
-        }
+        Ok(match if_seen(environment.and_then(|mut file| file.read(buffer)))? {
+            Some(0) if has_program(pid) => None,
+            Some(length) => Some(self.is_in(buffer.get(..length).unwrap_or_default())),
+            None => Some(false),
+        })
     }
 
     fn is_in(&self, environment: &[u8]) -> bool {
@@ -61,28 +61,26 @@ impl Mark {
     }
 
     /// Finds every process that carries it.
-    fn carriers(&self) -> Vec<i32> {
-        self.carriers_among(all_processes().collect())
+    fn carriers(&self) -> io::Result<Vec<i32>> {
+        self.carriers_among(all_processes()?)
     }
 
-    fn carriers_among(&self, pids: Vec<i32>) -> Vec<i32> {
+    fn carriers_among(&self, pids: Vec<i32>) -> io::Result<Vec<i32>> {
         let mut buffer = vec![0; ENVIRONMENT_BYTES];
         let mut found = Vec::new();
         let mut unclear: Vec<(i32, u32)> = pids.into_iter().map(|pid| (pid, EXEC_ATTEMPTS)).collect();
         let deadline = Instant::now() + EXEC_TIMEOUT;
         loop {
-            unclear.retain_mut(|(pid, attempts)| match self.is_carried_by(*pid, &mut buffer) {
-                Some(carried) => {
-                    found.extend(carried.then_some(*pid));
-                    false
+            for (pid, attempts) in std::mem::take(&mut unclear) {
+                match self.is_carried_by(pid, &mut buffer)? {
+                    Some(carried) => found.extend(carried.then_some(pid)),
+                    None if command_line(pid).is_empty() => unclear.push((pid, attempts)),
+                    None if attempts > 1 => unclear.push((pid, attempts - 1)),
+                    None => {}
                 }
-                None => {
-                    *attempts -= u32::from(!command_line(*pid).is_empty());
-                    *attempts > 0
-                }
-            });
+            }
             if unclear.is_empty() || Instant::now() >= deadline {
-                return found;
+                return Ok(found);
             }
             std::thread::sleep(EXEC_PAUSE);
         }
@@ -90,6 +88,8 @@ impl Mark {
 }
 
 /// A process and everything that it has started, directly or not.
+///
+/// Whoever cannot look is told so and must end: a command may have seen to that, and what is not seen is not ended either.
 #[derive(Debug)]
 pub(super) struct Tree {
     root: i32,
@@ -104,28 +104,29 @@ impl Tree {
     }
 
     /// Tells which processes of it are alive; those that ended and were not waited for do not count.
-    pub(super) fn live(&self) -> LiveProcesses {
-        let found = self.walk(&[], &mut |_| {});
-        let pids: Vec<i32> = found.into_iter().filter(|pid| is_alive(*pid)).collect();
+    pub(super) fn live(&self) -> io::Result<LiveProcesses> {
+        let pids = alive(self.walk(&[], &mut |_| {})?)?;
         let listed = pids
             .iter()
             .take(MAX_LISTED)
             .map(|pid| LiveProcess { pid: *pid, command_line: command_line(*pid) })
             .collect();
-        LiveProcesses { total: pids.len(), listed }
+        Ok(LiveProcesses { total: pids.len(), listed })
     }
 
     /// Tells whether something of it is alive that is no child of its root any more, and that nobody tells the root about.
-    pub(super) fn has_orphans(&self) -> bool {
-        self.mark.as_ref().is_some_and(|mark| mark.carriers().into_iter().any(is_alive))
+    pub(super) fn has_orphans(&self) -> io::Result<bool> {
+        let Some(mark) = &self.mark else { return Ok(false) };
+        Ok(!alive(mark.carriers()?)?.is_empty())
     }
 
     /// Asks every process of it to end: SIGTERM, and SIGCONT so that stopped ones hear it.
-    pub(super) fn terminate(&self) {
-        for pid in self.walk(&[], &mut |_| {}) {
+    pub(super) fn terminate(&self) -> io::Result<()> {
+        for pid in self.walk(&[], &mut |_| {})? {
             sys::signal_process(pid, libc::SIGTERM);
             sys::signal_process(pid, libc::SIGCONT);
         }
+        Ok(())
     }
 
     /// Kills every process of it, except those in `spared` (and what is below them).
@@ -134,7 +135,7 @@ impl Tree {
     /// (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands still.
     /// Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at once after it
     /// was read: one that was kept since the first pass may belong to another process by now.
-    pub(super) fn kill(&self, spared: &[i32]) {
+    pub(super) fn kill(&self, spared: &[i32]) -> io::Result<()> {
         let mut frozen = HashSet::new();
         for _ in 0..MAX_PASSES {
             let before = frozen.len();
@@ -142,64 +143,93 @@ impl Tree {
                 if frozen.insert(pid) {
                     sys::signal_process(pid, libc::SIGSTOP);
                 }
-            });
+            })?;
             if frozen.len() == before {
                 break;
             }
         }
         // Bottom-up: while a parent is stopped, the numbers of its dead children stay taken.
-        for pid in self.walk(spared, &mut |_| {}).into_iter().rev() {
+        for pid in self.walk(spared, &mut |_| {})?.into_iter().rev() {
             sys::signal_process(pid, libc::SIGKILL);
         }
+        Ok(())
     }
 
     /// Visits top-down; `visit` is called with a process *before* its children are read.
-    fn walk(&self, spared: &[i32], visit: &mut dyn FnMut(i32)) -> Vec<i32> {
+    fn walk(&self, spared: &[i32], visit: &mut dyn FnMut(i32)) -> io::Result<Vec<i32>> {
         let mut found = Vec::new();
         let mut seen = HashSet::from([self.root]);
         // Those first that still have their parents, and so their place in the order.
-        let mut next = self.mark.as_ref().map(Mark::carriers).unwrap_or_default();
-        next.extend(children(self.root));
+        let mut next = self.mark.as_ref().map_or_else(|| Ok(Vec::new()), Mark::carriers)?;
+        next.extend(children(self.root)?);
         while let Some(pid) = next.pop() {
             if found.len() >= MAX_TREE || spared.contains(&pid) || !seen.insert(pid) {
                 continue;
             }
             visit(pid);
             found.push(pid);
-            next.extend(children(pid));
+            next.extend(children(pid)?);
         }
-        found
+        Ok(found)
     }
 }
 
 /// Returns the direct children of a process, of all its threads; none when it is gone.
-pub(super) fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+pub(super) fn children(pid: i32) -> io::Result<Vec<i32>> {
     let mut found = Vec::new();
-    for thread in threads.flatten() {
-        match fs::read_to_string(thread.path().join("children")) {
-            Ok(text) => {
+    let Some(threads) = if_seen(fs::read_dir(format!("/proc/{pid}/task")))? else { return Ok(found) };
+    for thread in threads {
+        let Some(thread) = if_seen(thread)? else { continue };
+        match if_seen(fs::read_to_string(thread.path().join("children")))? {
+            Some(text) => {
                 found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()))
             }
             // A kernel without CONFIG_PROC_CHILDREN has no such file for a thread that is there.
-            Err(_) if thread.path().join("stat").exists() => return children_by_scan(pid),
-            Err(_) => {}
+            None if thread.path().join("stat").exists() => return children_by_scan(pid),
+            None => {}
         }
     }
-    found
+    Ok(found)
 }
 
-fn children_by_scan(parent: i32) -> Vec<i32> {
-    all_processes().filter(|pid| status(*pid).is_some_and(|(_, of)| of == parent)).collect()
+fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for pid in all_processes()? {
+        found.extend(status(pid)?.filter(|(_, of)| *of == parent).map(|_| pid));
+    }
+    Ok(found)
 }
 
-fn all_processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+fn all_processes() -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(found)
 }
 
-fn is_alive(pid: i32) -> bool {
-    status(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+/// What is told of a process; none where it is gone, or hidden from us as those of other users may be.
+fn if_seen<T>(told: io::Result<T>) -> io::Result<Option<T>> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn alive(mut pids: Vec<i32>) -> io::Result<Vec<i32>> {
+    let mut failed = Ok(());
+    pids.retain(|pid| match status(*pid) {
+        Ok(status) => status.is_some_and(|(state, _)| !matches!(state, 'Z' | 'X')),
+        Err(error) => {
+            failed = Err(error);
+            false
+        }
+    });
+    failed.map(|()| pids)
 }
 
 /// Tells whether a process is neither one of the kernel's own nor over.
@@ -208,11 +238,13 @@ fn has_program(pid: i32) -> bool {
 }
 
 /// Returns the state letter and the parent of a process (proc_pid_stat(5); the name in brackets may hold anything).
-fn status(pid: i32) -> Option<(char, i32)> {
-    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+fn status(pid: i32) -> io::Result<Option<(char, i32)>> {
+    let parse = |bytes: Vec<u8>| {
+        let text = String::from_utf8_lossy(&bytes);
+        let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+        Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+    };
+    Ok(if_seen(fs::read(format!("/proc/{pid}/stat")))?.and_then(parse))
 }
 
 fn command_line(pid: i32) -> Vec<u8> {
@@ -242,8 +274,9 @@ mod tests {
             .spawn()
             .unwrap();
         let root = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
-        let shown =
-            || Tree::new(root, None).live().listed.iter().map(LiveProcess::display).collect::<Vec<_>>();
+        let shown = || {
+            Tree::new(root, None).live().unwrap().listed.iter().map(LiveProcess::display).collect::<Vec<_>>()
+        };
         until("the grandchild is shown", || shown() == ["sleep 1000"]);
         let mut said = [0; 5];
         shell.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
@@ -262,7 +295,7 @@ mod tests {
         fs::write(&script, "exec sh \"$0\"").unwrap();
         let mut shell = std::process::Command::new("sh").arg(&script).env(name, value).spawn().unwrap();
         let pid = i32::try_from(shell.id()).unwrap();
-        let missed = (0..20_000).filter(|_| mark.carriers_among(vec![pid]) != [pid]).count();
+        let missed = (0..20_000).filter(|_| mark.carriers_among(vec![pid]).unwrap() != [pid]).count();
         shell.kill().unwrap();
         shell.wait().unwrap();
         assert_eq!(missed, 0);
@@ -286,14 +319,14 @@ mod tests {
         shell.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         shell.wait().unwrap();
         let tree = Tree::new(root, Some(mark));
-        assert!(tree.has_orphans());
-        assert!(!Tree::new(root, Some(other)).has_orphans());
-        assert!(!Tree::new(root, None).has_orphans());
+        assert!(tree.has_orphans().unwrap());
+        assert!(!Tree::new(root, Some(other)).has_orphans().unwrap());
+        assert!(!Tree::new(root, None).has_orphans().unwrap());
         assert_eq!(
-            tree.live().listed.iter().map(|one| one.pid.to_string()).collect::<Vec<_>>(),
+            tree.live().unwrap().listed.iter().map(|one| one.pid.to_string()).collect::<Vec<_>>(),
             [said.trim()]
         );
-        tree.kill(&[]);
-        until("the orphan is gone", || !tree.has_orphans());
+        tree.kill(&[]).unwrap();
+        until("the orphan is gone", || !tree.has_orphans().unwrap());
     }
 }

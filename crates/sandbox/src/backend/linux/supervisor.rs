@@ -73,7 +73,12 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
             tell(&socket, &CallEvent::Started { pid: program });
-            Supervisor { socket, signals, tree, program, ended: false, ending: Phase::Running }.serve();
+            let supervisor =
+                Supervisor { socket, signals, tree, program, ended: false, ending: Phase::Running };
+            // What it leaves behind is init's to kill; that this did not end in order tells init so.
+            if supervisor.serve().is_err() {
+                sys::exit_now(1);
+            }
         }
     }
     sys::exit_now(0)
@@ -166,32 +171,33 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// Serves until no process of the call is left.
-    fn serve(mut self) {
+    /// Serves until no process of the call is left. An error means that this cannot be told.
+    fn serve(mut self) -> io::Result<()> {
         let mut peer_is_there = true;
-        while let Some(left) = self.reap() {
+        while let Some(left) = self.reap()? {
             let timeout = match self.ending {
                 Phase::Running => (left == Left::Orphans).then_some(ORPHAN_INTERVAL),
                 Phase::Terminating(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
                 Phase::Killing => Some(KILL_INTERVAL),
             };
-            let ready = wait(&self.socket, &self.signals, peer_is_there, timeout);
+            let ready = wait(&self.socket, &self.signals, peer_is_there, timeout)?;
             sys::drain_signals(self.signals.as_fd());
             if ready && peer_is_there {
-                peer_is_there = self.obey();
+                peer_is_there = self.obey()?;
             }
             if matches!(self.ending, Phase::Terminating(deadline) if deadline <= Instant::now()) {
                 self.ending = Phase::Killing;
             }
             if matches!(self.ending, Phase::Killing) {
-                self.tree.kill(&[]);
+                self.tree.kill(&[])?;
             }
         }
         tell(&self.socket, &CallEvent::Gone);
+        Ok(())
     }
 
     /// Waits for all children that have ended, and tells what is left.
-    fn reap(&mut self) -> Option<Left> {
+    fn reap(&mut self) -> io::Result<Option<Left>> {
         let mut ended = None;
         let left = loop {
             match sys::reap_any() {
@@ -201,13 +207,14 @@ impl Supervisor {
                 }
                 Ok(Reap::One(_)) => {}
                 Ok(Reap::NoneEnded) => break Some(Left::Children),
-                Ok(Reap::NoChildren) | Err(_) => break self.tree.has_orphans().then_some(Left::Orphans),
+                Ok(Reap::NoChildren) => break self.tree.has_orphans()?.then_some(Left::Orphans),
+                Err(error) => return Err(error),
             }
         };
         if let Some(status) = ended {
             self.report_end(status, left.is_none());
         }
-        left
+        Ok(left)
     }
 
     fn report_end(&self, status: ExitStatus, last: bool) {
@@ -217,30 +224,30 @@ impl Supervisor {
     }
 
     /// Takes one command from the server; false when the server is gone.
-    fn obey(&mut self) -> bool {
+    fn obey(&mut self) -> io::Result<bool> {
         let packet = match packet::receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(Some(packet)) => packet,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             // Gone, or talking nonsense: either way nobody can end this call later, so it ends now.
             Ok(None) | Err(_) => {
                 self.ending = Phase::Killing;
-                return false;
+                return Ok(false);
             }
         };
         match wire::decode(&packet.bytes) {
-            Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(self.tree.live())),
+            Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(self.tree.live()?)),
             Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_process(self.program, number),
             Ok(CallCommand::Signal { .. }) => {}
             Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
             Ok(CallCommand::EndAll { grace }) => {
                 if matches!(self.ending, Phase::Running) {
-                    self.tree.terminate();
+                    self.tree.terminate()?;
                     self.ending = Phase::Terminating(Instant::now() + grace.min(Duration::from_secs(3600)));
                 }
             }
             Err(_) => {}
         }
-        true
+        Ok(true)
     }
 }
 
@@ -258,15 +265,19 @@ fn refused_routes() -> u64 {
 }
 
 /// Waits for the socket, a child's end or the timeout; true when the socket has something.
-fn wait(socket: &OwnedFd, signals: &OwnedFd, with_socket: bool, timeout: Option<Duration>) -> bool {
+fn wait(
+    socket: &OwnedFd,
+    signals: &OwnedFd,
+    with_socket: bool,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
     let mut polled = vec![PollFd::new(signals, PollFlags::IN)];
     if with_socket {
         polled.push(PollFd::new(socket, PollFlags::IN));
     }
     let timeout = timeout.and_then(|duration| Timespec::try_from(duration).ok());
-    // An interrupted or failed wait only means another turn of the caller's loop.
-    let _ = rustix::event::poll(&mut polled, timeout.as_ref());
-    polled.get(1).is_some_and(|socket| !socket.revents().is_empty())
+    packet::wait_any(&mut polled, timeout.as_ref())?;
+    Ok(polled.get(1).is_some_and(|socket| !socket.revents().is_empty()))
 }
 
 /// Tells the server; when it is gone, the socket's end will say so.
