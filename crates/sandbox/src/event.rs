@@ -15,6 +15,8 @@ pub(crate) const MAX_COMMAND_LINE: usize = 256;
 /// What is told of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallEvent {
+    /// What follows the call to its end has the request. Nothing of it has run before. Not told where a program is started at once.
+    Accepted,
     /// What the program executes is reported; [`crate::Call::take_listener`] has the descriptor. Comes before [`CallEvent::Started`],
     /// which does not come until the program itself has been answered for.
     Reports,

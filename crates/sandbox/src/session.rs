@@ -63,6 +63,12 @@ impl Session {
         self.inner.is_alive()
     }
 
+    /// Ends every process of the session and starts no more: the way out when it does not answer, because a command has stopped
+    /// what belongs to it. Blocks for some milliseconds, 2 seconds at most.
+    pub fn retire(&self) {
+        self.inner.retire();
+    }
+
     /// Takes a new count of refused routes and tells whether it is above the last one; false in a session without a network
     /// namespace, where the count is the host's.
     pub fn routes_were_refused(&self, count: u64) -> bool {
@@ -71,8 +77,8 @@ impl Session {
     }
 
     /// Starts a program; our copies of its descriptors are closed, whatever happens. Does not wait for it: [`crate::CallEvent::Started`] or [`crate::CallEvent::NotStarted`] follows on the call, usually
-    /// within a millisecond. When neither comes for seconds, the session is broken (without a PID namespace a command can
-    /// stop its init): drop it and start another.
+    /// within a millisecond. When nothing comes for seconds, the session is broken (without a PID namespace a command can
+    /// stop its init): retire it and start another. Without [`crate::CallEvent::Accepted`] nothing of the program has run by then.
     ///
     /// # Errors
     /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.

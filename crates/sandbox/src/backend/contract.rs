@@ -36,6 +36,9 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
     /// Tells whether programs can still be started.
     fn is_alive(&self) -> bool;
 
+    /// Ends every process in it, also those that do not answer, and takes no more. Blocks for some milliseconds.
+    fn retire(&self);
+
     /// Returns the number of the process that holds the session, outside the sandbox, if there is one.
     fn guard_pid(&self) -> Option<u32>;
 

@@ -14,8 +14,11 @@ impl Waiting for Call {
     fn event_within(&self, timeout: Duration) -> Result<Option<CallEvent>, SessionError> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(event) = self.try_event()? {
-                return Ok(Some(event));
+            match self.try_event()? {
+                // Told of every program that is started; what follows is what matters.
+                Some(CallEvent::Accepted) => continue,
+                Some(event) => return Ok(Some(event)),
+                None => {}
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -15,8 +15,8 @@ use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Setting a session up takes milliseconds; a machine under heavy load may take a few seconds.
@@ -28,7 +28,8 @@ const GUARD_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Session {
     control: Arc<OwnedFd>,
-    guard: Child,
+    guard: Mutex<Child>,
+    guard_pid: u32,
     next_call: AtomicU64,
 }
 
@@ -52,7 +53,12 @@ impl Session {
                 program: launcher.program.display().to_string(),
                 source,
             })?;
-        let session = Session { control: Arc::new(control), guard, next_call: AtomicU64::new(1) };
+        let session = Session {
+            control: Arc::new(control),
+            guard_pid: guard.id(),
+            guard: Mutex::new(guard),
+            next_call: AtomicU64::new(1),
+        };
         let enforcement = session.await_report()?;
         Ok((session, enforcement))
     }
@@ -79,8 +85,27 @@ impl BackendSession for Session {
         matches!(looked, Ok((1.., _)) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR))
     }
 
+    /// Waits (briefly) for the guard, so that it leaves no zombie.
+    fn retire(&self) {
+        // Calls may still hold the socket, so closing our end is not enough.
+        let _ = rustix::net::shutdown(&*self.control, rustix::net::Shutdown::Both);
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = Instant::now() + GUARD_EXIT_TIMEOUT;
+        let mut pause = Duration::from_micros(200);
+        while matches!(guard.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // Its death signal takes init along.
+                let _ = guard.kill();
+                let _ = guard.wait();
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
     fn guard_pid(&self) -> Option<u32> {
-        Some(self.guard.id())
+        Some(self.guard_pid)
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
@@ -114,22 +139,8 @@ impl BackendSession for Session {
 }
 
 impl Drop for Session {
-    /// Ends every process of the session, and waits (briefly) for the guard, so that it leaves no zombie.
     fn drop(&mut self) {
-        // Calls may still hold the socket, so closing our end is not enough.
-        let _ = rustix::net::shutdown(&*self.control, rustix::net::Shutdown::Both);
-        let deadline = Instant::now() + GUARD_EXIT_TIMEOUT;
-        let mut pause = Duration::from_micros(200);
-        while matches!(self.guard.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                // Its death signal takes init along.
-                let _ = self.guard.kill();
-                let _ = self.guard.wait();
-                return;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        }
+        self.retire();
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
     let tree = Tree::new(rustix::process::getpid(), mark.clone());
+    tell(&socket, &CallEvent::Accepted);
     let outcome = begin(proof, init, mark, &socket, request, descriptors);
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),

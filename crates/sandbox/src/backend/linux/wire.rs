@@ -14,7 +14,7 @@ use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
 use std::io;
 
-/// Of the messages below. It comes first of all, and is raised when any of them changes.
+/// Of the messages below. It comes first of all, and is raised by a release in which any of them has changed.
 const VERSION: u32 = 1;
 /// Largest packet of any message, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
@@ -107,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     /// The number of [`CallEvent::Alive`].
-    const ALIVE: u8 = 4;
+    const ALIVE: u8 = 5;
 
     fn assert_read_back<T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug>(message: T) {
         assert_eq!(decode::<T>(&encode(&message).unwrap()).unwrap(), message);

@@ -65,6 +65,10 @@ impl BackendSession for Session {
         self.inner.is_alive()
     }
 
+    fn retire(&self) {
+        self.inner.retire();
+    }
+
     fn guard_pid(&self) -> Option<u32> {
         self.inner.guard_pid()
     }

@@ -189,7 +189,8 @@ impl Started {
                 Some(CallEvent::Alive(processes)) => return processes,
                 Some(CallEvent::Gone) => return LiveProcesses::default(),
                 Some(
-                    CallEvent::Reports
+                    CallEvent::Accepted
+                    | CallEvent::Reports
                     | CallEvent::Started { .. }
                     | CallEvent::NotStarted { .. }
                     | CallEvent::Ended { .. },
