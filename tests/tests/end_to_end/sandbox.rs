@@ -227,3 +227,19 @@ async fn secrets_of_the_server_are_not_in_the_environment_of_commands() {
     let client = Client::start_with(&world, &Person::absent(), &["--network"]).await;
     assert_eq!(client.run("echo ${CODEX_SANDBOX_NETWORK_DISABLED-unset}").await.ran(), (0, "unset\n"));
 }
+
+/// Where commands see the processes of their session, they can stop the one that starts the others: the next call is not its
+/// victim, and what the session still runs ends with it.
+#[tokio::test]
+async fn a_command_that_stops_what_starts_calls_does_not_stop_the_next_one() {
+    let world = World::with_rules("").configured("[shell_tool]\nnamespaces = \"off\"\n");
+    for mode in ["workspace-write", "danger-full-access"] {
+        let client = Client::start_with(&world, &Person::absent(), &["--sandbox", mode]).await;
+        for round in 0..2 {
+            let stop = "read -r _ _ _ init _ < /proc/$PPID/stat; kill -STOP $init; echo stopped";
+            assert_eq!(client.run(stop).await.ran(), (0, "stopped\n"), "{mode}");
+            let next = format!("echo x >> next{round}; cat next{round}; rm next{round}");
+            assert_eq!(client.run(&next).await.ran(), (0, "x\n"), "{mode}");
+        }
+    }
+}

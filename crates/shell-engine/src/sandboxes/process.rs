@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, ExitStatus, SpawnRequest};
+use sandbox::{Call, CallEvent, ExitStatus, SessionError, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -15,7 +15,7 @@ use super::{Sandbox, Signal};
 use crate::sys::watch_readable;
 
 /// A session says within milliseconds whether a program runs. When it does not, something inside has stopped it.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much longer than their grace processes may take to be gone: killing a large tree takes a few passes over it.
 const GONE_TIMEOUT: Duration = Duration::from_millis(400);
@@ -48,6 +48,8 @@ pub(crate) type Reports = tokio::sync::oneshot::Sender<OwnedFd>;
 /// What the session has told of the program so far.
 #[derive(Debug, Default)]
 struct Told {
+    /// Something of it may have run; before, it surely has not.
+    accepted: bool,
     started: Option<Result<(), SpawnError>>,
     ended: Option<ExitStatus>,
     /// No process is left, or the session is.
@@ -79,30 +81,38 @@ impl Process {
         reports: Option<Reports>,
         sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
-        let call = sandbox.session().spawn(request)?;
+        let call = match sandbox.session().spawn(request) {
+            Err(SessionError::Lost) => return Err(SpawnError::NotBegun),
+            call => call?,
+        };
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
         let follower = tokio::spawn(follow(Arc::clone(&call), tell, reports)).abort_handle();
-        let mut process = Process { call, told, follower, sandbox: Arc::clone(sandbox) };
+        let process = Process { call, told, follower, sandbox: Arc::clone(sandbox) };
         process.started().await?;
         Ok(process)
     }
 
-    async fn started(&mut self) -> Result<(), SpawnError> {
-        let answered = self.told.wait_for(|told| told.started.is_some() || told.gone);
-        match tokio::time::timeout(START_TIMEOUT, answered).await {
-            Ok(Ok(told)) => match &told.started {
-                Some(Ok(())) => Ok(()),
-                Some(Err(SpawnError::NotStarted { step, source })) => {
-                    let source = io::Error::from_raw_os_error(source.raw_os_error().unwrap_or(libc::EIO));
-                    Err(SpawnError::NotStarted { step, source })
-                }
-                // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how it ended.
-                None if self.sandbox.session().is_alive() => Ok(()),
-                Some(Err(_)) | None => Err(SpawnError::SessionLost),
-            },
-            Ok(Err(_)) | Err(_) => Err(SpawnError::SessionLost),
+    async fn started(&self) -> Result<(), SpawnError> {
+        let mut told = self.told.clone();
+        let answered = told.wait_for(|told| told.started.is_some() || told.gone);
+        if tokio::time::timeout(START_TIMEOUT, answered).await.is_err() {
+            tracing::warn!("a sandbox does not start a program; it is ended with everything in it");
+            self.sandbox.retire().await;
+            self.gone().await;
+        }
+        let told = self.told.borrow();
+        match &told.started {
+            Some(Ok(())) => Ok(()),
+            Some(Err(SpawnError::NotStarted { step, source })) => {
+                let source = io::Error::from_raw_os_error(source.raw_os_error().unwrap_or(libc::EIO));
+                Err(SpawnError::NotStarted { step, source })
+            }
+            // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how it ended.
+            None if self.sandbox.session().is_alive() => Ok(()),
+            None if !told.accepted => Err(SpawnError::NotBegun),
+            Some(Err(_)) | None => Err(SpawnError::SessionLost),
         }
     }
 
@@ -219,6 +229,7 @@ async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>, mut reports
 impl Told {
     fn take(&mut self, event: CallEvent) {
         match event {
+            CallEvent::Accepted => self.accepted = true,
             CallEvent::Reports => {}
             CallEvent::Started { .. } => self.started = Some(Ok(())),
             CallEvent::NotStarted { step, errno } => {

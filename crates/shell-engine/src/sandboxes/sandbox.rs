@@ -129,6 +129,13 @@ impl Sandbox {
         &self.session
     }
 
+    /// Ends everything in here, when it does not answer. Nothing is started in here afterwards.
+    pub(super) async fn retire(self: &Arc<Self>) {
+        let sandbox = Arc::clone(self);
+        // A task that breaks has nothing more to wait for.
+        let _ = tokio::task::spawn_blocking(move || sandbox.session.retire()).await;
+    }
+
     /// Whether programs can still be started in here.
     pub(super) fn is_usable(&self) -> bool {
         self.session.is_alive()

@@ -6,7 +6,10 @@ pub(crate) enum SpawnError {
     /// The session that should start it does not.
     #[error("the sandbox cannot start it")]
     Session(#[from] sandbox::SessionError),
-    /// The session does not answer.
+    /// The session ended or did not answer, and nothing of the program has run.
+    #[error("the sandbox's own process ended or does not answer")]
+    NotBegun,
+    /// The session ended or did not answer; the program may have run.
     #[error("the sandbox's own process ended or does not answer")]
     SessionLost,
     /// The new process cannot be watched, so it was killed.
@@ -27,7 +30,7 @@ impl SpawnError {
     /// The errno, where there is one.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            SpawnError::Session(_) | SpawnError::SessionLost => None,
+            SpawnError::Session(_) | SpawnError::NotBegun | SpawnError::SessionLost => None,
             SpawnError::Watch(source) => source.raw_os_error(),
             SpawnError::NotStarted { source, .. } => source.raw_os_error(),
         }

@@ -27,7 +27,7 @@ use crate::interception::{Escalated, InterceptedCall, Shutdown, Whereabouts};
 use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
-use crate::sandboxes::{Process, Sandbox, SandboxError};
+use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
 use crate::time::Stopwatch;
 
 /// How much longer than the shell escalated programs may take to be gone when all are ended.
@@ -79,17 +79,33 @@ impl Shell {
     }
 }
 
-/// Starts a call: the sandbox, the clock, the pipe, the escalation socket, the shell; then attends to it until its end.
-async fn start(
+impl StartStep {
+    /// Whether nothing of the command has run, because its sandbox did not answer and is gone.
+    fn is_for_another_sandbox(&self) -> bool {
+        matches!(self, StartStep::Spawn(ShellSpawnError::Spawn(SpawnError::NotBegun)))
+    }
+}
+
+/// A call whose shell runs.
+struct Begun {
+    cancel: CancellationToken,
+    sandbox: Arc<Sandbox>,
+    login: Option<Login>,
+    output: Output,
+    entered: Entered,
+    started: Started,
+}
+
+/// Starts a call: the sandbox, the clock, the pipe, the doors, the shell.
+async fn begin(
     shell: &Shell,
     wanted: &Wanted,
-    request: CallRequest,
+    request: &CallRequest,
     approver: Arc<dyn Approver>,
-    turn: Turn,
-) -> Result<Call, StartError> {
+) -> Result<Begun, StartStep> {
     let Shell { config, rules, programs, sandboxes, audit, .. } = shell;
     if let Some(obstacle) = rules.obstacle().await {
-        return Err(StartStep::Rules(obstacle).into());
+        return Err(StartStep::Rules(obstacle));
     }
     let cancel = shell.closing.child_token();
     let sandbox = sandboxes.sandbox(wanted).await.map_err(StartStep::Sandbox)?;
@@ -99,8 +115,6 @@ async fn start(
         false => None,
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
-    let decisions = Decisions::default();
-    let whereabouts = Whereabouts::default();
     let plan = Arc::clone(sandbox.plan());
     let trust = Trust::new(Arc::clone(programs), plan);
     let given = sandbox.environment();
@@ -109,14 +123,13 @@ async fn start(
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         trust,
         approver,
-        stopwatch: stopwatch.clone(),
-        decisions: decisions.clone(),
+        stopwatch,
+        decisions: Decisions::default(),
     };
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);
-    let escalated = Escalated::default();
+    let (record, whereabouts, escalated) = (audit.call(), Whereabouts::default(), Escalated::default());
     let unproved = Arc::default();
-    let record = audit.call();
     let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
             rules: Arc::clone(rules),
@@ -139,17 +152,38 @@ async fn start(
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     // From here on it may run, also when nobody waits for its start any more.
     let entered = shell.running.enter(&request.command.to_string_lossy(), output.recording());
-    let start = Start { shell, sandbox: &sandbox, request: &request, login: login.as_ref(), output: pipe };
-    let Started { process, doors, call: intercepted } = match start.start(intercepted).await {
+    let start = Start { shell, sandbox: &sandbox, request, login: login.as_ref(), output: pipe };
+    let started = match start.start(intercepted).await {
         Ok(started) => started,
         Err(error) => {
             entered.fail();
-            return Err(StartStep::Spawn(error).into());
+            return Err(StartStep::Spawn(error));
         }
     };
+    Ok(Begun { cancel, sandbox, login, output, entered, started })
+}
+
+/// Starts a call, then attends to it until its end.
+async fn start(
+    shell: &Shell,
+    wanted: &Wanted,
+    request: CallRequest,
+    approver: Arc<dyn Approver>,
+    turn: Turn,
+) -> Result<Call, StartError> {
+    let begun = match begin(shell, wanted, &request, Arc::clone(&approver)).await {
+        Err(error) if error.is_for_another_sandbox() => begin(shell, wanted, &request, approver).await?,
+        begun => begun?,
+    };
+    let Begun { cancel, sandbox, login, output, entered, started } = begun;
+    let Started { process, doors, call: intercepted } = started;
+    let Shell { config, rules, .. } = shell;
+    let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
+    let unproved = Arc::clone(&intercepted.unproved);
+    let (stopwatch, decisions) = (intercepted.facts.stopwatch.clone(), intercepted.facts.decisions.clone());
     let processes = CallProcesses {
         shell: Arc::clone(&process),
-        escalated,
+        escalated: intercepted.escalated.clone(),
         wrapper: config.execve_wrapper.to_string_lossy().into(),
     };
     let level = if doors.are_the_kernels() { "+door" } else { "" };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::spawn::{self, Hook, ShellSpawnError, Start};
 use crate::config::DoorChoice;
 use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
-use crate::sandboxes::Process;
+use crate::sandboxes::{Process, SpawnError};
 
 /// A shell that has started, and what its programs meet.
 pub(super) struct Started {
@@ -39,6 +39,14 @@ impl Doors {
     }
 }
 
+/// Why a shell is not behind the kernel's door.
+enum NoDoor {
+    /// There is none here, and nothing has run.
+    Missing(String),
+    /// The session that should start the shell ended or did not answer.
+    Shell(ShellSpawnError),
+}
+
 impl Start<'_> {
     /// Starts the shell. `call` makes what its doors have in common, by whether the kernel reports what programs execute.
     ///
@@ -52,7 +60,9 @@ impl Start<'_> {
         if self.wants_the_kernels() {
             match self.behind_the_kernels(Arc::new(call(true))).await {
                 Ok(started) => return Ok(started),
-                Err(why) => {
+                // It may have run, or there is nothing left to run it in.
+                Err(NoDoor::Shell(error)) => return Err(error),
+                Err(NoDoor::Missing(why)) => {
                     let started = self.behind_the_wrappers(Arc::new(call(false))).await?;
                     // That was the reason, then.
                     self.sandbox.has_no_door(why);
@@ -78,8 +88,8 @@ impl Start<'_> {
         }
     }
 
-    async fn behind_the_kernels(&self, call: Arc<InterceptedCall>) -> Result<Started, String> {
-        let (wrapper, socket) = WrapperDoor::new().map_err(|error| error.to_string())?;
+    async fn behind_the_kernels(&self, call: Arc<InterceptedCall>) -> Result<Started, NoDoor> {
+        let (wrapper, socket) = WrapperDoor::new().map_err(|error| NoDoor::Missing(error.to_string()))?;
         let (reports, listener) = tokio::sync::oneshot::channel();
         let opening = async {
             match listener.await {
@@ -93,9 +103,12 @@ impl Start<'_> {
                 let doors = Doors { wrapper, kernel: Some(kernel) };
                 Ok(Started { process: Arc::new(process), doors, call })
             }
-            (_, Some(Err(why))) => Err(why),
-            (Err(error), Some(Ok(_)) | None) => Err(with_cause(&error)),
-            (Ok(_), None) => Err("the kernel reports nothing".into()),
+            (Err(error @ ShellSpawnError::Spawn(SpawnError::SessionLost | SpawnError::NotBegun)), _) => {
+                Err(NoDoor::Shell(error))
+            }
+            (_, Some(Err(why))) => Err(NoDoor::Missing(why)),
+            (Err(error), Some(Ok(_)) | None) => Err(NoDoor::Missing(with_cause(&error))),
+            (Ok(_), None) => Err(NoDoor::Missing("the kernel reports nothing".into())),
         }
     }
 }
