@@ -74,20 +74,20 @@ impl ApprovalChain {
             question,
             since: SystemTime::now(),
         });
-        let (choice, reason, by) = match decide(&self.channels(client), &open, timeout).await {
-            Ok(HumanDecision { choice, reason, by }) => (choice, reason, by),
-            Err(answer) => return answer,
-        };
-        let scope = match choice {
-            Choice::Once => Scope::Once,
-            Choice::Session => {
-                self.memory.allow(open.question.identity);
-                Scope::Session
+        let mut answer = decide(&self.channels(client), &open, timeout).await;
+        if let Answer::Approved { scope, .. } = &mut answer {
+            match scope {
+                Scope::Once => {}
+                Scope::Session => self.memory.allow(open.question.identity),
+                Scope::Always(rule) => {
+                    // When it cannot be written, the yes counts once.
+                    if !self.write_rule(&open.question, rule).await {
+                        *scope = Scope::Once;
+                    }
+                }
             }
-            Choice::Always | Choice::AlwaysFirst(_) => self.write_rule(&open.question, choice).await,
-            Choice::Deny => return Answer::Declined { reason, by },
-        };
-        Answer::Approved { scope, reason, by }
+        }
+        answer
     }
 
     /// The channels for one call, in order.
@@ -99,18 +99,13 @@ impl ApprovalChain {
         self.links.iter().filter_map(channel).collect()
     }
 
-    /// Writes the rule of *always*. When that fails, the yes counts once.
-    async fn write_rule(&self, question: &Question, choice: Choice) -> Scope {
-        let Some(amendment) = question.rule_of(choice).cloned() else { return Scope::Once };
-        let rule = amendment.line().to_owned();
-        if self.answers.add(amendment).await { Scope::Always(rule) } else { Scope::Once }
+    /// Writes the rule of *always*; says whether it is in the file then.
+    async fn write_rule(&self, question: &Question, line: &str) -> bool {
+        match question.always.iter().find(|rule| rule.line() == line) {
+            Some(rule) => self.answers.add(rule.clone()).await,
+            None => false,
+        }
     }
-}
-
-struct HumanDecision {
-    choice: Choice,
-    reason: Option<String>,
-    by: &'static str,
 }
 
 /// Asks until somebody has decided, or nobody is left, or the time is over.
@@ -118,14 +113,28 @@ async fn decide(
     channels: &[Arc<dyn Channel>],
     open: &Arc<OpenQuestion>,
     timeout: Option<Duration>,
-) -> Result<HumanDecision, Answer> {
+) -> Answer {
     let mut asking = Asking::default();
     let decided = asking.decide(channels, open);
     let Some(timeout) = timeout else { return decided.await };
     match tokio::time::timeout(timeout, decided).await {
         Ok(decided) => decided,
-        Err(_) => Err(Answer::Unanswered(nobody_answered(timeout))),
+        Err(_) => Answer::Unanswered(nobody_answered(timeout)),
     }
+}
+
+/// What a person's choice means.
+fn answer(question: &Question, choice: Choice, reason: Option<&str>, by: &'static str) -> Answer {
+    let reason = reason.and_then(bounded);
+    let scope = match choice {
+        Choice::Deny => return Answer::Declined { reason, by },
+        Choice::Once => Scope::Once,
+        Choice::Session => Scope::Session,
+        Choice::Always | Choice::AlwaysFirst(_) => {
+            question.rule_of(choice).map_or(Scope::Once, |rule| Scope::Always(rule.line().to_owned()))
+        }
+    };
+    Answer::Approved { scope, reason, by }
 }
 
 /// Characters of a person's reason that are kept.
@@ -168,11 +177,7 @@ struct Replied {
 }
 
 impl Asking {
-    async fn decide(
-        &mut self,
-        channels: &[Arc<dyn Channel>],
-        open: &Arc<OpenQuestion>,
-    ) -> Result<HumanDecision, Answer> {
+    async fn decide(&mut self, channels: &[Arc<dyn Channel>], open: &Arc<OpenQuestion>) -> Answer {
         let (watched, others): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.watches());
         // Whoever watches sees the question from the beginning, and whoever comes to watch later sees it then.
         for channel in &watched {
@@ -202,18 +207,18 @@ impl Asking {
                 }
             };
             next_is_due = match replied {
-                None => return Err(self.nobody(&watched)),
+                None => return self.nobody(&watched),
                 Some(Ok(Replied { by, reply: Reply::Decided { choice, reason }, .. }))
                     if open.offers.choices().contains(&choice) =>
                 {
-                    return Ok(HumanDecision { choice, reason: reason.as_deref().and_then(bounded), by });
+                    return answer(&open.question, choice, reason.as_deref(), by);
                 }
                 // Neither a yes nor a no to what was asked.
                 Some(Ok(Replied { by, in_turn, reply: Reply::Decided { choice, .. } })) => {
                     let choice = choice.word();
                     self.pass(format!("the {by}'s answer {choice:?} was not among the choices"), in_turn)
                 }
-                Some(Ok(Replied { by, reply: Reply::Closed, .. })) => return Err(Answer::Cancelled { by }),
+                Some(Ok(Replied { by, reply: Reply::Closed, .. })) => return Answer::Cancelled { by },
                 Some(Ok(Replied { in_turn, reply: Reply::Passed(obstacle), .. })) => {
                     self.pass(obstacle, in_turn)
                 }
