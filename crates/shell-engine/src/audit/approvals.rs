@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::event::{AnswerKind, Decided, Event};
+use super::event::{ActionKind, AnswerKind, Event};
 use super::files::{Folder, open};
 use super::line::{Line, MAX_LINE};
 
@@ -83,7 +83,7 @@ impl Approvals {
         let Ok(Line { time, event: Event::Decision(decision), .. }) = serde_json::from_slice(line) else {
             return;
         };
-        let approved = decision.decision != Decided::Deny
+        let approved = decision.decision != ActionKind::Deny
             && decision.cut.is_none()
             && decision.asked.is_some_and(|asked| {
                 matches!(asked.answer, AnswerKind::Once | AnswerKind::Session | AnswerKind::Always)
@@ -103,7 +103,7 @@ mod tests {
     use crate::audit::append::{Appender, LogLimits};
     use crate::audit::event::{Asked, Decision};
 
-    fn decision(argument: &str, decision: Decided, answer: Option<AnswerKind>) -> Event {
+    fn decision(argument: &str, decision: ActionKind, answer: Option<AnswerKind>) -> Event {
         Event::Decision(Box::new(Decision {
             call: "1".into(),
             exec: 1,
@@ -131,12 +131,12 @@ mod tests {
             appender.append(events.iter().map(|event| (SystemTime::now(), event))).expect("written");
         };
         append(&[
-            decision("one", Decided::Escalate, Some(AnswerKind::Once)),
-            decision("refused", Decided::Deny, Some(AnswerKind::Declined)),
-            decision("unasked", Decided::Run, None),
+            decision("one", ActionKind::Escalate, Some(AnswerKind::Once)),
+            decision("refused", ActionKind::Deny, Some(AnswerKind::Declined)),
+            decision("unasked", ActionKind::Run, None),
         ]);
         assert_eq!(newest(&mut approvals).as_deref(), Some("one"));
-        append(&[decision("two", Decided::Run, Some(AnswerKind::Session))]);
+        append(&[decision("two", ActionKind::Run, Some(AnswerKind::Session))]);
         assert_eq!(newest(&mut approvals).as_deref(), Some("two"));
     }
 }

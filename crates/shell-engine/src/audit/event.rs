@@ -47,7 +47,7 @@ pub struct Decision {
     /// Which program of the call, from 1.
     pub exec: u64,
     /// What was decided.
-    pub decision: Decided,
+    pub decision: ActionKind,
     /// The program's path.
     pub program: String,
     /// The argument vector, `argv[0]` first, cut where it is long. Bytes that are not UTF-8 are written `\xNN`.
@@ -79,10 +79,10 @@ pub struct Cut {
     pub sha256: String,
 }
 
-/// What was decided.
+/// What is done about a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Decided {
+pub enum ActionKind {
     /// It runs inside the sandbox.
     Run,
     /// It runs outside the sandbox.

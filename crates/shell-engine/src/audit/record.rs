@@ -10,7 +10,7 @@ use escalation_protocol::handover::Outcome;
 use super::audit_log::Audit;
 use super::bounded;
 use super::error::AuditError;
-use super::event::{Asked, Decided, Decision, Event};
+use super::event::{ActionKind, Asked, Decision, Event};
 
 /// One call, as the log knows it.
 #[derive(Clone, Debug)]
@@ -26,17 +26,6 @@ pub(crate) struct ExecRecord {
     audit: Audit,
     call: Arc<str>,
     number: u64,
-}
-
-/// Why something was decided.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Basis {
-    /// The rule that decided or asked: file and line.
-    pub(crate) rule: Option<String>,
-    /// Who was asked, and what came of it.
-    pub(crate) asked: Option<Asked>,
-    /// What else there is to say: why it was denied.
-    pub(crate) reason: Option<String>,
 }
 
 impl Audit {
@@ -60,49 +49,16 @@ impl CallRecord {
 }
 
 impl ExecRecord {
-    /// Records a decision that gives no rights: the program runs inside the sandbox, or not at all.
-    pub(crate) fn decided(
+    /// A decision about this program; why it was made is not in it yet.
+    pub(crate) fn decision(
         &self,
-        decision: Decided,
+        decision: ActionKind,
         program: &Path,
         argv: &[OsString],
         cwd: &Path,
-        basis: Basis,
-    ) {
-        self.audit.record(self.decision(decision, program, argv, cwd, basis));
-    }
-
-    /// Records that the program is about to run outside the sandbox, and waits until that is in the log.
-    ///
-    /// # Errors
-    ///
-    /// When it is not: the program must not run outside.
-    pub(crate) async fn escalates(
-        &self,
-        program: &Path,
-        argv: &[OsString],
-        cwd: &Path,
-        basis: Basis,
-    ) -> Result<(), Arc<AuditError>> {
-        self.audit.record_and_wait(self.decision(Decided::Escalate, program, argv, cwd, basis)).await
-    }
-
-    /// Records how a program that ran outside the sandbox ended.
-    pub(crate) fn ended(&self, end: Outcome) {
-        self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.number, end });
-    }
-
-    fn decision(
-        &self,
-        decision: Decided,
-        program: &Path,
-        argv: &[OsString],
-        cwd: &Path,
-        basis: Basis,
-    ) -> Event {
+    ) -> Decision {
         let (argv, cut) = bounded::argv(argv);
-        let bounded = |text: String| bounded::text(text.as_bytes());
-        Event::Decision(Box::new(Decision {
+        Decision {
             call: self.call.to_string(),
             exec: self.number,
             decision,
@@ -110,13 +66,42 @@ impl ExecRecord {
             argv,
             cut,
             cwd: bounded::text(cwd.as_os_str().as_encoded_bytes()),
-            rule: basis.rule.map(bounded),
-            asked: basis.asked.map(|asked| Asked {
-                words: asked.words.map(bounded),
-                adds: asked.adds.map(bounded),
-                ..asked
-            }),
-            reason: basis.reason.map(bounded),
-        }))
+            rule: None,
+            asked: None,
+            reason: None,
+        }
     }
+
+    /// Records a decision that gives no rights: the program runs inside the sandbox, or not at all.
+    pub(crate) fn decided(&self, decision: Decision) {
+        self.audit.record(event(decision));
+    }
+
+    /// Records that the program is about to run outside the sandbox, and waits until that is in the log.
+    ///
+    /// # Errors
+    ///
+    /// When it is not: the program must not run outside.
+    pub(crate) async fn escalates(&self, decision: Decision) -> Result<(), Arc<AuditError>> {
+        self.audit.record_and_wait(event(decision)).await
+    }
+
+    /// Records how a program that ran outside the sandbox ended.
+    pub(crate) fn ended(&self, end: Outcome) {
+        self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.number, end });
+    }
+}
+
+fn event(decision: Decision) -> Event {
+    let bounded = |text: String| bounded::text(text.as_bytes());
+    Event::Decision(Box::new(Decision {
+        rule: decision.rule.map(bounded),
+        asked: decision.asked.map(|asked| Asked {
+            words: asked.words.map(bounded),
+            adds: asked.adds.map(bounded),
+            ..asked
+        }),
+        reason: decision.reason.map(bounded),
+        ..decision
+    }))
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeZone};
 use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
-use super::event::{AnswerKind, Decided, Decision, Event};
+use super::event::{ActionKind, AnswerKind, Decision, Event};
 use super::files::Folder;
 use super::line::Line;
 use super::verify::{VerifyError, snapshot};
@@ -80,7 +80,7 @@ impl Filter {
             .since
             .is_none_or(|since| humantime::parse_rfc3339(&line.time).is_ok_and(|time| time >= since));
         let run = matches!(&line.event, Event::Decision(decision)
-            if decision.decision == Decided::Run && decision.asked.is_none());
+            if decision.decision == ActionKind::Run && decision.asked.is_none());
         recent && !(self.without_runs && run)
     }
 }
@@ -137,9 +137,9 @@ fn broken(line: &str, width: Option<usize>) -> String {
 
 fn decided(decision: &Decision) -> String {
     let verb = match decision.decision {
-        Decided::Run => "ran inside",
-        Decided::Escalate => "ran OUTSIDE",
-        Decided::Deny => "DENIED",
+        ActionKind::Run => "ran inside",
+        ActionKind::Escalate => "ran OUTSIDE",
+        ActionKind::Deny => "DENIED",
     };
     let arguments = decision.argv.iter().skip(1).map(String::as_str);
     let command: Vec<String> = std::iter::once(&*decision.program).chain(arguments).map(quoted).collect();
@@ -204,7 +204,7 @@ mod tests {
     use crate::audit::event::Asked;
     use std::time::Duration;
 
-    fn decision(decision: Decided, asked: Option<Asked>) -> Event {
+    fn decision(decision: ActionKind, asked: Option<Asked>) -> Event {
         Event::Decision(Box::new(Decision {
             call: "3".into(),
             exec: 1,
@@ -230,8 +230,8 @@ mod tests {
             adds: None,
         };
         let events = [
-            decision(Decided::Run, None),
-            decision(Decided::Escalate, Some(asked)),
+            decision(ActionKind::Run, None),
+            decision(ActionKind::Escalate, Some(asked)),
             Event::Ended { call: "3".into(), exec: 1, end: Outcome::Exited(2) },
         ];
         let times = (0..).map(|hour| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour));

@@ -2,23 +2,26 @@
 //!
 //! What lets a program out of the sandbox has to be on record first: where it cannot be, the answer is no.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use execpolicy::RuleMatch;
 
-use super::decisions::{self, DecisionRecord, Decisions};
+use super::decisions::{Decided, DecisionRecord, Decisions};
 use super::exec::Exec;
 use super::verdict::Action;
 use crate::approval::{Answer, Scope};
-use crate::audit::{AnswerKind, Asked, AuditError, Basis, Decided, ExecRecord};
+use crate::audit::{ActionKind, AnswerKind, Asked, AuditError, Decision, ExecRecord};
 
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
 pub(super) struct AuditTrail<'a> {
     record: &'a ExecRecord,
     decisions: &'a Decisions,
     exec: &'a Exec,
-    basis: Basis,
+    /// The rule that decides or asks.
     rule: Option<RuleMatch>,
+    /// Who was asked, and what came of it.
+    asked: Option<Asked>,
     /// Why it stays inside although a rule or a person lets it out.
     why_inside: Option<String>,
     asking: bool,
@@ -26,20 +29,11 @@ pub(super) struct AuditTrail<'a> {
 
 impl<'a> AuditTrail<'a> {
     pub(super) fn new(record: &'a ExecRecord, decisions: &'a Decisions, exec: &'a Exec) -> AuditTrail<'a> {
-        AuditTrail {
-            record,
-            decisions,
-            exec,
-            basis: Basis::default(),
-            rule: None,
-            why_inside: None,
-            asking: false,
-        }
+        AuditTrail { record, decisions, exec, rule: None, asked: None, why_inside: None, asking: false }
     }
 
     /// The rule that decides or asks.
     pub(super) fn rule(&mut self, rule: Option<RuleMatch>) {
-        self.basis.rule = rule.as_ref().map(|matched| matched.rule.origin.to_string());
         self.rule = rule;
     }
 
@@ -69,49 +63,39 @@ impl<'a> AuditTrail<'a> {
             Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
             Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
         };
-        self.basis.asked = Some(Asked { answer, channel: channel.map(str::to_owned), words, adds });
+        self.asked = Some(Asked { answer, channel: channel.map(str::to_owned), words, adds });
     }
 
-    /// Records the decision. Placement it back, or a refusal when it had to be on record and cannot be.
-    pub(super) async fn conclude(mut self, action: Action) -> Action {
+    /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
+    pub(super) async fn conclude(self, action: Action) -> Action {
         let action = self.escalates(action).await;
         self.tell(&action);
-        let decision = match &action {
+        match &action {
             // On record already, or nothing would run.
-            Action::Escalate(_) => return action,
-            Action::Run => {
-                self.basis.reason = self.why_inside.take();
-                Decided::Run
-            }
-            Action::Deny { reason } => {
-                self.basis.reason = Some(reason.clone());
-                Decided::Deny
-            }
-        };
-        self.decided(decision);
+            Action::Escalate(_) => {}
+            Action::Run => self.decided(ActionKind::Run, self.why_inside.as_deref()),
+            Action::Deny { reason } => self.decided(ActionKind::Deny, Some(reason)),
+        }
         action
     }
 
     /// Records that it runs where it is.
-    pub(super) fn runs(mut self) {
+    pub(super) fn runs(self) {
         self.tell(&Action::Run);
-        self.basis.reason = self.why_inside.take();
-        self.decided(Decided::Run);
+        self.decided(ActionKind::Run, self.why_inside.as_deref());
     }
 
     /// Records that it does not run.
-    pub(super) fn refused(mut self, reason: String) {
-        self.tell(&Action::Deny { reason: reason.clone() });
-        self.basis.reason = Some(reason);
-        self.decided(Decided::Deny);
+    pub(super) fn refused(self, reason: String) {
+        self.decided(ActionKind::Deny, Some(&reason));
+        self.tell(&Action::Deny { reason });
     }
 
     /// Waits until an escalation is on record.
-    async fn escalates(&mut self, action: Action) -> Action {
+    async fn escalates(&self, action: Action) -> Action {
         let Action::Escalate(outside) = &action else { return action };
-        let file = &outside.program.path;
-        let written = self.record.escalates(file, &self.exec.argv, &self.exec.workdir, self.basis.clone());
-        match written.await {
+        let decision = self.decision(ActionKind::Escalate, &outside.program.path, None);
+        match self.record.escalates(decision).await {
             Ok(()) => action,
             Err(error) => Action::Deny { reason: unrecorded(&error) },
         }
@@ -119,10 +103,9 @@ impl<'a> AuditTrail<'a> {
 
     /// What the call's result says; a program that simply runs is not worth a word.
     fn tell(&self, action: &Action) {
-        use decisions::Decided;
-        let answer = self.basis.asked.as_ref().map(|asked| asked.answer);
+        let answer = self.asked.as_ref().map(|asked| asked.answer);
         let approved = matches!(answer, Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always));
-        let words = self.basis.asked.as_ref().and_then(|asked| asked.words.as_deref());
+        let words = self.asked.as_ref().and_then(|asked| asked.words.as_deref());
         let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref()).said(words);
         self.decisions.add(match action {
             Action::Run if approved => record(Decided::ApprovedRan).because(self.why_inside.as_deref()),
@@ -144,20 +127,27 @@ impl<'a> AuditTrail<'a> {
         });
     }
 
-    fn decided(&mut self, decision: Decided) {
-        let basis = std::mem::take(&mut self.basis);
-        self.record.decided(decision, &self.exec.file, &self.exec.argv, &self.exec.workdir, basis);
+    fn decided(&self, decision: ActionKind, reason: Option<&str>) {
+        self.record.decided(self.decision(decision, &self.exec.file, reason));
+    }
+
+    fn decision(&self, decision: ActionKind, program: &Path, reason: Option<&str>) -> Decision {
+        Decision {
+            rule: self.rule.as_ref().map(|matched| matched.rule.origin.to_string()),
+            asked: self.asked.clone(),
+            reason: reason.map(str::to_owned),
+            ..self.record.decision(decision, program, &self.exec.argv, &self.exec.workdir)
+        }
     }
 }
 
 impl Drop for AuditTrail<'_> {
     fn drop(&mut self) {
         if self.asking {
-            self.basis.asked =
+            self.asked =
                 Some(Asked { answer: AnswerKind::Withdrawn, channel: None, words: None, adds: None });
-            self.basis.reason =
-                Some("the program that asked, or its call, ended before there was an answer".into());
-            self.decided(Decided::Deny);
+            let reason = "the program that asked, or its call, ended before there was an answer";
+            self.decided(ActionKind::Deny, Some(reason));
         }
     }
 }
