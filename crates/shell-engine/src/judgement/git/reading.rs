@@ -61,7 +61,7 @@ mod tests {
 
     use sandbox::{Mode, Plan};
 
-    use super::super::tests::{caution, protected, repository, trust};
+    use super::super::hardening::tests::{caution, protected, repository, trust};
     use crate::judgement::trust::Trust;
     use crate::programs::Programs;
 

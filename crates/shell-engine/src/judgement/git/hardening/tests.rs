@@ -9,7 +9,7 @@ use sandbox::{Mode, Plan};
 use super::*;
 use crate::programs::Programs;
 
-pub(super) fn trust(writable: &[&Path], read_only: &[PathBuf]) -> Trust {
+pub(in crate::judgement::git) fn trust(writable: &[&Path], read_only: &[PathBuf]) -> Trust {
     let mut plan = Plan::unenforced(Mode::WorkspaceWrite, false.into());
     plan.writable = writable.iter().map(|path| path.to_path_buf()).collect();
     plan.read_only = read_only.to_vec();
@@ -29,7 +29,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
     }
 }
 
-pub(super) fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
+pub(in crate::judgement::git) fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<String> {
     let exec = exec(workdir, words);
     match invocation(&exec) {
         Err(why) => Some(why),
@@ -42,7 +42,7 @@ pub(super) fn caution(trust: &Trust, workdir: &Path, words: &[&str]) -> Option<S
 
 const CONFIG: &str = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@example.com:a/b.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n[branch \"main\"]\n\tremote = origin\n";
 
-pub(super) fn repository(folder: &Path) {
+pub(in crate::judgement::git) fn repository(folder: &Path) {
     for name in ["hooks", "objects", "refs"] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
@@ -50,7 +50,7 @@ pub(super) fn repository(folder: &Path) {
     std::fs::write(folder.join("config"), CONFIG).unwrap();
 }
 
-pub(super) fn protected(folder: &Path) -> Vec<PathBuf> {
+pub(in crate::judgement::git) fn protected(folder: &Path) -> Vec<PathBuf> {
     OBEYED.iter().map(|name| folder.join(name)).collect()
 }
 
