@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::Approver;
 use super::answer::Answer;
+use super::approver::Approver;
 use super::chain::ApprovalChain;
 use super::channel::Channel;
 use super::memory::Identity;

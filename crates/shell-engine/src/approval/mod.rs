@@ -4,6 +4,7 @@
 //! ([`CallApprover`]) asks an [`ApprovalChain`] of [`Channel`]s, which are implemented above. What is not a clear yes is a no.
 
 mod answer;
+mod approver;
 mod call_approver;
 mod chain;
 mod channel;
@@ -12,6 +13,7 @@ mod memory;
 mod question;
 
 pub use answer::{Answer, Scope};
+pub use approver::Approver;
 pub use call_approver::CallApprover;
 pub use chain::nobody_answered;
 pub use chain::{ApprovalChain, Link};
@@ -19,12 +21,3 @@ pub use channel::{Asked, Channel, Offers, OpenQuestion, QuestionId, Reply};
 pub use choice::{Choice, OfferedRule};
 pub use memory::Identity;
 pub use question::Question;
-
-use std::future::Future;
-use std::pin::Pin;
-
-/// Somebody who can be asked.
-pub trait Approver: Send + Sync {
-    /// Asks, and waits for the answer. Dropping the future withdraws the question.
-    fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
-}
