@@ -1,18 +1,4 @@
-//! What was typed, validated once: the programs, the rules, the sandbox.
-
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use escalation_protocol::variables;
-use execpolicy::{Heuristics, Options, ProgramToken};
-use sandbox::Plan;
-use sandbox::environment::is_private_to_a_client;
-
-use crate::private::{make_private, private_folders};
-use crate::programs::{FileIdentity, Programs};
-use crate::rules::{AnswerFile, RuleFiles, RuleSettings};
+//! What was typed (`Settings`) and what it means (`Config`): the programs, the rules, the sandbox, validated once.
 
 mod agent;
 mod approvals;
@@ -23,237 +9,24 @@ mod limits;
 mod programs;
 mod results;
 mod sandboxing;
+mod settings;
 mod trusted;
+mod validated;
+mod variables;
 
 pub(crate) use agent::{EDITOR_ARGUMENT, NO_EDITOR};
 pub use approvals::{ApprovalSettings, ChannelKind, ReasonField, UnknownChannel};
 pub use door::{DoorChoice, UnknownDoor};
 pub use error::ConfigError;
-use file::ConfigFile;
 pub use file::ConfigFileError;
 pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, UnknownAfterCall};
 pub use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
-use programs::usable;
 pub use programs::{find_bash, find_wrapper};
 pub use results::Results;
 pub use results::{ResultFormat, ResultSettings, UnknownResultFormat};
-use sandboxing::Own;
 pub use sandboxing::{SandboxSettings, SandboxSettingsError};
 pub use sandboxing::{Sandboxing, Wanted};
-use trusted::Trusted;
+pub use settings::Settings;
 pub use trusted::TrustedPlaceError;
-
-/// Variables, name and value.
-pub(crate) type Variables = BTreeMap<OsString, OsString>;
-
-/// What an embedder or the command line asks for, not yet checked.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The wrapper; by default `execve-wrapper` beside the running executable.
-    pub execve_wrapper: Option<PathBuf>,
-    /// The patched Bash; by default `$CODEX_BASH_PATH`, then `bash` beside the running executable.
-    pub bash: Option<PathBuf>,
-    /// The folder with the user's rules (`rules/*.rules` in it); by default `$CODEX_HOME`, then `~/.codex`.
-    pub codex_home: Option<PathBuf>,
-    /// Match rules against full paths of programs only.
-    pub preserve_program_paths: bool,
-    /// The sandbox that commands run in.
-    pub sandbox: SandboxSettings,
-    /// A program that calls [`crate::become_session_process`] first; by default the running one.
-    pub session_program: Option<PathBuf>,
-    /// Timeouts, sizes, numbers.
-    pub limits: LimitSettings,
-    /// Which rules there are besides the machine's and the user's own.
-    pub rules: RuleSettings,
-    /// How people are asked.
-    pub approvals: ApprovalSettings,
-    /// How results are written.
-    pub results: ResultSettings,
-    /// By which door programs reach the judge.
-    pub door: Option<DoorChoice>,
-}
-
-/// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
-#[derive(Debug)]
-pub struct Config {
-    pub(crate) bash: PathBuf,
-    pub(crate) bash_identity: FileIdentity,
-    pub(crate) execve_wrapper: PathBuf,
-    /// Where rules are.
-    pub rules: RuleFiles,
-    pub(crate) heuristics: Heuristics,
-    /// The user's folder.
-    pub codex_home: PathBuf,
-    pub(crate) preserve_program_paths: bool,
-    /// The sandbox that commands run in.
-    pub sandboxing: Arc<Sandboxing>,
-    /// A program that becomes a process of the sandbox; none: the running one.
-    pub session_program: Option<PathBuf>,
-    /// The bounds that calls keep.
-    pub limits: Limits,
-    /// How people are asked.
-    pub approvals: ApprovalSettings,
-    /// How results are written.
-    pub results: Results,
-    pub(crate) door: DoorChoice,
-    /// The environment that the user started the server with.
-    pub(crate) environment: Arc<Variables>,
-}
-
-impl Config {
-    /// Finds the programs and the rules; whether these are good is for [`Shell`](crate::Shell) to say.
-    ///
-    /// # Errors
-    ///
-    /// When something that the server needs is missing or wrong.
-    pub fn new(settings: Settings) -> Result<Config, ConfigError> {
-        let bash = find_bash(settings.bash)?;
-        let bash_identity =
-            std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
-                ConfigError::Program {
-                    what: "Bash",
-                    path: bash.clone(),
-                    problem: "it cannot be opened".into(),
-                }
-            })?;
-        let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
-        let codex_home = find_codex_home(settings.codex_home)?;
-        let file = ConfigFile::read(&codex_home)?;
-        let rules = settings.rules.clone().trusting(file.trusted_projects());
-        let rules = rules.find(&codex_home)?;
-        let approvals = approvals(settings.approvals, &file)?;
-        let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
-        let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
-        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
-        Ok(Config {
-            bash,
-            bash_identity,
-            execve_wrapper,
-            rules,
-            heuristics: settings.rules.heuristics,
-            codex_home,
-            preserve_program_paths: settings.preserve_program_paths,
-            sandboxing: Arc::new(sandboxing),
-            session_program: settings.session_program,
-            limits: limits::limits(settings.limits, &file.shell_tool)?,
-            approvals,
-            door: settings.door.or(file.shell_tool.door).unwrap_or_default(),
-            results: results::results(settings.results, file.shell_tool.result, file.shell_tool.result_links),
-            environment: Arc::new(own_environment(file.shell_tool.for_agents())),
-        })
-    }
-
-    pub(crate) fn policy_options(&self) -> Options {
-        let program_token =
-            if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        Options { program_token, heuristics: self.heuristics, ..Options::default() }
-    }
-
-    /// The file into which a user's own rules go.
-    pub(crate) fn default_rules(&self) -> PathBuf {
-        self.codex_home.join("rules/default.rules")
-    }
-
-    /// The file into which what a person has answered for good goes.
-    #[must_use]
-    pub fn answers(&self) -> AnswerFile {
-        AnswerFile::new(self.default_rules().with_extension("answers"))
-    }
-
-    /// Folders of the search path that programs outside the sandbox of a plan do not look in, one sentence each.
-    #[must_use]
-    pub fn search_path_doubts(&self, plan: &Plan) -> Vec<String> {
-        let programs = Programs::new(&self.search_path());
-        programs.doubts(|path| plan.mode.is_enforced() && plan.may_write(path))
-    }
-
-    /// The search path that the server was started with.
-    pub(crate) fn search_path(&self) -> OsString {
-        self.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default()
-    }
-}
-
-/// The environment that the server was started with, without what an interceptor around it and its client have left there,
-/// and for agents without what would ask a person.
-fn own_environment(for_agents: bool) -> Variables {
-    let is_ours = |name: &OsString| variables::ALL.iter().any(|private| name == private);
-    let asks = |name: &OsString| for_agents && agent::UNSET.iter().any(|asking| name == asking);
-    std::env::vars_os()
-        .filter(|(name, _)| !is_ours(name) && !asks(name) && !is_private_to_a_client(name))
-        .collect()
-}
-
-/// Adds what the file says. The approval command must be one, and must be wanted.
-fn approvals(mut settings: ApprovalSettings, file: &ConfigFile) -> Result<ApprovalSettings, ConfigError> {
-    settings.reason = settings.reason.or(file.shell_tool.approval.reason);
-    let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
-    match (&settings.command, &settings.channels) {
-        (None, _) if named => {
-            return Err(ConfigError::Approvals(
-                "--approvals names command, but there is no --approval-command",
-            ));
-        }
-        (Some(_), Some(_)) if !named => {
-            return Err(ConfigError::Approvals(
-                "there is an --approval-command, but --approvals does not name command",
-            ));
-        }
-        (None | Some(_), None | Some(_)) => {}
-    }
-    settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
-    Ok(settings)
-}
-
-/// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
-fn sandboxing(
-    settings: SandboxSettings,
-    file: &ConfigFile,
-    codex_home: &Path,
-    rules: &RuleFiles,
-    programs: impl IntoIterator<Item = PathBuf>,
-    program: Option<PathBuf>,
-) -> Result<Sandboxing, ConfigError> {
-    let private = private_folders(codex_home);
-    for folder in &private {
-        // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
-        if let Err(error) = make_private(folder) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
-        }
-    }
-    let own = Own {
-        // Who may write rules may let himself out.
-        trusted: Trusted {
-            home: codex_home.to_owned(),
-            rules: rules.places(),
-            programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
-        },
-        private,
-        program,
-    };
-    Ok(Sandboxing::new(settings, file, own)?)
-}
-
-/// Folders of the projects that the user trusts, as `config.toml` in the user's folder has them.
-///
-/// # Errors
-///
-/// When the file cannot be read or is not understood.
-pub fn trusted_projects(codex_home: &Path) -> Result<Vec<PathBuf>, ConfigError> {
-    Ok(ConfigFile::read(codex_home)?.trusted_projects())
-}
-
-/// The folder with the user's rules: `given`, else `$CODEX_HOME`, else `~/.codex`, which need not exist.
-///
-/// # Errors
-///
-/// When what was named is no folder, or nothing is known of a home.
-pub fn find_codex_home(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
-    let named =
-        given.or_else(|| std::env::var_os("CODEX_HOME").filter(|path| !path.is_empty()).map(PathBuf::from));
-    match named {
-        Some(path) => {
-            path.canonicalize().ok().filter(|path| path.is_dir()).ok_or(ConfigError::NoCodexHome(path))
-        }
-        None => Ok(home_folder::find().ok_or(ConfigError::NoHome)?.join(".codex")),
-    }
-}
+pub use validated::{Config, find_codex_home, trusted_projects};
+pub(crate) use variables::Variables;

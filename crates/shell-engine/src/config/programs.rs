@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use escalation_protocol::variables;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// The patched Bash: `given`, else `$CODEX_BASH_PATH`, else the one beside this executable; tried.
 pub fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
