@@ -37,7 +37,8 @@ pub(crate) enum Subcommand {
 }
 
 impl Cli {
-    /// Reads this process's arguments, or says what is wrong with them and ends. Usage lines have the name that the user calls us by.
+    /// Reads this process's arguments, or says what is wrong with them and ends. Usage lines have the name that the
+    /// user calls us by.
     pub(crate) fn of_this_process() -> Cli {
         let matches = command(user_command_name()).get_matches();
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

@@ -60,7 +60,8 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             until_end(serve_calls(shell, session))?;
             Ok(ExitCode::SUCCESS)
         }
-        // Whoever has started it in a terminal reads the error. A client's user would only be told that the server died.
+        // Whoever has started it in a terminal reads the error. A client's user would only be told that the server
+        // died.
         Err(error) if std::io::stdin().is_terminal() => Err(error.into()),
         Err(error) => {
             let why = error.without_excerpts();
@@ -77,7 +78,8 @@ async fn serve_calls(shell: Shell, session: Option<SessionFile>) -> anyhow::Resu
     Ok(exec_server::serve_stdio(server, session).await?)
 }
 
-/// Runs the server. One thread: messages are handled in the order in which they come, and start-up and memory stay small.
+/// Runs the server. One thread: messages are handled in the order in which they come, and start-up and memory stay
+/// small.
 fn until_end<E: Into<anyhow::Error>>(serving: impl Future<Output = Result<(), E>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

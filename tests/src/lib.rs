@@ -37,8 +37,8 @@ pub fn binaries() -> PathBuf {
     folder.canonicalize().expect("the folder exists")
 }
 
-/// A path as a word of a command, also within one pair of quotes of an inner shell's command. Whoever runs the tests may keep
-/// temporary files and programs in folders with blanks in their names.
+/// A path as a word of a command, also within one pair of quotes of an inner shell's command. Whoever runs the tests
+/// may keep temporary files and programs in folders with blanks in their names.
 #[must_use]
 pub fn word(path: &Path) -> String {
     path.display().to_string().replace(' ', "\\ ")
@@ -83,7 +83,8 @@ impl World {
         world
     }
 
-    /// The same, with the user's `config.toml`. `/tmp` is not writable in the sandbox, so that what a test calls outside is.
+    /// The same, with the user's `config.toml`. `/tmp` is not writable in the sandbox, so that what a test calls
+    /// outside is.
     ///
     /// # Panics
     ///
@@ -125,8 +126,8 @@ impl World {
         self.root.path().join("work")
     }
 
-    /// A script of the user's beside the rules, and its path. Another process writes it: a server that is started meanwhile would
-    /// inherit our open file, and a file that is open for writing cannot be executed.
+    /// A script of the user's beside the rules, and its path. Another process writes it: a server that is started
+    /// meanwhile would inherit our open file, and a file that is open for writing cannot be executed.
     ///
     /// # Panics
     ///

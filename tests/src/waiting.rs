@@ -23,7 +23,8 @@ pub async fn eventually_async<T, E: Display>(mut look: impl AsyncFnMut() -> Resu
     }
 }
 
-/// Waits for a file, and returns what is in it without the blanks around. Whoever writes more than nothing renames it into place.
+/// Waits for a file, and returns what is in it without the blanks around. Whoever writes more than nothing renames it
+/// into place.
 ///
 /// # Panics
 ///

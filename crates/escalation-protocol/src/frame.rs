@@ -14,8 +14,8 @@ pub const MAX_REQUEST_BYTES: u32 = 8 << 20;
 /// The longest answer; a denial's reason is cut to fit, so that the wrapper needs no heap.
 pub const MAX_RESPONSE_BYTES: u32 = 4 << 10;
 
-/// The longest [`Handover`](crate::handover::Handover): the inherited attributes, and one number for each descriptor that
-/// may travel.
+/// The longest [`Handover`](crate::handover::Handover): the inherited attributes, and one number for each descriptor
+/// that may travel.
 #[expect(clippy::cast_possible_truncation, reason = "some hundred bytes fit")]
 pub const MAX_HANDOVER_BYTES: u32 = crate::handover::MAX_HANDOVER as u32;
 

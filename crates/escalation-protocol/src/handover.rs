@@ -10,8 +10,8 @@ pub const MAX_DESCRIPTORS: usize = 253;
 /// Bytes of the longest body.
 pub const MAX_HANDOVER: usize = INHERITED_BYTES + 4 * MAX_DESCRIPTORS;
 
-/// What the program inherits: the shell's settings, and descriptors, by their numbers in the order in which the descriptors
-/// themselves are attached.
+/// What the program inherits: the shell's settings, and descriptors, by their numbers in the order in which the
+/// descriptors themselves are attached.
 #[derive(Clone, Copy, Debug)]
 pub struct Handover {
     /// The shell's settings.

@@ -22,8 +22,8 @@ pub enum Response<'a> {
     Run {
         /// The program is the patched Bash itself: leave it the interceptor's variables and socket.
         keep_interceptor: bool,
-        /// Its path, for a wrapper that nobody told it: one that a process became which was about to execute the program
-        /// itself. At most [`MAX_FILE_BYTES`].
+        /// Its path, for a wrapper that nobody told it: one that a process became which was about to execute the
+        /// program itself. At most [`MAX_FILE_BYTES`].
         file: &'a [u8],
     },
     /// Hand over the descriptors; the server runs the program outside the sandbox.

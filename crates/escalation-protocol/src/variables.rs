@@ -1,7 +1,8 @@
 //! The environment variables that carry the interceptor from the server through Bash to the wrapper.
 //!
 //! Bash takes them out of its environment before it reads the first line of script, keeps them where no script reaches,
-//! and puts them into the environment of the wrapper alone (`bash-patches/README.md`). The wrapper takes them out again.
+//! and puts them into the environment of the wrapper alone (`bash-patches/README.md`). The wrapper takes them out
+//! again.
 
 /// The absolute path of the wrapper.
 pub const WRAPPER: &str = "BASH_EXEC_WRAPPER";

@@ -5,8 +5,8 @@ use serde::ser::{Error as _, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Reads a list of at most `N` items. A longer one is an error, before anything is allocated for it where the format tells
-/// the length first.
+/// Reads a list of at most `N` items. A longer one is an error, before anything is allocated for it where the format
+/// tells the length first.
 pub(crate) fn at_most<'de, const N: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,

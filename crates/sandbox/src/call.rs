@@ -20,8 +20,8 @@ impl Call {
     /// Takes the next event, if there is one; never blocks. Wait for the descriptor to be readable in between.
     ///
     /// # Errors
-    /// [`SessionError::Lost`] when the supervisor is gone without having said [`CallEvent::Gone`]: a command killed it (then
-    /// init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
+    /// [`SessionError::Lost`] when the supervisor is gone without having said [`CallEvent::Gone`]: a command killed it
+    /// (then init kills the rest of the call), or the session ended. [`SessionError::Malformed`] for nonsense.
     pub fn try_event(&self) -> Result<Option<CallEvent>, SessionError> {
         self.0.try_event()
     }
@@ -57,8 +57,8 @@ impl Call {
         self.0.command(&CallCommand::Signal { number })
     }
 
-    /// Kills the call's supervisor, which makes init kill everything in the call: the way out when the supervisor does not
-    /// answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
+    /// Kills the call's supervisor, which makes init kill everything in the call: the way out when the supervisor does
+    /// not answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
     pub fn destroy(&self) {
         self.0.destroy();
     }

@@ -1,9 +1,10 @@
 //! Explains what the sandbox probably refused to a command that failed, and the smallest way to allow it.
 //!
 //! The kernel does not tell a supervisor which call of a command it refused. So this looks for paths that the command's
-//! own last lines of output name beside an error of the right kind, and asks two questions that the output cannot forge:
-//! does the plan refuse that path, and would the user be allowed without the sandbox? Only when both are answered yes is it
-//! reported, as possible. What the kernel does count, refused routes of the private network, is certain.
+//! own last lines of output name beside an error of the right kind, and asks two questions that the output cannot
+//! forge: does the plan refuse that path, and would the user be allowed without the sandbox? Only when both are
+//! answered yes is it reported, as possible. What the kernel does count, refused routes of the private network, is
+//! certain.
 
 use crate::plan::Plan;
 use crate::resolve::{SYSTEM, is_too_wide};
@@ -61,12 +62,13 @@ impl std::fmt::Display for Denial {
 pub struct Evidence<'a> {
     /// Its output, or the end of it.
     pub output: &'a [u8],
-    /// The folders that relative names in its output may be seen from, the likeliest first: a command goes to other folders.
+    /// The folders that relative names in its output may be seen from, the likeliest first: a command goes to other
+    /// folders.
     pub directories: &'a [PathBuf],
     /// The file with the user's settings, for the advice.
     pub config: &'a Path,
-    /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`); `None` where it does not count
-    /// them for the session alone, so that only words point to the network.
+    /// Whether the kernel counted refused routes while it ran (see `Session::routes_were_refused`); `None` where it
+    /// does not count them for the session alone, so that only words point to the network.
     pub refused_routes: Option<bool>,
 }
 
@@ -145,10 +147,11 @@ fn kind(line: &str) -> Option<Kind> {
     names(FILE).then_some(Kind::File)
 }
 
-/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to one of the folders.
+/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to one of the
+/// folders.
 ///
-/// A bare word may be anything. It is taken for a name when it is one there, or stands where programs put the name of what they could
-/// not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
+/// A bare word may be anything. It is taken for a name when it is one there, or stands where programs put the name of
+/// what they could not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
 fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
     let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
     let quoted = line.split(QUOTES).skip(1).step_by(2);
@@ -170,8 +173,8 @@ fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a 
         })
 }
 
-/// Finds paths with blanks in a line: what is in quotes, and what stands between colons where the folder is one with a blank or the
-/// whole is there. Their words may be paths, too (`cannot link /a to /b`).
+/// Finds paths with blanks in a line: what is in quotes, and what stands between colons where the folder is one with a
+/// blank or the whole is there. Their words may be paths, too (`cannot link /a to /b`).
 fn paths_with_blanks<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
     let quoted = line.split(QUOTES).skip(1).step_by(2).filter(|path| path.contains('/'));
     let between_colons =
@@ -256,8 +259,8 @@ fn remedy(plan: &Plan, denied: &Denied, config: &Path) -> String {
     }
 }
 
-/// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent that
-/// speaks for him, into giving the system or the home folder away.
+/// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent
+/// that speaks for him, into giving the system or the home folder away.
 fn may_be_offered(folder: &Path) -> bool {
     let homes: Vec<PathBuf> = home_folder::find().into_iter().collect();
     !SYSTEM.iter().any(|system| folder.starts_with(system)) && !is_too_wide(folder, &homes)

@@ -1,7 +1,7 @@
 //! The environment that a command gets: a pure function of the server's environment and the user's policy.
 //!
-//! Secrets are dropped by name, because a command has no use for most and a sandbox without network is no reason to show
-//! them. The steps and their order are those of Codex's `shell_environment_policy`.
+//! Secrets are dropped by name, because a command has no use for most and a sandbox without network is no reason to
+//! show them. The steps and their order are those of Codex's `shell_environment_policy`.
 
 use crate::policy::Network;
 use glob::{MatchOptions, Pattern};
@@ -32,8 +32,8 @@ pub const SECRET_NAMES: &[&str] = &["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*"
 /// Names that look like secrets and are none.
 const NOT_SECRET: &[&str] = &["SSH_ASKPASS_REQUIRE", "KEYBOARD*", "XKB_*", "KEYTIMEOUT", "GIT_CONFIG_KEY_*"];
 
-/// What MCP clients tell their own child processes: sockets that control them, and marks by which their programs know that
-/// they run inside. A command has no use for the first, and is misled by the second.
+/// What MCP clients tell their own child processes: sockets that control them, and marks by which their programs know
+/// that they run inside. A command has no use for the first, and is misled by the second.
 pub const PRIVATE_TO_CLIENTS: &[&str] = &[
     "CLAUDECODE",
     "CLAUDE_CODE_*SOCKET*",

@@ -15,10 +15,11 @@ pub(crate) const MAX_COMMAND_LINE: usize = 256;
 /// What is told of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallEvent {
-    /// What follows the call to its end has the request. Nothing of it has run before. Not told where a program is started at once.
+    /// What follows the call to its end has the request. Nothing of it has run before. Not told where a program is
+    /// started at once.
     Accepted,
-    /// What the program executes is reported; [`crate::Call::take_listener`] has the descriptor. Comes before [`CallEvent::Started`],
-    /// which does not come until the program itself has been answered for.
+    /// What the program executes is reported; [`crate::Call::take_listener`] has the descriptor. Comes before
+    /// [`CallEvent::Started`], which does not come until the program itself has been answered for.
     Reports,
     /// The program runs; its number as seen inside the sandbox.
     Started {
@@ -36,9 +37,9 @@ pub enum CallEvent {
     Ended {
         /// How.
         status: ExitStatus,
-        /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since the
-        /// session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a network
-        /// namespace, see [`crate::Session::routes_were_refused`].
+        /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since
+        /// the session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a
+        /// network namespace, see [`crate::Session::routes_were_refused`].
         refused_routes: u64,
         /// It was the last process of the call: [`CallEvent::Gone`] follows at once, and need not be waited for.
         last: bool,

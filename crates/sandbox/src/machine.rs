@@ -1,7 +1,7 @@
 //! Facts about this machine that decide which form of the sandbox is possible, for people who are told which one is.
 //!
-//! Read from `/proc`, `/sys` and `os-release`, never guessed, and nothing in them is private: no names of users, hosts or files.
-//! They explain what [`probe`](crate::probe) has tried; they decide nothing.
+//! Read from `/proc`, `/sys` and `os-release`, never guessed, and nothing in them is private: no names of users, hosts
+//! or files. They explain what [`probe`](crate::probe) has tried; they decide nothing.
 
 use rustix::process::geteuid;
 use serde::Serialize;
@@ -86,7 +86,8 @@ impl Machine {
         }
     }
 
-    /// Tells whether the profile that `exec-server setup apparmor` prints, or another one made for this program, is in force.
+    /// Tells whether the profile that `exec-server setup apparmor` prints, or another one made for this program, is in
+    /// force.
     #[must_use]
     pub fn has_profile(&self) -> bool {
         // The second one is what AppArmor gives to whoever makes a user namespace without a profile.

@@ -1,7 +1,7 @@
 //! What holds a protected name that does not exist while a session lives, and how it is recognised.
 //!
-//! Placeholders carry a mark, their time of modification, so that a second session recognises those of a first, or of one
-//! that could not clean up, and does not take them for the user's. Making and removing them is the guard's work.
+//! Placeholders carry a mark, their time of modification, so that a second session recognises those of a first, or of
+//! one that could not clean up, and does not take them for the user's. Making and removing them is the guard's work.
 
 use crate::plan::Placeholder;
 use std::fs;

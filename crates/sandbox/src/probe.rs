@@ -1,7 +1,7 @@
 //! What this machine can enforce, and what stands in the way: the sandbox's part of `doctor`.
 //!
-//! Tries instead of guessing: each form of the sandbox is really started, once, and what refused it is told. Facts about
-//! the machine only explain refusals; they decide nothing.
+//! Tries instead of guessing: each form of the sandbox is really started, once, and what refused it is told. Facts
+//! about the machine only explain refusals; they decide nothing.
 
 use crate::backend::{Backend, Platform};
 use crate::findings::{Hint, Probe};

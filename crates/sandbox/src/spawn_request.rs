@@ -34,8 +34,8 @@ pub struct SpawnRequest {
     pub descriptors: Vec<(OwnedFd, i32)>,
     /// Umask, limits and the like, where they are not the session's own; Linux only.
     pub inherited: Inherited,
-    /// Every program that it and its descendants are about to execute waits until somebody answers for it, this one first:
-    /// [`crate::CallEvent::Reports`] brings the descriptor. Linux only; sets `no_new_privs`.
+    /// Every program that it and its descendants are about to execute waits until somebody answers for it, this one
+    /// first: [`crate::CallEvent::Reports`] brings the descriptor. Linux only; sets `no_new_privs`.
     pub reported: bool,
 }
 

@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Makes this process the leader of a session of its own, without a terminal.
 pub(crate) fn new_session() -> io::Result<()> {
-    // SAFETY: setsid(2) takes nothing. Not by a library that makes a process number of what it returns: in gVisor that is 0.
+    // SAFETY: setsid(2) takes nothing. Not by a library that makes a process number of what it returns: in gVisor that
+    // is 0.
     nothing(unsafe { libc::setsid() })
 }
 
@@ -22,8 +23,8 @@ pub(crate) fn place_descriptor(source: BorrowedFd<'_>, target: RawFd) -> io::Res
     nothing(result)
 }
 
-/// Ignores and blocks these signals and no others, for a program about to be executed; bit 0 is signal 1. Of other signals only
-/// SIGPIPE, which Rust's start-up has set to be ignored, gets its default action. Allocates nothing.
+/// Ignores and blocks these signals and no others, for a program about to be executed; bit 0 is signal 1. Of other
+/// signals only SIGPIPE, which Rust's start-up has set to be ignored, gets its default action. Allocates nothing.
 pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
     let members = |set: u64| (1..=64).filter(move |number| set >> (number - 1) & 1 == 1);
     // SAFETY: SIG_DFL is a valid disposition.
@@ -34,7 +35,8 @@ pub(crate) fn inherit_signals(ignored: u64, blocked: u64) {
     }
     let mut set = no_signals();
     for number in members(blocked) {
-        // SAFETY: `set` is initialised; those that the C library keeps for itself are answered with EINVAL, and stay out.
+        // SAFETY: `set` is initialised; those that the C library keeps for itself are answered with EINVAL, and stay
+        // out.
         unsafe { libc::sigaddset(&raw mut set, number) };
     }
     // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
@@ -61,8 +63,8 @@ pub(crate) fn execute(
     arguments: &CStringArray<'_>,
     environment: &CStringArray<'_>,
 ) -> io::Error {
-    // SAFETY: the path is NUL-terminated; both arrays end with a null pointer and point into `CString`s that stay borrowed
-    // during the call.
+    // SAFETY: the path is NUL-terminated; both arrays end with a null pointer and point into `CString`s that stay
+    // borrowed during the call.
     unsafe { libc::execve(program.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     io::Error::last_os_error()
 }

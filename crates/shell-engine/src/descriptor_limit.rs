@@ -1,7 +1,7 @@
 //! The server's own descriptor limit, and the one that its programs get.
 //!
-//! A server with many calls holds many descriptors, and needs numbers that are out of its programs' way. Programs get the
-//! limit that the user started the server with: some scan all numbers up to it.
+//! A server with many calls holds many descriptors, and needs numbers that are out of its programs' way. Programs get
+//! the limit that the user started the server with: some scan all numbers up to it.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! The folders that are the server's own: its records and its sockets. No other user and no sandboxed command may reach them.
+//! The folders that are the server's own: its records and its sockets. No other user and no sandboxed command may reach
+//! them.
 //!
 //! This module names them and makes them; hiding them from the sandbox is the business of whoever plans one, who asks
 //! [`private_folders`].
@@ -44,8 +45,8 @@ pub(crate) fn state_folder(codex_home: &Path) -> PathBuf {
     codex_home.join(NAME)
 }
 
-/// Where the sockets of running servers may be, the best place first: in `$XDG_RUNTIME_DIR`, or the place where it usually
-/// points (for clients that do not pass it on); else below the state folder.
+/// Where the sockets of running servers may be, the best place first: in `$XDG_RUNTIME_DIR`, or the place where it
+/// usually points (for clients that do not pass it on); else below the state folder.
 pub fn runtime_folders(codex_home: &Path) -> Vec<PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = || {

@@ -1,5 +1,5 @@
-//! Questions in the suite's own words: our server asks for approvals only, in words of its own (`commands` has those). What
-//! passes here is rmcp's doing, not ours.
+//! Questions in the suite's own words: our server asks for approvals only, in words of its own (`commands` has those).
+//! What passes here is rmcp's doing, not ours.
 
 use rmcp::RoleServer;
 use rmcp::model::{

@@ -1,7 +1,8 @@
-//! The suite's tools that are commands of our `shell` tool, so that what the suite sees is what our server makes of them.
+//! The suite's tools that are commands of our `shell` tool, so that what the suite sees is what our server makes of
+//! them.
 //!
-//! Which command stands for which tool is written in `tests/conformance/commands.json`, for the bridge to the shipped program
-//! goes by it, too.
+//! Which command stands for which tool is written in `tests/conformance/commands.json`, for the bridge to the shipped
+//! program goes by it, too.
 
 use std::collections::BTreeMap;
 

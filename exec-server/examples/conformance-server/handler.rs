@@ -1,5 +1,5 @@
-//! The fixture: our server's handler, with the suite's names added. Whatever is not one of them goes to ours as it is, so our
-//! lists, results, errors and questions are what the suite sees.
+//! The fixture: our server's handler, with the suite's names added. Whatever is not one of them goes to ours as it is,
+//! so our lists, results, errors and questions are what the suite sees.
 
 use std::sync::Arc;
 

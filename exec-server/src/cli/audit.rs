@@ -30,8 +30,8 @@ struct ShowArguments {
     #[arg(long)]
     json: bool,
 
-    /// Only what happened since then: yesterday, a time of yours (2026-11-24, "2026-11-24 05:00:00") or how long ago (90m,
-    /// 2days)
+    /// Only what happened since then: yesterday, a time of yours (2026-11-24, "2026-11-24 05:00:00") or how long ago
+    /// (90m, 2days)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<SystemTime>,
 
@@ -47,12 +47,12 @@ struct ShowArguments {
     place: Place,
 }
 
-/// Checks that no line was changed, removed or added: each carries the hash of the one before. Exit codes: 0 unbroken, 1
-/// broken, 2 not known (no log, or it cannot be read)
+/// Checks that no line was changed, removed or added: each carries the hash of the one before. Exit codes: 0 unbroken,
+/// 1 broken, 2 not known (no log, or it cannot be read)
 #[derive(Debug, Args)]
 struct VerifyArguments {
-    /// Also check that a line with this hash is in the log: one that an earlier check printed. Tells whether the log was cut
-    /// or written anew since
+    /// Also check that a line with this hash is in the log: one that an earlier check printed. Tells whether the log
+    /// was cut or written anew since
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
 

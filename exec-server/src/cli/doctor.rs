@@ -10,8 +10,8 @@ use super::server::ServerArguments;
 
 /// Says what works here and what does not: programs, rules, sandbox, and a trial command
 ///
-/// Takes the server's own options, so that it examines what would be started. Exit code 0: commands can run as asked for;
-/// 1: they cannot.
+/// Takes the server's own options, so that it examines what would be started. Exit code 0: commands can run as asked
+/// for; 1: they cannot.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]

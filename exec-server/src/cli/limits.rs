@@ -24,7 +24,8 @@ pub(super) struct LimitArguments {
     #[arg(long, value_name = "N")]
     max_calls: Option<usize>,
 
-    /// What becomes of background processes when their command returns: live (until the server ends, the default) or end
+    /// What becomes of background processes when their command returns: live (until the server ends, the default) or
+    /// end
     #[arg(long, value_name = "WORD")]
     background: Option<AfterCall>,
 }

@@ -6,8 +6,8 @@ use shell_engine::{ResultFormat, ResultSettings};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Results")]
 pub(super) struct ResultArguments {
-    /// How results are written: json (text and structured content, the default), or text (the output, and a line about how it
-    /// ended where there is something to say)
+    /// How results are written: json (text and structured content, the default), or text (the output, and a line about
+    /// how it ended where there is something to say)
     #[arg(long, value_name = "WORD")]
     result: Option<ResultFormat>,
 

@@ -14,8 +14,8 @@ pub(super) struct RuleArguments {
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
 
-    /// Also go by the rules of the project that the server starts in (.codex/rules, from the repository's root down), as
-    /// with trust_level = "trusted" for it in config.toml. Whoever writes the project writes them
+    /// Also go by the rules of the project that the server starts in (.codex/rules, from the repository's root down),
+    /// as with trust_level = "trusted" for it in config.toml. Whoever writes the project writes them
     #[arg(long)]
     trust_project_rules: bool,
 

@@ -48,8 +48,9 @@ struct SandboxArguments {
     #[arg(long)]
     network: bool,
 
-    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates already) or
-    /// danger-full-access (none); by default workspace-write, or read-only when started in / or a home folder
+    /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates
+    /// already) or danger-full-access (none); by default workspace-write, or read-only when started in / or a home
+    /// folder
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
 }
@@ -62,8 +63,9 @@ struct Advanced {
     #[arg(long)]
     no_trust_client_sandbox: bool,
 
-    /// How programs reach the judge: kernel (all that every process of a command executes; Linux), wrapper (what the command's own
-    /// shell executes; the default), or auto (the best that there is; for now that is wrapper, while kernel is new)
+    /// How programs reach the judge: kernel (all that every process of a command executes; Linux), wrapper (what the
+    /// command's own shell executes; the default), or auto (the best that there is; for now that is wrapper, while
+    /// kernel is new)
     #[arg(long, value_name = "DOOR")]
     door: Option<DoorChoice>,
 
@@ -84,18 +86,18 @@ struct Advanced {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Approvals")]
 struct Approvals {
-    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (the subcommand approve),
-    /// command (--approval-command). By default all of them
+    /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (the subcommand
+    /// approve), command (--approval-command). By default all of them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     approvals: Option<Vec<ChannelKind>>,
 
-    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or another of the
-    /// question's choices; with a "reason" if it likes
+    /// A program that gets each question as JSON on its standard input and prints {"decision":"once"}, or another of
+    /// the question's choices; with a "reason" if it likes
     #[arg(long, value_name = "PATH")]
     approval_command: Option<PathBuf>,
 
-    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to come
-    /// back with the answer (MCP 2026-07-28): 600
+    /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to
+    /// come back with the answer (MCP 2026-07-28): 600
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     approval_timeout: Option<Duration>,
 }

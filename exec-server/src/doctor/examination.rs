@@ -209,8 +209,8 @@ async fn layers(program: Option<PathBuf>) -> Tried {
     }
 }
 
-/// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is not
-/// said again.
+/// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is
+/// not said again.
 fn policy(sandbox: &Sandbox, before: &[Check]) -> Check {
     let plan = sandbox.plan();
     let mut text = format!("{}, network {}: {}", plan.mode, plan.network, sandbox.level());

@@ -11,8 +11,8 @@ const MOST_LINES_FOUND: usize = 4;
 /// Pieces of advice that are left out only when all else is as short as it can be.
 const ADVICE_KEPT: usize = 3;
 
-/// Everything that was looked at. Nothing in it is private: no names of users and hosts, no home, no text of rules, no values
-/// of variables.
+/// Everything that was looked at. Nothing in it is private: no names of users and hosts, no home, no text of rules, no
+/// values of variables.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The server's version.

@@ -105,7 +105,8 @@ impl<'a> Arguments<'a> {
 /// The largest number up to which every whole one can be written as floating point.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A whole number, also one that is written as `5000.0` or `5e3`, which is an integer too (JSON Schema 2020-12, section 4.2.3).
+/// A whole number, also one that is written as `5000.0` or `5e3`, which is an integer too (JSON Schema 2020-12, section
+/// 4.2.3).
 fn whole(value: &Value) -> Option<u64> {
     let written =
         || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(number));

@@ -1,5 +1,5 @@
-//! What the server says about itself when a client begins. Clients that load tools only when they are searched for show a model
-//! nothing else, so it says when to use which tool, and what a command may do.
+//! What the server says about itself when a client begins. Clients that load tools only when they are searched for show
+//! a model nothing else, so it says when to use which tool, and what a command may do.
 
 use sandbox::{Mode, Network};
 

@@ -5,7 +5,8 @@ use rmcp::model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId
 use rmcp::service::RxJsonRpcMessage;
 use serde::Deserialize;
 
-/// The request's id, if it asks for a list and its cursor is no string: rmcp takes parameters that it cannot read for none.
+/// The request's id, if it asks for a list and its cursor is no string: rmcp takes parameters that it cannot read for
+/// none.
 pub(super) fn strange_cursor(message: &RxJsonRpcMessage<RoleServer>, line: &[u8]) -> Option<RequestId> {
     let JsonRpcMessage::Request(request) = message else { return None };
     let is_list = matches!(
@@ -37,7 +38,8 @@ pub(super) fn explain(line: &[u8], error: &serde_json::Error) -> (ErrorData, Opt
     (error, id_of(line))
 }
 
-/// The id of a message, whatever is wrong with the rest of it: text that is no Unicode, numbers that are too large, depth.
+/// The id of a message, whatever is wrong with the rest of it: text that is no Unicode, numbers that are too large,
+/// depth.
 fn id_of(line: &[u8]) -> Option<RequestId> {
     // A struct would be read from an array, too.
     line.trim_ascii_start().strip_prefix(b"{")?;

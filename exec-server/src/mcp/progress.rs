@@ -122,8 +122,8 @@ async fn send(peer: Peer<RoleServer>, progress: Option<ProgressNotificationParam
     }
 }
 
-/// Whether somebody who asks for this level wants to know how commands are getting on. fastmcp always asks for the lowest, and prints
-/// all that is not of it.
+/// Whether somebody who asks for this level wants to know how commands are getting on. fastmcp always asks for the
+/// lowest, and prints all that is not of it.
 pub(super) fn wants(level: &LoggingLevel) -> bool {
     matches!(level, LoggingLevel::Debug)
 }

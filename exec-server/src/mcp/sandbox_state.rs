@@ -1,8 +1,9 @@
 //! What the client says about the sandbox: its roots, and its own sandbox state.
 //!
 //! Three ways lead here: the client's roots (`roots/list`); a request, `codex/sandbox-state/update`, for all calls that
-//! follow; and a key in the `_meta` of one call, which is what Codex sends today. All of them are the client *program's*
-//! words: it started this server and could start anything else. Whether they may widen what the user allows is decided below.
+//! follow; and a key in the `_meta` of one call, which is what Codex sends today. All of them are the client
+//! *program's* words: it started this server and could start anything else. Whether they may widen what the user allows
+//! is decided below.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,8 +62,8 @@ impl SandboxState {
         *self.roots.lock().await = None;
     }
 
-    /// What one call gets, and the folder that it starts in unless it says otherwise: the client's own, else its first root, else the
-    /// one that the server was started in.
+    /// What one call gets, and the folder that it starts in unless it says otherwise: the client's own, else its first
+    /// root, else the one that the server was started in.
     pub(super) async fn wanted(
         &self,
         sandboxing: &Arc<Sandboxing>,
@@ -85,8 +86,8 @@ impl SandboxState {
         Ok((sandboxing.wanted(&roots, client), start))
     }
 
-    /// The client's roots, asked for once. None where it has none, or cannot be asked: since MCP 2026-07-28 servers send no
-    /// requests.
+    /// The client's roots, asked for once. None where it has none, or cannot be asked: since MCP 2026-07-28 servers
+    /// send no requests.
     #[expect(deprecated, reason = "the revisions that have roots are still spoken")]
     async fn roots(&self, context: &RequestContext<RoleServer>) -> Vec<PathBuf> {
         let modern =

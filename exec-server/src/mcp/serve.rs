@@ -78,7 +78,8 @@ async fn serve_until_end(
     close: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let told_to_end = told_to_end().map_err(ServeError::Signals)?;
-    // A file that may not grow any more is an error of that write, not the server's end. Programs that it starts do not inherit this.
+    // A file that may not grow any more is an error of that write, not the server's end. Programs that it starts do not
+    // inherit this.
     let _too_large =
         signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(ServeError::Signals)?;
     let (input, output) = stdio::open();
@@ -99,8 +100,8 @@ async fn serve_until_end(
         }
     };
     close.await;
-    // What became of their commands is told, also to clients that have only closed their end; not for long: they may not be
-    // reading.
+    // What became of their commands is told, also to clients that have only closed their end; not for long: they may
+    // not be reading.
     if served.is_ok() && !aborted.is_finished() {
         let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, under_way.none_left()).await;
     }

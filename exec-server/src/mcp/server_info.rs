@@ -12,8 +12,8 @@ pub(super) fn server_info() -> Implementation {
     Implementation::new("shell-tool-mcp", env!("CARGO_PKG_VERSION")).with_title("Shell tool")
 }
 
-/// What clients of 2026-07-28 discover. They are told of changes to the list of tools when they subscribe to them, which nobody can:
-/// a successor tells those that have sent `initialize`.
+/// What clients of 2026-07-28 discover. They are told of changes to the list of tools when they subscribe to them,
+/// which nobody can: a successor tells those that have sent `initialize`.
 pub(super) fn discovered(versions: &[ProtocolVersion], mut config: ServerConfig) -> DiscoverResult {
     if let Some(tools) = &mut config.capabilities.tools {
         tools.list_changed = None;

@@ -1,9 +1,9 @@
 //! What one server leaves to the next, when a launcher starts another one in its place on the same standard streams.
 //!
-//! The launcher holds a file without a name and gives it to each of its servers. The server notes in it what its client has
-//! said once and for all, and which requests have no answer yet; so the next one can go on where a crash has ended it. Its
-//! first line is the number of the last server that has served, by which the launcher knows a server that dies at its start.
-//! Whoever reads the file knows the session, so commands must not get its descriptor.
+//! The launcher holds a file without a name and gives it to each of its servers. The server notes in it what its client
+//! has said once and for all, and which requests have no answer yet; so the next one can go on where a crash has ended
+//! it. Its first line is the number of the last server that has served, by which the launcher knows a server that dies
+//! at its start. Whoever reads the file knows the session, so commands must not get its descriptor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -48,7 +48,8 @@ pub(super) struct Session {
     asked: BTreeSet<Vec<u8>>,
 }
 
-/// Messages that hold for all that follow, in the order in which a server must hear them. Of each kind the last one counts.
+/// Messages that hold for all that follow, in the order in which a server must hear them. Of each kind the last one
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Said {
     Initialize,
@@ -163,8 +164,8 @@ fn record(change: Change, what: &[u8]) -> Vec<u8> {
 }
 
 impl SessionFile {
-    /// Takes over the descriptor with this number; nobody else gets it from now on. To be called once, before anything is
-    /// opened.
+    /// Takes over the descriptor with this number; nobody else gets it from now on. To be called once, before anything
+    /// is opened.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Standard input and output as non-blocking streams, whatever they are.
 //!
-//! Pipes (Rust and Python hosts) and sockets (Node hosts) are read and written by the runtime itself; only terminals and
-//! files go through helper threads. With one thread, messages are handled in the order in which they came.
+//! Pipes (Rust and Python hosts) and sockets (Node hosts) are read and written by the runtime itself; only terminals
+//! and files go through helper threads. With one thread, messages are handled in the order in which they came.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;

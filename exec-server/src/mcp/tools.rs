@@ -21,8 +21,8 @@ mod tests {
     const MOST: usize = 1200;
     const MOST_OF_ALL: usize = 6000;
 
-    /// A tool as Codex puts it into a request to a model: a function with the server's name before the tool's, and the input's
-    /// schema. It leaves the output's schema out.
+    /// A tool as Codex puts it into a request to a model: a function with the server's name before the tool's, and the
+    /// input's schema. It leaves the output's schema out.
     fn in_a_request(tool: &Tool) -> String {
         let name = format!("mcp__shell__{}", tool.name);
         let parameters = &*tool.input_schema;

@@ -32,8 +32,8 @@ use super::under_way::UnderWay;
 const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// How long requests that are under way may still take when the client has closed its end, so that those of
-/// `printf … | exec-server` get to their end by themselves. With the grace of what does not, all are gone within a second;
-/// clients wait for two before they kill.
+/// `printf … | exec-server` get to their end by themselves. With the grace of what does not, all are gone within a
+/// second; clients wait for two before they kill.
 const GRACE: Duration = Duration::from_millis(300);
 
 type Writer = Arc<tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
@@ -60,8 +60,8 @@ pub(super) struct LineTransport {
 }
 
 impl LineTransport {
-    /// Wraps the two streams; `gone` is cancelled when the client has closed its end. With a `session` that another server has
-    /// begun, this one goes on with it. Must be called within the runtime.
+    /// Wraps the two streams; `gone` is cancelled when the client has closed its end. With a `session` that another
+    /// server has begun, this one goes on with it. Must be called within the runtime.
     pub(super) fn new(
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -173,8 +173,8 @@ impl LineTransport {
         }
     }
 
-    /// Keeps from rmcp what it cannot stand: messages that are no request before the first one, and ids used twice. `line`
-    /// is the message as it came.
+    /// Keeps from rmcp what it cannot stand: messages that are no request before the first one, and ids used twice.
+    /// `line` is the message as it came.
     fn admit(
         &mut self,
         mut message: RxJsonRpcMessage<RoleServer>,

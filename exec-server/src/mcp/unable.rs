@@ -1,5 +1,5 @@
-//! A server that cannot run commands, and says why in every result: clients show results to people, but hardly ever what a
-//! server has written before it died.
+//! A server that cannot run commands, and says why in every result: clients show results to people, but hardly ever
+//! what a server has written before it died.
 
 use std::sync::Arc;
 

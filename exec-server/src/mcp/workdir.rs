@@ -1,5 +1,5 @@
-//! Where a command runs: what its caller says, and what is meant when the caller says little. Models leave the folder out, or
-//! write it as they would type it.
+//! Where a command runs: what its caller says, and what is meant when the caller says little. Models leave the folder
+//! out, or write it as they would type it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

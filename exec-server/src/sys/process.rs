@@ -26,12 +26,13 @@ pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: nothing is done with it but to ask for its flags, for which it need not be open (EBADF).
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)?;
-    // SAFETY: it is open, and the caller, who was told the number by whoever started the program, is the only one to know it.
+    // SAFETY: it is open, and the caller, who was told the number by whoever started the program, is the only one to
+    // know it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Undoes what whoever started this program has left behind: children whose ends nobody hears of, and signals that are held back.
-/// To be called before a thread is started.
+/// Undoes what whoever started this program has left behind: children whose ends nobody hears of, and signals that are
+/// held back. To be called before a thread is started.
 pub fn restore_signals() {
     // SAFETY: this replaces no handler of ours, and the default action needs none.
     let restored = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };

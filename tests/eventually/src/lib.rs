@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Long enough for a machine that is busy with something else, and tests that run beneath it (`nice`); one that waits so long has
-/// failed.
+/// Long enough for a machine that is busy with something else, and tests that run beneath it (`nice`); one that waits
+/// so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long to wait between two looks.

@@ -1,7 +1,8 @@
-//! `make bench`: how fast the shell is, beside plain Bash and beside Codex's server where its npm package can be installed.
+//! `make bench`: how fast the shell is, beside plain Bash and beside Codex's server where its npm package can be
+//! installed.
 //!
-//! Everything that is compared is measured in turn, round by round, so that a busy machine slows all of it alike; what is
-//! printed is the median, and the median of the ratios of each round. Nothing here fails for being slow.
+//! Everything that is compared is measured in turn, round by round, so that a busy machine slows all of it alike; what
+//! is printed is the median, and the median of the ratios of each round. Nothing here fails for being slow.
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made must say so and end")]
@@ -223,8 +224,9 @@ fn compared(what: &str, plain: Duration, measured: Duration, ratio: f64, goal: &
     println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {ratio:.2} ({goal})");
 }
 
-/// What the kernel's door costs, in each way of executing a program: the same work in the same sandbox, where nothing sees it (a Bash
-/// without the hook behind the wrapper's door), and where every `execve` is reported, judged and proved.
+/// What the kernel's door costs, in each way of executing a program: the same work in the same sandbox, where nothing
+/// sees it (a Bash without the hook behind the wrapper's door), and where every `execve` is reported, judged and
+/// proved.
 fn doors() {
     let world = World::with_rules("prefix_rule(pattern=[\"git\", \"push\"], decision=\"allow\")\n");
     let start = |door| {

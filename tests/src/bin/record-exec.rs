@@ -4,8 +4,8 @@
 //! nothing: it executes `FILE ARGV0 ARG…`, and hands a refusal of the kernel back to Bash. If
 //! `CODEX_ESCALATE_SOCKET`, which is opaque to Bash, is an absolute path, what is executed is appended there.
 //!
-//! As a **program** (a copy under another name) it appends its own argv and the part of its environment that tests look at to the file
-//! `argv.log` beside itself, prints the word `ran`, and exits with the number after `--exit`, or 0.
+//! As a **program** (a copy under another name) it appends its own argv and the part of its environment that tests look
+//! at to the file `argv.log` beside itself, prints the word `ran`, and exits with the number after `--exit`, or 0.
 //!
 //! It has no Rust runtime around `main`: that would ignore SIGPIPE and reopen closed descriptors before the program
 //! is executed, and Bash would look unfaithful where it is not.

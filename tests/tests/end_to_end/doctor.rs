@@ -1,4 +1,5 @@
-//! `exec-server doctor`: says whether commands can run, and what stands in the way, on a page that can be pasted anywhere.
+//! `exec-server doctor`: says whether commands can run, and what stands in the way, on a page that can be pasted
+//! anywhere.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

@@ -1,5 +1,5 @@
-//! What a call runs differs from plain Bash in nothing that can be observed: the scripts of `bash_faithful`, through the whole
-//! server with empty rules, beside the same Bash without its hook in the same sandbox.
+//! What a call runs differs from plain Bash in nothing that can be observed: the scripts of `bash_faithful`, through
+//! the whole server with empty rules, beside the same Bash without its hook in the same sandbox.
 //!
 //! The plain one is a copy of our Bash under another path: the server does not know it, so it runs it like any program.
 

@@ -1,4 +1,5 @@
-//! What whoever starts the server may have done to it: odd standard streams, signals and limits. It works, or says what to change.
+//! What whoever starts the server may have done to it: odd standard streams, signals and limits. It works, or says what
+//! to change.
 
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,5 @@
-//! The kernel's door, raced: what runs is what was judged, whoever rewrites the arguments of an `execve` while it is judged,
-//! and nobody honest is ended.
+//! The kernel's door, raced: what runs is what was judged, whoever rewrites the arguments of an `execve` while it is
+//! judged, and nobody honest is ended.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Our server behind a transport that several clients share: the fixture of the conformance suite (`make conformance` runs the
-//! suite itself).
+//! Our server behind a transport that several clients share: the fixture of the conformance suite (`make conformance`
+//! runs the suite itself).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

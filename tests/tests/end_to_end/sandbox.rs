@@ -145,7 +145,8 @@ async fn background_processes_are_named_reached_by_the_next_call_and_gone_with_t
     eventually_async(async || if marked() > 0 { Err("a process outlives the server") } else { Ok(()) }).await;
 }
 
-/// Whether it is killed before or after it could say that the command runs: the command may have run, so this is a result.
+/// Whether it is killed before or after it could say that the command runs: the command may have run, so this is a
+/// result.
 #[tokio::test]
 async fn a_command_that_kills_what_watches_over_it_is_not_said_not_to_have_run() {
     let world = World::with_rules("").configured("");
@@ -228,8 +229,8 @@ async fn secrets_of_the_server_are_not_in_the_environment_of_commands() {
     assert_eq!(client.run("echo ${CODEX_SANDBOX_NETWORK_DISABLED-unset}").await.ran(), (0, "unset\n"));
 }
 
-/// Where commands see the processes of their session, they can stop the one that starts the others: the next call is not its
-/// victim, and what the session still runs ends with it.
+/// Where commands see the processes of their session, they can stop the one that starts the others: the next call is
+/// not its victim, and what the session still runs ends with it.
 #[tokio::test]
 async fn a_command_that_stops_what_starts_calls_does_not_stop_the_next_one() {
     let world = World::with_rules("").configured("[shell_tool]\nnamespaces = \"off\"\n");

@@ -1,4 +1,5 @@
-//! A server takes the place of one that was killed, on the same streams: nothing that the client has asked stays without an answer.
+//! A server takes the place of one that was killed, on the same streams: nothing that the client has asked stays
+//! without an answer.
 
 use std::process::Command;
 
@@ -42,7 +43,8 @@ impl Launcher {
         })
     }
 
-    /// What a successor says first: answers and notifications, up to the one after which the client looks at the tools again.
+    /// What a successor says first: answers and notifications, up to the one after which the client looks at the tools
+    /// again.
     fn first_words(&mut self) -> Vec<Value> {
         let mut words = Vec::new();
         loop {
@@ -83,7 +85,8 @@ fn a_call_that_was_under_way_is_answered_and_the_session_goes_on() {
     assert!(words.len() == 1 && words[0]["id"] == id && is_lost(&words[0]), "{words:?}");
     ended(&pid);
     assert_eq!(output(&launcher.lines.request("tools/call", shell(&world, "echo next"))), "next\n");
-    // The third one has nothing to say about what the second has answered, unless that died before it had noted its last answer.
+    // The third one has nothing to say about what the second has answered, unless that died before it had noted its
+    // last answer.
     let last = launcher.lines.request("ping", json!({}))["id"].clone();
     launcher.kill_server();
     assert!(launcher.first_words().iter().all(|word| word["id"] == last));

@@ -1,5 +1,5 @@
-//! Where no command can run the server starts all the same, and the first result says what to do: hardly any client shows what
-//! a dead server has written.
+//! Where no command can run the server starts all the same, and the first result says what to do: hardly any client
+//! shows what a dead server has written.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Programs that run programs or write files by themselves: no rule judges what they do, so only the sandbox holds them.
+//! Programs that run programs or write files by themselves: no rule judges what they do, so only the sandbox holds
+//! them.
 
 use std::path::Path;
 

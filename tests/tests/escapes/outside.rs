@@ -1,5 +1,5 @@
-//! What a command tries on a program that rightly leaves the sandbox: to be found by it on the search path, to be its editor, its
-//! pager or its keyboard, to tell it something by a variable.
+//! What a command tries on a program that rightly leaves the sandbox: to be found by it on the search path, to be its
+//! editor, its pager or its keyboard, to tell it something by a variable.
 //!
 //! OUT is a folder that only a program outside can write; EVIL writes there.
 

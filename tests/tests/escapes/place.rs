@@ -1,5 +1,5 @@
-//! A user's world that is attacked: a workspace, what lies outside of it, a process and servers that are not in the sandbox;
-//! and the server under test, with one client.
+//! A user's world that is attacked: a workspace, what lies outside of it, a process and servers that are not in the
+//! sandbox; and the server under test, with one client.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -204,7 +204,8 @@ impl Drop for Place {
     }
 }
 
-/// The folder for temporary files, or `/tmp` where that is so deep that an address has no room for its sockets (107 bytes, unix(7)).
+/// The folder for temporary files, or `/tmp` where that is so deep that an address has no room for its sockets (107
+/// bytes, unix(7)).
 fn short_folder() -> PathBuf {
     let folder = std::env::temp_dir();
     if folder.as_os_str().len() <= 40 { folder } else { PathBuf::from("/tmp") }
@@ -212,8 +213,8 @@ fn short_folder() -> PathBuf {
 
 /// The programs, where every user can execute them, and none of the tests' own files lies.
 ///
-/// Another process copies them: a server that is started meanwhile would inherit our open file, and a file that is open for
-/// writing cannot be executed.
+/// Another process copies them: a server that is started meanwhile would inherit our open file, and a file that is open
+/// for writing cannot be executed.
 fn copied_programs(world: &World) -> PathBuf {
     let folder = world.home().join("bin");
     let shipped = ["exec-server", "execve-wrapper", "bash"].map(|name| binaries().join(name));

@@ -1,7 +1,7 @@
 //! Real programs at their usual work through the shipped server: what its walls must not break.
 //!
-//! Most of it is tested on the library (`crates/sandbox/tests/suite/programs.rs`); here every program of the work is also shown
-//! to the server first, as in use. A program that is not installed is skipped with a word.
+//! Most of it is tested on the library (`crates/sandbox/tests/suite/programs.rs`); here every program of the work is
+//! also shown to the server first, as in use. A program that is not installed is skipped with a word.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Any bytes, taken for each message of the protocol: an error or a message that encodes to the same bytes, never a panic.
+//! Any bytes, taken for each message of the protocol: an error or a message that encodes to the same bytes, never a
+//! panic.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any bytes, taken for what a supervisor tells: an error or an event that is read back as it was, never a panic, and never more
-//! memory than the packet could fill.
+//! Any bytes, taken for what a supervisor tells: an error or an event that is read back as it was, never a panic, and
+//! never more memory than the packet could fill.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! What a system does for sandboxes, and which one this is: the only place that asks.
 //!
-//! A port is a [`Backend`], and nothing else. Linux has sessions that the kernel enforces; macOS has Seatbelt; any other Unix
-//! runs programs without a sandbox, and says so to whoever asks for one.
+//! A port is a [`Backend`], and nothing else. Linux has sessions that the kernel enforces; macOS has Seatbelt; any
+//! other Unix runs programs without a sandbox, and says so to whoever asks for one.
 
 mod contract;
 #[cfg(target_os = "linux")]

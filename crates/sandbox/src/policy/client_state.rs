@@ -29,8 +29,8 @@ pub struct ClientState {
 impl ClientState {
     /// Reads either form; `own_workspace` stands in where the client names no `sandboxCwd`.
     ///
-    /// A `permissionProfile` wins over a `sandboxPolicy` beside it: it is the newer and the more exact one. Unknown keys
-    /// are ignored.
+    /// A `permissionProfile` wins over a `sandboxPolicy` beside it: it is the newer and the more exact one. Unknown
+    /// keys are ignored.
     ///
     /// # Errors
     /// [`PolicyError`] names the field; the protocol's answer is -32602.

@@ -14,8 +14,8 @@ pub struct FallbackPolicy {
     pub reason: Option<String>,
 }
 
-/// Decides the default: writable are the client's roots, or else the folder that the server was started in; never `/`, a
-/// home folder or a folder above one, which are too much to give without being asked.
+/// Decides the default: writable are the client's roots, or else the folder that the server was started in; never `/`,
+/// a home folder or a folder above one, which are too much to give without being asked.
 #[must_use]
 pub fn fallback_policy(client_roots: &[PathBuf], started_in: &Path, homes: &[PathBuf]) -> FallbackPolicy {
     let started_in = [started_in.to_owned()];

@@ -1,8 +1,8 @@
 //! From what was asked to what will be enforced: looks at the file system once, and decides everything.
 //!
-//! `pipeline` goes through the steps: `roots` finds what may be written, `protected` what inside it must not change, `hidden`
-//! what must not be read. `fallback` is what applies when nobody asked for anything. The result is a `Plan`, which decides
-//! nothing more.
+//! `pipeline` goes through the steps: `roots` finds what may be written, `protected` what inside it must not change,
+//! `hidden` what must not be read. `fallback` is what applies when nobody asked for anything. The result is a `Plan`,
+//! which decides nothing more.
 
 mod error;
 mod fallback;

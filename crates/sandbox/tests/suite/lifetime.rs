@@ -192,7 +192,8 @@ fn a_program_ignores_and_blocks_no_signal_though_its_supervisor_does() {
         let digits = output.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         u64::from_str_radix(digits.trim(), 16).unwrap()
     };
-    // The C library keeps 32 and 33 for itself: who starts the tests may have had them ignored, and nobody can change it.
+    // The C library keeps 32 and 33 for itself: who starts the tests may have had them ignored, and nobody can change
+    // it.
     assert_eq!((set("SigBlk:"), set("SigIgn:") & !(0b11 << 31)), (0, 0), "{output}");
 }
 

@@ -6,7 +6,8 @@ use crate::support::{Form, Place, Shell, User, can_sandbox};
 use sandbox::{ExitStatus, Mode};
 use std::path::Path;
 
-/// Name, programs needed, script (run in the workspace, which is a Git repository without commits), forms in which it works.
+/// Name, programs needed, script (run in the workspace, which is a Git repository without commits), forms in which it
+/// works.
 type Work = (&'static str, &'static [&'static str], &'static str, &'static [Form]);
 
 const EVERYWHERE: &[Form] = &[Form::Everything, Form::Landlock, Form::Namespaces];

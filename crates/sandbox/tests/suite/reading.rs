@@ -1,4 +1,5 @@
-//! What can be read: hidden and emptied files, patterns, and policies that list all that is readable; and the read-only mode.
+//! What can be read: hidden and emptied files, patterns, and policies that list all that is readable; and the read-only
+//! mode.
 
 use crate::support::{Form, Place, Shell, TRY, User, can_sandbox};
 use sandbox::resolve::{HostFacts, resolve};

@@ -192,7 +192,8 @@ fn many_calls_at_once_share_a_session() {
     }
 }
 
-/// Programs outside replace files by renaming new ones over them, which makes the kernel drop the mounts on the old ones.
+/// Programs outside replace files by renaming new ones over them, which makes the kernel drop the mounts on the old
+/// ones.
 #[test]
 fn what_is_replaced_outside_stays_protected_and_hidden_inside() {
     for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {

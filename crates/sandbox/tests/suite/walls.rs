@@ -1,5 +1,5 @@
-//! What a command cannot do, each beside what it can: one system call each, told by its error, in every form of the sandbox
-//! and as root and as an ordinary user. Numbers are those of the project's list of known escapes.
+//! What a command cannot do, each beside what it can: one system call each, told by its error, in every form of the
+//! sandbox and as root and as an ordinary user. Numbers are those of the project's list of known escapes.
 //!
 //! `cargo test -p sandbox walls -- --nocapture` prints the table.
 

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::event::Event;
 use crate::visible::hides;
 
-/// Bytes that no line reaches: what a record keeps is bounded (see `bounded`), and escapes make it six times as long at most.
+/// Bytes that no line reaches: what a record keeps is bounded (see `bounded`), and escapes make it six times as long at
+/// most.
 pub(super) const MAX_LINE: usize = 512 << 10;
 
 /// What the next line refers to: the newest line's number and hash.

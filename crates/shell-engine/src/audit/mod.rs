@@ -2,8 +2,8 @@
 //!
 //! The escalation side tells `CallRecord` and `ExecRecord` what happens; [`Audit`] queues it to a thread of its own,
 //! which appends it to files that no sandboxed command can reach. Each line carries the hash of the one before it, so
-//! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be is
-//! an error, and whoever asked for it then does without.
+//! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be
+//! is an error, and whoever asked for it then does without.
 //!
 //! Never recorded: values of environment variables, and output.
 

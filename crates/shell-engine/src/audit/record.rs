@@ -1,4 +1,5 @@
-//! What the escalation side says to the log: one [`CallRecord`] for each call, one [`ExecRecord`] for each of its programs.
+//! What the escalation side says to the log: one [`CallRecord`] for each call, one [`ExecRecord`] for each of its
+//! programs.
 
 use std::ffi::OsString;
 use std::path::Path;

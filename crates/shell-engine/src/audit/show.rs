@@ -115,7 +115,8 @@ fn at_the_readers(time: &str, zone: &impl TimeZone<Offset: Display>) -> String {
     }
 }
 
-/// Breaks a line at spaces, so that none is longer than `width` columns unless a word is; what follows the first is indented.
+/// Breaks a line at spaces, so that none is longer than `width` columns unless a word is; what follows the first is
+/// indented.
 fn broken(line: &str, width: Option<usize>) -> String {
     const INDENT: &str = "    ";
     let Some(width) = width.filter(|width| *width > 2 * INDENT.len()) else { return line.to_owned() };

@@ -58,7 +58,8 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Checks the log of the user whose rules are below `codex_home`; with `expected`, also that a line with this hash is in it.
+/// Checks the log of the user whose rules are below `codex_home`; with `expected`, also that a line with this hash is
+/// in it.
 ///
 /// # Errors
 ///
@@ -111,7 +112,8 @@ pub(super) fn snapshot(folder: &Folder) -> Result<Vec<Opened>, VerifyError> {
 }
 
 impl Opened {
-    /// Calls `each` with every line and its number from 1. A line that is cut off, or endless, comes as an error's text.
+    /// Calls `each` with every line and its number from 1. A line that is cut off, or endless, comes as an error's
+    /// text.
     pub(super) fn lines<E: From<VerifyError>>(
         &self,
         mut each: impl FnMut(u64, Result<&[u8], &'static str>) -> Result<(), E>,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Variables that keep programs from colours, pagers and other languages, as agents of this kind have always set them, and
-/// from asking. The user's own settings come before them.
+/// Variables that keep programs from colours, pagers and other languages, as agents of this kind have always set them,
+/// and from asking. The user's own settings come before them.
 const VARIABLES: &[(&str, &str)] = &[
     ("NO_COLOR", "1"),
     ("TERM", "dumb"),

@@ -8,7 +8,8 @@ use std::str::FromStr;
 pub enum DoorChoice {
     /// The best that there is. As long as the kernel's is new, that is the wrapper's.
     Auto,
-    /// The kernel's: all that every process of a command executes is judged. Where it cannot be had, the wrapper's, and why.
+    /// The kernel's: all that every process of a command executes is judged. Where it cannot be had, the wrapper's, and
+    /// why.
     Kernel,
     /// The wrapper's: what the command's own shell executes is judged.
     #[default]

@@ -1,8 +1,9 @@
 //! `$CODEX_HOME/config.toml`: what the user has written down once for all clients.
 //!
-//! Codex's own keys mean the same here (`sandbox_mode`, `[sandbox_workspace_write]`, `[shell_environment_policy]`), so its
-//! users need nothing new; what only this server knows is in `[shell_tool]`. Keys of others are none of our business, but in
-//! our own table a key that we do not know is an error: a misspelt prohibition must not be silently none.
+//! Codex's own keys mean the same here (`sandbox_mode`, `[sandbox_workspace_write]`, `[shell_environment_policy]`), so
+//! its users need nothing new; what only this server knows is in `[shell_tool]`. Keys of others are none of our
+//! business, but in our own table a key that we do not know is an error: a misspelt prohibition must not be silently
+//! none.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -7,7 +7,8 @@ use super::file::ShellToolTable;
 /// Bytes of text for one token, roughly, as the successors of Codex's server count.
 pub const BYTES_PER_TOKEN: u64 = 4;
 
-/// Tokens of output in an answer when nothing else is said: with what is said about it, less than the 10,000 at which Codex cuts.
+/// Tokens of output in an answer when nothing else is said: with what is said about it, less than the 10,000 at which
+/// Codex cuts.
 pub const DEFAULT_TOKENS: u64 = 9_000;
 
 /// The most that can be asked for: 1 MiB of text.

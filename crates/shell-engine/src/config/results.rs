@@ -35,7 +35,8 @@ impl FromStr for ResultFormat {
 pub struct ResultSettings {
     /// How they are written.
     pub format: Option<ResultFormat>,
-    /// A result with more output than it shows has a link to all of it (`resource_link`), which some clients cannot read.
+    /// A result with more output than it shows has a link to all of it (`resource_link`), which some clients cannot
+    /// read.
     pub links: bool,
 }
 

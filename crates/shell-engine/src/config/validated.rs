@@ -125,8 +125,8 @@ impl Config {
     }
 }
 
-/// The environment that the server was started with, without what an interceptor around it and its client have left there,
-/// and for agents without what would ask a person.
+/// The environment that the server was started with, without what an interceptor around it and its client have left
+/// there, and for agents without what would ask a person.
 fn own_environment(for_agents: bool) -> Variables {
     let is_ours = |name: &OsString| variables::ALL.iter().any(|private| name == private);
     let asks = |name: &OsString| for_agents && agent::UNSET.iter().any(|asking| name == asking);

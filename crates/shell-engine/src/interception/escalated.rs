@@ -24,7 +24,8 @@ struct Known {
 pub(crate) struct AliveOutside {
     /// All processes.
     pub(crate) remaining: Remaining,
-    /// Programs that have not ended, by the command lines that they were started with; each has a wrapper inside that waits for it.
+    /// Programs that have not ended, by the command lines that they were started with; each has a wrapper inside that
+    /// waits for it.
     pub(crate) awaited: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! How programs that are about to be executed reach the judge, and what is done with its answer.
 //!
-//! A [`Door`] delivers them for one call, each with whatever descriptors it needs; `attend` serves one, and a call may have
-//! several. What all of them share is the [`InterceptedCall`]. A door may close early, but it does not say when the call
-//! ends: its processes do ([`Shutdown`]).
+//! A [`Door`] delivers them for one call, each with whatever descriptors it needs; `attend` serves one, and a call may
+//! have several. What all of them share is the [`InterceptedCall`]. A door may close early, but it does not say when
+//! the call ends: its processes do ([`Shutdown`]).
 //!
 //! # Layout
 //!

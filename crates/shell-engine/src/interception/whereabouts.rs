@@ -23,8 +23,8 @@ impl Whereabouts {
         known.truncate(MOST);
     }
 
-    /// Where relative names of a command that began in `workdir` may be seen from, the likeliest first: where its programs ran last, where it
-    /// says that it goes, where it began.
+    /// Where relative names of a command that began in `workdir` may be seen from, the likeliest first: where its
+    /// programs ran last, where it says that it goes, where it began.
     pub(crate) fn folders(&self, command: &str, workdir: &Path) -> Vec<PathBuf> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut folders: Vec<PathBuf> = Vec::new();
@@ -38,7 +38,8 @@ impl Whereabouts {
     }
 }
 
-/// The folders of plain `cd FOLDER` in a command, the last first. A builtin that fails in one of them is no program that was executed there.
+/// The folders of plain `cd FOLDER` in a command, the last first. A builtin that fails in one of them is no program
+/// that was executed there.
 fn gone_to(command: &str, workdir: &Path) -> Vec<PathBuf> {
     let home = home_folder::find().unwrap_or_default();
     let mut here = workdir.to_owned();

@@ -1,5 +1,5 @@
-//! What an answer about one program is bound to: another program, another argument, another folder, another environment,
-//! another reason to ask is another question.
+//! What an answer about one program is bound to: another program, another argument, another folder, another
+//! environment, another reason to ask is another question.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -7,8 +7,8 @@ use super::exec::Exec;
 use crate::approval::Identity;
 use crate::programs::FileState;
 
-/// Variables that a shell sets anew for each command and that programs do not act upon, beside the working directory that
-/// is compared by itself.
+/// Variables that a shell sets anew for each command and that programs do not act upon, beside the working directory
+/// that is compared by itself.
 const CHANGING: &[&str] = &["_", "SHLVL", "PWD", "OLDPWD"];
 
 /// Where an approval lets the program run.

@@ -7,8 +7,8 @@ use execpolicy::{Command, Options, Policy};
 
 use super::exec::Exec;
 
-/// The rules for commands that begin as this one, the narrowest first, if a rule in `folder` asks: those that would settle the question and not
-/// allow too much.
+/// The rules for commands that begin as this one, the narrowest first, if a rule in `folder` asks: those that would
+/// settle the question and not allow too much.
 pub(super) fn suggest(policy: &Policy, options: &Options, folder: &Path, exec: &Exec) -> Vec<Amendment> {
     let variables = exec.variables();
     let command =

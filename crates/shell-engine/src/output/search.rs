@@ -14,8 +14,8 @@ use super::text::{self, Cleaned};
 /// The longest line that is looked at in one piece; longer ones are searched and shown in pieces.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// Bytes of the longest character as JSON, or of what stands for a byte that is not UTF-8: with less room, reading would
-/// never go on.
+/// Bytes of the longest character as JSON, or of what stands for a byte that is not UTF-8: with less room, reading
+/// would never go on.
 const LONGEST_CHARACTER: usize = 6;
 
 /// Bytes that are read at a time.

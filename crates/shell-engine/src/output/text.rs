@@ -1,8 +1,8 @@
 //! From what was printed to text that can be read: one line at a time.
 //!
-//! What is not UTF-8 is written out as `\xNN` and counted; nothing is guessed. What a terminal would have acted on is acted
-//! on: escape sequences vanish, and what was overwritten by a carriage return or a backspace is gone, so that of a progress
-//! bar the last state is left.
+//! What is not UTF-8 is written out as `\xNN` and counted; nothing is guessed. What a terminal would have acted on is
+//! acted on: escape sequences vanish, and what was overwritten by a carriage return or a backspace is gone, so that of
+//! a progress bar the last state is left.
 
 use std::borrow::Cow;
 
@@ -52,8 +52,8 @@ fn acts_on_a_terminal(character: char) -> bool {
     matches!(character, '\x1b' | '\r' | '\x08' | '\x07') || seven_bit(character).is_some()
 }
 
-/// What follows ESC in the longer form of a control character that begins or ends a sequence (ECMA-48, section 5.3: DCS,
-/// SOS, CSI, ST, OSC, PM, APC).
+/// What follows ESC in the longer form of a control character that begins or ends a sequence (ECMA-48, section 5.3:
+/// DCS, SOS, CSI, ST, OSC, PM, APC).
 fn seven_bit(character: char) -> Option<u8> {
     match character {
         '\u{90}' | '\u{98}' | '\u{9b}'..='\u{9f}' => u8::try_from(u32::from(character) - 0x40).ok(),

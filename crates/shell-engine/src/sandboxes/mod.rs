@@ -1,11 +1,12 @@
 //! Where programs run, and how they are started there: in a sandbox that enforces one policy, or outside.
 //!
-//! A [`Sandbox`] is one set of processes that enforces one plan, entered by every call with that policy. [`SandboxPool`] makes
-//! them when they are first needed and keeps them, so that a server left in the background by one call is reached by the next.
+//! A [`Sandbox`] is one set of processes that enforces one plan, entered by every call with that policy.
+//! [`SandboxPool`] makes them when they are first needed and keeps them, so that a server left in the background by one
+//! call is reached by the next.
 //!
-//! A `Process` gets exactly the descriptors, the directory and the environment of its `SpawnRequest`, and nothing else. The
-//! sandbox's own session starts it. On Linux that keeps all its descendants in sight, also those that begin a session of their
-//! own, and ends them when the server is gone, however that ended.
+//! A `Process` gets exactly the descriptors, the directory and the environment of its `SpawnRequest`, and nothing else.
+//! The sandbox's own session starts it. On Linux that keeps all its descendants in sight, also those that begin a
+//! session of their own, and ends them when the server is gone, however that ended.
 
 mod pool;
 mod process;

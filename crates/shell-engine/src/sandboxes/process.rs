@@ -66,8 +66,8 @@ impl Process {
         Process::start_as(request, None, sandbox).await
     }
 
-    /// As [`start`](Self::start), for a program that is held, as are all that its descendants execute, until whoever gets the
-    /// listener answers.
+    /// As [`start`](Self::start), for a program that is held, as are all that its descendants execute, until whoever
+    /// gets the listener answers.
     pub(crate) async fn start_reported(
         request: SpawnRequest,
         reports: Reports,
@@ -109,7 +109,8 @@ impl Process {
                 let source = io::Error::from_raw_os_error(source.raw_os_error().unwrap_or(libc::EIO));
                 Err(SpawnError::NotStarted { step, source })
             }
-            // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how it ended.
+            // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how
+            // it ended.
             None if self.sandbox.session().is_alive() => Ok(()),
             None if !told.accepted => Err(SpawnError::NotBegun),
             Some(Err(_)) | None => Err(SpawnError::SessionLost),

@@ -14,7 +14,8 @@ pub struct BackgroundProcess {
     pub pid: i32,
     /// Its command line, or the beginning of it.
     pub command: String,
-    /// It was escalated, or started by a program that was. Commands in the sandbox cannot end it, `background_kill` can.
+    /// It was escalated, or started by a program that was. Commands in the sandbox cannot end it, `background_kill`
+    /// can.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub outside_sandbox: bool,
 }

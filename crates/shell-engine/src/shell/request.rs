@@ -52,7 +52,8 @@ pub enum RequestError {
 const MAX_COMMAND_BYTES: usize = 10 << 20;
 
 impl CallRequest {
-    /// Checks a command (Bash code), the absolute folder that it starts in, its timeout, and whether a login shell runs it.
+    /// Checks a command (Bash code), the absolute folder that it starts in, its timeout, and whether a login shell runs
+    /// it.
     ///
     /// # Errors
     ///

@@ -55,8 +55,8 @@ pub(super) enum Hook {
     Kernel(OwnedFd),
 }
 
-/// Starts `bash -c COMMAND`, or a login shell, with the call's pipe as standard output and standard error, the escalation
-/// socket if it needs that, and nothing else.
+/// Starts `bash -c COMMAND`, or a login shell, with the call's pipe as standard output and standard error, the
+/// escalation socket if it needs that, and nothing else.
 pub(super) async fn bash(
     start: &Start<'_>,
     hook: Hook,

@@ -44,7 +44,8 @@ pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
     rustix::fs::getpath(descriptor).ok().map(|path| std::ffi::OsString::from_vec(path.into_bytes()).into())
 }
 
-/// Not told by this system in a way that a kept library knows: what is named by a relative path is then not found, and refused.
+/// Not told by this system in a way that a kept library knows: what is named by a relative path is then not found, and
+/// refused.
 #[cfg(not(target_os = "macos"))]
 pub(crate) fn path_of(_: &OwnedFd) -> Option<PathBuf> {
     None

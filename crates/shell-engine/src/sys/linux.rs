@@ -31,7 +31,8 @@ pub(crate) fn reopen(descriptor: &OwnedFd, flags: OFlags) -> Option<File> {
     openat(CWD, link(descriptor), flags, Mode::empty()).ok().map(File::from)
 }
 
-/// Opens the end of a pseudoterminal that programs have anew, to be written only. Opening the other end would make another one.
+/// Opens the end of a pseudoterminal that programs have anew, to be written only. Opening the other end would make
+/// another one.
 pub(crate) fn reopen_terminal_to_write(terminal: &OwnedFd) -> Option<OwnedFd> {
     /// Major numbers of these ends (the kernel's Documentation/admin-guide/devices.txt).
     const PSEUDOTERMINALS: std::ops::RangeInclusive<u32> = 136..=143;

@@ -1,4 +1,5 @@
-//! Stops of processes that are about to execute a program (ptrace(2)). All of it belongs to the thread that has seized them.
+//! Stops of processes that are about to execute a program (ptrace(2)). All of it belongs to the thread that has seized
+//! them.
 
 #![expect(unsafe_code, reason = "safe libraries know no signals beyond 31, which any process may be sent")]
 
@@ -15,8 +16,8 @@ const CLD_STOPPED: i32 = 5;
 /// What has become of a seized thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It has executed a program, and stands before its first instruction. `formerly`: its number before, where it was not
-    /// the first thread of its process.
+    /// It has executed a program, and stands before its first instruction. `formerly`: its number before, where it was
+    /// not the first thread of its process.
     Executed { formerly: i32 },
     /// It stands for another reason; `signal` is what it was about to get, 0 for none.
     Stopped { signal: i32 },
@@ -105,8 +106,8 @@ pub(crate) struct ExecuteDescriptor {
     pub(crate) environment: u64,
 }
 
-/// Has a thread that stands at the end of a system call of its own make another one in its stead. Nothing is written to its
-/// memory: a stack may be as small as a caller of `clone` has made it, and a parent's.
+/// Has a thread that stands at the end of a system call of its own make another one in its stead. Nothing is written to
+/// its memory: a stack may be as small as a caller of `clone` has made it, and a parent's.
 ///
 /// # Errors
 ///
@@ -173,8 +174,8 @@ fn set_registers(thread: i32, registers: &libc::user_regs_struct) -> io::Result<
 const NT_PRSTATUS: usize = 1;
 
 fn request(what: libc::c_uint, thread: i32, address: usize, data: usize) -> io::Result<()> {
-    // SAFETY: each caller gives what its request demands: numbers, or the address of a live structure of the type that the
-    // request reads or writes. Requests of a thread that is not seized by this one fail.
+    // SAFETY: each caller gives what its request demands: numbers, or the address of a live structure of the type that
+    // the request reads or writes. Requests of a thread that is not seized by this one fail.
     let result = unsafe { libc::syscall(libc::SYS_ptrace, libc::c_long::from(what), thread, address, data) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

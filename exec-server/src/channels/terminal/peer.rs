@@ -1,7 +1,7 @@
 //! Who is at the other end of a socket.
 //!
-//! The folder is hidden from the sandbox. Should a sandboxed process reach a socket all the same, it is known by what it
-//! cannot get rid of: it is more confined than the server.
+//! The folder is hidden from the sandbox. Should a sandboxed process reach a socket all the same, it is known by what
+//! it cannot get rid of: it is more confined than the server.
 
 use tokio::net::UnixStream;
 

@@ -33,7 +33,8 @@ pub(super) struct Difference {
 }
 
 impl Precedents {
-    /// Compares a command to the newest one of the same program that was approved, according to the log below `codex_home`.
+    /// Compares a command to the newest one of the same program that was approved, according to the log below
+    /// `codex_home`.
     pub(super) fn compare(
         &mut self,
         codex_home: &Path,

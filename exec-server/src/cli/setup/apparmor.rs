@@ -1,10 +1,11 @@
-//! The AppArmor profile that allows user namespaces to this program, where AppArmor restricts them to programs with one.
+//! The AppArmor profile that allows user namespaces to this program, where AppArmor restricts them to programs with
+//! one.
 //!
-//! Of the form that Ubuntu ships for browsers and bubblewrap: it confines nothing, it only has the permission `userns`, without
-//! which the kernel takes all capabilities away inside a new user namespace. AppArmor attaches it by the path of the executed
-//! file, so a session's process (`/proc/self/exe`) has it like the server. What the server starts keeps it (a profile with
-//! `unconfined` is left only for one that is attached to the next program), and in a session our own seccomp filter forbids
-//! namespaces all the same.
+//! Of the form that Ubuntu ships for browsers and bubblewrap: it confines nothing, it only has the permission `userns`,
+//! without which the kernel takes all capabilities away inside a new user namespace. AppArmor attaches it by the path
+//! of the executed file, so a session's process (`/proc/self/exe`) has it like the server. What the server starts keeps
+//! it (a profile with `unconfined` is left only for one that is attached to the next program), and in a session our own
+//! seccomp filter forbids namespaces all the same.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use shell_engine::user_command;
 
-/// Settings, the value that forbids namespaces, and one that does not. The numbers of namespaces are bounds against floods; the
-/// kernel's own default depends on the memory, and is some ten thousand on small machines (`max_user_namespaces`, namespaces(7)).
+/// Settings, the value that forbids namespaces, and one that does not. The numbers of namespaces are bounds against
+/// floods; the kernel's own default depends on the memory, and is some ten thousand on small machines
+/// (`max_user_namespaces`, namespaces(7)).
 const FORBIDDING: &[(&str, &str, &str)] = &[
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("user.max_user_namespaces", "0", "16384"),

@@ -1,4 +1,5 @@
-//! Files that cannot be executed: status, message, and what runs afterwards are those of the same Bash without the hook.
+//! Files that cannot be executed: status, message, and what runs afterwards are those of the same Bash without the
+//! hook.
 
 use std::os::unix::process::CommandExt;
 
@@ -113,8 +114,8 @@ fn program_without_loader() -> Vec<u8> {
     bytes
 }
 
-/// With `exec` in the shell itself, what only the kernel can find out is found out after the shell is gone. Such a shell
-/// runs nothing more: no EXIT trap, no `execfail`. (See bash-patches/README.md.)
+/// With `exec` in the shell itself, what only the kernel can find out is found out after the shell is gone. Such a
+/// shell runs nothing more: no EXIT trap, no `execfail`. (See bash-patches/README.md.)
 fn is_known_difference(place: &str, command: &str) -> bool {
     let kernel_only = ["./missing-loader", "./binary", "./nulls", "./empty", "./loop"].contains(&command);
     kernel_only && place.contains("execfail")
@@ -199,7 +200,8 @@ fn too_long_arguments_are_reported_as_such() {
 #[test]
 fn as_many_arguments_as_the_kernel_takes_pass() {
     let fixture = Fixture::new();
-    // A quarter of the stack limit, at most 2 MiB here, including 8 bytes for each string; 128 KiB in any case (execve(2)).
+    // A quarter of the stack limit, at most 2 MiB here, including 8 bytes for each string; 128 KiB in any case
+    // (execve(2)).
     let stack = getrlimit(Resource::Stack).maximum.unwrap_or(u64::MAX).min(8 << 20);
     let arguments = (stack / 4).max(128 << 10) / 1059;
     let script =

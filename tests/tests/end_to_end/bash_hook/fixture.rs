@@ -1,4 +1,5 @@
-//! A folder with the patched Bash, a program that records its arguments, and two ways to run a script: hooked and plain.
+//! A folder with the patched Bash, a program that records its arguments, and two ways to run a script: hooked and
+//! plain.
 //!
 //! Plain is the same binary without the setting, so whatever differs is the hook's doing.
 

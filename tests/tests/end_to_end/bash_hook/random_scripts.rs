@@ -1,7 +1,7 @@
 //! Random scripts: every program gets the same arguments, and every execution goes through the wrapper.
 //!
-//! A patch that shifts argv in place corrupts a few percent of executions, depending on the number and the length of the
-//! arguments and on what was allocated before. Only many different scripts find that.
+//! A patch that shifts argv in place corrupts a few percent of executions, depending on the number and the length of
+//! the arguments and on what was allocated before. Only many different scripts find that.
 //!
 //! `RANDOM_SCRIPTS_SEED` repeats a run, `RANDOM_SCRIPTS` sets how many there are.
 

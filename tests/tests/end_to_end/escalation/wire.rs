@@ -7,7 +7,8 @@ use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::machine::{FLOOD_FILES, Resource, is_allowed, most_memory};
 use end_to_end_tests::{World, word};
 
-/// Kilobytes that the server may have needed at most: its own (unoptimised, too) and what requests of one call may hold.
+/// Kilobytes that the server may have needed at most: its own (unoptimised, too) and what requests of one call may
+/// hold.
 const MOST_MEMORY_KIB: u64 = 400 << 10;
 
 /// The server of a world, by its environment; not its sandbox's processes.

@@ -1,7 +1,8 @@
 //! Opens a path of a plan exactly as the plan means it: canonical, so no component may be a link.
 //!
-//! A plan's paths had no links when they were resolved. One that has a link now was changed meanwhile, perhaps by a command
-//! of an earlier session to whom a parent folder was writable, to have something else made writable. openat2(2) since 5.6.
+//! A plan's paths had no links when they were resolved. One that has a link now was changed meanwhile, perhaps by a
+//! command of an earlier session to whom a parent folder was writable, to have something else made writable. openat2(2)
+//! since 5.6.
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use std::io;

@@ -1,7 +1,8 @@
 //! Explains what the container around this process forbids, and names the option that allows it.
 //!
-//! Looks at the cause of each refusal, not at the container's name: a filter of system calls is asked, capabilities and mounts are
-//! read. `make test-containers` starts containers anew with the options that are named here, and finds the whole sandbox in them.
+//! Looks at the cause of each refusal, not at the container's name: a filter of system calls is asked, capabilities and
+//! mounts are read. `make test-containers` starts containers anew with the options that are named here, and finds the
+//! whole sandbox in them.
 
 use crate::enforcement::Namespace;
 use crate::findings::Hint;
@@ -9,7 +10,8 @@ use rustix::thread::CapabilitySet;
 use std::fs;
 use std::path::Path;
 
-/// What hides parts of `/proc` on ordinary systems, too, and keeps nobody from a new one: an empty folder made to be mounted on.
+/// What hides parts of `/proc` on ordinary systems, too, and keeps nobody from a new one: an empty folder made to be
+/// mounted on.
 const HARMLESS_IN_PROC: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Who starts the container, and so how its options are called.
@@ -45,11 +47,11 @@ struct Found {
     gvisor: bool,
     /// A filter of system calls answers for the kernel when a user namespace is asked for.
     filtered: bool,
-    /// Root that may not map itself into a user namespace, which takes CAP_SETFCAP since Linux 5.12 (user_namespaces(7)), and
-    /// cannot do without one either.
+    /// Root that may not map itself into a user namespace, which takes CAP_SETFCAP since Linux 5.12
+    /// (user_namespaces(7)), and cannot do without one either.
     root_cannot_be_mapped: bool,
-    /// Something is mounted below `/proc`: the kernel lets a user namespace mount a new one only where all of it is to be seen
-    /// (`mount_too_revealing` in fs/namespace.c).
+    /// Something is mounted below `/proc`: the kernel lets a user namespace mount a new one only where all of it is to
+    /// be seen (`mount_too_revealing` in fs/namespace.c).
     proc_is_covered: bool,
     /// The AppArmor profile is one that engines make for their containers, which forbid mounts.
     engines_profile: bool,
@@ -169,7 +171,8 @@ pub(crate) fn hints(missing: Option<&[Namespace]>) -> Vec<Hint> {
     Found::look().explain(missing)
 }
 
-/// Tells whether the kernel is gVisor's, which always names the same build (pkg/sentry/syscalls/linux/linux64.go there).
+/// Tells whether the kernel is gVisor's, which always names the same build (pkg/sentry/syscalls/linux/linux64.go
+/// there).
 pub(crate) fn is_gvisor() -> bool {
     let version = rustix::system::uname().version().to_string_lossy().into_owned();
     version == "#1 SMP Sun Jan 10 15:06:54 PST 2016" || version.to_lowercase().contains("gvisor")

@@ -21,8 +21,8 @@ pub(crate) fn try_each() -> Vec<(Namespace, io::Result<()>)> {
     all
 }
 
-/// Does what a session does first in such a namespace: where AppArmor restricts users' namespaces, they can be made, but
-/// nothing can be done in them.
+/// Does what a session does first in such a namespace: where AppArmor restricts users' namespaces, they can be made,
+/// but nothing can be done in them.
 fn use_it(kind: Namespace) -> io::Result<()> {
     match kind {
         Namespace::Mount => {

@@ -19,8 +19,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). Also when it cannot look
-/// after its processes any more: the guard then kills them. The session has a mark where the kernel has no subreapers.
+/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). Also when it
+/// cannot look after its processes any more: the guard then kills them. The session has a mark where the kernel has no
+/// subreapers.
 pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, mark: Option<&Mark>) -> ! {
     match serve_calls(proof, control, signals, mark) {
         Ok(()) => sys::exit_now(0),
@@ -37,8 +38,8 @@ fn serve_calls(
     let myself = rustix::process::getpid();
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-init");
-    // Without a PID namespace we are not PID 1, and the orphans of a killed supervisor come to us all the same. A kernel
-    // that refuses sends them to the guard, which is one too.
+    // Without a PID namespace we are not PID 1, and the orphans of a killed supervisor come to us all the same. A
+    // kernel that refuses sends them to the guard, which is one too.
     let _ = rustix::process::set_child_subreaper(Some(myself));
     sys::default_signals();
     let mut supervisors: HashMap<i32, u64> = HashMap::new();
@@ -101,8 +102,8 @@ fn serve_calls(
     }
 }
 
-/// Waits for all children that have ended. Returns those that were no orderly supervisors, so that remnants may exist: each
-/// as the call that it supervised, if it did.
+/// Waits for all children that have ended. Returns those that were no orderly supervisors, so that remnants may exist:
+/// each as the call that it supervised, if it did.
 fn reap(supervisors: &mut HashMap<i32, u64>) -> Vec<Option<u64>> {
     let mut disorder = Vec::new();
     while let Ok(Reap::One(child)) = sys::reap_any() {

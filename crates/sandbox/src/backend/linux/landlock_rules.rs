@@ -1,8 +1,8 @@
 //! Landlock: read and execute where allowed, write only under writable roots, no TCP, no signals or abstract sockets to
 //! the outside.
 //!
-//! Applied once to init; every call inherits it. Landlock can only grant whole hierarchies, so what lies protected inside
-//! a writable root is the mounts' work; without mounts that is a gap, and it is said.
+//! Applied once to init; every call inherits it. Landlock can only grant whole hierarchies, so what lies protected
+//! inside a writable root is the mounts' work; without mounts that is a gap, and it is said.
 
 use super::canonical;
 use crate::plan::Plan;
@@ -88,11 +88,11 @@ fn grant_reading(
     let everywhere = [PathBuf::from("/")];
     let roots: &[PathBuf] = plan.only_readable.as_deref().unwrap_or(&everywhere);
     let mut hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
-    // The host's devices: disks with every hidden file on them, the user's terminals with what is typed there, memory that
-    // programs share. What commands need of it is granted below.
+    // The host's devices: disks with every hidden file on them, the user's terminals with what is typed there, memory
+    // that programs share. What commands need of it is granted below.
     hidden.push("/dev".into());
-    // Going around something in /proc would leave out every process that starts later, our own among them. What is hidden
-    // there is the kernel's, and demands capabilities that nothing inside has.
+    // Going around something in /proc would leave out every process that starts later, our own among them. What is
+    // hidden there is the kernel's, and demands capabilities that nothing inside has.
     hidden.retain(|path| !path.starts_with("/proc"));
     let go_around: &[PathBuf] = if own.mounts { &[] } else { &hidden };
     let mut places = Vec::new();

@@ -11,8 +11,9 @@ use std::io;
 /// on numbers is a limit on processes only above it. Also the kernel's smallest `pid_max`.
 const RESERVED_PIDS: u32 = 301;
 
-/// What root keeps inside. With a read-only file system, Landlock and the filter of system calls none of it reaches further
-/// than the writable roots; without it root could not use folders of other users, which is why servers run as root at all.
+/// What root keeps inside. With a read-only file system, Landlock and the filter of system calls none of it reaches
+/// further than the writable roots; without it root could not use folders of other users, which is why servers run as
+/// root at all.
 const KEPT: &[(CapabilitySet, &str)] = &[
     (CapabilitySet::CHOWN, "build tools and package managers set owners in the workspace"),
     (CapabilitySet::DAC_OVERRIDE, "the workspace may belong to another user (containers)"),
@@ -60,8 +61,8 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 
 /// No core dumps (they would hold the command's memory in a writable folder), and a bound on open files.
 pub(super) fn limit_files(limits: Limits) -> io::Result<()> {
-    // One byte is too small for a file, and tells the kernel not to start a program that takes dumps (`core_pattern` with a
-    // pipe) either; zero would start it, outside and as root (core(5), and do_coredump in fs/coredump.c).
+    // One byte is too small for a file, and tells the kernel not to start a program that takes dumps (`core_pattern`
+    // with a pipe) either; zero would start it, outside and as root (core(5), and do_coredump in fs/coredump.c).
     // Where the maximum is zero already, it stays: whoever started the server has said so.
     set_limit(Resource::Core, 1)?;
     set_limit(Resource::Nofile, limits.open_files)

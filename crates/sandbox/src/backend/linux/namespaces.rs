@@ -23,8 +23,8 @@ pub(super) fn wanted(plan: &Plan) -> Vec<Namespace> {
     Namespace::ALL.into_iter().filter(|kind| Some(*kind) != unwanted).collect()
 }
 
-/// Finds out which kinds this process may make, each by itself: a limit of zero (`max_net_namespaces`) or a container that
-/// forbids one kind then costs that kind alone.
+/// Finds out which kinds this process may make, each by itself: a limit of zero (`max_net_namespaces`) or a container
+/// that forbids one kind then costs that kind alone.
 pub(super) fn obtainable(proof: SingleThreaded, wanted: &[Namespace]) -> Vec<Namespace> {
     let can_make = |kinds: &[Namespace]| match sys::fork_into_namespaces(proof, flags(kinds)) {
         Ok(Forked::Child) => sys::exit_now(0),
@@ -122,8 +122,8 @@ fn flag(kind: Namespace) -> libc::c_int {
 
 /// Gives a new user namespace the users and groups of ours, each mapped to itself, so that files keep their owners.
 ///
-/// Root maps everything that it has; others, and root without the capabilities to (a container's), may map only themselves,
-/// and must give up `setgroups` for it (user_namespaces(7)).
+/// Root maps everything that it has; others, and root without the capabilities to (a container's), may map only
+/// themselves, and must give up `setgroups` for it (user_namespaces(7)).
 pub(super) fn map_identities(init: Pid) -> io::Result<()> {
     let folder = format!("/proc/{}", init.as_raw_nonzero());
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;

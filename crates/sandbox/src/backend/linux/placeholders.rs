@@ -2,7 +2,8 @@
 //!
 //! The kernel can only protect a name that exists. The guard makes what is missing, outside and with the user's own
 //! rights, and takes it away when the session ends, however the server ended. Sessions that share a workspace share the
-//! placeholders: each holds a lock on them, and the last one removes them. Only what is still exactly a placeholder is removed.
+//! placeholders: each holds a lock on them, and the last one removes them. Only what is still exactly a placeholder is
+//! removed.
 
 use crate::placeholder::{MARK_SECONDS, is_placeholder};
 use crate::plan::{Placeholder, Reserved};
@@ -35,8 +36,8 @@ pub(super) struct PlaceholderError {
 }
 
 impl Placeholders {
-    /// Makes or adopts a placeholder for every name that is free. A folder that we may not write needs none: commands, running
-    /// as the same user, could not make the name either.
+    /// Makes or adopts a placeholder for every name that is free. A folder that we may not write needs none: commands,
+    /// running as the same user, could not make the name either.
     pub(super) fn make(reserved: &[Reserved]) -> Result<Self, PlaceholderError> {
         let mut held = Placeholders(Vec::new());
         for name in reserved {
@@ -121,7 +122,8 @@ fn make(name: &Reserved) -> io::Result<()> {
     Ok(rustix::fs::utimensat(rustix::fs::CWD, &name.path, &times, flags)?)
 }
 
-/// Takes a shared lock without waiting; none when it cannot be had, or when what was at the path is gone or another by then.
+/// Takes a shared lock without waiting; none when it cannot be had, or when what was at the path is gone or another by
+/// then.
 fn lock(name: &Reserved) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(&name.path, flags, Mode::empty()).ok()?;

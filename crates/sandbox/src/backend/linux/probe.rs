@@ -53,7 +53,8 @@ fn attempt(launcher: &Launcher, name: &'static str, layers: Layers) -> Form {
     }
 }
 
-/// Explains what is missing. `missing` are kinds that a session with mounts of its own lacks; none where there is no such session.
+/// Explains what is missing. `missing` are kinds that a session with mounts of its own lacks; none where there is no
+/// such session.
 fn hints(missing: Option<&[Namespace]>, landlock_abi: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
     if missing.is_none_or(|missing| !missing.is_empty()) {

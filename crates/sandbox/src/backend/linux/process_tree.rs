@@ -18,14 +18,14 @@ const MAX_TREE: usize = 65_536;
 const MAX_PASSES: usize = 32;
 /// The kernel's limit on arguments and environment together (execve(2)) is at least this.
 const ENVIRONMENT_BYTES: usize = 2 << 20;
-/// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)). One without a
-/// command line, too, surely does so, and is waited for.
+/// Looks at a process whose environment is empty: while it executes a program, it has none yet (proc_pid_environ(5)).
+/// One without a command line, too, surely does so, and is waited for.
 const EXEC_ATTEMPTS: u32 = 10;
 const EXEC_PAUSE: Duration = Duration::from_millis(1);
 const EXEC_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers. Only a
-/// process that has lost its parent *and* clears or hides its environment is not found by it.
+/// An entry in the environment of all that a session, or one call of it, starts, where the kernel has no subreapers.
+/// Only a process that has lost its parent *and* clears or hides its environment is not found by it.
 #[derive(Clone, Debug)]
 pub(super) struct Mark(String);
 
@@ -45,8 +45,8 @@ impl Mark {
         &self.0
     }
 
-    /// Looks at a process's environment, with one read: between two of them it may have executed a program. None while it
-    /// has no environment.
+    /// Looks at a process's environment, with one read: between two of them it may have executed a program. None while
+    /// it has no environment.
     fn is_carried_by(&self, pid: i32, buffer: &mut [u8]) -> io::Result<Option<bool>> {
         let environment = fs::File::open(format!("/proc/{pid}/environ"));
         Ok(match if_seen(environment.and_then(|mut file| file.read(buffer)))? {
@@ -89,7 +89,8 @@ impl Mark {
 
 /// A process and everything that it has started, directly or not.
 ///
-/// Whoever cannot look is told so and must end: a command may have seen to that, and what is not seen is not ended either.
+/// Whoever cannot look is told so and must end: a command may have seen to that, and what is not seen is not ended
+/// either.
 #[derive(Debug)]
 pub(super) struct Tree {
     root: i32,
@@ -114,7 +115,8 @@ impl Tree {
         Ok(LiveProcesses { total: pids.len(), listed })
     }
 
-    /// Tells whether something of it is alive that is no child of its root any more, and that nobody tells the root about.
+    /// Tells whether something of it is alive that is no child of its root any more, and that nobody tells the root
+    /// about.
     pub(super) fn has_orphans(&self) -> io::Result<bool> {
         let Some(mark) = &self.mark else { return Ok(false) };
         Ok(!alive(mark.carriers()?)?.is_empty())
@@ -131,10 +133,10 @@ impl Tree {
 
     /// Kills every process of it, except those in `spared` (and what is below them).
     ///
-    /// A tree that forks while it is being killed is frozen first: a process with a pending SIGSTOP cannot finish a fork
-    /// (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands still.
-    /// Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at once after it
-    /// was read: one that was kept since the first pass may belong to another process by now.
+    /// A tree that forks while it is being killed is frozen first: a process with a pending SIGSTOP cannot finish a
+    /// fork (`copy_process` gives up when a signal is pending), and while it is stopped its list of children stands
+    /// still. Passes go on until one finds nobody new. The killing itself walks afresh, so that each number is used at
+    /// once after it was read: one that was kept since the first pass may belong to another process by now.
     pub(super) fn kill(&self, spared: &[i32]) -> io::Result<()> {
         let mut frozen = HashSet::new();
         for _ in 0..MAX_PASSES {

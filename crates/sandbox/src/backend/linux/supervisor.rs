@@ -1,9 +1,9 @@
 //! One call inside a session: starts its program, reports its end, keeps and ends whatever it leaves behind.
 //!
-//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it (where there are no
-//! subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end closes, the call
-//! is over and everything in it is killed. A command can kill its own supervisor: the remains then fall to init, which kills
-//! them.
+//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it (where there are
+//! no subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end
+//! closes, the call is over and everything in it is killed. A command can kill its own supervisor: the remains then
+//! fall to init, which kills them.
 
 use super::child;
 use super::packet;

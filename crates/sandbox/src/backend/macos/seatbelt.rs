@@ -1,5 +1,5 @@
-//! The text of a Seatbelt profile: closed by default, then what every command needs, then what the plan grants, then what it
-//! protects and hides. In Seatbelt the last rule that matches decides, so the order is the meaning.
+//! The text of a Seatbelt profile: closed by default, then what every command needs, then what the plan grants, then
+//! what it protects and hides. In Seatbelt the last rule that matches decides, so the order is the meaning.
 
 use crate::plan::Plan;
 use std::ffi::OsString;
@@ -48,7 +48,8 @@ const DEVICES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What network access needs besides sockets. By Internet addresses only: sockets with a path are the host's own services.
+/// What network access needs besides sockets. By Internet addresses only: sockets with a path are the host's own
+/// services.
 const NETWORK: &[(&str, &str)] = &[
     ("(allow network-outbound (remote ip))", "the plan allows the network"),
     // A port of 0 or a range cannot be written in the language, and a server that asks for any port is checked as 0.
@@ -286,7 +287,8 @@ mod tests {
         lines.filter_map(|line| line.split(" ; ").next()).map(str::to_owned).collect()
     }
 
-    /// What a profile says about an operation on a device, by the rules of the language that we use: the last one decides.
+    /// What a profile says about an operation on a device, by the rules of the language that we use: the last one
+    /// decides.
     fn device_is_open(plan: &Plan, operation: &str, device: &str, made_inside: bool) -> bool {
         let names_device = |rule: &str| {
             let literal = rule.contains(&format!("(literal \"{device}\")"));

@@ -146,8 +146,8 @@ impl Drop for Call {
     }
 }
 
-/// Kills the program's process group, which may be empty already. Its number is not given to another one before the program
-/// was reaped.
+/// Kills the program's process group, which may be empty already. Its number is not given to another one before the
+/// program was reaped.
 fn kill_group(leader: Pid) {
     let _ = kill_process_group(leader, Signal::KILL);
 }

@@ -1,8 +1,8 @@
-//! A system without a sandbox that we know: programs are started by the server itself, and who asks for a sandbox gets none and
-//! is told so.
+//! A system without a sandbox that we know: programs are started by the server itself, and who asks for a sandbox gets
+//! none and is told so.
 //!
-//! A program's process group ends with its call; what begins a session of its own lives on, and nothing ends with a server that
-//! is killed.
+//! A program's process group ends with its call; what begins a session of its own lives on, and nothing ends with a
+//! server that is killed.
 
 mod absent;
 mod call;

@@ -1,5 +1,5 @@
-//! Tries one thing from inside a sandbox and prints `ok` or the name of the kernel's error, so that a test can prove the
-//! cause of a denial. `sandbox-test-try WHAT ARGUMENTS…`; see `main` for the list.
+//! Tries one thing from inside a sandbox and prints `ok` or the name of the kernel's error, so that a test can prove
+//! the cause of a denial. `sandbox-test-try WHAT ARGUMENTS…`; see `main` for the list.
 #![expect(unsafe_code, reason = "system calls are made by number, with arguments that change nothing")]
 #![expect(clippy::print_stdout, reason = "the outcome is this program's output")]
 

@@ -1,7 +1,8 @@
-//! Measures what a session adds to a call: starts a program through a session, and plainly, in turns, and prints medians.
+//! Measures what a session adds to a call: starts a program through a session, and plainly, in turns, and prints
+//! medians.
 //!
-//! `sandbox-test-benchmark PROGRAM [ROUNDS] [WORKSPACE]`: with a workspace, the default policy there in every form that this
-//! machine has, protected and hidden places of the user included; without, a session that enforces nothing.
+//! `sandbox-test-benchmark PROGRAM [ROUNDS] [WORKSPACE]`: with a workspace, the default policy there in every form that
+//! this machine has, protected and hidden places of the user included; without, a session that enforces nothing.
 #![expect(clippy::print_stdout, reason = "the figures are this program's output")]
 
 use crate::waiting::Waiting;

@@ -1,6 +1,8 @@
-//! The smallest launcher of a session's own process: what `exec-server sandbox-init` does, alone, for this crate's tests.
+//! The smallest launcher of a session's own process: what `exec-server sandbox-init` does, alone, for this crate's
+//! tests.
 //!
-//! With the argument `without-subreapers` it does so on a kernel that seems to have none, as gVisor: a filter answers EINVAL.
+//! With the argument `without-subreapers` it does so on a kernel that seems to have none, as gVisor: a filter answers
+//! EINVAL.
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,

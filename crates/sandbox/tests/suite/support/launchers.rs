@@ -43,8 +43,8 @@ pub(crate) fn is_older_than(major: u32, minor: u32) -> bool {
     (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor)
 }
 
-/// Tells whether a test can run, and says why not; where `TESTS_MUST_SANDBOX=1`, only a missing root is an excuse, and a
-/// kernel that cannot have the form.
+/// Tells whether a test can run, and says why not; where `TESTS_MUST_SANDBOX=1`, only a missing root is an excuse, and
+/// a kernel that cannot have the form.
 pub(crate) fn can_sandbox(user: User, form: Form) -> bool {
     if user == User::Root && !rustix::process::geteuid().is_root() {
         tell!("skipped: the tests do not run as root");
@@ -74,8 +74,8 @@ impl Form {
     }
 }
 
-/// A launcher that runs the session as the given user. As root, `setpriv` changes to `nobody`; otherwise the tests' own user
-/// is unprivileged already.
+/// A launcher that runs the session as the given user. As root, `setpriv` changes to `nobody`; otherwise the tests' own
+/// user is unprivileged already.
 pub(crate) fn launcher_of(user: User) -> Launcher {
     let own = launcher();
     if user == User::Root || !rustix::process::geteuid().is_root() {
@@ -96,7 +96,8 @@ pub(crate) fn launcher_in(user: User, form: Form) -> Launcher {
     }
 }
 
-/// As [`launcher_of`], in a user namespace around the session's, in which the limits for namespaces of these kinds are zero.
+/// As [`launcher_of`], in a user namespace around the session's, in which the limits for namespaces of these kinds are
+/// zero.
 pub(crate) fn launcher_without(user: User, kinds: &[Namespace]) -> Launcher {
     let mut script: String = kinds
         .iter()

@@ -83,7 +83,8 @@ impl Shell {
         self.begin(script, &[], &self.environment, None)
     }
 
-    /// Starts a script that goes on after `read -r line <&9` when the pipe is dropped. That its program runs has been told by then.
+    /// Starts a script that goes on after `read -r line <&9` when the pipe is dropped. That its program runs has been
+    /// told by then.
     pub(crate) fn start_waiting(&self, script: &str) -> (Started, PipeWriter) {
         let (waits, go) = std::io::pipe().unwrap();
         (self.begin(script, &[(&waits, 9)], &self.environment, None), go)
@@ -165,8 +166,8 @@ impl Shell {
         let init = self.init();
         // Only root may look into a process that is not dumpable.
         let descriptors = std::fs::read_dir(format!("/proc/{init}/fd")).map_or(0, Iterator::count);
-        // Not VmRSS: up to Linux 6.1, a thread adds what it faulted in to that after 64 faults only, each of up to 16 pages.
-        // There it said 268 KiB at first and 2156 later, and this, which walks the page tables, 2156 both times.
+        // Not VmRSS: up to Linux 6.1, a thread adds what it faulted in to that after 64 faults only, each of up to 16
+        // pages. There it said 268 KiB at first and 2156 later, and this, which walks the page tables, 2156 both times.
         let rollup = std::fs::read_to_string(format!("/proc/{init}/smaps_rollup")).unwrap_or_default();
         let resident = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
         let kibibytes: u64 =

@@ -13,8 +13,8 @@ const LONGEST_READ: u64 = 400;
 /// Bytes of an auxiliary vector; it has some twenty pairs of words.
 const LONGEST_VECTOR: u64 = 1024;
 
-/// A program as it lies in memory. Forks are the same; whoever executes a program, even the same one, is another: the vector
-/// holds addresses that the kernel draws by lot (getauxval(3), `AT_RANDOM`).
+/// A program as it lies in memory. Forks are the same; whoever executes a program, even the same one, is another: the
+/// vector holds addresses that the kernel draws by lot (getauxval(3), `AT_RANDOM`).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Image(Vec<u8>);
 
@@ -24,8 +24,8 @@ impl Image {
     }
 }
 
-/// The programs that have started it, the nearest first, up to the process `root`, which counts unless it still is `shell`: each
-/// as a command line to be shown.
+/// The programs that have started it, the nearest first, up to the process `root`, which counts unless it still is
+/// `shell`: each as a command line to be shown.
 pub(super) fn parents(process: i32, root: i32, shell: &Image) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut next = process;

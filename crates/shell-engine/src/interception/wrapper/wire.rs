@@ -68,8 +68,8 @@ pub(super) async fn read_header(stream: &mut UnixStream, kind: Kind) -> Result<H
     Ok(Header::decode_expecting(&header, kind)?)
 }
 
-/// Reads a long body, piece by piece, each within what `memory` (in KiB) still has: a claim costs nothing until it is made
-/// good. What is held is given back when the second value is dropped.
+/// Reads a long body, piece by piece, each within what `memory` (in KiB) still has: a claim costs nothing until it is
+/// made good. What is held is given back when the second value is dropped.
 pub(super) async fn read_body_within<'m>(
     stream: &mut UnixStream,
     header: Header,
@@ -108,8 +108,8 @@ pub(super) async fn write(stream: &mut UnixStream, kind: Kind, body: &[u8]) -> R
     Ok(stream.write_all(&message).await?)
 }
 
-/// Reads what an escalated program inherits: the shell's settings, and descriptors with their numbers, which travel with
-/// the header.
+/// Reads what an escalated program inherits: the shell's settings, and descriptors with their numbers, which travel
+/// with the header.
 pub(super) async fn read_handover(
     stream: &mut UnixStream,
 ) -> Result<(Inherited, Vec<(OwnedFd, i32)>), WireError> {
@@ -133,7 +133,8 @@ pub(super) async fn read_handover(
 ///
 /// Granting it to a hostile asker is harmless: everything in it makes the program less able.
 fn inherited(attributes: &InheritedAttributes) -> Inherited {
-    // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core files.
+    // The sandbox's own: a limit of processes that would count those outside too, and one that stands for no core
+    // files.
     const NPROC: usize = libc::RLIMIT_NPROC as usize;
     const CORE: usize = libc::RLIMIT_CORE as usize;
     let limits = attributes.limits.iter().enumerate().filter(|(number, limit)| match *number {

@@ -151,8 +151,9 @@ const ALONE: &[&str] = &[
     "write-tree",
 ];
 
-/// Subcommands that write files of the work tree, or wherever their arguments say: what a command has put into a commit or a
-/// patch reaches places that the sandbox protects. Some also go on with what lies in `.git` (`rebase-merge/git-rebase-todo` holds commands).
+/// Subcommands that write files of the work tree, or wherever their arguments say: what a command has put into a commit
+/// or a patch reaches places that the sandbox protects. Some also go on with what lies in `.git`
+/// (`rebase-merge/git-rebase-todo` holds commands).
 const WRITING: &[&str] = &[
     "am",
     "apply",

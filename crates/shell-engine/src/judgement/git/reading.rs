@@ -1,4 +1,5 @@
-//! What Git would read that the sandbox hides: outside, it reads with the user's rights, and what it prints goes to the command.
+//! What Git would read that the sandbox hides: outside, it reads with the user's rights, and what it prints goes to the
+//! command.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -33,8 +34,8 @@ pub(super) fn beyond(
     Some(format!("its argument {} lies outside the work tree, and Git would read it", quoted(argument)))
 }
 
-/// Whether a word may be a path that is not below a folder. By its text, as Git goes by it; behind `--`, a path may look like
-/// an option.
+/// Whether a word may be a path that is not below a folder. By its text, as Git goes by it; behind `--`, a path may
+/// look like an option.
 fn leaves(word: &OsString, directory: &Path, work_tree: &Path) -> bool {
     !plain(&directory.join(Path::new(word))).starts_with(work_tree)
 }

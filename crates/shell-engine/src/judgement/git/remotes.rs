@@ -1,7 +1,7 @@
 //! Whom Git would talk to: it runs the hooks and obeys the configuration of a repository on this machine.
 //!
-//! Git spells a path in many ways (`x` for `x.git`, `%`-escapes, names of files in `.git/remotes`), so nothing is searched
-//! for here: only what is known to be on another machine, or out of the sandbox's reach, passes.
+//! Git spells a path in many ways (`x` for `x.git`, `%`-escapes, names of files in `.git/remotes`), so nothing is
+//! searched for here: only what is known to be on another machine, or out of the sandbox's reach, passes.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

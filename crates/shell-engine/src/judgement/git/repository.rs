@@ -15,7 +15,8 @@ const LONGEST_CONFIG: u64 = 1 << 20;
 /// What Git obeys in its own folders.
 const OBEYED: &[&str] = &["config", "config.worktree", "hooks", "commondir", "remotes", "branches"];
 
-/// Folders of remotes by name, as Git had them before its configuration: nobody uses them, and an empty one says nothing.
+/// Folders of remotes by name, as Git had them before its configuration: nobody uses them, and an empty one says
+/// nothing.
 const OLD_REMOTES: &[&str] = &["remotes", "branches"];
 
 /// Settings whose value is run, beside those that are switched off anyway.
@@ -49,8 +50,8 @@ pub(super) struct Repository {
     folders: Option<Vec<PathBuf>>,
 }
 
-/// Finds the repository as Git does: from a folder upwards. Before it, if anything, come those `.git` that Git passes by
-/// because they hold none, unless somebody makes it one.
+/// Finds the repository as Git does: from a folder upwards. Before it, if anything, come those `.git` that Git passes
+/// by because they hold none, unless somebody makes it one.
 pub(super) fn find(directory: &Path) -> Vec<Repository> {
     let Ok(directory) = directory.canonicalize() else {
         return vec![Repository { entry: directory.to_owned(), folders: None }];
@@ -175,7 +176,8 @@ impl Repository {
         is_pinned.then(|| [("GIT_DIR", folder.clone()), ("GIT_WORK_TREE", work_tree.to_owned())])
     }
 
-    /// Says which repository below the work tree may have been made a submodule from inside: Git starts itself in there.
+    /// Says which repository below the work tree may have been made a submodule from inside: Git starts itself in
+    /// there.
     pub(super) fn doubt_below(&self, trust: &Trust) -> Option<String> {
         let below = match entries::repositories_below(self.work_tree()?) {
             Ok(below) => below,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sandbox::Plan;
 
-/// Write permission of group and others (stat(2)). A sticky folder such as `/tmp` has it too: what others put there before
-/// is theirs.
+/// Write permission of group and others (stat(2)). A sticky folder such as `/tmp` has it too: what others put there
+/// before is theirs.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 /// Together, and without write permission for others: `/nix/store`, whose group are the users that build.
 const STICKY: u32 = 0o1000;
@@ -49,9 +49,9 @@ pub(super) struct Location<'p> {
 }
 
 impl Location<'_> {
-    /// Checks the file or folder at a path without links, and every folder above it: owned by root or the user, changed by
-    /// nobody else, and not from inside the sandbox. (Without a sandbox the last says nothing: the user wanted everything
-    /// to be writable.)
+    /// Checks the file or folder at a path without links, and every folder above it: owned by root or the user, changed
+    /// by nobody else, and not from inside the sandbox. (Without a sandbox the last says nothing: the user wanted
+    /// everything to be writable.)
     pub(super) fn check(&self, canonical: &Path) -> Result<(), Unsafe> {
         let user = rustix::process::geteuid().as_raw();
         let enforced = self.plan.mode.is_enforced();
@@ -84,7 +84,8 @@ fn others_may_change(metadata: &Metadata, below: Option<&Metadata>) -> bool {
     if metadata.is_symlink() || metadata.mode() & OTHERS_MAY_WRITE == 0 {
         return false;
     }
-    // A folder of root's in a sticky one stays what it is: unlike a file, nobody else can put it there under another name.
+    // A folder of root's in a sticky one stays what it is: unlike a file, nobody else can put it there under another
+    // name.
     let may_only_add = metadata.mode() & (STICKY | OTHERS_MAY_WRITE) == STICKY | GROUP_MAY_WRITE;
     !(may_only_add && below.is_some_and(|below| below.is_dir() && below.uid() == 0))
 }

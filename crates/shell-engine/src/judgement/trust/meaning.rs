@@ -12,8 +12,8 @@ use super::untrusted::Untrusted;
 use crate::programs::{FileIdentity, look_at};
 
 impl Trust {
-    /// Whether the file is what one of the rules means: the rule names its path, or `host_executable` does, or it is what
-    /// the rule's bare name means on the server's search path.
+    /// Whether the file is what one of the rules means: the rule names its path, or `host_executable` does, or it is
+    /// what the rule's bare name means on the server's search path.
     pub(super) fn is_meant<'r>(
         &self,
         given: &Path,

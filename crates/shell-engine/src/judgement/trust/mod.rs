@@ -5,8 +5,8 @@
 //! * *May it leave the sandbox as the program that a rule means?* [`Trust::vouch`] says yes only for the very file that
 //!   the rule's name means to the user, in a place that nobody but root and the user can change, and nobody inside the
 //!   sandbox can.
-//! * *Does a rule that asks or forbids speak about it?* [`Trust::other_names`] gives every name that the file has beside
-//!   the one that it was called by: links, copies, its interpreter, what it is told to run.
+//! * *Does a rule that asks or forbids speak about it?* [`Trust::other_names`] gives every name that the file has
+//!   beside the one that it was called by: links, copies, its interpreter, what it is told to run.
 //!
 //! # Layout
 //!

@@ -10,8 +10,8 @@ use super::untrusted::Untrusted;
 use crate::programs::shebang::{MOST_INTERPRETERS, interpreter, program_of_env};
 use crate::programs::{open, reopen, walk};
 
-/// Checks the interpreter of a file, its interpreter, and so on. A program without a `#!` line passes: the kernel runs it,
-/// or nothing does.
+/// Checks the interpreter of a file, its interpreter, and so on. A program without a `#!` line passes: the kernel runs
+/// it, or nothing does.
 pub(super) fn check(
     trust: &Trust,
     path: &Path,
@@ -22,8 +22,8 @@ pub(super) fn check(
         Some(shown) => reopen(shown),
         None => open(path),
     };
-    // A program may be executable without being readable; then its place is all that speaks for it, and it is no script,
-    // since its interpreter could not read it either.
+    // A program may be executable without being readable; then its place is all that speaks for it, and it is no
+    // script, since its interpreter could not read it either.
     let Some(found) = file.as_ref().and_then(interpreter) else { return Ok(()) };
     let unclear = || Untrusted::UnclearInterpreter(path.to_owned());
     if depth >= MOST_INTERPRETERS || !found.path.is_absolute() {

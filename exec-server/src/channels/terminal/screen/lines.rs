@@ -122,7 +122,8 @@ pub(super) fn rule(entry: &Entry, place: usize, style: &Style, width: usize) -> 
     lines
 }
 
-/// A word whose beginning and end can be seen, also when there are spaces in it. Not for a shell: escapes stay as they are.
+/// A word whose beginning and end can be seen, also when there are spaces in it. Not for a shell: escapes stay as they
+/// are.
 fn bordered(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{word}'") }
