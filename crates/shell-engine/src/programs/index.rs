@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::identity::{FileIdentity, FileState};
 use super::opening;
@@ -70,14 +71,21 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct Index {
     search: Vec<PathBuf>,
-    found: Mutex<Option<Arc<Found>>>,
+    /// How long what was found is believed.
+    believed: Duration,
+    found: Mutex<Option<(Instant, Arc<Found>)>>,
     /// Which programs a file was found to be a copy of.
     copies: Mutex<HashMap<FileState, Vec<Arc<Known>>>>,
 }
 
 impl Index {
     pub(super) fn new(search: Vec<PathBuf>) -> Index {
-        Index { search, found: Mutex::default(), copies: Mutex::default() }
+        Index { search, believed: Duration::ZERO, found: Mutex::default(), copies: Mutex::default() }
+    }
+
+    /// The same, which looks at the folders no more often than this.
+    pub(super) fn looking_every(self, believed: Duration) -> Index {
+        Index { believed, ..self }
     }
 
     /// The programs that a file is: the one at its path, else those with the same inode or content.
@@ -135,9 +143,16 @@ impl Index {
     }
 
     fn found(&self) -> Arc<Found> {
-        let stamps: Vec<Stamp> = self.folders().map(|folder| stamp(&folder)).collect();
         let mut kept = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.as_ref().filter(|found| found.stamps == stamps) {
+        let now = Instant::now();
+        if let Some((looked, found)) = kept.as_ref()
+            && now.saturating_duration_since(*looked) < self.believed
+        {
+            return Arc::clone(found);
+        }
+        let stamps: Vec<Stamp> = self.folders().map(|folder| stamp(&folder)).collect();
+        if let Some((looked, found)) = kept.as_mut().filter(|(_, found)| found.stamps == stamps) {
+            *looked = now;
             return Arc::clone(found);
         }
         let mut found = Found { stamps, ..Found::default() };
@@ -149,7 +164,7 @@ impl Index {
         }
         self.copies.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let found = Arc::new(found);
-        *kept = Some(Arc::clone(&found));
+        *kept = Some((now, Arc::clone(&found)));
         found
     }
 

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
@@ -36,6 +37,11 @@ impl Programs {
         }
         let index = Index::new(search.clone());
         Programs { search, relative, index }
+    }
+
+    /// The same, which looks no more often than this at what has changed.
+    pub(crate) fn looking_every(self, time: Duration) -> Programs {
+        Programs { index: self.index.looking_every(time), ..self }
     }
 
     /// Finds a bare name as a shell would: the first executable file of that name.

@@ -13,12 +13,15 @@ use super::login::Logins;
 use super::running::RunningCalls;
 use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
-use crate::config::Config;
+use crate::config::{Config, DoorChoice};
 use crate::interception::KernelDoors;
 use crate::output::Spool;
 use crate::programs::Programs;
 use crate::rules::Rules;
 use crate::sandboxes::SandboxPool;
+
+/// How long what was found on the search path is believed behind the kernel's door: no person changes it faster.
+const BELIEVED: Duration = Duration::from_millis(10);
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(300);
@@ -58,6 +61,12 @@ impl Shell {
             Arc::new(SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
+        let programs = Programs::new(&config.search_path());
+        // Behind the kernel's door, so much more is judged that looking each time would cost more than judging.
+        let programs = match config.door {
+            DoorChoice::Kernel => programs.looking_every(BELIEVED),
+            DoorChoice::Auto | DoorChoice::Wrapper => programs,
+        };
         let outputs = Spool::new(config.limits.spool);
         Shell {
             running: RunningCalls::new(outputs.clone()),
@@ -66,7 +75,7 @@ impl Shell {
             logins: Logins::default(),
             rules: Arc::new(Rules::start(config.rules.clone())),
             kernel_doors: Arc::new(KernelDoors::new(config.execve_wrapper.clone())),
-            programs: Arc::new(Programs::new(&config.search_path())),
+            programs: Arc::new(programs),
             config,
             sandboxes,
             calls: TaskTracker::new(),

@@ -21,6 +21,8 @@ const MOST_BEHIND: usize = 512;
 pub(super) struct Attended {
     pub(super) listener: Listener,
     pub(super) facts: Arc<InterceptedCall>,
+    /// The wrapper, which asks by itself.
+    pub(super) wrapper: FileIdentity,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) load: Arc<Load>,
     /// Who waits to hear whether the shell has started.
@@ -71,6 +73,12 @@ impl Attended {
 
     pub(super) fn has_room(&self) -> bool {
         self.load.has_room() && self.behind.len() < MOST_BEHIND
+    }
+
+    /// Whether a process is the shell, or a fork of it that has executed nothing since. While that is not known, it is.
+    pub(super) fn is_shell(&self, process: i32) -> bool {
+        let image = self.shell.as_ref().and_then(|shell| shell.image.as_ref());
+        image.is_none_or(|image| Image::of(process).as_ref() == Some(image))
     }
 
     /// Hands something to the call's door. Where nobody attends to it any more, the answer is that it fails.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attended::{Asked, Attended};
-use super::family::{self, Image};
+use super::family;
 use super::messages::{Answer, CallNumber, Task, Waiting};
 use super::proof::Expected;
 use super::request::Request;
@@ -28,7 +28,7 @@ impl Thread {
             attended.behind.push(notification);
             return;
         }
-        let (mut request, exec) = match Request::read(&notification, starter(attended, process)) {
+        let (mut request, exec) = match Request::read(&notification) {
             Ok(read) => read,
             Err(errno) => {
                 // Who is gone needs no answer.
@@ -41,32 +41,12 @@ impl Thread {
             return;
         }
         attended.facts.whereabouts.note(&exec.workdir);
-        let decided = self.decide(call, process, &mut request, &exec);
+        let (decided, exec) = decide(attended, process, &mut request, exec);
         let asked = Asked { notification, process, request, exec: Arc::new(exec) };
         match decided {
             Decided::Happens => self.let_happen(call, asked),
-            Decided::Fails => self.fail(call, &notification, libc::EPERM),
             Decided::Turns => self.turn(call, asked),
             Decided::Elsewhere => self.hand_over(call, asked, Task::Judge),
-        }
-    }
-
-    fn decide(&mut self, call: CallNumber, process: i32, request: &mut Request, exec: &Exec) -> Decided {
-        let Some(attended) = self.calls.get_mut(&call) else { return Decided::Fails };
-        let facts = &attended.facts;
-        // Judged when it has happened.
-        if request.expected.is_none() {
-            return Decided::Happens;
-        }
-        let allowed = attended.allowed.remove(&process);
-        request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(exec));
-        if request.is_allowed || exec.is(self.wrapper.identity) {
-            return Decided::Happens;
-        }
-        match facts.judge.at_once(exec, &facts.facts, || facts.record.program()) {
-            AtOnce::Runs => Decided::Happens,
-            AtOnce::Other => Decided::Turns,
-            AtOnce::Unclear => Decided::Elsewhere,
         }
     }
 
@@ -180,19 +160,36 @@ impl Thread {
 /// What is to be done about one.
 enum Decided {
     Happens,
-    Fails,
     Turns,
     /// That takes others.
     Elsewhere,
 }
 
-fn starter(attended: &Attended, process: i32) -> Starter {
-    match attended.shell.as_ref().and_then(|shell| shell.image.as_ref()) {
-        // A fork of it that has executed nothing since.
-        Some(image) if Image::of(process).as_ref() == Some(image) => Starter::Shell,
-        Some(_) => Starter::Program(Vec::new()),
-        None => Starter::Shell,
+fn decide(attended: &mut Attended, process: i32, request: &mut Request, exec: Exec) -> (Decided, Exec) {
+    // Judged when it has happened.
+    if request.expected.is_none() {
+        return (Decided::Happens, exec);
     }
+    let allowed = attended.allowed.remove(&process);
+    request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(&exec));
+    if request.is_allowed || exec.is(attended.wrapper) {
+        return (Decided::Happens, exec);
+    }
+    let facts = &attended.facts;
+    let at_once = |exec: &Exec| facts.judge.at_once(exec, &facts.facts, || facts.record.program());
+    // As if the shell executed it, which is judged more strictly; who does is looked at only where that matters.
+    let mut decided = at_once(&exec);
+    let mut exec = exec;
+    if decided != AtOnce::Runs && !attended.is_shell(process) {
+        exec = exec.started_by(Starter::Program(Vec::new()));
+        decided = at_once(&exec);
+    }
+    let decided = match decided {
+        AtOnce::Runs => Decided::Happens,
+        AtOnce::Other => Decided::Turns,
+        AtOnce::Unclear => Decided::Elsewhere,
+    };
+    (decided, exec)
 }
 
 /// Finds out on whose behalf it is executed, which is of interest only where it does not simply run.

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, fstat};
 use super::files::{self, Found};
 use super::memory::{Budget, Memory};
 use super::proof::Expected;
-use crate::judgement::{Exec, Starter};
+use crate::judgement::Exec;
 use crate::sys::notifications::Notification;
 use crate::sys::path_of;
 
@@ -58,12 +58,12 @@ struct Named {
 }
 
 impl Request {
-    /// Reads what is asked for. `starter` says who asks.
+    /// Reads what is asked for.
     ///
     /// # Errors
     ///
     /// As the kernel would refuse it.
-    pub(super) fn read(notification: &Notification, starter: Starter) -> Result<(Request, Exec), Errno> {
+    pub(super) fn read(notification: &Notification) -> Result<(Request, Exec), Errno> {
         let thread = notification.thread;
         let memory = Memory::of(thread);
         let directory = files::working_directory(thread);
@@ -82,7 +82,7 @@ impl Request {
             .as_ref()
             .and_then(|file| Expected::of(thread, file, &named.name, &argv, workdir.as_deref()));
         let path = shown_path(&named.again, &named.name, opened.as_ref());
-        let exec = Exec::new(&path, argv, env, directory, opened).started_by(starter);
+        let exec = Exec::new(&path, argv, env, directory, opened);
         let addresses = Addresses { empty: named.empty, argv: named.argv, environment: named.environment };
         Ok((Request { again: named.again, expected, is_allowed: false, addresses }, exec))
     }

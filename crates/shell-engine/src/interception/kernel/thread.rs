@@ -98,6 +98,7 @@ impl Thread {
                 let attended = Attended {
                     listener: Listener::new(listener),
                     facts,
+                    wrapper: self.wrapper.identity,
                     events,
                     load: Arc::default(),
                     opened: Some(opened),
