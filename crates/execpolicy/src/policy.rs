@@ -26,6 +26,8 @@ pub struct Policy {
     network: Vec<NetworkRule>,
     examples: Vec<Example>,
     incomplete: bool,
+    /// A rule has a condition on the environment.
+    looks_at_environment: bool,
 }
 
 /// Indices of the rules that begin with one word. Many rules for one program usually differ in the next word.
@@ -101,6 +103,12 @@ impl Policy {
         self.rules.iter().map(AsRef::as_ref)
     }
 
+    /// Whether a command's environment matters to any rule.
+    #[must_use]
+    pub fn looks_at_environment(&self) -> bool {
+        self.looks_at_environment
+    }
+
     /// Whether some rules could not be read, so that nothing may be allowed without asking.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -139,6 +147,7 @@ impl Policy {
 
     fn add(&mut self, rule: PrefixRule) {
         let index = self.rules.len();
+        self.looks_at_environment |= !rule.conditions.env.is_empty();
         match &rule.program {
             Element::Word(word) => {
                 self.by_program.entry(word.as_bytes().to_vec()).or_default().add(index, &rule);

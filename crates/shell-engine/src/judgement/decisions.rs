@@ -179,6 +179,7 @@ mod tests {
             workdir: "/".into(),
             seen: None,
             opened: None,
+            first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
         };
         let decisions = Decisions::default();

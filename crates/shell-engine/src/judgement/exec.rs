@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::programs::shebang::Interpreter;
 use crate::programs::{FileIdentity, FileState, look_at, reopen};
 use crate::sys::path_of;
 
@@ -29,6 +30,8 @@ pub(crate) struct Exec {
     pub(super) seen: Option<FileState>,
     /// The file itself, as the asker opened it: what it is, not what it can do with it (`O_PATH`).
     pub(super) opened: Option<OwnedFd>,
+    /// The interpreter of its first line, where whoever asks has read it already.
+    pub(super) first_line: Option<Option<Interpreter>>,
     /// Who is about to execute it.
     pub(super) starter: Starter,
 }
@@ -62,9 +65,29 @@ impl Exec {
         opened: Option<OwnedFd>,
     ) -> Exec {
         let workdir = directory.as_ref().and_then(path_of).unwrap_or_default();
-        let seen = opened.as_ref().and_then(FileState::of);
-        let file = workdir.join(file);
-        Exec { file, argv, env, directory, workdir, seen, opened, starter: Starter::Shell }
+        Exec::seen_in((directory, workdir), file, argv, opened).with_environment(env)
+    }
+
+    /// The same where the working directory's path is known, without an environment.
+    pub(crate) fn seen_in(
+        (directory, workdir): (Option<OwnedFd>, PathBuf),
+        file: &Path,
+        argv: Vec<OsString>,
+        opened: Option<OwnedFd>,
+    ) -> Exec {
+        let (seen, file) = (opened.as_ref().and_then(FileState::of), workdir.join(file));
+        let (env, starter) = (Vec::new(), Starter::Shell);
+        Exec { file, argv, env, directory, workdir, seen, opened, first_line: None, starter }
+    }
+
+    /// The same, with its environment, which was not read before.
+    pub(crate) fn with_environment(self, env: Vec<OsString>) -> Exec {
+        Exec { env, ..self }
+    }
+
+    /// The same, with what its first line says.
+    pub(crate) fn with_first_line(self, first_line: Option<Interpreter>) -> Exec {
+        Exec { first_line: Some(first_line), ..self }
     }
 
     /// The same, about to be executed by this one.

@@ -76,6 +76,12 @@ impl Judge {
         simply_runs(self.by_rules(&policy, exec, call), exec, call, record)
     }
 
+    /// Whether a program's environment matters to what is decided about it, other than by leaving the sandbox.
+    pub(crate) fn looks_at_environment(&self) -> bool {
+        self.rules.legacy().is_some()
+            || self.rules.current_at_once().is_none_or(|policy| policy.looks_at_environment())
+    }
+
     /// The same, taking the time that it takes; nobody is asked.
     pub(crate) async fn runs(
         &self,

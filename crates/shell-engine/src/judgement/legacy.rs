@@ -95,6 +95,7 @@ mod tests {
             workdir: "/work".into(),
             seen: None,
             opened: None,
+            first_line: None,
             starter: crate::judgement::Starter::Shell,
         };
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");

@@ -59,6 +59,7 @@ fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
         workdir,
         seen: opened.as_ref().and_then(FileState::of),
         opened,
+        first_line: None,
         starter: Starter::Shell,
     })
 }

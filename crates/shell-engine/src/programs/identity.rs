@@ -4,8 +4,9 @@ use std::fs::Metadata;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::fs::{FileType, Stat, fstat, stat};
 
 use crate::sys::device_and_inode;
 
@@ -17,6 +18,11 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
+    /// The identity of the file at a path; links are followed.
+    pub(crate) fn at(path: &Path) -> Option<FileIdentity> {
+        stat(path).ok().map(|stat| FileState(stat).identity())
+    }
+
     /// The identity of an open file.
     pub(crate) fn of(file: impl AsFd) -> Option<FileIdentity> {
         FileState::of(file).map(|state| state.identity())

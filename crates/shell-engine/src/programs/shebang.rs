@@ -13,7 +13,7 @@ const LINE_BYTES: usize = 256;
 pub(crate) const MOST_INTERPRETERS: usize = 4;
 
 /// The interpreter of a script.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interpreter {
     /// Its path, as the script has it.
     pub(crate) path: PathBuf,

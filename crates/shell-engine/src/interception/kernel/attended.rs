@@ -1,11 +1,13 @@
 //! What the thread knows of one call.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::family::Image;
+use super::files;
 use super::messages::{Event, Load, Task, Weight};
 use super::proof::Expected;
 use super::request::Request;
@@ -41,13 +43,16 @@ pub(super) struct Attended {
 pub(super) struct Shell {
     pub(super) process: i32,
     pub(super) image: Option<Image>,
+    /// The root directory of all processes of the call, where the sandbox lets none have another.
+    pub(super) root: Option<OwnedFd>,
 }
 
 impl Shell {
     /// Remembers what it looks like. At the first `execve` after its own it still is what it was started as.
-    pub(super) fn look(&mut self, bash: FileIdentity) {
-        if self.image.is_none() && Expected::is_program(self.process, bash) {
+    pub(super) fn look(&mut self, call: &InterceptedCall) {
+        if self.image.is_none() && Expected::is_program(self.process, call.bash) {
             self.image = Image::of(self.process);
+            self.root = call.facts.trust.is_enforced().then(|| files::root(self.process)).flatten();
         }
     }
 }
@@ -64,7 +69,7 @@ pub(super) struct Asked {
 impl Attended {
     /// Lets the first of all happen: that of the session's own process, which becomes the shell. Nothing of the command's has run.
     pub(super) fn start_shell(&mut self, notification: &Notification) {
-        self.shell = Some(Shell { process: notification.thread, image: None });
+        self.shell = Some(Shell { process: notification.thread, image: None, root: None });
         let started = self.listener.let_happen(notification.id);
         if let Some(opened) = self.opened.take() {
             let _ = opened.send(started.map_err(|error| error.to_string()));

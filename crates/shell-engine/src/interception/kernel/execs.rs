@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use super::attended::{Asked, Attended};
 use super::family;
 use super::messages::{Answer, CallNumber, Task, Waiting};
@@ -20,7 +22,8 @@ impl Thread {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let thread = notification.thread;
         let Some(shell) = &mut attended.shell else { return attended.start_shell(&notification) };
-        shell.look(attended.facts.bash);
+        shell.look(&attended.facts);
+        let root = shell.root.as_ref();
         let is_first = ptrace::is_first_of_its_process(thread);
         let process = if is_first { Some(thread) } else { family::process_of(thread) };
         let Some(process) = process else { return };
@@ -28,7 +31,7 @@ impl Thread {
             attended.behind.push(notification);
             return;
         }
-        let (mut request, exec) = match Request::read(&notification) {
+        let (mut request, exec) = match Request::read(&notification, root) {
             Ok(read) => read,
             Err(errno) => {
                 // Who is gone needs no answer.
@@ -41,7 +44,13 @@ impl Thread {
             return;
         }
         attended.facts.whereabouts.note(&exec.workdir);
-        let (decided, exec) = decide(attended, process, &mut request, exec);
+        let (decided, exec) = match decide(attended, &notification, process, &mut request, exec) {
+            Ok(decided) => decided,
+            Err(errno) => {
+                let _ = attended.listener.fail(notification.id, errno as i32);
+                return;
+            }
+        };
         let asked = Asked { notification, process, request, exec: Arc::new(exec) };
         match decided {
             Decided::Happens => self.let_happen(call, asked),
@@ -165,21 +174,31 @@ enum Decided {
     Elsewhere,
 }
 
-fn decide(attended: &mut Attended, process: i32, request: &mut Request, exec: Exec) -> (Decided, Exec) {
+/// Decides, and reads the environment where that matters. An error is the kernel's.
+fn decide(
+    attended: &mut Attended,
+    notification: &Notification,
+    process: i32,
+    request: &mut Request,
+    exec: Exec,
+) -> Result<(Decided, Exec), Errno> {
     // Judged when it has happened.
-    if request.expected.is_none() {
-        return (Decided::Happens, exec);
-    }
-    let allowed = attended.allowed.remove(&process);
-    request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(&exec));
-    if request.is_allowed || exec.is(attended.wrapper) {
-        return (Decided::Happens, exec);
+    if request.expected.is_none() || exec.is(attended.wrapper) {
+        return Ok((Decided::Happens, exec));
     }
     let facts = &attended.facts;
     let at_once = |exec: &Exec| facts.judge.at_once(exec, &facts.facts, || facts.record.program());
+    let allowed = attended.allowed.remove(&process);
+    if allowed.is_none() && !facts.judge.looks_at_environment() && at_once(&exec) == AtOnce::Runs {
+        return Ok((Decided::Happens, exec));
+    }
+    let mut exec = request.read_environment(notification.thread, exec)?;
+    request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(&exec));
+    if request.is_allowed {
+        return Ok((Decided::Happens, exec));
+    }
     // As if the shell executed it, which is judged more strictly; who does is looked at only where that matters.
     let mut decided = at_once(&exec);
-    let mut exec = exec;
     if decided != AtOnce::Runs && !attended.is_shell(process) {
         exec = exec.started_by(Starter::Program(Vec::new()));
         decided = at_once(&exec);
@@ -189,7 +208,7 @@ fn decide(attended: &mut Attended, process: i32, request: &mut Request, exec: Ex
         AtOnce::Other => Decided::Turns,
         AtOnce::Unclear => Decided::Elsewhere,
     };
-    (decided, exec)
+    Ok((decided, exec))
 }
 
 /// Finds out on whose behalf it is executed, which is of interest only where it does not simply run.

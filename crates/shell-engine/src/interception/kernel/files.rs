@@ -30,8 +30,18 @@ pub(super) fn working_directory(thread: i32) -> Option<OwnedFd> {
     openat(CWD, format!("/proc/{thread}/cwd"), LOOK | OFlags::DIRECTORY, Mode::empty()).ok()
 }
 
-/// The file at a path, which is meant from `directory` where it is relative.
-pub(super) fn at_path(thread: i32, path: &[u8], directory: Option<&Path>) -> Found {
+/// The root directory of a process.
+pub(super) fn root(thread: i32) -> Option<OwnedFd> {
+    openat(CWD, format!("/proc/{thread}/root"), LOOK | OFlags::DIRECTORY, Mode::empty()).ok()
+}
+
+/// The file at a path of a thread's, which is meant from `directory` where it is relative. The thread's root is looked up where it
+/// is not given.
+pub(super) fn at_path(
+    (thread, root): (i32, Option<&OwnedFd>),
+    path: &[u8],
+    directory: Option<&Path>,
+) -> Found {
     if path.is_empty() {
         return Found::Nothing(Errno::NOENT);
     }
@@ -50,13 +60,18 @@ pub(super) fn at_path(thread: i32, path: &[u8], directory: Option<&Path>) -> Fou
     if absolute.starts_with("/proc") {
         return Found::Unclear;
     }
-    let Ok(root) = openat(CWD, format!("/proc/{thread}/root"), LOOK | OFlags::DIRECTORY, Mode::empty())
-    else {
-        return Found::Unclear;
+    let own;
+    let root = match root {
+        Some(root) => root,
+        None => {
+            own = self::root(thread);
+            let Some(own) = &own else { return Found::Unclear };
+            own
+        }
     };
-    match openat2(&root, &absolute, LOOK, Mode::empty(), ResolveFlags::IN_ROOT) {
+    match openat2(root, &absolute, LOOK, Mode::empty(), ResolveFlags::IN_ROOT) {
         Ok(file) => Found::File(file),
-        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) if !is_link(&root, &absolute) => Found::Nothing(errno),
+        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) if !is_link(root, &absolute) => Found::Nothing(errno),
         Err(_) => Found::Unclear,
     }
 }

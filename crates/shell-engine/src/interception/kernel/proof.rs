@@ -32,8 +32,9 @@ impl Expected {
     /// What executing this file comes to: itself, or the interpreter of its first line, or that one's. `None` where that
     /// cannot be told.
     pub(super) fn of(
-        thread: i32,
+        thread: (i32, Option<&OwnedFd>),
         file: &OwnedFd,
+        first_line: Option<Interpreter>,
         name: &[u8],
         argv: &[OsString],
         directory: Option<&Path>,
@@ -41,10 +42,10 @@ impl Expected {
         let mut argv: Vec<OsString> = argv.to_vec();
         let mut name = OsStr::from_bytes(name).to_owned();
         let mut program = FileIdentity::of(file)?;
-        let mut script = reopen(file);
+        let mut first_line = first_line;
         let mut is_interpreter = false;
         for _ in 0..=MOST_INTERPRETERS {
-            let Some(Interpreter { path, argument }) = script.as_ref().and_then(interpreter) else { break };
+            let Some(Interpreter { path, argument }) = first_line else { break };
             let Found::File(found) = files::at_path(thread, path.as_os_str().as_bytes(), directory) else {
                 return None;
             };
@@ -56,7 +57,7 @@ impl Expected {
                 .collect();
             name = path.into_os_string();
             program = FileIdentity::of(&found)?;
-            script = reopen(&found);
+            first_line = reopen(&found).as_ref().and_then(interpreter);
             is_interpreter = true;
         }
         Some(Expected { program, argv: joined(&argv), is_interpreter })
@@ -64,12 +65,21 @@ impl Expected {
 
     /// A program as it is, whatever its arguments are.
     pub(super) fn is_program(process: i32, program: FileIdentity) -> bool {
-        look(&executable(process)).as_ref().and_then(FileIdentity::of) == Some(program)
+        FileIdentity::at(&executable(process)) == Some(program)
     }
 
     /// Whether that is what a process has executed.
     pub(super) fn is_met(&self, process: i32) -> bool {
-        Expected::is_program(process, self.program) && argv(process).is_some_and(|argv| argv == self.argv)
+        Expected::is_program(process, self.program) && self.has_argv(process) == Some(true)
+    }
+}
+
+impl Expected {
+    /// One read tells: the kernel gives as much as there is.
+    fn has_argv(&self, process: i32) -> Option<bool> {
+        let mut read = vec![0; self.argv.len() + 1];
+        let length = File::open(format!("/proc/{process}/cmdline")).ok()?.read(&mut read).ok()?;
+        Some(read.get(..length) == Some(&self.argv))
     }
 }
 
@@ -128,13 +138,13 @@ mod tests {
     fn a_process_is_what_it_has_executed_and_nothing_else() {
         let (path, program, argv) = truth(own()).unwrap();
         let expected = |argv: &[OsString]| {
-            Expected::of(own(), &program, path.as_os_str().as_bytes(), argv, None).unwrap()
+            Expected::of((own(), None), &program, None, path.as_os_str().as_bytes(), argv, None).unwrap()
         };
         assert!(expected(&argv).is_met(own()));
         let more: Vec<OsString> = argv.iter().cloned().chain(["x".into()]).collect();
         assert!(!expected(&more).is_met(own()));
         let other = look(Path::new("/bin/sh")).unwrap();
-        assert!(!Expected::of(own(), &other, b"/bin/sh", &argv, None).unwrap().is_met(own()));
+        assert!(!Expected::of((own(), None), &other, None, b"/bin/sh", &argv, None).unwrap().is_met(own()));
     }
 
     #[test]
@@ -143,9 +153,16 @@ mod tests {
         let script = folder.path().join("script");
         std::fs::write(&script, "#!/bin/sh -eu\n").unwrap();
         let opened = look(&script).unwrap();
-        let expected =
-            Expected::of(own(), &opened, b"./script", &["name".into(), "a".into()], Some(folder.path()))
-                .unwrap();
+        let line = reopen(&opened).as_ref().and_then(interpreter);
+        let expected = Expected::of(
+            (own(), None),
+            &opened,
+            line,
+            b"./script",
+            &["name".into(), "a".into()],
+            Some(folder.path()),
+        )
+        .unwrap();
         assert_eq!(expected.program, FileIdentity::of(look(Path::new("/bin/sh")).unwrap()).unwrap());
         assert_eq!(expected.argv, b"/bin/sh\0-eu\0./script\0a\0");
     }

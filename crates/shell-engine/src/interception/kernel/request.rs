@@ -12,6 +12,8 @@ use super::files::{self, Found};
 use super::memory::{Budget, Memory};
 use super::proof::Expected;
 use crate::judgement::Exec;
+use crate::programs::reopen;
+use crate::programs::shebang::interpreter;
 use crate::sys::notifications::Notification;
 use crate::sys::path_of;
 
@@ -26,6 +28,8 @@ pub(super) struct Request {
     pub(super) is_allowed: bool,
     /// Where its parts are in the process's memory.
     pub(super) addresses: Addresses,
+    /// What the environment may still have.
+    budget: Budget,
 }
 
 /// How the file is executed once more, by the wrapper that the process has become.
@@ -58,17 +62,21 @@ struct Named {
 }
 
 impl Request {
-    /// Reads what is asked for.
+    /// Reads what is asked for, but for its environment. `root` is the root directory of all processes of the call, where nobody can
+    /// have another.
     ///
     /// # Errors
     ///
     /// As the kernel would refuse it.
-    pub(super) fn read(notification: &Notification) -> Result<(Request, Exec), Errno> {
+    pub(super) fn read(
+        notification: &Notification,
+        root: Option<&OwnedFd>,
+    ) -> Result<(Request, Exec), Errno> {
         let thread = notification.thread;
         let memory = Memory::of(thread);
         let directory = files::working_directory(thread);
         let workdir = directory.as_ref().and_then(path_of);
-        let named = named(notification, memory, workdir.as_deref())?;
+        let named = named(notification, memory, workdir.as_deref(), root)?;
         let opened = match named.found {
             Found::Nothing(errno) => return Err(Errno::from_raw(errno.raw_os_error())),
             Found::File(file) if !may_be_executed(&file) => return Err(Errno::EACCES),
@@ -77,22 +85,38 @@ impl Request {
         };
         let mut budget = Budget::default();
         let argv = memory.strings(named.argv, &mut budget)?;
-        let env = memory.strings(named.environment, &mut budget)?;
-        let expected = opened
-            .as_ref()
-            .and_then(|file| Expected::of(thread, file, &named.name, &argv, workdir.as_deref()));
+        let first_line = opened.as_ref().and_then(reopen).as_ref().and_then(interpreter);
+        let expected = opened.as_ref().and_then(|file| {
+            Expected::of((thread, root), file, first_line.clone(), &named.name, &argv, workdir.as_deref())
+        });
         let path = shown_path(&named.again, &named.name, opened.as_ref());
-        let exec = Exec::new(&path, argv, env, directory, opened);
+        let exec = Exec::seen_in((directory, workdir.unwrap_or_default()), &path, argv, opened);
+        let exec = exec.with_first_line(first_line);
         let addresses = Addresses { empty: named.empty, argv: named.argv, environment: named.environment };
-        Ok((Request { again: named.again, expected, is_allowed: false, addresses }, exec))
+        Ok((Request { again: named.again, expected, is_allowed: false, addresses, budget }, exec))
+    }
+
+    /// Reads the environment, too.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel would refuse it.
+    pub(super) fn read_environment(&mut self, thread: i32, exec: Exec) -> Result<Exec, Errno> {
+        let env = Memory::of(thread).strings(self.addresses.environment, &mut self.budget)?;
+        Ok(exec.with_environment(env))
     }
 }
 
-fn named(notification: &Notification, memory: Memory, workdir: Option<&Path>) -> Result<Named, Errno> {
+fn named(
+    notification: &Notification,
+    memory: Memory,
+    workdir: Option<&Path>,
+    root: Option<&OwnedFd>,
+) -> Result<Named, Errno> {
     let thread = notification.thread;
     if notification.number == libc::SYS_execve {
         let [path, argv, environment, ..] = notification.arguments;
-        return by_path(thread, memory, path, workdir, argv, environment);
+        return by_path((thread, root), memory, path, workdir, argv, environment);
     }
     let [folder, path, argv, environment, flags, _] = notification.arguments;
     // The low half is the descriptor's number.
@@ -105,10 +129,10 @@ fn named(notification: &Notification, memory: Memory, workdir: Option<&Path>) ->
         return Ok(Named { found, name, again: Again::Descriptor, empty: path, argv, environment });
     }
     if folder == libc::AT_FDCWD || text.starts_with(b"/") {
-        return by_path(thread, memory, path, workdir, argv, environment);
+        return by_path((thread, root), memory, path, workdir, argv, environment);
     }
     let base = files::folder_at_descriptor(thread, folder);
-    let found = files::at_path(thread, &text, base.as_deref());
+    let found = files::at_path((thread, root), &text, base.as_deref());
     let absolute = base.unwrap_or_default().join(OsStr::from_bytes(&text));
     let name = [format!("/dev/fd/{folder}/").as_bytes(), &text].concat();
     let again = Again::Path(absolute.into_os_string().as_bytes().to_vec());
@@ -117,7 +141,7 @@ fn named(notification: &Notification, memory: Memory, workdir: Option<&Path>) ->
 }
 
 fn by_path(
-    thread: i32,
+    thread: (i32, Option<&OwnedFd>),
     memory: Memory,
     path: u64,
     workdir: Option<&Path>,

@@ -68,8 +68,8 @@ impl Thread {
         let mut polled = vec![PollFd::new(&self.bell, PollFlags::IN)];
         polled.extend(listening.iter().map(|(_, attended)| PollFd::new(&attended.listener, PollFlags::IN)));
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
-        // An interrupted wait only means another turn.
-        let _ = poll(&mut polled, timeout.as_ref());
+        // Interrupted by the signal that rings the bell.
+        let interrupted = poll(&mut polled, timeout.as_ref()).is_err();
         let mut heard = Vec::new();
         let mut gone = Vec::new();
         for (polled, (call, _)) in polled.iter().skip(1).zip(&listening) {
@@ -82,7 +82,7 @@ impl Thread {
             }
         }
         let rung = polled.first().is_some_and(|bell| !bell.revents().is_empty());
-        if rung {
+        if rung || interrupted {
             // What has rung is looked at below, however often it has.
             let _ = self.bell.read(&mut [0; 64]);
         }
@@ -165,7 +165,9 @@ impl Thread {
 
     /// Looks at what has become of those that were seized.
     fn see_changes(&mut self) {
-        while let Ok(Some((thread, change))) = ptrace::next_change() {
+        while !self.seized.is_empty()
+            && let Ok(Some((thread, change))) = ptrace::next_change()
+        {
             match change {
                 Change::Gone => {
                     self.seized.take(thread);

@@ -39,7 +39,7 @@ pub(super) struct Wrapper {
 impl Wrapper {
     /// Opens it where the process finds it. To be read: a descriptor that only looks cannot be placed.
     fn open(&self, thread: i32) -> io::Result<File> {
-        match files::at_path(thread, self.path.as_os_str().as_bytes(), None) {
+        match files::at_path((thread, None), self.path.as_os_str().as_bytes(), None) {
             files::Found::File(file) if FileIdentity::of(&file) == Some(self.identity) => {
                 reopen(&file).ok_or_else(|| io::ErrorKind::PermissionDenied.into())
             }

@@ -66,6 +66,7 @@ impl World {
             workdir: self.root.clone(),
             seen: opened.as_ref().and_then(FileState::of),
             opened,
+            first_line: None,
             starter: crate::judgement::Starter::Shell,
         }
     }

@@ -39,12 +39,15 @@ pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Vec<OtherName> {
         names.add_walk(real);
     }
     if let Some(state) = exec.seen.as_ref().filter(|state| state.is_regular()) {
-        let file = shown.and_then(reopen);
+        // Not opened where all that could be read of it is known.
+        let is_known = exec.first_line.is_some() && !programs.may_be_a_copy(state);
+        let file = if is_known { None } else { shown.and_then(reopen) };
         // Its path is trusted to name it only where it does.
         let canonical = real.as_deref().filter(|path| look_at(path).as_ref() == Some(state));
         names.add_known(programs, canonical, state, file.as_ref());
-        if let Some(file) = &file {
-            names.add_interpreters(programs, &exec.file, file, 0);
+        let first_line = || file.as_ref().and_then(interpreter);
+        if let Some(first_line) = exec.first_line.clone().unwrap_or_else(first_line) {
+            names.add_interpreters(programs, &exec.file, first_line, 0);
         }
     }
     // One file may be many programs, and goes by this.
@@ -112,8 +115,14 @@ impl<'g> Names<'g> {
     }
 
     /// A script is its interpreter with one argument more.
-    fn add_interpreters(&mut self, programs: &Programs, script: &Path, file: &File, depth: usize) {
-        let Some(Interpreter { path, argument }) = interpreter(file) else { return };
+    fn add_interpreters(
+        &mut self,
+        programs: &Programs,
+        script: &Path,
+        first_line: Interpreter,
+        depth: usize,
+    ) {
+        let Interpreter { path, argument } = first_line;
         if depth >= MOST_INTERPRETERS {
             return;
         }
@@ -129,8 +138,8 @@ impl<'g> Names<'g> {
         for program in spellings {
             self.add(OtherName { program, before: before.clone() });
         }
-        if let Some(opened) = &opened {
-            self.add_interpreters(programs, &path, opened, depth + 1);
+        if let Some(next) = opened.as_ref().and_then(interpreter) {
+            self.add_interpreters(programs, &path, next, depth + 1);
         }
     }
 }

@@ -34,6 +34,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         workdir: "/".into(),
         seen: opened.as_ref().and_then(FileState::of),
         opened,
+        first_line: None,
         starter: crate::judgement::Starter::Shell,
     }
 }

@@ -25,6 +25,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         workdir: workdir.to_owned(),
         seen: None,
         opened: None,
+        first_line: None,
         starter: crate::judgement::Starter::Shell,
     }
 }
