@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_is_returned_with_where_to_go_on() {
         let outputs = Spool::new(SpoolLimits::default());
-        let recording = Recording::of(&outputs, b"one\ntwo\nthree\n");
+        let recording = outputs.finished(b"one\ntwo\nthree\n");
         outputs.keep(&recording);
         let id = recording.id();
         let part =
@@ -225,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn as_text_a_part_is_its_lines_and_where_the_next_are() {
         let outputs = Spool::new(SpoolLimits::default());
-        let recording = Recording::of(&outputs, b"one\ntwo\nthree\n");
+        let recording = outputs.finished(b"one\ntwo\nthree\n");
         outputs.keep(&recording);
         let as_text = async |arguments: Value| {
             let result = call(arguments.as_object(), ResultFormat::Text, &outputs).await;
@@ -246,7 +246,7 @@ mod tests {
         let outputs = Spool::new(SpoolLimits::default());
         let result = called(json!({"id": "zz-1"}), &outputs).await;
         assert!(result.is_error == Some(true) && text(&result).contains("none is kept"), "{result:?}");
-        let recording = Recording::of(&outputs, b"x");
+        let recording = outputs.finished(b"x");
         outputs.keep(&recording);
         for (arguments, words) in [
             (json!({}), "id is missing"),

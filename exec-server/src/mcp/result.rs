@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn outcome(ending: Ending, decisions: &[Decided]) -> CallOutcome {
-        let recording = Recording::of(&Spool::new(SpoolLimits::default()), b"printed\n");
+        let recording = Spool::new(SpoolLimits::default()).finished(b"printed\n");
         let times = (Duration::from_millis(1500), Duration::from_secs(2));
         let mut outcome = CallOutcome::new(ending, recording, times);
         outcome.decisions = decisions
@@ -349,7 +349,7 @@ mod tests {
         for line in ["", "\"", "\u{1}", "1", "'\\n'", "ü"] {
             let outputs = Spool::new(SpoolLimits::default());
             let mut outcome = outcome(exited(0), &[]);
-            outcome.output = Recording::of(&outputs, format!("{line}\n").repeat(60_000).as_bytes());
+            outcome.output = outputs.finished(format!("{line}\n").repeat(60_000).as_bytes());
             let encoded = encode(&outcome, &shown, Results::default(), &outputs).await;
             let length = text(&encoded).len();
             assert!(
@@ -377,7 +377,7 @@ mod tests {
         let some = encoded(&outcome(exited(0), &[]), &some, TEXT).await;
         assert!(text(&some).contains("[call read_output with {\"id\":\""), "{some:?}");
         let mut silent = outcome(exited(0), &[]);
-        silent.output = Recording::of(&Spool::new(SpoolLimits::default()), b"");
+        silent.output = Spool::new(SpoolLimits::default()).finished(b"");
         assert_eq!(text(&encoded(&silent, &all, TEXT).await), "[exit 0 · 3.5 s]");
     }
 

@@ -1,14 +1,15 @@
 //! The bytes that are kept of one output: all of them while they fit, else the first and the last half of what fits.
 //!
-//! A short output stays in memory. A longer one goes into a file of the spool; when that cannot be written any more (the
-//! spool's limit, a full disk) it comes back into memory, where less fits. Offsets are always those of the whole output.
+//! A short output stays in memory. A longer one goes into a file; when that cannot be written any more (the
+//! limit for all, a full disk) it comes back into memory, where less fits. Offsets are always those of the whole output.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use super::spool::{Reservation, Spool};
+use super::space::{Reservation, Space};
 
 /// Bytes that are kept in memory before a file is used.
 const IN_MEMORY: u64 = 64 << 10;
@@ -29,7 +30,7 @@ pub(super) struct HeadAndTail {
 #[derive(Debug)]
 enum Medium {
     Memory(Vec<u8>),
-    File { file: File, space: Reservation },
+    File { file: File, part: Reservation },
 }
 
 impl Default for HeadAndTail {
@@ -40,9 +41,9 @@ impl Default for HeadAndTail {
 
 impl HeadAndTail {
     /// Adds what was printed next.
-    pub(super) fn add(&mut self, bytes: &[u8], spool: &Spool) {
+    pub(super) fn add(&mut self, bytes: &[u8], space: &Arc<Space>) {
         if self.total + length(bytes) > self.capacity && matches!(self.medium, Medium::Memory(_)) {
-            self.move_to_file(spool);
+            self.move_to_file(space);
         }
         if let Err(error) = self.append(bytes) {
             self.move_to_memory(&error);
@@ -52,13 +53,13 @@ impl HeadAndTail {
     }
 
     /// Moves what is in memory into a file, if that was not tried before.
-    pub(super) fn move_to_file(&mut self, spool: &Spool) {
+    pub(super) fn move_to_file(&mut self, space: &Arc<Space>) {
         if self.no_file.is_some() || !matches!(self.medium, Medium::Memory(_)) {
             return;
         }
-        let moved = spool
+        let moved = space
             .new_file()
-            .and_then(|(file, space)| self.copy_to(Medium::File { file, space }, spool.bytes_per_output()));
+            .and_then(|(file, part)| self.copy_to(Medium::File { file, part }, space.per_output()));
         match moved {
             Ok(kept) => *self = kept,
             Err(error) => self.move_to_memory(&error),
@@ -189,8 +190,8 @@ impl Medium {
                 memory.get_mut(start..end).unwrap_or_default().copy_from_slice(bytes);
                 Ok(())
             }
-            Medium::File { file, space } => {
-                space.cover(place + length(bytes))?;
+            Medium::File { file, part } => {
+                part.cover(place + length(bytes))?;
                 file.write_all_at(bytes, place)
             }
         }
@@ -225,8 +226,9 @@ mod tests {
 
     const CAPACITY: u64 = 256 << 10;
 
-    fn spool(total: u64) -> Spool {
-        Spool::new(SpoolLimits { per_output: CAPACITY, total, outputs: 4 })
+    fn space(total: u64) -> Arc<Space> {
+        let limits = SpoolLimits { per_output: CAPACITY, total, outputs: 4 };
+        Arc::new(Space::new(limits, Box::new(|| false)))
     }
 
     /// Bytes whose values tell their offsets.
@@ -246,11 +248,11 @@ mod tests {
 
     #[test]
     fn what_fits_is_kept_whole_in_memory_and_then_in_a_file() {
-        let spool = spool(1 << 20);
+        let space = space(1 << 20);
         let mut kept = HeadAndTail::default();
         for end in [1, 10, IN_MEMORY, IN_MEMORY + 1, CAPACITY] {
             let start = kept.total();
-            kept.add(&pattern(start..end), &spool);
+            kept.add(&pattern(start..end), &space);
             check(&kept, end, std::slice::from_ref(&(0..end)));
             assert_eq!(matches!(kept.medium, Medium::File { .. }), end > IN_MEMORY);
         }
@@ -259,12 +261,12 @@ mod tests {
     #[test]
     fn of_more_the_first_and_the_last_bytes_are_kept_however_they_come() {
         for step in [1 << 12, 100_003, 3 << 20] {
-            let spool = spool(1 << 20);
+            let space = space(1 << 20);
             let mut kept = HeadAndTail::default();
             let total = 5 * CAPACITY + 12_345;
             while kept.total() < total {
                 let start = kept.total();
-                kept.add(&pattern(start..(start + step).min(total)), &spool);
+                kept.add(&pattern(start..(start + step).min(total)), &space);
             }
             check(&kept, total, &[0..CAPACITY / 2, total - CAPACITY / 2..total]);
             let mut none = [0; 10];
@@ -273,13 +275,13 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_of_the_spool_memory_keeps_what_it_can() {
-        let spool = spool(CAPACITY / 2);
+    fn beyond_the_limit_of_the_space_memory_keeps_what_it_can() {
+        let space = space(CAPACITY / 2);
         let mut kept = HeadAndTail::default();
         let total = 3 << 20;
         while kept.total() < total {
             let start = kept.total();
-            kept.add(&pattern(start..start + 4096), &spool);
+            kept.add(&pattern(start..start + 4096), &space);
         }
         assert!(kept.no_file().is_some_and(|why| why.contains("limit")), "{:?}", kept.no_file());
         check(&kept, total, &[0..WITHOUT_FILE / 2, total - WITHOUT_FILE / 2..total]);

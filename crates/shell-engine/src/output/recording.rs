@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::{self, Presentation, View, WINDOW_BYTES, Windows};
 use super::head_and_tail::HeadAndTail;
-use super::spool::Spool;
+use super::space::Space;
 use super::text;
 
 /// The longest last line that is shown while a command runs, in characters.
@@ -20,31 +20,22 @@ pub struct Recording {
 #[derive(Debug)]
 struct Inner {
     id: String,
-    spool: Spool,
+    space: Arc<Space>,
     kept: Mutex<HeadAndTail>,
     open: AtomicBool,
     total: AtomicU64,
 }
 
 impl Recording {
-    pub(super) fn new(id: String, spool: Spool) -> Recording {
+    pub(super) fn new(id: String, space: Arc<Space>) -> Recording {
         let inner = Inner {
             id,
-            spool,
+            space,
             kept: Mutex::default(),
             open: AtomicBool::new(true),
             total: AtomicU64::new(0),
         };
         Recording { inner: Arc::new(inner) }
-    }
-
-    /// A finished output that no command has printed, for those who show outcomes and try that.
-    #[must_use]
-    pub fn of(spool: &Spool, bytes: &[u8]) -> Recording {
-        let recording = spool.begin();
-        recording.add(bytes);
-        recording.close();
-        recording
     }
 
     /// What it is asked for by.
@@ -73,7 +64,7 @@ impl Recording {
 
     pub(super) fn add(&self, bytes: &[u8]) {
         let mut kept = self.kept();
-        kept.add(bytes, &self.inner.spool);
+        kept.add(bytes, &self.inner.space);
         self.inner.total.store(kept.total(), Ordering::Release);
     }
 
@@ -82,13 +73,8 @@ impl Recording {
         self.inner.open.store(false, Ordering::Release);
     }
 
-    /// Lets it be asked for by its id from now on.
-    pub(crate) fn keep(&self) {
-        self.inner.spool.keep(self);
-    }
-
     pub(super) fn move_to_file(&self) {
-        self.kept().move_to_file(&self.inner.spool);
+        self.kept().move_to_file(&self.inner.space);
     }
 
     /// The output as text that fits: all of it, or its beginning and its end. Reads files.

@@ -1,22 +1,13 @@
-//! The files that long outputs are kept in, their bounds, and the outputs that can still be asked for.
-//!
-//! The files have no names (`O_TMPFILE`, or unlinked at once where the file system has no such thing): nobody else can open
-//! them, and however the server ends, nothing of them is left behind.
+//! The outputs that can still be asked for, and their bounds: the oldest finished one makes room.
 
 use std::collections::VecDeque;
-use std::fs::{DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::recording::Recording;
+use super::space::Space;
 use crate::config::SpoolLimits;
-
-/// The name of our folder in the user's cache folder.
-const FOLDER: &str = "shell-tool-mcp";
 
 /// Where outputs are kept. Clones are the same spool.
 #[derive(Clone, Debug)]
@@ -26,14 +17,19 @@ pub struct Spool {
 
 #[derive(Debug)]
 struct Inner {
-    limits: SpoolLimits,
+    /// How many outputs are kept.
+    outputs: usize,
     /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's, and
     /// nobody guesses them.
     prefix: String,
     next: AtomicU64,
-    used: AtomicU64,
-    kept: Mutex<VecDeque<Recording>>,
+    space: Arc<Space>,
+    kept: Arc<Kept>,
 }
+
+/// The outputs that are kept, oldest first.
+#[derive(Debug, Default)]
+struct Kept(Mutex<VecDeque<Recording>>);
 
 impl Spool {
     /// An empty spool.
@@ -41,13 +37,16 @@ impl Spool {
     pub fn new(limits: SpoolLimits) -> Spool {
         // The system's random numbers, through a hash that does not give them away.
         let random = RandomState::new().hash_one(std::process::id());
-        let prefix = format!("{:012x}", random & 0xffff_ffff_ffff);
+        let kept = Arc::<Kept>::default();
+        // Outputs know their space, and the space none of them.
+        let known = Arc::downgrade(&kept);
+        let make_room = move || known.upgrade().is_some_and(|kept| kept.forget_oldest());
         let inner = Inner {
-            limits,
-            prefix,
+            outputs: limits.outputs.max(1),
+            prefix: format!("{:012x}", random & 0xffff_ffff_ffff),
             next: AtomicU64::new(1),
-            used: AtomicU64::new(0),
-            kept: Mutex::default(),
+            space: Arc::new(Space::new(limits, Box::new(make_room))),
+            kept,
         };
         Spool { inner: Arc::new(inner) }
     }
@@ -55,15 +54,24 @@ impl Spool {
     /// Begins a new output, with an id of its own.
     pub(super) fn begin(&self) -> Recording {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        Recording::new(format!("{}-{number}", self.inner.prefix), self.clone())
+        Recording::new(format!("{}-{number}", self.inner.prefix), Arc::clone(&self.inner.space))
+    }
+
+    /// A finished output that no command has printed, for those who show outcomes and try that.
+    #[must_use]
+    pub fn finished(&self, bytes: &[u8]) -> Recording {
+        let recording = self.begin();
+        recording.add(bytes);
+        recording.close();
+        recording
     }
 
     /// Lets this output be asked for by its id from now on.
     pub fn keep(&self, recording: &Recording) {
         recording.move_to_file();
-        let mut kept = self.kept();
+        let mut kept = self.inner.kept.list();
         kept.retain(|other| other.id() != recording.id());
-        while kept.len() >= self.inner.limits.outputs.max(1) {
+        while kept.len() >= self.inner.outputs {
             let oldest = kept.iter().position(|recording| !recording.is_open()).unwrap_or(0);
             kept.remove(oldest);
         }
@@ -73,89 +81,29 @@ impl Spool {
     /// The output with this id, if it is kept.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Recording> {
-        self.kept().iter().find(|recording| recording.id() == id).cloned()
+        self.inner.kept.list().iter().find(|recording| recording.id() == id).cloned()
     }
 
     /// What is kept, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Recording> {
-        self.kept().iter().cloned().collect()
+        self.inner.kept.list().iter().cloned().collect()
     }
+}
 
-    pub(super) fn bytes_per_output(&self) -> u64 {
-        self.inner.limits.per_output.max(2)
-    }
-
-    /// A file without a name, and its part of the limit.
-    pub(super) fn new_file(&self) -> io::Result<(File, Reservation)> {
-        let file = match cache_folder() {
-            Some(folder) => tempfile::tempfile_in(folder).or_else(|_| tempfile::tempfile())?,
-            None => tempfile::tempfile()?,
-        };
-        Ok((file, Reservation { spool: self.clone(), bytes: 0 }))
-    }
-
+impl Kept {
     /// Forgets the oldest finished output. `false`: there is none.
     fn forget_oldest(&self) -> bool {
-        let mut kept = self.kept();
+        let mut kept = self.list();
         let oldest = kept.iter().position(|recording| !recording.is_open());
         let forgotten = oldest.and_then(|at| kept.remove(at));
         drop(kept); // Its end gives back its part of the limit, outside the lock.
         forgotten.is_some()
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Recording>> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, VecDeque<Recording>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A part of the spool's limit; given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Reservation {
-    spool: Spool,
-    bytes: u64,
-}
-
-impl Reservation {
-    /// Makes the part at least so large, at the cost of the oldest finished outputs.
-    pub(super) fn cover(&mut self, bytes: u64) -> io::Result<()> {
-        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return Ok(()) };
-        let limit = self.spool.inner.limits.total;
-        loop {
-            let used = self.spool.inner.used.fetch_add(more, Ordering::Relaxed) + more;
-            if used <= limit {
-                self.bytes = bytes;
-                return Ok(());
-            }
-            self.spool.inner.used.fetch_sub(more, Ordering::Relaxed);
-            if !self.spool.forget_oldest() {
-                return Err(io::Error::other(format!(
-                    "the limit of {limit} bytes for all kept outputs is reached"
-                )));
-            }
-        }
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.spool.inner.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Our folder in the user's cache folder, which is usually on a disk; folders for temporary files are often in memory.
-fn cache_folder() -> Option<PathBuf> {
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(absolute)
-        .or_else(|| home_folder::find().filter(absolute).map(|home| home.join(".cache")))?;
-    let folder = cache.join(FOLDER);
-    private_folder(&folder).ok().map(|()| folder)
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(test)]
@@ -165,10 +113,7 @@ mod tests {
     const LIMITS: SpoolLimits = SpoolLimits { per_output: 1 << 20, total: 3 << 20, outputs: 3 };
 
     fn printed(spool: &Spool, length: usize) -> Recording {
-        let recording = spool.begin();
-        recording.add(&vec![b'x'; length]);
-        recording.close();
-        recording
+        spool.finished(&vec![b'x'; length])
     }
 
     #[test]
@@ -201,7 +146,7 @@ mod tests {
         assert!(printed(&spool, 1 << 20).no_file().is_some(), "nothing more can be forgotten");
         drop(others);
         assert!(printed(&spool, 1 << 20).no_file().is_none());
-        assert_eq!(spool.inner.used.load(Ordering::Relaxed), 0);
+        assert_eq!(spool.inner.space.used(), 0);
     }
 
     #[test]

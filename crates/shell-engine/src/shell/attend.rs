@@ -195,6 +195,7 @@ async fn start(
         cancel: cancel.clone(),
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
+        outputs: shell.outputs.clone(),
         started: Instant::now(),
         announced: Arc::default(),
     };

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::CallOutcome;
-use crate::output::Recording;
+use crate::output::{Recording, Spool};
 use crate::time::Stopwatch;
 
 /// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
@@ -24,6 +24,7 @@ pub struct Call {
     pub(super) cancel: CancellationToken,
     pub(super) stopwatch: Stopwatch,
     pub(super) output: Recording,
+    pub(super) outputs: Spool,
     pub(super) started: Instant,
     pub(super) announced: Arc<OnceLock<Instant>>,
 }
@@ -42,7 +43,7 @@ impl Call {
         if self.started.elapsed() < LONG || announced().elapsed() >= ANNOUNCED {
             return None;
         }
-        self.output.keep();
+        self.outputs.keep(&self.output);
         let id = self.output.id();
         Some(format!(
             "if this call is given up, background_list names it and read_output has its output ({id})"

@@ -307,7 +307,7 @@ mod tests {
         let spool = Spool::new(LIMITS);
         let running = RunningCalls::new(spool.clone());
         let begin = |command| {
-            let output = Recording::of(&spool, b"x");
+            let output = spool.finished(b"x");
             (running.enter(command, &output), output)
         };
         let (quick, quick_output) = begin("quick");
@@ -337,7 +337,7 @@ mod tests {
         let spool = Spool::new(LIMITS);
         let running = RunningCalls::new(spool.clone());
         for number in 0..MOST_RECENT + 3 {
-            let output = Recording::of(&spool, b"x");
+            let output = spool.finished(b"x");
             running.enter(&number.to_string(), &output).end(Ending::Cancelled);
         }
         let listed = listed(&running);
