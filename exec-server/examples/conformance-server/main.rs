@@ -32,7 +32,7 @@ use commands::Commands;
 use handler::Fixture;
 
 /// How long commands may take to end when the fixture does.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> anyhow::Result<()> {
     shell_engine::become_session_process();
@@ -87,7 +87,7 @@ async fn serve(server: ShellServer) -> anyhow::Result<()> {
             ended??;
         }
     }
-    shell.close(PATIENCE).await;
+    shell.close(CLOSE_TIMEOUT).await;
     Ok(())
 }
 

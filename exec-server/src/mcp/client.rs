@@ -67,12 +67,12 @@ impl ElicitationMode {
 
 /// The client of one call.
 pub(super) struct ClientChannel {
-    state: Mutex<State>,
+    state: Mutex<Fetching>,
     /// Something was laid out.
     laid_out: Notify,
 }
 
-struct State {
+struct Fetching {
     /// `None` when the request has ended and no other will come.
     way: Option<ElicitationMode>,
     open: BTreeMap<QuestionId, LaidOut>,
@@ -92,7 +92,7 @@ impl ClientChannel {
     /// A channel whose client is asked this way.
     pub(super) fn new(way: ElicitationMode) -> ClientChannel {
         ClientChannel {
-            state: Mutex::new(State { way: Some(way), open: BTreeMap::new() }),
+            state: Mutex::new(Fetching { way: Some(way), open: BTreeMap::new() }),
             laid_out: Notify::new(),
         }
     }
@@ -171,7 +171,7 @@ impl ClientChannel {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Fetching> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
-use super::result::Shown;
+use super::result::ResultContext;
 use shell_engine::approval::nobody_answered;
 use shell_engine::shell::{Call, CallOutcome};
 
@@ -31,7 +31,7 @@ pub(super) struct Ticket {
     pub(super) call: Call,
     pub(super) client: Arc<ClientChannel>,
     /// How its result is to be shown.
-    pub(super) shown: Arc<Shown>,
+    pub(super) shown: Arc<ResultContext>,
 }
 
 impl Ticket {

@@ -176,7 +176,7 @@ fn said_once(mut judged: DecisionRecord, output: &str) -> DecisionRecord {
 
 /// How a call's result is to be shown.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct ResultContext {
     /// Its output.
     pub(super) presentation: Presentation,
     /// The time that it was given.
@@ -188,7 +188,7 @@ pub(super) struct Shown {
 /// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.
 pub(super) async fn encode(
     outcome: &CallOutcome,
-    shown: &Shown,
+    shown: &ResultContext,
     results: Results,
     outputs: &Spool,
 ) -> CallToolResult {
@@ -292,12 +292,12 @@ mod tests {
         outcome
     }
 
-    fn shown(presentation: Presentation, notes: &[&str]) -> Shown {
+    fn shown(presentation: Presentation, notes: &[&str]) -> ResultContext {
         let notes = notes.iter().map(ToString::to_string).collect();
-        Shown { presentation, timeout: Duration::from_secs(10), notes }
+        ResultContext { presentation, timeout: Duration::from_secs(10), notes }
     }
 
-    async fn encoded(outcome: &CallOutcome, shown: &Shown, results: Results) -> CallToolResult {
+    async fn encoded(outcome: &CallOutcome, shown: &ResultContext, results: Results) -> CallToolResult {
         encode(outcome, shown, results, &Spool::new(SpoolLimits::default())).await
     }
 

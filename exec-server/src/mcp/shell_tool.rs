@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments};
 use super::encoding::with_output_schema;
-use super::result::{ShellResult, Shown};
+use super::result::{ResultContext, ShellResult};
 use super::schema::object;
 use super::workdir::WorkdirBase;
 use shell_engine::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
@@ -88,7 +88,7 @@ pub(super) struct ShellArguments {
     /// What is to be run.
     pub(super) request: CallRequest,
     /// How its result is to be shown.
-    pub(super) shown: Shown,
+    pub(super) shown: ResultContext,
 }
 
 /// Reads the arguments. Unknown ones are passed over and named in a note.
@@ -120,7 +120,7 @@ pub(super) fn read(
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
-    Ok(ShellArguments { request, shown: Shown { presentation, timeout, notes } })
+    Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes } })
 }
 
 #[cfg(test)]

@@ -17,19 +17,19 @@ const NUMBERS: i64 = 1 << 24;
 /// The requests that have no answer yet.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    state: Mutex<State>,
+    state: Mutex<Requests>,
     answered: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct Requests {
     ids: HashSet<RequestId>,
     /// Requests of those whose message holds for all that follow, if it is accepted.
     said: HashMap<RequestId, Vec<u8>>,
     session: Option<SessionFile>,
 }
 
-impl State {
+impl Requests {
     /// By how much the numbers of our requests are raised.
     fn first_number(&self) -> i64 {
         let generation = self.session.as_ref().map_or(1, SessionFile::generation);
@@ -40,10 +40,10 @@ impl State {
 impl UnderWay {
     /// None yet; what happens is noted in this file from now on.
     pub(super) fn new(session: Option<SessionFile>) -> UnderWay {
-        UnderWay { state: Mutex::new(State { session, ..State::default() }), ..UnderWay::default() }
+        UnderWay { state: Mutex::new(Requests { session, ..Requests::default() }), ..UnderWay::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Requests> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

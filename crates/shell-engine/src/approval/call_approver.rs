@@ -28,11 +28,11 @@ pub struct CallApprover {
     timeout: Option<Duration>,
     /// Room for open questions.
     room: Semaphore,
-    questions: Mutex<HashMap<Identity, State>>,
+    questions: Mutex<HashMap<Identity, QuestionState>>,
 }
 
 /// What this call knows about a question.
-enum State {
+enum QuestionState {
     /// It is being asked.
     Open(watch::Receiver<Option<Answer>>),
     /// A person said no. That holds for the rest of the call: nobody shall be worn down by asking again.
@@ -97,17 +97,17 @@ impl CallApprover {
     fn turn(&self, identity: Identity) -> AskingTurn<'_> {
         let mut questions = self.questions();
         match questions.get(&identity) {
-            Some(State::Open(answered)) => AskingTurn::Follow(answered.clone()),
-            Some(State::Refused(answer)) => AskingTurn::Settled(answer.clone()),
+            Some(QuestionState::Open(answered)) => AskingTurn::Follow(answered.clone()),
+            Some(QuestionState::Refused(answer)) => AskingTurn::Settled(answer.clone()),
             None => {
                 let (announce, answered) = watch::channel(None);
-                questions.insert(identity, State::Open(answered));
+                questions.insert(identity, QuestionState::Open(answered));
                 AskingTurn::Lead(Lead { approver: self, identity, announce })
             }
         }
     }
 
-    fn questions(&self) -> MutexGuard<'_, HashMap<Identity, State>> {
+    fn questions(&self) -> MutexGuard<'_, HashMap<Identity, QuestionState>> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,9 +122,9 @@ struct Lead<'d> {
 impl Lead<'_> {
     fn settle(&self, answer: &Answer) {
         let mut questions = self.approver.questions();
-        let refusals = questions.values().filter(|state| matches!(state, State::Refused(_))).count();
+        let refusals = questions.values().filter(|state| matches!(state, QuestionState::Refused(_))).count();
         if matches!(answer, Answer::Declined { .. }) && refusals < MOST_REFUSALS {
-            questions.insert(self.identity, State::Refused(answer.clone()));
+            questions.insert(self.identity, QuestionState::Refused(answer.clone()));
         }
         drop(questions);
         self.announce.send_replace(Some(answer.clone()));
@@ -134,7 +134,7 @@ impl Lead<'_> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut questions = self.approver.questions();
-        if matches!(questions.get(&self.identity), Some(State::Open(_))) {
+        if matches!(questions.get(&self.identity), Some(QuestionState::Open(_))) {
             questions.remove(&self.identity);
         }
     }

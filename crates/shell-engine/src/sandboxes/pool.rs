@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
-use super::sandbox::{Sandbox, Told};
+use super::sandbox::{Notices, Sandbox};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 
 /// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
@@ -60,7 +60,7 @@ pub struct SandboxPool {
     /// Newest last.
     known: Mutex<Vec<(Wanted, Arc<Sandbox>)>>,
     outside: Mutex<Option<Arc<Sandbox>>>,
-    told: Told,
+    told: Notices,
 }
 
 impl SandboxPool {
@@ -72,7 +72,7 @@ impl SandboxPool {
             sandboxing,
             known: Mutex::default(),
             outside: Mutex::default(),
-            told: Told::default(),
+            told: Notices::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use sandbox::{Enforcement, Plan};
 pub struct Sandbox {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
-    told: Told,
+    told: Notices,
     session: sandbox::Session,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
@@ -21,9 +21,9 @@ pub struct Sandbox {
 
 /// What a server has said already about its sandboxes, to the log and to callers: each thing is told once, not once per policy.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told(Arc<Mutex<HashSet<String>>>);
+pub(super) struct Notices(Arc<Mutex<HashSet<String>>>);
 
-impl Told {
+impl Notices {
     /// Tells whether these words are new, and takes note of them.
     fn is_news(&self, words: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(words.to_owned())
@@ -36,7 +36,7 @@ impl Sandbox {
         launcher: &sandbox::Launcher,
         plan: Plan,
         environment: &EnvironmentPolicy,
-        told: Told,
+        told: Notices,
     ) -> Result<Sandbox, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
         let enforcement = session.enforcement();

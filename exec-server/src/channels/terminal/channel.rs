@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::peer;
 use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
-use super::question::Shown;
+use super::question::ShownQuestion;
 use super::socket::{self, ServerSocket};
 use shell_engine::approval::{Asked, Channel, Choice, OpenQuestion, QuestionId, Reply};
 use shell_engine::user_command::user_command;
@@ -52,7 +52,7 @@ pub(crate) struct TerminalChannel {
 /// What is open, and who looks at it.
 struct Hub {
     hello: FromServer,
-    state: Mutex<State>,
+    state: Mutex<OpenQuestions>,
     presence: watch::Sender<Presence>,
 }
 
@@ -64,7 +64,7 @@ struct Presence {
 }
 
 #[derive(Default)]
-struct State {
+struct OpenQuestions {
     open: BTreeMap<QuestionId, Open>,
     terminals: Vec<mpsc::Sender<Arc<[u8]>>>,
 }
@@ -161,7 +161,7 @@ impl Channel for TerminalChannel {
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
         let hub = Arc::clone(&self.hub);
         Box::pin(async move {
-            let question = match encode(&FromServer::Asked(Box::new(Shown::new(&open)))) {
+            let question = match encode(&FromServer::Asked(Box::new(ShownQuestion::new(&open)))) {
                 Ok(question) => question.into(),
                 Err(error) => return Reply::Passed(format!("it cannot be shown in a terminal ({error})")),
             };
@@ -190,7 +190,7 @@ impl Drop for OnShow<'_> {
 }
 
 impl Hub {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OpenQuestions> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,7 +269,7 @@ impl Drop for Attending<'_> {
     }
 }
 
-impl State {
+impl OpenQuestions {
     /// Tells every terminal; one that does not listen any more, or too slowly, is let go.
     fn tell(&mut self, message: &Arc<[u8]>) {
         self.terminals.retain(|terminal| terminal.try_send(Arc::clone(message)).is_ok());
@@ -390,7 +390,7 @@ mod tests {
         read(stream, MAX_MESSAGE).await.expect("read").expect("a message")
     }
 
-    async fn asked(stream: &mut UnixStream) -> Shown {
+    async fn asked(stream: &mut UnixStream) -> ShownQuestion {
         match hear(stream).await {
             FromServer::Asked(shown) => *shown,
             other @ (FromServer::Hello { .. } | FromServer::Refused { .. } | FromServer::Closed { .. }) => {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::question::Shown;
+use super::question::ShownQuestion;
 
 /// The protocol's version; another one is refused by name.
 pub(super) const VERSION: u32 = 2;
@@ -34,7 +34,7 @@ pub(super) enum FromServer {
     /// Instead of a hello: the terminal is not served, and why.
     Refused { why: String },
     /// A question is open.
-    Asked(Box<Shown>),
+    Asked(Box<ShownQuestion>),
     /// A question needs no answer any more: it was answered somewhere, or is moot.
     Closed { id: String },
 }

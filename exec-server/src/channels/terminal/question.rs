@@ -22,7 +22,7 @@ const MAX_DETAIL: usize = 2000;
 
 /// A question, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Shown {
+pub(super) struct ShownQuestion {
     /// Its name for the server that asks.
     pub(super) id: String,
     /// The question in words, as every channel shows it.
@@ -59,13 +59,13 @@ pub(super) struct ShownRule {
     pub(super) rule: String,
 }
 
-impl Shown {
-    pub(super) fn new(open: &OpenQuestion) -> Shown {
+impl ShownQuestion {
+    pub(super) fn new(open: &OpenQuestion) -> ShownQuestion {
         let question = &open.question;
         let (arguments, left_out) = beginning(&question.arguments);
         let since = open.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let justification = question.rule.as_ref().and_then(|matched| matched.rule.justification.as_deref());
-        Shown {
+        ShownQuestion {
             id: open.id.to_string(),
             message: question.message(),
             command: with_both_ends(question.command_line()),
@@ -83,9 +83,9 @@ impl Shown {
     }
 
     /// Makes sure on the receiving side that nothing in it deceives, whoever sent it.
-    pub(super) fn made_visible(self) -> Shown {
+    pub(super) fn made_visible(self) -> ShownQuestion {
         let clean = |text: String| visible(text.as_bytes());
-        Shown {
+        ShownQuestion {
             id: clean(self.id),
             message: self.message.lines().map(|line| visible(line.as_bytes())).collect::<Vec<_>>().join("\n"),
             command: clean(self.command),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::peer;
 use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
-use super::question::Shown;
+use super::question::ShownQuestion;
 use super::socket;
 use shell_engine::approval::Choice;
 use shell_engine::private::runtime_folders;
@@ -42,7 +42,7 @@ pub(super) struct Server {
 pub(super) enum News {
     Came(ServerId, Server),
     Went(ServerId),
-    Asked(ServerId, Box<Shown>),
+    Asked(ServerId, Box<ShownQuestion>),
     Closed(ServerId, String),
     /// A server cannot be spoken to; the text says why.
     Trouble(String),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a full socket may stay full: dozens of packets wait in it by then.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+const SEND_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 thread_local! {
     /// Where packets arrive: clearing so much memory for each would cost more than receiving it.
@@ -52,7 +52,7 @@ pub(crate) fn send_soon(
     match attempt() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let mut polled = [PollFd::new(&socket, PollFlags::OUT)];
-            let _ = rustix::event::poll(&mut polled, Some(&PATIENCE));
+            let _ = rustix::event::poll(&mut polled, Some(&SEND_TIMEOUT));
             attempt()
         }
         other => other,

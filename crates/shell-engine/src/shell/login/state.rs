@@ -77,7 +77,7 @@ pub(super) const END: &[u8] = b"\0e\0";
 
 /// A shell's state. Values are Bash code that sets them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct LoginState {
     options: Vec<Vec<u8>>,
     umask: Vec<u8>,
     variables: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -86,11 +86,11 @@ pub(super) struct State {
     aliases: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-impl State {
+impl LoginState {
     /// Reads what [`SCRIPT`] has written. `None`: it is not complete.
-    pub(super) fn read(written: &[u8]) -> Option<State> {
+    pub(super) fn read(written: &[u8]) -> Option<LoginState> {
         let written = written.strip_suffix(END)?;
-        let mut state = State::default();
+        let mut state = LoginState::default();
         for record in written.split(|byte| *byte == 0) {
             let (kind, rest) = record.split_first()?;
             match kind {
@@ -114,7 +114,7 @@ impl State {
     /// Builtins are named as such where functions of the same names may exist by then. Functions are read with extended
     /// patterns, which they may contain whatever the option is in the end; aliases come last, for they change how all that
     /// follows is read.
-    pub(super) fn code_from(&self, before: &State, first: &str) -> Vec<u8> {
+    pub(super) fn code_from(&self, before: &LoginState, first: &str) -> Vec<u8> {
         let mut code = Code(first.as_bytes().to_vec());
         code.line(&[b"{"]);
         for name in before.variables.keys().filter(|name| !self.variables.contains_key(*name)) {
@@ -152,9 +152,9 @@ impl State {
 
     /// Puts the search path that a shell had `before` in front again: files such as Debian's `/etc/profile` replace it, and with it
     /// virtual environments and version managers would be lost. What they have added follows, each folder once.
-    pub(super) fn keep_search_path(&mut self, before: &State) {
+    pub(super) fn keep_search_path(&mut self, before: &LoginState) {
         const NAME: &[u8] = b"PATH";
-        let path = |state: &State| state.variables.get(NAME).and_then(|code| exported(code));
+        let path = |state: &LoginState| state.variables.get(NAME).and_then(|code| exported(code));
         let (Some(before), Some(after)) = (path(before), path(self)) else { return };
         let value = |entry: OsString| entry.into_vec().split_off(NAME.len() + 1);
         let joined = joined(&value(before), &value(after));
@@ -162,7 +162,7 @@ impl State {
     }
 
     /// The exported strings that are not as they were `before`, `NAME=value` each.
-    pub(super) fn exported_since(&self, before: &State) -> Vec<OsString> {
+    pub(super) fn exported_since(&self, before: &LoginState) -> Vec<OsString> {
         changed(&before.variables, &self.variables).filter_map(|(_, code)| exported(code)).collect()
     }
 }
@@ -248,8 +248,8 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    fn state(records: &[&str]) -> State {
-        State::read(format!("{}\0e\0", records.join("\0")).as_bytes()).expect("complete")
+    fn state(records: &[&str]) -> LoginState {
+        LoginState::read(format!("{}\0e\0", records.join("\0")).as_bytes()).expect("complete")
     }
 
     fn code(before: &[&str], after: &[&str]) -> String {
@@ -317,8 +317,8 @@ mod tests {
 
     #[test]
     fn a_state_that_breaks_off_or_says_something_else_is_none() {
-        assert_eq!(State::read(b"oshopt -u extglob\0vHOME\ndecl"), None);
-        assert_eq!(State::read(b""), None);
-        assert_eq!(State::read(b"welcome!\n\0e\0"), None);
+        assert_eq!(LoginState::read(b"oshopt -u extglob\0vHOME\ndecl"), None);
+        assert_eq!(LoginState::read(b""), None);
+        assert_eq!(LoginState::read(b"welcome!\n\0e\0"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Draws the board: the list of questions, the chosen one in full, what keys do.
+//! Draws the view: the list of questions, the chosen one in full, what keys do.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const NARROW: u16 = 70;
 const TURNING: [char; 4] = ['|', '/', '-', '\\'];
 
 /// Draws everything. Sets how far the question can be scrolled.
-pub(super) fn draw(frame: &mut Frame<'_>, board: &mut ViewState, style: &Style, now: Instant) {
+pub(super) fn draw(frame: &mut Frame<'_>, view: &mut ViewState, style: &Style, now: Instant) {
     let area = frame.area();
     if area.width < 40 || area.height < 10 {
         frame.render_widget(
@@ -35,7 +35,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut ViewState, style: &Style, 
         return;
     }
     let most = if area.height < LOW { 1 } else { MAX_LISTED };
-    let listed = u16::try_from(board.questions.len()).unwrap_or(most).clamp(1, most);
+    let listed = u16::try_from(view.questions.len()).unwrap_or(most).clamp(1, most);
     let frames = if area.height < LOW { 0 } else { 2 };
     let [title, list, detail, note, keys] = Layout::vertical([
         Constraint::Length(1),
@@ -45,34 +45,34 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &mut ViewState, style: &Style, 
         Constraint::Length(1),
     ])
     .areas(area);
-    frame.render_widget(Line::from(heading(board, area.width)), title);
-    draw_list(frame, list, board, style);
-    draw_detail(frame, detail, board, style);
-    if let Some(text) = &board.note {
+    frame.render_widget(Line::from(heading(view, area.width)), title);
+    draw_list(frame, list, view, style);
+    draw_detail(frame, detail, view, style);
+    if let Some(text) = &view.note {
         frame.render_widget(Line::styled(text.clone(), style.warning), note);
     }
-    frame.render_widget(footer(board, style, now, area.width), keys);
+    frame.render_widget(footer(view, style, now, area.width), keys);
 }
 
-fn heading(board: &ViewState, width: u16) -> String {
+fn heading(view: &ViewState, width: u16) -> String {
     let count = |number: usize, one: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {one}s"),
     };
     let counted =
-        format!("{}, {}", count(board.questions.len(), "question"), count(board.servers.len(), "server"));
+        format!("{}, {}", count(view.questions.len(), "question"), count(view.servers.len(), "server"));
     let heading = format!("{} approve: {counted}", user_command_name());
     if heading.chars().count() > usize::from(width) { counted } else { heading }
 }
 
-fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &ViewState, style: &Style) {
+fn draw_list(frame: &mut Frame<'_>, area: Rect, view: &ViewState, style: &Style) {
     let block = if area.height > 1 { Block::bordered().title("Open questions") } else { Block::new() };
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    if board.questions.is_empty() {
-        let turning = TURNING.get(board.ticks % TURNING.len()).copied().unwrap_or('.');
+    if view.questions.is_empty() {
+        let turning = TURNING.get(view.ticks % TURNING.len()).copied().unwrap_or('.');
         let sign = if style.animations { turning } else { '.' };
-        let text = if board.servers.is_empty() {
+        let text = if view.servers.is_empty() {
             format!("No server is running. Waiting for one {sign}")
         } else {
             format!("Waiting for questions {sign}")
@@ -80,10 +80,10 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, board: &ViewState, style: &Style
         frame.render_widget(Line::from(text), inner);
         return;
     }
-    let chosen = board.chosen().map(|(place, _)| place).unwrap_or_default();
+    let chosen = view.chosen().map(|(place, _)| place).unwrap_or_default();
     let rows = usize::from(inner.height);
     let first = (chosen + 1).saturating_sub(rows);
-    for (row, (place, entry)) in inner.rows().zip(board.questions.iter().enumerate().skip(first)) {
+    for (row, (place, entry)) in inner.rows().zip(view.questions.iter().enumerate().skip(first)) {
         let mark = if place == chosen { '>' } else { ' ' };
         let painted = if place == chosen { style.chosen } else { style.plain };
         let text = format!("{mark} {}{}", age(entry, style), entry.question.command);
@@ -104,27 +104,27 @@ fn age(entry: &Entry, style: &Style) -> String {
     }
 }
 
-fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut ViewState, style: &Style) {
+fn draw_detail(frame: &mut Frame<'_>, area: Rect, view: &mut ViewState, style: &Style) {
     let width = usize::from(area.width.saturating_sub(2));
-    let (title, lines) = match (&board.mode, board.chosen()) {
+    let (title, lines) = match (&view.mode, view.chosen()) {
         (Mode::Helping, _) => ("Keys".to_owned(), lines::help(style, width)),
         (_, None) => (String::new(), Vec::new()),
         (mode, Some((place, entry))) => {
-            let server = board.servers.get(&entry.server);
+            let server = view.servers.get(&entry.server);
             let server = server.map(|server| format!("{}, started in {}", server.process, server.folder));
             let mut lines = match mode {
                 Mode::Confirming(rule) => lines::rule(entry, *rule, style, width),
                 Mode::Choosing | Mode::Refusing(_) | Mode::Leaving | Mode::Helping => Vec::new(),
             };
             lines.extend(lines::question(entry, server.as_deref(), style, width));
-            (format!("Question {} of {}", place + 1, board.questions.len()), lines)
+            (format!("Question {} of {}", place + 1, view.questions.len()), lines)
         }
     };
     let mut block = Block::bordered().title(title);
     let inner = block.inner(area);
     let rows = usize::from(inner.height);
     let hidden = lines.len().saturating_sub(rows);
-    let scroll = board.scroll.min(hidden);
+    let scroll = view.scroll.min(hidden);
     if hidden > 0 {
         let below = hidden - scroll;
         let more = format!("{scroll} lines above, {below} below: PgUp, PgDn");
@@ -133,10 +133,10 @@ fn draw_detail(frame: &mut Frame<'_>, area: Rect, board: &mut ViewState, style: 
     frame.render_widget(block, area);
     let window: Vec<Line<'_>> = lines.into_iter().skip(scroll).take(rows).collect();
     frame.render_widget(Paragraph::new(window), inner);
-    board.scroll = scroll;
+    view.scroll = scroll;
 }
 
-fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> Line<'b> {
+fn footer<'b>(view: &'b ViewState, style: &Style, now: Instant, width: u16) -> Line<'b> {
     let narrow = width < NARROW;
     let key = |key: &'static str, wide: &'static str, short: &'static str| {
         [Span::styled(key, style.key), Span::styled(if narrow { short } else { wide }, style.plain)]
@@ -145,12 +145,12 @@ fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> 
         Span::styled(if narrow { short } else { wide }, style.warning)
     };
     let mut spans = Vec::new();
-    match &board.mode {
+    match &view.mode {
         Mode::Confirming(_) => {
             spans.push(told("Add this rule?  ", "Add it? "));
             spans.extend(key("Enter", " add it and allow  ", " yes "));
             spans.extend(key("Esc", " back  ", " no "));
-            if board.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1) {
+            if view.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1) {
                 spans.extend(key("←→", " shorter, longer", " other"));
             }
         }
@@ -164,7 +164,7 @@ fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> 
             spans.extend(key("Esc", " back", ""));
         }
         Mode::Leaving => {
-            let open = match board.questions.len() {
+            let open = match view.questions.len() {
                 1 => "1 question is open.".to_owned(),
                 number => format!("{number} questions are open."),
             };
@@ -175,8 +175,8 @@ fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> 
         }
         Mode::Helping => spans.extend(key("Esc", " back", " back")),
         Mode::Choosing => {
-            let offered = |choice| board.chosen().is_some_and(|(_, entry)| entry.question.offers(choice));
-            if board.chosen().is_some() && board.calm_in(now).is_some() {
+            let offered = |choice| view.chosen().is_some_and(|(_, entry)| entry.question.offers(choice));
+            if view.chosen().is_some() && view.calm_in(now).is_some() {
                 spans.push(told("A new question: read it …  ", "A new question … "));
             } else {
                 for (letter, wide, short, choice) in [
@@ -190,7 +190,7 @@ fn footer<'b>(board: &'b ViewState, style: &Style, now: Instant, width: u16) -> 
                     }
                 }
             }
-            if board.questions.len() > 1 && !narrow {
+            if view.questions.len() > 1 && !narrow {
                 spans.extend(key("↑↓", " choose  ", ""));
             }
             spans.extend(key("?", " help  ", " "));
@@ -206,12 +206,12 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::super::style::Look;
-    use super::super::view_state::tests::{board, question};
+    use super::super::view_state::tests::{question, view};
     use super::*;
 
-    fn drawn(board: &mut ViewState, look: Look, now: Instant) -> String {
+    fn drawn(view: &mut ViewState, look: Look, now: Instant) -> String {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a screen");
-        terminal.draw(|frame| draw(frame, board, &Style::new(look), now)).expect("drawn");
+        terminal.draw(|frame| draw(frame, view, &Style::new(look), now)).expect("drawn");
         terminal.backend().to_string()
     }
 
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_question_is_whole_on_a_small_screen() {
-        let (mut board, now) = board(&[question("1", "tool push origin main")]);
-        let screen = drawn(&mut board, STILL, now + Duration::from_secs(1));
+        let (mut view, now) = view(&[question("1", "tool push origin main")]);
+        let screen = drawn(&mut view, STILL, now + Duration::from_secs(1));
         for text in [
             "1 question, 1 server",
             "> tool push origin main",
@@ -240,17 +240,17 @@ mod tests {
     #[test]
     fn a_long_question_says_that_there_is_more_and_can_be_read_to_its_end() {
         let long = format!("tool {} THE-END", "x".repeat(3000));
-        let (mut board, now) = board(&[question("1", &long)]);
-        let screen = drawn(&mut board, STILL, now);
+        let (mut view, now) = view(&[question("1", &long)]);
+        let screen = drawn(&mut view, STILL, now);
         assert!(screen.contains("0 lines above, ") && !screen.contains("THE-END"), "{screen}");
-        board.scroll = usize::MAX;
-        let screen = drawn(&mut board, STILL, now);
+        view.scroll = usize::MAX;
+        let screen = drawn(&mut view, STILL, now);
         assert!(screen.contains(" lines above, 0 below"), "{screen}");
         assert!(screen.contains("Server   4711"), "{screen}");
         let mut seen = String::new();
         for scroll in 0..60 {
-            board.scroll = scroll;
-            seen.push_str(&drawn(&mut board, STILL, now));
+            view.scroll = scroll;
+            seen.push_str(&drawn(&mut view, STILL, now));
         }
         assert!(seen.contains("THE-END"));
     }
@@ -259,15 +259,15 @@ mod tests {
     fn the_rule_is_in_view_before_it_is_confirmed_however_long_the_question_is() {
         use ratatui::crossterm::event::KeyCode;
         let long = format!("tool a b {}", "x".repeat(3000));
-        let (mut board, now) = board(&[question("1", &long)]);
+        let (mut view, now) = view(&[question("1", &long)]);
         let later = now + Duration::from_secs(1);
-        board.scroll = 20;
+        view.scroll = 20;
         for (code, pattern, of) in [
             (KeyCode::Char('a'), "\"tool\", \"a\", \"b\"", "rule 1 of 2, the longest"),
             (KeyCode::Left, "\"tool\", \"a\"", "rule 2 of 2)"),
         ] {
-            board.press(super::super::view_state::tests::key(code), later);
-            let screen = drawn(&mut board, STILL, later);
+            view.press(super::super::view_state::tests::key(code), later);
+            let screen = drawn(&mut view, STILL, later);
             for text in [
                 &format!("Adds     prefix_rule(pattern=[{pattern}], decision="),
                 "Allows   every command that starts with: tool a",
@@ -281,14 +281,14 @@ mod tests {
 
     #[test]
     fn forty_columns_and_ten_rows_are_enough() {
-        let small = |board: &mut ViewState, now: Instant| {
+        let small = |view: &mut ViewState, now: Instant| {
             let mut terminal = Terminal::new(TestBackend::new(40, 10)).expect("a screen");
-            terminal.draw(|frame| draw(frame, board, &Style::new(STILL), now)).expect("drawn");
+            terminal.draw(|frame| draw(frame, view, &Style::new(STILL), now)).expect("drawn");
             terminal.backend().to_string()
         };
-        let (mut board, now) = board(&[question("1", "tool push origin main"), question("2", "tool b")]);
+        let (mut view, now) = view(&[question("1", "tool push origin main"), question("2", "tool b")]);
         let later = now + Duration::from_secs(1);
-        let screen = small(&mut board, later);
+        let screen = small(&mut view, later);
         for text in [
             "2 questions, 1 server",
             "> tool push",
@@ -303,40 +303,40 @@ mod tests {
             ("dnot like this, please", "Because: s, please_  Enter deny Esc"),
         ] {
             for letter in typed.chars().map(ratatui::crossterm::event::KeyCode::Char) {
-                board.press(super::super::view_state::tests::key(letter), later);
+                view.press(super::super::view_state::tests::key(letter), later);
             }
-            let screen = small(&mut board, later);
+            let screen = small(&mut view, later);
             assert!(screen.contains(text), "{text:?} is not in\n{screen}");
         }
-        board.mode = Mode::Leaving;
-        assert!(small(&mut board, later).contains("2 questions are open. q leave Esc stay"));
-        board.mode = Mode::Helping;
-        assert!(small(&mut board, later).contains("o          allow this once"));
+        view.mode = Mode::Leaving;
+        assert!(small(&mut view, later).contains("2 questions are open. q leave Esc stay"));
+        view.mode = Mode::Helping;
+        assert!(small(&mut view, later).contains("o          allow this once"));
     }
 
     #[test]
     fn many_questions_are_listed_around_the_chosen_one() {
         let many: Vec<_> =
             (0..20).map(|number| question(&number.to_string(), &format!("tool {number}!"))).collect();
-        let (mut board, now) = board(&many);
-        assert!(drawn(&mut board, STILL, now).contains("> tool 0!"));
+        let (mut view, now) = view(&many);
+        assert!(drawn(&mut view, STILL, now).contains("> tool 0!"));
         for _ in 0..15 {
-            board.press(super::super::view_state::tests::key(ratatui::crossterm::event::KeyCode::Down), now);
+            view.press(super::super::view_state::tests::key(ratatui::crossterm::event::KeyCode::Down), now);
         }
-        let screen = drawn(&mut board, STILL, now);
+        let screen = drawn(&mut view, STILL, now);
         assert!(screen.contains("> tool 15!") && !screen.contains("tool 3!"), "{screen}");
     }
 
     #[test]
     fn nothing_moves_unless_it_may_and_a_tiny_window_says_so() {
-        let (mut board, now) = board(&[]);
-        assert!(drawn(&mut board, STILL, now).contains("Waiting for questions ."));
+        let (mut view, now) = view(&[]);
+        assert!(drawn(&mut view, STILL, now).contains("Waiting for questions ."));
         let moving = Look { animations: true, colors: false };
-        assert!(drawn(&mut board, moving, now).contains("Waiting for questions |"));
-        board.tick();
-        assert!(drawn(&mut board, moving, now).contains("Waiting for questions /"));
+        assert!(drawn(&mut view, moving, now).contains("Waiting for questions |"));
+        view.tick();
+        assert!(drawn(&mut view, moving, now).contains("Waiting for questions /"));
         let mut terminal = Terminal::new(TestBackend::new(30, 5)).expect("a screen");
-        terminal.draw(|frame| draw(frame, &mut board, &Style::new(STILL), now)).expect("drawn");
+        terminal.draw(|frame| draw(frame, &mut view, &Style::new(STILL), now)).expect("drawn");
         assert!(terminal.backend().to_string().contains("too small"));
     }
 }

@@ -53,7 +53,7 @@ pub async fn approve_on_screen(codex_home: &Path, look: Look) -> Result<(), Scre
         return Err(ScreenError::NoTerminal);
     }
     let mut screen = Screen {
-        board: ViewState::new(),
+        view: ViewState::new(),
         servers: Servers::new(codex_home),
         precedents: Precedents::default(),
         style: Style::new(look),
@@ -65,7 +65,7 @@ pub async fn approve_on_screen(codex_home: &Path, look: Look) -> Result<(), Scre
 }
 
 struct Screen {
-    board: ViewState,
+    view: ViewState,
     servers: Servers,
     precedents: Precedents,
     style: Style,
@@ -80,10 +80,10 @@ impl Screen {
         loop {
             let now = Instant::now();
             terminal
-                .draw(|frame| draw::draw(frame, &mut self.board, &self.style, now))
+                .draw(|frame| draw::draw(frame, &mut self.view, &self.style, now))
                 .map_err(ScreenError::Terminal)?;
             // Answers are taken a moment after a question has come to the front; that has to be seen too.
-            let wake = match self.board.calm_in(now) {
+            let wake = match self.view.calm_in(now) {
                 Some(rest) => Some(rest),
                 None => look.animations.then_some(TICK),
             };
@@ -95,11 +95,11 @@ impl Screen {
             };
             tokio::select! {
                 () = &mut told_to_end => return Ok(()),
-                () = sleep => self.board.tick(),
-                news = self.servers.next() => self.board.hear(news, &mut self.precedents, Instant::now()),
+                () = sleep => self.view.tick(),
+                news = self.servers.next() => self.view.hear(news, &mut self.precedents, Instant::now()),
                 event = keys.recv() => match event {
                     Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
-                        match self.board.press(key, Instant::now()) {
+                        match self.view.press(key, Instant::now()) {
                             Wish::Nothing => {}
                             Wish::Leave => return Ok(()),
                             Wish::Answer { server, id, choice, reason } => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::precedent::{Difference, Precedents};
-use super::super::question::Shown;
+use super::super::question::ShownQuestion;
 use super::super::servers::{News, Server, ServerId};
 use shell_engine::approval::Choice;
 
@@ -40,7 +40,7 @@ type Name = (ServerId, String);
 /// A question in the list.
 pub(super) struct Entry {
     pub(super) server: ServerId,
-    pub(super) question: Shown,
+    pub(super) question: ShownQuestion,
     pub(super) before: Option<Difference>,
 }
 
@@ -115,7 +115,7 @@ impl ViewState {
             News::Asked(server, question) => {
                 let question = *question;
                 let before = self.servers.get(&server).and_then(|known| {
-                    let Shown { program, arguments, workdir, .. } = &question;
+                    let ShownQuestion { program, arguments, workdir, .. } = &question;
                     precedents.compare(&known.codex_home, program, arguments, workdir)
                 });
                 self.questions.push(Entry { server, question, before });
@@ -324,7 +324,7 @@ pub(super) mod tests {
     pub(in super::super) fn question(id: &str, command: &str) -> News {
         News::Asked(
             0,
-            Box::new(Shown {
+            Box::new(ShownQuestion {
                 id: id.into(),
                 message: String::new(),
                 command: command.into(),
@@ -342,25 +342,25 @@ pub(super) mod tests {
         )
     }
 
-    pub(in super::super) fn board(questions: &[News]) -> (ViewState, Instant) {
-        let (mut board, now) = (ViewState::new(), Instant::now());
+    pub(in super::super) fn view(questions: &[News]) -> (ViewState, Instant) {
+        let (mut view, now) = (ViewState::new(), Instant::now());
         let server = Server { process: 4711, folder: "/work".into(), codex_home: "/nonexistent".into() };
-        board.hear(News::Came(0, server), &mut Precedents::default(), now);
+        view.hear(News::Came(0, server), &mut Precedents::default(), now);
         for news in questions {
             let News::Asked(server, shown) = news else { continue };
             let news = News::Asked(*server, shown.clone());
-            board.hear(news, &mut Precedents::default(), now);
+            view.hear(news, &mut Precedents::default(), now);
         }
-        (board, now)
+        (view, now)
     }
 
     pub(in super::super) fn key(code: KeyCode) -> KeyEvent {
         KeyEvent::new(code, KeyModifiers::NONE)
     }
 
-    fn type_in(board: &mut ViewState, text: &str, now: Instant) {
+    fn type_in(view: &mut ViewState, text: &str, now: Instant) {
         for character in text.chars() {
-            assert_eq!(board.press(key(KeyCode::Char(character)), now), Wish::Nothing);
+            assert_eq!(view.press(key(KeyCode::Char(character)), now), Wish::Nothing);
         }
     }
 
@@ -371,25 +371,25 @@ pub(super) mod tests {
     #[test]
     fn each_answer_has_its_key() {
         let four = ["1", "2", "3", "4"].map(|id| question(id, "tool"));
-        let (mut board, now) = board(&four);
+        let (mut view, now) = view(&four);
         let later = |count: u32| now + CALM * count;
-        assert_eq!(board.press(key(KeyCode::Char('o')), later(1)), answer("1", Choice::Once, None));
-        assert_eq!(board.press(key(KeyCode::Char('s')), later(2)), answer("2", Choice::Session, None));
-        assert_eq!(board.press(key(KeyCode::Char('a')), later(3)), Wish::Nothing);
-        assert_eq!(board.mode, Mode::Confirming(0));
-        assert_eq!(board.press(key(KeyCode::Char('o')), later(3)), Wish::Nothing);
-        assert_eq!(board.press(key(KeyCode::Enter), later(3)), answer("3", Choice::Always, None));
-        type_in(&mut board, "dnot noww", later(4));
-        board.press(key(KeyCode::Backspace), later(4));
-        assert_eq!(board.press(key(KeyCode::Enter), later(4)), answer("4", Choice::Deny, Some("not now")));
-        assert!(board.questions.is_empty() && board.chosen().is_none());
-        assert_eq!(board.press(key(KeyCode::Char('o')), later(5)), Wish::Nothing);
-        assert_eq!(board.press(key(KeyCode::Char('q')), later(5)), Wish::Leave);
+        assert_eq!(view.press(key(KeyCode::Char('o')), later(1)), answer("1", Choice::Once, None));
+        assert_eq!(view.press(key(KeyCode::Char('s')), later(2)), answer("2", Choice::Session, None));
+        assert_eq!(view.press(key(KeyCode::Char('a')), later(3)), Wish::Nothing);
+        assert_eq!(view.mode, Mode::Confirming(0));
+        assert_eq!(view.press(key(KeyCode::Char('o')), later(3)), Wish::Nothing);
+        assert_eq!(view.press(key(KeyCode::Enter), later(3)), answer("3", Choice::Always, None));
+        type_in(&mut view, "dnot noww", later(4));
+        view.press(key(KeyCode::Backspace), later(4));
+        assert_eq!(view.press(key(KeyCode::Enter), later(4)), answer("4", Choice::Deny, Some("not now")));
+        assert!(view.questions.is_empty() && view.chosen().is_none());
+        assert_eq!(view.press(key(KeyCode::Char('o')), later(5)), Wish::Nothing);
+        assert_eq!(view.press(key(KeyCode::Char('q')), later(5)), Wish::Leave);
     }
 
     #[test]
     fn arrows_choose_among_the_rules_on_offer_and_no_others() {
-        let (mut board, now) = board(&[question("1", "tool a b")]);
+        let (mut view, now) = view(&[question("1", "tool a b")]);
         let later = now + CALM;
         for (code, rule) in [
             (KeyCode::Char('a'), 0),
@@ -399,76 +399,76 @@ pub(super) mod tests {
             (KeyCode::Right, 0),
             (KeyCode::Left, 1),
         ] {
-            assert_eq!(board.press(key(code), later), Wish::Nothing);
-            assert_eq!(board.mode, Mode::Confirming(rule), "{code:?}");
+            assert_eq!(view.press(key(code), later), Wish::Nothing);
+            assert_eq!(view.mode, Mode::Confirming(rule), "{code:?}");
         }
-        board.press(key(KeyCode::Esc), later);
-        board.press(key(KeyCode::Left), later);
-        assert_eq!(board.mode, Mode::Choosing);
-        type_in(&mut board, "a", later);
-        assert_eq!(board.mode, Mode::Confirming(0), "it begins with the narrowest again");
-        board.press(key(KeyCode::Left), later);
-        assert_eq!(board.press(key(KeyCode::Enter), later), answer("1", Choice::AlwaysFirst(2), None));
+        view.press(key(KeyCode::Esc), later);
+        view.press(key(KeyCode::Left), later);
+        assert_eq!(view.mode, Mode::Choosing);
+        type_in(&mut view, "a", later);
+        assert_eq!(view.mode, Mode::Confirming(0), "it begins with the narrowest again");
+        view.press(key(KeyCode::Left), later);
+        assert_eq!(view.press(key(KeyCode::Enter), later), answer("1", Choice::AlwaysFirst(2), None));
     }
 
     #[test]
     fn a_key_does_not_answer_a_question_that_has_just_come_to_the_front() {
-        let (mut board, now) = board(&[question("1", "tool"), question("2", "tool")]);
-        assert_eq!(board.press(key(KeyCode::Char('o')), now), Wish::Nothing);
+        let (mut view, now) = view(&[question("1", "tool"), question("2", "tool")]);
+        assert_eq!(view.press(key(KeyCode::Char('o')), now), Wish::Nothing);
         let later = now + CALM;
-        assert_eq!(board.press(key(KeyCode::Char('o')), later), answer("1", Choice::Once, None));
-        assert_eq!(board.press(key(KeyCode::Char('o')), later), Wish::Nothing, "the key was pressed twice");
-        assert_eq!(board.press(key(KeyCode::Char('o')), later + CALM), answer("2", Choice::Once, None));
+        assert_eq!(view.press(key(KeyCode::Char('o')), later), answer("1", Choice::Once, None));
+        assert_eq!(view.press(key(KeyCode::Char('o')), later), Wish::Nothing, "the key was pressed twice");
+        assert_eq!(view.press(key(KeyCode::Char('o')), later + CALM), answer("2", Choice::Once, None));
     }
 
     #[test]
     fn a_question_that_goes_takes_what_was_begun_with_it() {
-        let (mut board, now) = board(&[question("1", "tool"), question("2", "tool")]);
+        let (mut view, now) = view(&[question("1", "tool"), question("2", "tool")]);
         let later = now + CALM;
-        type_in(&mut board, "dbecause", later);
-        board.hear(News::Closed(0, "1".into()), &mut Precedents::default(), later);
-        assert_eq!(board.mode, Mode::Choosing);
-        assert_eq!(board.press(key(KeyCode::Enter), later + CALM), Wish::Nothing);
-        assert_eq!(board.press(key(KeyCode::Char('o')), later + CALM), answer("2", Choice::Once, None));
-        board.hear(News::Went(0), &mut Precedents::default(), later);
-        assert!(board.servers.is_empty());
+        type_in(&mut view, "dbecause", later);
+        view.hear(News::Closed(0, "1".into()), &mut Precedents::default(), later);
+        assert_eq!(view.mode, Mode::Choosing);
+        assert_eq!(view.press(key(KeyCode::Enter), later + CALM), Wish::Nothing);
+        assert_eq!(view.press(key(KeyCode::Char('o')), later + CALM), answer("2", Choice::Once, None));
+        view.hear(News::Went(0), &mut Precedents::default(), later);
+        assert!(view.servers.is_empty());
     }
 
     #[test]
     fn the_chosen_question_stays_when_others_come_and_go() {
-        let (mut board, now) = board(&[question("1", "a"), question("2", "b"), question("3", "c")]);
-        board.press(key(KeyCode::Down), now);
-        board.hear(News::Closed(0, "1".into()), &mut Precedents::default(), now);
-        board.hear(question("4", "d"), &mut Precedents::default(), now);
+        let (mut view, now) = view(&[question("1", "a"), question("2", "b"), question("3", "c")]);
+        view.press(key(KeyCode::Down), now);
+        view.hear(News::Closed(0, "1".into()), &mut Precedents::default(), now);
+        view.hear(question("4", "d"), &mut Precedents::default(), now);
         let later = now + CALM;
-        assert_eq!(board.press(key(KeyCode::Char('s')), later), answer("2", Choice::Session, None));
+        assert_eq!(view.press(key(KeyCode::Char('s')), later), answer("2", Choice::Session, None));
     }
 
     #[test]
     fn leaving_an_open_question_takes_a_second_key() {
-        let (mut board, now) = board(&[question("1", "tool")]);
-        let press = |board: &mut ViewState, code| board.press(key(code), now);
+        let (mut view, now) = view(&[question("1", "tool")]);
+        let press = |view: &mut ViewState, code| view.press(key(code), now);
         for stay in [KeyCode::Esc, KeyCode::Char('o')] {
-            assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing);
-            assert_eq!(board.mode, Mode::Leaving);
-            assert_eq!(press(&mut board, stay), Wish::Nothing);
-            assert_eq!(board.mode, Mode::Choosing);
+            assert_eq!(press(&mut view, KeyCode::Char('q')), Wish::Nothing);
+            assert_eq!(view.mode, Mode::Leaving);
+            assert_eq!(press(&mut view, stay), Wish::Nothing);
+            assert_eq!(view.mode, Mode::Choosing);
         }
-        assert_eq!(press(&mut board, KeyCode::Char('?')), Wish::Nothing);
-        assert_eq!(board.mode, Mode::Helping);
-        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing, "closes the help");
-        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Nothing);
-        assert_eq!(press(&mut board, KeyCode::Char('q')), Wish::Leave);
+        assert_eq!(press(&mut view, KeyCode::Char('?')), Wish::Nothing);
+        assert_eq!(view.mode, Mode::Helping);
+        assert_eq!(press(&mut view, KeyCode::Char('q')), Wish::Nothing, "closes the help");
+        assert_eq!(press(&mut view, KeyCode::Char('q')), Wish::Nothing);
+        assert_eq!(press(&mut view, KeyCode::Char('q')), Wish::Leave);
     }
 
     #[test]
     fn what_is_not_on_offer_is_no_answer() {
         let News::Asked(_, mut shown) = question("1", "tool") else { panic!("a question") };
         shown.choices = vec!["once".into(), "deny".into()];
-        let (mut board, now) = board(&[News::Asked(0, shown)]);
+        let (mut view, now) = view(&[News::Asked(0, shown)]);
         for letter in ['a', 's'] {
-            assert_eq!(board.press(key(KeyCode::Char(letter)), now + CALM), Wish::Nothing);
-            assert_eq!(board.mode, Mode::Choosing);
+            assert_eq!(view.press(key(KeyCode::Char(letter)), now + CALM), Wish::Nothing);
+            assert_eq!(view.mode, Mode::Choosing);
         }
     }
 }
