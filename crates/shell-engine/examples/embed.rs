@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use shell_engine::{
-    ApprovalChain, Asked, CallApprover, CallOutcome, CallRequest, Channel, Choice, Config, Link,
-    OpenQuestion, Presentation, Reply, Settings, Shell,
+    ApprovalChain, CallApprover, CallOutcome, CallRequest, Channel, Choice, Config, Link, OpenQuestion,
+    Presentation, Reply, ReplyFuture, Settings, Shell,
 };
 
 /// How long the command may run, without the time that its person thinks.
@@ -70,7 +70,7 @@ impl Channel for Terminal {
         Ok(())
     }
 
-    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
         Box::pin(async move {
             // A thread may wait for a person; the task that serves the command must not.
             let asked = tokio::task::spawn_blocking(move || read_answer(&open)).await;

@@ -38,8 +38,8 @@ pub mod user_command;
 pub mod visible;
 
 pub use approval::{
-    Answer, ApprovalChain, Approver, Asked, CallApprover, Channel, Choice, Identity, Link, OfferedRule,
-    Offers, OpenQuestion, Question, QuestionId, Reply, Scope,
+    Answer, ApprovalChain, Approver, CallApprover, Channel, Choice, Identity, Link, OfferedRule, Offers,
+    OpenQuestion, Question, QuestionId, Reply, ReplyFuture, Scope,
 };
 pub use config::{
     AfterCall, ApprovalSettings, ChannelKind, Config, ConfigError, DoorChoice, LimitSettings, Limits,

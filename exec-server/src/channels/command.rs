@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use shell_engine::approval::{Asked, Channel, Choice, OfferedRule, OpenQuestion, Reply};
+use shell_engine::approval::{Channel, Choice, OfferedRule, OpenQuestion, Reply, ReplyFuture};
 use shell_engine::shell::{Ran, Shell, UserProgram, UserProgramError};
 use shell_engine::visible::visible;
 
@@ -149,7 +149,7 @@ impl Channel for CommandChannel {
         Ok(())
     }
 
-    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
         Box::pin(async move {
             self.run(&open).await.unwrap_or_else(|error| {
                 tracing::warn!(

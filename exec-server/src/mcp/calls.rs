@@ -56,14 +56,14 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let reason = self.shell.config().approvals.reason.unwrap_or_default();
-        let way = ElicitationMode::of(&context, reason, &self.client_gone);
+        let mode = ElicitationMode::of(&context, reason, &self.client_gone);
         let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
             Some(state) => {
                 let ticket =
                     self.parked_calls.resume(&request, state, &self.shell.rules().current().await)?;
-                ticket.client.attach(way);
+                ticket.client.attach(mode);
                 ticket
             }
             None => {
@@ -73,7 +73,7 @@ impl ShellServer {
                 let base = WorkdirBase::new(folder, home, self.workdir_told.clone());
                 let read = shell_tool::read(request.arguments.as_ref(), &self.shell.config().limits, &base);
                 let started = match read {
-                    Ok(arguments) => self.start(arguments, &wanted, way, &mut progress, &context).await,
+                    Ok(arguments) => self.start(arguments, &wanted, mode, &mut progress, &context).await,
                     Err(error) => Err(error.to_string()),
                 };
                 match started {
@@ -93,7 +93,7 @@ impl ShellServer {
         &self,
         ShellArguments { request, shown }: ShellArguments,
         wanted: &Wanted,
-        way: ElicitationMode,
+        mode: ElicitationMode,
         progress: &mut Progress,
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
@@ -102,9 +102,9 @@ impl ShellServer {
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
         let patience =
-            matches!(way, ElicitationMode::InputRequired { .. }).then_some(ApprovalSettings::PARKED);
+            matches!(mode, ElicitationMode::InputRequired { .. }).then_some(ApprovalSettings::PARKED);
         let timeout = config.approvals.timeout.or(patience);
-        let client = Arc::new(ClientChannel::new(way));
+        let client = Arc::new(ClientChannel::new(mode));
         let channel = Arc::clone(&client) as Arc<dyn Channel>;
         let approver = CallApprover::new(Arc::clone(&self.approvals), Some(channel), timeout);
         // Start-up files may take a while, and end with the wish to have them.

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::form::{self, Shape};
-use shell_engine::approval::{Asked, Channel, OpenQuestion, QuestionId, Reply};
+use shell_engine::approval::{Channel, OpenQuestion, QuestionId, Reply, ReplyFuture};
 use shell_engine::config::ReasonField;
 
 /// A person needs longer to read a question. A refusal that comes sooner is the client's own.
@@ -74,7 +74,7 @@ pub(super) struct ClientChannel {
 
 struct Fetching {
     /// `None` when the request has ended and no other will come.
-    way: Option<ElicitationMode>,
+    mode: Option<ElicitationMode>,
     open: BTreeMap<QuestionId, LaidOut>,
 }
 
@@ -90,22 +90,22 @@ const ENDED: &str = "the request that started this command has ended";
 
 impl ClientChannel {
     /// A channel whose client is asked this way.
-    pub(super) fn new(way: ElicitationMode) -> ClientChannel {
+    pub(super) fn new(mode: ElicitationMode) -> ClientChannel {
         ClientChannel {
-            state: Mutex::new(Fetching { way: Some(way), open: BTreeMap::new() }),
+            state: Mutex::new(Fetching { mode: Some(mode), open: BTreeMap::new() }),
             laid_out: Notify::new(),
         }
     }
 
     /// Another request takes over.
-    pub(super) fn attach(&self, way: ElicitationMode) {
-        self.state().way = Some(way);
+    pub(super) fn attach(&self, mode: ElicitationMode) {
+        self.state().mode = Some(mode);
     }
 
     /// The call's last request has ended: nobody can be asked here any more, also not what is asked now.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        state.way = None;
+        state.mode = None;
         for (_, laid_out) in std::mem::take(&mut state.open) {
             let _ = laid_out.reply.send(Reply::Passed(ENDED.into()));
         }
@@ -132,7 +132,7 @@ impl ClientChannel {
     /// The questions that are laid out, as a result takes them to the client.
     pub(super) fn take_along(&self) -> Result<InputRequests, serde_json::Error> {
         let mut state = self.state();
-        let shape = match &state.way {
+        let shape = match &state.mode {
             Some(ElicitationMode::InputRequired { shape } | ElicitationMode::Requests { shape, .. }) => {
                 *shape
             }
@@ -199,7 +199,7 @@ impl Channel for ClientChannel {
     }
 
     fn reach(&self) -> Result<(), String> {
-        match &self.state().way {
+        match &self.state().mode {
             Some(ElicitationMode::Requests { gone, .. }) if gone.is_cancelled() => {
                 Err("the client is gone".into())
             }
@@ -209,9 +209,9 @@ impl Channel for ClientChannel {
         }
     }
 
-    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
-        let way = self.state().way.clone();
-        match way {
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
+        let mode = self.state().mode.clone();
+        match mode {
             Some(ElicitationMode::Requests { peer, shape, gone }) => Box::pin(async move {
                 tokio::select! {
                     reply = send(peer, &open, shape) => reply,

@@ -108,8 +108,8 @@ pub trait Channel: Send + Sync {
 
     /// Shows the question and waits for what comes of it. Dropping the future withdraws the question. A watching channel
     /// may be shown a question while it is out of reach: somebody may come; it then just waits.
-    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked;
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture;
 }
 
 /// What [`Channel::ask`] returns.
-pub type Asked = Pin<Box<dyn Future<Output = Reply> + Send>>;
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;

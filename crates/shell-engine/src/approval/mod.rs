@@ -17,7 +17,7 @@ pub use approver::Approver;
 pub use call_approver::CallApprover;
 pub use chain::nobody_answered;
 pub use chain::{ApprovalChain, Link};
-pub use channel::{Asked, Channel, Offers, OpenQuestion, QuestionId, Reply};
+pub use channel::{Channel, Offers, OpenQuestion, QuestionId, Reply, ReplyFuture};
 pub use choice::{Choice, OfferedRule};
 pub use memory::Identity;
 pub use question::Question;

@@ -36,17 +36,17 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let other = strictest_of_other_names(grounds, exec, &own, &variables);
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
-    let heard = stricter.as_ref().unwrap_or(&own);
-    let rule = heard.evaluation.deciding_rule().cloned();
+    let named = stricter.as_ref().unwrap_or(&own);
+    let rule = named.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
-    let verdict = match (heard.evaluation.decision(), by_rule) {
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
+    let verdict = match (named.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
         // are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) => {
-            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
+            ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
-        (Decision::Prompt, false) => ask(exec, heard, None),
+        (Decision::Prompt, false) => ask(exec, named, None),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
             Ok((outside, git::Hardening { caution: Some(caution), .. })) => {
@@ -93,7 +93,7 @@ fn strictest_of_other_names(
             DecidedBy::Heuristic => !covered,
             DecidedBy::IncompleteRules | DecidedBy::Nothing => false,
         };
-        let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
+        let before = strictest.as_ref().map_or(Decision::Allow, |named| named.evaluation.decision());
         if counts && evaluation.decision() > before {
             let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
             strictest = Some(NamedEvaluation { name: Some(name), evaluation });
@@ -125,10 +125,10 @@ fn outside(
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
     let mut prepared = grounds.environment.prepare(variables, speaking());
-    let care = git::hardening(&program, exec, grounds.trust);
-    care.apply(&mut prepared.variables);
+    let hardening = git::hardening(&program, exec, grounds.trust);
+    hardening.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);
-    Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, care))
+    Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, hardening))
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn demands(matched: &RuleMatch, name: &OsStr) -> bool {
 fn passes(name: &OsStr, value: &OsStr) -> bool {
     // A shell would take it over as a function (sudo env_delete).
     let is_function = value.as_bytes().starts_with(b"()");
-    match allowed::care(name.as_bytes()) {
+    match allowed::passage(name.as_bytes()) {
         _ if is_function => false,
         Some(Passage::Passed) => true,
         Some(Passage::NoPath) => !may_be_a_path(value.as_bytes()),

@@ -26,17 +26,17 @@ pub(super) struct NamedEvaluation {
 /// A question that a rule or the heuristic asks.
 pub(super) fn ask(
     exec: &Exec,
-    heard: &NamedEvaluation,
+    named: &NamedEvaluation,
     speaks: Option<Result<(Outside, git::Hardening), Untrusted>>,
 ) -> Verdict {
     let placement = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
-    let mut question = question(exec, heard, placement);
+    let mut question = question(exec, named, placement);
     let approved = match speaks {
-        Some(Ok((outside, care))) => {
+        Some(Ok((outside, hardening))) => {
             question.details.insert(0, OUTSIDE.into());
             // What was written inside may be another thing the next time.
-            question.once |= care.caution.is_some();
-            question.details.extend(care.caution.map(|caution| format!("Careful: {caution}.")));
+            question.once |= hardening.caution.is_some();
+            question.details.extend(hardening.caution.map(|caution| format!("Careful: {caution}.")));
             question.details.extend(about(exec, &outside));
             Approved::Escalates(Box::new(outside))
         }
@@ -83,8 +83,8 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
     lines
 }
 
-fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Question {
-    let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
+fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Question {
+    let known_as = named.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
     let called = exec.argv.first().filter(|argv0| Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
@@ -96,9 +96,9 @@ fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Quest
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
-        rule: heard.evaluation.deciding_rule().cloned(),
-        danger: reason(&heard.evaluation),
-        identity: identity(exec, &asker(&heard.evaluation), placement),
+        rule: named.evaluation.deciding_rule().cloned(),
+        danger: reason(&named.evaluation),
+        identity: identity(exec, &asker(&named.evaluation), placement),
         always: Vec::new(),
         details: started_by.into_iter().chain(known_as).chain(called).collect(),
         once: false,
@@ -129,12 +129,12 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-pub(super) fn forbidden(heard: &NamedEvaluation) -> String {
+pub(super) fn forbidden(named: &NamedEvaluation) -> String {
     let mut reason = String::from("Execution forbidden by policy");
-    if let Some(rule) = heard.evaluation.deciding_rule() {
+    if let Some(rule) = named.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);
     }
-    if let Some(name) = &heard.name {
+    if let Some(name) = &named.name {
         reason.push_str(&format!("; it is also known as `{name}`"));
     }
     reason

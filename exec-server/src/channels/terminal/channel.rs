@@ -18,7 +18,7 @@ use super::peer;
 use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::question::ShownQuestion;
 use super::socket::{self, ServerSocket};
-use shell_engine::approval::{Asked, Channel, Choice, OpenQuestion, QuestionId, Reply};
+use shell_engine::approval::{Channel, Choice, OpenQuestion, QuestionId, Reply, ReplyFuture};
 use shell_engine::user_command::user_command;
 use shell_engine::visible::visible;
 
@@ -158,7 +158,7 @@ impl Channel for TerminalChannel {
         self.listen();
     }
 
-    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> Asked {
+    fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
         let hub = Arc::clone(&self.hub);
         Box::pin(async move {
             let question = match encode(&FromServer::Asked(Box::new(ShownQuestion::new(&open)))) {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 
 use super::*;
-use crate::approval::{Approver, Asked, CallApprover};
+use crate::approval::{Approver, CallApprover, ReplyFuture};
 use crate::config::ApprovalSettings;
 
 /// A channel that replies as it was told, or waits for ever.
@@ -59,7 +59,7 @@ impl Channel for Scripted {
         }
     }
 
-    fn ask(self: Arc<Self>, _open: Arc<OpenQuestion>) -> Asked {
+    fn ask(self: Arc<Self>, _open: Arc<OpenQuestion>) -> ReplyFuture {
         *self.asked.lock().unwrap() += 1;
         *self.open.lock().unwrap() += 1;
         let shown = Shown(Arc::clone(&self.open));

@@ -29,13 +29,13 @@ const ROWS: &[(&[&str], Passage)] = &[
     (&["GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"], Passage::NoPath),
 ];
 
-/// The care for a name; `None` when it is not passed.
-pub(super) fn care(name: &[u8]) -> Option<Passage> {
+/// How a name is passed; `None` when it is not passed.
+pub(super) fn passage(name: &[u8]) -> Option<Passage> {
     let fits = |pattern: &&str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start.as_bytes()),
         None => name == pattern.as_bytes(),
     };
-    ROWS.iter().find(|(names, _)| names.iter().any(fits)).map(|(_, care)| *care)
+    ROWS.iter().find(|(names, _)| names.iter().any(fits)).map(|(_, passage)| *passage)
 }
 
 /// What every program outside gets, whatever the command or the user says: no editor, pager or terminal there obeys a command.
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn few_names_pass() {
         for name in ["PWD", "CI", "NO_COLOR", "LC_ALL", "GIT_TERMINAL_PROMPT"] {
-            assert!(care(name.as_bytes()).is_some(), "{name}");
+            assert!(passage(name.as_bytes()).is_some(), "{name}");
         }
         // Of sudo's and glibc's lists, of reviews, and unknown ones.
         for name in [
@@ -74,8 +74,8 @@ mod tests {
             "lc_all",
             "CIX",
         ] {
-            assert_eq!(care(name.as_bytes()), None, "{name}");
+            assert_eq!(passage(name.as_bytes()), None, "{name}");
         }
-        assert!(NOBODY_THERE.iter().all(|(name, _)| care(name.as_bytes()).is_none()));
+        assert!(NOBODY_THERE.iter().all(|(name, _)| passage(name.as_bytes()).is_none()));
     }
 }

@@ -190,8 +190,8 @@ fn arguments_that_run_or_write_something_need_a_persons_eye() {
 fn settings_stand_behind_those_of_the_environment() {
     let mut variables = Variables::new();
     variables.insert("GIT_CONFIG_COUNT".into(), "2".into());
-    let care = Hardening { caution: None, settings: ALWAYS.to_vec(), pinned: Vec::new() };
-    care.apply(&mut variables);
+    let hardening = Hardening { caution: None, settings: ALWAYS.to_vec(), pinned: Vec::new() };
+    hardening.apply(&mut variables);
     let get = |name: &str| variables.get(OsStr::new(name)).and_then(|value| value.to_str());
     assert_eq!(get("GIT_CONFIG_COUNT"), Some((2 + ALWAYS.len()).to_string().as_str()));
     assert_eq!(
@@ -380,14 +380,14 @@ fn git_is_kept_to_the_repository_that_was_judged() {
         assert_eq!(pinned(unusual, &["git", "status"]), [], "{unusual}");
     }
     assert_eq!(pinned(CONFIG, &["git", "clone", "https://example.com/x"]), []);
-    let care = Hardening { caution: None, settings: ALWAYS.to_vec(), pinned: usual };
+    let hardening = Hardening { caution: None, settings: ALWAYS.to_vec(), pinned: usual };
     let mut variables = Variables::new();
-    care.apply(&mut variables);
+    hardening.apply(&mut variables);
     assert_eq!(variables.get(OsStr::new("GIT_DIR")), Some(&ws.join(".git").into_os_string()));
     // What the user has set for the server stays.
     let mut variables = Variables::new();
     variables.insert("GIT_DIR".into(), "/x".into());
-    care.apply(&mut variables);
+    hardening.apply(&mut variables);
     assert_eq!(variables.get(OsStr::new("GIT_DIR")), Some(&"/x".into()));
     assert!(!variables.contains_key(OsStr::new("GIT_WORK_TREE")));
 }
