@@ -196,6 +196,7 @@ async fn attend(program: &Process, stream: &mut UnixStream, end: &Shutdown) -> O
             () = end.ending.cancelled() => break told_to_end(program, end).await,
         }
     };
+    // The wire has a type of its own: the wrapper knows no crate but the protocol's, and hears of a program that did not begin.
     match ended {
         Ok(ExitStatus::Exited(code)) => Outcome::Exited(code),
         Ok(ExitStatus::Signaled(signal)) => Outcome::Signaled(signal),
