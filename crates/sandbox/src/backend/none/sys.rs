@@ -54,7 +54,7 @@ fn report_pipe(targets: &[RawFd]) -> io::Result<(io::PipeReader, OwnedFd)> {
 }
 
 /// Marks every open descriptor close-on-exec: whoever started this process may have left some open. Not every system can do so
-/// at once.
+/// at once, and a crate for these few lines (`close_fds`) would be one more with `unsafe` in it, for systems without a sandbox.
 pub(super) fn close_all_on_exec() -> io::Result<()> {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(MOST_DESCRIPTORS).min(MOST_DESCRIPTORS);
     for number in 0..RawFd::try_from(most).unwrap_or(RawFd::MAX) {
