@@ -8,6 +8,9 @@ use std::path::Path;
 
 use crate::pattern::normalised;
 
+/// Options before a sub-command that are each looked behind; nobody needs as many.
+const MOST_OPTIONS: usize = 500;
+
 /// A command as the kernel would be asked to execute it, or as a script names it.
 #[derive(Clone, Debug)]
 pub struct Command<'a> {
@@ -102,6 +105,29 @@ impl<'a> Command<'a> {
         self.args.get(index).map(|arg| arg.as_encoded_bytes())
     }
 
+    /// The arguments at which the command proper may begin for a rule that asks or forbids: the first, and each
+    /// behind options before a sub-command (`git --no-pager push`, `git -C folder push`). Which options take a
+    /// value is not known here, so a word behind one may be both.
+    pub(crate) fn argument_starts(&self) -> Vec<usize> {
+        let is_option = |index: usize| {
+            let argument = self.arg_bytes(index).unwrap_or_default();
+            argument.len() > 1 && argument != b"--" && matches!(argument.first(), Some(b'-' | b'+'))
+        };
+        let mut starts = vec![0];
+        for index in 0..self.args.len() {
+            let may_be_value = index > 0 && is_option(index - 1) && self.arg_bytes(index) != Some(b"--");
+            if !is_option(index) && !may_be_value {
+                break;
+            }
+            starts.push(index + 1);
+        }
+        // Behind all of them the sub-command stands; between so many nothing does.
+        if let Some(last) = starts.len().checked_sub(2).filter(|last| *last > MOST_OPTIONS) {
+            starts.drain(MOST_OPTIONS..last);
+        }
+        starts
+    }
+
     /// The program's absolute path in its plainest spelling; `None` when that is how it is given, or when it
     /// is relative.
     pub(crate) fn plain_program(&self) -> Option<Vec<u8>> {
@@ -172,6 +198,30 @@ mod tests {
             let command = Command::new::<str, &str>(given, &[]);
             assert_eq!(command.plain_program().as_deref(), plain.map(str::as_bytes), "{given}");
         }
+    }
+
+    #[test]
+    fn a_command_may_begin_behind_each_option_and_its_value() {
+        for (line, starts) in [
+            ("git", vec![0]),
+            ("git push -f origin", vec![0]),
+            ("git --no-pager push", vec![0, 1, 2]),
+            ("git -C a -c b push origin", vec![0, 1, 2, 3, 4]),
+            ("git -P push origin main", vec![0, 1, 2]),
+            ("cargo +nightly publish", vec![0, 1, 2]),
+            ("cat - x", vec![0]),
+            ("rm -v -- -f", vec![0, 1]),
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(Command::from_words(&words).unwrap().argument_starts(), starts, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_sub_command_behind_very_many_options_is_found() {
+        let words: Vec<&str> = std::iter::once("git").chain(["-P"; 9000]).chain(["push", "x"]).collect();
+        let starts = Command::from_words(&words).unwrap().argument_starts();
+        assert!(starts.len() < 600 && starts.contains(&9000), "{}", starts.len());
     }
 
     #[test]

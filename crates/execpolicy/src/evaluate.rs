@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::answers;
 use crate::command::Command;
-use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
@@ -69,11 +68,13 @@ impl Policy {
     }
 
     fn matching_rules(&self, command: &Command<'_>, options: &Options, part: usize) -> Vec<RuleMatch> {
+        let starts = command.argument_starts();
         let fitting = |rule: &Arc<PrefixRule>| {
             let fit = rule.program_fit(command, options.program_token, self.host_executables())?;
-            rule.arguments_match(command, Unknown::Cautious).then(|| rule_match(rule, fit, command, part))
+            let start = rule.fits_from(command, &starts)?;
+            Some(rule_match(rule, fit, (command, start), part))
         };
-        self.candidates(command).into_iter().filter_map(fitting).collect()
+        self.candidates(command, &starts).into_iter().filter_map(fitting).collect()
     }
 }
 
@@ -152,7 +153,12 @@ impl<'p> Findings<'p> {
     }
 }
 
-fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>, part: usize) -> RuleMatch {
+fn rule_match(
+    rule: &Arc<PrefixRule>,
+    fit: ProgramFit,
+    (command, start): (&Command<'_>, usize),
+    part: usize,
+) -> RuleMatch {
     let (program, resolved_program) = match fit {
         ProgramFit::AsGiven => (command.program(), None),
         ProgramFit::ByBasename => {
@@ -160,7 +166,7 @@ fn rule_match(rule: &Arc<PrefixRule>, fit: ProgramFit, command: &Command<'_>, pa
             (name.unwrap_or(command.program()), Some(command.program().to_os_string()))
         }
     };
-    let arguments = command.args().take(rule.arguments.len());
+    let arguments = command.args().skip(start).take(rule.arguments.len());
     let matched_prefix = std::iter::once(program).chain(arguments).map(OsStr::to_os_string).collect();
     RuleMatch { rule: rule.clone(), matched_prefix, part, resolved_program }
 }

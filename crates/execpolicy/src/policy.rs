@@ -50,9 +50,9 @@ impl RulesOfProgram {
         }
     }
 
-    fn candidates(&self, argument: Option<&[u8]>) -> impl Iterator<Item = usize> {
-        let by_argument = argument.and_then(|argument| self.by_argument.get(argument)).map(Vec::as_slice);
-        by_argument.unwrap_or_default().iter().chain(&self.by_program_alone).copied()
+    fn candidates<'a>(&self, arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = usize> {
+        let by_argument = arguments.filter_map(|argument| self.by_argument.get(argument)).flatten();
+        by_argument.chain(&self.by_program_alone).copied()
     }
 }
 
@@ -159,14 +159,15 @@ impl Policy {
     }
 
     /// The rules that may fit a command's program, in the order in which they were read.
-    pub(crate) fn candidates(&self, command: &Command<'_>) -> Vec<&Arc<PrefixRule>> {
+    /// `starts` are the arguments at which what they ask for may begin.
+    pub(crate) fn candidates(&self, command: &Command<'_>, starts: &[usize]) -> Vec<&Arc<PrefixRule>> {
         let given = command.program.as_encoded_bytes();
         let name = command.basename();
-        let argument = command.arg_bytes(0);
         let mut indices = self.by_expression.clone();
         let mut add = |word: &[u8]| {
             if let Some(rules) = self.by_program.get(word) {
-                indices.extend(rules.candidates(argument));
+                let arguments = starts.iter().filter_map(|start| command.arg_bytes(*start));
+                indices.extend(rules.candidates(arguments));
             }
         };
         add(given);

@@ -116,21 +116,30 @@ impl PrefixRule {
         (by_basename && self.program.matches(name, reading) && admitted).then_some(ProgramFit::ByBasename)
     }
 
-    /// Whether the arguments begin with what the rule asks for and its conditions hold; the program is
-    /// compared by whoever chose the rule.
-    pub(crate) fn arguments_match(&self, command: &Command<'_>, unknown: Unknown) -> bool {
+    /// The argument from which on the command is what the rule asks for, its conditions included; the program
+    /// is compared by whoever chose the rule. For a rule that asks or forbids, options may stand before.
+    pub(crate) fn fits_from(&self, command: &Command<'_>, starts: &[usize]) -> Option<usize> {
+        let looks_behind = Reading::from(self.decision) == Reading::Wide && !self.arguments.is_empty();
+        let starts = if looks_behind { starts } else { &[0] };
+        let fits = |start: &usize| self.arguments_match(command, *start, Unknown::Cautious);
+        starts.iter().copied().find(fits)
+    }
+
+    /// Whether the arguments from `start` on begin with what the rule asks for, and its conditions hold.
+    pub(crate) fn arguments_match(&self, command: &Command<'_>, start: usize, unknown: Unknown) -> bool {
         let reading = Reading::from(self.decision);
         let available = match reading {
             Reading::Narrow => command.certain_args(),
             Reading::Wide => command.args.len(),
         };
-        available >= self.arguments.len()
+        let end = start + self.arguments.len();
+        available >= end
             && self
                 .arguments
                 .iter()
-                .zip(&command.args)
+                .zip(command.args.iter().skip(start))
                 .all(|(element, argument)| element.matches(argument.as_encoded_bytes(), reading))
-            && self.conditions.fulfilled(command, self.arguments.len(), reading, unknown)
+            && self.conditions.fulfilled(command, end, reading, unknown)
     }
 
     /// Number of words that the pattern fixes, the program included: the longest match explains a decision

@@ -27,7 +27,8 @@ fn a_prefix_matches_what_begins_with_it() {
     assert_eq!(decide(&policy, "git push"), (Decision::Prompt, DecidedBy::Rule));
     assert_eq!(decide(&policy, "/usr/bin/git push origin"), (Decision::Prompt, DecidedBy::Rule));
     assert_eq!(decide(&policy, "git"), (Decision::Allow, DecidedBy::Nothing));
-    assert_eq!(decide(&policy, "git -v push"), (Decision::Allow, DecidedBy::Nothing));
+    assert_eq!(decide(&policy, "git log push"), (Decision::Allow, DecidedBy::Nothing));
+    assert_eq!(decide(&policy, "git -v push"), (Decision::Prompt, DecidedBy::Rule));
 }
 
 #[test]

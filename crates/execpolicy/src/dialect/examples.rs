@@ -72,6 +72,6 @@ impl Pending {
 fn fits(rule: &PrefixRule, words: &[String], hosts: &HostExecutables) -> bool {
     Command::from_words(words).is_some_and(|command| {
         rule.program_fit(&command, ProgramToken::Basename, hosts).is_some()
-            && rule.arguments_match(&command, Unknown::Fulfilled)
+            && rule.arguments_match(&command, 0, Unknown::Fulfilled)
     })
 }
