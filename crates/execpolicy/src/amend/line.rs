@@ -198,7 +198,8 @@ mod tests {
             offered(git, "tool a b c d e f"),
             ["tool a b c d e f", "tool a b c", "tool a b", "tool a"]
         );
-        assert_eq!(offered(git, "python3 x.py y"), ["python3 x.py y", "python3 x.py"]);
+        // What the file holds is another thing tomorrow.
+        assert_eq!(offered(git, "python3 x.py y"), Vec::<String>::new());
         // The whole alone: nothing shorter is narrow enough.
         for line in [
             "tool",

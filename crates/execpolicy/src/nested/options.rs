@@ -16,9 +16,16 @@ pub(super) struct CommandStart {
     pub(super) harmless: bool,
 }
 
+impl CommandStart {
+    /// A command that begins at this index for sure, and gets what the one around it has.
+    pub(super) fn at(index: usize) -> CommandStart {
+        CommandStart { index, certain: true, changes_environment: false, harmless: true }
+    }
+}
+
 /// Finds the first word of the command inside; `None` when the wrapper runs none.
 pub(super) fn command_start(wrapper: &Wrapper, arguments: &[&[u8]]) -> Option<CommandStart> {
-    let mut start = CommandStart { index: 0, certain: true, changes_environment: false, harmless: true };
+    let mut start = CommandStart::at(0);
     while let Some(argument) = arguments.get(start.index) {
         if wrapper.instead.split_whitespace().any(|option| option.as_bytes() == *argument) {
             return None;

@@ -15,8 +15,8 @@ pub(super) enum Task<'c> {
     Script(&'c [u8]),
     /// What it reads from its standard input.
     Input,
-    /// A file, which is not read here.
-    File,
+    /// The argument of this index, a file, which is not read here.
+    File(usize),
 }
 
 /// Whether a base name is a shell's.
@@ -57,7 +57,7 @@ pub(super) fn task<'c>(command: &'c Command<'_>) -> Task<'c> {
     }
     match command.arg_bytes(index) {
         Some(script) if takes_script => Task::Script(script),
-        Some(_) if !reads_input => Task::File,
+        Some(_) if !reads_input => Task::File(index),
         Some(_) | None => Task::Input,
     }
 }
@@ -78,7 +78,7 @@ mod tests {
             ("bash|-o|pipefail|-c|ls", Task::Script(b"ls")),
             ("bash|-eo|pipefail|-c|ls", Task::Script(b"ls")),
             ("bash|+x|-c|--|ls", Task::Script(b"ls")),
-            ("bash|script.sh|-c|ls", Task::File),
+            ("bash|script.sh|-c|ls", Task::File(0)),
             ("bash|-s|x", Task::Input),
             ("bash", Task::Input),
         ] {

@@ -27,6 +27,8 @@ pub(super) struct Wrapper {
 pub(super) enum Runs {
     /// As it stands: what may run by itself may run so.
     AsItIs,
+    /// Not by itself: it is a file that the wrapper reads, as a name of the file from the folder where it is.
+    File,
     /// With more arguments, other rights or other files: what is allowed by itself is not thereby allowed so.
     Otherwise,
 }
@@ -224,6 +226,39 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
         runs: Runs::Otherwise,
         ..PLAIN
     },
+    // Interpreters, for which the file that they run is the program. (What stands in their options' code is not read.)
+    Wrapper {
+        names: &["python", "pypy"],
+        flags: "bBdEhiIOPqRsSuvVx?",
+        values: "WX",
+        instead: "-c -m -h -V --help --version",
+        runs: Runs::File,
+        ..PLAIN
+    },
+    Wrapper {
+        names: &["node", "nodejs"],
+        values: "rC",
+        long_values: "require import conditions env-file experimental-loader loader title",
+        instead: "-e -p -pe -h -v --eval --print --help --version",
+        runs: Runs::File,
+        ..PLAIN
+    },
+    Wrapper {
+        names: &["perl"],
+        flags: "acfhnpsStTuUvVwWX",
+        values: "",
+        instead: "-e -E -h -v --help --version",
+        runs: Runs::File,
+        ..PLAIN
+    },
+    Wrapper {
+        names: &["ruby"],
+        flags: "acdhlnpsSvwW",
+        values: "CIr",
+        instead: "-e -h -v --help --version",
+        runs: Runs::File,
+        ..PLAIN
+    },
     MANY_PROGRAMS,
 ];
 
@@ -247,7 +282,9 @@ pub(super) fn row(name: &[u8]) -> Option<&'static Wrapper> {
     if is_loader(name) {
         return Some(&LOADER);
     }
-    WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))
+    // `python3.12` is `python`.
+    let family = name.trim_end_matches(|character: char| character.is_ascii_digit() || character == '.');
+    WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name) || wrapper.names.contains(&family))
 }
 
 fn is_loader(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! One command → the commands nested in it.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use super::options::{self, CommandStart};
 use super::shells::Task;
@@ -53,7 +53,8 @@ impl ReadBudget {
 pub(crate) fn runs_commands(name: &[u8]) -> bool {
     let built_apart: &[&[u8]] =
         &[b"eval", b"find", b"gfind", b"gwatch", b"runuser", b"script", b"source", b"su", b"trap", b"watch"];
-    shells::is_shell(name) || built_apart.contains(&name) || table::row(name).is_some()
+    let is_wrapper = table::row(name).is_some_and(|wrapper| wrapper.runs != Runs::File);
+    shells::is_shell(name) || built_apart.contains(&name) || is_wrapper
 }
 
 /// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to
@@ -68,9 +69,12 @@ pub(crate) fn nested<'c>(
         return Some(match (shells::task(command), input) {
             (Task::Script(script), _) => script_commands(script, command, budget),
             (Task::Input, Some(input)) => script_commands(input, command, budget),
-            (Task::Input | Task::File, _) => {
-                Nested { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) }
-            }
+            // What the file holds is not known, so allowing its name allows nothing.
+            (Task::File(index), _) => Nested {
+                commands: tail(command, index, &CommandStart::at(index)).into_iter().map(as_file).collect(),
+                doubt: Some(Doubt::MoreThanSeen),
+            },
+            (Task::Input, None) => Nested { commands: Vec::new(), doubt: Some(Doubt::MoreThanSeen) },
         });
     }
     match name {
@@ -107,10 +111,14 @@ fn wrapped<'c>(wrapper: &Wrapper, command: &'c Command<'_>, budget: &mut ReadBud
     // it begins one later.
     let starts =
         if start.certain && !computed { start.index..start.index + 1 } else { start.index..start.index + 2 };
-    let commands: Vec<Command<'c>> = starts.filter_map(|index| tail(command, index, &start)).collect();
+    let commands = starts.filter_map(|index| tail(command, index, &start));
+    let commands: Vec<Command<'c>> = match wrapper.runs {
+        Runs::File => commands.map(as_file).collect(),
+        Runs::AsItIs | Runs::Otherwise => commands.collect(),
+    };
     let doubt = match wrapper.runs {
         Runs::AsItIs if computed => Some(Doubt::DynamicProgram),
-        Runs::Otherwise => Some(Doubt::MoreThanSeen),
+        Runs::Otherwise | Runs::File => Some(Doubt::MoreThanSeen),
         Runs::AsItIs if !start.certain => Some(Doubt::UnknownOption),
         Runs::AsItIs if !start.harmless => Some(Doubt::SetsVariables),
         Runs::AsItIs => None,
@@ -131,6 +139,16 @@ fn tail<'c>(command: &'c Command<'_>, index: usize, start: &CommandStart) -> Opt
         inherit(&mut nested, command);
     }
     Some(nested)
+}
+
+/// The same for a file that is read: a bare name is no program to be looked up.
+fn as_file(mut command: Command<'_>) -> Command<'_> {
+    if !command.program.as_encoded_bytes().contains(&b'/') {
+        let mut path = OsString::from("./");
+        path.push(&command.program);
+        command.program = Cow::Owned(path);
+    }
+    command
 }
 
 fn inherit<'c>(nested: &mut Command<'c>, outer: &'c Command<'_>) {

@@ -342,3 +342,49 @@ fn conditions_hold_where_they_are_known_to() {
     let env = Command::new("env", &words).with_environment(&environment);
     assert_eq!(decide(env), (Allow, Nothing));
 }
+/// Options may stand before what a rule that asks or forbids names; for one that allows they may not.
+#[test]
+fn options_before_a_sub_command_dodge_no_rule() {
+    let rules = "prefix_rule([\"git\", \"push\"], \"forbidden\")\nprefix_rule([\"git\", \"log\"])\n\
+        prefix_rule([\"kubectl\", \"delete\", \"pod\"], \"forbidden\", exact = True)\n";
+    let policy = Policy::from_text(Path::new("x.rules"), rules).unwrap();
+    for (line, decision, decided_by) in [
+        ("git push", Forbidden, DecidedBy::Rule),
+        ("git --no-pager push origin", Forbidden, DecidedBy::Rule),
+        ("git -C push log", Forbidden, DecidedBy::Rule),
+        ("git -c a=b --git-dir x push", Forbidden, DecidedBy::Rule),
+        ("git commit -m push", Allow, DecidedBy::Nothing),
+        ("git --no-pager log", Allow, DecidedBy::Nothing),
+        ("git log push", Allow, DecidedBy::Rule),
+        ("kubectl -n x delete pod", Forbidden, DecidedBy::Rule),
+        ("kubectl -n x delete pod y", Allow, DecidedBy::Nothing),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let found = policy.evaluate(&Command::from_words(&words).unwrap(), &Options::default());
+        assert_eq!((found.decision(), found.decided_by()), (decision, decided_by), "{line}");
+    }
+}
+
+/// The file that an interpreter runs is a program to rules that ask or forbid.
+#[test]
+fn what_an_interpreter_runs_is_judged() {
+    let rules = "prefix_rule([\"deploy\", \"now\"], \"prompt\")\nprefix_rule([\"fine\"])\n";
+    let policy = Policy::from_text(Path::new("x.rules"), rules).unwrap();
+    for (line, decision, decided_by) in [
+        ("python3 deploy now", Prompt, DecidedBy::Parts),
+        ("python3.12 -I -X utf8 /opt/deploy now", Prompt, DecidedBy::Parts),
+        ("node --require x /opt/deploy now", Prompt, DecidedBy::Parts),
+        ("node --unknown x /opt/deploy now", Prompt, DecidedBy::Parts),
+        ("bash -e deploy now", Prompt, DecidedBy::Parts),
+        ("env -i sh ./deploy now", Prompt, DecidedBy::Parts),
+        ("ruby -I lib deploy now", Prompt, DecidedBy::Parts),
+        ("python3 deploy later", Allow, DecidedBy::Nothing),
+        ("python3 -c deploy now", Allow, DecidedBy::Nothing),
+        ("python3 fine", Allow, DecidedBy::Nothing),
+        ("bash fine", Allow, DecidedBy::Nothing),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let found = policy.evaluate(&Command::from_words(&words).unwrap(), &Options::default());
+        assert_eq!((found.decision(), found.decided_by()), (decision, decided_by), "{line}");
+    }
+}
