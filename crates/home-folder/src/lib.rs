@@ -15,5 +15,11 @@ use std::path::PathBuf;
 /// not know may have to wait for `getent`, for two seconds at most.
 #[must_use]
 pub fn find() -> Option<PathBuf> {
-    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(sys::written_down)
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(written_down)
+}
+
+/// Finds the home folder that the machine has written down for the user, whatever `$HOME` says.
+#[must_use]
+pub fn written_down() -> Option<PathBuf> {
+    sys::written_down()
 }

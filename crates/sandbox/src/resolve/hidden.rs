@@ -235,7 +235,9 @@ pub(super) fn add(
     let all = hidden.clone();
     // What lies below something hidden is hidden.
     hidden.retain(|path| !all.iter().any(|other| path != other && path.starts_with(other)));
-    let emptied = EMPTIED.iter().filter_map(|(name, _)| facts.home.as_ref()?.join(name).canonicalize().ok());
+    let in_homes =
+        |name: &'static str| facts.homes().filter_map(move |home| home.join(name).canonicalize().ok());
+    let emptied = EMPTIED.iter().flat_map(|(name, _)| in_homes(name));
     let needed = |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path);
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
@@ -244,8 +246,7 @@ pub(super) fn add(
 }
 
 fn built_in(facts: &HostFacts) -> impl Iterator<Item = PathBuf> {
-    let home = facts.home.clone();
-    let in_home = IN_HOME.iter().filter_map(move |(name, _)| home.as_ref().map(|home| home.join(name)));
+    let in_home = IN_HOME.iter().flat_map(|(name, _)| facts.homes().map(move |home| home.join(name)));
     let absolute = ABSOLUTE.iter().map(|(path, _)| PathBuf::from(path));
     let variables = facts.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
     in_home.chain(absolute).chain(variables).chain(listening_sockets())
@@ -323,6 +324,24 @@ mod tests {
             [(".ssh", true), (".netrc", true), ("app.env", true), (".aws", false), (".gnupg", false)]
         {
             assert_eq!(plan.hidden.contains(&home.join(name)), is_hidden, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_in_one_home_is_hidden_in_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        let [set, written_down] = ["set", "written-down"].map(|name| real.join(name));
+        for home in [&set, &written_down] {
+            fs::create_dir_all(home.join(".ssh")).unwrap();
+        }
+        for home in [Some(set.clone()), None] {
+            let facts =
+                HostFacts { home, written_down_home: Some(written_down.clone()), ..HostFacts::default() };
+            let mut plan = plan();
+            add(&mut plan, &Restrictions::default(), &facts).unwrap();
+            assert!(plan.hidden.contains(&written_down.join(".ssh")), "{:?}", plan.hidden);
+            assert_eq!(plan.hidden.contains(&set.join(".ssh")), facts.home.is_some());
         }
     }
 

@@ -28,6 +28,8 @@ pub struct HostFacts {
     pub workspace: Vec<PathBuf>,
     /// The user's home folder.
     pub home: Option<PathBuf>,
+    /// The home folder that the machine has written down for the user, where `$HOME` names another one.
+    pub written_down_home: Option<PathBuf>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
     /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
@@ -39,6 +41,12 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// Returns every folder that is the user's home.
+    pub fn homes(&self) -> impl Iterator<Item = &PathBuf> {
+        let other = self.written_down_home.iter().filter(|other| self.home.as_ref() != Some(other));
+        self.home.iter().chain(other)
+    }
+
     /// Reads the facts from this process's environment; workspace and private folders are the caller's to add.
     #[must_use]
     pub fn from_process() -> Self {
@@ -48,6 +56,7 @@ impl HostFacts {
         HostFacts {
             workspace: Vec::new(),
             home: home_folder::find(),
+            written_down_home: home_folder::written_down(),
             temporary: variable("TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),

@@ -104,8 +104,8 @@ pub(super) fn add(
         }
         found.protect_git(root);
     }
-    let home = facts.home.as_ref().and_then(|home| home.canonicalize().ok());
-    if let Some(home) = home.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
+    let homes = facts.homes().filter_map(|home| home.canonicalize().ok());
+    for home in homes.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
         for name in START_UP_FILES {
             found.protect(home.join(name), Some(Placeholder::FileHolding(String::new())));
         }

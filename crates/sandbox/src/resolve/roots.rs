@@ -59,7 +59,7 @@ pub(super) fn writable(
 fn may_hold_passing_files(folder: &Path, facts: &HostFacts, notes: &mut Vec<String>) -> bool {
     let Ok(canonical) = folder.canonicalize() else { return false };
     let is_kernels = NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel));
-    let homes: Vec<PathBuf> = facts.home.iter().cloned().collect();
+    let homes: Vec<PathBuf> = facts.homes().cloned().collect();
     let is_too_much = is_too_wide(&canonical, &homes)
         || canonical == Path::new("/var")
         || SYSTEM.iter().any(|system| canonical.starts_with(system));
