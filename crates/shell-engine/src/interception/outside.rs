@@ -1,6 +1,5 @@
 //! Starts a program outside its call's sandbox, as the judge has decided.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -58,8 +57,7 @@ pub(super) async fn start(
     let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
     let request = SpawnRequest {
         program: program.program.path,
-        // The kernel gives a program without arguments an empty one (execve(2), Linux 5.18).
-        arguments: if exec.argv.is_empty() { vec![OsString::new()] } else { exec.argv.clone() },
+        arguments: program.argv,
         environment: program.env,
         directory: Directory::Open(directory.map_err(EscalateError::Directory)?),
         descriptors,

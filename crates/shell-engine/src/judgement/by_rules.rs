@@ -4,6 +4,7 @@
 //! program it means (`trust`). A rule that asks or forbids speaks about the file under every name that it has.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
@@ -14,7 +15,7 @@ use super::legacy::Legacy;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Judgement, Outside, Verdict};
 use super::wording::{NamedEvaluation, ask, cautious, forbidden};
-use crate::visible::visible;
+use crate::visible::{shortened, visible};
 
 /// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.
 const MOST_NESTED: usize = 32;
@@ -33,26 +34,26 @@ pub(super) struct Grounds<'j> {
 pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let variables = exec.variables();
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
-    let other = strictest_of_other_names(grounds, exec, &own, &variables);
+    let Ok(other) = strictest_of_other_names(grounds, exec, &own, &variables) else {
+        return Judgement { verdict: Verdict::Deny { reason: TOO_MANY_NAMES.into() }, rule: None };
+    };
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
-    let named = stricter.as_ref().unwrap_or(&own);
-    let rule = named.evaluation.deciding_rule().cloned();
+    let heard = stricter.as_ref().unwrap_or(&own);
+    let rule = heard.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
-    let verdict = match (named.evaluation.decision(), by_rule) {
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(named) },
+    let verdict = match (heard.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
         // are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) => {
-            ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
+            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
-        (Decision::Prompt, false) => ask(exec, named, None),
+        (Decision::Prompt, false) => ask(exec, heard, None),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
-            Ok((outside, git::Hardening { caution: Some(caution), .. })) => {
-                cautious(exec, &own, outside, caution)
-            }
-            Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
+            Ok((outside, cautions)) if cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
+            Ok((outside, cautions)) => cautious(exec, &own, outside, &cautions),
         },
         (Decision::Allow, false) => Verdict::Run { why_inside: None },
     };
@@ -81,7 +82,7 @@ fn strictest_of_other_names(
     exec: &Exec,
     own: &Evaluation,
     variables: &[(OsString, OsString)],
-) -> Option<NamedEvaluation> {
+) -> Result<Option<NamedEvaluation>, TooManyNames> {
     let covered = own.decided_by() == DecidedBy::Rule;
     let mut strictest: Option<NamedEvaluation> = None;
     let mut hear = |name: &OtherName, arguments: &[OsString]| {
@@ -93,31 +94,37 @@ fn strictest_of_other_names(
             DecidedBy::Heuristic => !covered,
             DecidedBy::IncompleteRules | DecidedBy::Nothing => false,
         };
-        let before = strictest.as_ref().map_or(Decision::Allow, |named| named.evaluation.decision());
+        let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
         if counts && evaluation.decision() > before {
             let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
             strictest = Some(NamedEvaluation { name: Some(name), evaluation });
         }
     };
-    for name in grounds.trust.other_names(exec) {
+    for name in grounds.trust.other_names(exec).ok_or(TooManyNames)? {
         hear(&name, exec.arguments());
     }
     for words in own.commands().iter().skip(1).take(MOST_NESTED) {
         let Some((program, arguments)) = words.split_first() else { continue };
-        for name in grounds.trust.other_names_of_nested(program, &exec.workdir) {
+        for name in grounds.trust.other_names_of_nested(program, &exec.workdir).ok_or(TooManyNames)? {
             hear(&name, arguments);
         }
     }
-    strictest
+    Ok(strictest)
 }
 
-/// Prepares what would run outside, if it is the program that the rules which speak for it mean.
+/// A file goes by more names than can be judged.
+struct TooManyNames;
+
+const TOO_MANY_NAMES: &str = "the file goes by more names (links and interpreters) than can be judged";
+
+/// Prepares what would run outside, if it is the program that the rules which speak for it mean; and says what in it needs a
+/// person's eye.
 fn outside(
     grounds: &Grounds<'_>,
     exec: &Exec,
     evaluation: &Evaluation,
     variables: &[(OsString, OsString)],
-) -> Result<(Outside, git::Hardening), Untrusted> {
+) -> Result<(Outside, Vec<String>), Untrusted> {
     let speaking = || {
         let of_the_program =
             |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
@@ -125,10 +132,25 @@ fn outside(
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
     let mut prepared = grounds.environment.prepare(variables, speaking());
-    let hardening = git::hardening(&program, exec, grounds.trust);
-    hardening.apply(&mut prepared.variables);
+    let care = git::hardening(&program, exec, grounds.trust);
+    care.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);
-    Ok((Outside { program, env, dropped: prepared.dropped, changed: prepared.changed }, hardening))
+    let (argv, renamed) = called_as_judged(exec);
+    let outside = Outside { program, argv, env, dropped: prepared.dropped, changed: prepared.changed };
+    Ok((outside, renamed.into_iter().chain(care.caution).collect()))
+}
+
+/// The argument vector with the name that was judged, for which one file may be many programs; and a caution where the command has
+/// called it otherwise.
+fn called_as_judged(exec: &Exec) -> (Vec<OsString>, Option<String>) {
+    let name = exec.file.file_name().unwrap_or(exec.file.as_os_str());
+    let called = exec.argv.first().map(OsString::as_os_str).unwrap_or_default();
+    if Path::new(called).file_name() == Some(name) {
+        return (exec.argv.clone(), None);
+    }
+    let argv = std::iter::once(name.to_owned()).chain(exec.arguments().iter().cloned()).collect();
+    let shown = |name: &OsStr| shortened(&visible(name.as_encoded_bytes()), 200);
+    (argv, Some(format!("the command calls it `{}`; outside it is called `{}`", shown(called), shown(name))))
 }
 
 #[cfg(test)]

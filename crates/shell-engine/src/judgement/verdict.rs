@@ -33,6 +33,8 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Outside {
     pub(crate) program: Program,
+    /// Its argument vector: `argv[0]` is the name that was judged.
+    pub(crate) argv: Vec<OsString>,
     /// Its environment, `NAME=value` each.
     pub(crate) env: Vec<OsString>,
     /// Variables that the command had changed and that it does not get.

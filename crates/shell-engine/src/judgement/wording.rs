@@ -6,7 +6,6 @@ use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 
 use super::exec::Exec;
 use super::fingerprint::{Placement, identity};
-use super::git;
 use super::trust::Untrusted;
 use super::verdict::{Approved, Outside, Unasked, Verdict};
 use crate::approval::Question;
@@ -26,17 +25,17 @@ pub(super) struct NamedEvaluation {
 /// A question that a rule or the heuristic asks.
 pub(super) fn ask(
     exec: &Exec,
-    named: &NamedEvaluation,
-    speaks: Option<Result<(Outside, git::Hardening), Untrusted>>,
+    heard: &NamedEvaluation,
+    speaks: Option<Result<(Outside, Vec<String>), Untrusted>>,
 ) -> Verdict {
     let placement = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
-    let mut question = question(exec, named, placement);
+    let mut question = question(exec, heard, placement);
     let approved = match speaks {
-        Some(Ok((outside, hardening))) => {
+        Some(Ok((outside, cautions))) => {
             question.details.insert(0, OUTSIDE.into());
             // What was written inside may be another thing the next time.
-            question.once |= hardening.caution.is_some();
-            question.details.extend(hardening.caution.map(|caution| format!("Careful: {caution}.")));
+            question.once |= !cautions.is_empty();
+            question.details.extend(cautions.iter().map(|caution| format!("Careful: {caution}.")));
             question.details.extend(about(exec, &outside));
             Approved::Escalates(Box::new(outside))
         }
@@ -55,13 +54,15 @@ pub(super) fn ask(
 }
 
 /// A rule allows it, but what it would do outside depends on what was written inside.
-pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, caution: String) -> Verdict {
+pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, cautions: &[String]) -> Verdict {
     let mut question = question(exec, own, Placement::Outside);
     question.once = true;
     question.details.insert(0, OUTSIDE.into());
-    question.details.push(format!("Careful: the rule allows it, but {caution}."));
+    question
+        .details
+        .extend(cautions.iter().map(|caution| format!("Careful: the rule allows it, but {caution}.")));
     question.details.extend(about(exec, &outside));
-    let unasked = Unasked::Runs { why_inside: caution };
+    let unasked = Unasked::Runs { why_inside: cautions.join("; ") };
     Verdict::Ask { question: Box::new(question), approved: Approved::Escalates(Box::new(outside)), unasked }
 }
 
@@ -83,9 +84,12 @@ fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
     lines
 }
 
-fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Question {
-    let known_as = named.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
-    let called = exec.argv.first().filter(|argv0| Path::new(argv0).file_name() != exec.file.file_name());
+fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Question {
+    let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
+    // Outside it is told what was judged.
+    let is_told = matches!(gives, Placement::Inside);
+    let called =
+        exec.argv.first().filter(|argv0| is_told && Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
         format!("Careful: it is told that its name is `{shown}`.")
@@ -96,9 +100,9 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
-        rule: named.evaluation.deciding_rule().cloned(),
-        danger: reason(&named.evaluation),
-        identity: identity(exec, &asker(&named.evaluation), placement),
+        rule: heard.evaluation.deciding_rule().cloned(),
+        danger: reason(&heard.evaluation),
+        identity: identity(exec, &asker(&heard.evaluation), placement),
         always: Vec::new(),
         details: started_by.into_iter().chain(known_as).chain(called).collect(),
         once: false,
@@ -129,12 +133,12 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-pub(super) fn forbidden(named: &NamedEvaluation) -> String {
+pub(super) fn forbidden(heard: &NamedEvaluation) -> String {
     let mut reason = String::from("Execution forbidden by policy");
-    if let Some(rule) = named.evaluation.deciding_rule() {
+    if let Some(rule) = heard.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);
     }
-    if let Some(name) = &named.name {
+    if let Some(name) = &heard.name {
         reason.push_str(&format!("; it is also known as `{name}`"));
     }
     reason

@@ -48,17 +48,17 @@ impl Trust {
         self.plan.hidden.iter().find(|hidden| hidden.starts_with(folder)).map(PathBuf::as_path)
     }
 
-    /// Every other name of what is about to run, for rules that ask or forbid.
-    pub(in crate::judgement) fn other_names(&self, exec: &Exec) -> Vec<OtherName> {
+    /// Every other name of what is about to run, for rules that ask or forbid; `None` when there are more than can be looked at.
+    pub(in crate::judgement) fn other_names(&self, exec: &Exec) -> Option<Vec<OtherName>> {
         names::of_exec(&self.programs, exec)
     }
 
-    /// Other names of a program that a command would run, seen from `workdir`.
+    /// Other names of a program that a command would run, seen from `workdir`; `None` as above.
     pub(in crate::judgement) fn other_names_of_nested(
         &self,
         program: &OsStr,
         workdir: &Path,
-    ) -> Vec<OtherName> {
+    ) -> Option<Vec<OtherName>> {
         names::of_nested(&self.programs, program, workdir)
     }
 

@@ -10,8 +10,8 @@ use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
 use crate::programs::{FileState, Programs, look_at, open, reopen, walk};
 use crate::sys::path_of;
 
-/// Names of one file that are tried: enough for every honest file.
-const MOST_NAMES: usize = 32;
+/// Names of one file that are tried: enough for every honest file. One that has more does not run.
+const MOST_NAMES: usize = 512;
 
 /// Another way to say what is about to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl OtherName {
     }
 }
 
-/// All other names of what an exec asks for.
-pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Vec<OtherName> {
+/// All other names of what an exec asks for; `None` when there are more than anybody needs.
+pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Option<Vec<OtherName>> {
     let mut names = Names::new(&exec.file);
     // What the descriptor shows is what the kernel will run; the path may mean something else out here.
     let shown = exec.opened.as_ref();
@@ -51,20 +51,21 @@ pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Vec<OtherName> {
         }
     }
     // One file may be many programs, and goes by this.
-    if let Some(called) = exec.argv.first().map(|word| base_name(word)) {
-        let called = called.strip_prefix(b"-").unwrap_or(called);
-        if !called.is_empty() && called != base_name(exec.file.as_os_str()) {
-            names.add(OtherName::plain(OsStr::from_bytes(called)));
-        }
+    let called = exec.argv.first().map(|word| base_name(word)).unwrap_or_default();
+    let called = called.strip_prefix(b"-").unwrap_or(called);
+    let given = base_name(exec.file.as_os_str());
+    if !called.is_empty() && called != given {
+        names.add(OtherName::plain(OsStr::from_bytes(called)));
     }
-    names.found
+    names.add_joined(&[called, given]);
+    names.complete()
 }
 
 /// All other names of a program that a command would run.
-pub(super) fn of_nested(programs: &Programs, program: &OsStr, workdir: &Path) -> Vec<OtherName> {
+pub(super) fn of_nested(programs: &Programs, program: &OsStr, workdir: &Path) -> Option<Vec<OtherName>> {
     // A bare name is looked up by whoever runs it, and has been judged as it stands.
     if !program.as_bytes().contains(&b'/') {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let path = workdir.join(program);
     let mut names = Names::new(&path);
@@ -74,23 +75,50 @@ pub(super) fn of_nested(programs: &Programs, program: &OsStr, workdir: &Path) ->
         let canonical = path.canonicalize().ok();
         names.add_known(programs, canonical.as_deref(), &state, file.as_ref());
     }
-    names.found
+    names.add_joined(&[base_name(program)]);
+    names.complete()
 }
 
 struct Names<'g> {
     given: &'g Path,
     found: Vec<OtherName>,
+    too_many: bool,
 }
 
 impl<'g> Names<'g> {
     fn new(given: &'g Path) -> Names<'g> {
-        Names { given, found: Vec::new() }
+        Names { given, found: Vec::new(), too_many: false }
     }
 
     fn add(&mut self, name: OtherName) {
         let is_new = (name.program != self.given || !name.before.is_empty()) && !self.found.contains(&name);
-        if is_new && self.found.len() < MOST_NAMES {
-            self.found.push(name);
+        match self.found.len() < MOST_NAMES {
+            true if is_new => self.found.push(name),
+            true => {}
+            false => self.too_many |= is_new,
+        }
+    }
+
+    fn complete(self) -> Option<Vec<OtherName>> {
+        (!self.too_many).then_some(self.found)
+    }
+
+    /// A program of many that is told which one by its name (`git-push`) is also the program with that as its first argument, if
+    /// it has the name before the hyphen, too.
+    fn add_joined(&mut self, called: &[&[u8]]) {
+        let own: Vec<OsString> = std::iter::once(self.given)
+            .chain(self.found.iter().map(|name| name.program.as_path()))
+            .filter_map(Path::file_name)
+            .map(OsStr::to_owned)
+            .collect();
+        for own in own {
+            for called in called {
+                let rest = called.strip_prefix(own.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
+                if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                    let before = vec![OsStr::from_bytes(rest).to_owned()];
+                    self.add(OtherName { program: own.clone().into(), before });
+                }
+            }
         }
     }
 

@@ -161,7 +161,7 @@ fn a_script_is_as_good_as_its_interpreters() {
 }
 
 fn names(trust: &Trust, file: &Path, argv: &[&str]) -> Vec<String> {
-    let names = trust.other_names(&exec(file, argv));
+    let names = trust.other_names(&exec(file, argv)).unwrap();
     names.iter().map(|name| name.shown().to_string_lossy().into_owned()).collect()
 }
 
