@@ -14,6 +14,8 @@ const PACKAGE: &str = "shell-tool-mcp";
 static COMMAND: OnceLock<UserCommand> = OnceLock::new();
 
 struct UserCommand {
+    /// What has started this program by a name of its own, if anything has.
+    launcher: Option<PathBuf>,
     /// Its absolute path, quoted for a shell.
     path: String,
     name: String,
@@ -26,6 +28,9 @@ pub fn learn_user_command() {
     let program = std::env::current_exe().ok();
     let path = located(&called).or_else(|| program.clone()).unwrap_or_else(|| PACKAGE.into());
     let mut command = UserCommand::at(&path);
+    let is_itself =
+        || path.canonicalize().ok() == program.as_ref().and_then(|program| program.canonicalize().ok());
+    command.launcher = Some(path.clone()).filter(|path| path.is_absolute() && !is_itself());
     if may_be_planted(&path)
         && let Some(program) = program
     {
@@ -46,12 +51,18 @@ pub fn user_command_name() -> &'static str {
     COMMAND.get().map_or(PACKAGE, |command| &command.name)
 }
 
+/// What has started this program by a name of its own, as npm's launcher does.
+pub(crate) fn launcher() -> Option<PathBuf> {
+    COMMAND.get().and_then(|command| command.launcher.clone())
+}
+
 impl UserCommand {
     fn at(path: &Path) -> UserCommand {
         let text = path.to_string_lossy();
         // Package managers whose shims are scripts show the launcher's module instead of their command.
         let name = path.file_name().filter(|_| path.extension() != Some(OsStr::new("js")));
         UserCommand {
+            launcher: None,
             path: shlex::try_quote(&text).map_or_else(|_| PACKAGE.into(), Into::into),
             name: name.map_or_else(|| PACKAGE.into(), |name| name.to_string_lossy().into_owned()),
         }

@@ -97,17 +97,6 @@ async fn a_question_about_another_program_says_so_and_a_yes_keeps_it_inside() {
 }
 
 #[tokio::test]
-async fn a_question_says_which_name_a_program_is_told() {
-    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n");
-    let person = Person::answering([Accept, Accept]);
-    let client = Client::start(&world, &person).await;
-    assert_eq!(client.run("(exec sh -c :); (exec -a 'harm\u{202e}less' sh -c :)").await.ran(), (0, ""));
-    let asked = person.asked();
-    assert!(!asked[0].contains("its name is"), "{asked:?}");
-    assert!(asked[1].contains("it is told that its name is `harm\\u{202e}less`"), "{asked:?}");
-}
-
-#[tokio::test]
 async fn a_forbidden_program_is_refused_under_every_name() {
     let world = World::with_rules(
         "prefix_rule(pattern=[\"id\"], decision=\"forbidden\", justification=\"no names\")\n",
@@ -153,6 +142,19 @@ async fn argv0_is_a_name_because_one_file_may_be_many_programs() {
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("exec -a restart true").await.ran(), (0, ""));
     assert_eq!(client.run("exec -a /sbin/reboot true").await.ran().0, 1);
+}
+
+#[tokio::test]
+async fn what_leaves_is_called_as_it_was_judged() {
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n");
+    let person = Person::answering([Accept, Accept]);
+    let client = Client::start(&world, &person).await;
+    for (command, is_said) in [("sh -c 'echo $0'", false), ("exec -a 'o\u{202e}r' sh -c 'echo $0'", true)] {
+        let outcome = client.run(command).await;
+        assert_eq!(outcome.ran(), (0, "sh\n"), "{outcome:?}");
+        let asked = person.asked().pop().expect("a question");
+        assert_eq!(asked.contains("calls it `o\\u{202e}r`; outside it is called `sh`"), is_said, "{asked}");
+    }
 }
 
 #[tokio::test]

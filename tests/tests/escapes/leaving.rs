@@ -11,13 +11,14 @@ use end_to_end_tests::word;
 
 use serde_json::Value;
 
-use crate::place::{Attacked, EVERY, Form, Place};
+use crate::place::{Attacked, EVERY, Form, Place, User};
 
 const RULES: &str = r#"
 prefix_rule(["touch"])
 prefix_rule(["env"])
 prefix_rule(["git"])
 prefix_rule(["id"], decision="forbidden", justification="no names")
+prefix_rule(["git", ["push", "tag"]], decision="forbidden", justification="no names")
 "#;
 
 /// How it shows that this layer stopped an attempt.
@@ -31,11 +32,13 @@ enum Layer {
     Environment(&'static str),
     /// A Git that may be led astray stays inside where nobody can be asked.
     GitCare,
+    /// It is called otherwise than it was judged, so it stays inside where nobody can be asked.
+    Name,
     /// No rule speaks about it, so it ran inside.
     Sandbox,
 }
 
-use Layer::{Environment, GitCare, Interceptor, Sandbox, Trust};
+use Layer::{Environment, GitCare, Interceptor, Name, Sandbox, Trust};
 
 impl Layer {
     fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Layer {
             Trust => "trust",
             Environment(_) => "environment",
             GitCare => "git care",
+            Name => "name",
             Sandbox => "sandbox",
         }
     }
@@ -52,7 +56,7 @@ impl Layer {
     fn twin(self) -> &'static str {
         match self {
             Interceptor => "cp $(type -P true) yes; ./yes",
-            Trust | Sandbox => "touch OUT/marker",
+            Trust | Name | Sandbox => "touch OUT/marker",
             Environment(_) => "CI=hello env | grep -x CI=hello",
             GitCare => "git status --short",
         }
@@ -74,7 +78,7 @@ impl Layer {
                 let mut dropped = made["dropped_variables"].as_array().into_iter().flatten();
                 made["decision"] == "escalated" && dropped.any(|dropped| dropped == name)
             }),
-            GitCare => decisions.any(|made| {
+            GitCare | Name => decisions.any(|made| {
                 made["decision"] == "ran_inside" && why(made).contains("a person would have been asked")
             }),
             Sandbox => {
@@ -105,6 +109,18 @@ const ATTEMPTS: &[(&str, &str, &str, Layer)] = &[
     ("8", "fexecve of a file in memory", "python3 -c \"import os; f = os.memfd_create('x'); os.write(f, open('$(type -P touch)', 'rb').read()); os.execve(f, ['touch', '$(echo OUT/marker)'], os.environ)\"", Sandbox),
     ("10", "exec -a", "exec -a harmless id", Interceptor),
     ("10", "exec -a of the agent's own", "exec -a touch EVIL", Sandbox),
+    ("10", "exec -a of an allowed program", "exec -a other touch OUT/marker", Name),
+    ("10", "exec -a of a login shell's name", "exec -l touch OUT/marker", Name),
+    ("10", "exec -a of a sub-command", "exec -a git-push git", Interceptor),
+    ("10", "exec -a of a sub-command, with a path", "exec -a /x/git-push git origin", Interceptor),
+    ("10", "a sub-command's own file", "$(git --exec-path)/git-push", Interceptor),
+    ("10", "options before the sub-command", "git --no-pager push", Interceptor),
+    ("10", "options with values before it", "git -C . -P --git-dir .git tag x", Interceptor),
+    ("10", "very many options before it", "git $(printf -- '-P %.0s' {1..2000}) push", Interceptor),
+    ("2", "thirty-five links in a row", "mkdir d; cd d; ln -s $(type -P id) l0; for i in {1..35}; do ln -s l$((i - 1)) l$i; done; ./l35", Interceptor),
+    ("7", "a file for an interpreter", "cp $(type -P id) xid; python3 xid", Interceptor),
+    ("7", "a file for an interpreter, behind options", "cp $(type -P id) xid; python3 -I -X utf8 ./xid -c x", Interceptor),
+    ("7", "a file for a shell", "bash $(type -P id)", Interceptor),
     ("10", "hash -p", "cp EVIL touch; hash -p \"$PWD/touch\" touch; touch OUT/marker", Trust),
     ("11", "unset", "unset BASH_EXEC_WRAPPER CODEX_ESCALATE_SOCKET; id", Interceptor),
     ("11", "an empty setting", "BASH_EXEC_WRAPPER= id", Interceptor),
@@ -252,5 +268,29 @@ fn grandchildren_of_an_escalated_program_end_with_its_call() {
         eventually(|| {
             if lives() { Err(format!("{user:?}, {form:?}: it outlives the call: {result}")) } else { Ok(()) }
         });
+    }
+}
+
+/// Without a home there would be nothing to hide in it.
+#[test]
+fn nothing_runs_where_no_home_is_known() {
+    let Some(place) = Place::of(User::Root, Form::Namespaces, "") else { return };
+    for empty in [false, true] {
+        for (user, is_fine) in [(0, true), (54_321, false)] {
+            // Another user than root has its folders where everybody may write.
+            let mut command = std::process::Command::new("setpriv");
+            place.world.surround(&mut command);
+            command.arg(format!("--reuid={user}")).arg(format!("--regid={user}")).arg("--clear-groups");
+            command.arg(place.server_program()).env_remove("HOME").current_dir("/tmp");
+            if empty {
+                command.env("HOME", "");
+            }
+            let opened =
+                std::process::Command::new("chmod").args(["-R", "a+rwX"]).arg(place.world.home()).status();
+            assert!(opened.expect("chmod").success());
+            let output = command.stdin(std::process::Stdio::null()).output().expect("it starts");
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(words.contains("no home folder is known"), !is_fine, "{words}");
+        }
     }
 }

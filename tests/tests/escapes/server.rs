@@ -169,3 +169,84 @@ fn kept_output_of_other_calls_is_out_of_reach() {
         assert_eq!(named, 0, "{}", cache.display());
     }
 }
+
+/// What says what commands may do, reached through a link: the kernel keeps what it leads to, and nothing keeps a link in a
+/// writable folder.
+#[test]
+fn what_decides_is_kept_from_commands_also_through_links() {
+    for (user, form) in EVERY {
+        let Some(place) = Place::of(user, form, "") else { continue };
+        if !place.start(&[]).is_possible() {
+            continue;
+        }
+        let home = place.world.home().to_owned();
+        let dotfiles = home.join("work/dotfiles/codex");
+        std::fs::create_dir_all(dotfiles.join("rules")).expect("a folder");
+        for file in ["rules/linked.rules", "config.toml"] {
+            std::fs::copy(place.codex_home().join("config.toml"), dotfiles.join(file)).expect("a file");
+        }
+        std::fs::write(dotfiles.join("rules/linked.rules"), "").expect("a file");
+        let link = |target: &std::path::Path, name: &str| {
+            let _ = std::fs::remove_file(home.join(name));
+            std::os::unix::fs::symlink(target, home.join(name)).expect("a link");
+        };
+        link(&dotfiles.join("rules/linked.rules"), "codex-home/rules/linked.rules");
+        link(&dotfiles.join("config.toml"), "codex-home/config.toml");
+        if form == Form::Landlock {
+            // Nothing protects what they lead to.
+            let (code, words) = refused(&place, &[]);
+            assert!(code == Some(1) && words.contains("only namespaces could protect it"), "{words}");
+            std::fs::remove_dir_all(home.join("work/dotfiles")).expect("it is there");
+            continue;
+        }
+        if let Some(owner) = place.owner() {
+            let owned = Command::new("chown").arg("-hR").arg(owner.to_string()).arg(&home).status();
+            assert!(owned.expect("chown").success());
+        }
+        let mut attacked = place.start(&[]);
+        let (helper, work) = (word(&place.helper()), word(&place.world.workdir()));
+        assert_eq!(last(attacked.run(&format!("{helper} create {work}/dotfiles/beside"))), "ok");
+        for (attack, expected) in [
+            ("write WORK/dotfiles/codex/rules/linked.rules", "EROFS"),
+            ("write WORK/dotfiles/codex/config.toml", "EROFS"),
+            ("rename WORK/dotfiles WORK/moved", "EBUSY"),
+            ("rename WORK/dotfiles/beside WORK/dotfiles/codex/rules/linked.rules", "EXDEV"),
+        ] {
+            let attack = attack.replace("WORK", &work);
+            assert_eq!(last(attacked.run(&format!("{helper} {attack}"))), expected, "{user:?}: {attack}");
+        }
+        drop(attacked);
+        // Links in the workspace itself, to what lies elsewhere.
+        link(&place.codex_home(), "work/home-link");
+        link(&place.helper(), "work/approve-link");
+        let helper = place.world.workdir().join("approve-link").display().to_string();
+        let rules = place.world.workdir().join("home-link/rules/default.rules").display().to_string();
+        for (arguments, named) in
+            [(["--approval-command", &helper], "approve-link"), (["--rules", &rules], "home-link")]
+        {
+            let (code, words) = refused(&place, &arguments);
+            assert!(
+                code == Some(1) && words.contains("through the link") && words.contains(named),
+                "{words}"
+            );
+        }
+    }
+}
+
+/// What starts the server is trusted by the next start.
+#[test]
+fn a_launcher_that_commands_can_write_starts_nothing() {
+    use std::os::unix::process::CommandExt;
+    let Some(place) = Place::of(User::Ordinary, Form::Namespaces, "") else { return };
+    for (folder, is_fine) in [("tools", true), ("work/node_modules/shell-tool-mcp", false)] {
+        let folder = place.world.home().join(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let launcher = folder.join("main.js");
+        std::fs::copy(place.helper(), &launcher).expect("a program");
+        let mut command = place.command(&place.server_program());
+        let output = command.arg0(&launcher).stdin(std::process::Stdio::null()).output().expect("it starts");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code() == Some(0), is_fine, "{words}");
+        assert_eq!(words.contains("npm install -g"), !is_fine, "{words}");
+    }
+}

@@ -58,6 +58,12 @@ pub enum SandboxSettingsError {
     /// A path cannot be used.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// What is to be hidden in it is not known.
+    #[error(
+        "no home folder is known: HOME is not set, and the machine has none written down for this user, so nothing in it could be \
+         hidden from commands; start the server with HOME set"
+    )]
+    NoHome,
     /// The folder that the server was started in cannot be told.
     #[error("cannot tell which folder the server was started in: {0}")]
     NoStart(std::io::Error),
@@ -129,7 +135,7 @@ impl Sandboxing {
         // What is typed is meant from where it is typed.
         let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
         let mut restrictions = restrictions(file)?;
-        restrictions.read_only.extend(own.trusted.places().cloned());
+        restrictions.read_only.extend(own.trusted.places());
         let sandboxing = Sandboxing {
             mode,
             workspace_write: WorkspaceWrite {
@@ -159,6 +165,9 @@ impl Sandboxing {
         };
         // Errors are told at the start, not with the first call.
         let plan = sandboxing.plan(&sandboxing.wanted(&[], None))?;
+        if plan.mode.is_enforced() && sandboxing.facts.homes().next().is_none() {
+            return Err(SandboxSettingsError::NoHome);
+        }
         sandboxing.check(&plan)?;
         if sandboxing.layers == Layers::WithoutNamespaces {
             sandboxing.check_without_mounts(&plan)?;
@@ -198,7 +207,7 @@ impl Sandboxing {
     }
 
     fn own(&self, client_roots: &[PathBuf]) -> OwnPolicy {
-        let homes: Vec<PathBuf> = self.facts.home.iter().cloned().collect();
+        let homes: Vec<PathBuf> = self.facts.homes().cloned().collect();
         let fallback = fallback_policy(client_roots, &self.started_in, &homes);
         let write = || SandboxPolicy::WorkspaceWrite(self.workspace_write.clone());
         let (policy, reason) = match self.mode {

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use sandbox::Plan;
 
+use crate::programs::walk;
+use crate::rules::resolved;
+
 /// The places, absolute.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trusted {
@@ -14,8 +17,10 @@ pub(super) struct Trusted {
     pub(super) home: PathBuf,
     /// Files and folders with rules.
     pub(super) rules: Vec<PathBuf>,
-    /// Programs that the server starts, itself included.
+    /// Programs that the server starts, itself included, as they were named and as they are.
     pub(super) programs: Vec<PathBuf>,
+    /// What started the server, where it is another program: the next start trusts it.
+    pub(super) launcher: Option<PathBuf>,
 }
 
 /// Why a sandbox would not hold.
@@ -32,6 +37,28 @@ pub enum TrustedPlaceError {
         /// What must not be writable.
         place: PathBuf,
     },
+    /// It is reached through a link that commands could replace.
+    #[error(
+        "{} is reached through the link {}, which commands could replace, because it lies in a writable folder; name what it leads to, \
+         or move the link elsewhere", place.display(), link.display()
+    )]
+    ThroughLink {
+        /// What must not be writable.
+        place: PathBuf,
+        /// The link.
+        link: PathBuf,
+    },
+    /// The next start would run what a command has made of it.
+    #[error(
+        "{} starts this server and lies in the writable folder {}, where commands could put another program in its place; install it \
+         globally (npm install -g shell-tool-mcp)", launcher.display(), root.display()
+    )]
+    Launcher {
+        /// The launcher, or a link on the way to it.
+        launcher: PathBuf,
+        /// The folder.
+        root: PathBuf,
+    },
     /// It lies inside a writable folder, and nothing here can protect it.
     #[error(
         "{} decides what commands may do or is a program of the server's, and lies in the writable folder {}; only namespaces \
@@ -47,17 +74,23 @@ pub enum TrustedPlaceError {
 }
 
 impl Trusted {
-    /// What the sandbox keeps read-only besides the programs.
-    pub(super) fn places(&self) -> impl Iterator<Item = &PathBuf> {
-        std::iter::once(&self.home).filter(|home| !home.as_os_str().is_empty()).chain(&self.rules)
+    /// What the sandbox keeps read-only besides the programs: each as it was named, and as it is.
+    pub(super) fn places(&self) -> impl Iterator<Item = PathBuf> {
+        // A missing configuration file is held by holding its folder.
+        let file = self.home.join("config.toml");
+        let places = self.named().filter(move |place| *place != file || place.exists());
+        places.flat_map(|place| [resolved(&place), place])
     }
 
-    /// Everything, each also by its real path.
+    fn named(&self) -> impl Iterator<Item = PathBuf> {
+        let home = std::iter::once(self.home.clone()).filter(|home| !home.as_os_str().is_empty());
+        home.flat_map(|home| [home.join("config.toml"), home]).chain(self.rules.iter().cloned())
+    }
+
+    /// Everything, each also by its real path and with the links on the way.
     fn everything(&self) -> Vec<PathBuf> {
-        let file = self.home.join("config.toml");
-        let named: Vec<PathBuf> = self.places().chain([&file]).chain(&self.programs).cloned().collect();
-        let real = named.iter().map(|place| resolved(place));
-        named.iter().cloned().chain(real).collect()
+        let named = self.named().chain(self.programs.iter().cloned());
+        named.flat_map(|place| links_to(&place).into_iter().chain([resolved(&place), place])).collect()
     }
 
     /// Refuses a plan that makes such a place writable by name: the innermost wish would win over the protection.
@@ -67,7 +100,25 @@ impl Trusted {
             root == place || (root.starts_with(place) && place != self.home && place != home)
         };
         self.find(plan, holds)
-            .map_or(Ok(()), |(root, place)| Err(TrustedPlaceError::AskedFor { root, place }))
+            .map_or(Ok(()), |(root, place)| Err(TrustedPlaceError::AskedFor { root, place }))?;
+        if !plan.mode.is_enforced() {
+            return Ok(());
+        }
+        // The kernel protects what a link leads to, and not the link.
+        for place in self.named().chain(self.programs.iter().cloned()) {
+            if let Some(link) = links_to(&place).into_iter().find(|link| plan.may_write(link)) {
+                return Err(TrustedPlaceError::ThroughLink { place, link });
+            }
+        }
+        let launched_by = self.launcher.iter().flat_map(|launcher| {
+            links_to(launcher).into_iter().chain([resolved(launcher), launcher.clone()])
+        });
+        for launcher in launched_by {
+            if let Some(root) = plan.writable.iter().find(|root| launcher.starts_with(root)) {
+                return Err(TrustedPlaceError::Launcher { launcher, root: root.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a plan that relies on mounts for such a place, where there are none.
@@ -87,14 +138,9 @@ impl Trusted {
     }
 }
 
-/// The path without links, as far as it exists: writable folders are known by their real paths.
-fn resolved(path: &Path) -> PathBuf {
-    let real = |ancestor: &Path| {
-        let rest = path.strip_prefix(ancestor).ok()?;
-        let real = ancestor.canonicalize().ok()?;
-        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
-    };
-    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
+/// The links on the way to a path, as far as it exists.
+fn links_to(path: &Path) -> Vec<PathBuf> {
+    path.ancestors().find_map(|ancestor| walk(ancestor).ok()).map(|walk| walk.links).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -107,6 +153,7 @@ mod tests {
             home: "/home/u/.codex".into(),
             rules: vec!["/home/u/.codex/rules".into()],
             programs: vec!["/opt/tool/bash".into()],
+            launcher: None,
         }
     }
 
@@ -142,6 +189,41 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let trusted = Trusted { home: link.join(".codex"), ..Trusted::default() };
         assert!(trusted.check_without_mounts(&plan(&real.display().to_string())).is_err());
+    }
+
+    #[test]
+    fn a_link_in_a_writable_folder_leads_nowhere_safe() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        for name in ["home/rules", "dotfiles/codex/rules", "work"] {
+            std::fs::create_dir_all(real.join(name)).unwrap();
+        }
+        std::fs::write(real.join("dotfiles/one.rules"), "").unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(real.join(target), real.join(name)).unwrap();
+        };
+        link("dotfiles/codex", "linked-home");
+        link("home", "work/home");
+        link("dotfiles/one.rules", "home/rules/one.rules");
+        let trusted = |home: &str| Trusted { home: real.join(home), ..Trusted::default() };
+        for (home, root, is_fine) in [
+            ("home", "work", true),
+            // What lies in the workspace is protected; the link to it does not lie there.
+            ("linked-home", "dotfiles", true),
+            ("work/home", "work", false),
+        ] {
+            let plan = plan(&real.join(root).display().to_string());
+            assert_eq!(trusted(home).check_wishes(&plan).is_ok(), is_fine, "{home}");
+        }
+        assert!(trusted("linked-home").places().any(|place| place == real.join("dotfiles/codex")));
+        // A link in a folder that is itself protected is as good as the folder.
+        let mut plan = plan(&real.display().to_string());
+        plan.read_only = vec![real.join("home")];
+        let rules = vec![real.join("home/rules/one.rules")];
+        let trusted = Trusted { home: real.join("home"), rules, ..Trusted::default() };
+        assert!(trusted.check_wishes(&plan).is_ok());
+        let launched = Trusted { launcher: Some(real.join("work/x.js")), ..Trusted::default() };
+        assert!(matches!(launched.check_wishes(&plan), Err(TrustedPlaceError::Launcher { .. })));
     }
 
     #[test]

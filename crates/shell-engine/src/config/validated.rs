@@ -24,6 +24,7 @@ use super::variables::Variables;
 use crate::private::{make_private, private_folders};
 use crate::programs::{FileIdentity, Programs};
 use crate::rules::{AnswerFile, RuleFiles};
+use crate::user_command::launcher;
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ impl Config {
     ///
     /// When something that the server needs is missing or wrong.
     pub fn new(settings: Settings) -> Result<Config, ConfigError> {
+        // The next start follows the same links.
+        let named = [&settings.bash, &settings.execve_wrapper, &settings.approvals.command];
+        let named = named.into_iter().flatten().map(|path| absolute(path)).collect::<Vec<_>>();
         let bash = find_bash(settings.bash)?;
         let bash_identity =
             std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
@@ -75,6 +79,7 @@ impl Config {
         let rules = rules.find(&codex_home)?;
         let approvals = approvals(settings.approvals, &file)?;
         let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
+        let programs = programs.chain(named);
         let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
         let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
         Ok(Config {
@@ -178,11 +183,17 @@ fn sandboxing(
             home: codex_home.to_owned(),
             rules: rules.places(),
             programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
+            launcher: launcher(),
         },
         private,
         program,
     };
     Ok(Sandboxing::new(settings, file, own)?)
+}
+
+/// A path as seen from the folder that the server starts in.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Folders of the projects that the user trusts, as `config.toml` in the user's folder has them.

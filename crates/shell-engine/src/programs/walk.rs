@@ -16,6 +16,8 @@ pub(crate) struct Walk {
     pub(crate) spellings: Vec<PathBuf>,
     /// The folders in which a name was looked up; whoever changes one of them changes where the path leads.
     pub(crate) folders: Vec<PathBuf>,
+    /// The links on the way, each where it lies.
+    pub(crate) links: Vec<PathBuf>,
 }
 
 /// Follows an absolute path.
@@ -27,9 +29,9 @@ pub(crate) fn walk(path: &Path) -> io::Result<Walk> {
     if !path.is_absolute() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut walk = Walk { canonical: PathBuf::from("/"), spellings: Vec::new(), folders: Vec::new() };
+    let mut walk =
+        Walk { canonical: PathBuf::from("/"), spellings: Vec::new(), folders: Vec::new(), links: Vec::new() };
     let mut ahead = components(path);
-    let mut links = 0;
     while let Some(name) = ahead.pop() {
         if name == ".." {
             walk.canonical.pop();
@@ -47,11 +49,11 @@ pub(crate) fn walk(path: &Path) -> io::Result<Walk> {
             walk.canonical = next;
             continue;
         }
-        links += 1;
-        if links > MOST_LINKS {
+        let target = next.read_link()?;
+        walk.links.push(next);
+        if walk.links.len() > MOST_LINKS {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
-        let target = next.read_link()?;
         if target.is_absolute() {
             walk.canonical = PathBuf::from("/");
         }
@@ -97,6 +99,7 @@ mod tests {
             found.spellings,
             [root.join("first"), root.join("real/bin/second"), root.join("real/bin/file")]
         );
+        assert_eq!(found.links, [root.join("first"), root.join("folder"), root.join("real/bin/second")]);
         assert!(found.folders.contains(&root) && found.folders.contains(&root.join("real/bin")));
     }
 

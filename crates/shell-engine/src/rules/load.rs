@@ -39,6 +39,17 @@ pub enum LoadError {
         /// The file as it was found.
         file: PathBuf,
     },
+    /// A link leads where commands may write.
+    #[error(
+        "{} leads to {}, which was not there, or not named so, when the server started, so commands may be able to write it; start the \
+         server again", file.display(), real.display()
+    )]
+    LeadsElsewhere {
+        /// The file as it was found.
+        file: PathBuf,
+        /// Where it leads.
+        real: PathBuf,
+    },
     /// The file is not valid.
     #[error(transparent)]
     Parse(#[from] ParseError),
@@ -78,6 +89,22 @@ pub fn load_rules(sources: &[RuleSource]) -> Result<Policy, LoadErrors> {
         (policy, None) => Ok(policy),
         (_, Some(errors)) => Err(errors),
     }
+}
+
+/// Reads all sources once more. Commands have been kept from what the files were at the start (`kept`, free of links), and from
+/// no others.
+///
+/// # Errors
+/// All errors of all files.
+pub(super) fn load_again(sources: &[RuleSource], kept: &[PathBuf]) -> Result<Policy, LoadErrors> {
+    let files = sources.iter().flat_map(|source| source.files().unwrap_or_default());
+    let elsewhere = files.filter_map(|file| {
+        let real = file.canonicalize().ok()?;
+        let is_kept = kept.iter().any(|place| real.starts_with(place));
+        (!is_kept).then_some(LoadError::LeadsElsewhere { file, real })
+    });
+    let elsewhere: Vec<LoadError> = elsewhere.collect();
+    if elsewhere.is_empty() { load_rules(sources) } else { Err(LoadErrors(elsewhere)) }
 }
 
 /// Reads all sources, in order: the rules of the good files, and the errors of the others. With errors, the

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use execpolicy::Policy;
 use execpolicy::legacy::LegacyPolicy;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::doubts::doubts;
 use super::legacy::read_legacy_policy;
-use super::load::{LoadErrors, load, load_rules};
+use super::load::{LoadErrors, load, load_again};
 use super::settings::RuleFiles;
 use super::sources::RuleSource;
 use super::stamps::Stamps;
@@ -20,10 +20,6 @@ use crate::visible::shortened;
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
-
-/// How long rules are believed to be those of their files where looking each time would cost more than judging: no person changes
-/// them faster.
-const BELIEVED: Duration = Duration::from_millis(10);
 
 /// How long files must be left alone before they are read again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -35,6 +31,8 @@ const MOST_PAUSES: u32 = 20;
 #[derive(Debug)]
 pub struct Rules {
     sources: Vec<RuleSource>,
+    /// What commands are kept from, free of links.
+    kept: Vec<PathBuf>,
     in_force: Arc<Mutex<InForce>>,
     /// What is wrong with the files, for those who read results.
     trouble: RwLock<Option<Arc<str>>>,
@@ -52,8 +50,6 @@ struct InForce {
     policy: Arc<Policy>,
     /// What the files looked like when they were last read, well or not.
     seen: Stamps,
-    /// When that was last found to be so for those who cannot wait.
-    looked: Instant,
 }
 
 /// What becomes of commands as long as the rules were never good.
@@ -70,7 +66,7 @@ impl Rules {
     /// start, a client says nothing but that the connection was closed.
     #[must_use]
     pub fn start(found: RuleFiles) -> Rules {
-        let RuleFiles { sources, legacy: legacy_file, left_out, keep_going } = found;
+        let RuleFiles { sources, legacy: legacy_file, left_out, keep_going, kept } = found;
         let legacy = legacy_file.as_deref().map(read_legacy_policy).transpose();
         let (legacy, legacy_trouble) = match legacy {
             Ok(legacy) => (legacy_file.zip(legacy), None),
@@ -91,11 +87,8 @@ impl Rules {
         release_code();
         Rules {
             sources,
-            in_force: Arc::new(Mutex::new(InForce {
-                policy: Arc::new(policy),
-                seen,
-                looked: Instant::now(),
-            })),
+            kept,
+            in_force: Arc::new(Mutex::new(InForce { policy: Arc::new(policy), seen })),
             trouble,
             doubts,
             legacy,
@@ -139,16 +132,10 @@ impl Rules {
         })
     }
 
-    /// The rules in force, if nobody has to wait for them: their files are as they were, a moment ago at the latest.
+    /// The rules in force, if nobody has to wait for them: their files are as they were.
     pub(crate) fn current_at_once(&self) -> Option<Arc<Policy>> {
-        let mut in_force = self.in_force.try_lock().ok()?;
-        if in_force.looked.elapsed() >= BELIEVED {
-            if Stamps::of(&self.sources) != in_force.seen {
-                return None;
-            }
-            in_force.looked = Instant::now();
-        }
-        Some(Arc::clone(&in_force.policy))
+        let in_force = self.in_force.try_lock().ok()?;
+        (Stamps::of(&self.sources) == in_force.seen).then(|| Arc::clone(&in_force.policy))
     }
 
     /// The rules in force, whatever their files look like now; waits while they are read again. Not for the runtime's threads.
@@ -158,7 +145,7 @@ impl Rules {
 
     fn read_again(&self, in_force: &mut InForce) {
         in_force.seen = still(&self.sources);
-        let trouble = match load_rules(&self.sources) {
+        let trouble = match load_again(&self.sources, &self.kept) {
             Ok(policy) => {
                 if self.trouble().is_some() {
                     tracing::warn!("the rule files are mended; their rules are in force");
@@ -260,6 +247,23 @@ mod tests {
         let command = Command::from_words(&words).expect("a word");
         let evaluation = rules.current().await.evaluate(&command, &Options::default());
         (evaluation.decision(), evaluation.decided_by())
+    }
+
+    #[tokio::test]
+    async fn a_link_that_comes_later_and_leads_elsewhere_is_not_followed() {
+        let home = Home::new();
+        home.write("home/rules/a.rules", "prefix_rule([\"a\"], \"forbidden\")");
+        let rules = home.start();
+        home.write("elsewhere.rules", "");
+        let link = home.root.path().join("home/rules/b.rules");
+        std::os::unix::fs::symlink(home.root.path().join("elsewhere.rules"), &link).expect("a link");
+        let rule_count = rules.current().await.rules().len();
+        let trouble = rules.trouble().expect("it is said");
+        assert!(rule_count == 1 && trouble.contains("elsewhere.rules, which was not there"), "{trouble}");
+        // The twin: a file of its own, and after the next start the link.
+        fs::remove_file(link).expect("it is there");
+        home.write("home/rules/b.rules", "prefix_rule([\"b\"])");
+        assert_eq!((rules.current().await.rules().len(), rules.trouble()), (2, None));
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub struct RuleFiles {
     /// Rule files of a project that is not trusted.
     pub(super) left_out: Vec<PathBuf>,
     pub(super) keep_going: bool,
+    /// Where they were when the server started, free of links: what commands are kept from.
+    pub(super) kept: Vec<PathBuf>,
 }
 
 /// Why it is not known where rules are.
@@ -69,12 +71,15 @@ impl RuleSettings {
     ///
     /// When the project is to be trusted, and the current folder is gone.
     pub(crate) fn find(&self, codex_home: &Path) -> Result<RuleFiles, RulesError> {
-        Ok(RuleFiles {
+        let mut found = RuleFiles {
             sources: self.sources(codex_home)?,
             legacy: self.legacy_policy.as_deref().map(absolute),
             left_out: self.left_out(codex_home),
             keep_going: self.keep_going,
-        })
+            kept: Vec::new(),
+        };
+        found.kept = found.places().iter().map(|place| resolved(place)).collect();
+        Ok(found)
     }
 
     /// Lists where rules are read from, from the widest layer to the narrowest, for a user whose folder is
@@ -175,6 +180,16 @@ impl RuleFiles {
 /// The first folder on the way to a path that is not there; `None` when the path is.
 fn topmost_missing(path: &Path) -> Option<PathBuf> {
     path.ancestors().take_while(|ancestor| !ancestor.exists()).last().map(Path::to_owned)
+}
+
+/// The path without links, as far as it exists.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    let real = |ancestor: &Path| {
+        let rest = path.strip_prefix(ancestor).ok()?;
+        let real = ancestor.canonicalize().ok()?;
+        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    };
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// A path as seen from the folder that the server starts in.
