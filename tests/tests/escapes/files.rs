@@ -4,7 +4,9 @@ use end_to_end_tests::word;
 
 use crate::attempts::{Attempt, attempt};
 use crate::place::Place;
-use crate::walls::{ACROSS, DEVICES, HELD, HIDDEN, KERNEL_FILES, MODES, OUTSIDE, PINNED, PIPES, PROTECTED};
+use crate::walls::{
+    ACROSS, DEVICES, HELD, HIDDEN, KERNEL_FILES, MODES, OUTSIDE, PINNED, PIPES, PROTECTED, REFUSED,
+};
 
 #[rustfmt::skip]
 pub(crate) fn attempts(place: &Place) -> Vec<Attempt> {
@@ -62,6 +64,9 @@ pub(crate) fn attempts_on_protected_places(place: &Place) -> Vec<Attempt> {
         attempt("31", "write .git/config", format!("{t} create {ws}/.git/index.lock"), format!("{t} write {ws}/.git/config"), PROTECTED),
         attempt("31", "make a hook", format!("{t} mkdir {ws}/.git/objects/aa"), format!("mkdir -p {ws}/.git/hooks; {t} create {ws}/.git/hooks/pre-commit"), PROTECTED),
         attempt("45", "cd into .git, then make a hook", format!("cd {ws}/.git && {t} create objects/x"), format!("cd {ws}/.git && {t} create hooks/post-commit"), PROTECTED),
+        attempt("-", "a set-user-ID bit", format!("chmod 755 {ws}/file"), format!("chmod 4755 {ws}/file"), REFUSED),
+        attempt("-", "a new file with a set-user-ID bit", "", format!("install -m 4755 {ws}/file {ws}/spare3"), REFUSED),
+        attempt("-", "the mode of a device", "echo > /dev/null", "chmod 666 /dev/null", MODES),
         attempt("31", "replace .git/config", format!("{t} create {ws}/spare"), format!("{t} rename {ws}/spare {ws}/.git/config"), PINNED),
         attempt("31", "redirect .git's settings", format!("{t} create {ws}/spare2"), format!("{t} rename {ws}/spare2 {ws}/.git/commondir"), PINNED),
         attempt("31", "replace .git", format!("{t} mkdir {ws}/other"), format!("{t} rename {ws}/.git {ws}/git"), PINNED),

@@ -59,6 +59,8 @@ enum When {
     Masked(u8, u64, u64),
     /// The argument, all of it, is not zero.
     NotZero(u8),
+    /// The first argument's flags make a file, and the second's mode has one of the bits. Without such a flag there is no mode.
+    MakesFileWith(u8, u8, u64),
 }
 
 /// One row: a system call, when it is refused, and why.
@@ -89,10 +91,17 @@ const RAW: u64 = 3;
 /// The low bits of a socket's type; the others are flags.
 const TYPE_MASK: u64 = 0xf;
 
+/// A program with this bit has the rights of its owner, whoever starts it (inode(7)).
+const SET_USER_ID: u64 = 0o4000;
+/// `O_CREAT`, and what `O_TMPFILE` has more than `O_DIRECTORY` (open(2)).
+const MAKING: &[u64] = &[0o100, 0o20_000_000];
+/// Since Linux 6.6.
+const FCHMODAT2: c_long = 452;
+
 /// Refused with EPERM.
 #[rustfmt::skip]
 fn refused() -> Vec<Row> {
-    use When::{Always, AnyBit, NoneOf, NotZero, OneOf};
+    use When::{Always, AnyBit, MakesFileWith, NoneOf, NotZero, OneOf};
     vec![
         (libc::SYS_ptrace, Always, "controls other processes, also init"),
         (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
@@ -138,6 +147,11 @@ fn refused() -> Vec<Row> {
         (libc::SYS_vhangup, Always, "hangs up a terminal"),
         (libc::SYS_ioctl, OneOf(1, &[0x5412, 0x541c]), "TIOCSTI and TIOCLINUX type into a terminal that others read"),
         (libc::SYS_socketpair, NoneOf(0, &[UNIX]), "no pairs but Unix ones are of use"),
+        (libc::SYS_fchmod, AnyBit(1, &[SET_USER_ID]), "outside, others would get the user's rights by it"),
+        (libc::SYS_fchmodat, AnyBit(2, &[SET_USER_ID]), "as fchmod"),
+        (FCHMODAT2, AnyBit(2, &[SET_USER_ID]), "as fchmod"),
+        (libc::SYS_mknodat, AnyBit(2, &[SET_USER_ID]), "as fchmod"),
+        (libc::SYS_openat, MakesFileWith(2, 3, SET_USER_ID), "as fchmod"),
     ]
 }
 
@@ -147,6 +161,10 @@ fn refused_on_this_processor() -> Vec<Row> {
     vec![
         (libc::SYS_iopl, When::Always, "direct access to hardware"),
         (libc::SYS_ioperm, When::Always, "direct access to hardware"),
+        (libc::SYS_chmod, When::AnyBit(1, &[SET_USER_ID]), "as fchmod"),
+        (libc::SYS_mknod, When::AnyBit(1, &[SET_USER_ID]), "as fchmod"),
+        (libc::SYS_creat, When::AnyBit(1, &[SET_USER_ID]), "as fchmod"),
+        (libc::SYS_open, When::MakesFileWith(1, 2, SET_USER_ID), "as fchmod"),
     ]
 }
 
@@ -213,6 +231,7 @@ fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
 fn unknown() -> Vec<Row> {
     vec![
         (libc::SYS_clone3, When::Always, "its flags are in memory, where the filter cannot see them; libc falls back to clone"),
+        (libc::SYS_openat2, When::Always, "its mode is in memory, where the filter cannot see it; callers fall back to openat"),
         (libc::SYS_io_uring_setup, When::Always, "opens and connects past the filter; runtimes fall back to epoll"),
         (libc::SYS_io_uring_enter, When::Always, "as io_uring_setup"),
         (libc::SYS_io_uring_register, When::Always, "as io_uring_setup"),
@@ -273,6 +292,12 @@ fn rules_for(when: &When) -> Result<Vec<SeccompRule>, seccompiler::BackendError>
         }
         When::Masked(argument, mask, value) => {
             Ok(vec![SeccompRule::new(vec![low(*argument, MaskedEq(*mask), *value)?])?])
+        }
+        When::MakesFileWith(flags, mode, bit) => {
+            let with = |flag: u64| {
+                SeccompRule::new(vec![low(*flags, MaskedEq(flag), flag)?, low(*mode, MaskedEq(*bit), *bit)?])
+            };
+            MAKING.iter().map(|flag| with(*flag)).collect()
         }
         When::NotZero(argument) => {
             let whole = SeccompCondition::new(*argument, SeccompCmpArgLen::Qword, Ne, 0)?;
