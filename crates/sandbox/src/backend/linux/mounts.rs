@@ -219,7 +219,8 @@ fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> 
     place(&tree, folder)?;
     for (name, node) in devices {
         fs::File::create(folder.join(name)).map_err(wrong(name))?;
-        sys::change_mount(node.as_fd(), false, NO_SUID | NO_EXEC, 0).map_err(wrong(name))?;
+        // Devices can be written all the same; the node is the host's own.
+        sys::change_mount(node.as_fd(), false, READ_ONLY | NO_SUID | NO_EXEC, 0).map_err(wrong(name))?;
         place(&node, &folder.join(name))?;
     }
     let read = Mode::RUSR | Mode::RGRP | Mode::ROTH;
