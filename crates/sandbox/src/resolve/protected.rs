@@ -8,7 +8,9 @@ use super::host_facts::HostFacts;
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does not
@@ -255,21 +257,27 @@ fn bash_profile(home: &Path) -> Placeholder {
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
 fn work_tree_of(folder: &Path) -> Option<PathBuf> {
-    let file = folder.join("config");
-    fs::metadata(&file).ok().filter(|metadata| metadata.len() < 65_536)?;
-    let text = fs::read_to_string(file).ok()?;
+    let text = small_text(&folder.join("config"), 65_536)?;
     let line = text.lines().find_map(|line| line.trim().strip_prefix("worktree"))?;
     folder.join(line.trim_start().strip_prefix('=')?.trim()).canonicalize().ok()
 }
 
 /// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.
 fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
-    let is_small = fs::metadata(file).ok().filter(|metadata| metadata.is_file() && metadata.len() < 8192);
-    is_small?;
-    let text = fs::read_to_string(file).ok()?;
+    let text = small_text(file, 8192)?;
     let target = text.trim_end().strip_prefix(prefix)?.trim_start();
     let path = file.parent()?.join(target);
     path.canonicalize().ok().filter(|path| path.is_dir())
+}
+
+/// Reads a small file that a command may have made: a pipe or a device in its place must not keep us.
+fn small_text(path: &Path, most: u64) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::File::from(openat(CWD, path, flags, Mode::empty()).ok()?);
+    let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() < most)?;
+    let mut text = String::new();
+    file.take(metadata.len()).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]
@@ -317,6 +325,21 @@ mod tests {
         for name in [".git", ".zshrc", ".gitconfig"] {
             assert!(reserved(&plan).contains(&root.join(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join(".git/modules/e")).unwrap();
+        fs::write(root.join(".git/modules/e/HEAD"), "").unwrap();
+        for name in [".git/modules/e/config", ".git/modules/e/commondir", "pipe"] {
+            rustix::fs::mknodat(CWD, root.join(name), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+                .unwrap();
+        }
+        let plan = plan_of(&root, &HostFacts::default());
+        assert!(plan.read_only.contains(&root.join(".git/modules/e/config")));
+        assert_eq!(linked_folder(&root.join("pipe"), "gitdir:"), None);
     }
 
     #[test]
