@@ -311,7 +311,8 @@ fn end_everything(tree: &Tree) {
         // Whether something is left is told by its end, not by a look that may fail.
         let _ = tree.kill(&[]);
         match sys::reap_any() {
-            Ok(Reap::One(_)) => {}
+            // All that have ended, before the next walk through all processes.
+            Ok(Reap::One(_)) => while let Ok(Reap::One(_)) = sys::reap_any() {},
             Ok(Reap::NoChildren) if !tree.has_orphans().unwrap_or(true) => return,
             Ok(Reap::NoneEnded | Reap::NoChildren) => {
                 let _ = rustix::event::poll(&mut [], Some(&SWEEP_INTERVAL));
