@@ -5,6 +5,10 @@
 
 use crate::frame::MAX_REQUEST_BYTES;
 
+/// The most strings of a request. The kernel allows about as many where its limits are the usual ones: each costs it nine bytes of
+/// two mebibytes at least (execve(2)).
+pub const MAX_STRINGS: usize = 1 << 18;
+
 /// Bytes of the two counts before the strings.
 pub const COUNTS_BYTES: usize = 8;
 
@@ -17,8 +21,12 @@ pub fn encode_counts(argc: u32, envc: u32) -> [u8; COUNTS_BYTES] {
 
 /// The length of the body that carries `strings`, in bytes, or `None` when it is over [`MAX_REQUEST_BYTES`].
 pub fn body_length<'a>(strings: impl Iterator<Item = &'a core::ffi::CStr>) -> Option<u32> {
-    let mut total = COUNTS_BYTES;
+    let (mut total, mut count) = (COUNTS_BYTES, 0);
     for string in strings {
+        count += 1;
+        if count > MAX_STRINGS {
+            return None;
+        }
         total = total.checked_add(string.to_bytes_with_nul().len())?;
     }
     u32::try_from(total).ok().filter(|total| *total <= MAX_REQUEST_BYTES)
@@ -31,7 +39,7 @@ pub use owned::ExecRequest;
 mod owned {
     use alloc::vec::Vec;
 
-    use super::COUNTS_BYTES;
+    use super::{COUNTS_BYTES, MAX_STRINGS};
     use crate::DecodeError;
 
     /// A decoded request. It owns the received bytes; what it gives out borrows from them.
@@ -54,6 +62,9 @@ mod owned {
                 return Err(DecodeError::Malformed);
             };
             let (argc, envc) = decode_counts(counts)?;
+            if argc.saturating_add(envc) >= MAX_STRINGS {
+                return Err(DecodeError::Malformed);
+            }
             if strings.last() != Some(&0) {
                 return Err(DecodeError::Malformed);
             }
@@ -68,6 +79,12 @@ mod owned {
             }
             body.drain(..COUNTS_BYTES);
             Ok(ExecRequest { strings: body, argc, argv_start, env_start })
+        }
+
+        /// The number of strings.
+        #[must_use]
+        pub fn count(&self) -> usize {
+            1 + self.argc + self.env().count()
         }
 
         /// Encodes a request as the wrapper would send it; for tests and for other doors than the wrapper.

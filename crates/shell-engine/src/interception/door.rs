@@ -12,6 +12,23 @@ use super::call::InterceptedCall;
 /// the same moment waits a little; one that means to exhaust us does too.
 const MAX_UNDER_WAY: usize = 512;
 
+/// The fewest that a call may have under way, however few descriptors there are.
+const LEAST_UNDER_WAY: usize = 16;
+
+/// Descriptors that a program takes while it waits: its stream, its directory, its file.
+const DESCRIPTORS_EACH: usize = 3;
+
+/// Calls that share half of the descriptors of the server.
+const CALLS: usize = 16;
+
+/// How many programs of one call may be under way, so that no call takes the descriptors that others need.
+fn share() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share =
+        usize::try_from(limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX) / 2 / CALLS / DESCRIPTORS_EACH;
+    share.clamp(LEAST_UNDER_WAY, MAX_UNDER_WAY)
+}
+
 /// Delivers the programs of one call.
 pub(crate) trait Door: Send {
     /// A program that is about to be executed, with what it needs to be answered.
@@ -35,7 +52,7 @@ pub(crate) trait Door: Send {
 ///
 /// When the door is broken: nobody is judged there any more.
 pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) -> io::Result<()> {
-    let room = Arc::new(Semaphore::new(MAX_UNDER_WAY));
+    let room = Arc::new(Semaphore::new(share()));
     let under_way = TaskTracker::new();
     let served = loop {
         let next = async {
