@@ -134,6 +134,18 @@ async fn a_profile_that_leaves_a_process_behind_or_sets_what_is_fixed_does_no_ha
     assert_eq!(left.ran(), (1, "0\n"));
 }
 
+/// A process that an earlier call has left behind cannot write into the shell that runs the start-up files.
+#[tokio::test]
+async fn nothing_that_a_command_left_behind_meddles_with_the_start_up_files() {
+    let world = world("greet() { echo mine; }", "");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let meddler = r#"(for i in {1..4000}; do for state in /proc/[0-9]*/fd/240; do
+        [ -p "$state" ] && printf 'fgreet\ngreet () { echo evil; }\0' > "$state"; done; done) > /dev/null 2>&1 & echo started"#;
+    assert_eq!(client.run(meddler).await.ran(), (0, "started\n"));
+    let outcome = login(&client, &world, "greet").await;
+    assert_eq!(outcome.ran(), (0, "mine\n"), "{outcome:?}");
+}
+
 /// Questions are about what the command changes: what the user's own files set would drown that.
 #[tokio::test]
 async fn a_question_does_not_name_what_the_start_up_files_have_set() {

@@ -113,6 +113,11 @@ impl SandboxPool {
         }
     }
 
+    /// Another sandbox like this one, in which nothing runs yet. It ends with its last reference.
+    pub(crate) async fn another(&self, sandbox: &Sandbox) -> Result<Arc<Sandbox>, SandboxError> {
+        self.set_up((**sandbox.plan()).clone()).await
+    }
+
     /// What is in force in the sandboxes that there are, and in the configuration's own.
     pub(crate) async fn plans(&self) -> Vec<Arc<Plan>> {
         let own = self.sandboxing.plan(&self.sandboxing.wanted(&[], None)).map(Arc::new);

@@ -111,7 +111,7 @@ async fn begin(
     let sandbox = sandboxes.sandbox(wanted).await.map_err(StartStep::Sandbox)?;
     // The start-up files' time is not the command's.
     let login = match request.login {
-        true => Some(shell.logins.login(&config.bash, &sandbox).await),
+        true => Some(shell.logins.login(&config.bash, &sandbox, sandboxes).await),
         false => None,
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));

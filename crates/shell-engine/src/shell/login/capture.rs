@@ -14,8 +14,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::prelude::{PRELUDE_NUMBER, Prelude, login_options, set_prelude};
-use super::state::{END, LoginState, SCRIPT, STATE_NUMBER};
-use crate::sandboxes::{Process, Sandbox, SpawnError};
+use super::state::{END, SCRIPT, STATE_NUMBER, State};
+use crate::sandboxes::{Process, Sandbox, SandboxError, SandboxPool, SpawnError};
 use crate::sys::unnamed_file;
 
 /// How long start-up files may take.
@@ -30,6 +30,8 @@ const FIRST: &str = "unset -v BASH_ENV\nexec 242<&-\n";
 /// Why the start-up files cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CaptureError {
+    #[error("no sandbox for the start-up files could be set up: {0}")]
+    Sandbox(#[from] SandboxError),
     #[error("no shell for the start-up files could be started: {0}")]
     Spawn(#[from] SpawnError),
     #[error("the start-up files could not be run: {0}")]
@@ -44,9 +46,16 @@ pub(super) enum CaptureError {
     NotRepeatable(String),
 }
 
-/// What does in a shell what the start-up files do, in this sandbox.
-pub(super) async fn prelude(bash: &Path, sandbox: &Arc<Sandbox>) -> Result<Prelude, CaptureError> {
+/// What does in a shell what the start-up files do, in this sandbox. They run in another one like it, where nothing of a command's
+/// is left that could write into their shell's descriptors.
+pub(super) async fn prelude(
+    bash: &Path,
+    sandbox: &Arc<Sandbox>,
+    sandboxes: &SandboxPool,
+) -> Result<Prelude, CaptureError> {
     debug_assert_eq!(PRELUDE_NUMBER, 242, "as in FIRST");
+    let own = if sandbox.plan().mode.is_enforced() { Some(sandboxes.another(sandbox).await?) } else { None };
+    let sandbox = own.as_ref().unwrap_or(sandbox);
     let without_any = state(bash, sandbox, "-c");
     let (before, after) = tokio::join!(without_any, state(bash, sandbox, "-lc"));
     let (before, mut after) = (before?, after?);
@@ -57,7 +66,7 @@ pub(super) async fn prelude(bash: &Path, sandbox: &Arc<Sandbox>) -> Result<Prelu
 }
 
 /// The state of a shell that was started with this option.
-async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<LoginState, CaptureError> {
+async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<State, CaptureError> {
     let mut env = environment(sandbox);
     if option == "-c" {
         // A login shell reads it as well, so it is part of the difference.
@@ -65,7 +74,7 @@ async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<Logi
     }
     let argv = vec!["bash".into(), option.into(), "--".into(), SCRIPT.into()];
     let written = run(bash, sandbox, argv, env, Vec::new(), STATE_NUMBER).await?;
-    LoginState::read(&written).ok_or(CaptureError::Ended)
+    State::read(&written).ok_or(CaptureError::Ended)
 }
 
 /// A shell that gets the code must be quiet about it.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::capture;
 use super::files::Versions;
 use super::prelude::Prelude;
-use crate::sandboxes::Sandbox;
+use crate::sandboxes::{Sandbox, SandboxPool};
 
 /// After this time the start-up files run again: they may depend on more than themselves.
 const GOOD_FOR: Duration = Duration::from_secs(600);
@@ -59,7 +59,12 @@ impl Login {
 
 impl Logins {
     /// What a login shell in this sandbox gets; runs the start-up files if that is due.
-    pub(in crate::shell) async fn login(&self, bash: &Path, sandbox: &Arc<Sandbox>) -> Login {
+    pub(in crate::shell) async fn login(
+        &self,
+        bash: &Path,
+        sandbox: &Arc<Sandbox>,
+        sandboxes: &SandboxPool,
+    ) -> Login {
         let of_sandbox = self.of_sandbox(sandbox).await;
         let mut taken = of_sandbox.lock().await;
         // Before they run: a change meanwhile is noticed the next time.
@@ -70,7 +75,7 @@ impl Logins {
         {
             return taken.login.clone();
         }
-        let login = match capture::prelude(bash, sandbox).await {
+        let login = match capture::prelude(bash, sandbox, sandboxes).await {
             Ok(prelude) => Login::Prelude(Arc::new(prelude)),
             Err(error) => {
                 tracing::warn!(%error, "login shells run without the start-up files");
