@@ -10,6 +10,7 @@ pub const MAX_HELLO_DESCRIPTORS: usize = 3;
 
 const HAS_DIRECTORY: u8 = 1;
 const HAS_FILE: u8 = 2;
+const HAS_INPUT: u8 = 4;
 
 /// Says which descriptors travel with the datagram, in this order: the stream (always), the wrapper's working
 /// directory (`O_PATH`; absent when it cannot be opened), the file to be executed (`O_PATH`; absent when it is not there).
@@ -19,6 +20,8 @@ pub struct Hello {
     pub has_directory: bool,
     /// The file's descriptor is attached.
     pub has_file: bool,
+    /// Standard input is something to be read: open, and not `/dev/null`.
+    pub has_input: bool,
 }
 
 impl Hello {
@@ -31,7 +34,8 @@ impl Hello {
     pub fn encode(self) -> [u8; HELLO_BYTES] {
         let directory = if self.has_directory { HAS_DIRECTORY } else { 0 };
         let file = if self.has_file { HAS_FILE } else { 0 };
-        [VERSION, directory | file]
+        let input = if self.has_input { HAS_INPUT } else { 0 };
+        [VERSION, directory | file | input]
     }
 
     /// Decodes a datagram's payload.
@@ -44,10 +48,14 @@ impl Hello {
         if version != VERSION {
             return Err(DecodeError::Version(version));
         }
-        if flags & !(HAS_DIRECTORY | HAS_FILE) != 0 {
+        if flags & !(HAS_DIRECTORY | HAS_FILE | HAS_INPUT) != 0 {
             return Err(DecodeError::UnexpectedTag(flags));
         }
-        Ok(Hello { has_directory: flags & HAS_DIRECTORY != 0, has_file: flags & HAS_FILE != 0 })
+        Ok(Hello {
+            has_directory: flags & HAS_DIRECTORY != 0,
+            has_file: flags & HAS_FILE != 0,
+            has_input: flags & HAS_INPUT != 0,
+        })
     }
 }
 
@@ -58,8 +66,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hello_survives_the_wire(has_directory: bool, has_file: bool) {
-            let hello = Hello { has_directory, has_file };
+        fn a_hello_survives_the_wire(has_directory: bool, has_file: bool, has_input: bool) {
+            let hello = Hello { has_directory, has_file, has_input };
             prop_assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
             prop_assert!(hello.descriptors() <= MAX_HELLO_DESCRIPTORS);
         }

@@ -143,7 +143,7 @@ impl<'p> Findings<'p> {
         let bound = bound
             && match self.options.nested {
                 Nested::Judged => true,
-                Nested::ExecutedLater => runs_in_its_own_process(command.basename()),
+                Nested::ExecutedLater => runs_in_its_own_process(command),
             };
         let mut all_allowed = bound && doubt.is_none() && !nested.commands.is_empty();
         for inside in &nested.commands {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use shell_engine::approval::{Choice, OpenQuestion, Reply};
 use shell_engine::config::ReasonField;
+use shell_engine::visible::{code, visible};
 
 /// Clients whose form was seen to work with a field for a reason, by the name that they give themselves. Elsewhere an empty text
 /// field was seen to keep the form from being sent (Codex), or to be asked about as a second question (goose, Copilot CLI).
@@ -54,7 +55,7 @@ pub(super) fn request(open: &OpenQuestion, shape: Shape) -> Result<ElicitRequest
 fn message(open: &OpenQuestion) -> String {
     let mut message = open.question.message();
     for rule in &open.offers.always {
-        let line = shell_engine::visible::visible(rule.line.as_bytes());
+        let line = code(&visible(rule.line.as_bytes()));
         message.push_str(&format!("\n\"{}\" adds this rule: {line}", rule.choice.word()));
     }
     message
@@ -94,9 +95,10 @@ fn title(choice: Choice, open: &OpenQuestion) -> String {
         Choice::Always | Choice::AlwaysFirst(_) => {
             let rule = open.offers.always.iter().find(|rule| rule.choice == choice);
             let beginning = rule.map(|rule| rule.beginning.as_str()).unwrap_or_default();
-            format!("Always allow commands that start with `{beginning}`")
+            format!("Always allow commands that start with {}", code(beginning))
         }
         Choice::Deny => "Deny".into(),
+        Choice::End => "Deny, and end the call".into(),
     }
 }
 
@@ -120,7 +122,7 @@ pub(super) fn not_understood(why: &str) -> Reply {
 
 /// A value of an answer, short and with everything in it visible.
 fn shown(value: &Value) -> String {
-    shell_engine::visible::visible(value.to_string().chars().take(60).collect::<String>().as_bytes())
+    visible(value.to_string().chars().take(60).collect::<String>().as_bytes())
 }
 
 fn read_content(content: Option<&Value>) -> Reply {

@@ -49,7 +49,7 @@ fn main() -> Result<(), Failed> {
 impl Forger {
     /// Makes one connection; returns whether the server has said anything.
     fn forge(&mut self, way: usize) -> Result<bool, Failed> {
-        let hello = Hello { has_directory: false, has_file: false };
+        let hello = Hello { has_directory: false, has_file: false, has_input: false };
         let (mut ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(PATIENCE))?;
         ours.set_write_timeout(Some(PATIENCE))?;
@@ -59,7 +59,10 @@ impl Forger {
         match way {
             0 => self.say(b"junk", &[])?,
             1 => self.say(hello.encode().get(..1).unwrap_or_default(), &[theirs.as_fd()])?,
-            2 => self.say(&Hello { has_directory: true, has_file: true }.encode(), &[theirs.as_fd()])?,
+            2 => self.say(
+                &Hello { has_directory: true, has_file: true, has_input: true }.encode(),
+                &[theirs.as_fd()],
+            )?,
             3 => self.say(&hello.encode(), &[null.as_fd()])?,
             4 => self.say(&hello.encode(), &[theirs.as_fd(), null.as_fd()])?,
             5 => {

@@ -39,7 +39,7 @@ fn a_shorter_rule_can_be_chosen_and_is_written_as_it_was_shown() {
             "{rule}"
         );
         assert!(
-            answered.messages()[0].contains(&format!("\n\"always:2\" adds this rule: {rule}")),
+            answered.messages()[0].contains(&format!("\n\"always:2\" adds this rule: `{rule}`")),
             "{answered:?}"
         );
         // It holds at once, and for what it says.

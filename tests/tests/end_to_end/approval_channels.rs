@@ -100,7 +100,7 @@ fn the_form_has_the_choices_in_the_words_of_the_clients_revision() {
         ["default", "description", "enum", "enumNames", "title", "type"]
     );
     let message = questions[0]["message"].as_str().expect("a message");
-    assert!(message.contains("\"always\" adds this rule: prefix_rule(pattern=["), "{message}");
+    assert!(message.contains("\"always\" adds this rule: `prefix_rule(pattern=["), "{message}");
     let mut newer = with_forms(&world, "2025-11-25", &[]);
     let (questions, _) = run(&mut newer, &world, "touch 'a b'", &json!({"action": "accept", "content": {}}));
     let schema = &questions[0]["requestedSchema"];
@@ -260,7 +260,8 @@ fn a_command_is_asked_in_a_small_world_of_its_own_and_its_decision_counts() {
     assert_eq!(question["arguments"], json!(["yes"]));
     assert_eq!(question["workdir"], json!(world.workdir()));
     assert_eq!(question["rule"]["line"], json!(1));
-    assert_eq!(question["choices"], json!(["once", "session", "always", "deny"]));
+    // The second question of the call.
+    assert_eq!(question["choices"], json!(["once", "session", "always", "deny", "end"]));
     // `ls` opens the folder that it lists.
     assert_eq!(read("fds").split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
     assert!(!read("env").contains("CODEX") && read("env").contains("HOME="), "{}", read("env"));

@@ -85,7 +85,8 @@ fn the_question_shows_what_would_run_however_it_is_written() {
             assert!(question.lines().count() <= 5, "{command}: a line was added: {question}");
             // The program's own path stands before.
             let line = question.lines().next().expect("a line");
-            assert!(line.contains(&format!("/{words}` in `")), "{command}: {question} should show {words}");
+            let is_shown = ["` in `", " `` in `"].iter().any(|end| line.contains(&format!("/{words}{end}")));
+            assert!(is_shown, "{command}: {question} should show {words}");
             let left: Vec<_> = std::fs::read_dir(world.workdir()).expect("a folder").collect();
             assert!(left.is_empty(), "{command}: {left:?}");
         }
@@ -119,9 +120,9 @@ fn each_of_very_many_commands_is_asked_about() {
     let world = World::with_rules(RULES);
     let mut asking = Asking::start(&world, Era::Requests, &[]);
     let (questions, output) =
-        run(&mut asking, "for i in {1..60}; do touch f$i; done; echo $(ls | wc -l)", &deny());
+        run(&mut asking, "for i in {1..60}; do touch f$i; done; echo $(ls | wc -l)", &accept());
     assert_eq!(questions.len(), 60);
-    assert!(output.ends_with("\n0\n"), "{output}");
+    assert_eq!(output, "60\n");
     let different: HashSet<&str> = questions.iter().map(|question| shown(question)).collect();
     assert_eq!(different.len(), 60);
 }
@@ -151,7 +152,8 @@ fn of_a_flood_sixteen_are_shown_at_a_time_and_answers_stay_with_their_questions(
         let text = question["params"]["message"].as_str().expect("a text");
         let number: usize =
             shown(text).rsplit('f').next().and_then(|number| number.parse().ok()).expect("a number");
-        let yes = number.is_multiple_of(3);
+        // Five noes would be enough for the rest.
+        let yes = !number.is_multiple_of(10);
         if yes {
             accepted.push(format!("f{number}"));
         }
@@ -206,7 +208,7 @@ fn a_flood_of_several_calls_shows_sixty_four() {
         if let Some(question) = open.pop() {
             let text = shown(question["params"]["message"].as_str().expect("a text"));
             let name = text.rsplit(' ').next().expect("a name").to_owned();
-            let yes = name.ends_with('7');
+            let yes = !name.ends_with('7');
             server.respond(&question["id"], &if yes { accept() } else { deny() });
             if yes {
                 accepted.insert(name);
@@ -222,7 +224,7 @@ fn a_flood_of_several_calls_shows_sixty_four() {
             }
         }
     }
-    assert_eq!((asked, accepted.len()), (120, 12));
+    assert_eq!((asked, accepted.len()), (120, 108));
     let entries = std::fs::read_dir(world.workdir()).expect("a folder");
     let names: HashSet<String> =
         entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();

@@ -71,7 +71,9 @@ fn a_file_swapped_while_the_question_is_open_does_not_run() {
                 continue;
             }
             assert!(
-                result["exit_code"] != 0 && output.contains("is not the one that was judged"),
+                result["exit_code"] != 0
+                    && (output.contains("is not the one that was judged")
+                        || output.contains("has changed while")),
                 "{user:?}, {form:?}: {swap}: {result}"
             );
             assert!(!output.contains("second\n"), "{result}");
@@ -126,4 +128,125 @@ fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
 fn may_trace_others() -> bool {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     scope.map_or(true, |scope| scope.trim() == "0")
+}
+
+/// The words of a question, and its choices.
+fn words_and_choices(question: &Value) -> (String, Vec<String>) {
+    let words = question["params"]["message"].as_str().unwrap_or_default().to_owned();
+    let choices = question["params"]["requestedSchema"]["properties"]["decision"]["enum"].as_array();
+    let choices = choices.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    (words, choices.collect())
+}
+
+impl Asking {
+    /// Runs a command, and answers its questions in turn; returns them, and the result.
+    fn ask(&mut self, command: &str, answers: &[&str]) -> (Vec<(String, Vec<String>)>, Value) {
+        let workdir = self.place.world.workdir();
+        let arguments = json!({"command": command, "workdir": workdir, "login": false});
+        self.server.send_request("tools/call", json!({"name": "shell", "arguments": arguments}));
+        let mut asked = Vec::new();
+        loop {
+            let said = self.server.receive_call();
+            if said["method"] != "elicitation/create" {
+                let text = said["result"]["content"][0]["text"].as_str().unwrap_or_default();
+                return (asked, serde_json::from_str(text).unwrap_or(said));
+            }
+            let decision = answers.get(asked.len()).copied().unwrap_or("deny");
+            asked.push(words_and_choices(&said));
+            self.server.respond(&said["id"], &json!({"action": "accept", "content": {"decision": decision}}));
+        }
+    }
+}
+
+/// A yes is bound to what was shown, also to what was *not* to be careful about.
+#[test]
+fn what_a_repository_becomes_while_a_person_reads_is_not_run_unread() {
+    for user in [User::Root, User::Ordinary] {
+        let Some(mut asking) = Asking::of(user, Form::Namespaces, &[]) else { continue };
+        let rules = "prefix_rule([\"git\"], decision=\"prompt\")\n";
+        std::fs::write(asking.place.world.rules_file(), rules).expect("rules");
+        for (change, is_the_same) in [
+            (":", true),
+            (
+                "mkdir -p sub/.git/{objects,refs}; echo 'ref: refs/heads/main' > sub/.git/HEAD; : > sub/.git/config",
+                false,
+            ),
+        ] {
+            let result = asking.run(&format!(
+                "(until [ -e go ]; do sleep 0.02; done; {change}; echo > done) & git status > said; code=$?; wait; exit $code"
+            ));
+            let made = &result["decisions"][0];
+            let expected = if is_the_same { "approved_escalated" } else { "refused" };
+            assert_eq!(made["decision"], expected, "{user:?}: {change}: {result}");
+            let output = result["output"].as_str().unwrap_or_default();
+            assert_eq!(output.contains("has changed while the question was open"), !is_the_same, "{result}");
+        }
+    }
+}
+
+/// A yes for the session is one to what was read, and what a program reads is another thing each time.
+#[test]
+fn no_yes_for_the_session_covers_what_a_program_reads() {
+    for (user, form) in EVERY {
+        let Some(mut asking) = Asking::of(user, form, &[]) else { continue };
+        let out = word(&asking.place.outside);
+        for (command, said) in [
+            (format!("mkdir {out}/a"), ""),
+            (format!("mkdir {out}/a < /dev/null"), ""),
+            (format!("echo x | mkdir {out}/a"), "reads input from the command"),
+            (format!("mkdir {out}/a < file"), "reads input from the command"),
+            (format!("mkdir {out}/a file"), "`file`, which commands can write"),
+            (format!("mkdir {out}/a --mode=file"), "`file`, which commands can write"),
+            (format!("mkdir {out}/a @file"), "`file`, which commands can write"),
+            (format!("mkdir {out}/a -mfile"), "`file`, which commands can write"),
+        ] {
+            let (asked, result) = asking.ask(&command, &["deny"]);
+            let (words, choices) = asked.first().unwrap_or_else(|| panic!("no question: {result}"));
+            assert!(words.contains(said), "{user:?}, {form:?}: {command}: {words}");
+            let offers_session = choices.iter().any(|choice| choice == "session");
+            assert_eq!(offers_session, said.is_empty(), "{command}: {choices:?}");
+        }
+    }
+}
+
+/// Nobody is worn down: after five noes the rest is refused, and one answer ends the call.
+#[test]
+fn a_flood_of_questions_from_one_call_ends() {
+    for (user, form) in [(User::Ordinary, Form::Namespaces), (User::Ordinary, Form::Landlock)] {
+        let Some(mut asking) = Asking::of(user, form, &[]) else { continue };
+        let out = word(&asking.place.outside);
+        let flood = format!("for i in {{1..40}}; do mkdir {out}/$i; done; echo over");
+        let (asked, result) = asking.ask(&flood, &["once", "deny", "deny", "deny", "deny", "deny"]);
+        assert_eq!(asked.len(), 6, "{user:?}, {form:?}: {result}");
+        assert!(
+            result["output"].as_str().unwrap_or_default().contains("5 questions of this call"),
+            "{result}"
+        );
+        let offers_end = |place: usize| asked[place].1.iter().any(|choice| choice == "end");
+        assert!(!offers_end(0) && offers_end(1) && offers_end(5), "{asked:?}");
+        let (asked, result) = asking.ask(&flood, &["deny", "end"]);
+        let output = result["output"].as_str().unwrap_or_default();
+        assert!(asked.len() == 2 && !output.contains("over"), "{user:?}, {form:?}: {result}");
+        assert_eq!(result["status"], "cancelled", "{result}");
+    }
+}
+
+/// What a client shows as Markdown neither loads nor hides anything, and what looks like something else is written out.
+#[test]
+fn nothing_in_a_question_is_markdown_or_taken_for_something_else() {
+    let Some(mut asking) = Asking::of(User::Ordinary, Form::Namespaces, &[]) else { return };
+    let picture = "![x](http://localhost/)";
+    for (command, shown) in [
+        ("mkdir 'a`'".to_owned(), "`` /usr/bin/mkdir 'a`' ``".to_owned()),
+        (format!("mkdir '``` {picture}'"), format!("```` /usr/bin/mkdir '``` {picture}' ````")),
+        (format!("NO_COLOR='{picture}' mkdir x"), "gets: `NO_COLOR='![x]".to_owned()),
+        (format!("CI='{picture}' FORCE_COLOR='1 CI=2' mkdir x"), "gets: `CI='![x]".to_owned()),
+        ("FORCE_COLOR='1 CI=2' mkdir x".to_owned(), "gets: FORCE_COLOR='1 CI=2'\n".to_owned()),
+        ("mkdir p\u{430}ypal".to_owned(), "p\\u{430}ypal".to_owned()),
+        ("for i in {1..30}; do export V$i=1; done; mkdir x".to_owned(), ", and 10 more\n".to_owned()),
+    ] {
+        let (asked, result) = asking.ask(&command, &["deny"]);
+        let words = asked.first().map_or_else(|| result.to_string(), |(words, _)| words.clone() + "\n");
+        assert!(words.contains(&shown), "{command}: {words}");
+    }
 }

@@ -292,8 +292,9 @@ fn is_loader(name: &str) -> bool {
         && name.contains(".so")
 }
 
-/// Whether what a program of this base name runs is never executed: it becomes that itself.
-pub(crate) fn runs_in_its_own_process(name: &[u8]) -> bool {
-    let name = std::str::from_utf8(name).unwrap_or_default();
-    is_loader(name) || MANY_PROGRAMS.names.contains(&name)
+/// Whether what a program of this base name runs is never executed: it becomes that itself, or reads it.
+pub(super) fn runs_in_its_own_process(name: &[u8]) -> bool {
+    let known = std::str::from_utf8(name).unwrap_or_default();
+    let reads = row(name).is_some_and(|wrapper| wrapper.runs == Runs::File);
+    reads || is_loader(known) || MANY_PROGRAMS.names.contains(&known)
 }

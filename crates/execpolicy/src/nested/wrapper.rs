@@ -57,6 +57,13 @@ pub(crate) fn runs_commands(name: &[u8]) -> bool {
     shells::is_shell(name) || built_apart.contains(&name) || is_wrapper
 }
 
+/// Whether what a command runs is never executed: it becomes that itself, or reads it.
+pub(crate) fn runs_in_its_own_process(command: &Command<'_>) -> bool {
+    let name = command.basename();
+    let reads = || shells::is_shell(name) && matches!(shells::task(command), Task::File(_));
+    table::runs_in_its_own_process(name) || reads()
+}
+
 /// What a command would run; `None` when it is not known to run others. `input` is what a script feeds it to
 /// read.
 pub(crate) fn nested<'c>(

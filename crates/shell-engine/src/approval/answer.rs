@@ -17,6 +17,8 @@ pub enum Answer {
     Declined {
         /// What the person said about it.
         reason: Option<String>,
+        /// The whole call is to end.
+        ends_call: bool,
         /// The channel that the answer came through.
         by: &'static str,
     },

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ const OPEN_PER_CALL: usize = 16;
 /// Refusals of one call that are remembered; further ones are asked about again.
 const MOST_REFUSALS: usize = 1024;
 
+/// Noes of one call after which the rest is refused unasked: nobody shall be worn down by asking for something else.
+const MOST_NOES: usize = 5;
+
 /// The approver of one call.
 pub struct CallApprover {
     chain: Arc<ApprovalChain>,
@@ -29,6 +33,9 @@ pub struct CallApprover {
     /// Room for open questions.
     room: Semaphore,
     questions: Mutex<HashMap<Identity, QuestionState>>,
+    /// Questions that people were shown, and those that they have answered with no or closed.
+    asked: AtomicUsize,
+    noes: AtomicUsize,
 }
 
 /// What this call knows about a question.
@@ -54,7 +61,15 @@ impl CallApprover {
         timeout: Option<Duration>,
     ) -> CallApprover {
         let room = Semaphore::new(OPEN_PER_CALL);
-        CallApprover { chain, client, timeout, room, questions: Mutex::default() }
+        CallApprover {
+            chain,
+            client,
+            timeout,
+            room,
+            questions: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            noes: AtomicUsize::new(0),
+        }
     }
 
     #[cfg(test)]
@@ -91,7 +106,18 @@ impl CallApprover {
         let (Ok(_call), Ok(_server)) = (self.room.acquire().await, self.chain.room.acquire().await) else {
             return Answer::Unanswered("the server is ending".into());
         };
-        self.chain.ask(question, self.client.as_ref(), self.timeout).await
+        // Also those that waited for their turn.
+        if self.noes.load(Ordering::Relaxed) >= MOST_NOES {
+            let reason =
+                format!("{MOST_NOES} questions of this call were answered with no, so no more are asked");
+            return Answer::Declined { reason: Some(reason), ends_call: false, by: "server" };
+        }
+        let before = self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = self.chain.ask(question, self.client.as_ref(), self.timeout, before > 0).await;
+        if matches!(answer, Answer::Declined { .. } | Answer::Cancelled { .. }) {
+            self.noes.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
     }
 
     fn turn(&self, identity: Identity) -> AskingTurn<'_> {

@@ -66,11 +66,16 @@ impl ApprovalChain {
         question: Question,
         client: Option<&Arc<dyn Channel>>,
         timeout: Option<Duration>,
+        has_asked_before: bool,
     ) -> Answer {
         let always = question.rules_on_offer();
         let open = Arc::new(OpenQuestion {
             id: QuestionId::next(),
-            offers: Offers { session: self.memory.has_room() && !question.once, always },
+            offers: Offers {
+                session: self.memory.has_room() && !question.once,
+                always,
+                end: has_asked_before,
+            },
             question,
             since: SystemTime::now(),
         });
@@ -127,7 +132,8 @@ async fn decide(
 fn answer(question: &Question, choice: Choice, reason: Option<&str>, by: &'static str) -> Answer {
     let reason = reason.and_then(bounded);
     let scope = match choice {
-        Choice::Deny => return Answer::Declined { reason, by },
+        Choice::Deny => return Answer::Declined { reason, ends_call: false, by },
+        Choice::End => return Answer::Declined { reason, ends_call: true, by },
         Choice::Once => Scope::Once,
         Choice::Session => Scope::Session,
         Choice::Always | Choice::AlwaysFirst(_) => {

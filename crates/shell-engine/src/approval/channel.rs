@@ -50,6 +50,8 @@ pub struct Offers {
     pub session: bool,
     /// The rules that *always* may write, the narrowest first; none: *always* is not on offer.
     pub always: Vec<OfferedRule>,
+    /// The call may be ended: it has asked before.
+    pub end: bool,
 }
 
 impl Offers {
@@ -58,7 +60,8 @@ impl Offers {
     pub fn choices(&self) -> Vec<Choice> {
         let session = self.session.then_some(Choice::Session);
         let always = self.always.iter().map(|rule| rule.choice);
-        std::iter::once(Choice::Once).chain(session).chain(always).chain([Choice::Deny]).collect()
+        let end = self.end.then_some(Choice::End);
+        std::iter::once(Choice::Once).chain(session).chain(always).chain([Choice::Deny]).chain(end).collect()
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Choice {
     AlwaysFirst(usize),
     /// Do not run it.
     Deny,
+    /// Do not run it, and end the call.
+    End,
 }
 
 impl Choice {
@@ -25,6 +27,7 @@ impl Choice {
             Choice::Always => "always".to_owned(),
             Choice::AlwaysFirst(words) => format!("always:{words}"),
             Choice::Deny => "deny".to_owned(),
+            Choice::End => "end".to_owned(),
         }
     }
 
@@ -32,7 +35,7 @@ impl Choice {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Choice> {
         let shorter = word.strip_prefix("always:").and_then(|words| words.parse().ok());
-        [Choice::Once, Choice::Session, Choice::Always, Choice::Deny]
+        [Choice::Once, Choice::Session, Choice::Always, Choice::Deny, Choice::End]
             .into_iter()
             .chain(shorter.map(Choice::AlwaysFirst))
             // There is one word for each: neither `always:02` nor `always:+2`.
@@ -63,7 +66,9 @@ mod tests {
 
     #[test]
     fn each_choice_has_one_word() {
-        for choice in [Choice::Once, Choice::Session, Choice::Always, Choice::AlwaysFirst(2), Choice::Deny] {
+        for choice in
+            [Choice::Once, Choice::Session, Choice::Always, Choice::AlwaysFirst(2), Choice::Deny, Choice::End]
+        {
             assert_eq!(Choice::from_word(&choice.word()), Some(choice));
         }
         for word in [

@@ -27,6 +27,14 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// The identity of a question that is bound to these parts, too.
+    #[must_use]
+    pub fn with<'p>(&'p self, parts: impl IntoIterator<Item = &'p [u8]>) -> Identity {
+        Identity::of(std::iter::once(&self.0[..]).chain(parts))
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second, third, fourth, ..] = self.0;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::choice::{Choice, OfferedRule};
 use super::memory::Identity;
-use crate::visible::visible;
+use crate::visible::{code, inert, visible};
 
 /// One program that waits for a person's decision.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Question {
     /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when there is none that is
     /// narrow and would help.
     pub always: Vec<Amendment>,
+    /// What to be careful about, a line each, shown first; nothing in them hides.
+    pub cautions: Vec<String>,
     /// What else a person should know before saying yes, a line each; nothing in them hides.
     pub details: Vec<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
@@ -39,15 +41,18 @@ impl Question {
     /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
     pub fn message(&self) -> String {
         let mut message = format!(
-            "Allow agent to run `{}` in `{}`?",
-            with_both_ends(&self.command_line()),
-            visible(self.workdir.as_os_str().as_encoded_bytes())
+            "Allow agent to run {} in {}?",
+            code(&with_both_ends(&self.command_line())),
+            code(&visible(self.workdir.as_os_str().as_encoded_bytes()))
         );
+        for caution in &self.cautions {
+            message.push_str(&format!("\n{caution}"));
+        }
         if let Some(rule) = &self.rule {
             if let Some(justification) = rule.rule.justification.as_deref() {
                 message.push_str(&format!("\nReason: {}", visible(justification.as_bytes())));
             }
-            message.push_str(&format!("\nRule: {}", rule.rule.origin));
+            message.push_str(&format!("\nRule: {}", inert(&rule.rule.origin.to_string())));
         } else if let Some(danger) = &self.danger {
             message.push_str(&format!("\nReason: {}", visible(danger.as_bytes())));
         }

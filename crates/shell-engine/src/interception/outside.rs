@@ -51,7 +51,12 @@ pub(super) async fn start(
 ) -> Result<Arc<Process>, EscalateError> {
     let descriptors = descriptors
         .into_iter()
-        .filter_map(|(theirs, number)| Some((without_keyboard(theirs, number).ok()?, number)))
+        .filter_map(|(theirs, number)| {
+            // What a person has not been told of is not there.
+            let ours =
+                if number == 0 && !exec.reads_input { nothing() } else { without_keyboard(theirs, number) };
+            Some((ours.ok()?, number))
+        })
         .collect();
     let outside = call.sandboxes.outside().await?;
     let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
@@ -69,6 +74,10 @@ pub(super) async fn start(
     Ok(process)
 }
 
+fn nothing() -> std::io::Result<OwnedFd> {
+    Ok(File::open("/dev/null")?.into())
+}
+
 /// What takes the place of a terminal: one that can only be written to, or nothing.
 fn without_keyboard(theirs: OwnedFd, number: i32) -> std::io::Result<OwnedFd> {
     let is_device =
@@ -77,7 +86,7 @@ fn without_keyboard(theirs: OwnedFd, number: i32) -> std::io::Result<OwnedFd> {
         return Ok(theirs);
     }
     if number == 0 {
-        return Ok(File::open("/dev/null")?.into());
+        return nothing();
     }
     match reopen_terminal_to_write(&theirs) {
         Some(terminal) => Ok(terminal),

@@ -59,7 +59,7 @@ impl<'a> AuditTrail<'a> {
                 };
                 (kind, Some(*by), reason.clone(), adds)
             }
-            Answer::Declined { reason, by } => (AnswerKind::Declined, Some(*by), reason.clone(), None),
+            Answer::Declined { reason, by, .. } => (AnswerKind::Declined, Some(*by), reason.clone(), None),
             Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
             Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
         };

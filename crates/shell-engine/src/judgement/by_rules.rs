@@ -4,6 +4,7 @@
 //! program it means (`trust`). A rule that asks or forbids speaks about the file under every name that it has.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
@@ -13,9 +14,10 @@ use super::exec::Exec;
 use super::git;
 use super::legacy::Legacy;
 use super::trust::{OtherName, Trust, Untrusted};
-use super::verdict::{Judgement, Outside, Verdict};
+use super::verdict::{Concerns, Judgement, Outside, Verdict};
 use super::wording::{NamedEvaluation, ask, cautious, forbidden};
-use crate::visible::{shortened, visible};
+use crate::programs::look_at;
+use crate::visible::{code, shortened, visible};
 
 /// Commands inside one command whose programs are looked at as files; a longer script is judged by its words.
 const MOST_NESTED: usize = 32;
@@ -39,21 +41,21 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     };
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
-    let heard = stricter.as_ref().unwrap_or(&own);
-    let rule = heard.evaluation.deciding_rule().cloned();
+    let named = stricter.as_ref().unwrap_or(&own);
+    let rule = named.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
-    let verdict = match (heard.evaluation.decision(), by_rule) {
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(heard) },
+    let verdict = match (named.evaluation.decision(), by_rule) {
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
         // are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) => {
-            ask(exec, heard, Some(outside(grounds, exec, &own.evaluation, &variables)))
+            ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
-        (Decision::Prompt, false) => ask(exec, heard, None),
+        (Decision::Prompt, false) => ask(exec, named, None),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
-            Ok((outside, cautions)) if cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
-            Ok((outside, cautions)) => cautious(exec, &own, outside, &cautions),
+            Ok((outside, concerns)) if concerns.cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
+            Ok((outside, concerns)) => cautious(exec, &own, outside, &concerns),
         },
         (Decision::Allow, false) => Verdict::Run { why_inside: None },
     };
@@ -94,7 +96,7 @@ fn strictest_of_other_names(
             DecidedBy::Heuristic => !covered,
             DecidedBy::IncompleteRules | DecidedBy::Nothing => false,
         };
-        let before = strictest.as_ref().map_or(Decision::Allow, |heard| heard.evaluation.decision());
+        let before = strictest.as_ref().map_or(Decision::Allow, |named| named.evaluation.decision());
         if counts && evaluation.decision() > before {
             let name = visible(name.shown().as_encoded_bytes()).chars().take(200).collect();
             strictest = Some(NamedEvaluation { name: Some(name), evaluation });
@@ -124,7 +126,7 @@ fn outside(
     exec: &Exec,
     evaluation: &Evaluation,
     variables: &[(OsString, OsString)],
-) -> Result<(Outside, Vec<String>), Untrusted> {
+) -> Result<(Outside, Concerns), Untrusted> {
     let speaking = || {
         let of_the_program =
             |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
@@ -132,12 +134,43 @@ fn outside(
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
     let mut prepared = grounds.environment.prepare(variables, speaking());
-    let care = git::hardening(&program, exec, grounds.trust);
-    care.apply(&mut prepared.variables);
+    let hardening = git::hardening(&program, exec, grounds.trust);
+    hardening.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);
     let (argv, renamed) = called_as_judged(exec);
     let outside = Outside { program, argv, env, dropped: prepared.dropped, changed: prepared.changed };
-    Ok((outside, renamed.into_iter().chain(care.caution).collect()))
+    let cautions = renamed.into_iter().chain(hardening.caution).collect();
+    Ok((outside, Concerns { cautions, reads: reads(exec, grounds.trust) }))
+}
+
+/// What it would read that a command may have written, one sentence each.
+fn reads(exec: &Exec, trust: &Trust) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if exec.reads_input {
+        sentences.push("It reads input from the command.".to_owned());
+    }
+    let files: Vec<&OsStr> =
+        exec.arguments().iter().filter_map(|argument| file_in(argument, exec, trust)).collect();
+    let shown: Vec<String> =
+        files.iter().take(3).map(|file| code(&shortened(&visible(file.as_bytes()), 200))).collect();
+    if !files.is_empty() {
+        let more = if files.len() > 3 { format!(" and {} more", files.len() - 3) } else { String::new() };
+        sentences.push(format!("It is given {}{more}, which commands can write.", shown.join(", ")));
+    }
+    sentences
+}
+
+/// The file that commands can write in an argument (`FILE`, `--option=FILE`, `@FILE`, `-oFILE`).
+fn file_in<'a>(argument: &'a OsStr, exec: &Exec, trust: &Trust) -> Option<&'a OsStr> {
+    let bytes = argument.as_bytes();
+    let after = |byte: u8| bytes.iter().position(|other| *other == byte).and_then(|at| bytes.get(at + 1..));
+    let attached = bytes.get(2..).filter(|_| bytes.starts_with(b"-"));
+    let parts = [Some(bytes), after(b'='), after(b'@'), attached];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).map(OsStr::from_bytes).find(|part| {
+        let path = exec.workdir.join(part);
+        look_at(&path).is_some_and(|state| state.is_regular())
+            && path.canonicalize().is_ok_and(|real| trust.may_be_written(&real))
+    })
 }
 
 /// The argument vector with the name that was judged, for which one file may be many programs; and a caution where the command has
@@ -149,8 +182,8 @@ fn called_as_judged(exec: &Exec) -> (Vec<OsString>, Option<String>) {
         return (exec.argv.clone(), None);
     }
     let argv = std::iter::once(name.to_owned()).chain(exec.arguments().iter().cloned()).collect();
-    let shown = |name: &OsStr| shortened(&visible(name.as_encoded_bytes()), 200);
-    (argv, Some(format!("the command calls it `{}`; outside it is called `{}`", shown(called), shown(name))))
+    let shown = |name: &OsStr| code(&shortened(&visible(name.as_encoded_bytes()), 200));
+    (argv, Some(format!("the command calls it {}; outside it is called {}", shown(called), shown(name))))
 }
 
 #[cfg(test)]

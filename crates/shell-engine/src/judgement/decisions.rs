@@ -181,6 +181,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
+            reads_input: false,
         };
         let decisions = Decisions::default();
         for _ in 0..MOST_RECORDS + 5 {

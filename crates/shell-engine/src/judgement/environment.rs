@@ -83,8 +83,9 @@ impl Environment {
                 self.start_up_files.get(*name).is_none_or(|set| set != value) && !is_shells_own(name);
             if passes(name, value) || demanded(name) {
                 prepared.variables.insert((*name).to_owned(), (*value).to_owned());
-                if is_told {
-                    prepared.changed.push(format!("{}={}", readable(name), readable(value)));
+                // Whoever has set it: start-up files may read what a command has written.
+                if !is_shells_own(name) {
+                    prepared.changed.push(format!("{}={}", readable(name), quoted(&readable(value))));
                 }
             } else if is_told {
                 prepared.dropped.push(readable(name));
@@ -164,6 +165,11 @@ fn is_the_sandboxs_own(name: &OsStr) -> bool {
 fn readable(text: &OsStr) -> String {
     const LONGEST: usize = 80;
     shortened(&visible(text.as_bytes()), LONGEST)
+}
+
+/// A value as a shell would need it, so that nobody takes a part of it for another variable.
+fn quoted(value: &str) -> String {
+    shlex::try_quote(value).map_or_else(|_| value.to_owned(), Into::into)
 }
 
 /// Variables as execve(2) takes them.

@@ -32,6 +32,8 @@ pub(crate) struct Exec {
     pub(super) opened: Option<OwnedFd>,
     /// The interpreter of its first line, where whoever asks has read it already.
     pub(super) first_line: Option<Option<Interpreter>>,
+    /// It has a standard input that it may read, as far as the asker says: else it gets none outside.
+    pub(crate) reads_input: bool,
     /// Who is about to execute it.
     pub(super) starter: Starter,
 }
@@ -77,7 +79,18 @@ impl Exec {
     ) -> Exec {
         let (seen, file) = (opened.as_ref().and_then(FileState::of), workdir.join(file));
         let (env, starter) = (Vec::new(), Starter::Shell);
-        Exec { file, argv, env, directory, workdir, seen, opened, first_line: None, starter }
+        Exec {
+            file,
+            argv,
+            env,
+            directory,
+            workdir,
+            seen,
+            opened,
+            first_line: None,
+            starter,
+            reads_input: true,
+        }
     }
 
     /// The same, with its environment, which was not read before.
@@ -114,6 +127,11 @@ impl Exec {
     /// Bytes that it holds.
     pub(crate) fn size(&self) -> usize {
         self.argv.iter().chain(&self.env).map(|text| text.len()).sum()
+    }
+
+    /// The same, where it is known whether it has a standard input to read.
+    pub(crate) fn with_input(self, reads_input: bool) -> Exec {
+        Exec { reads_input, ..self }
     }
 
     /// Whether it is this very file.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use execpolicy::{Heuristics, Nested, Options, Policy};
+use tokio_util::sync::CancellationToken;
 
 use super::audit_trail::AuditTrail;
 use super::by_rules::{Grounds, judge};
@@ -47,6 +48,8 @@ pub(crate) struct CallFacts {
     pub(crate) stopwatch: Stopwatch,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
+    /// Ends the call.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// What can be decided about a program without waiting for anybody.
@@ -133,7 +136,10 @@ impl Judge {
                     (Answer::Approved { .. }, _) => {
                         self.confirm(exec, call, (&question, approved), trail).await
                     }
-                    (Answer::Declined { reason, .. }, _) => {
+                    (Answer::Declined { reason, ends_call, .. }, _) => {
+                        if ends_call {
+                            call.cancel.cancel();
+                        }
                         Action::Deny { reason: with_reason("User declined execution", reason.as_deref()) }
                     }
                     (Answer::Cancelled { .. }, _) => {
@@ -166,8 +172,9 @@ impl Judge {
                 Approved::Runs { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
                 Approved::Runs { why_inside } => inside(why_inside, trail),
             },
+            Verdict::Ask { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
             Verdict::Ask { .. } => Action::Deny {
-                reason: "the rules have changed while the question was open; run it again to be asked anew"
+                reason: "what was asked about has changed while the question was open (the rules, or what the program would meet); run it again to be asked anew"
                     .into(),
             },
             Verdict::Run { why_inside } => inside(why_inside, trail),

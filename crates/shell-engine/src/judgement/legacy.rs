@@ -54,6 +54,7 @@ impl Legacy<'_> {
                     danger: Some(format!("{reason} (the legacy policy)")),
                     identity,
                     always: Vec::new(),
+                    cautions: Vec::new(),
                     details: Vec::new(),
                     once: false,
                 };
@@ -97,6 +98,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            reads_input: false,
         };
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");
         let writable = [folder.path().to_owned()];

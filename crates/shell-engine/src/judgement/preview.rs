@@ -61,6 +61,7 @@ fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
         opened,
         first_line: None,
         starter: Starter::Shell,
+        reads_input: false,
     })
 }
 

@@ -43,6 +43,15 @@ pub(crate) struct Outside {
     pub(super) changed: Vec<String>,
 }
 
+/// What a person should know before something runs outside.
+#[derive(Debug)]
+pub(super) struct Concerns {
+    /// Why a rule that allows is not enough.
+    pub(super) cautions: Vec<String>,
+    /// What it reads that a command may write, a sentence each: a yes to one content is no yes to the next.
+    pub(super) reads: Vec<String>,
+}
+
 /// What an approval gives.
 #[derive(Debug)]
 pub(super) enum Approved {

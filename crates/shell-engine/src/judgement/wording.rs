@@ -7,9 +7,9 @@ use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 use super::exec::Exec;
 use super::fingerprint::{Placement, identity};
 use super::trust::Untrusted;
-use super::verdict::{Approved, Outside, Unasked, Verdict};
+use super::verdict::{Approved, Concerns, Outside, Unasked, Verdict};
 use crate::approval::Question;
-use crate::visible::visible;
+use crate::visible::{code, inert, visible};
 
 /// What a yes does, said in each question.
 const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
@@ -25,86 +25,100 @@ pub(super) struct NamedEvaluation {
 /// A question that a rule or the heuristic asks.
 pub(super) fn ask(
     exec: &Exec,
-    heard: &NamedEvaluation,
-    speaks: Option<Result<(Outside, Vec<String>), Untrusted>>,
+    named: &NamedEvaluation,
+    speaks: Option<Result<(Outside, Concerns), Untrusted>>,
 ) -> Verdict {
-    let placement = if matches!(speaks, Some(Ok(_))) { Placement::Outside } else { Placement::Inside };
-    let mut question = question(exec, heard, placement);
-    let approved = match speaks {
-        Some(Ok((outside, cautions))) => {
-            question.details.insert(0, OUTSIDE.into());
-            // What was written inside may be another thing the next time.
-            question.once |= !cautions.is_empty();
-            question.details.extend(cautions.iter().map(|caution| format!("Careful: {caution}.")));
-            question.details.extend(about(exec, &outside));
-            Approved::Escalates(Box::new(outside))
+    let (question, approved) = match speaks {
+        Some(Ok((outside, concerns))) => {
+            let mut question = question(exec, named, Placement::Outside);
+            question.cautions.extend(concerns.cautions.iter().map(|caution| careful(caution)));
+            tell_of_outside(&mut question, exec, &outside, &concerns);
+            (question, Approved::Escalates(Box::new(outside)))
         }
         Some(Err(why)) => {
+            let mut question = question(exec, named, Placement::Inside);
             let why = visible(why.to_string().as_bytes());
-            question.details.insert(0, INSIDE.into());
-            question.details.push(format!("Careful: this is not the program that the rule means: {why}."));
-            Approved::Runs { why_inside: Some(why) }
+            question.cautions.push(careful(&format!("this is not the program that the rule means: {why}")));
+            (question, Approved::Runs { why_inside: Some(why) })
         }
-        None => {
-            question.details.insert(0, INSIDE.into());
-            Approved::Runs { why_inside: None }
-        }
+        None => (question(exec, named, Placement::Inside), Approved::Runs { why_inside: None }),
     };
-    Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }
+    Verdict::Ask { question: Box::new(bound(question)), approved, unasked: Unasked::Denies }
 }
 
 /// A rule allows it, but what it would do outside depends on what was written inside.
-pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, cautions: &[String]) -> Verdict {
+pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, concerns: &Concerns) -> Verdict {
     let mut question = question(exec, own, Placement::Outside);
-    question.once = true;
-    question.details.insert(0, OUTSIDE.into());
+    let but = |caution: &String| careful(&format!("the rule allows it, but {caution}"));
+    question.cautions.extend(concerns.cautions.iter().map(but));
+    tell_of_outside(&mut question, exec, &outside, concerns);
+    let unasked = Unasked::Runs { why_inside: concerns.cautions.join("; ") };
+    let approved = Approved::Escalates(Box::new(outside));
+    Verdict::Ask { question: Box::new(bound(question)), approved, unasked }
+}
+
+fn careful(caution: &str) -> String {
+    format!("Careful: {}.", inert(caution))
+}
+
+/// Everything that is shown is part of what is answered.
+fn bound(mut question: Question) -> Question {
+    let shown = question.cautions.iter().chain(&question.details).map(String::as_bytes);
+    question.identity = question.identity.with(shown);
     question
-        .details
-        .extend(cautions.iter().map(|caution| format!("Careful: the rule allows it, but {caution}.")));
-    question.details.extend(about(exec, &outside));
-    let unasked = Unasked::Runs { why_inside: cautions.join("; ") };
-    Verdict::Ask { question: Box::new(question), approved: Approved::Escalates(Box::new(outside)), unasked }
 }
 
 /// What a person should know about a program that would run outside, beyond its command line.
-fn about(exec: &Exec, outside: &Outside) -> Vec<String> {
-    let mut lines = Vec::new();
+fn tell_of_outside(question: &mut Question, exec: &Exec, outside: &Outside, concerns: &Concerns) {
+    // What was written inside may be another thing the next time.
+    question.once |= !concerns.cautions.is_empty() || !concerns.reads.is_empty();
+    question.details.extend(concerns.reads.iter().cloned());
     if outside.program.canonical != exec.file {
-        let file = visible(outside.program.canonical.as_os_str().as_encoded_bytes());
-        lines.push(format!("File: {file}"));
+        let file = inert(&visible(outside.program.canonical.as_os_str().as_encoded_bytes()));
+        question.details.push(format!("File: {file}"));
     }
     if !outside.changed.is_empty() {
-        let variables: Vec<&str> = outside.changed.iter().take(20).map(String::as_str).collect();
-        lines.push(format!("Changed variables that it gets: {}", variables.join(" ")));
+        question.details.push(format!("Changed variables that it gets: {}", listed(&outside.changed, " ")));
     }
     if !outside.dropped.is_empty() {
-        let names: Vec<&str> = outside.dropped.iter().take(20).map(String::as_str).collect();
-        lines.push(format!("Changed variables that it will not get: {}", names.join(", ")));
+        question
+            .details
+            .push(format!("Changed variables that it will not get: {}", listed(&outside.dropped, ", ")));
     }
-    lines
 }
 
-fn question(exec: &Exec, heard: &NamedEvaluation, placement: Placement) -> Question {
-    let known_as = heard.name.iter().map(|name| format!("Careful: it is also known as `{name}`."));
+/// The first of many, and how many more there are.
+fn listed(all: &[String], between: &str) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<String> = all.iter().take(MOST).map(|text| inert(text)).collect();
+    let more = all.len().saturating_sub(MOST);
+    let more = if more > 0 { format!("{between}and {more} more") } else { String::new() };
+    shown.join(between) + &more
+}
+
+fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Question {
+    let known_as = named.name.iter().map(|name| format!("Careful: it is also known as {}.", code(name)));
     // Outside it is told what was judged.
-    let is_told = matches!(gives, Placement::Inside);
+    let is_told = matches!(placement, Placement::Inside);
+    let yes = if is_told { INSIDE } else { OUTSIDE };
     let called =
         exec.argv.first().filter(|argv0| is_told && Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
-        format!("Careful: it is told that its name is `{shown}`.")
+        format!("Careful: it is told that its name is {}.", code(&shown))
     });
-    let parents: Vec<String> = exec.starter.parents().iter().map(|parent| format!("`{parent}`")).collect();
+    let parents: Vec<String> = exec.starter.parents().iter().map(|parent| code(parent)).collect();
     let started_by = (!parents.is_empty()).then(|| format!("Started by {}.", parents.join(" ← ")));
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
-        rule: heard.evaluation.deciding_rule().cloned(),
-        danger: reason(&heard.evaluation),
-        identity: identity(exec, &asker(&heard.evaluation), placement),
+        rule: named.evaluation.deciding_rule().cloned(),
+        danger: reason(&named.evaluation),
+        identity: identity(exec, &asker(&named.evaluation), placement),
         always: Vec::new(),
-        details: started_by.into_iter().chain(known_as).chain(called).collect(),
+        cautions: known_as.chain(called).collect(),
+        details: std::iter::once(yes.to_owned()).chain(started_by).collect(),
         once: false,
     };
     // What a person has not read counts for this once.
@@ -133,12 +147,12 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-pub(super) fn forbidden(heard: &NamedEvaluation) -> String {
+pub(super) fn forbidden(named: &NamedEvaluation) -> String {
     let mut reason = String::from("Execution forbidden by policy");
-    if let Some(rule) = heard.evaluation.deciding_rule() {
+    if let Some(rule) = named.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);
     }
-    if let Some(name) = &heard.name {
+    if let Some(name) = &named.name {
         reason.push_str(&format!("; it is also known as `{name}`"));
     }
     reason

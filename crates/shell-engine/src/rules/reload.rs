@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use execpolicy::Policy;
 use execpolicy::legacy::LegacyPolicy;
@@ -20,6 +20,10 @@ use crate::visible::shortened;
 
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
+
+/// How long rules are believed to be those of their files where looking each time would cost more than judging: no person changes
+/// them faster.
+const BELIEVED: Duration = Duration::from_millis(10);
 
 /// How long files must be left alone before they are read again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -50,6 +54,8 @@ struct InForce {
     policy: Arc<Policy>,
     /// What the files looked like when they were last read, well or not.
     seen: Stamps,
+    /// When that was last found to be so for those who cannot wait.
+    looked: Instant,
 }
 
 /// What becomes of commands as long as the rules were never good.
@@ -88,7 +94,11 @@ impl Rules {
         Rules {
             sources,
             kept,
-            in_force: Arc::new(Mutex::new(InForce { policy: Arc::new(policy), seen })),
+            in_force: Arc::new(Mutex::new(InForce {
+                policy: Arc::new(policy),
+                seen,
+                looked: Instant::now(),
+            })),
             trouble,
             doubts,
             legacy,
@@ -132,10 +142,16 @@ impl Rules {
         })
     }
 
-    /// The rules in force, if nobody has to wait for them: their files are as they were.
+    /// The rules in force, if nobody has to wait for them: their files are as they were, a moment ago at the latest.
     pub(crate) fn current_at_once(&self) -> Option<Arc<Policy>> {
-        let in_force = self.in_force.try_lock().ok()?;
-        (Stamps::of(&self.sources) == in_force.seen).then(|| Arc::clone(&in_force.policy))
+        let mut in_force = self.in_force.try_lock().ok()?;
+        if in_force.looked.elapsed() >= BELIEVED {
+            if Stamps::of(&self.sources) != in_force.seen {
+                return None;
+            }
+            in_force.looked = Instant::now();
+        }
+        Some(Arc::clone(&in_force.policy))
     }
 
     /// The rules in force, whatever their files look like now; waits while they are read again. Not for the runtime's threads.

@@ -125,6 +125,7 @@ async fn begin(
         approver,
         stopwatch,
         decisions: Decisions::default(),
+        cancel: cancel.clone(),
     };
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);

@@ -357,10 +357,11 @@ mod tests {
             danger: Some("it is sharp".into()),
             identity: Identity::of([word.as_bytes()]),
             always: Vec::new(),
+            cautions: Vec::new(),
             details: vec!["Careful.".into()],
             once: false,
         };
-        let offers = Offers { session: true, always: Vec::new() };
+        let offers = Offers { session: true, always: Vec::new(), end: false };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
     }
 

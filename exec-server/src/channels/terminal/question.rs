@@ -75,7 +75,13 @@ impl ShownQuestion {
             workdir: visible(question.workdir.as_os_str().as_encoded_bytes()),
             rule: question.rule.as_ref().map(|matched| visible(matched.rule.origin.to_string().as_bytes())),
             why: justification.or(question.danger.as_deref()).map(|why| visible(why.as_bytes())),
-            details: question.details.iter().take(MAX_DETAILS).map(|detail| detail_of(detail)).collect(),
+            details: question
+                .cautions
+                .iter()
+                .chain(&question.details)
+                .take(MAX_DETAILS)
+                .map(|detail| detail_of(detail))
+                .collect(),
             choices: open.offers.choices().into_iter().map(|choice| choice.word()).collect(),
             rules: open.offers.always.iter().map(ShownRule::new).collect(),
             since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),

@@ -87,6 +87,7 @@ fn question(words: &str) -> Question {
         danger: None,
         identity: Identity::of([words.as_bytes()]),
         always: Vec::new(),
+        cautions: Vec::new(),
         details: Vec::new(),
         once: false,
     }
@@ -142,7 +143,10 @@ async fn one_that_passes_makes_way_for_the_next_and_one_that_refuses_does_not() 
     let [client, terminal, command] = [client, terminal, command].map(Arc::new);
     let approver = approver(&client, &terminal, &command);
     assert_eq!(approver.ask(question("a")).await, approved("command"));
-    assert_eq!(approver.ask(question("b")).await, Answer::Declined { reason: None, by: "client" });
+    assert_eq!(
+        approver.ask(question("b")).await,
+        Answer::Declined { reason: None, ends_call: false, by: "client" }
+    );
     assert_eq!(*command.asked.lock().unwrap(), 1);
 }
 
@@ -184,7 +188,10 @@ async fn a_session_answer_holds_for_the_same_question_only() {
     let session = |by| Answer::Approved { scope: Scope::Session, reason: None, by };
     assert_eq!(approver.ask(question("a")).await, session("client"));
     assert_eq!(approver.ask(question("a")).await, session("session"));
-    assert_eq!(approver.ask(question("b")).await, Answer::Declined { reason: None, by: "client" });
+    assert_eq!(
+        approver.ask(question("b")).await,
+        Answer::Declined { reason: None, ends_call: false, by: "client" }
+    );
     assert_eq!(*client.asked.lock().unwrap(), 2);
 }
 
@@ -197,7 +204,7 @@ async fn the_same_question_is_asked_once_and_a_refusal_holds_for_the_call() {
     let (one, two) = tokio::join!(approver.ask(question("a")), approver.ask(question("a")));
     assert_eq!((one, two), (approved("client"), approved("client")));
     assert_eq!(*client.asked.lock().unwrap(), 1);
-    let refused = Answer::Declined { reason: None, by: "client" };
+    let refused = Answer::Declined { reason: None, ends_call: false, by: "client" };
     assert_eq!(approver.ask(question("a")).await, refused, "once is once");
     assert_eq!(approver.ask(question("a")).await, refused);
     assert_eq!(*client.asked.lock().unwrap(), 2);

@@ -111,3 +111,11 @@ fn own_of_process(thread: i32, path: &[u8]) -> Option<Option<OwnedFd>> {
 fn is_link(root: impl AsFd, path: &Path) -> bool {
     openat2(root, path, LOOK | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
 }
+/// Whether a thread's standard input is something to be read: open, and not `/dev/null`.
+pub(super) fn has_input(thread: i32) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    match std::fs::metadata(format!("/proc/{thread}/fd/0")) {
+        Ok(input) => !(input.file_type().is_char_device() && input.rdev() == rustix::fs::makedev(1, 3)),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}

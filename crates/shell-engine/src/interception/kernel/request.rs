@@ -96,14 +96,14 @@ impl Request {
         Ok((Request { again: named.again, expected, is_allowed: false, addresses, budget }, exec))
     }
 
-    /// Reads the environment, too.
+    /// Reads the environment, too, and whether there is something to be read.
     ///
     /// # Errors
     ///
     /// As the kernel would refuse it.
     pub(super) fn read_environment(&mut self, thread: i32, exec: Exec) -> Result<Exec, Errno> {
         let env = Memory::of(thread).strings(self.addresses.environment, &mut self.budget)?;
-        Ok(exec.with_environment(env))
+        Ok(exec.with_environment(env).with_input(files::has_input(thread)))
     }
 }
 

@@ -116,7 +116,7 @@ fn receive(socket: impl AsFd) -> io::Result<Received> {
     let directory = if hello.has_directory { descriptors.next() } else { None };
     let file = if hello.has_file { descriptors.next() } else { None };
     Ok(match stream {
-        Some(stream) => Received::Hello(Attached { stream, directory, file }),
+        Some(stream) => Received::Hello(Attached { stream, directory, file, has_input: hello.has_input }),
         None => Received::Junk,
     })
 }

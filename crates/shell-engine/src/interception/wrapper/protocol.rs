@@ -27,11 +27,15 @@ use crate::sandboxes::{Process, Signal};
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const WRAPPER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes that a string of a request takes while it is judged, beside those of its text.
+const BYTES_PER_STRING: usize = 128;
+
 /// What came with a hello.
 pub(crate) struct Attached {
     pub(super) stream: OwnedFd,
     pub(super) directory: Option<OwnedFd>,
     pub(super) file: Option<OwnedFd>,
+    pub(super) has_input: bool,
 }
 
 /// A wrapper that waits for an answer.
@@ -96,10 +100,10 @@ async fn lead(
 
 /// Reads the request.
 async fn hear(attached: Attached, memory: &Semaphore) -> Result<(Asker, SemaphorePermit<'_>), WireError> {
-    let Attached { stream, directory, file } = attached;
+    let Attached { stream, directory, file, has_input } = attached;
     let mut stream = wire::adopt(stream)?;
     let (request, memory) = within(WRAPPER_TIMEOUT, read_request(&mut stream, memory)).await?;
-    let exec = Arc::new(exec_of(&request, directory, file));
+    let exec = Arc::new(exec_of(&request, directory, file, has_input));
     Ok((Asker { stream, exec, becomes: None }, memory))
 }
 
@@ -155,10 +159,16 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, 
 }
 
 /// The request, as the judge understands it.
-fn exec_of(request: &ExecRequest, directory: Option<OwnedFd>, file: Option<OwnedFd>) -> Exec {
+fn exec_of(
+    request: &ExecRequest,
+    directory: Option<OwnedFd>,
+    file: Option<OwnedFd>,
+    has_input: bool,
+) -> Exec {
     let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let path = Path::new(OsStr::from_bytes(request.file()));
-    Exec::new(path, request.argv().map(owned).collect(), request.env().map(owned).collect(), directory, file)
+    let (argv, env) = (request.argv().map(owned).collect(), request.env().map(owned).collect());
+    Exec::new(path, argv, env, directory, file).with_input(has_input)
 }
 
 async fn within<T>(time: Duration, step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
@@ -170,8 +180,12 @@ async fn read_request<'m>(
     memory: &'m Semaphore,
 ) -> Result<(ExecRequest, SemaphorePermit<'m>), WireError> {
     let header = wire::read_header(stream, Kind::Request).await?;
-    let (body, held) = wire::read_body_within(stream, header, memory).await?;
-    Ok((ExecRequest::decode(body)?, held))
+    let (body, mut held) = wire::read_body_within(stream, header, memory).await?;
+    let request = ExecRequest::decode(body)?;
+    // Judging takes each string apart, also an empty one.
+    let strings = u32::try_from(request.count() * BYTES_PER_STRING / 1024).unwrap_or(u32::MAX);
+    held.merge(memory.acquire_many(strings).await.map_err(std::io::Error::other)?);
+    Ok((request, held))
 }
 
 async fn respond(stream: &mut UnixStream, response: Response<'_>) -> Result<(), WireError> {

@@ -68,6 +68,7 @@ impl World {
             opened,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            reads_input: false,
         }
     }
 }

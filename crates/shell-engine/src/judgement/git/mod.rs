@@ -19,4 +19,4 @@ mod reading;
 mod remotes;
 mod repository;
 
-pub(super) use hardening::{Hardening, hardening};
+pub(super) use hardening::hardening;

@@ -36,6 +36,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         opened,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        reads_input: false,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::prelude::{PRELUDE_NUMBER, Prelude, login_options, set_prelude};
-use super::state::{END, SCRIPT, STATE_NUMBER, State};
+use super::state::{END, LoginState, SCRIPT, STATE_NUMBER};
 use crate::sandboxes::{Process, Sandbox, SandboxError, SandboxPool, SpawnError};
 use crate::sys::unnamed_file;
 
@@ -66,7 +66,7 @@ pub(super) async fn prelude(
 }
 
 /// The state of a shell that was started with this option.
-async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<State, CaptureError> {
+async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<LoginState, CaptureError> {
     let mut env = environment(sandbox);
     if option == "-c" {
         // A login shell reads it as well, so it is part of the difference.
@@ -74,7 +74,7 @@ async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<Stat
     }
     let argv = vec!["bash".into(), option.into(), "--".into(), SCRIPT.into()];
     let written = run(bash, sandbox, argv, env, Vec::new(), STATE_NUMBER).await?;
-    State::read(&written).ok_or(CaptureError::Ended)
+    LoginState::read(&written).ok_or(CaptureError::Ended)
 }
 
 /// A shell that gets the code must be quiet about it.

@@ -184,6 +184,7 @@ fn footer<'b>(view: &'b ViewState, style: &Style, now: Instant, width: u16) -> L
                     ("s", " session  ", " session ", Choice::Session),
                     ("a", " always…  ", " always ", Choice::Always),
                     ("d", " deny…  ", " deny ", Choice::Deny),
+                    ("e", " end call  ", " end ", Choice::End),
                 ] {
                     if offered(choice) {
                         spans.extend(key(letter, wide, short));

@@ -219,7 +219,7 @@ impl ViewState {
             KeyCode::PageUp => self.scroll = self.scroll.saturating_sub(5),
             KeyCode::Home => self.scroll = 0,
             KeyCode::End => self.scroll = usize::MAX,
-            KeyCode::Char(letter @ ('o' | 's' | 'a' | 'd')) => return self.press_answer(letter, now),
+            KeyCode::Char(letter @ ('o' | 's' | 'a' | 'd' | 'e')) => return self.press_answer(letter, now),
             _ => {}
         }
         Wish::Nothing
@@ -258,6 +258,7 @@ impl ViewState {
             'o' => Choice::Once,
             's' => Choice::Session,
             'a' => Choice::Always,
+            'e' => Choice::End,
             _ => Choice::Deny,
         };
         let Some((_, entry)) = self.chosen() else { return Wish::Nothing };
@@ -272,7 +273,7 @@ impl ViewState {
         }
         self.note = None;
         match choice {
-            Choice::Once | Choice::Session => self.answer(choice, None, now),
+            Choice::Once | Choice::Session | Choice::End => self.answer(choice, None, now),
             Choice::Always | Choice::AlwaysFirst(_) => {
                 self.consider(0);
                 Wish::Nothing
@@ -298,6 +299,7 @@ impl ViewState {
             Choice::Session => "Allowed for the session",
             Choice::Always | Choice::AlwaysFirst(_) => "Allowed from now on",
             Choice::Deny => "Denied",
+            Choice::End => "Denied, and the call ended",
         };
         let command: String = entry.question.command.chars().take(60).collect();
         self.note = Some(format!("{done}: {command}"));

@@ -27,6 +27,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         opened: None,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        reads_input: false,
     }
 }
 
