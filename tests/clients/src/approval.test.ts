@@ -102,6 +102,7 @@ test("a forbidden program does not run, nobody is asked, and the reason is given
   }));
 
 test("the time that the human takes does not count against the command", async () => {
+  // A real time, for it is the subject: longer than the command may take in all.
   const slow: Human = async () => {
     await delay(2_500);
     return { action: "accept", content: {} };
