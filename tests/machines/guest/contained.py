@@ -52,12 +52,23 @@ def processes(words):
     return found
 
 
-def until_gone(words):
-    """Whether these processes end soon; the answer to a call waits for none of them."""
+def soon(is_so):
+    """Whether it becomes so; the answer to a call waits for no process."""
     deadline = time.monotonic() + 20
-    while processes(words) and time.monotonic() < deadline:
+    while not is_so() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return not processes(words)
+    return is_so()
+
+
+def until_gone(words):
+    """Whether these processes end."""
+    return soon(lambda: not processes(words))
+
+
+def orphan(words):
+    """A command that starts these, in a session of their own, and goes on when they are there, without their parent."""
+    start = f"(setsid sh -c 'echo > orphan; exec {words}' &)"
+    return f"rm -f orphan; {start}; until [ -e orphan ]; do sleep 0.05; done"
 
 
 def unenforced(mode):
@@ -69,12 +80,11 @@ def unenforced(mode):
         return [first]
     if first["exit_code"] != 0 or first["output"] != "hello\nx\n" or first["sandbox"] != "none":
         failures.append(f"the first call: {first}")
-    # Orphans: their parents have ended, and they are in sessions of their own.
-    result = server.shell("(setsid sleep 1234 &) ; sleep 0.5; (setsid sleep 1234 &) ; sleep 1000", timeout_ms=3000)
+    result = server.shell(f"{orphan('sleep 1234')}; {orphan('sleep 1234')}; sleep 1000", timeout_ms=3000)
     if not result["timed_out"] or not until_gone("sleep 1234"):
         failures.append(f"something outlived a call that reached its timeout: {result}")
-    result = server.shell("(setsid sleep 2345 > /dev/null 2>&1 &) ; sleep 0.5")
-    if result["exit_code"] != 0 or not processes("sleep 2345"):
+    result = server.shell(orphan("sleep 2345 > /dev/null 2>&1"))
+    if result["exit_code"] != 0 or not soon(lambda: processes("sleep 2345")):
         failures.append(f"what a call left in the background is gone: {result}")
     server.close()
     if not until_gone("sleep 2345"):
