@@ -27,7 +27,21 @@ pub const CORE: &[&str] = &[
 ];
 
 /// Names that are taken for secrets, in any case of letters.
-pub const SECRET_NAMES: &[&str] = &["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*"];
+pub const SECRET_NAMES: &[&str] = &[
+    "*KEY*",
+    "*SECRET*",
+    "*TOKEN*",
+    "*PASSWORD*",
+    "*PASSWD*",
+    "*CREDENTIAL*",
+    "*_PAT",
+    "SSHPASS",
+    "MYSQL_PWD",
+    "DATABASE_URL",
+];
+
+/// Names that may hold a password in a URL, without which the network that commands were given cannot be used.
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY"];
 
 /// Names that look like secrets and are none.
 const NOT_SECRET: &[&str] = &["SSH_ASKPASS_REQUIRE", "KEYBOARD*", "XKB_*", "KEYTIMEOUT", "GIT_CONFIG_KEY_*"];
@@ -122,6 +136,14 @@ pub fn is_private_to_a_client(name: &OsStr) -> bool {
     fits(PRIVATE_TO_CLIENTS) && !fits(NOT_PRIVATE)
 }
 
+/// Whether a value is a URL with a password in it (`https://user:password@host`).
+fn has_password(value: &OsStr) -> bool {
+    let Some((_, rest)) = value.to_str().and_then(|text| text.split_once("://")) else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty())
+}
+
 /// Applies the policy: inherit, drop secrets, exclude, set, include only; then what the sandbox itself sets.
 ///
 /// In an enforced sandbox, variables that point at sockets and credential files which are hidden there are dropped too.
@@ -136,6 +158,7 @@ pub fn command_environment(
 ) -> Result<CommandEnvironment, BadPattern> {
     let secrets = patterns(SECRET_NAMES)?;
     let harmless = patterns(NOT_SECRET)?;
+    let proxies = patterns(PROXIES)?;
     let never = patterns(NEVER)?;
     let private = patterns(PRIVATE_TO_CLIENTS)?;
     let users = patterns(NOT_PRIVATE)?;
@@ -157,7 +180,9 @@ pub fn command_environment(
         if enforced && points_at_something_hidden(&name) {
             continue;
         }
-        if !policy.keep_secret_names && matches_any(&secrets, &name) && !matches_any(&harmless, &name) {
+        let is_secret = matches_any(&secrets, &name) && !matches_any(&harmless, &name);
+        let is_secret = is_secret || has_password(&value) && !matches_any(&proxies, &name);
+        if !policy.keep_secret_names && is_secret {
             result.dropped_secrets.push(name.to_string_lossy().into_owned());
             continue;
         }
@@ -236,6 +261,20 @@ mod tests {
     fn names(policy: &EnvironmentPolicy, enforced: bool, network: Network) -> Vec<String> {
         let environment = command_environment(own(), policy, enforced, network).unwrap();
         environment.variables.keys().map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_a_secret() {
+        for (value, is_one) in [
+            ("postgres://me:secret@db/x", true),
+            ("redis://:secret@cache", true),
+            ("https://me@host/a:b@c", false),
+            ("https://host:8080/", false),
+            ("me:secret@host", false),
+            ("", false),
+        ] {
+            assert_eq!(has_password(OsStr::new(value)), is_one, "{value}");
+        }
     }
 
     #[test]
