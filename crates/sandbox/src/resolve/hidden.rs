@@ -3,6 +3,7 @@
 //! Only what exists when the sandbox starts can be covered. `allow_read` takes entries out, `deny_read` adds some.
 
 use super::error::ResolveError;
+use super::fallback::SYSTEM;
 use super::host_facts::HostFacts;
 use crate::plan::Plan;
 use crate::policy::Restrictions;
@@ -228,6 +229,13 @@ pub(super) fn add(
             hidden.push(path);
         }
     }
+    // A key may be a link to where it really lies.
+    let linked: Vec<PathBuf> = hidden.iter().flat_map(|folder| linked_files(folder)).collect();
+    let of_others = |path: &PathBuf| {
+        let is_systems = SYSTEM.iter().any(|system| path.starts_with(system));
+        !is_systems && !plan.writable.iter().any(|root| path.starts_with(root))
+    };
+    hidden.extend(linked.into_iter().filter(|path| !is_allowed(path)).filter(of_others));
     // `/proc` is replaced where it can be; an entry of the host's would not be there.
     hidden.retain(|path| path != Path::new("/") && path != Path::new("/dev/null"));
     hidden.sort();
@@ -235,9 +243,8 @@ pub(super) fn add(
     let all = hidden.clone();
     // What lies below something hidden is hidden.
     hidden.retain(|path| !all.iter().any(|other| path != other && path.starts_with(other)));
-    let in_homes =
-        |name: &'static str| facts.homes().filter_map(move |home| home.join(name).canonicalize().ok());
-    let emptied = EMPTIED.iter().flat_map(|(name, _)| in_homes(name));
+    let emptied = EMPTIED.iter().flat_map(|(name, _)| facts.in_homes(name));
+    let emptied = emptied.filter_map(|path| path.canonicalize().ok());
     let needed = |path: &PathBuf| !is_allowed(path) && !plan.writable.contains(path);
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
@@ -246,10 +253,17 @@ pub(super) fn add(
 }
 
 fn built_in(facts: &HostFacts) -> impl Iterator<Item = PathBuf> {
-    let in_home = IN_HOME.iter().flat_map(|(name, _)| facts.homes().map(move |home| home.join(name)));
+    let in_home = IN_HOME.iter().flat_map(|(name, _)| facts.in_homes(name));
     let absolute = ABSOLUTE.iter().map(|(path, _)| PathBuf::from(path));
     let variables = facts.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
     in_home.chain(absolute).chain(variables).chain(listening_sockets())
+}
+
+/// Finds the files that links in a folder lead to.
+fn linked_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_MATCHES);
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.filter_map(|entry| entry.path().canonicalize().ok()).filter(|path| path.is_file()).collect()
 }
 
 /// Finds the paths in `/a:/b`, `unix:///run/x`, `unix:path=/run/x,guid=…` and `/tmp/tmux-0/default,123,0`.
@@ -343,6 +357,27 @@ mod tests {
             assert!(plan.hidden.contains(&written_down.join(".ssh")), "{:?}", plan.hidden);
             assert_eq!(plan.hidden.contains(&set.join(".ssh")), facts.home.is_some());
         }
+    }
+
+    #[test]
+    fn what_variables_move_and_what_links_lead_to_is_hidden_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in ["moved/gh", ".ssh", "cargo", "keys"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        for name in ["cargo/credentials.toml", "keys/id", "keys/other"] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(home.join("keys/id"), home.join(".ssh/id")).unwrap();
+        let moved = vec![(".config", home.join("moved")), (".cargo", home.join("cargo"))];
+        let facts = HostFacts { home: Some(home.clone()), moved, ..HostFacts::default() };
+        let mut plan = plan();
+        add(&mut plan, &Restrictions::default(), &facts).unwrap();
+        for (name, is_hidden) in [("moved/gh", true), ("keys/id", true), ("keys/other", false)] {
+            assert_eq!(plan.hidden.contains(&home.join(name)), is_hidden, "{name}: {:?}", plan.hidden);
+        }
+        assert!(plan.emptied.contains(&home.join("cargo/credentials.toml")), "{:?}", plan.emptied);
     }
 
     /// One name for each kind of thing that the documentation calls hidden and that a review could read.

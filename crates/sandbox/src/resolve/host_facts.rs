@@ -18,7 +18,27 @@ pub(crate) const PRIVATE_VARIABLES: &[(&str, &str)] = &[
     ("XAUTHORITY", "types into the user's windows"),
     ("WSL_INTEROP", "starts Windows programs"),
     ("NETRC", "passwords"),
+    ("CLOUDSDK_CONFIG", "cloud credentials"),
+    ("AZURE_CONFIG_DIR", "cloud credentials"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "cloud credentials"),
+    ("BOTO_CONFIG", "cloud credentials"),
+    ("GH_CONFIG_DIR", "GitHub token"),
+    ("NPM_CONFIG_USERCONFIG", "registry token"),
+    ("npm_config_userconfig", "registry token"),
+    ("PGPASSFILE", "passwords"),
     ("TMUX", "types into the user's terminals"),
+];
+
+/// Folders in the home folder, and the variables that move them.
+const MOVED: &[(&str, &str)] = &[
+    (".config", "XDG_CONFIG_HOME"),
+    (".local/share", "XDG_DATA_HOME"),
+    (".local/state", "XDG_STATE_HOME"),
+    (".cache", "XDG_CACHE_HOME"),
+    (".cargo", "CARGO_HOME"),
+    (".codex", "CODEX_HOME"),
+    (".claude", "CLAUDE_CONFIG_DIR"),
+    (".gradle", "GRADLE_USER_HOME"),
 ];
 
 /// Facts about the host that resolution needs; passed in, so that tests choose them.
@@ -30,6 +50,8 @@ pub struct HostFacts {
     pub home: Option<PathBuf>,
     /// The home folder that the machine has written down for the user, where `$HOME` names another one.
     pub written_down_home: Option<PathBuf>,
+    /// What takes the place of a folder in the home folder: its name there, and the folder that a variable names.
+    pub moved: Vec<(&'static str, PathBuf)>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
     /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
@@ -41,6 +63,15 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// Returns every place where something of the user's home may be that is called `name` there.
+    pub(super) fn in_homes<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+        let moved = self.moved.iter().filter_map(move |(folder, place)| {
+            let below = name.strip_prefix(folder)?.strip_prefix('/')?;
+            Some(place.join(below))
+        });
+        self.homes().map(move |home| home.join(name)).chain(moved)
+    }
+
     /// Returns every folder that is the user's home.
     pub fn homes(&self) -> impl Iterator<Item = &PathBuf> {
         let other = self.written_down_home.iter().filter(|other| self.home.as_ref() != Some(other));
@@ -57,6 +88,7 @@ impl HostFacts {
             workspace: Vec::new(),
             home: home_folder::find(),
             written_down_home: home_folder::written_down(),
+            moved: MOVED.iter().filter_map(|(name, at)| Some((*name, variable(at)?.into()))).collect(),
             temporary: variable("TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),
