@@ -1,9 +1,9 @@
 //! Arrows go down: what ARCHITECTURE.md says about rooms holds in the code.
 //!
-//! The allowed order stands once, in its blocks that begin with `rooms`; each line names the rooms of one level. Paths that
-//! begin with `crate::`, `super::`, `self::` or the name of a module below are the arrows, in `use` lines and elsewhere. What
-//! is named where it is only re-exported is looked for where it is. Unit tests may look anywhere: `mod tests`, and files of
-//! that name.
+//! The allowed order stands once, in its blocks that begin with `rooms`; each line names the rooms of one level. Paths
+//! that begin with `crate::`, `super::`, `self::` or the name of a module below are the arrows, in `use` lines and
+//! elsewhere. What is named where it is only re-exported is looked for where it is. Unit tests may look anywhere:
+//! `mod tests`, and files of that name.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the sources fails")]
 
@@ -163,7 +163,8 @@ fn absolute(path: Module, module: &[String]) -> Module {
     module.iter().take(base).cloned().chain(below).collect()
 }
 
-/// Every path in the code that begins with `crate`, `super`, `self` or one of the modules below, as seen from the crate's root.
+/// Every path in the code that begins with `crate`, `super`, `self` or one of the modules below, as seen from the
+/// crate's root.
 fn named(code: &str, module: &[String], children: &[String]) -> BTreeSet<Module> {
     let is_part = |character: char| character.is_alphanumeric() || "_:".contains(character);
     let mut found = BTreeSet::new();

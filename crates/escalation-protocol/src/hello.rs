@@ -13,7 +13,8 @@ const HAS_FILE: u8 = 2;
 const HAS_INPUT: u8 = 4;
 
 /// Says which descriptors travel with the datagram, in this order: the stream (always), the wrapper's working
-/// directory (`O_PATH`; absent when it cannot be opened), the file to be executed (`O_PATH`; absent when it is not there).
+/// directory (`O_PATH`; absent when it cannot be opened), the file to be executed (`O_PATH`; absent when it is not
+/// there).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The working directory's descriptor is attached.

@@ -5,8 +5,8 @@
 
 use crate::frame::MAX_REQUEST_BYTES;
 
-/// The most strings of a request. The kernel allows about as many where its limits are the usual ones: each costs it nine bytes of
-/// two mebibytes at least (execve(2)).
+/// The most strings of a request. The kernel allows about as many where its limits are the usual ones: each costs it
+/// nine bytes of two mebibytes at least (execve(2)).
 pub const MAX_STRINGS: usize = 1 << 18;
 
 /// Bytes of the two counts before the strings.

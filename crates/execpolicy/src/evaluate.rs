@@ -39,8 +39,8 @@ pub enum Nested {
     /// Rules bind them, and the heuristics look at them: nobody else will.
     #[default]
     Judged,
-    /// Only the heuristics look at them: each is judged by the rules when it is executed. What is never executed, because the
-    /// command does it in its own process (`busybox rm`, `ld.so rm`), is judged now.
+    /// Only the heuristics look at them: each is judged by the rules when it is executed. What is never executed,
+    /// because the command does it in its own process (`busybox rm`, `ld.so rm`), is judged now.
     ExecutedLater,
 }
 
@@ -108,7 +108,8 @@ impl<'p> Findings<'p> {
     /// Judges a command and those inside it; returns whether rules allow it, leaving aside that others may
     /// ask or forbid.
     ///
-    /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent. `bound`: rules bind it now.
+    /// `covered`: a rule speaks about a command around this one, so the heuristics keep silent. `bound`: rules bind it
+    /// now.
     fn judge(&mut self, command: &Command<'_>, depth: usize, covered: bool, bound: bool) -> bool {
         if self.seen >= MAX_COMMANDS {
             self.doubt.get_or_insert(Doubt::TooLarge);

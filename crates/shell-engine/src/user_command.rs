@@ -1,8 +1,9 @@
 //! The command by which the user calls this program, for every text that tells somebody to run it.
 //!
 //! npm's launcher starts the server with its own path as `argv[0]`, so that texts name what the user has installed
-//! (`shell-tool-mcp`), and not a program that no `PATH` leads to. It is never `npx NAME`, which runs what a project has planted, nor
-//! the command of a project's own `node_modules`, which commands may write: only this program itself is kept from them there.
+//! (`shell-tool-mcp`), and not a program that no `PATH` leads to. It is never `npx NAME`, which runs what a project has
+//! planted, nor the command of a project's own `node_modules`, which commands may write: only this program itself is
+//! kept from them there.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ struct UserCommand {
     name: String,
 }
 
-/// Takes the command from this process's `argv[0]`. To be called by `main` before anything else, and before the working directory
-/// changes.
+/// Takes the command from this process's `argv[0]`. To be called by `main` before anything else, and before the working
+/// directory changes.
 pub fn learn_user_command() {
     let called = std::env::args_os().next().unwrap_or_default();
     let program = std::env::current_exe().ok();

@@ -1,16 +1,17 @@
-//! Our server with the tools, resources and prompts that the official MCP conformance suite calls by name, over HTTP, which is
-//! all that the suite speaks. `make conformance` runs it; nothing of it is shipped.
+//! Our server with the tools, resources and prompts that the official MCP conformance suite calls by name, over HTTP,
+//! which is all that the suite speaks. `make conformance` runs it; nothing of it is shipped.
 //!
 //! * `handler`: what is ours, and what the suite's names are added to.
-//! * `commands`: the suite's tools that are commands of our `shell` tool: output, errors, progress, messages, approvals.
+//! * `commands`: the suite's tools that are commands of our `shell` tool: output, errors, progress, messages,
+//!   approvals.
 //! * `content`, `asking`: what our server does not have, so that what passes there says nothing about it.
 //!
 //! ```text
 //! cargo run --example conformance-server -- dist/bin
 //! ```
 //!
-//! The argument is the folder with `bash` and `execve-wrapper`. It prints its address on a line of its own, and ends when
-//! standard input does.
+//! The argument is the folder with `bash` and `execve-wrapper`. It prints its address on a line of its own, and ends
+//! when standard input does.
 
 mod asking;
 mod commands;

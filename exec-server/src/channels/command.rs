@@ -1,7 +1,8 @@
-//! Asks a program of the user's: the question as JSON on its standard input, the decision as JSON on its standard output.
+//! Asks a program of the user's: the question as JSON on its standard input, the decision as JSON on its standard
+//! output.
 //!
-//! For desktop notifications, chat bots, and tests. The program runs outside the sandbox with the user's rights, in a session
-//! of its own, with a small environment. When the question is withdrawn it is ended with all of its session.
+//! For desktop notifications, chat bots, and tests. The program runs outside the sandbox with the user's rights, in a
+//! session of its own, with a small environment. When the question is withdrawn it is ended with all of its session.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -111,8 +112,8 @@ fn decode(answer: &[u8]) -> Result<Reply, NoAnswer> {
     }
 }
 
-/// The question as the program reads it. What is not UTF-8, or would not be seen as it is, is written out in `message` and
-/// `command`; `argv` has the arguments as they are, as far as they are text.
+/// The question as the program reads it. What is not UTF-8, or would not be seen as it is, is written out in `message`
+/// and `command`; `argv` has the arguments as they are, as far as they are text.
 fn describe(open: &OpenQuestion) -> Value {
     let question = &open.question;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

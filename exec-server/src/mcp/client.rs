@@ -1,8 +1,8 @@
 //! The client of one call as a channel to a person.
 //!
-//! A call does not know which request it belongs to: requests attach here, and say how their client can be asked. Clients of
-//! the revisions that begin with `initialize` are asked by a request of ours while theirs stays open. Since 2026-07-28
-//! there are no such requests: open questions are laid out here, the client's request returns with them
+//! A call does not know which request it belongs to: requests attach here, and say how their client can be asked.
+//! Clients of the revisions that begin with `initialize` are asked by a request of ours while theirs stays open. Since
+//! 2026-07-28 there are no such requests: open questions are laid out here, the client's request returns with them
 //! (`input_required`), and its next one brings the answers.
 
 use std::collections::BTreeMap;
@@ -147,8 +147,8 @@ impl ClientChannel {
         Ok(requests)
     }
 
-    /// Passes on the answers that a request brought. What was not asked, or is not open any more, is passed over; what was
-    /// asked and not answered stays open.
+    /// Passes on the answers that a request brought. What was not asked, or is not open any more, is passed over; what
+    /// was asked and not answered stays open.
     pub(super) fn answer(&self, responses: &InputResponses) {
         let mut state = self.state();
         let answered: Vec<(QuestionId, Reply)> = state

@@ -1,7 +1,7 @@
 //! The form that a client shows, and what its answer means.
 //!
-//! A client that only accepts or declines, as those of the first servers of this kind do, is understood: accepting without
-//! content means *once*. Whatever is not exactly as it should be is a no.
+//! A client that only accepts or declines, as those of the first servers of this kind do, is understood: accepting
+//! without content means *once*. Whatever is not exactly as it should be is a no.
 
 use rmcp::RoleServer;
 use rmcp::model::{ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ProtocolVersion};
@@ -12,8 +12,9 @@ use shell_engine::approval::{Choice, OpenQuestion, Reply};
 use shell_engine::config::ReasonField;
 use shell_engine::visible::{code, visible};
 
-/// Clients whose form was seen to work with a field for a reason, by the name that they give themselves. Elsewhere an empty text
-/// field was seen to keep the form from being sent (Codex), or to be asked about as a second question (goose, Copilot CLI).
+/// Clients whose form was seen to work with a field for a reason, by the name that they give themselves. Elsewhere an
+/// empty text field was seen to keep the form from being sent (Codex), or to be asked about as a second question
+/// (goose, Copilot CLI).
 const REASON_WORKS: &[&str] = &["claude-code"];
 
 /// What a client's form has.
@@ -61,8 +62,8 @@ fn message(open: &OpenQuestion) -> String {
     message
 }
 
-/// The form: what to do, and why where that can be asked. It has only what the specification's own types have: Codex takes any
-/// other member, such as a title of the whole, for a form that it cannot show, and cancels.
+/// The form: what to do, and why where that can be asked. It has only what the specification's own types have: Codex
+/// takes any other member, such as a title of the whole, for a form that it cannot show, and cancels.
 fn schema(open: &OpenQuestion, shape: Shape) -> Value {
     let choices: Vec<(String, String)> =
         open.offers.choices().into_iter().map(|choice| (choice.word(), title(choice, open))).collect();

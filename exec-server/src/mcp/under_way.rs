@@ -1,7 +1,7 @@
 //! The requests that have no answer yet, the client's and ours, and what a next server would have to know of them.
 //!
-//! Our own requests are numbered from another number on by each server of a session: an answer to a question of a server that has
-//! died must never be taken for one to another question of the next.
+//! Our own requests are numbered from another number on by each server of a session: an answer to a question of a
+//! server that has died must never be taken for one to another question of the next.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
-//! `forge-connections COUNT FILE ARG… <&SOCKET`: speaks the wrapper's part of the escalation protocol as it must not be spoken.
+//! `forge-connections COUNT FILE ARG… <&SOCKET`: speaks the wrapper's part of the escalation protocol as it must not be
+//! spoken.
 //!
-//! Its standard input is the socket that the shell has from the server. None of the connections asks rightly for FILE to be run outside, so it must
-//! not run. Prints how many connections the server let in that far that it answered.
+//! Its standard input is the socket that the shell has from the server. None of the connections asks rightly for FILE
+//! to be run outside, so it must not run. Prints how many connections the server let in that far that it answered.
 
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;

@@ -1,7 +1,7 @@
 //! Which program leaves the sandbox, under which name, and with which environment.
 //!
-//! These run without a sandbox, as far as what is tested holds there too. (A temporary folder can be changed by everybody, so
-//! nothing in it is trusted.)
+//! These run without a sandbox, as far as what is tested holds there too. (A temporary folder can be changed by
+//! everybody, so nothing in it is trusted.)
 
 use std::time::Duration;
 

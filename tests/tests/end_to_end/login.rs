@@ -73,7 +73,8 @@ async fn what_the_start_up_files_set_is_there_in_every_mode() {
     }
 }
 
-/// Debian's `/etc/profile` sets another one, and with it the virtual environment would be gone in which the client was started.
+/// Debian's `/etc/profile` sets another one, and with it the virtual environment would be gone in which the client was
+/// started.
 #[tokio::test]
 async fn the_clients_search_path_stays_in_front() {
     let world = world("PATH=/from/profile:/usr/bin:$PATH\n", "");

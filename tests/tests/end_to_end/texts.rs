@@ -1,5 +1,5 @@
-//! Texts that lie: however a command is written, the question shows the program and the arguments that would run, and each
-//! character of them that could deceive is written out.
+//! Texts that lie: however a command is written, the question shows the program and the arguments that would run, and
+//! each character of them that could deceive is written out.
 //!
 //! Where the cases of this kind that were seen in public are tested (numbered as in the escape suite):
 //!

@@ -1,6 +1,6 @@
-//! Attempts on the way out of the sandbox that the user's rules open: other programs under a trusted name, forbidden programs
-//! under other names, the interceptor switched off, environments and Git repositories that make a trusted program do
-//! something else.
+//! Attempts on the way out of the sandbox that the user's rules open: other programs under a trusted name, forbidden
+//! programs under other names, the interceptor switched off, environments and Git repositories that make a trusted
+//! program do something else.
 //!
 //! OUT is a folder that only a program outside can write; EVIL is a script of the agent's that tries to.
 

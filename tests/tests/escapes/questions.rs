@@ -1,5 +1,5 @@
-//! What changes while a person thinks: the file that was asked about (BYPASSES 58), and the arguments in the memory of the
-//! process that asked (57).
+//! What changes while a person thinks: the file that was asked about (BYPASSES 58), and the arguments in the memory of
+//! the process that asked (57).
 
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::written;
@@ -30,7 +30,8 @@ impl Asking {
         Some(Asking { server, place })
     }
 
-    /// Runs a command that asks one question; while it is open, `go` appears, and only after `done` is there the answer is yes.
+    /// Runs a command that asks one question; while it is open, `go` appears, and only after `done` is there the answer
+    /// is yes.
     fn run(&mut self, command: &str) -> Value {
         let workdir = self.place.world.workdir();
         let [go, done] = ["go", "done"].map(|name| workdir.join(name));
@@ -93,8 +94,8 @@ const OVERWRITE: &str = r#"
     echo "now ${arguments[-1]}"
 "#;
 
-/// In the sandbox nobody can write another process's memory. Without one they can, and it changes nothing: what runs are the
-/// server's own copies of the arguments that it has judged.
+/// In the sandbox nobody can write another process's memory. Without one they can, and it changes nothing: what runs
+/// are the server's own copies of the arguments that it has judged.
 #[test]
 fn arguments_overwritten_while_the_question_is_open_do_not_count_outside() {
     let free: &[&str] = &["--sandbox", "danger-full-access"];

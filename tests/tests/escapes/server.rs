@@ -1,5 +1,5 @@
-//! What a command, or the agent that chose it, tries on the server itself: its rules, its programs, its records, its word
-//! about what is in force.
+//! What a command, or the agent that chose it, tries on the server itself: its rules, its programs, its records, its
+//! word about what is in force.
 
 use std::process::Command;
 
@@ -170,8 +170,8 @@ fn kept_output_of_other_calls_is_out_of_reach() {
     }
 }
 
-/// What says what commands may do, reached through a link: the kernel keeps what it leads to, and nothing keeps a link in a
-/// writable folder.
+/// What says what commands may do, reached through a link: the kernel keeps what it leads to, and nothing keeps a link
+/// in a writable folder.
 #[test]
 fn what_decides_is_kept_from_commands_also_through_links() {
     for (user, form) in EVERY {

@@ -13,8 +13,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does not
-/// take empty folders along with `git add -A`.
+/// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does
+/// not take empty folders along with `git add -A`.
 const IN_WORKSPACE: &[(&str, &str)] = &[
     (".codex", "rules and configuration of agents, trusted at the next start"),
     (".agents", "as .codex"),
@@ -45,8 +45,8 @@ const START_UP_FILES: &[&str] = &[
     ".gitconfig",
 ];
 
-/// As above, but an empty one would mean something (a desktop without programs, no system-wide key bindings, another file
-/// not read), so they are protected only where they exist.
+/// As above, but an empty one would mean something (a desktop without programs, no system-wide key bindings, another
+/// file not read), so they are protected only where they exist.
 const START_UP_FILES_NOT_HELD: &[&str] =
     &[".bash_profile", ".bash_login", ".cshrc", ".tcshrc", ".inputrc", ".xinitrc", ".xsession"];
 
@@ -70,8 +70,8 @@ const START_UP_PLACES: &[&str] = &[
 
 /// What Git runs or obeys inside a repository's own folder.
 ///
-/// The second column is what holds a missing one: nothing for a folder, or a file's text. `commondir` holding `.` says what
-/// its absence says (gitrepository-layout(5)).
+/// The second column is what holds a missing one: nothing for a folder, or a file's text. `commondir` holding `.` says
+/// what its absence says (gitrepository-layout(5)).
 const IN_GIT: &[(&str, Option<&str>, &str)] = &[
     ("hooks", None, "programs that Git runs"),
     ("config", Some(""), "names programs that Git runs"),
@@ -89,7 +89,8 @@ const MAX_SUBMODULES: usize = 200;
 /// How deep submodules' folders are looked for (`.git/modules/a/b/c`).
 const MAX_SUBMODULE_DEPTH: usize = 5;
 
-/// Adds what must not change to the plan. `workspaces` are the roots asked for; temporary folders hold no configuration.
+/// Adds what must not change to the plan. `workspaces` are the roots asked for; temporary folders hold no
+/// configuration.
 pub(super) fn add(
     plan: &mut Plan,
     workspaces: &[PathBuf],
@@ -116,8 +117,8 @@ pub(super) fn add(
             found.protect(home.join(name), None);
         }
     }
-    // A development build, or a package installed in the workspace: a command that could replace the shell or the wrapper
-    // would judge itself.
+    // A development build, or a package installed in the workspace: a command that could replace the shell or the
+    // wrapper would judge itself.
     for program in facts.programs.iter().filter_map(|path| path.canonicalize().ok()) {
         found.protect(program, None);
     }
@@ -249,7 +250,8 @@ fn holding(text: Option<&str>) -> Placeholder {
     text.map_or(Placeholder::Folder, |text| Placeholder::FileHolding(text.to_owned()))
 }
 
-/// What a missing `.bash_profile` must say: Bash reads the first of three files, so an empty one would keep it from the others.
+/// What a missing `.bash_profile` must say: Bash reads the first of three files, so an empty one would keep it from the
+/// others.
 fn bash_profile(home: &Path) -> Placeholder {
     let next = [".bash_login", ".profile"].into_iter().find(|name| home.join(name).exists());
     Placeholder::FileHolding(next.map_or_else(String::new, |name| format!(". ~/{name}\n")))

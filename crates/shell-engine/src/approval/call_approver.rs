@@ -53,7 +53,8 @@ enum AskingTurn<'d> {
 }
 
 impl CallApprover {
-    /// The approver of a call whose own client is reached through `client`, if it has one; an answer may take `timeout`.
+    /// The approver of a call whose own client is reached through `client`, if it has one; an answer may take
+    /// `timeout`.
     #[must_use]
     pub fn new(
         chain: Arc<ApprovalChain>,

@@ -1,8 +1,8 @@
 //! Asks one channel after the other until somebody has decided.
 //!
-//! The channels are asked in the order in which the user named them; the next one when the one before cannot be asked or has
-//! passed. Channels that somebody watches see every question from the beginning. The first decision counts, and withdraws
-//! the question everywhere else. When nobody is left the answer is no, with everything that stood in the way.
+//! The channels are asked in the order in which the user named them; the next one when the one before cannot be asked
+//! or has passed. Channels that somebody watches see every question from the beginning. The first decision counts, and
+//! withdraws the question everywhere else. When nobody is left the answer is no, with everything that stood in the way.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -100,8 +100,8 @@ pub trait Channel: Send + Sync {
         false
     }
 
-    /// Completes when nobody watches this channel and nobody is expected to: waiting for an answer here is then waiting for nobody. Asked of
-    /// channels that watch.
+    /// Completes when nobody watches this channel and nobody is expected to: waiting for an answer here is then waiting
+    /// for nobody. Asked of channels that watch.
     fn deserted(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }
@@ -109,8 +109,8 @@ pub trait Channel: Send + Sync {
     /// A call is about to start, within the runtime, and may ask. Does nothing by default.
     fn prepare(&self) {}
 
-    /// Shows the question and waits for what comes of it. Dropping the future withdraws the question. A watching channel
-    /// may be shown a question while it is out of reach: somebody may come; it then just waits.
+    /// Shows the question and waits for what comes of it. Dropping the future withdraws the question. A watching
+    /// channel may be shown a question while it is out of reach: somebody may come; it then just waits.
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture;
 }
 

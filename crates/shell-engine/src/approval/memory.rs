@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 /// Commands that are remembered; more are asked about again.
 const MOST: usize = 4096;
 
-/// What makes two questions the same: a digest of everything that the answer is bound to (the program's file and its state,
-/// every argument, the folder, the environment, who asks and what a yes gives).
+/// What makes two questions the same: a digest of everything that the answer is bound to (the program's file and its
+/// state, every argument, the folder, the environment, who asks and what a yes gives).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity([u8; 32]);
 

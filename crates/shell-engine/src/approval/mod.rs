@@ -1,7 +1,8 @@
 //! Asking a human whether a program may run.
 //!
 //! Judgement asks through the [`Approver`] trait: the question goes up, the answer comes down. A call's approver
-//! ([`CallApprover`]) asks an [`ApprovalChain`] of [`Channel`]s, which are implemented above. What is not a clear yes is a no.
+//! ([`CallApprover`]) asks an [`ApprovalChain`] of [`Channel`]s, which are implemented above. What is not a clear yes
+//! is a no.
 
 mod answer;
 mod approver;

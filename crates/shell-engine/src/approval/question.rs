@@ -25,8 +25,8 @@ pub struct Question {
     pub danger: Option<String>,
     /// What the answer is bound to: another command has another identity.
     pub identity: Identity,
-    /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when there is none that is
-    /// narrow and would help.
+    /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when
+    /// there is none that is narrow and would help.
     pub always: Vec<Amendment>,
     /// What to be careful about, a line each, shown first; nothing in them hides.
     pub cautions: Vec<String>,
@@ -99,8 +99,8 @@ impl Question {
 /// Characters of a command line that are shown in full.
 const MAX_SHOWN: usize = 4000;
 
-/// Keeps beginning and end of what is too long to be read, and says how much is left out between them, and by which hash the
-/// whole is recognised.
+/// Keeps beginning and end of what is too long to be read, and says how much is left out between them, and by which
+/// hash the whole is recognised.
 fn with_both_ends(text: &str) -> String {
     let count = text.chars().count();
     if count <= MAX_SHOWN {

@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 
 use super::call::InterceptedCall;
 
-/// Programs of one call that may be under way at once; more wait at the door. A shell that starts more programs than this at
-/// the same moment waits a little; one that means to exhaust us does too.
+/// Programs of one call that may be under way at once; more wait at the door. A shell that starts more programs than
+/// this at the same moment waits a little; one that means to exhaust us does too.
 const MAX_UNDER_WAY: usize = 512;
 
 /// The fewest that a call may have under way, however few descriptors there are.
@@ -45,8 +45,8 @@ pub(crate) trait Door: Send {
     ) -> impl Future<Output = ()> + Send + 'static;
 }
 
-/// Serves a door until nobody can come any more or the call has ended; then waits for what is under way, which ends with the
-/// call.
+/// Serves a door until nobody can come any more or the call has ended; then waits for what is under way, which ends
+/// with the call.
 ///
 /// # Errors
 ///

@@ -38,8 +38,8 @@ impl EscalateError {
     }
 }
 
-/// Starts a program outside the sandbox, with the asker's descriptors, directory and argv. The file and the environment are
-/// the judgement's, not the asker's. From here to its end the program is never out of sight.
+/// Starts a program outside the sandbox, with the asker's descriptors, directory and argv. The file and the environment
+/// are the judgement's, not the asker's. From here to its end the program is never out of sight.
 ///
 /// Granting a hostile asker this is what the rule or the person who allowed it wants. The descriptors are harmless to
 /// us: they are handed on, never read. None of them is a terminal to be read from: whoever has made that types into it.

@@ -46,8 +46,8 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
     let verdict = match (named.evaluation.decision(), by_rule) {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(named) },
-        // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose parts
-        // are allowed looks their names up later, where the asker decides what is found.
+        // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
+        // parts are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) => {
             ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
@@ -77,8 +77,8 @@ fn evaluate<A: AsRef<OsStr>>(
     grounds.policy.evaluate(&command, grounds.options)
 }
 
-/// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest that
-/// asks or forbids.
+/// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest
+/// that asks or forbids.
 fn strictest_of_other_names(
     grounds: &Grounds<'_>,
     exec: &Exec,
@@ -119,8 +119,8 @@ struct TooManyNames;
 
 const TOO_MANY_NAMES: &str = "the file goes by more names (links and interpreters) than can be judged";
 
-/// Prepares what would run outside, if it is the program that the rules which speak for it mean; and says what in it needs a
-/// person's eye.
+/// Prepares what would run outside, if it is the program that the rules which speak for it mean; and says what in it
+/// needs a person's eye.
 fn outside(
     grounds: &Grounds<'_>,
     exec: &Exec,
@@ -173,8 +173,8 @@ fn file_in<'a>(argument: &'a OsStr, exec: &Exec, trust: &Trust) -> Option<&'a Os
     })
 }
 
-/// The argument vector with the name that was judged, for which one file may be many programs; and a caution where the command has
-/// called it otherwise.
+/// The argument vector with the name that was judged, for which one file may be many programs; and a caution where the
+/// command has called it otherwise.
 fn called_as_judged(exec: &Exec) -> (Vec<OsString>, Option<String>) {
     let name = exec.file.file_name().unwrap_or(exec.file.as_os_str());
     let called = exec.argv.first().map(OsString::as_os_str).unwrap_or_default();

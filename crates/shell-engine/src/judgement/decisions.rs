@@ -1,7 +1,7 @@
 //! What was decided about the programs of one call, for its result.
 //!
-//! A program that simply runs is not worth a record: the list holds what left the sandbox, was asked about, was refused, or
-//! would have left it if it had been the program that a rule means.
+//! A program that simply runs is not worth a record: the list holds what left the sandbox, was asked about, was
+//! refused, or would have left it if it had been the program that a rule means.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,8 +60,8 @@ pub struct DecisionRecord {
     pub argv: Vec<String>,
     /// What became of it.
     pub decision: Decided,
-    /// The programs that have started it, the nearest first, as command lines that may be cut; none for what the command's own shell
-    /// executes.
+    /// The programs that have started it, the nearest first, as command lines that may be cut; none for what the
+    /// command's own shell executes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<String>,
     /// The rule that decided, as `file:line`.

@@ -1,8 +1,9 @@
-//! The environment of an escalated program: the server's, with those changes of the command that are known to be harmless.
+//! The environment of an escalated program: the server's, with those changes of the command that are known to be
+//! harmless.
 //!
 //! The server's environment is what the user started it with, so it is what the user's own `git push` would get. What
-//! the script set may redirect the program, so it is dropped and named, unless it is on a short list or a rule demands it
-//! by `env={…}`. Nobody is at a terminal there, and `PATH` holds nothing that commands can write.
+//! the script set may redirect the program, so it is dropped and named, unless it is on a short list or a rule demands
+//! it by `env={…}`. Nobody is at a terminal there, and `PATH` holds nothing that commands can write.
 
 mod allowed;
 
@@ -43,20 +44,21 @@ pub(super) struct Prepared {
 }
 
 impl Environment {
-    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each. `search_path` is what takes
-    /// the place of the server's `PATH` outside.
+    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each. `search_path` is what
+    /// takes the place of the server's `PATH` outside.
     pub(crate) fn new(server: Arc<Variables>, given: &[OsString], search_path: OsString) -> Environment {
         let start_up_files = Variables::new();
         Environment { server, given: variables_of(given), start_up_files, search_path }
     }
 
-    /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of it.
+    /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of
+    /// it.
     pub(crate) fn with_start_up_files(self, exported: &[OsString]) -> Environment {
         Environment { start_up_files: variables_of(exported), ..self }
     }
 
-    /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those that
-    /// speak for it: a variable that one of them demands is passed.
+    /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those
+    /// that speak for it: a variable that one of them demands is passed.
     pub(super) fn prepare<'r>(
         &self,
         wanted: &[(OsString, OsString)],
@@ -73,7 +75,8 @@ impl Environment {
         for (name, value) in &wanted {
             let is_given = self.given.get(*name).is_some_and(|given| given == value);
             if is_given || self.server.get(*name).is_some_and(|own| own == value) {
-                // The shell was started with it, by the server or the user's settings. What is true inside only stays there.
+                // The shell was started with it, by the server or the user's settings. What is true inside only stays
+                // there.
                 if is_given && !is_the_sandboxs_own(name) {
                     prepared.variables.insert((*name).to_owned(), (*value).to_owned());
                 }

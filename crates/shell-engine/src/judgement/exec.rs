@@ -139,8 +139,8 @@ impl Exec {
         self.seen.as_ref().is_some_and(|seen| seen.identity() == file)
     }
 
-    /// Whether the file is still the one that was judged, as far as it can be seen from out here. Where it cannot, it is a
-    /// file of the sandbox's own, and runs nowhere else.
+    /// Whether the file is still the one that was judged, as far as it can be seen from out here. Where it cannot, it
+    /// is a file of the sandbox's own, and runs nowhere else.
     pub(super) fn is_unchanged(&self) -> bool {
         let Some(seen) = &self.seen else { return true };
         let written = self.opened.as_ref().and_then(FileState::of).is_some_and(|now| now != *seen);
@@ -148,8 +148,8 @@ impl Exec {
         !written && there.is_none_or(|there| there == *seen)
     }
 
-    /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the sandbox's
-    /// mounts, where most is read-only; the same directory is opened anew from outside.
+    /// The working directory as programs outside the sandbox see it. The shell's own descriptor leads through the
+    /// sandbox's mounts, where most is read-only; the same directory is opened anew from outside.
     pub(crate) fn open_directory_outside(&self, is_enforced: bool) -> io::Result<OwnedFd> {
         let inside = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;

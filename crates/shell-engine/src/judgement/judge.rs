@@ -103,8 +103,8 @@ impl Judge {
         trail.conclude(action).await
     }
 
-    /// Whether a program that stands before its first instruction may run where it is: nothing asks about it or forbids it. That a rule
-    /// would let it out is no matter: it gets nothing by that. Not for the runtime's threads.
+    /// Whether a program that stands before its first instruction may run where it is: nothing asks about it or forbids
+    /// it. That a rule would let it out is no matter: it gets nothing by that. Not for the runtime's threads.
     pub(crate) fn may_run_inside(&self, exec: &Exec, call: &CallFacts) -> bool {
         match self.by_rules(&self.rules.in_force(), exec, call).verdict {
             Verdict::Run { .. }
@@ -183,7 +183,8 @@ impl Judge {
         }
     }
 
-    /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a while.
+    /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a
+    /// while.
     async fn judgement(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>) -> Judgement {
         let policy = self.rules.current().await;
         if !takes_long(exec, call) {
@@ -201,7 +202,8 @@ impl Judge {
     }
 
     fn by_rules(&self, policy: &Policy, exec: &Exec, call: &CallFacts) -> Judgement {
-        // What a list of ours calls dangerous is asked about where the command itself does it, not for every `rm -rf` of a build.
+        // What a list of ours calls dangerous is asked about where the command itself does it, not for every `rm -rf`
+        // of a build.
         let heuristics = match exec.starter {
             Starter::Shell => self.options.heuristics,
             Starter::Program(_) => Heuristics::NONE,

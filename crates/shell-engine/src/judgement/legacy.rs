@@ -1,4 +1,5 @@
-//! What a legacy policy adds to the rules: it forbids always, and speaks where no rule does. It lets nothing out of the sandbox.
+//! What a legacy policy adds to the rules: it forbids always, and speaks where no rule does. It lets nothing out of the
+//! sandbox.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

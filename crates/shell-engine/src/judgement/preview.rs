@@ -14,8 +14,8 @@ use super::verdict::{Approved, Unasked, Verdict};
 use crate::config::Config;
 use crate::programs::{FileState, Programs, look};
 
-/// Says in one sentence what the server would do with a command that is executed in this folder, with this environment, in the sandbox of
-/// the user's configuration.
+/// Says in one sentence what the server would do with a command that is executed in this folder, with this environment,
+/// in the sandbox of the user's configuration.
 ///
 /// # Errors
 ///

@@ -167,8 +167,8 @@ fn append_rule(reason: &mut String, matched: &RuleMatch) {
     reason.push_str(&format!(" (rule {})", matched.rule.origin));
 }
 
-/// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that. The agent reads it,
-/// so it has no rule that could be written in a person's stead.
+/// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that. The
+/// agent reads it, so it has no rule that could be written in a person's stead.
 pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> String {
     let mut reason =
         format!("{} needs a person's approval", visible(question.program.as_os_str().as_encoded_bytes()));

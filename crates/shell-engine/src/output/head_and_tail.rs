@@ -1,7 +1,8 @@
 //! The bytes that are kept of one output: all of them while they fit, else the first and the last half of what fits.
 //!
 //! A short output stays in memory. A longer one goes into a file; when that cannot be written any more (the
-//! limit for all, a full disk) it comes back into memory, where less fits. Offsets are always those of the whole output.
+//! limit for all, a full disk) it comes back into memory, where less fits. Offsets are always those of the whole
+//! output.
 
 use std::fs::File;
 use std::io;

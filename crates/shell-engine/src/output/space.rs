@@ -1,7 +1,7 @@
 //! The files that long outputs are kept in, and the bytes that all of them may have together.
 //!
-//! The files have no names (`O_TMPFILE`, or unlinked at once where the file system has no such thing): nobody else can open
-//! them, and however the server ends, nothing of them is left behind.
+//! The files have no names (`O_TMPFILE`, or unlinked at once where the file system has no such thing): nobody else can
+//! open them, and however the server ends, nothing of them is left behind.
 
 use std::fs::{DirBuilder, File};
 use std::io;

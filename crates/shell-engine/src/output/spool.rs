@@ -19,8 +19,8 @@ pub struct Spool {
 struct Inner {
     /// How many outputs are kept.
     outputs: usize,
-    /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's, and
-    /// nobody guesses them.
+    /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's,
+    /// and nobody guesses them.
     prefix: String,
     next: AtomicU64,
     space: Arc<Space>,

@@ -15,8 +15,8 @@ use super::opening;
 /// Programs that are remembered; no machine has as many, and the agent may be able to fill a folder of the path.
 const MOST_PROGRAMS: usize = 20_000;
 
-/// A file with more link names than this does a different thing by each (busybox, systemctl, vim), and which one is said by
-/// `argv[0]`; with fewer they are taken for names of the same thing (`python3`, `sh`, `awk`).
+/// A file with more link names than this does a different thing by each (busybox, systemctl, vim), and which one is
+/// said by `argv[0]`; with fewer they are taken for names of the same thing (`python3`, `sh`, `awk`).
 const MOST_LINK_NAMES: usize = 4;
 
 /// Files of equal size that are compared with one that might be a copy, and the longest that is.

@@ -49,7 +49,8 @@ impl Programs {
         find_in(&self.search, name)
     }
 
-    /// The search path of programs outside the sandbox: without folders that, or on the way to which, something may be written.
+    /// The search path of programs outside the sandbox: without folders that, or on the way to which, something may be
+    /// written.
     pub(crate) fn search_path_outside(&self, may_be_written: impl Fn(&Path) -> bool) -> OsString {
         let folders = self.search.iter().filter(|folder| !leads_through(folder, &may_be_written));
         match std::env::join_paths(folders) {
@@ -110,7 +111,8 @@ fn find_in(folders: &[PathBuf], name: &OsStr) -> Option<(PathBuf, FileIdentity)>
     })
 }
 
-/// Whether what a folder is depends on a place for which `may_be_written` holds. One that is not there does not count as safe.
+/// Whether what a folder is depends on a place for which `may_be_written` holds. One that is not there does not count
+/// as safe.
 fn leads_through(folder: &Path, may_be_written: impl Fn(&Path) -> bool) -> bool {
     walk(folder)
         .is_ok_and(|walk| walk.folders.iter().chain([&walk.canonical]).any(|place| may_be_written(place)))

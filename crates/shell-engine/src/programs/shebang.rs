@@ -40,7 +40,8 @@ fn parse(bytes: &[u8]) -> Option<Interpreter> {
     (!path.is_empty()).then(|| Interpreter { path: OsStr::from_bytes(path).into(), argument })
 }
 
-/// The program that `env` would run: the first word that is no option and no assignment. `None` where that is not clear.
+/// The program that `env` would run: the first word that is no option and no assignment. `None` where that is not
+/// clear.
 pub(crate) fn program_of_env(argument: &OsStr) -> Option<OsString> {
     let mut words = argument.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let first = words.next()?;

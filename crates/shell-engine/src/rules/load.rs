@@ -91,8 +91,8 @@ pub fn load_rules(sources: &[RuleSource]) -> Result<Policy, LoadErrors> {
     }
 }
 
-/// Reads all sources once more. Commands have been kept from what the files were at the start (`kept`, free of links), and from
-/// no others.
+/// Reads all sources once more. Commands have been kept from what the files were at the start (`kept`, free of links),
+/// and from no others.
 ///
 /// # Errors
 /// All errors of all files.

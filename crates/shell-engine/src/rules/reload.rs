@@ -21,8 +21,8 @@ use crate::visible::shortened;
 /// Characters of the errors that results carry; the log has all of them.
 const MAX_TROUBLE: usize = 4000;
 
-/// How long rules are believed to be those of their files where looking each time would cost more than judging: no person changes
-/// them faster.
+/// How long rules are believed to be those of their files where looking each time would cost more than judging: no
+/// person changes them faster.
 const BELIEVED: Duration = Duration::from_millis(10);
 
 /// How long files must be left alone before they are read again.
@@ -154,7 +154,8 @@ impl Rules {
         Some(Arc::clone(&in_force.policy))
     }
 
-    /// The rules in force, whatever their files look like now; waits while they are read again. Not for the runtime's threads.
+    /// The rules in force, whatever their files look like now; waits while they are read again. Not for the runtime's
+    /// threads.
     pub(crate) fn in_force(&self) -> Arc<Policy> {
         Arc::clone(&self.in_force.blocking_lock().policy)
     }

@@ -36,7 +36,8 @@ impl Call {
         &self.output
     }
 
-    /// Says once, when the call takes so long that its client may give it up, where its output stays. `None` before and after.
+    /// Says once, when the call takes so long that its client may give it up, where its output stays. `None` before and
+    /// after.
     #[must_use]
     pub fn announcement(&self) -> Option<String> {
         let announced = || *self.announced.get_or_init(Instant::now);

@@ -41,7 +41,8 @@ pub(crate) fn send(
     send_with(socket, &wire::encode(message)?, descriptors, SendFlags::empty())
 }
 
-/// Sends one message without ever blocking for long: a peer that does not read (a command may have stopped it) is an error.
+/// Sends one message without ever blocking for long: a peer that does not read (a command may have stopped it) is an
+/// error.
 pub(crate) fn send_soon(
     socket: impl AsFd,
     message: &impl Serialize,

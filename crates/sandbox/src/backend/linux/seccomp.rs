@@ -59,7 +59,8 @@ enum When {
     Masked(u8, u64, u64),
     /// The argument, all of it, is not zero.
     NotZero(u8),
-    /// The first argument's flags make a file, and the second's mode has one of the bits. Without such a flag there is no mode.
+    /// The first argument's flags make a file, and the second's mode has one of the bits. Without such a flag there is
+    /// no mode.
     MakesFileWith(u8, u8, u64),
 }
 
@@ -306,8 +307,8 @@ fn rules_for(when: &When) -> Result<Vec<SeccompRule>, seccompiler::BackendError>
     }
 }
 
-/// Kills callers of x32 numbers: the same calls by other numbers, which the table does not list. On other processors there
-/// are none, and the program allows everything.
+/// Kills callers of x32 numbers: the same calls by other numbers, which the table does not list. On other processors
+/// there are none, and the program allows everything.
 fn other_numbers() -> BpfProgram {
     const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K

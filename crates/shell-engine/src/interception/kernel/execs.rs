@@ -89,8 +89,8 @@ impl Thread {
         let seized = self.seized.seize(notification.thread, process, call, phase);
         let Some(attended) = self.calls.get_mut(&call) else { return };
         if let Err(error) = seized {
-            // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing else runs
-            // cannot be proved.
+            // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing
+            // else runs cannot be proved.
             let _ = match is_clear {
                 true => attended.listener.let_happen(notification.id),
                 false => attended.listener.fail(notification.id, libc::EPERM),

@@ -1,7 +1,7 @@
 //! Which file a waiting call means: its path, followed as its process would follow it, without doing anything by it.
 //!
-//! The kernel follows the path once more when the call happens. Where it arrives elsewhere (a link was exchanged, or is one
-//! that only the process itself can follow), `proof` sees it.
+//! The kernel follows the path once more when the call happens. Where it arrives elsewhere (a link was exchanged, or is
+//! one that only the process itself can follow), `proof` sees it.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,8 +35,8 @@ pub(super) fn root(thread: i32) -> Option<OwnedFd> {
     openat(CWD, format!("/proc/{thread}/root"), LOOK | OFlags::DIRECTORY, Mode::empty()).ok()
 }
 
-/// The file at a path of a thread's, which is meant from `directory` where it is relative. The thread's root is looked up where it
-/// is not given.
+/// The file at a path of a thread's, which is meant from `directory` where it is relative. The thread's root is looked
+/// up where it is not given.
 pub(super) fn at_path(
     (thread, root): (i32, Option<&OwnedFd>),
     path: &[u8],
@@ -91,7 +91,8 @@ pub(super) fn folder_at_descriptor(thread: i32, number: i32) -> Option<PathBuf> 
     std::fs::read_link(format!("/proc/{thread}/fd/{number}")).ok()
 }
 
-/// What a process calls its own: `/dev/fd/N`, `/proc/self/fd/N` and `/proc/self/exe`. `None`: the path is none of these.
+/// What a process calls its own: `/dev/fd/N`, `/proc/self/fd/N` and `/proc/self/exe`. `None`: the path is none of
+/// these.
 fn own_of_process(thread: i32, path: &[u8]) -> Option<Option<OwnedFd>> {
     let own = path
         .strip_prefix(b"/proc/self/")

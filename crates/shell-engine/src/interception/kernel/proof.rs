@@ -1,8 +1,8 @@
 //! Whether what has been executed is what was judged.
 //!
-//! The kernel reads the arguments of a call that was let happen once more, and others may have changed by then what they point
-//! to. At the stop after `execve` the new memory belongs to one thread that has not run an instruction, so what is seen there
-//! stays so.
+//! The kernel reads the arguments of a call that was let happen once more, and others may have changed by then what
+//! they point to. At the stop after `execve` the new memory belongs to one thread that has not run an instruction, so
+//! what is seen there stays so.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -29,8 +29,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What executing this file comes to: itself, or the interpreter of its first line, or that one's. `None` where that
-    /// cannot be told.
+    /// What executing this file comes to: itself, or the interpreter of its first line, or that one's. `None` where
+    /// that cannot be told.
     pub(super) fn of(
         thread: (i32, Option<&OwnedFd>),
         file: &OwnedFd,

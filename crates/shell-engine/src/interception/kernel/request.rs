@@ -62,8 +62,8 @@ struct Named {
 }
 
 impl Request {
-    /// Reads what is asked for, but for its environment. `root` is the root directory of all processes of the call, where nobody can
-    /// have another.
+    /// Reads what is asked for, but for its environment. `root` is the root directory of all processes of the call,
+    /// where nobody can have another.
     ///
     /// # Errors
     ///

@@ -86,8 +86,8 @@ impl AllSeized {
         self.0.is_empty()
     }
 
-    /// Whether another thread of this process is seized. While it executes, the kernel may keep whoever would seize a second
-    /// one waiting until that thread is let go, by us (`cred_guard_mutex` and `de_thread` in fs/exec.c).
+    /// Whether another thread of this process is seized. While it executes, the kernel may keep whoever would seize a
+    /// second one waiting until that thread is let go, by us (`cred_guard_mutex` and `de_thread` in fs/exec.c).
     pub(super) fn is_busy(&self, process: i32, thread: i32) -> bool {
         self.0.iter().any(|(other, seized)| seized.process == process && *other != thread)
     }

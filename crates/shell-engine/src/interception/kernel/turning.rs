@@ -1,8 +1,8 @@
-//! Has a process become the wrapper instead of what it was about to execute: it keeps its number, its descriptors and all that
-//! programs inherit, and ends as the wrapper does.
+//! Has a process become the wrapper instead of what it was about to execute: it keeps its number, its descriptors and
+//! all that programs inherit, and ends as the wrapper does.
 //!
-//! Nothing is written to its memory. Two descriptors are placed in its table, its call is answered with an error, and at the
-//! end of that call its registers are set to execute the first of them.
+//! Nothing is written to its memory. Two descriptors are placed in its table, its call is answered with an error, and
+//! at the end of that call its registers are set to execute the first of them.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,8 @@ use crate::programs::{FileIdentity, reopen};
 use crate::sys::notifications::{Listener, Notification};
 use crate::sys::ptrace::ExecuteDescriptor;
 
-/// Where free numbers are looked for: beyond what shells and scripts use where the process may have so many descriptors.
+/// Where free numbers are looked for: beyond what shells and scripts use where the process may have so many
+/// descriptors.
 const FIRST_NUMBERS: [i32; 5] = [600, 200, 60, 20, 3];
 /// How far from there.
 const TRIED: i32 = 40;
@@ -119,7 +120,8 @@ impl Turn {
     }
 }
 
-/// Numbers side by side that no descriptor has. Another thread may take them meanwhile; its process is about to lose it.
+/// Numbers side by side that no descriptor has. Another thread may take them meanwhile; its process is about to lose
+/// it.
 fn free_numbers(thread: i32, first: i32) -> Option<i32> {
     let is_free = |number: i32| std::fs::symlink_metadata(format!("/proc/{thread}/fd/{number}")).is_err();
     (first..first + TRIED).find(|number| (*number..*number + PLACED).all(is_free))

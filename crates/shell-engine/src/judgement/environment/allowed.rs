@@ -1,5 +1,5 @@
-//! Which variables of a command reach a program that leaves the sandbox, as in sudo-rs: a short list of those by which a program
-//! is told how to speak and no more. A list of the dangerous ones can never be complete.
+//! Which variables of a command reach a program that leaves the sandbox, as in sudo-rs: a short list of those by which
+//! a program is told how to speak and no more. A list of the dangerous ones can never be complete.
 
 /// How an allowed variable is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub(super) fn passage(name: &[u8]) -> Option<Passage> {
     ROWS.iter().find(|(names, _)| names.iter().any(fits)).map(|(_, passage)| *passage)
 }
 
-/// What every program outside gets, whatever the command or the user says: no editor, pager or terminal there obeys a command.
+/// What every program outside gets, whatever the command or the user says: no editor, pager or terminal there obeys a
+/// command.
 pub(super) const NOBODY_THERE: &[(&str, &str)] = &[
     ("TERM", "dumb"),
     ("PAGER", "cat"),

@@ -28,7 +28,8 @@ impl Trust {
         self.plan.mode.is_enforced()
     }
 
-    /// Whether something can be changed from inside the sandbox. Without a sandbox everything can, which then says nothing.
+    /// Whether something can be changed from inside the sandbox. Without a sandbox everything can, which then says
+    /// nothing.
     pub(in crate::judgement) fn may_be_written(&self, path: &Path) -> bool {
         self.is_enforced() && self.plan.may_write(path)
     }
@@ -48,7 +49,8 @@ impl Trust {
         self.plan.hidden.iter().find(|hidden| hidden.starts_with(folder)).map(PathBuf::as_path)
     }
 
-    /// Every other name of what is about to run, for rules that ask or forbid; `None` when there are more than can be looked at.
+    /// Every other name of what is about to run, for rules that ask or forbid; `None` when there are more than can be
+    /// looked at.
     pub(in crate::judgement) fn other_names(&self, exec: &Exec) -> Option<Vec<OtherName>> {
         names::of_exec(&self.programs, exec)
     }

@@ -103,8 +103,8 @@ impl<'g> Names<'g> {
         (!self.too_many).then_some(self.found)
     }
 
-    /// A program of many that is told which one by its name (`git-push`) is also the program with that as its first argument, if
-    /// it has the name before the hyphen, too.
+    /// A program of many that is told which one by its name (`git-push`) is also the program with that as its first
+    /// argument, if it has the name before the hyphen, too.
     fn add_joined(&mut self, called: &[&[u8]]) {
         let own: Vec<OsString> = std::iter::once(self.given)
             .chain(self.found.iter().map(|name| name.program.as_path()))

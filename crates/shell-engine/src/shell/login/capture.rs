@@ -46,8 +46,8 @@ pub(super) enum CaptureError {
     NotRepeatable(String),
 }
 
-/// What does in a shell what the start-up files do, in this sandbox. They run in another one like it, where nothing of a command's
-/// is left that could write into their shell's descriptors.
+/// What does in a shell what the start-up files do, in this sandbox. They run in another one like it, where nothing of
+/// a command's is left that could write into their shell's descriptors.
 pub(super) async fn prelude(
     bash: &Path,
     sandbox: &Arc<Sandbox>,

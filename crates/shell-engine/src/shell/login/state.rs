@@ -53,8 +53,8 @@ const NAME_VARIABLE: &str = "__shell_tool_name";
 /// The number of the descriptor that the state is written to.
 pub(super) const STATE_NUMBER: i32 = 240;
 
-/// Has Bash write its state down: records that end with a NUL byte, the first letter of each saying what it is. Nothing is
-/// executed, and what start-up files may have defined under the names of builtins is passed by.
+/// Has Bash write its state down: records that end with a NUL byte, the first letter of each saying what it is. Nothing
+/// is executed, and what start-up files may have defined under the names of builtins is passed by.
 pub(super) const SCRIPT: &str = r#"{
 builtin printf 'o'; builtin shopt -p; builtin shopt -po; builtin printf '\0'
 builtin set +eux +o posix
@@ -112,8 +112,8 @@ impl LoginState {
     /// The Bash code that makes this state out of `before`, beginning with `first`. Empty lists leave nothing behind.
     ///
     /// Builtins are named as such where functions of the same names may exist by then. Functions are read with extended
-    /// patterns, which they may contain whatever the option is in the end; aliases come last, for they change how all that
-    /// follows is read.
+    /// patterns, which they may contain whatever the option is in the end; aliases come last, for they change how all
+    /// that follows is read.
     pub(super) fn code_from(&self, before: &LoginState, first: &str) -> Vec<u8> {
         let mut code = Code(first.as_bytes().to_vec());
         code.line(&[b"{"]);
@@ -150,8 +150,9 @@ impl LoginState {
         code.0
     }
 
-    /// Puts the search path that a shell had `before` in front again: files such as Debian's `/etc/profile` replace it, and with it
-    /// virtual environments and version managers would be lost. What they have added follows, each folder once.
+    /// Puts the search path that a shell had `before` in front again: files such as Debian's `/etc/profile` replace it,
+    /// and with it virtual environments and version managers would be lost. What they have added follows, each folder
+    /// once.
     pub(super) fn keep_search_path(&mut self, before: &LoginState) {
         const NAME: &[u8] = b"PATH";
         let path = |state: &LoginState| state.variables.get(NAME).and_then(|code| exported(code));

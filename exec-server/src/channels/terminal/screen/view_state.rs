@@ -12,7 +12,8 @@ use super::super::question::ShownQuestion;
 use super::super::servers::{News, Server, ServerId};
 use shell_engine::approval::Choice;
 
-/// For so long after a question has come to the front by itself, keys do not answer it: they were meant for another one.
+/// For so long after a question has come to the front by itself, keys do not answer it: they were meant for another
+/// one.
 const CALM: Duration = Duration::from_millis(500);
 
 /// Characters of a reason.
