@@ -7,7 +7,7 @@
 //! certain.
 
 use crate::plan::Plan;
-use crate::resolve::{SYSTEM, is_too_wide};
+use crate::resolve::{SYSTEM, is_too_wide, real_path};
 use rustix::fs::{Access as UnixAccess, AtFlags, CWD};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -197,15 +197,7 @@ fn normal(path: &Path) -> PathBuf {
             Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(component),
         }
     }
-    for ancestor in plain.ancestors() {
-        if let Ok(real) = ancestor.canonicalize() {
-            return match plain.strip_prefix(ancestor) {
-                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
-                Ok(_) | Err(_) => real,
-            };
-        }
-    }
-    plain
+    real_path(&plain)
 }
 
 /// Reports a path only when the plan refuses it *and* the user could have it without the sandbox.

@@ -18,3 +18,4 @@ pub(crate) use fallback::{SYSTEM, is_too_wide};
 pub use host_facts::HostFacts;
 pub(crate) use host_facts::PRIVATE_VARIABLES;
 pub use pipeline::resolve;
+pub use roots::real_path;

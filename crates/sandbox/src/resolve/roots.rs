@@ -72,6 +72,16 @@ fn may_hold_passing_files(folder: &Path, facts: &HostFacts, notes: &mut Vec<Stri
     !is_kernels && !is_too_much
 }
 
+/// The path without links, as far as it exists: folders of a plan are known by their real paths.
+pub fn real_path(path: &Path) -> PathBuf {
+    let real = |ancestor: &Path| {
+        let rest = path.strip_prefix(ancestor).ok()?;
+        let real = ancestor.canonicalize().ok()?;
+        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    };
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
+}
+
 fn canonical_root(root: &Path, notes: &mut Vec<String>) -> Result<PathBuf, ResolveError> {
     if !root.is_absolute() {
         return Err(ResolveError::Relative(root.to_owned()));

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use sandbox::Plan;
+use sandbox::resolve::real_path;
 
 use crate::programs::walk;
-use crate::rules::resolved;
 
 /// The places, absolute.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +79,7 @@ impl Trusted {
         // A missing configuration file is held by holding its folder.
         let file = self.home.join("config.toml");
         let places = self.named().filter(move |place| *place != file || place.exists());
-        places.flat_map(|place| [resolved(&place), place])
+        places.flat_map(|place| [real_path(&place), place])
     }
 
     fn named(&self) -> impl Iterator<Item = PathBuf> {
@@ -90,12 +90,12 @@ impl Trusted {
     /// Everything, each also by its real path and with the links on the way.
     fn everything(&self) -> Vec<PathBuf> {
         let named = self.named().chain(self.programs.iter().cloned());
-        named.flat_map(|place| links_to(&place).into_iter().chain([resolved(&place), place])).collect()
+        named.flat_map(|place| links_to(&place).into_iter().chain([real_path(&place), place])).collect()
     }
 
     /// Refuses a plan that makes such a place writable by name: the innermost wish would win over the protection.
     pub(super) fn check_wishes(&self, plan: &Plan) -> Result<(), TrustedPlaceError> {
-        let home = resolved(&self.home);
+        let home = real_path(&self.home);
         let holds = |place: &Path, root: &Path| {
             root == place || (root.starts_with(place) && place != self.home && place != home)
         };
@@ -111,7 +111,7 @@ impl Trusted {
             }
         }
         let launched_by = self.launcher.iter().flat_map(|launcher| {
-            links_to(launcher).into_iter().chain([resolved(launcher), launcher.clone()])
+            links_to(launcher).into_iter().chain([real_path(launcher), launcher.clone()])
         });
         for launcher in launched_by {
             if let Some(root) = plan.writable.iter().find(|root| launcher.starts_with(root)) {

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use execpolicy::Heuristics;
+use sandbox::resolve::real_path;
 
 use super::sources::{RuleSource, rule_files};
 
@@ -78,7 +79,7 @@ impl RuleSettings {
             keep_going: self.keep_going,
             kept: Vec::new(),
         };
-        found.kept = found.places().iter().map(|place| resolved(place)).collect();
+        found.kept = found.places().iter().map(|place| real_path(place)).collect();
         Ok(found)
     }
 
@@ -180,16 +181,6 @@ impl RuleFiles {
 /// The first folder on the way to a path that is not there; `None` when the path is.
 fn topmost_missing(path: &Path) -> Option<PathBuf> {
     path.ancestors().take_while(|ancestor| !ancestor.exists()).last().map(Path::to_owned)
-}
-
-/// The path without links, as far as it exists.
-pub(crate) fn resolved(path: &Path) -> PathBuf {
-    let real = |ancestor: &Path| {
-        let rest = path.strip_prefix(ancestor).ok()?;
-        let real = ancestor.canonicalize().ok()?;
-        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
-    };
-    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 /// A path as seen from the folder that the server starts in.
