@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::word::{UnknownWord, meaning};
+
 /// How people are asked.
 #[derive(Clone, Debug, Default)]
 pub struct ApprovalSettings {
@@ -64,20 +66,15 @@ pub enum ChannelKind {
     Command,
 }
 
-/// A word that names no channel.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no channel; there are client, terminal and command")]
-pub struct UnknownChannel(String);
-
 impl FromStr for ChannelKind {
-    type Err = UnknownChannel;
+    type Err = UnknownWord;
 
-    fn from_str(word: &str) -> Result<ChannelKind, UnknownChannel> {
-        match word {
-            "client" => Ok(ChannelKind::Client),
-            "terminal" => Ok(ChannelKind::Terminal),
-            "command" => Ok(ChannelKind::Command),
-            other => Err(UnknownChannel(other.to_owned())),
-        }
+    fn from_str(word: &str) -> Result<ChannelKind, UnknownWord> {
+        let words = [
+            ("client", ChannelKind::Client),
+            ("terminal", ChannelKind::Terminal),
+            ("command", ChannelKind::Command),
+        ];
+        meaning(word, "channel", &words)
     }
 }

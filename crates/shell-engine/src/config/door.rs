@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::word::{UnknownWord, meaning};
+
 /// By which door programs reach the judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -16,20 +18,12 @@ pub enum DoorChoice {
     Wrapper,
 }
 
-/// A word that names no door.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no door; there are auto, kernel and wrapper")]
-pub struct UnknownDoor(String);
-
 impl FromStr for DoorChoice {
-    type Err = UnknownDoor;
+    type Err = UnknownWord;
 
-    fn from_str(word: &str) -> Result<DoorChoice, UnknownDoor> {
-        match word {
-            "auto" => Ok(DoorChoice::Auto),
-            "kernel" => Ok(DoorChoice::Kernel),
-            "wrapper" => Ok(DoorChoice::Wrapper),
-            other => Err(UnknownDoor(other.to_owned())),
-        }
+    fn from_str(word: &str) -> Result<DoorChoice, UnknownWord> {
+        let words =
+            [("auto", DoorChoice::Auto), ("kernel", DoorChoice::Kernel), ("wrapper", DoorChoice::Wrapper)];
+        meaning(word, "door", &words)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::word::{UnknownWord, meaning};
+
 /// How results of tools are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,20 +15,12 @@ pub enum ResultFormat {
     Text,
 }
 
-/// A word that names no format.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no format of results; there are json and text")]
-pub struct UnknownResultFormat(String);
-
 impl FromStr for ResultFormat {
-    type Err = UnknownResultFormat;
+    type Err = UnknownWord;
 
-    fn from_str(word: &str) -> Result<ResultFormat, UnknownResultFormat> {
-        match word {
-            "json" => Ok(ResultFormat::Json),
-            "text" => Ok(ResultFormat::Text),
-            other => Err(UnknownResultFormat(other.to_owned())),
-        }
+    fn from_str(word: &str) -> Result<ResultFormat, UnknownWord> {
+        let words = [("json", ResultFormat::Json), ("text", ResultFormat::Text)];
+        meaning(word, "format of results", &words)
     }
 }
 
