@@ -57,6 +57,17 @@ pub fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// An error with all that caused it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let _ = write!(text, ": {next}");
+        cause = next.source();
+    }
+    text
+}
+
 fn push_spaces(text: &mut String, count: usize) {
     if count > MOST_SPACES {
         let _ = write!(text, " \u{2039}{count} spaces\u{203a} ");

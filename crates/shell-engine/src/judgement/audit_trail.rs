@@ -3,7 +3,6 @@
 //! What lets a program out of the sandbox has to be on record first: where it cannot be, the answer is no.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use execpolicy::RuleMatch;
 
@@ -12,6 +11,7 @@ use super::exec::Exec;
 use super::verdict::Action;
 use crate::approval::{Answer, Scope};
 use crate::audit::{ActionKind, AnswerKind, Asked, AuditError, Decision, ExecRecord};
+use crate::visible::with_causes;
 
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
 pub(super) struct AuditTrail<'a> {
@@ -152,13 +152,9 @@ impl Drop for AuditTrail<'_> {
     }
 }
 
-fn unrecorded(error: &Arc<AuditError>) -> String {
-    let mut reason = format!("it may run outside the sandbox only when that is on record, and {error}");
-    let mut source = std::error::Error::source(&**error);
-    while let Some(cause) = source {
-        reason.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    reason.push_str("; commands inside the sandbox still run");
-    reason
+fn unrecorded(error: &AuditError) -> String {
+    format!(
+        "it may run outside the sandbox only when that is on record, and {}; commands inside the sandbox still run",
+        with_causes(error)
+    )
 }

@@ -7,6 +7,7 @@ use super::spawn::{self, Hook, ShellSpawnError, Start};
 use crate::config::DoorChoice;
 use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
 use crate::sandboxes::{Process, SpawnError};
+use crate::visible::with_causes;
 
 /// A shell that has started, and what its programs meet.
 pub(super) struct Started {
@@ -107,18 +108,8 @@ impl Start<'_> {
                 Err(NoDoor::Shell(error))
             }
             (_, Some(Err(why))) => Err(NoDoor::Missing(why)),
-            (Err(error), Some(Ok(_)) | None) => Err(NoDoor::Missing(with_cause(&error))),
+            (Err(error), Some(Ok(_)) | None) => Err(NoDoor::Missing(with_causes(&error))),
             (Ok(_), None) => Err(NoDoor::Missing("the kernel reports nothing".into())),
         }
     }
-}
-
-fn with_cause(error: &ShellSpawnError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text
 }
