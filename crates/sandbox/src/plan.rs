@@ -25,6 +25,9 @@ pub struct Plan {
     /// Existing files, folders and sockets that cannot be read or reached.
     #[serde(with = "raw_paths")]
     pub hidden: Vec<PathBuf>,
+    /// Existing sockets outside that may be reached: listened on, usually hidden, and taken out.
+    #[serde(with = "raw_paths")]
+    pub sockets: Vec<PathBuf>,
     /// Existing files that look empty: tools that read them at every start would fail if they were hidden.
     #[serde(with = "raw_paths")]
     pub emptied: Vec<PathBuf>,
@@ -100,6 +103,7 @@ impl Plan {
             read_only: Vec::new(),
             reserved: Vec::new(),
             hidden: Vec::new(),
+            sockets: Vec::new(),
             emptied: Vec::new(),
             only_readable: None,
             limits: Limits::default(),
@@ -167,6 +171,7 @@ impl Plan {
             read_only: union(&self.read_only, &other.read_only),
             reserved: union(&self.reserved, &other.reserved),
             hidden: union(&self.hidden, &other.hidden),
+            sockets: self.sockets.iter().filter(|path| other.sockets.contains(path)).cloned().collect(),
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
             limits: self.limits,

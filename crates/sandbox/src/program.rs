@@ -45,6 +45,8 @@ pub(crate) struct StartRequest {
     pub(crate) inherited: Inherited,
     /// What it executes is reported over the call's socket before it runs.
     pub(crate) reported: bool,
+    /// What it connects to is, too, and Unix datagram sockets are refused.
+    pub(crate) connections: bool,
 }
 
 impl StartRequest {
@@ -77,6 +79,7 @@ impl StartRequest {
             targets,
             inherited: request.inherited.clone(),
             reported: request.reported,
+            connections: false,
         })
     }
 }
@@ -217,6 +220,7 @@ mod tests {
                 limits: vec![(7, 100, u64::MAX)],
             },
             reported: true,
+            connections: true,
         };
         let plain = StartRequest { inherited: Inherited::default(), reported: false, ..request.clone() };
         for request in [request, plain] {

@@ -13,9 +13,12 @@ use crate::backend::{Backend, BackendSession, Platform};
 use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::launcher::Launcher;
+use crate::listening::Listening;
 use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of processes that enforce one plan for many calls.
@@ -67,6 +70,23 @@ impl Session {
     /// what belongs to it. Blocks for some milliseconds, 2 seconds at most.
     pub fn retire(&self) {
         self.inner.retire();
+    }
+
+    /// Tells whether a socket is of the session's own network namespace; false where it has none. Where it
+    /// has one, what is reported of a program ([`SpawnRequest::reported`]) includes each `connect`, and Unix
+    /// datagram sockets are refused.
+    #[must_use]
+    pub fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool {
+        self.inner.has_network_of(socket)
+    }
+
+    /// Tells who listens on the Unix socket that a file is (opened with `O_PATH`), which `process` of this
+    /// session means, by its number outside. The file is known by device and inode, not by its path.
+    ///
+    /// # Errors
+    /// When the kernel does not list the session's own sockets, or it has no network namespace of its own.
+    pub fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening> {
+        self.inner.who_listens(file, process)
     }
 
     /// Takes a new count of refused routes and tells whether it is above the last one; false in a session without a network

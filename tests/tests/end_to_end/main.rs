@@ -14,6 +14,7 @@ mod background;
 mod bash_faithful;
 mod bash_hook;
 mod calls;
+mod connections;
 mod doctor;
 mod embedding;
 mod ending;

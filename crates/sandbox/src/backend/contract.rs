@@ -4,11 +4,13 @@ use crate::enforcement::Enforcement;
 use crate::event::{CallCommand, CallEvent};
 use crate::findings::{Hint, Probe};
 use crate::launcher::Launcher;
+use crate::listening::Listening;
 use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::fmt::Debug;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A system's sandbox.
 pub(crate) trait Backend {
@@ -41,6 +43,12 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
 
     /// Returns the number of the process that holds the session, outside the sandbox, if there is one.
     fn guard_pid(&self) -> Option<u32>;
+
+    /// Tells whether the socket is of the session's own network namespace; false where it has none.
+    fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool;
+
+    /// Tells who listens on the socket that a file is, which a process of the session means.
+    fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening>;
 
     /// Starts a program, without waiting for it.
     fn spawn(&self, request: SpawnRequest) -> Result<Self::Call, SessionError>;

@@ -249,6 +249,9 @@ pub(super) fn add(
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
     plan.hidden = hidden;
+    plan.sockets = listening_sockets();
+    plan.sockets
+        .retain(|path| is_allowed(path) && !plan.hidden.iter().any(|hidden| path.starts_with(hidden)));
     Ok(())
 }
 

@@ -2,11 +2,16 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use escalation_protocol::variables;
+use rustix::fs::{Mode, OFlags, Stat, fstat};
 use sandbox::environment::{EnvironmentPolicy, command_environment};
 use sandbox::{Enforcement, Plan};
+
+use crate::sys::{LOOK, device_and_inode};
 
 /// Where programs run. Dropping the last reference ends everything in it.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub struct Sandbox {
     environment: Vec<OsString>,
     told: Notices,
     session: sandbox::Session,
+    /// Sockets of the host that may be reached. While they are held, their inodes are theirs.
+    sockets: Vec<OwnedFd>,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
 }
@@ -56,7 +63,9 @@ impl Sandbox {
             true => plan.without_protected_places(),
             false => plan,
         };
-        Ok(Sandbox { plan: Arc::new(plan), environment, told, session, no_door: OnceLock::new() })
+        let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
+        let sockets = plan.sockets.iter().filter_map(look).collect();
+        Ok(Sandbox { sockets, plan: Arc::new(plan), environment, told, session, no_door: OnceLock::new() })
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -117,6 +126,14 @@ impl Sandbox {
     /// Whether a caller has not been told this before; from now on one has.
     pub(crate) fn is_news(&self, words: &str) -> bool {
         self.told.is_news(words)
+    }
+
+    /// Whether this is a socket of the host that may be reached.
+    pub(crate) fn grants_socket(&self, file: &Stat) -> bool {
+        self.sockets
+            .iter()
+            .filter_map(|held| fstat(held).ok())
+            .any(|held| device_and_inode(&held) == device_and_inode(file))
     }
 
     /// Whether what lies protected in a writable folder is protected.

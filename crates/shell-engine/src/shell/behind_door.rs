@@ -94,7 +94,9 @@ impl Start<'_> {
         let (reports, listener) = tokio::sync::oneshot::channel();
         let opening = async {
             match listener.await {
-                Ok(listener) => Some(self.shell.kernel_doors.open(listener, Arc::clone(&call)).await),
+                Ok(listener) => {
+                    Some(self.shell.kernel_doors.open(listener, self.sandbox, Arc::clone(&call)).await)
+                }
                 Err(_) => None,
             }
         };

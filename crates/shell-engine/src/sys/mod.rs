@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod code_memory;
+#[cfg(target_os = "linux")]
+pub(crate) mod connections;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]

@@ -19,7 +19,7 @@ pub(super) fn start(
     socket: &OwnedFd,
 ) -> Result<i32, NotStarted> {
     let mut prepared = Prepared::new(request, descriptors.iter().map(AsFd::as_fd).collect());
-    let reporter = request.reported.then(Reporter::new);
+    let reporter = request.reported.then(|| Reporter::new(request.connections));
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
     let mut failed = None;
     let pid = sys::fork_sharing_memory(proof, &mut || {

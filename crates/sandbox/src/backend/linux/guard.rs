@@ -21,7 +21,7 @@ use rustix::process::{DumpableBehavior, Pid};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
@@ -240,6 +240,9 @@ fn become_init(
     tell: OwnedFd,
 ) -> ! {
     let Request { proof, control, plan, mark } = *request;
+    // Before the filter of system calls, and before anything hostile runs.
+    let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
+    let sock_diag = own_network.then(sys::open_sock_diag).transpose();
     let prepared = setup::apply(plan, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
         enforcement.fallbacks = reasons.to_vec();
         if attempt.has(Namespace::Mount) && !mended {
@@ -251,7 +254,9 @@ fn become_init(
         let report = InitReport::Ready(enforcement);
         // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
         let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
-        packet::send(control, &report, &[])?;
+        let sock_diag = sock_diag?;
+        let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
+        packet::send(control, &report, &descriptors)?;
         Ok(ends)
     });
     match prepared {

@@ -1,11 +1,13 @@
 //! The server's side of a session: its guard, as a child process, and the socket over which init is told what to start.
 
 use super::call::Call;
+use super::own_sockets::OwnSockets;
 use super::packet;
 use super::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, SetUp, WITH_REQUEST};
 use crate::backend::BackendSession;
 use crate::enforcement::Enforcement;
 use crate::launcher::Launcher;
+use crate::listening::Listening;
 use crate::plan::Plan;
 use crate::program::StartRequest;
 use crate::session_error::SessionError;
@@ -31,6 +33,7 @@ pub(crate) struct Session {
     guard: Mutex<Child>,
     guard_pid: u32,
     next_call: AtomicU64,
+    own_sockets: Option<OwnSockets>,
 }
 
 impl Session {
@@ -53,17 +56,19 @@ impl Session {
                 program: launcher.program.display().to_string(),
                 source,
             })?;
-        let session = Session {
+        let mut session = Session {
             control: Arc::new(control),
             guard_pid: guard.id(),
             guard: Mutex::new(guard),
             next_call: AtomicU64::new(1),
+            own_sockets: None,
         };
-        let enforcement = session.await_report()?;
+        let (enforcement, sock_diag) = session.await_report()?;
+        session.own_sockets = sock_diag.map(OwnSockets::new);
         Ok((session, enforcement))
     }
 
-    fn await_report(&self) -> Result<Enforcement, SessionError> {
+    fn await_report(&self) -> Result<(Enforcement, Option<OwnedFd>), SessionError> {
         if !packet::wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
             return Err(SessionError::Lost);
         }
@@ -71,7 +76,7 @@ impl Session {
         let packet = packet.ok_or(SessionError::Lost)?;
         match wire::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
             InitReport::Failed(reason) => Err(SessionError::NotEnforceable(reason)),
-            InitReport::Ready(enforcement) => Ok(enforcement),
+            InitReport::Ready(enforcement) => Ok((enforcement, packet.descriptors.into_iter().next())),
         }
     }
 }
@@ -108,8 +113,19 @@ impl BackendSession for Session {
         Some(self.guard_pid)
     }
 
+    fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool {
+        self.own_sockets.as_ref().is_some_and(|own| own.has_network_of(socket))
+    }
+
+    fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening> {
+        self.own_sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?.who_listens(file, process)
+    }
+
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
-        let encoded = wire::encode(&StartRequest::new(&request)?).map_err(SessionError::Channel)?;
+        let start = StartRequest::new(&request)?;
+        // Where nothing lists the session's own sockets, none can be told from the host's.
+        let start = StartRequest { connections: start.reported && self.own_sockets.is_some(), ..start };
+        let encoded = wire::encode(&start).map_err(SessionError::Channel)?;
         if encoded.len() > MAX_REQUEST {
             return Err(SessionError::BadRequest("arguments and environment are too long"));
         }

@@ -206,6 +206,35 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
     nothing(result)
 }
 
+/// Opens a socket over which the kernel lists the sockets of this network namespace (sock_diag(7)).
+pub(crate) fn open_sock_diag() -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
+    Ok(socket_with(
+        AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?)
+}
+
+/// Tells network namespaces from each other (socket(7), `SO_NETNS_COOKIE`, Linux 5.14).
+pub(crate) fn network_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of::<u64>()).map_err(io::Error::other)?;
+    // SAFETY: the cookie is live, writable, and as long as the length says, which is live, too.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    nothing(result.into())?;
+    Ok(cookie)
+}
+
 /// A child that was waited for.
 pub(crate) struct Reaped {
     pub(crate) pid: i32,

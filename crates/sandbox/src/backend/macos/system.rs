@@ -5,10 +5,13 @@ use crate::backend::{Backend, BackendSession, none};
 use crate::enforcement::Enforcement;
 use crate::findings::{Form, Hint, Probe};
 use crate::launcher::Launcher;
+use crate::listening::Listening;
 use crate::plan::Plan;
 use crate::policy::Mode;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// Starts programs behind Seatbelt, as children of the server.
@@ -71,6 +74,14 @@ impl BackendSession for Session {
 
     fn guard_pid(&self) -> Option<u32> {
         self.inner.guard_pid()
+    }
+
+    fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool {
+        self.inner.has_network_of(socket)
+    }
+
+    fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening> {
+        self.inner.who_listens(file, process)
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<none::Call, SessionError> {

@@ -4,10 +4,13 @@ use super::call::Call;
 use super::sys;
 use crate::backend::BackendSession;
 use crate::launcher::Launcher;
+use crate::listening::Listening;
 use crate::program::{self, NotStarted, Prepared, StartRequest};
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use rustix::process::Pid;
+use std::io;
+use std::os::fd::BorrowedFd;
 
 /// What programs get that this process has not.
 #[derive(Debug)]
@@ -46,6 +49,14 @@ impl BackendSession for Session {
 
     fn guard_pid(&self) -> Option<u32> {
         None
+    }
+
+    fn has_network_of(&self, _: BorrowedFd<'_>) -> bool {
+        false
+    }
+
+    fn who_listens(&self, _: BorrowedFd<'_>, _: i32) -> io::Result<Listening> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {

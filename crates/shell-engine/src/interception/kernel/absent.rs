@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::interception::call::InterceptedCall;
 use crate::interception::door::Door;
+use crate::sandboxes::Sandbox;
 
 /// Opens no door.
 #[derive(Debug)]
@@ -24,7 +25,12 @@ impl KernelDoors {
     ///
     /// Always.
     #[expect(clippy::unused_async, reason = "as where there is a door")]
-    pub(crate) async fn open(&self, _: OwnedFd, _: Arc<InterceptedCall>) -> Result<KernelDoor, String> {
+    pub(crate) async fn open(
+        &self,
+        _: OwnedFd,
+        _: &Arc<Sandbox>,
+        _: Arc<InterceptedCall>,
+    ) -> Result<KernelDoor, String> {
         Err("only Linux reports what programs execute".into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +14,7 @@ use super::request::Request;
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
 use crate::programs::FileIdentity;
+use crate::sandboxes::Sandbox;
 use crate::sys::notifications::{Listener, Notification};
 
 /// Threads of one call that may wait for another of their process at once.
@@ -21,7 +22,9 @@ const MOST_BEHIND: usize = 512;
 
 /// One call.
 pub(super) struct Attended {
-    pub(super) listener: Listener,
+    pub(super) listener: Arc<Listener>,
+    /// Where its processes are.
+    pub(super) sandbox: Weak<Sandbox>,
     pub(super) facts: Arc<InterceptedCall>,
     /// The wrapper, which asks by itself.
     pub(super) wrapper: FileIdentity,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use signal_hook::consts::SIGCHLD;
 use tokio::sync::{mpsc as events, oneshot};
 
+use super::connections::Connector;
 use super::door::KernelDoor;
 use super::messages::{Command, Mailbox};
 use super::seized::AllSeized;
@@ -18,6 +19,7 @@ use super::thread::Thread;
 use super::turning::Wrapper;
 use crate::interception::call::InterceptedCall;
 use crate::programs::{FileIdentity, look};
+use crate::sandboxes::Sandbox;
 
 /// Opens a door for each call.
 #[derive(Debug)]
@@ -41,13 +43,15 @@ impl KernelDoors {
     pub(crate) async fn open(
         &self,
         listener: OwnedFd,
+        sandbox: &Arc<Sandbox>,
         facts: Arc<InterceptedCall>,
     ) -> Result<KernelDoor, String> {
         let mailbox = self.mailbox().map_err(|error| error.to_string())?;
         let call = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = events::unbounded_channel();
         let (opened, outcome) = oneshot::channel();
-        mailbox.send(Command::Attend { call, listener, facts, events: tell, opened });
+        let sandbox = Arc::downgrade(sandbox);
+        mailbox.send(Command::Attend { call, listener, sandbox, facts, events: tell, opened });
         let door = KernelDoor::new(mailbox, call, told);
         match outcome.await {
             Ok(Ok(())) => Ok(door),
@@ -83,6 +87,7 @@ impl KernelDoors {
             calls: HashMap::new(),
             seized: AllSeized::default(),
             later: Vec::new(),
+            connector: Connector::default(),
             _alive: alive,
         };
         std::thread::Builder::new().name("kernel-door".into()).spawn(move || {

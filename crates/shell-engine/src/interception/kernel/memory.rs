@@ -56,6 +56,15 @@ impl Memory {
             .map_err(|errno| if errno == Errno::E2BIG { Errno::ENAMETOOLONG } else { errno })
     }
 
+    /// So many bytes.
+    pub(super) fn bytes(self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let mut bytes = vec![0; length];
+        if length > 0 && self.read(address, &mut bytes)? < length {
+            return Err(Errno::EFAULT);
+        }
+        Ok(bytes)
+    }
+
     /// A list of strings that a null pointer ends; none at all for a null pointer, as execve(2) has it.
     pub(super) fn strings(self, list: u64, budget: &mut Budget) -> Result<Vec<OsString>, Errno> {
         let mut strings = Vec::new();

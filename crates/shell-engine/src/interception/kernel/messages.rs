@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
+use crate::sandboxes::Sandbox;
 
 /// Tasks of one call that may be undone at once, and the bytes that they hold. More executions are not heard of until there is
 /// room: a call that means to exhaust us waits.
@@ -26,6 +27,7 @@ pub(super) enum Command {
     Attend {
         call: CallNumber,
         listener: OwnedFd,
+        sandbox: Weak<Sandbox>,
         facts: Arc<InterceptedCall>,
         events: mpsc::UnboundedSender<Event>,
         /// Whether the shell itself could be started so.

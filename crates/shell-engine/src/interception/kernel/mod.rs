@@ -11,11 +11,15 @@
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
 //! * `seized`: processes that are about to execute. `proof`: that it is what was judged.
+//!
+//! `connections` does what is reported besides: each `connect`, which never simply happens.
 
 #[cfg(not(target_os = "linux"))]
 mod absent;
 #[cfg(target_os = "linux")]
 mod attended;
+#[cfg(target_os = "linux")]
+mod connections;
 #[cfg(target_os = "linux")]
 mod door;
 #[cfg(target_os = "linux")]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attended::Attended;
+use super::connections::{Connection, Connector};
 use super::files;
 use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
 use super::proof::{self, Expected};
@@ -33,6 +34,7 @@ pub(super) struct Thread {
     pub(super) seized: AllSeized,
     /// Answers that wait because another thread of the process is executing a program.
     pub(super) later: Vec<(CallNumber, u64, Answer)>,
+    pub(super) connector: Connector,
     /// While it is held, the thread lives.
     pub(super) _alive: Arc<()>,
 }
@@ -41,7 +43,7 @@ impl Thread {
     /// Serves until nobody can say anything any more.
     pub(super) fn run(mut self) {
         loop {
-            let patience = self.seized.remind();
+            let patience = self.seized.remind().into_iter().chain(self.connector.remind()).min();
             let heard = self.wait(patience);
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
@@ -87,16 +89,22 @@ impl Thread {
             let _ = self.bell.read(&mut [0; 64]);
         }
         for call in gone {
-            self.calls.remove(&call);
+            self.forget(call);
         }
         heard
     }
 
+    fn forget(&mut self, call: CallNumber) {
+        self.calls.remove(&call);
+        self.connector.give_up(call);
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Attend { call, listener, facts, events, opened } => {
+            Command::Attend { call, listener, sandbox, facts, events, opened } => {
                 let attended = Attended {
-                    listener: Listener::new(listener),
+                    listener: Arc::new(Listener::new(listener)),
+                    sandbox,
                     facts,
                     wrapper: self.wrapper.identity,
                     events,
@@ -115,9 +123,7 @@ impl Thread {
                     attended.allowed.insert(process, exec);
                 }
             }
-            Command::Leave { call } => {
-                self.calls.remove(&call);
-            }
+            Command::Leave { call } => self.forget(call),
         }
     }
 
@@ -138,6 +144,11 @@ impl Thread {
                 if !self.has_turned(call, &notification) {
                     self.asked(call, notification);
                 }
+            }
+            libc::SYS_connect => {
+                let listener = Arc::downgrade(&attended.listener);
+                let connection = Connection { listener, sandbox: attended.sandbox.clone(), notification };
+                self.connector.begin(call, connection);
             }
             _ => {
                 let _ = attended.listener.fail(notification.id, libc::ENOSYS);

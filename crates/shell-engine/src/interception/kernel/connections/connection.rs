@@ -1,0 +1,172 @@
+//! One `connect`: judged by what is behind its address, and made in its process's place.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Weak;
+
+use nix::errno::Errno;
+use rustix::fs::{FileType, fstat};
+use rustix::net::{AddressFamily, SocketAddrUnix, sockopt};
+use sandbox::Listening;
+
+use super::following::follow;
+use crate::interception::kernel::memory::Memory;
+use crate::sandboxes::Sandbox;
+use crate::sys::connections::{connect, take_descriptor};
+use crate::sys::notifications::{Listener, Notification};
+use crate::sys::path_of;
+
+/// The longest address of any kind (`sockaddr_storage`), and of a Unix socket.
+const LONGEST: usize = 128;
+const LONGEST_UNIX: usize = 110;
+/// An address begins with its family.
+const FAMILY: usize = 2;
+
+/// One that waits. It holds neither its call nor the sandbox while it waits itself.
+pub(in crate::interception::kernel) struct Connection {
+    pub(in crate::interception::kernel) listener: Weak<Listener>,
+    pub(in crate::interception::kernel) sandbox: Weak<Sandbox>,
+    pub(in crate::interception::kernel) notification: Notification,
+}
+
+/// Where to, as far as it is to be had.
+enum Target {
+    /// What is no path.
+    Address(Vec<u8>),
+    /// This file, which is a socket.
+    File(OwnedFd),
+}
+
+impl Connection {
+    /// Makes it, or has it fail. May wait for whoever listens.
+    pub(super) fn make(&self) {
+        let outcome = self.attempt();
+        let Some(listener) = self.listener.upgrade() else { return };
+        // Who is gone needs no answer.
+        let _ = match outcome {
+            Ok(()) => listener.succeed(self.notification.id),
+            Err(errno) => listener.fail(self.notification.id, errno as i32),
+        };
+    }
+
+    /// Whether its process still waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.listener.upgrade().is_some_and(|listener| listener.is_waiting(self.notification.id))
+    }
+
+    fn attempt(&self) -> Result<(), Errno> {
+        let [number, address, length, ..] = self.notification.arguments;
+        let number = low_half(number);
+        let socket = take_descriptor(self.notification.thread, number).map_err(raw)?;
+        let domain =
+            sockopt::socket_domain(&socket).map_err(|errno| Errno::from_raw(errno.raw_os_error()))?;
+        let length = usize::try_from(low_half(length)).map_err(|_| Errno::EINVAL)?;
+        if length > LONGEST {
+            return Err(Errno::EINVAL);
+        }
+        let address = Memory::of(self.notification.thread).bytes(address, length)?;
+        let target = self.judge(&socket, domain, address)?;
+        // What was read and taken is of the process that asks only if it still does.
+        if !self.is_wanted() {
+            return Err(Errno::EINTR);
+        }
+        match target {
+            Target::Address(address) => connect(socket.as_fd(), &address).map_err(raw),
+            Target::File(file) => {
+                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                let connected =
+                    SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address));
+                connected.map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+            }
+        }
+    }
+
+    /// Decides. To grant it is harmless, although we follow paths and connect with rights that the asker may
+    /// lack: it reaches programs of its own session, which the kernel tells from all others, and what the
+    /// user has said.
+    ///
+    /// An address that is no path means something only in the network of the socket; that must be the
+    /// session's own, which holds its loopback and its abstract sockets, and nothing of the host's.
+    fn judge(&self, socket: &OwnedFd, domain: AddressFamily, address: Vec<u8>) -> Result<Target, Errno> {
+        let sandbox = self.sandbox.upgrade().ok_or(Errno::EINTR)?;
+        if !sandbox.session().has_network_of(socket.as_fd()) {
+            return Err(Errno::EACCES);
+        }
+        match domain {
+            AddressFamily::INET | AddressFamily::INET6 => Ok(Target::Address(address)),
+            AddressFamily::UNIX => match path_in(&address)? {
+                Some(path) => self.reach(&sandbox, follow(self.notification.thread, path)?),
+                None => Ok(Target::Address(address)),
+            },
+            // Routes and the like are asked without.
+            _ => Err(Errno::EPERM),
+        }
+    }
+
+    fn reach(&self, sandbox: &Sandbox, file: OwnedFd) -> Result<Target, Errno> {
+        let stat = fstat(&file).map_err(|errno| Errno::from_raw(errno.raw_os_error()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(Errno::ECONNREFUSED);
+        }
+        if sandbox.grants_socket(&stat) {
+            return Ok(Target::File(file));
+        }
+        match sandbox.session().who_listens(file.as_fd(), self.notification.thread) {
+            Ok(Listening::Inside) => Ok(Target::File(file)),
+            Ok(Listening::Nobody) => Err(Errno::ECONNREFUSED),
+            Ok(Listening::Outside) => {
+                let path = path_of(&file).unwrap_or_default();
+                tracing::info!(path = %path.display(), "refused: a program outside listens on this socket (`allow_read` lets it be reached)");
+                Err(Errno::EACCES)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "refused: the kernel does not tell which sockets were bound inside");
+                Err(Errno::EACCES)
+            }
+        }
+    }
+}
+
+/// The path of a Unix socket's address; none where it has another kind of name, or is none.
+fn path_in(address: &[u8]) -> Result<Option<&[u8]>, Errno> {
+    if address.len() > LONGEST_UNIX {
+        return Err(Errno::EINVAL);
+    }
+    let unix = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or_default().to_ne_bytes();
+    let Some((family, name)) = address.split_at_checked(FAMILY) else { return Ok(None) };
+    if family != unix || name.first().is_none_or(|first| *first == 0) {
+        return Ok(None);
+    }
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    Ok(name.get(..end))
+}
+
+/// An argument that is a C `int`.
+fn low_half(argument: u64) -> i32 {
+    u32::try_from(argument & u64::from(u32::MAX)).unwrap_or_default().cast_signed()
+}
+
+fn raw(error: std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_what_the_kernel_takes_for_one() {
+        let of = |family: u16, name: &[u8]| [&family.to_ne_bytes(), name].concat();
+        assert_eq!(path_in(&of(1, b"a/b\0rest")), Ok(Some(b"a/b".as_slice())));
+        assert_eq!(path_in(&of(1, &[b'x'; 108])), Ok(Some([b'x'; 108].as_slice())));
+        assert_eq!(path_in(&of(1, &[b'x'; 109])), Err(Errno::EINVAL));
+        for none in [of(1, b"\0abstract"), of(1, b""), of(0, b"x"), of(2, b"x"), vec![1], Vec::new()] {
+            assert_eq!(path_in(&none), Ok(None), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_as_wide_as_the_kernel_takes_them() {
+        assert_eq!(low_half(0xffff_ffff_0000_0005), 5);
+        assert_eq!(low_half(u64::MAX), -1);
+    }
+}
