@@ -80,12 +80,12 @@ async fn a_storm_of_large_execs_holds_up_no_other_call_for_good() {
     let client = Client::start_with(&world, &Person::absent(), DOOR).await;
     let storm = "python3 -c '
 import os, subprocess, threading
-big = [\"x\" * 100000] * 12
+big = [\"x\" * 100000] * 8
 def work():
-    for number in range(12):
+    for number in range(4):
         assert subprocess.run([\"/bin/true\"] + big, env={\"BIG\": \"y\" * 100000}).returncode == 0
         assert subprocess.run([\"touch\"] + big, stderr=subprocess.DEVNULL).returncode == 1
-threads = [threading.Thread(target=work) for _ in range(8)]
+threads = [threading.Thread(target=work) for _ in range(6)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
 print(\"over\")'; ls";
     let others = async {

@@ -6,12 +6,17 @@ use std::time::Duration;
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Client, Person};
 
-/// A world in which `touch evil` is forbidden under every name, and so is a script that it interprets; all else runs.
+/// A world in which `touch evil` is forbidden under every name, and so are a script that it interprets, and all of it in one folder.
 fn world() -> World {
     let world = World::with_rules("");
     let script = world.workdir().join("script");
-    let rule =
-        format!("prefix_rule([\"touch\", [\"evil\", \"{}\"]], decision=\"forbidden\")\n", script.display());
+    let there = world.workdir().join("there");
+    let rule = format!(
+        "prefix_rule([\"touch\", [\"evil\", \"{}\"]], decision=\"forbidden\")\n\
+         prefix_rule([\"touch\"], decision=\"forbidden\", cwd=[\"{}\"])\n",
+        script.display(),
+        there.display()
+    );
     std::fs::write(world.rules_file(), rule).expect("rules");
     world
 }
@@ -101,6 +106,21 @@ race(lambda: os.execv(os.path.abspath("script"), ["x", "evil"]), flipping)
 "##,
     ),
     (
+        "a folder",
+        r#"
+os.mkdir("there"); os.mkdir("here")
+def execute():
+    os.chdir("here")
+    def move():
+        while True: os.chdir("../there"); os.chdir("../here")
+    threading.Thread(target=move, daemon=True).start()
+    libc.execve(ctypes.c_void_p(base), argv(100, 200), environment)
+put(200, b"./it")
+race(execute)
+print("evil won" if os.path.exists("there/it") else "nobody won", "")
+"#,
+    ),
+    (
         "threads that all execute",
         r#"
 def execute():
@@ -118,7 +138,7 @@ async fn in_no_race_does_anything_run_that_was_not_judged() {
     let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
     for (name, race) in RACES {
         std::fs::write(world.workdir().join("race.py"), format!("{COMMON}{race}")).expect("written");
-        let left = "rm evil good program script a b new 2> /dev/null";
+        let left = "rm -r evil good program script a b new here there 2> /dev/null";
         let command = format!("python3 race.py {} 2>&1 | tail -2; {left}; true", tries());
         let outcome = client.run_within(&command, Duration::from_secs(100)).await;
         let said = outcome.ran().1;

@@ -24,6 +24,10 @@ pub(super) struct Expected {
     program: FileIdentity,
     /// As `/proc/PID/cmdline` has it: each with its NUL.
     argv: Vec<u8>,
+    /// Where it starts, if that could be seen.
+    directory: Option<FileIdentity>,
+    /// As `/proc/PID/environ` has it, where it was looked at.
+    environment: Option<Vec<u8>>,
     /// It is the interpreter of a script. Others may have read another first line of that.
     pub(super) is_interpreter: bool,
 }
@@ -60,7 +64,8 @@ impl Expected {
             first_line = reopen(&found).as_ref().and_then(interpreter);
             is_interpreter = true;
         }
-        Some(Expected { program, argv: joined(&argv), is_interpreter })
+        let (argv, directory, environment) = (joined(&argv), None, None);
+        Some(Expected { program, argv, directory, environment, is_interpreter })
     }
 
     /// A program as it is, whatever its arguments are.
@@ -68,9 +73,27 @@ impl Expected {
         FileIdentity::at(&executable(process)) == Some(program)
     }
 
+    /// The same, in the folder in which it was judged.
+    pub(super) fn within(self, directory: Option<FileIdentity>) -> Expected {
+        Expected { directory, ..self }
+    }
+
+    /// From here on, its environment matters, too.
+    pub(super) fn look_at_environment(&mut self, environment: &[OsString]) {
+        self.environment = Some(if environment.is_empty() { Vec::new() } else { joined(environment) });
+    }
+
     /// Whether that is what a process has executed.
     pub(super) fn is_met(&self, process: i32) -> bool {
-        Expected::is_program(process, self.program) && self.has_argv(process) == Some(true)
+        let is_there = |directory: &FileIdentity| {
+            FileIdentity::at(Path::new(&format!("/proc/{process}/cwd"))) == Some(*directory)
+        };
+        Expected::is_program(process, self.program)
+            && self.has_argv(process) == Some(true)
+            && self.directory.as_ref().is_none_or(is_there)
+            && self.environment.as_ref().is_none_or(|environment| {
+                read(&format!("/proc/{process}/environ")).as_ref() == Some(environment)
+            })
     }
 }
 
@@ -141,6 +164,12 @@ mod tests {
             Expected::of((own(), None), &program, None, path.as_os_str().as_bytes(), argv, None).unwrap()
         };
         assert!(expected(&argv).is_met(own()));
+        let mut all = expected(&argv).within(FileIdentity::at(&std::env::current_dir().unwrap()));
+        all.look_at_environment(&environment(own()));
+        assert!(all.is_met(own()));
+        all.look_at_environment(&["OTHER=x".into()]);
+        assert!(!all.is_met(own()));
+        assert!(!expected(&argv).within(FileIdentity::at(Path::new("/"))).is_met(own()));
         let more: Vec<OsString> = argv.iter().cloned().chain(["x".into()]).collect();
         assert!(!expected(&more).is_met(own()));
         let other = look(Path::new("/bin/sh")).unwrap();

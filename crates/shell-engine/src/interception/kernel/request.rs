@@ -12,8 +12,8 @@ use super::files::{self, Found};
 use super::memory::{Budget, Memory};
 use super::proof::Expected;
 use crate::judgement::Exec;
-use crate::programs::reopen;
 use crate::programs::shebang::interpreter;
+use crate::programs::{FileIdentity, reopen};
 use crate::sys::notifications::Notification;
 use crate::sys::path_of;
 
@@ -89,6 +89,8 @@ impl Request {
         let expected = opened.as_ref().and_then(|file| {
             Expected::of((thread, root), file, first_line.clone(), &named.name, &argv, workdir.as_deref())
         });
+        let expected =
+            expected.map(|expected| expected.within(directory.as_ref().and_then(FileIdentity::of)));
         let path = shown_path(&named.again, &named.name, opened.as_ref());
         let exec = Exec::seen_in((directory, workdir.unwrap_or_default()), &path, argv, opened);
         let exec = exec.with_first_line(first_line);
@@ -103,6 +105,9 @@ impl Request {
     /// As the kernel would refuse it.
     pub(super) fn read_environment(&mut self, thread: i32, exec: Exec) -> Result<Exec, Errno> {
         let env = Memory::of(thread).strings(self.addresses.environment, &mut self.budget)?;
+        if let Some(expected) = &mut self.expected {
+            expected.look_at_environment(&env);
+        }
         Ok(exec.with_environment(env).with_input(files::has_input(thread)))
     }
 }
