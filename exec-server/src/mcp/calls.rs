@@ -101,9 +101,9 @@ impl ShellServer {
         self.approvals.prepare();
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
-        let patience =
+        let parked =
             matches!(mode, ElicitationMode::InputRequired { .. }).then_some(ApprovalSettings::PARKED);
-        let timeout = config.approvals.timeout.or(patience);
+        let timeout = config.approvals.timeout.or(parked);
         let client = Arc::new(ClientChannel::new(mode));
         let channel = Arc::clone(&client) as Arc<dyn Channel>;
         let approver = CallApprover::new(Arc::clone(&self.approvals), Some(channel), timeout);

@@ -45,7 +45,7 @@ impl Ticket {
 /// The calls that wait for their client.
 pub(super) struct ParkedCalls {
     codec: RequestStateCodec,
-    patience: Duration,
+    timeout: Duration,
     parked: Mutex<Parked>,
 }
 
@@ -60,12 +60,12 @@ struct Waiting {
     questions: Vec<String>,
     /// The rules that were in force when the questions were taken to the client.
     rules: Arc<Policy>,
-    patience: AbortHandle,
+    expiry: AbortHandle,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.patience.abort();
+        self.expiry.abort();
     }
 }
 
@@ -82,11 +82,11 @@ impl ParkedCalls {
     /// # Errors
     ///
     /// When the system gives no random numbers.
-    pub(super) fn new(patience: Duration) -> std::io::Result<ParkedCalls> {
+    pub(super) fn new(timeout: Duration) -> std::io::Result<ParkedCalls> {
         let mut key = [0; 32];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
         let codec = RequestStateCodec::try_new(key).map_err(std::io::Error::other)?;
-        Ok(ParkedCalls { codec, patience, parked: Mutex::default() })
+        Ok(ParkedCalls { codec, timeout, parked: Mutex::default() })
     }
 
     /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
@@ -108,7 +108,7 @@ impl ParkedCalls {
         let number = parked.next;
         let sealed = Sealed { number, questions: questions.clone() };
         let binding = binding(request);
-        let options = SealOptions::new().associated_data(&binding).ttl(self.patience);
+        let options = SealOptions::new().associated_data(&binding).ttl(self.timeout);
         let state = self.codec.seal_json_with(&sealed, &options).map_err(|error| broken(&error))?;
         if parked.calls.len() >= MOST
             && let Some(oldest) = parked.calls.keys().min().copied()
@@ -116,11 +116,10 @@ impl ParkedCalls {
         {
             waiting.ticket.call.cancel();
         }
-        let patience = self.expire(number);
-        parked.calls.insert(
-            number,
-            Waiting { ticket: ticket.clone(), questions, rules: Arc::clone(rules), patience },
-        );
+        let expiry = self.expire(number);
+        parked
+            .calls
+            .insert(number, Waiting { ticket: ticket.clone(), questions, rules: Arc::clone(rules), expiry });
         drop(parked);
         Ok(Some(InputRequiredResult::new(Some(requests), Some(state))))
     }
@@ -140,10 +139,7 @@ impl ParkedCalls {
         let sealed: Sealed = match self.codec.open_json_with(state, &binding(request)) {
             Ok(sealed) => sealed,
             Err(RequestStateError::Expired) => {
-                return Err(refused(&format!(
-                    "{}, so the command was ended",
-                    nobody_answered(self.patience)
-                )));
+                return Err(refused(&format!("{}, so the command was ended", nobody_answered(self.timeout))));
             }
             Err(error) => {
                 return Err(refused(&format!(
@@ -174,11 +170,11 @@ impl ParkedCalls {
     fn expire(self: &Arc<Self>, number: u64) -> AbortHandle {
         let parked_calls = Arc::clone(self);
         let expiring = tokio::spawn(async move {
-            tokio::time::sleep(parked_calls.patience).await;
+            tokio::time::sleep(parked_calls.timeout).await;
             let waiting = parked_calls.parked().calls.remove(&number);
             if let Some(waiting) = waiting {
                 let Ticket { call, client, .. } = waiting.ticket.clone();
-                let why = nobody_answered(parked_calls.patience);
+                let why = nobody_answered(parked_calls.timeout);
                 tracing::warn!("{why}, so the command was ended");
                 client.give_up(&why);
                 // The programs that waited are refused before the rest is ended.

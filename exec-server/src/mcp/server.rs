@@ -47,11 +47,11 @@ impl ShellServer {
     ///
     /// When the system gives no random numbers.
     pub fn new(shell: Shell, approvals: ApprovalChain) -> std::io::Result<ShellServer> {
-        let patience = shell.config().approvals.timeout.unwrap_or(ApprovalSettings::PARKED);
+        let timeout = shell.config().approvals.timeout.unwrap_or(ApprovalSettings::PARKED);
         Ok(ShellServer {
             shell,
             approvals: Arc::new(approvals),
-            parked_calls: Arc::new(ParkedCalls::new(patience)?),
+            parked_calls: Arc::new(ParkedCalls::new(timeout)?),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),

@@ -151,9 +151,9 @@ impl Audit {
         }
     }
 
-    /// Waits until everything so far is written or has failed; at most for `patience`. For the server's end.
-    pub fn settle(&self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Waits until everything so far is written or has failed; at most for `timeout`. For the server's end.
+    pub fn settle(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
         let mut queue = self.shared.lock();
         queue.urgent = true;
         self.shared.came.notify_one();

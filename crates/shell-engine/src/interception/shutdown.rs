@@ -35,13 +35,13 @@ impl Shutdown {
 
     /// Ends a program of the call and everything that it has started: asks, and kills what is left after the grace.
     pub(crate) async fn end(&self, program: &Process) {
-        let hurry = async {
+        let last_grace = async {
             self.closing.cancelled().await;
             tokio::time::sleep(LAST_GRACE).await;
         };
         tokio::select! {
             () = program.end(self.grace) => {}
-            () = hurry => program.end(Duration::ZERO).await,
+            () = last_grace => program.end(Duration::ZERO).await,
         }
     }
 

@@ -148,11 +148,11 @@ impl Shell {
         program.run(&self.sandboxes).await
     }
 
-    /// Ends every call, and waits until its processes are gone; at most for `patience`.
-    pub async fn close(&self, patience: Duration) {
+    /// Ends every call, and waits until its processes are gone; at most for `timeout`.
+    pub async fn close(&self, timeout: Duration) {
         self.closing.cancel();
         self.calls.close();
-        if tokio::time::timeout(patience, self.calls.wait()).await.is_err() {
+        if tokio::time::timeout(timeout, self.calls.wait()).await.is_err() {
             tracing::error!("some calls did not end in time");
         }
         let audit = self.audit.clone();

@@ -229,14 +229,14 @@ impl Hub {
         let mut presence = self.presence.subscribe();
         loop {
             let Presence { attached, expected_until } = *presence.borrow_and_update();
-            let patience = async {
+            let timeout = async {
                 match attached {
                     0 => tokio::time::sleep_until(expected_until).await,
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = patience => return,
+                () = timeout => return,
                 // The sender is our own.
                 _ = presence.changed() => {}
             }
@@ -468,8 +468,8 @@ mod tests {
         let view = visited.attend();
         lonely.deserted().await;
         assert_eq!(start.elapsed(), GREETING_TIMEOUT);
-        let patience = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
-        assert!(patience.await.is_err(), "somebody looks");
+        let deserted = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
+        assert!(deserted.await.is_err(), "somebody looks");
         drop(view);
         let left = Instant::now();
         visited.deserted().await;

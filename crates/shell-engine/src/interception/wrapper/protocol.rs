@@ -65,7 +65,7 @@ pub(super) async fn hold(
     lead(asking, call).await
 }
 
-/// Leads the dialogue with a wrapper whose request is known.
+/// Serves the connection of a wrapper whose request is known.
 pub(in crate::interception) async fn hold_known(
     asker: Asker,
     call: &InterceptedCall,
