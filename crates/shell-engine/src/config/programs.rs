@@ -1,24 +1,21 @@
 //! The programs that the server cannot do without: where they are, and whether they are ours.
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use escalation_protocol::variables;
 
 use super::error::ConfigError;
+use crate::programs::{TrialError, try_bash, try_wrapper};
 
 /// The patched Bash: `given`, else `$CODEX_BASH_PATH`, else the one beside this executable; tried.
 pub fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let bash = locate_bash(given)?;
-    verify_bash(&bash)?;
+    try_bash(&bash).map_err(|error| refused(&bash, error))?;
     Ok(bash)
 }
 
 /// The wrapper: `given`, else the one beside this executable; tried.
 pub fn find_wrapper(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let wrapper = locate_wrapper(given)?;
-    verify_wrapper(&wrapper)?;
+    try_wrapper(&wrapper).map_err(|error| refused(&wrapper, error))?;
     Ok(wrapper)
 }
 
@@ -66,54 +63,11 @@ pub(super) fn usable(what: &'static str, path: PathBuf) -> Result<PathBuf, Confi
     }
 }
 
-/// A Bash without our hook would run everything unjudged. Told to execute through a wrapper that is not there, ours
-/// refuses (126); any other runs the program, which is the Bash itself: nothing else is on every machine.
-fn verify_bash(bash: &Path) -> Result<(), ConfigError> {
-    let status = Command::new(bash)
-        .args(["-c", "\"$0\" -c :"])
-        .arg(bash)
-        .env_clear()
-        .env(variables::WRAPPER, "/nonexistent/execve-wrapper")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match status {
-        Ok(status) if status.code() == Some(126) => Ok(()),
-        Ok(_) => Err(ConfigError::NotOurs {
-            what: "the patched Bash",
-            path: bash.to_owned(),
-            problem: "executes programs without asking",
-        }),
-        Err(error) => {
-            Err(ConfigError::Program { what: "Bash", path: bash.to_owned(), problem: not_started(&error) })
-        }
-    }
-}
-
-/// Why a program that is there could not be started.
-fn not_started(error: &io::Error) -> String {
-    if Path::new("/dev/null").exists() {
-        error.to_string()
-    } else {
-        "there is no /dev/null here; give this root file system the usual /dev and /proc".to_owned()
-    }
-}
-
-/// Something else in the wrapper's place would run in the place of every program. Without a program, ours says how it is used.
-fn verify_wrapper(wrapper: &Path) -> Result<(), ConfigError> {
-    let output = Command::new(wrapper).env_clear().stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.stderr.starts_with(b"usage: execve-wrapper ") => Ok(()),
-        Ok(_) => Err(ConfigError::NotOurs {
-            what: "the execve-wrapper",
-            path: wrapper.to_owned(),
-            problem: "does not answer as one",
-        }),
-        Err(error) => Err(ConfigError::Program {
-            what: "execve-wrapper",
-            path: wrapper.to_owned(),
-            problem: not_started(&error),
-        }),
+/// What the trial of the program at this path has shown.
+fn refused(path: &Path, error: TrialError) -> ConfigError {
+    let path = path.to_owned();
+    match error {
+        TrialError::NotOurs { what, problem } => ConfigError::NotOurs { what, path, problem },
+        TrialError::NotStarted { what, problem } => ConfigError::Program { what, path, problem },
     }
 }

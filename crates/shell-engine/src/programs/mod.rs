@@ -1,4 +1,5 @@
-//! Which file a program is, under all its names: nothing is judged here, and nothing is started.
+//! Which file a program is, under all its names: nothing is judged here, and nothing of a
+//! command's is started.
 //!
 //! # Layout
 //!
@@ -8,15 +9,18 @@
 //! * `shebang`: `#!` lines.
 //! * `search_path`: the programs as the user knows them. `index`: those on the search path by file, to recognise one
 //!   under another name.
+//! * `trial`: whether Bash and the wrapper are ours.
 
 mod identity;
 mod index;
 mod opening;
 mod search_path;
 pub(crate) mod shebang;
+mod trial;
 mod walk;
 
 pub(crate) use identity::{FileIdentity, FileState};
 pub(crate) use opening::{look, look_at, open, reopen};
 pub(crate) use search_path::Programs;
+pub(crate) use trial::{TrialError, try_bash, try_wrapper};
 pub(crate) use walk::walk;

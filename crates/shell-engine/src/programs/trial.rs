@@ -1,0 +1,56 @@
+//! Trying the two programs that must be ours, before anything relies on them: each is started once, to say what it is.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use escalation_protocol::variables;
+
+/// Why a program is not the one that it must be.
+pub(crate) enum TrialError {
+    /// It is another; it does this.
+    NotOurs { what: &'static str, problem: &'static str },
+    /// It cannot be started.
+    NotStarted { what: &'static str, problem: String },
+}
+
+/// A Bash without our hook would run everything unjudged. Told to execute through a wrapper that is not there, ours
+/// refuses (126); any other runs the program, which is the Bash itself: nothing else is on every machine.
+pub(crate) fn try_bash(bash: &Path) -> Result<(), TrialError> {
+    let status = Command::new(bash)
+        .args(["-c", "\"$0\" -c :"])
+        .arg(bash)
+        .env_clear()
+        .env(variables::WRAPPER, "/nonexistent/execve-wrapper")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.code() == Some(126) => Ok(()),
+        Ok(_) => {
+            Err(TrialError::NotOurs { what: "the patched Bash", problem: "executes programs without asking" })
+        }
+        Err(error) => Err(TrialError::NotStarted { what: "Bash", problem: not_started(&error) }),
+    }
+}
+
+/// Something else in the wrapper's place would run in the place of every program. Without a program, ours says how it is
+/// used.
+pub(crate) fn try_wrapper(wrapper: &Path) -> Result<(), TrialError> {
+    let output = Command::new(wrapper).env_clear().stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.stderr.starts_with(b"usage: execve-wrapper ") => Ok(()),
+        Ok(_) => Err(TrialError::NotOurs { what: "the execve-wrapper", problem: "does not answer as one" }),
+        Err(error) => Err(TrialError::NotStarted { what: "execve-wrapper", problem: not_started(&error) }),
+    }
+}
+
+/// Why a program that is there could not be started.
+fn not_started(error: &io::Error) -> String {
+    if Path::new("/dev/null").exists() {
+        error.to_string()
+    } else {
+        "there is no /dev/null here; give this root file system the usual /dev and /proc".to_owned()
+    }
+}
