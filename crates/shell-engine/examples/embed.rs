@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let mut call = shell.start(request, Arc::new(approver), shell.turn().await).await?;
         let outcome = call.finished().await.context("the call broke")?;
         report(&outcome)?;
-        for left in shell.running().list().await {
+        for left in shell.running().background().await {
             let processes: Vec<String> = left.processes.iter().map(ToString::to_string).collect();
             writeln!(std::io::stderr(), "left running by `{}`: {}", left.command, processes.join(", "))?;
         }

@@ -53,7 +53,7 @@ pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::{ExitStatus, Mode};
 pub use shell::{
-    BackgroundCall, BackgroundProcess, Call, CallOutcome, CallRequest, Ending, RecentCall, RequestError,
+    BackgroundCall, Call, CallOutcome, CallProcess, CallRequest, CallState, Ending, RecentCall, RequestError,
     RunningCall, RunningCalls, Shell, StartError, Turn,
 };
 pub use time::Stopwatch;

@@ -10,7 +10,7 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
 use super::schema::object;
 use shell_engine::config::ResultFormat;
-use shell_engine::shell::{BackgroundCall, BackgroundProcess, Ending, RecentCall, RunningCalls};
+use shell_engine::shell::{BackgroundCall, CallProcess, Ending, RecentCall, RunningCalls};
 
 /// The name of the tool that shows them.
 pub(super) const LIST: &str = "background_list";
@@ -77,7 +77,7 @@ struct ListedCall {
     /// Seconds since its shell has ended.
     seconds: u64,
     /// Its processes, or the first of them.
-    processes: Vec<BackgroundProcess>,
+    processes: Vec<CallProcess>,
     /// How many there are.
     total: usize,
 }
@@ -102,7 +102,7 @@ struct ListedRecent {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Killed {
     /// The processes that were alive, or the first of them.
-    ended: Vec<BackgroundProcess>,
+    ended: Vec<CallProcess>,
     /// What else there is to know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,

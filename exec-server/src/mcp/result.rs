@@ -12,7 +12,7 @@ use super::{read_output, resources};
 use shell_engine::config::Results;
 use shell_engine::judgement::DecisionRecord;
 use shell_engine::output::{Presentation, Recording, Spool, View};
-use shell_engine::shell::{BackgroundProcess, CallOutcome, Ending};
+use shell_engine::shell::{CallOutcome, CallProcess, Ending};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
 // In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
@@ -51,7 +51,7 @@ pub(super) struct ShellResult {
     denials: Vec<String>,
     /// Processes that live on in the background. What they print later can be read with `read_output` and `output_id`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    background: Vec<BackgroundProcess>,
+    background: Vec<CallProcess>,
     /// What `read_output` needs to read the whole output.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_id: Option<String>,

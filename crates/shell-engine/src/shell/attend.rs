@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
-use super::background::{Alive, CallProcesses};
 use super::behind_door::{Doors, Started};
 use super::call::Call;
 use super::denials;
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
+use super::processes::{Alive, CallProcesses};
 use super::request::CallRequest;
 use super::running::Entered;
 use super::shared::Shell;

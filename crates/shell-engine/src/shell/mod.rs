@@ -9,17 +9,17 @@
 //!   `attend`: from there to the end.
 //! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
 //! - `denials`: what the sandbox refused. `outcome`: what it came to.
-//! - `background`: its processes, and what it leaves behind.
+//! - `processes`: what it has started, inside the sandbox and outside.
 //! - `user_program`: what is no call: a program of the user's own.
 
 mod admission;
 mod attend;
-mod background;
 mod behind_door;
 mod call;
 mod denials;
 mod login;
 mod outcome;
+mod processes;
 mod request;
 mod running;
 mod shared;
@@ -28,10 +28,10 @@ mod user_program;
 
 pub use admission::Turn;
 pub use attend::StartError;
-pub use background::BackgroundProcess;
 pub use call::Call;
 pub use outcome::{CallOutcome, Ending};
+pub use processes::CallProcess;
 pub use request::{CallRequest, RequestError};
-pub use running::{BackgroundCall, RecentCall, RunningCall, RunningCalls};
+pub use running::{BackgroundCall, CallState, RecentCall, RunningCall, RunningCalls};
 pub use shared::Shell;
 pub use user_program::{Ran, UserProgram, UserProgramError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::ExitStatus;
 
-use super::background::BackgroundProcess;
+use super::processes::CallProcess;
 use crate::judgement::DecisionRecord;
 use crate::output::Recording;
 
@@ -69,7 +69,7 @@ pub struct CallOutcome {
     /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
     pub denials: Vec<String>,
     /// Processes that the shell left behind; they live on until the server ends.
-    pub background: Vec<BackgroundProcess>,
+    pub background: Vec<CallProcess>,
     /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
     pub rules_trouble: Option<Arc<str>>,
     /// What else the caller should know, one sentence each.

@@ -1,18 +1,20 @@
 //! The calls of one server, from their start until nothing is left of them: what everybody else attaches to.
 //!
-//! [`RunningCalls::list`] has them all. Two views of them go to the client. [`RunningCalls::background`]: those whose shell has ended and whose processes have
-//! not. [`RunningCalls::recent`]: those whose results may have reached nobody. Some clients say that they do not wait any
-//! longer (`notifications/cancelled`), others only stop listening, the quickest after five seconds. Their model learns that
-//! the call failed, and nothing of what it did.
+//! [`RunningCalls::list`] has them all, [`RunningCalls::find`] one. Two views of them go to the client.
+//! [`RunningCalls::background`]: those whose shell has ended and whose processes have not. [`RunningCalls::recent`]:
+//! those whose results may have reached nobody. Some clients say that they do not wait any longer
+//! (`notifications/cancelled`), others only stop listening, the quickest after five seconds. Their model learns that the
+//! call failed, and nothing of what it did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::background::{Alive, BackgroundProcess, CallProcesses};
 use super::call::{Call, LONG};
 use super::outcome::Ending;
+use super::processes::{Alive, CallProcess, CallProcesses};
 use crate::interception::Escalated;
 use crate::output::{Recording, Spool};
 use crate::sandboxes::Process;
@@ -31,18 +33,38 @@ const END_TIMEOUT: Duration = Duration::from_secs(65);
 pub struct RunningCall {
     /// The id of its output, which it goes by.
     pub id: String,
-    /// The call, to be waited for or cancelled.
-    pub call: Call,
+    /// What it does.
+    pub state: CallState,
+    /// The call, to be waited for or cancelled; `None` while it starts.
+    pub call: Option<Call>,
     /// The beginning of its command.
     pub command: String,
+    /// What it has printed.
+    pub output: Recording,
     /// Time since it has started.
     pub age: Duration,
-    /// How its shell has ended, and time since then; `None` while that runs. What it has started may live on.
-    pub ended: Option<(Ending, Duration)>,
-    /// The first of its processes.
-    pub processes: Vec<BackgroundProcess>,
+    /// The first of its processes; none when whoever keeps them does not answer.
+    pub processes: Vec<CallProcess>,
     /// How many there are.
     pub total: usize,
+}
+
+/// What a call does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// Its shell is being started.
+    Starting,
+    /// Its shell runs.
+    Running,
+    /// Its shell runs, and a person is being asked.
+    Waiting,
+    /// Its shell has ended; what it has started may live on.
+    Left {
+        /// How it has ended.
+        ending: Ending,
+        /// Time since then.
+        ago: Duration,
+    },
 }
 
 /// A call that has left processes behind.
@@ -55,7 +77,7 @@ pub struct BackgroundCall {
     /// Time since its shell has ended.
     pub age: Duration,
     /// The first of its processes.
-    pub processes: Vec<BackgroundProcess>,
+    pub processes: Vec<CallProcess>,
     /// How many there are.
     pub total: usize,
 }
@@ -118,6 +140,39 @@ impl Started {
     }
 }
 
+impl Entry {
+    fn state(&self) -> CallState {
+        match (self.ended, &self.attached) {
+            (Some((ending, at)), _) => CallState::Left { ending, ago: at.elapsed() },
+            (None, None) => CallState::Starting,
+            (None, Some(attached)) if attached.call.is_waiting() => CallState::Waiting,
+            (None, Some(_)) => CallState::Running,
+        }
+    }
+
+    /// The call with its processes; `None`: it has ended, and nothing is left of it.
+    async fn describe(self) -> Option<RunningCall> {
+        let processes = self.attached.as_ref().and_then(Started::processes);
+        if processes.is_none() && self.ended.is_some() {
+            return None;
+        }
+        let Alive { total, listed } = match processes {
+            Some(processes) => processes.alive().await,
+            None => Alive::default(),
+        };
+        Some(RunningCall {
+            id: self.output.id().to_owned(),
+            state: self.state(),
+            call: self.attached.map(|attached| attached.call),
+            command: self.command,
+            output: self.output,
+            age: self.started.elapsed(),
+            processes: listed,
+            total,
+        })
+    }
+}
+
 impl RunningCalls {
     /// None yet; outputs are kept in this spool.
     pub(super) fn new(outputs: Spool) -> RunningCalls {
@@ -138,55 +193,54 @@ impl RunningCalls {
         Entered { running: self.clone(), output: output.clone(), ended: false }
     }
 
-    /// The calls that run or have left processes behind, in the order in which their shells ended; what still runs comes last.
+    /// The calls that start, run or have left something behind, in the order in which their shells ended; what has not ended
+    /// comes last.
     pub async fn list(&self) -> Vec<RunningCall> {
-        self.with_processes(|_| true).await
+        self.describe(|_| true).await
+    }
+
+    /// Those of these calls of which there is something. All are asked for their processes at once: one that does not
+    /// answer keeps no other waiting.
+    async fn describe(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<RunningCall> {
+        let calls = self.in_order_of_ending().into_iter().filter(wanted).enumerate();
+        let asked: JoinSet<_> =
+            calls.map(|(place, call)| async move { (place, call.describe().await) }).collect();
+        let mut told = asked.join_all().await;
+        told.sort_by_key(|(place, _)| *place);
+        told.into_iter().filter_map(|(_, call)| call).collect()
+    }
+
+    /// The call that goes by this id, if it starts, runs or has left something behind.
+    pub async fn find(&self, id: &str) -> Option<RunningCall> {
+        self.known(id)?.describe().await
     }
 
     /// The calls whose shell has ended and which still have processes, oldest first.
     pub async fn background(&self) -> Vec<BackgroundCall> {
-        let calls = self.with_processes(|known| known.ended.is_some()).await;
-        let left = calls.into_iter().filter_map(|call| {
-            let RunningCall { id, command, processes, total, ended, .. } = call;
-            let (_, age) = ended?;
-            Some(BackgroundCall { id, command, age, processes, total })
+        let ended = self.describe(|call| call.ended.is_some()).await;
+        let left = ended.into_iter().filter_map(|call| {
+            let RunningCall { id, state, command, processes, total, .. } = call;
+            let CallState::Left { ago, .. } = state else { return None };
+            (total > 0).then_some(BackgroundCall { id, command, age: ago, processes, total })
         });
         left.collect()
     }
 
-    /// Those of which there are processes.
-    async fn with_processes(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<RunningCall> {
-        let mut calls = Vec::new();
-        for known in self.in_order_of_ending().into_iter().filter(wanted) {
-            let Some(attached) = known.attached else { continue };
-            let Some(processes) = attached.processes() else { continue };
-            let Alive { total, listed: processes } = processes.alive().await;
-            if total > 0 {
-                calls.push(RunningCall {
-                    id: known.output.id().to_owned(),
-                    call: attached.call,
-                    command: known.command,
-                    age: known.started.elapsed(),
-                    ended: known.ended.map(|(ending, at)| (ending, at.elapsed())),
-                    processes,
-                    total,
-                });
-            }
-        }
-        calls
-    }
-
     /// Ends what is left of a call whose shell has ended, and returns the processes that were alive; `None`: there is no such
     /// call any more.
-    pub async fn end_background(&self, id: &str) -> Option<Vec<BackgroundProcess>> {
-        let attached = self.known(id).filter(|known| known.ended.is_some())?.attached?;
-        let processes = attached.processes()?;
-        let Alive { listed, .. } = processes.alive().await;
-        attached.call.cancel();
-        if tokio::time::timeout(END_TIMEOUT, processes.gone()).await.is_err() {
+    pub async fn end_background(&self, id: &str) -> Option<Vec<CallProcess>> {
+        // Held until all are gone.
+        let kept = self.known(id)?.attached?.processes()?;
+        let RunningCall { state: CallState::Left { .. }, call: Some(call), processes, .. } =
+            self.find(id).await?
+        else {
+            return None;
+        };
+        call.cancel();
+        if tokio::time::timeout(END_TIMEOUT, kept.gone()).await.is_err() {
             tracing::error!(id, "background processes do not end");
         }
-        Some(listed)
+        Some(processes)
     }
 
     /// Those that have run for long or were given up, in the order in which they ended; what still runs comes last. Their
@@ -302,6 +356,25 @@ mod tests {
         running.recent().into_iter().map(|call| (call.command, call.ending)).collect()
     }
 
+    async fn states(running: &RunningCalls) -> Vec<(String, CallState)> {
+        running.list().await.into_iter().map(|call| (call.command, call.state)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_found_by_its_id_from_its_start_until_nothing_is_left() {
+        let spool = Spool::new(LIMITS);
+        let running = RunningCalls::new(spool.clone());
+        let output = spool.finished(b"x");
+        let entered = running.enter("one", &output);
+        assert!(running.find("other").await.is_none());
+        let found = running.find(output.id()).await.unwrap();
+        assert_eq!((found.command.as_str(), found.state, found.total), ("one", CallState::Starting, 0));
+        assert!(running.background().await.is_empty() && running.end_background(output.id()).await.is_none());
+        drop(entered);
+        assert!(running.find(output.id()).await.is_none(), "it was given up before it had a shell");
+        assert_eq!(listed(&running), [("one".to_owned(), Some(Ending::Cancelled))]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn only_what_was_long_or_given_up_is_listed() {
         let spool = Spool::new(LIMITS);
@@ -327,6 +400,11 @@ mod tests {
             ("running".to_owned(), None),
         ];
         assert_eq!(listed(&running), expected);
+        assert_eq!(
+            states(&running).await,
+            [("running".to_owned(), CallState::Starting)],
+            "it has no shell yet"
+        );
         let outputs = [&cancelled_output, &long_output, &running_output];
         assert!(outputs.iter().all(|output| spool.find(output.id()).is_some()));
         assert!(spool.find(quick_output.id()).is_none());

@@ -7,9 +7,10 @@ use crate::sandboxes::{Process, Remaining};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// A process that lives on when its call has returned.
+/// A process of a call. Clients are shown those that live on when it has returned, under the name that they know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct BackgroundProcess {
+#[schemars(rename = "BackgroundProcess", description = "A process that lives on when its call has returned.")]
+pub struct CallProcess {
     /// Its number, as commands in the same sandbox see it, or as the system has it when it runs outside.
     pub pid: i32,
     /// Its command line, or the beginning of it.
@@ -20,7 +21,7 @@ pub struct BackgroundProcess {
     pub outside_sandbox: bool,
 }
 
-impl std::fmt::Display for BackgroundProcess {
+impl std::fmt::Display for CallProcess {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let outside = if self.outside_sandbox { " (outside the sandbox)" } else { "" };
         write!(formatter, "{} {}{outside}", self.pid, self.command)
@@ -44,7 +45,7 @@ pub(super) struct Alive {
     /// How many there are.
     pub(super) total: usize,
     /// The first of them.
-    pub(super) listed: Vec<BackgroundProcess>,
+    pub(super) listed: Vec<CallProcess>,
 }
 
 impl CallProcesses {
@@ -76,7 +77,7 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     }
     let named = |(pid, command): (i32, String), outside_sandbox| {
         let command = wrapped(wrapper, &command).map(str::to_owned).unwrap_or(command);
-        BackgroundProcess { pid, command, outside_sandbox }
+        CallProcess { pid, command, outside_sandbox }
     };
     let inside = listed.into_iter().map(|process| named(process, false));
     let outside = outside.remaining.listed.into_iter().map(|process| named(process, true));
