@@ -7,9 +7,9 @@ use std::time::Duration;
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ElicitRequestParams,
     ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability,
-    Implementation,
+    Implementation, ProgressNotificationParam,
 };
-use rmcp::service::{RequestContext, RunningService, ServiceError};
+use rmcp::service::{NotificationContext, RequestContext, RunningService, ServiceError};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use serde_json::{Value, json};
@@ -44,8 +44,8 @@ impl Answer {
     }
 }
 
-/// The server takes a form that is declined or closed sooner for a client that asks nobody.
-const READING: Duration = Duration::from_millis(400);
+/// By the server's own clock; it takes a form that is declined or closed sooner for a client that asks nobody.
+const READING_SECONDS: f64 = 0.5;
 
 /// Somebody who answers questions, in the order of `answers`, and remembers what was asked.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,8 @@ pub struct Person {
     /// A permit for each answer; without it the answers come at once.
     told: Option<Arc<Semaphore>>,
     reads: bool,
+    /// How many seconds the call has taken, as the server has told last.
+    progress: watch::Sender<f64>,
     /// Whether the client says that it can ask at all.
     present: bool,
 }
@@ -76,7 +78,7 @@ impl Person {
         }
     }
 
-    /// Takes the time to read each question. Only for what is about that time.
+    /// Takes the time to read each question, as the server sees it. Only for what is about that time.
     #[must_use]
     pub fn reading(mut self) -> Person {
         self.reads = true;
@@ -95,6 +97,17 @@ impl Person {
         if let Some(told) = &self.told {
             told.add_permits(1);
         }
+    }
+
+    /// Waits until the server has told, since the question, that so much time has passed.
+    async fn read(&self) {
+        let mut progress = self.progress.subscribe();
+        let passed = async {
+            progress.changed().await?;
+            let begun = *progress.borrow_and_update();
+            progress.wait_for(|now| *now >= begun + READING_SECONDS).await.map(drop)
+        };
+        tokio::time::timeout(PATIENCE, passed).await.expect("progress").expect("we hold the sender");
     }
 
     /// The questions so far.
@@ -140,9 +153,17 @@ impl ClientHandler for Person {
             told.acquire().await.expect("it is never closed").forget();
         }
         if self.reads {
-            tokio::time::sleep(READING).await;
+            self.read().await;
         }
         answer.map(Answer::result).ok_or_else(|| ErrorData::internal_error("no answer was prepared", None))
+    }
+
+    async fn on_progress(
+        &self,
+        params: ProgressNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.progress.send_replace(params.progress);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's door: rules bind what every process of a command executes, however it does.
 
 use end_to_end_tests::World;
-use end_to_end_tests::client::Answer::{Accept, Decline};
+use end_to_end_tests::client::Answer::{Accept, Decline, Deny};
 use end_to_end_tests::client::{Client, Person};
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ async fn what_runs_leaves_or_is_refused_does_so_from_wherever_it_is_executed() {
 #[tokio::test]
 async fn a_person_is_asked_from_wherever_it_is_executed_and_told_on_whose_behalf() {
     let world = World::with_rules(RULES);
-    let person = Person::answering(WAYS.iter().flat_map(|_| [Accept, Decline])).reading();
+    let person = Person::answering(WAYS.iter().flat_map(|_| [Accept, Deny]));
     let client = Client::start_with(&world, &person, DOOR).await;
     for (asked, (name, script)) in WAYS.iter().enumerate() {
         let yes = client.run(&way(script, "uname")).await;
