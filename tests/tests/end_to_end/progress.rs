@@ -62,10 +62,24 @@ fn who_asks_is_told_the_time_and_the_last_line_and_nothing_after_the_answer() {
     std::fs::write(world.workdir().join("go"), "").expect("written");
     let (_, answer) = until_answered(&mut server, id);
     assert_eq!(answer["result"]["structuredContent"]["output"], "started\ndone\n");
-    // Without a token nothing comes, and of the first request nothing comes any more.
-    let id = server.send_request("tools/call", shell(&world, "echo a; sleep 1.2; echo b", None));
-    let (before, _) = until_answered(&mut server, id);
-    assert_eq!(before, [Value::Null; 0]);
+    // Without a token nothing comes while one with it is told of, and of the first request nothing comes any more.
+    std::fs::remove_file(world.workdir().join("go")).expect("it is there");
+    let silent = server.send_request("tools/call", shell(&world, PATIENT, None));
+    let other = server.send_request("tools/call", shell(&world, PATIENT, Some("other")));
+    for _ in 0..3 {
+        assert_eq!(server.receive()["params"]["progressToken"], "other");
+    }
+    std::fs::write(world.workdir().join("go"), "").expect("written");
+    let mut answered = Vec::new();
+    while answered.len() < 2 {
+        let message = server.receive();
+        match message["id"].as_u64() {
+            Some(id) => answered.push(id),
+            None => assert_eq!(message["params"]["progressToken"], "other", "{message}"),
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [silent, other]);
 }
 
 #[test]
@@ -127,8 +141,14 @@ fn messages_come_to_who_asks_for_them_in_either_way() {
         if some {
             told(&mut server, shell(&world, PATIENT, None), json!({}));
         } else {
-            let id = server.send_request("tools/call", shell(&world, "echo a; sleep 1", None));
-            assert_eq!(until_answered(&mut server, id).0, [Value::Null; 0]);
+            // The other kind of notification says when a message would have come.
+            let id = server.send_request("tools/call", shell(&world, PATIENT, Some("token")));
+            for _ in 0..3 {
+                assert_eq!(server.receive()["method"], "notifications/progress");
+            }
+            std::fs::write(world.workdir().join("go"), "").expect("written");
+            let (before, _) = until_answered(&mut server, id);
+            assert!(before.iter().all(|message| message["method"] == "notifications/progress"), "{before:?}");
         }
     }
 }
