@@ -123,11 +123,15 @@ fn a_command_that_runs_the_view_itself_sees_and_answers_nothing() {
         let made = place.outside.join("made");
         let program = place.server_program();
         let (home, codex_home) = (word(place.world.home()), word(&place.codex_home()));
-        // The view inside is told where the servers are, and it answers all that there could be.
+        // The view inside is told where the servers are, and it answers all that there could be. Each round waits for what
+        // becomes of the one before; meanwhile the view looks for servers again and again.
         let forge = format!(
-            "{{ until [ -e go ]; do sleep 0.02; done
-                for id in {{0..20}}; do echo '{{\"question\":\"0:q'$id'\",\"decision\":\"once\"}}'; done; sleep 0.5; }} |
-             XDG_RUNTIME_DIR={home}/runtime CODEX_HOME={} {} approve --json > seen; echo > done",
+            "> seen; {{ until [ -e go ]; do sleep 0.02; done
+                for round in {{1..5}}; do
+                    for id in {{0..20}}; do echo '{{\"question\":\"0:q'$id'\",\"decision\":\"once\"}}'; done
+                    until [ \"$(grep -c 'no question' seen)\" -ge $((21 * round)) ]; do sleep 0.1; done
+                done; }} |
+             XDG_RUNTIME_DIR={home}/runtime CODEX_HOME={} {} approve --json >> seen; echo > done",
             codex_home,
             word(&program)
         );
