@@ -236,6 +236,9 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
 
+    /// For what comes at once, on a machine that is busy with something else.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
     fn text(recording: &Recording) -> String {
         recording.view(Presentation::default()).text
     }
@@ -252,9 +255,12 @@ mod tests {
             assert!(recording.is_open());
             held.write_all(b"later").unwrap();
             drop(held);
-            while recording.is_open() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let closed = async {
+                while recording.is_open() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(TIMEOUT, closed).await.expect("the pipe's end is noticed");
             assert!(text(&recording).ends_with("later"));
         }
     }
@@ -267,7 +273,7 @@ mod tests {
             let mut write = File::from(write);
             while write.write_all(&[b'y'; 4096]).is_ok() {}
         });
-        tokio::time::timeout(Duration::from_secs(60), output.collect()).await.expect("it comes back");
+        tokio::time::timeout(TIMEOUT, output.collect()).await.expect("it comes back");
         drop(flood); // The thread ends with the test's runtime, which closes the pipe.
     }
 

@@ -440,9 +440,12 @@ mod tests {
     async fn a_question_is_shown_to_who_comes_later_and_withdrawn_everywhere() {
         let world = World::new();
         let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
-        while world.channel.hub.state().open.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        let asked_about = async {
+            while world.channel.hub.state().open.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asked_about).await.expect("it is asked");
         let (mut first, mut second) = (world.terminal().await, world.terminal().await);
         let shown = asked(&mut first).await;
         assert_eq!(asked(&mut second).await, shown);

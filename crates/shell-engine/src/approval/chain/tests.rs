@@ -127,9 +127,12 @@ async fn the_first_answer_counts_and_withdraws_the_others() {
     let [client, terminal, command] = [client, terminal, command].map(Arc::new);
     let approver = approver(&client, &terminal, &command);
     assert_eq!(approver.ask(question("a")).await, approved("terminal"));
-    while *client.open.lock().unwrap() > 0 {
-        tokio::task::yield_now().await;
-    }
+    let withdrawn = async {
+        while *client.open.lock().unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), withdrawn).await.expect("it is withdrawn");
     assert_eq!(*client.asked.lock().unwrap(), 1);
     assert_eq!(*command.asked.lock().unwrap(), 0, "it was not its turn");
 }
