@@ -199,17 +199,11 @@ mod tests {
             ["tool a b c d e f", "tool a b c", "tool a b", "tool a"]
         );
         // What the file holds is another thing tomorrow.
-        assert_eq!(offered(git, "python3 x.py y"), Vec::<String>::new());
+        for line in ["python3 x.py y", "python3 -W ignore x.py"] {
+            assert!(offered(git, line).is_empty(), "{line}");
+        }
         // The whole alone: nothing shorter is narrow enough.
-        for line in [
-            "tool",
-            "tool a",
-            "git -C /x push",
-            "npx -y pkg",
-            "python3 -W ignore x.py",
-            "deno run x",
-            "ssh host ls",
-        ] {
+        for line in ["tool", "tool a", "git -C /x push", "npx -y pkg", "deno run x", "ssh host ls"] {
             assert_eq!(offered(git, line), [line]);
         }
         for line in ["git", "env tool a b", "rm -rf a b"] {
