@@ -79,7 +79,7 @@ impl Trusted {
         // A missing configuration file is held by holding its folder.
         let file = self.home.join("config.toml");
         let places = self.named().filter(move |place| *place != file || place.exists());
-        places.flat_map(|place| [real_path(&place), place])
+        places.chain(self.launcher.clone()).flat_map(|place| [real_path(&place), place])
     }
 
     fn named(&self) -> impl Iterator<Item = PathBuf> {
@@ -113,8 +113,11 @@ impl Trusted {
         let launched_by = self.launcher.iter().flat_map(|launcher| {
             links_to(launcher).into_iter().chain([real_path(launcher), launcher.clone()])
         });
+        // Who installs something in a temporary folder tries it out: it is protected there, but no reason to refuse.
+        let temporary = [Path::new("/tmp"), &std::env::temp_dir()].map(real_path);
         for launcher in launched_by {
-            if let Some(root) = plan.writable.iter().find(|root| launcher.starts_with(root)) {
+            let mut roots = plan.writable.iter().filter(|root| !temporary.contains(root));
+            if let Some(root) = roots.find(|root| launcher.starts_with(root)) {
                 return Err(TrustedPlaceError::Launcher { launcher, root: root.clone() });
             }
         }
