@@ -1,24 +1,30 @@
 //! Opens a path of a plan exactly as the plan means it: canonical, so no component may be a link.
 //!
 //! A plan's paths had no links when they were resolved. One that has a link now was changed meanwhile, perhaps by a
-//! command of an earlier session to whom a parent folder was writable, to have something else made writable. openat2(2)
-//! since 5.6.
+//! command of an earlier session to whom a parent folder was writable, to have something else made writable. Not
+//! openat2(2): a sandbox in a sandbox of ours has none.
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open as open_path, openat};
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Component, Path};
 
-/// Opens a path for naming only (`O_PATH`); any link on the way is an error (ELOOP).
+/// Opens an absolute path for naming only (`O_PATH`); any link on the way is an error (ELOOP).
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat2(
-        CWD,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )?)
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut found = open_path("/", flags, Mode::empty())?;
+    for component in path.components() {
+        match component {
+            Component::RootDir | Component::CurDir => continue,
+            Component::Normal(name) => found = openat(&found, name, flags, Mode::empty())?,
+            Component::ParentDir | Component::Prefix(_) => return Err(Errno::INVAL.into()),
+        }
+        if FileType::from_raw_mode(fstat(&found)?.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP.into());
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
