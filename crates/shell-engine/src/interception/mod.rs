@@ -1,6 +1,6 @@
 //! How programs that are about to be executed reach the judge, and what is done with its answer.
 //!
-//! A [`Door`] delivers them for one call, each with whatever descriptors it needs; `attend` serves one, and a call may
+//! A [door](door::Door) delivers them for one call, each with whatever descriptors it needs; `attend` serves one, and a call may
 //! have several. What all of them share is the [`InterceptedCall`]. A door may close early, but it does not say when
 //! the call ends: its processes do ([`Shutdown`]).
 //!
