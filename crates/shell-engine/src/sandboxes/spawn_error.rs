@@ -10,7 +10,7 @@ pub(crate) enum SpawnError {
     #[error("the sandbox's own process ended or does not answer")]
     NotBegun,
     /// The session ended or did not answer; the program may have run.
-    #[error("the sandbox's own process ended or does not answer")]
+    #[error("the sandbox's own process ended or does not answer; the program may have run all the same")]
     SessionLost,
     /// The new process cannot be watched, so it was killed.
     #[error("the new process cannot be watched")]
