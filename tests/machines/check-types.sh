@@ -16,11 +16,13 @@ check() {
   library=$(ls -d "$machines"/cross/usr/src/rustc-*/library/sysroot)
   (cd "$repository" && "${CARGO:-cargo}" fetch --locked --target "$target")
   # The standard library's own dependencies; a stable compiler looks at its source when it is told so.
-  RUSTC_BOOTSTRAP=1 "${CARGO:-cargo}" fetch --locked --target "$target" --manifest-path "$library/Cargo.toml"
-  # Crates that compile C get a compiler that always succeeds.
-  "$cross" env CARGO_TARGET_DIR="$built" CARGO_TERM_COLOR=never RUSTC_BOOTSTRAP=1 \
+  # From a folder outside: the crates that .cargo/config.toml puts in the place of a registry's are none of its.
+  (cd / && RUSTC_BOOTSTRAP=1 "${CARGO:-cargo}" fetch --locked --target "$target" --manifest-path "$library/Cargo.toml")
+  # Crates that compile C get a compiler that always succeeds. What only Linux uses (the kernel's door) is no fault elsewhere.
+  "$cross" env -C / CARGO_TARGET_DIR="$repository/$built" CARGO_TERM_COLOR=never RUSTC_BOOTSTRAP=1 RUSTFLAGS='-A dead_code -A unused_imports' \
     "CC_${target//-/_}=true" "AR_${target//-/_}=true" \
-    cargo check --offline --locked -Zbuild-std --target "$target" --workspace --all-targets --keep-going 2>&1 | tee "$messages"
+    cargo check --offline --locked -Zbuild-std --target "$target" --manifest-path "$repository/Cargo.toml" \
+    --workspace --all-targets --keep-going 2>&1 | tee "$messages"
   # Cargo says so again when nothing is to be compiled.
   ! grep '^warning: ' "$messages"
 }
