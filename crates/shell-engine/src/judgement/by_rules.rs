@@ -133,7 +133,7 @@ fn outside(
         evaluation.matches().iter().filter(of_the_program)
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
-    let mut prepared = grounds.environment.prepare(variables, speaking());
+    let mut prepared = grounds.environment.prepare(variables, speaking(), grounds.trust.search_path());
     let hardening = git::hardening(&program, exec, grounds.trust);
     hardening.apply(&mut prepared.variables);
     let env = environment::entries(&prepared.variables);

@@ -28,8 +28,6 @@ pub(crate) struct Environment {
     given: Variables,
     /// What the user's start-up files have set in it, which is not the script's doing either.
     start_up_files: Variables,
-    /// Where programs outside look for programs.
-    search_path: OsString,
 }
 
 /// What an escalated program gets.
@@ -44,11 +42,10 @@ pub(super) struct Prepared {
 }
 
 impl Environment {
-    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each. `search_path` is what
-    /// takes the place of the server's `PATH` outside.
-    pub(crate) fn new(server: Arc<Variables>, given: &[OsString], search_path: OsString) -> Environment {
+    /// The environment of the server, and what a call's shell was given of it, `NAME=value` each.
+    pub(crate) fn new(server: Arc<Variables>, given: &[OsString]) -> Environment {
         let start_up_files = Variables::new();
-        Environment { server, given: variables_of(given), start_up_files, search_path }
+        Environment { server, given: variables_of(given), start_up_files }
     }
 
     /// With what start-up files have set, `NAME=value` each: it is judged as any other change, but nobody is told of
@@ -58,11 +55,13 @@ impl Environment {
     }
 
     /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those
-    /// that speak for it: a variable that one of them demands is passed.
+    /// that speak for it: a variable that one of them demands is passed. `search_path` takes the place of the server's
+    /// `PATH`.
     pub(super) fn prepare<'r>(
         &self,
         wanted: &[(OsString, OsString)],
         rules: impl Iterator<Item = &'r RuleMatch> + Clone,
+        search_path: &OsStr,
     ) -> Prepared {
         let mut prepared = Prepared { variables: (*self.server).clone(), ..Prepared::default() };
         // Of a name that occurs twice the first counts, for getenv(3) and for rules.
@@ -102,7 +101,7 @@ impl Environment {
             }
         }
         if !demanded(OsStr::new("PATH")) {
-            prepared.variables.insert("PATH".into(), self.search_path.clone());
+            prepared.variables.insert("PATH".into(), search_path.to_owned());
         }
         for (name, value) in NOBODY_THERE.iter().filter(|(name, _)| !demanded(OsStr::new(name))) {
             prepared.variables.insert((*name).into(), (*value).into());
@@ -210,7 +209,7 @@ mod tests {
     fn environment() -> Environment {
         // The sandbox hides the agent's socket, and the user's settings add a variable.
         let given = variables(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("SET", "x")]);
-        Environment::new(Arc::new(variables(SERVER)), &entries(&given), "/usr/bin".into())
+        Environment::new(Arc::new(variables(SERVER)), &entries(&given))
     }
 
     fn with_nobody_there(pairs: &[(&str, &str)]) -> Variables {
@@ -221,7 +220,7 @@ mod tests {
     fn an_unchanged_environment_is_the_servers_with_what_the_user_set_for_commands() {
         let wanted =
             list(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("SET", "x"), ("PWD", "/w")]);
-        let prepared = environment().prepare(&wanted, std::iter::empty());
+        let prepared = environment().prepare(&wanted, std::iter::empty(), OsStr::new("/usr/bin"));
         let mut expected = with_nobody_there(SERVER);
         expected.extend(variables(&[("SET", "x"), ("PWD", "/w")]));
         assert_eq!(prepared, Prepared { variables: expected, ..Prepared::default() });
@@ -242,7 +241,7 @@ mod tests {
             ("LC_ALL", "../../ws/locale"),
             ("TERM", "xterm"),
         ]);
-        let prepared = environment().prepare(&wanted, std::iter::empty());
+        let prepared = environment().prepare(&wanted, std::iter::empty(), OsStr::new("/usr/bin"));
         assert_eq!(
             prepared.dropped,
             ["A", "BASH_FUNC_git%%", "LANGUAGE", "LC_ALL", "LD_PRELOAD", "NEW", "PATH", "TERM"]
@@ -256,8 +255,8 @@ mod tests {
     #[test]
     fn what_the_script_unset_stays_as_the_user_has_it_unless_it_is_harmless() {
         let server = variables(&[("HOME", "/home/u"), ("LANG", "C"), ("A", "1")]);
-        let environment = Environment::new(Arc::new(server.clone()), &entries(&server), "/usr/bin".into());
-        let prepared = environment.prepare(&list(&[("A", "1")]), std::iter::empty());
+        let environment = Environment::new(Arc::new(server.clone()), &entries(&server));
+        let prepared = environment.prepare(&list(&[("A", "1")]), std::iter::empty(), OsStr::new("/usr/bin"));
         assert_eq!(
             prepared.variables,
             with_nobody_there(&[("A", "1"), ("HOME", "/home/u"), ("PATH", "/usr/bin")])
@@ -278,7 +277,7 @@ mod tests {
         ]);
         let command = Command::new::<str, &str>("make", &[]).with_environment(&wanted);
         let evaluation = policy.evaluate(&command, &Options::default());
-        let prepared = environment().prepare(&wanted, evaluation.matches().iter());
+        let prepared = environment().prepare(&wanted, evaluation.matches().iter(), OsStr::new("/usr/bin"));
         for (name, value) in [("MAKEFLAGS", "-j4"), ("PAGER", "less")] {
             assert_eq!(prepared.variables.get(OsStr::new(name)), Some(&OsString::from(value)));
         }

@@ -112,7 +112,7 @@ mod tests {
                 Arc::new(Programs::new(OsStr::new("/usr/bin"))),
                 Arc::new(Plan::unenforced(Mode::DangerFullAccess, true.into())),
             ),
-            environment: &Environment::new(Arc::default(), &[], "".into()),
+            environment: &Environment::new(Arc::default(), &[]),
         };
         judge(&grounds, &exec).verdict
     }

@@ -36,7 +36,7 @@ pub fn preview(
         policy,
         options,
         legacy: None,
-        environment: &Environment::new(Arc::clone(&config.environment), &exec.env, trust.search_path()),
+        environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
         trust: &trust,
     };
     Ok(in_words(judge(&grounds, &exec).verdict))

@@ -78,14 +78,9 @@ impl Programs {
         relative.chain(written.map(|folder| why(folder, "commands can write there"))).collect()
     }
 
-    /// Finds a bare name as programs outside the sandbox do.
-    pub(crate) fn find_outside(
-        &self,
-        name: &OsStr,
-        may_be_written: impl Fn(&Path) -> bool,
-    ) -> Option<(PathBuf, FileIdentity)> {
-        let folders = std::env::split_paths(&self.search_path_outside(may_be_written)).collect::<Vec<_>>();
-        find_in(&folders, name)
+    /// Finds a bare name on another search path.
+    pub(crate) fn find_in(search_path: &OsStr, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
+        find_in(&std::env::split_paths(search_path).collect::<Vec<_>>(), name)
     }
 
     /// The programs that a file is: the one at its path, else those with the same inode or content.

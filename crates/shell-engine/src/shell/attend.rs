@@ -119,7 +119,7 @@ async fn begin(
     let trust = Trust::new(Arc::clone(programs), plan);
     let given = sandbox.environment();
     let facts = CallFacts {
-        environment: Environment::new(Arc::clone(&config.environment), given, trust.search_path())
+        environment: Environment::new(Arc::clone(&config.environment), given)
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         trust,
         approver,

@@ -32,7 +32,7 @@ impl World {
         let programs = Programs::new(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
         let trust = Trust::new(Arc::new(programs), Arc::new(plan));
         let own: Arc<Variables> = Arc::new([("PATH".into(), "/usr/bin:/bin".into())].into());
-        let environment = Environment::new(own, &["PATH=/usr/bin:/bin".into()], "/usr/bin:/bin".into());
+        let environment = Environment::new(own, &["PATH=/usr/bin:/bin".into()]);
         World { _keep: keep, root, policy, trust, environment }
     }
 

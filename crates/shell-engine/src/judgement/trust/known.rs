@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sandbox::Plan;
 
@@ -15,12 +15,14 @@ use crate::programs::{FileIdentity, Programs};
 pub(crate) struct Trust {
     pub(super) programs: Arc<Programs>,
     pub(super) plan: Arc<Plan>,
+    /// Where programs outside look for programs: found when the first one leaves, since most calls need it never.
+    search_path: OnceLock<OsString>,
 }
 
 impl Trust {
     /// What is on `programs`' search path and cannot be written under `plan`.
     pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
-        Trust { programs, plan }
+        Trust { programs, plan, search_path: OnceLock::new() }
     }
 
     /// Whether commands are kept from anything at all; without a sandbox only the ownership of files speaks for them.
@@ -75,12 +77,12 @@ impl Trust {
     }
 
     /// The search path of programs outside the sandbox.
-    pub(crate) fn search_path(&self) -> OsString {
-        self.programs.search_path_outside(|path| self.may_be_written(path))
+    pub(in crate::judgement) fn search_path(&self) -> &OsStr {
+        self.search_path.get_or_init(|| self.programs.search_path_outside(|path| self.may_be_written(path)))
     }
 
     /// The file that a bare name means to programs outside the sandbox.
     pub(super) fn meaning_outside(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
-        self.programs.find_outside(name, |path| self.may_be_written(path))
+        Programs::find_in(self.search_path(), name)
     }
 }
