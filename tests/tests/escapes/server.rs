@@ -200,7 +200,9 @@ fn what_decides_is_kept_from_commands_also_through_links() {
             continue;
         }
         if let Some(owner) = place.owner() {
-            let owned = Command::new("chown").arg("-hR").arg(owner.to_string()).arg(&home).status();
+            // Only what was made here: beside it lies what the server that was tried above is still taking away.
+            let made = [dotfiles.parent().expect("a folder"), &home.join("codex-home")];
+            let owned = Command::new("chown").arg("-hR").arg(owner.to_string()).args(made).status();
             assert!(owned.expect("chown").success());
         }
         let mut attacked = place.start(&[]);
