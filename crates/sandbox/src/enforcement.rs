@@ -19,6 +19,8 @@ pub struct Enforcement {
     pub landlock: Option<u32>,
     /// System calls are filtered.
     pub seccomp: bool,
+    /// Names are made, replaced and removed by whoever answers the kernel's reports ([`crate::Session::names`]).
+    pub brokered: bool,
     /// Everything that the plan asks for, by macOS's own sandbox.
     pub seatbelt: bool,
     /// How the number of processes is limited.
@@ -91,6 +93,7 @@ impl Enforcement {
             missing: Vec::new(),
             landlock: None,
             seccomp: false,
+            brokered: false,
             seatbelt: false,
             process_limit: None,
             gaps: Vec::new(),

@@ -5,6 +5,7 @@
 //! - [`resolve`]: from one to the other, looking at the file system once.
 //! - [`plan`]: what will be enforced.
 //! - [`environment`]: the variables that a command gets.
+//! - [`names`]: which names may be made, where the kernel's reports of it are answered.
 //! - [`session`]: the server's side of the processes that enforce it, entered by every [`call`].
 //! - `backend`: what enforces it on this system: Linux's processes and kernel, macOS's Seatbelt, or nothing.
 //! - [`enforcement`]: what is really in force; [`denial`]: what it possibly refused.
@@ -23,6 +24,7 @@ pub mod findings;
 mod launcher;
 mod listening;
 pub mod machine;
+pub mod names;
 mod placeholder;
 pub mod plan;
 pub mod policy;
@@ -39,6 +41,7 @@ pub use enforcement::{Enforcement, Namespace};
 pub use event::{CallEvent, ExitStatus, LiveProcess, LiveProcesses, StartStep};
 pub use launcher::Launcher;
 pub use listening::Listening;
+pub use names::NameRules;
 pub use plan::{Layers, Limits, Plan};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 pub use session::{Session, run_session_process};

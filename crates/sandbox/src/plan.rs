@@ -34,6 +34,9 @@ pub struct Plan {
     /// When present, nothing else can be read.
     #[serde(with = "raw_paths::option")]
     pub only_readable: Option<Vec<PathBuf>>,
+    /// Whoever starts programs here answers for the names that they make ([`crate::Session::names`]), so that nothing has to
+    /// stand for a protected name that is missing; where that cannot be, placeholders do.
+    pub brokered: bool,
     /// What one session may use up.
     pub limits: Limits,
     /// Which kinds of enforcement may be used.
@@ -106,6 +109,7 @@ impl Plan {
             sockets: Vec::new(),
             emptied: Vec::new(),
             only_readable: None,
+            brokered: false,
             limits: Limits::default(),
             layers: Layers::Best,
             notes: Vec::new(),
@@ -148,7 +152,12 @@ impl Plan {
             return self.clone();
         }
         if !self.mode.is_enforced() {
-            return Plan { limits: self.limits, layers: self.layers, ..other.clone() };
+            return Plan {
+                brokered: self.brokered,
+                limits: self.limits,
+                layers: self.layers,
+                ..other.clone()
+            };
         }
         let mut writable: Vec<PathBuf> = Vec::new();
         for (one, another) in
@@ -174,6 +183,7 @@ impl Plan {
             sockets: self.sockets.iter().filter(|path| other.sockets.contains(path)).cloned().collect(),
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
+            brokered: self.brokered,
             limits: self.limits,
             layers: self.layers,
             notes: union(&self.notes, &other.notes),

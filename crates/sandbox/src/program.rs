@@ -47,11 +47,13 @@ pub(crate) struct StartRequest {
     pub(crate) reported: bool,
     /// What it connects to is, too, and Unix datagram sockets are refused.
     pub(crate) connections: bool,
+    /// So are the calls that make names.
+    pub(crate) brokered: bool,
 }
 
 impl StartRequest {
     /// Checks what can never work.
-    pub(crate) fn new(request: &SpawnRequest) -> Result<StartRequest, SessionError> {
+    pub(crate) fn new(request: &SpawnRequest, brokered: bool) -> Result<StartRequest, SessionError> {
         let (directory, open_folder) = match &request.directory {
             Directory::Path(path) => (path.as_path(), None),
             Directory::Open(_) => (Path::new("/"), Some(WORKING_FOLDER)),
@@ -80,6 +82,7 @@ impl StartRequest {
             inherited: request.inherited.clone(),
             reported: request.reported,
             connections: false,
+            brokered,
         })
     }
 }
@@ -221,6 +224,7 @@ mod tests {
             },
             reported: true,
             connections: true,
+            brokered: true,
         };
         let plain = StartRequest { inherited: Inherited::default(), reported: false, ..request.clone() };
         for request in [request, plain] {

@@ -14,11 +14,14 @@ use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::launcher::Launcher;
 use crate::listening::Listening;
+use crate::names::NameRules;
 use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of processes that enforce one plan for many calls.
@@ -26,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Session {
     inner: <Platform as Backend>::Session,
     enforcement: Enforcement,
+    names: Option<Arc<NameRules>>,
     refused_routes: AtomicU64,
 }
 
@@ -38,13 +42,37 @@ impl Session {
     /// [`SessionError::NotEnforceable`] when the system does not allow what was asked; there is no downgrade.
     pub fn start(launcher: &Launcher, plan: &Plan) -> Result<Self, SessionError> {
         let (inner, enforcement) = Platform::start(launcher, plan)?;
-        Ok(Session { inner, enforcement, refused_routes: AtomicU64::new(0) })
+        let names = enforcement.brokered.then(|| Arc::new(NameRules::of(plan)));
+        Ok(Session { inner, enforcement, names, refused_routes: AtomicU64::new(0) })
     }
 
     /// Returns what is in force.
     #[must_use]
     pub fn enforcement(&self) -> &Enforcement {
         &self.enforcement
+    }
+
+    /// Returns the rules for names, in a session whose reported programs wait for an answer to every call that makes one, too.
+    /// A call that is let happen meets the read-only mounts of held folders.
+    #[must_use]
+    pub fn names(&self) -> Option<&Arc<NameRules>> {
+        self.names.as_ref()
+    }
+
+    /// Makes a folder in a held one writable for the programs inside, if it is not. Blocks for less than a millisecond.
+    ///
+    /// # Errors
+    /// Where no folders are held, or when it cannot be: it is gone, or is a link.
+    pub fn bind_writable(&self, folder: &Path) -> io::Result<()> {
+        self.inner.bind_writable(folder)
+    }
+
+    /// Takes from this thread the capabilities that programs inside do not have.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn limit_this_thread(&self) -> io::Result<()> {
+        Platform::limit_this_thread(&self.enforcement)
     }
 
     /// Returns the number of the session's guard process, outside the sandbox, where there is one.

@@ -11,6 +11,7 @@ use crate::spawn_request::SpawnRequest;
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// A system's sandbox.
 pub(crate) trait Backend {
@@ -25,6 +26,14 @@ pub(crate) trait Backend {
 
     /// Tries every form of the sandbox.
     fn probe(launcher: &Launcher) -> Probe;
+
+    /// Takes from this thread what programs inside do not have either. `enforcement` is that of their session.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn limit_this_thread(_enforcement: &Enforcement) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Explains why no session starts, from facts alone.
     fn explain_refusal() -> Vec<Hint>;
@@ -49,6 +58,14 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
 
     /// Tells who listens on the socket that a file is, which a process of the session means.
     fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening>;
+
+    /// Makes a folder in a held one writable, if it is not.
+    ///
+    /// # Errors
+    /// Where no folders are held, or when it cannot be.
+    fn bind_writable(&self, _folder: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Starts a program, without waiting for it.
     fn spawn(&self, request: SpawnRequest) -> Result<Self::Call, SessionError>;

@@ -3,7 +3,7 @@
 //! It shares the supervisor's memory, while the supervisor waits: copying that memory would take longer than all of its steps.
 
 use super::packet;
-use super::reporting::Reporter;
+use super::reporting::{Reported, Reporter};
 use super::sys::{self, SingleThreaded};
 use crate::event::{CallEvent, StartStep};
 use crate::program::{NotStarted, Prepared, StartRequest};
@@ -19,7 +19,8 @@ pub(super) fn start(
     socket: &OwnedFd,
 ) -> Result<i32, NotStarted> {
     let mut prepared = Prepared::new(request, descriptors.iter().map(AsFd::as_fd).collect());
-    let reporter = request.reported.then(|| Reporter::new(request.connections));
+    let reported = Reported { connections: request.connections, names: request.brokered };
+    let reporter = request.reported.then(|| Reporter::new(reported));
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
     let mut failed = None;
     let pid = sys::fork_sharing_memory(proof, &mut || {

@@ -10,8 +10,8 @@ use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
 use super::sys::{self, Forked, Reap, SingleThreaded};
-use super::wire::{InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
-use super::{init, packet, setup};
+use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
+use super::{init, packet, reporting, setup};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -19,9 +19,12 @@ use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid};
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
@@ -66,7 +69,8 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
     let mark = (!adopts).then(|| Mark::of_session(myself));
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    let plan = receive_plan(control)?;
+    let (plan, errands) = receive_plan(control)?;
+    let plan = Plan { brokered: plan.brokered && reporting::can_listen(proof), ..plan };
     if mark.is_some() && plan.mode.is_enforced() {
         return Err(io::Error::other(NO_SUBREAPERS));
     }
@@ -75,7 +79,8 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     if let Ok(running) = &mut started {
         // Only now: the maps of init are written through its `/proc` entry.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-        watch(proof, control, &signals, &plan, running);
+        let sides = Sides { control, errands: &errands, signals: &signals };
+        watch(proof, &sides, &plan, running);
     }
     end_everything(&tree);
     started.map(drop)
@@ -91,18 +96,17 @@ fn give_up_standard_input() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(&null)?)
 }
 
-fn receive_plan(control: &OwnedFd) -> io::Result<Plan> {
+fn receive_plan(control: &OwnedFd) -> io::Result<(Plan, OwnedFd)> {
     let packet = packet::receive(control, RecvFlags::empty())?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let set_up = SetUp::decode(&packet.bytes)?;
-    let [plan] = packet.descriptors.as_slice() else {
-        return Err(io::Error::other("the first message brings no plan"));
-    };
+    let [plan, errands] = <[OwnedFd; 2]>::try_from(packet.descriptors)
+        .map_err(|_| io::Error::other("the first message does not bring a plan and a socket"))?;
     set_up.descriptor_limit.into_iter().for_each(crate::program::lower_descriptor_limit);
-    rustix::fs::seek(plan, rustix::fs::SeekFrom::Start(0))?;
+    rustix::fs::seek(&plan, rustix::fs::SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
-    File::from(plan.try_clone()?).take(limit).read_to_end(&mut bytes)?;
-    serde_json::from_slice(&bytes).map_err(io::Error::other)
+    File::from(plan).take(limit).read_to_end(&mut bytes)?;
+    Ok((serde_json::from_slice(&bytes).map_err(io::Error::other)?, errands))
 }
 
 /// What the guard tells a new init.
@@ -148,8 +152,10 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
     let mut attempts = VecDeque::from([Attempt(wanted.clone())]);
     let mut tried = Vec::new();
     while let Some(attempt) = attempts.pop_front() {
-        // Without mounts of its own a session cannot protect the names, so holding them would only litter.
-        let reserved: &[Reserved] = if attempt.has(Namespace::Mount) { &plan.reserved } else { &[] };
+        // Without mounts of its own a session cannot protect the names, and with a broker their folders are held: placeholders
+        // would only litter.
+        let is_needed = attempt.has(Namespace::Mount) && !plan.brokered;
+        let reserved: &[Reserved] = if is_needed { &plan.reserved } else { &[] };
         let placeholders = Placeholders::make(reserved).map_err(io::Error::other)?;
         match start_as(request, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
@@ -274,10 +280,22 @@ fn become_init(
     }
 }
 
+/// Who may want something of the guard.
+struct Sides<'a> {
+    control: &'a OwnedFd,
+    errands: &'a OwnedFd,
+    signals: &'a OwnedFd,
+}
+
 /// Returns when the session must end.
-fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Plan, running: &mut Running) {
+fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &Plan, running: &mut Running) {
+    let Sides { control, errands, signals } = *sides;
     loop {
-        let mut polled = vec![PollFd::new(control, PollFlags::empty()), PollFd::new(signals, PollFlags::IN)];
+        let mut polled = vec![
+            PollFd::new(control, PollFlags::empty()),
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::new(errands, PollFlags::IN),
+        ];
         polled.extend(running.mending.as_ref().map(|(_, watcher)| PollFd::new(watcher, PollFlags::IN)));
         if packet::wait_any(&mut polled, None).is_err() {
             break;
@@ -288,15 +306,34 @@ fn watch(proof: SingleThreaded, control: &OwnedFd, signals: &OwnedFd, plan: &Pla
         if server_gone || told.iter().any(|signal| *signal != child) || has_ended(running.init) {
             break;
         }
+        let asked = polled[2].revents().contains(PollFlags::IN);
+        if let Some((doors, _)) = running.mending.as_ref().filter(|_| asked) {
+            run_errand(proof, errands, doors, plan);
+        }
         if let Some((doors, watcher)) = &running.mending
             && watcher.concerns_us()
         {
-            running.placeholders.restore(&plan.reserved);
+            if !plan.brokered {
+                running.placeholders.restore(&plan.reserved);
+            }
             if repair::repair(proof, doors, plan).is_err() {
                 break;
             }
         }
     }
+}
+
+/// Takes one command of the server's and answers it. A server that is gone ends the session in any case.
+fn run_errand(proof: SingleThreaded, errands: &OwnedFd, doors: &Doors, plan: &Plan) {
+    let Ok(Some(packet)) = packet::receive(errands, RecvFlags::DONTWAIT) else { return };
+    let done = match wire::decode(&packet.bytes) {
+        Ok(GuardCommand::BindWritable { folder }) => {
+            let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
+            repair::bind_writable(proof, doors, plan, folder).is_ok()
+        }
+        Err(_) => false,
+    };
+    let _ = packet::send_soon(errands, &done, &[]);
 }
 
 /// Waits for all children that have ended; true when init is one of them.

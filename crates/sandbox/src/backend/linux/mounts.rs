@@ -5,6 +5,7 @@
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
 use super::{canonical, sys};
+use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -60,12 +61,21 @@ pub(super) enum MountError {
     Devices { name: &'static str, source: io::Error },
 }
 
-/// Whether a place inside a writable root stays writable (and only becomes a mount point) or not.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What becomes of a place inside a writable root that is made a mount point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pin {
+    /// It stays writable.
     Writable,
+    /// It cannot be written, nor what is mounted in it.
     ReadOnly,
+    /// No name can be made in it; what is mounted in it is as it was.
+    Held,
+    /// A folder in a held one: writable.
+    Opened,
 }
+
+/// Folders of one held folder that are made writable when a session starts. More are when they are first used.
+const MOST_OPENED: usize = 1000;
 
 /// Builds the view; `own_processes` says that there is a PID namespace, whose `/proc` is mounted.
 pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> {
@@ -130,7 +140,9 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
 /// Lists every path that should be a mount and that programs outside may replace.
 pub(super) fn places(plan: &Plan) -> Vec<PathBuf> {
     let covered = plan.hidden.iter().chain(&plan.emptied).cloned();
-    pins(plan).into_keys().chain(covered).collect()
+    // Opened folders come and go; whoever brokers names has them mounted when they are used.
+    let pins = pins(plan).into_iter().filter(|(_, pin)| *pin != Pin::Opened);
+    pins.map(|(path, _)| path).chain(covered).collect()
 }
 
 /// Tells whether something is mounted exactly here; what is not there is not.
@@ -142,12 +154,32 @@ fn is_mount(path: &Path) -> bool {
 
 /// Makes a place a mount point, which cannot be renamed or removed from inside; read-only if it is protected.
 fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
-    let tree = copy(path)?;
-    if pin == Pin::ReadOnly {
-        sys::change_mount(tree.as_fd(), true, READ_ONLY, 0)
-            .map_err(|source| MountError::Change { path: path.to_owned(), source })?;
+    let tree = match (copy(path), pin) {
+        // Whoever made the folder has removed it.
+        (Err(_), Pin::Opened) => return Ok(()),
+        (tree, _) => tree?,
+    };
+    let change = |whole_tree, set, clear| {
+        sys::change_mount(tree.as_fd(), whole_tree, set, clear)
+            .map_err(|source| MountError::Change { path: path.to_owned(), source })
+    };
+    match pin {
+        Pin::ReadOnly => change(true, READ_ONLY, 0)?,
+        Pin::Held => change(false, READ_ONLY, 0)?,
+        // Copied from a held folder, it is read-only.
+        Pin::Opened => change(false, 0, READ_ONLY)?,
+        Pin::Writable => {}
     }
-    place(&tree, path)
+    match (place(&tree, path), pin) {
+        (Err(_), Pin::Opened) => Ok(()),
+        (placed, _) => placed,
+    }
+}
+
+/// Makes a folder in a held one writable, if it is not.
+pub(super) fn bind_writable(folder: &Path) -> Result<(), MountError> {
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir());
+    if !is_folder || is_mount(folder) { Ok(()) } else { pin_down(folder, Pin::Opened) }
 }
 
 /// Lays an empty file over a file.
@@ -160,6 +192,54 @@ fn show_empty(path: &Path) -> Result<(), MountError> {
 
 /// Lists what becomes a mount point inside the writable roots, parents before children.
 fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+    if plan.brokered { pins_of_held(plan) } else { pins_of_protected(plan) }
+}
+
+/// Where names are brokered: held folders, the way to them, and what is in them and not protected.
+fn pins_of_held(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+    let held = names::held(plan);
+    let rules = NameRules::of(plan);
+    let mut pins = BTreeMap::new();
+    for folder in &held {
+        for ancestor in folder.ancestors().skip(1).filter(|ancestor| {
+            plan.writable.iter().any(|root| ancestor.starts_with(root) && ancestor != root)
+        }) {
+            let in_held = ancestor.parent().is_some_and(|parent| held.contains(parent));
+            let pin = if in_held && !is_mount(ancestor) { Pin::Opened } else { Pin::Writable };
+            pins.entry(ancestor.to_owned()).or_insert(pin);
+        }
+    }
+    for folder in &held {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let free = folders.map(|entry| entry.path()).filter(|path| rules.is_free(path) && !is_mount(path));
+        for path in free.take(MOST_OPENED) {
+            pins.entry(path).or_insert(Pin::Opened);
+        }
+        pins.insert(folder.clone(), Pin::Held);
+    }
+    // What is protected is read-only with the folder that it lies in, unless it does not lie in one that can be held, or
+    // something is mounted in it.
+    let mounted = mount_points();
+    for path in names::protected(plan).filter(|path| !held.contains(*path)) {
+        let is_mounted_in = || mounted.iter().any(|point| point.starts_with(path));
+        let in_root = plan.writable.iter().any(|root| path.starts_with(root) && path != root);
+        let is_held = path.parent().is_some_and(|parent| held.contains(parent));
+        if in_root && (!is_held || is_mounted_in()) && path.symlink_metadata().is_ok() {
+            pins.insert(path.to_owned(), Pin::ReadOnly);
+        }
+    }
+    keep_roots_writable(plan, pins)
+}
+
+/// Lists what is mounted now, as far as its name is plain.
+fn mount_points() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+}
+
+/// Without a broker: protected places, and the way to them.
+fn pins_of_protected(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     let mut pins = BTreeMap::new();
     // A name that could not be held lies in a folder that commands cannot write either.
     let reserved =
@@ -180,12 +260,23 @@ fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
         }
         pins.insert(path.clone(), Pin::ReadOnly);
     }
-    // A writable root inside a read-only place inside a writable root was asked for by name: it stays writable.
+    keep_roots_writable(plan, pins)
+}
+
+/// A writable root inside a read-only place inside a writable root was asked for by name: it stays writable.
+fn keep_roots_writable(plan: &Plan, mut pins: BTreeMap<PathBuf, Pin>) -> BTreeMap<PathBuf, Pin> {
     for root in &plan.writable {
-        let below =
-            |(path, pin): (&PathBuf, &Pin)| *pin == Pin::ReadOnly && root.starts_with(path) && root != path;
+        let below = |(path, pin): (&PathBuf, &Pin)| {
+            matches!(pin, Pin::ReadOnly | Pin::Held) && root.starts_with(path) && root != path
+        };
         if pins.iter().any(below) {
-            pins.insert(root.clone(), Pin::Writable);
+            pins.entry(root.clone())
+                .and_modify(|pin| {
+                    if *pin != Pin::Held {
+                        *pin = Pin::Writable
+                    }
+                })
+                .or_insert(Pin::Writable);
         }
     }
     pins

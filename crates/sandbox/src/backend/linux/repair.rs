@@ -9,6 +9,7 @@ use super::mounts;
 use super::namespaces::Attempt;
 use super::sys::{self, Forked, SingleThreaded};
 use crate::enforcement::Namespace;
+use crate::names::NameRules;
 use crate::plan::Plan;
 use rustix::event::Timespec;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -21,7 +22,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How often, and how far apart, a repair is tried while files come and go.
 const ATTEMPTS: usize = 20;
@@ -113,7 +114,37 @@ pub(super) fn repair(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::R
     mend(proof, doors, plan, true)
 }
 
+/// Makes a folder in a held one writable inside, if it is not.
+pub(super) fn bind_writable(
+    proof: SingleThreaded,
+    doors: &Doors,
+    plan: &Plan,
+    folder: &Path,
+) -> io::Result<()> {
+    // The folder that is held and the kind of its entry are looked at once more: nothing else may become writable.
+    let rules = NameRules::of(plan);
+    if !plan.brokered || folder.parent() != rules.holder(folder) || !rules.is_free(folder) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    inside(proof, doors, || mounts::bind_writable(folder).map_err(io::Error::other))
+}
+
 fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io::Result<()> {
+    inside(proof, doors, || {
+        let done = mounts::mend(plan).map_err(io::Error::other);
+        if let Err(error) = &done
+            && is_last
+        {
+            // Standard error is the server's log.
+            let text = format!("sandbox: could not put a protection back: {error}\n");
+            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+        }
+        done
+    })
+}
+
+/// Takes steps in the session's namespaces, by a child.
+fn inside(proof: SingleThreaded, doors: &Doors, steps: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match sys::fork(proof)? {
         Forked::Child => {
             let entered = doors
@@ -123,22 +154,14 @@ fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io:
                 .and_then(|()| {
                     move_into_link_name_space(doors.mount.as_fd(), Some(LinkNameSpaceType::Mount))
                 });
-            let done =
-                entered.map_err(io::Error::from).and_then(|()| mounts::mend(plan).map_err(io::Error::other));
-            if let Err(error) = &done
-                && is_last
-            {
-                // Standard error is the server's log.
-                let text = format!("sandbox: could not put a protection back: {error}\n");
-                let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-            }
+            let done = entered.map_err(io::Error::from).and_then(|()| steps());
             sys::exit_now(i32::from(done.is_err()))
         }
         Forked::Parent(child) => {
             let status = rustix::process::waitpid(Some(child), WaitOptions::empty())?;
             match status.and_then(|(_, status)| status.exit_status()) {
                 Some(0) => Ok(()),
-                _ => Err(io::Error::other("a protection could not be put back")),
+                _ => Err(io::Error::other("it could not be mounted inside")),
             }
         }
     }

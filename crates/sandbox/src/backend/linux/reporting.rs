@@ -4,29 +4,117 @@
 //! A second filter beside that of `seccomp`, one for each call: so each has a listener of its own, which says when the last
 //! process of the call is gone. Nothing is decided here.
 
-use super::sys;
+use super::sys::{self, Forked, SingleThreaded};
 use libc::c_long;
 use seccompiler::sock_filter;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// What is reported, and why.
-const REPORTED: &[(c_long, &str)] =
-    &[(libc::SYS_execve, "rules decide which programs run, and where"), (libc::SYS_execveat, "as execve")];
-/// What is reported besides where the session has a network of its own, and why.
-const CONNECTIONS: &[(c_long, &str)] = &[(libc::SYS_connect, "only servers inside may be reached")];
+/// When a call is reported.
+#[derive(Clone, Copy)]
+enum When {
+    Always,
+    /// Any of the bits [`WRITES`] is set in this argument.
+    Writes(u32),
+    /// Never: the kernel does not know it, so callers use an older one. What it does is in memory, where no filter sees it.
+    Unknown,
+}
+
+/// A system call, when it is reported, and why.
+type Row = (c_long, When, &'static str);
+
+/// What is reported of every call that is.
+const EXECS: &[Row] = &[
+    (libc::SYS_execve, When::Always, "rules decide which programs run, and where"),
+    (libc::SYS_execveat, When::Always, "as execve"),
+];
+
+/// What is reported besides where the session has a network of its own.
+const CONNECTIONS: &[Row] = &[(libc::SYS_connect, When::Always, "only servers inside may be reached")];
+
+/// Opens that may make or change a file.
+const WRITES: u32 =
+    (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
+        as u32;
+
+/// What is reported where protected names are held by a broker: whatever makes, replaces or removes a name, or changes what a
+/// path leads to.
+#[rustfmt::skip]
+const NAMES: &[Row] = &[
+    (libc::SYS_openat, When::Writes(2), "makes files"),
+    (libc::SYS_openat2, When::Unknown, "makes files"),
+    (libc::SYS_mkdirat, When::Always, "makes folders"),
+    (libc::SYS_mknodat, When::Always, "makes files, pipes and sockets"),
+    (libc::SYS_bind, When::Always, "makes sockets"),
+    (libc::SYS_symlinkat, When::Always, "makes links"),
+    (libc::SYS_linkat, When::Always, "makes names"),
+    (libc::SYS_unlinkat, When::Always, "removes names"),
+    (libc::SYS_renameat2, When::Always, "replaces names"),
+    (libc::SYS_renameat, When::Always, "replaces names"),
+    (libc::SYS_truncate, When::Always, "changes a file by its path"),
+    (libc::SYS_fchmodat, When::Always, "as truncate"),
+    (libc::SYS_fchmodat2, When::Always, "as truncate"),
+    (libc::SYS_fchownat, When::Always, "as truncate"),
+    (libc::SYS_utimensat, When::Always, "as truncate"),
+    (libc::SYS_setxattr, When::Always, "as truncate"),
+    (libc::SYS_lsetxattr, When::Always, "as truncate"),
+    (libc::SYS_removexattr, When::Always, "as truncate"),
+    (libc::SYS_lremovexattr, When::Always, "as truncate"),
+    (libc::SYS_fchmod, When::Always, "as truncate, of what was opened to be read"),
+    (libc::SYS_fchown, When::Always, "as fchmod"),
+];
+
+/// The older forms, which new processors do not have.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+const OLDER_NAMES: &[Row] = &[
+    (libc::SYS_open, When::Writes(1), "as openat"),
+    (libc::SYS_creat, When::Always, "as openat"),
+    (libc::SYS_mkdir, When::Always, "as mkdirat"),
+    (libc::SYS_mknod, When::Always, "as mknodat"),
+    (libc::SYS_symlink, When::Always, "as symlinkat"),
+    (libc::SYS_link, When::Always, "as linkat"),
+    (libc::SYS_unlink, When::Always, "as unlinkat"),
+    (libc::SYS_rmdir, When::Always, "as unlinkat"),
+    (libc::SYS_rename, When::Always, "as renameat2"),
+    (libc::SYS_chmod, When::Always, "as fchmodat"),
+    (libc::SYS_chown, When::Always, "as fchownat"),
+    (libc::SYS_lchown, When::Always, "as fchownat"),
+    (libc::SYS_utime, When::Always, "as utimensat"),
+    (libc::SYS_utimes, When::Always, "as utimensat"),
+    (libc::SYS_futimesat, When::Always, "as utimensat"),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER_NAMES: &[Row] = &[];
 
 /// The processor's number in the `arch` field of what a filter sees (linux/audit.h).
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 /// Calls by x32's numbers have this bit.
 const X32_BIT: u32 = 0x4000_0000;
 
+/// What is reported besides execs.
+#[derive(Clone, Copy)]
+pub(super) struct Reported {
+    /// Connections: only those to the session's own sockets are for the session.
+    pub(super) connections: bool,
+    /// What makes names: protected ones are held.
+    pub(super) names: bool,
+}
+
+impl Reported {
+    fn rows(self) -> Vec<Row> {
+        let connections = if self.connections { CONNECTIONS } else { &[] };
+        let (names, older) = if self.names { (NAMES, OLDER_NAMES) } else { (&[][..], &[][..]) };
+        [names, older, EXECS, connections].concat()
+    }
+}
+
 /// Built before the fork.
 pub(super) struct Reporter(Vec<sock_filter>);
 
 impl Reporter {
-    pub(super) fn new(connections: bool) -> Reporter {
-        Reporter(program(connections))
+    pub(super) fn new(reported: Reported) -> Reporter {
+        Reporter(program(reported))
     }
 
     /// Puts the filter on this process and returns its listener, which is close-on-exec. Sets `no_new_privs`, without which
@@ -38,6 +126,20 @@ impl Reporter {
         rustix::thread::set_no_new_privs(true)?;
         sys::filter_with_listener(&self.0)
     }
+}
+
+/// Tells whether the kernel lets anybody listen here, by a child that tries.
+pub(super) fn can_listen(proof: SingleThreaded) -> bool {
+    let Ok(Forked::Parent(child)) = sys::fork(proof).map(|forked| match forked {
+        Forked::Child => sys::exit_now(i32::from(
+            Reporter::new(Reported { connections: false, names: true }).start().is_err(),
+        )),
+        parent => parent,
+    }) else {
+        return false;
+    };
+    let ended = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
+    matches!(ended, Ok(Some((_, status))) if status.exit_status() == Some(0))
 }
 
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -52,7 +154,12 @@ const fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
 
 /// Reports the calls of the tables, kills whoever calls by another processor's numbers (the same calls, under
 /// others), and allows the rest.
-fn program(connections: bool) -> Vec<sock_filter> {
+fn program(reported: Reported) -> Vec<sock_filter> {
+    /// Of the low half of the first argument, where bytes are in the order of these processors.
+    const ARGUMENTS: u32 = 16;
+    const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+    let report = || step(RETURN, 0, 0, libc::SECCOMP_RET_USER_NOTIF);
+    let allow = || step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
     let mut program = vec![
         step(LOAD_WORD, 0, 0, 4), // seccomp_data.arch
         step(JUMP_EQUAL, 1, 0, ARCHITECTURE),
@@ -64,14 +171,26 @@ fn program(connections: bool) -> Vec<sock_filter> {
         program.push(step(JUMP_SET, 0, 1, X32_BIT));
         program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
     }
-    for (reported, _reason) in REPORTED.iter().chain(CONNECTIONS.iter().filter(|_| connections)) {
-        program.push(step(JUMP_EQUAL, 0, 1, number(*reported)));
-        program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
+    for (call, when, _reason) in reported.rows() {
+        let number = number(call);
+        match when {
+            When::Always => program.extend([step(JUMP_EQUAL, 0, 1, number), report()]),
+            When::Unknown => {
+                program.extend([step(JUMP_EQUAL, 0, 1, number), step(RETURN, 0, 0, UNKNOWN)]);
+            }
+            When::Writes(argument) => program.extend([
+                step(JUMP_EQUAL, 0, 4, number),
+                step(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument),
+                step(JUMP_SET, 0, 1, WRITES),
+                report(),
+                allow(),
+            ]),
+        }
     }
-    if connections {
+    if reported.connections {
         program.extend(without_datagrams());
     }
-    program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+    program.push(allow());
     program
 }
 
@@ -102,4 +221,19 @@ fn without_datagrams() -> Vec<sock_filter> {
 
 fn number(call: c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_has_two_rows_and_each_has_a_reason() {
+        let rows = Reported { connections: true, names: true }.rows();
+        let mut numbers: Vec<c_long> = rows.iter().map(|(number, _, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), rows.len());
+        assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()));
+    }
 }

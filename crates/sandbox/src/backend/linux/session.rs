@@ -3,7 +3,9 @@
 use super::call::Call;
 use super::own_sockets::OwnSockets;
 use super::packet;
-use super::wire::{self, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, SetUp, WITH_REQUEST};
+use super::wire::{
+    self, GuardCommand, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, SetUp, WITH_REQUEST,
+};
 use crate::backend::BackendSession;
 use crate::enforcement::Enforcement;
 use crate::launcher::Launcher;
@@ -14,8 +16,11 @@ use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::RecvFlags;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,12 +31,18 @@ const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
 /// After its socket is closed, a guard kills everything and exits within milliseconds.
 const GUARD_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// An errand is a fork and two mounts; a guard that puts mounts back meanwhile takes longer.
+const ERRAND_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The server's side of a set of processes that enforce one plan for many calls.
 #[derive(Debug)]
 pub(crate) struct Session {
     control: Arc<OwnedFd>,
     guard: Mutex<Child>,
     guard_pid: u32,
+    /// For what the guard does in between, one at a time.
+    errands: Mutex<OwnedFd>,
+    brokered: bool,
     next_call: AtomicU64,
     own_sockets: Option<OwnSockets>,
 }
@@ -41,8 +52,10 @@ impl Session {
         let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
+        let (errands, their_errands) = packet::pair().map_err(SessionError::Channel)?;
         let set_up = SetUp::new(launcher.descriptor_limit);
-        packet::send(&control, &set_up, &[plan.as_fd()]).map_err(SessionError::Channel)?;
+        packet::send(&control, &set_up, &[plan.as_fd(), their_errands.as_fd()])
+            .map_err(SessionError::Channel)?;
         // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
         let guard = Command::new(&launcher.program)
             .args(&launcher.arguments)
@@ -60,11 +73,14 @@ impl Session {
             control: Arc::new(control),
             guard_pid: guard.id(),
             guard: Mutex::new(guard),
+            errands: Mutex::new(errands),
+            brokered: false,
             next_call: AtomicU64::new(1),
             own_sockets: None,
         };
         let (enforcement, sock_diag) = session.await_report()?;
         session.own_sockets = sock_diag.map(OwnSockets::new);
+        session.brokered = enforcement.brokered;
         Ok((session, enforcement))
     }
 
@@ -121,8 +137,21 @@ impl BackendSession for Session {
         self.own_sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?.who_listens(file, process)
     }
 
+    fn bind_writable(&self, folder: &Path) -> io::Result<()> {
+        let errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
+        // What came too late for who asked before.
+        while packet::receive(&*errands, RecvFlags::DONTWAIT).is_ok_and(|packet| packet.is_some()) {}
+        packet::send_soon(&*errands, &GuardCommand::BindWritable { folder }, &[])?;
+        if !packet::wait_readable(errands.as_fd(), ERRAND_TIMEOUT) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let answer = packet::receive(&*errands, RecvFlags::DONTWAIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        wire::decode::<bool>(&answer.bytes)?.then_some(()).ok_or_else(|| io::Error::other("not bound"))
+    }
+
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
-        let start = StartRequest::new(&request)?;
+        let start = StartRequest::new(&request, self.brokered)?;
         // Where nothing lists the session's own sockets, none can be told from the host's.
         let start = StartRequest { connections: start.reported && self.own_sockets.is_some(), ..start };
         let encoded = wire::encode(&start).map_err(SessionError::Channel)?;

@@ -78,6 +78,7 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
     }
     if attempt.has(Namespace::Mount) {
         mounts::build(plan, attempt.has(Namespace::Pid))?;
+        enforcement.brokered = plan.brokered;
     }
     let reaches_others = !attempt.has(Namespace::User) && !attempt.has(Namespace::Pid);
     limits::drop_capabilities(reaches_others).map_err(SetupError::Capabilities)?;

@@ -1,13 +1,14 @@
 //! Linux, as a system that has sandboxes.
 
 use super::session::Session;
-use super::{guard, probe};
+use super::{guard, limits, probe};
 use crate::backend::Backend;
-use crate::enforcement::Enforcement;
+use crate::enforcement::{Enforcement, Namespace};
 use crate::findings::{Hint, Probe};
 use crate::launcher::Launcher;
 use crate::plan::Plan;
 use crate::session_error::SessionError;
+use std::io;
 
 /// Sessions of processes that the kernel confines.
 pub(crate) struct Linux;
@@ -25,6 +26,11 @@ impl Backend for Linux {
 
     fn probe(launcher: &Launcher) -> Probe {
         probe::probe(launcher)
+    }
+
+    fn limit_this_thread(enforcement: &Enforcement) -> io::Result<()> {
+        let reaches_others = !enforcement.has(Namespace::User) && !enforcement.has(Namespace::Pid);
+        limits::drop_capabilities(reaches_others)
     }
 
     fn explain_refusal() -> Vec<Hint> {

@@ -2,6 +2,7 @@
 //!
 //! All travel over `SOCK_SEQPACKET`, so that one message is one packet:
 //! - server → guard: [`SetUp`], once, with the plan; init → server: [`InitReport`], once;
+//! - server → guard, over a socket of its own: [`GuardCommand`], and back whether it was done;
 //! - server → init: [`InitCommand`], with descriptors;
 //! - server → supervisor: [`CallCommand`](crate::event::CallCommand);
 //! - supervisor → server: [`CallEvent`](crate::CallEvent).
@@ -12,6 +13,7 @@
 
 use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
+use std::ffi::CString;
 use std::io;
 
 /// Of the messages below. It comes first of all, and is raised by a release in which any of them has changed.
@@ -28,7 +30,8 @@ pub(crate) const MAX_PASSED: usize = 253;
 /// Others wait in the call's socket.
 pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
 
-/// What the server says first in a session. Its plan comes along as a memory file.
+/// What the server says first in a session. Its plan comes along as a memory file, and the guard's end of a socket for
+/// [`GuardCommand`]s.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetUp {
     version: u32,
@@ -65,6 +68,13 @@ pub(crate) enum InitCommand<'a> {
     },
     /// End a call whose supervisor does not answer.
     Destroy { call: u64 },
+}
+
+/// What the server asks of a session's guard.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum GuardCommand {
+    /// Make this folder in a held one writable inside. The answer is whether it is.
+    BindWritable { folder: CString },
 }
 
 /// What init says once: set up, with what is in force, or what failed.
