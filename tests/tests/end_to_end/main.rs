@@ -30,6 +30,7 @@ mod live_rules;
 mod load;
 mod login;
 mod name_service;
+mod names;
 mod output;
 mod over_http;
 mod parked_calls;

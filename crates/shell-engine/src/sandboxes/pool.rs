@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
@@ -61,6 +62,8 @@ pub struct SandboxPool {
     known: Mutex<Vec<(Wanted, Arc<Sandbox>)>>,
     outside: Mutex<Option<Arc<Sandbox>>>,
     told: Notices,
+    /// Names are brokered, as long as the kernel reports what makes them.
+    brokered: AtomicBool,
 }
 
 impl SandboxPool {
@@ -73,7 +76,14 @@ impl SandboxPool {
             known: Mutex::default(),
             outside: Mutex::default(),
             told: Notices::default(),
+            brokered: AtomicBool::new(false),
         }
+    }
+
+    /// The same, for who answers for the names that programs in the sandboxes make.
+    #[must_use]
+    pub(crate) fn with_broker(self, brokered: bool) -> SandboxPool {
+        SandboxPool { brokered: brokered.into(), ..self }
     }
 
     /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
@@ -86,10 +96,14 @@ impl SandboxPool {
                 known.push(found);
                 return Ok(sandbox);
             }
+            if found.1.lacks_its_broker() {
+                self.brokered.store(false, Ordering::Relaxed);
+            }
             leave(found.1);
         }
         let plan = self.sandboxing.plan(wanted)?;
         self.sandboxing.check(&plan)?;
+        let plan = Plan { brokered: self.brokered.load(Ordering::Relaxed), ..plan };
         let sandbox = self.set_up(plan).await?;
         if !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;

@@ -155,7 +155,12 @@ impl Sandbox {
 
     /// Whether programs can still be started in here.
     pub(super) fn is_usable(&self) -> bool {
-        self.session.is_alive()
+        self.session.is_alive() && !self.lacks_its_broker()
+    }
+
+    /// Whether nobody answers for names here although they wait for somebody: none can be made then.
+    pub(super) fn lacks_its_broker(&self) -> bool {
+        self.session.names().is_some() && !self.may_have_door()
     }
 
     /// The level in force, in one word, such as `namespaces+landlock-7+seccomp`.

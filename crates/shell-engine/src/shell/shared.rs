@@ -57,8 +57,8 @@ impl Shell {
     }
 
     fn recording(config: Arc<Config>, audit: Audit) -> Shell {
-        let sandboxes =
-            Arc::new(SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone()));
+        let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
+        let sandboxes = Arc::new(sandboxes.with_broker(config.door == DoorChoice::Kernel));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let programs = Programs::new(&config.search_path());

@@ -12,6 +12,8 @@ mod linux;
 pub(crate) mod notifications;
 #[cfg(target_os = "linux")]
 pub(crate) mod ptrace;
+#[cfg(target_os = "linux")]
+mod threads;
 mod watch;
 
 #[cfg(not(target_os = "linux"))]
@@ -27,4 +29,6 @@ pub(crate) use system::{
     DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, device_and_inode, grow_pipe, path_of,
     reopen, reopen_terminal_to_write, unnamed_file,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use threads::own_umask;
 pub(crate) use watch::watch_readable;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::family::Image;
 use super::files;
 use super::messages::{Event, Load, Task, Weight};
+use super::names::Broker;
 use super::proof::Expected;
 use super::request::Request;
 use crate::interception::call::InterceptedCall;
@@ -25,6 +26,8 @@ pub(super) struct Attended {
     pub(super) listener: Arc<Listener>,
     /// Where its processes are.
     pub(super) sandbox: Weak<Sandbox>,
+    /// Who answers for names, where protected ones are held.
+    pub(super) broker: Option<Broker>,
     pub(super) facts: Arc<InterceptedCall>,
     /// The wrapper, which asks by itself.
     pub(super) wrapper: FileIdentity,

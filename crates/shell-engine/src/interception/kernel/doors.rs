@@ -14,6 +14,7 @@ use tokio::sync::{mpsc as events, oneshot};
 use super::connections::Connector;
 use super::door::KernelDoor;
 use super::messages::{Command, Mailbox};
+use super::names::Names;
 use super::seized::AllSeized;
 use super::thread::Thread;
 use super::turning::Wrapper;
@@ -50,8 +51,9 @@ impl KernelDoors {
         let call = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = events::unbounded_channel();
         let (opened, outcome) = oneshot::channel();
+        let names = Names::of(sandbox);
         let sandbox = Arc::downgrade(sandbox);
-        mailbox.send(Command::Attend { call, listener, sandbox, facts, events: tell, opened });
+        mailbox.send(Command::Attend { call, listener, sandbox, facts, names, events: tell, opened });
         let door = KernelDoor::new(mailbox, call, told);
         match outcome.await {
             Ok(Ok(())) => Ok(door),

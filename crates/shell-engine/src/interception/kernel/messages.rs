@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::names::Names;
 use crate::interception::call::InterceptedCall;
 use crate::judgement::Exec;
 use crate::sandboxes::Sandbox;
@@ -29,6 +30,8 @@ pub(super) enum Command {
         listener: OwnedFd,
         sandbox: Weak<Sandbox>,
         facts: Arc<InterceptedCall>,
+        /// Who answers for names, where protected ones are held.
+        names: Option<Names>,
         events: mpsc::UnboundedSender<Event>,
         /// Whether the shell itself could be started so.
         opened: oneshot::Sender<Result<(), String>>,

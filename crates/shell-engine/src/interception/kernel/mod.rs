@@ -10,6 +10,7 @@
 //! * `thread`: the loop. `attended`: what it knows of a call.
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
+//! * `names`: the broker of protected names, which answers what else is reported.
 //! * `seized`: processes that are about to execute. `proof`: that it is what was judged.
 //!
 //! `connections` does what is reported besides: each `connect`, which never simply happens.
@@ -34,6 +35,8 @@ mod files;
 mod memory;
 #[cfg(target_os = "linux")]
 mod messages;
+#[cfg(target_os = "linux")]
+mod names;
 #[cfg(target_os = "linux")]
 mod proof;
 #[cfg(target_os = "linux")]

@@ -16,6 +16,7 @@ use super::attended::Attended;
 use super::connections::{Connection, Connector};
 use super::files;
 use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
+use super::names::Broker;
 use super::proof::{self, Expected};
 use super::seized::{AllSeized, Phase, Proof, Seized, Taken};
 use super::turning::{FAILED_WITH, Turn, Wrapper};
@@ -101,9 +102,11 @@ impl Thread {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Attend { call, listener, sandbox, facts, events, opened } => {
+            Command::Attend { call, listener, sandbox, facts, names, events, opened } => {
+                let listener = Arc::new(Listener::new(listener));
                 let attended = Attended {
-                    listener: Arc::new(Listener::new(listener)),
+                    broker: names.map(|names| Broker::new(names, &listener)),
+                    listener,
                     sandbox,
                     facts,
                     wrapper: self.wrapper.identity,
@@ -127,9 +130,9 @@ impl Thread {
         }
     }
 
-    /// Takes one notification. What else of the filter's is reported belongs here.
+    /// Takes one notification.
     fn hear(&mut self, call: CallNumber) {
-        let Some(attended) = self.calls.get(&call) else { return };
+        let Some(attended) = self.calls.get_mut(&call) else { return };
         let notification = match attended.listener.receive() {
             Ok(Some(notification)) => notification,
             Ok(None) => return,
@@ -150,9 +153,12 @@ impl Thread {
                 let connection = Connection { listener, sandbox: attended.sandbox.clone(), notification };
                 self.connector.begin(call, connection);
             }
-            _ => {
-                let _ = attended.listener.fail(notification.id, libc::ENOSYS);
-            }
+            _ => match &mut attended.broker {
+                Some(broker) => broker.answer(notification),
+                None => {
+                    let _ = attended.listener.fail(notification.id, libc::ENOSYS);
+                }
+            },
         }
     }
 

@@ -127,7 +127,7 @@ impl Connection {
 }
 
 /// The path of a Unix socket's address; none where it has another kind of name, or is none.
-fn path_in(address: &[u8]) -> Result<Option<&[u8]>, Errno> {
+pub(in crate::interception::kernel) fn path_in(address: &[u8]) -> Result<Option<&[u8]>, Errno> {
     if address.len() > LONGEST_UNIX {
         return Err(Errno::EINVAL);
     }

@@ -12,5 +12,5 @@ mod connection;
 mod connector;
 mod following;
 
-pub(super) use connection::Connection;
+pub(super) use connection::{Connection, path_in};
 pub(super) use connector::Connector;

@@ -1,0 +1,173 @@
+//! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
+
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
+
+use rustix::fs::{Mode, readlinkat};
+use rustix::io::Errno;
+use rustix::process::umask;
+use sandbox::{NameRules, Session};
+
+use super::place::{Asker, Place, is_read_only, mount_of};
+use super::wish::{At, Wish};
+use super::work::{Outcome, Worker};
+use crate::sandboxes::Sandbox;
+use crate::sys::notifications::{Listener, Notification};
+use crate::sys::{own_umask, path_of};
+
+/// A call that waits for the broker.
+struct Waiting {
+    call: Notification,
+    wish: Wish,
+}
+
+/// What is known of names in a sandbox. It does not keep the sandbox, whose end takes longer than the door's thread may wait.
+pub(in crate::interception::kernel) struct Names {
+    rules: Arc<NameRules>,
+    sandbox: Weak<Sandbox>,
+}
+
+impl Names {
+    /// None where names are not brokered.
+    pub(in crate::interception::kernel) fn of(sandbox: &Arc<Sandbox>) -> Option<Names> {
+        let rules = Arc::clone(sandbox.session().names()?);
+        Some(Names { rules, sandbox: Arc::downgrade(sandbox) })
+    }
+}
+
+/// Answers for the names that the processes of one call make. Its thread ends with it.
+pub(in crate::interception::kernel) struct Broker {
+    names: Names,
+    listener: Arc<Listener>,
+    /// To the thread, once there is one.
+    waiting: Option<Sender<Waiting>>,
+}
+
+impl Broker {
+    pub(in crate::interception::kernel) fn new(names: Names, listener: &Arc<Listener>) -> Broker {
+        Broker { names, listener: Arc::clone(listener), waiting: None }
+    }
+
+    /// Answers a call, now or soon. Never waits for a file system.
+    pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
+        let wish = Wish::read(&call).filter(|wish| !happens(&self.names.rules, call.thread, wish));
+        let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
+        if !taken {
+            // Who is gone needs no answer.
+            let _ = self.listener.let_happen(call.id);
+        }
+    }
+
+    fn take(&mut self, waiting: Waiting) -> bool {
+        if self.waiting.is_none() {
+            self.waiting = self.start();
+        }
+        self.waiting.as_ref().is_some_and(|thread| thread.send(waiting).is_ok())
+    }
+
+    fn start(&self) -> Option<Sender<Waiting>> {
+        let (send, waiting) = channel();
+        let (rules, listener) = (Arc::clone(&self.names.rules), Arc::clone(&self.listener));
+        let sandbox = Weak::clone(&self.names.sandbox);
+        let thread = std::thread::Builder::new().name("names".into());
+        let started = thread.spawn(move || {
+            if let Err(error) = run(&sandbox, &rules, &listener, &waiting) {
+                // Without it names meet the read-only mounts.
+                tracing::error!(%error, "names that commands make in protected folders are refused");
+            }
+        });
+        started.ok().map(|_| send)
+    }
+}
+
+fn run(
+    sandbox: &Weak<Sandbox>,
+    rules: &NameRules,
+    listener: &Listener,
+    waiting: &Receiver<Waiting>,
+) -> std::io::Result<()> {
+    let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };
+    // A umask of its own, and nothing that commands may not do either.
+    own_umask()?;
+    umask(Mode::empty());
+    let session: &Session = sandbox.session();
+    session.limit_this_thread()?;
+    while let Ok(Waiting { call, wish }) = waiting.recv() {
+        // What was read is of the process that asks only if it still does.
+        if !listener.is_waiting(call.id) {
+            continue;
+        }
+        let asker = Asker { thread: call.thread, at_once: false };
+        let outcome = Worker { session, rules, asker }.grant(&wish);
+        // Who is gone needs no answer.
+        let _ = match outcome {
+            Outcome::Happens => listener.let_happen(call.id),
+            Outcome::Done => listener.succeed(call.id),
+            Outcome::Fails(errno) => listener.fail(call.id, errno.raw_os_error()),
+            Outcome::Opened { file, closes_on_exec } => listener
+                .answer_with(call.id, file.as_fd(), closes_on_exec)
+                .or_else(|error| listener.fail(call.id, error.raw_os_error().unwrap_or(libc::EMFILE))),
+        };
+    }
+    Ok(())
+}
+
+/// Whether a call may happen as it is, by a look that never waits. What is let happen wrongly meets a read-only mount.
+fn happens(rules: &NameRules, thread: i32, wish: &Wish) -> bool {
+    let asker = Asker { thread, at_once: true };
+    let looked = match wish {
+        Wish::Open { at, flags, .. } => open_happens(rules, asker, at, *flags),
+        Wish::MakeFolder { at, .. }
+        | Wish::MakeNode { at, .. }
+        | Wish::MakeLink { at, .. }
+        | Wish::Bind { at, .. }
+        | Wish::Remove { at, .. } => {
+            asker.place(&at.base(), &at.path).map(|place| !is_held(rules, &place.seen))
+        }
+        Wish::Rename { from, to, .. } | Wish::Link { from, to, .. } => both_happen(rules, asker, from, to),
+        Wish::Change { at, follows, .. } => {
+            asker.object(&at.base(), &at.path, *follows).map(|object| !is_held(rules, &object))
+        }
+    };
+    match looked {
+        Ok(happens) => happens,
+        Err(errno) => errno != Errno::AGAIN,
+    }
+}
+
+fn open_happens(rules: &NameRules, asker: Asker, at: &At, flags: u32) -> Result<bool, Errno> {
+    let has = |flag: i32| flags & flag.unsigned_abs() != 0;
+    let makes = has(libc::O_CREAT);
+    match asker.object(&at.base(), &at.path, !(has(libc::O_NOFOLLOW) || makes && has(libc::O_EXCL))) {
+        Ok(object) => Ok(!is_held(rules, &object)),
+        Err(Errno::NOENT) if makes => {
+            let place = asker.place(&at.base(), &at.path)?;
+            // A link to what is not there yet.
+            Ok(!is_held(rules, &place.seen) && readlinkat(&place.seen, &place.name, Vec::new()).is_err())
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+fn both_happen(rules: &NameRules, asker: Asker, from: &At, to: &At) -> Result<bool, Errno> {
+    let place = |at: &At| asker.place(&at.base(), &at.path);
+    let to = place(to)?;
+    let from: Place = match place(from) {
+        Ok(from) => from,
+        // A file without a name, by its descriptor.
+        Err(_) if is_held(rules, &to.seen) => return Ok(false),
+        Err(errno) => return Err(errno),
+    };
+    let same = mount_of(&from.seen).is_some() && mount_of(&from.seen) == mount_of(&to.seen);
+    if same {
+        return Ok(!is_held(rules, &from.seen));
+    }
+    let concerns = |place: &Place| path_of(&place.seen).is_some_and(|path| rules.holder(&path).is_some());
+    Ok(!concerns(&from) && !concerns(&to))
+}
+
+/// Whether it lies on the mount of a held folder.
+fn is_held(rules: &NameRules, seen: &std::os::fd::OwnedFd) -> bool {
+    is_read_only(seen) && path_of(seen).is_some_and(|path| rules.holder(&path).is_some())
+}

@@ -1,0 +1,59 @@
+//! Modes, owners, times, lengths and attributes of what lies in a held folder.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chmod, chownat, fstat, ftruncate, openat,
+    removexattr, setxattr, utimensat,
+};
+use rustix::io::Errno;
+
+use super::place::{is_read_only, ours};
+use super::wish::{At, Change};
+use super::work::{Outcome, Worker, by_descriptor};
+
+/// Leaves an owner as it is.
+const UNCHANGED: u32 = u32::MAX;
+
+impl Worker<'_> {
+    pub(super) fn change(&self, at: &At, follows: bool, change: &Change) -> Option<Outcome> {
+        let seen = self.asker.object(&at.base(), &at.path, follows).ok()?;
+        if !is_read_only(&seen) {
+            return None;
+        }
+        let (own, path) = ours(self.asker, &seen)?;
+        let holder = self.rules.holder(&path)?;
+        // The held folder itself is the asker's as all others are.
+        if path != holder && !self.rules.is_free(&path) {
+            return None;
+        }
+        if self.opens(&path) && !is_read_only(self.asker.object(&at.base(), &at.path, follows).ok()?) {
+            return None;
+        }
+        let kind = FileType::from_raw_mode(fstat(&own).ok()?.st_mode);
+        // By their descriptor the others would be followed, or opened.
+        let by_descriptor_alone = matches!(change, Change::Owner(..) | Change::Times(_));
+        let may = by_descriptor_alone || matches!(kind, FileType::RegularFile | FileType::Directory);
+        may.then(|| apply(&own, change).into())
+    }
+}
+
+fn apply(own: &OwnedFd, change: &Change) -> Result<(), Errno> {
+    let link = by_descriptor(own);
+    match change {
+        Change::Length(length) => {
+            ftruncate(openat(CWD, link, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?, *length)
+        }
+        Change::Mode(mode) => chmod(link, Mode::from_raw_mode(mode & 0o7777)),
+        Change::Owner(user, group) => {
+            let user = (*user != UNCHANGED).then(|| Uid::from_raw(*user));
+            let group = (*group != UNCHANGED).then(|| Gid::from_raw(*group));
+            chownat(own, "", user, group, AtFlags::EMPTY_PATH)
+        }
+        Change::Times(times) => utimensat(own, "", times, AtFlags::EMPTY_PATH),
+        Change::SetAttribute { name, value, flags } => {
+            setxattr(link, name.as_os_str(), value, XattrFlags::from_bits_retain(*flags))
+        }
+        Change::RemoveAttribute { name } => removexattr(link, name.as_os_str()),
+    }
+}

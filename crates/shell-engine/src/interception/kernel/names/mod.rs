@@ -1,0 +1,20 @@
+//! The broker of protected names: makes, replaces and removes what lies directly in folders that are mounted read-only inside,
+//! because a protected name belongs there ([`sandbox::NameRules`]).
+//!
+//! The thread of the door looks at each reported call without ever waiting for a file system (`quick`). Nearly all happen as
+//! they are. The others go to the call's own broker, a thread with the capabilities of programs inside and no umask: it does
+//! what is asked for by (directory, name), for free names. What is not free, not clear or not its business happens, and the kernel
+//! refuses it: the mount is read-only. So a path that is exchanged after the look leads nowhere.
+//!
+//! # Layout
+//!
+//! * `wish`: what a call asks for, read from the asker's memory. `place`: where that is, in the asker's view.
+//! * `broker`: the thread of one call. `work`: what it does. `change`: modes, owners, times, lengths, attributes.
+
+mod broker;
+mod change;
+mod place;
+mod wish;
+mod work;
+
+pub(in crate::interception::kernel) use broker::{Broker, Names};

@@ -1,0 +1,382 @@
+//! What a broker does for an asker, by directory and name in our own view.
+//!
+//! Granting it to a hostile asker is harmless, because it could do the same itself if the folder were not held: the name is free
+//! ([`NameRules::is_free`]), everything else that takes part lies where the asker may write, found in its own view and without links,
+//! and we have its user and its capabilities.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, linkat, mkdirat, mknodat, openat, readlinkat,
+    renameat_with, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_domain;
+use rustix::net::{AddressFamily, SocketAddrUnix, bind};
+use rustix::process::{chdir, fchdir, umask};
+use sandbox::{NameRules, Session};
+
+use super::place::{Asker, Base, LOOK, Place, is_mount_point, is_read_only, mount_of, ours};
+use super::wish::{At, Wish};
+use crate::sys::connections::take_descriptor;
+
+/// Links that one path may follow at its end, and tries while a name comes and goes.
+const MOST_LINKS: usize = 8;
+const ATTEMPTS: usize = 4;
+
+/// Flags of open(2) that mean the same to us.
+const FLAGS: OFlags = OFlags::ACCMODE
+    .union(OFlags::APPEND)
+    .union(OFlags::TRUNC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::DSYNC)
+    .union(OFlags::SYNC)
+    .union(OFlags::DIRECT)
+    .union(OFlags::NOATIME)
+    .union(OFlags::LARGEFILE);
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The call happens: it is not ours to do.
+    Happens,
+    Done,
+    Fails(Errno),
+    Opened {
+        file: OwnedFd,
+        closes_on_exec: bool,
+    },
+}
+
+impl From<Result<(), Errno>> for Outcome {
+    fn from(done: Result<(), Errno>) -> Outcome {
+        done.map_or_else(Outcome::Fails, |()| Outcome::Done)
+    }
+}
+
+/// Does things for one asker.
+pub(super) struct Worker<'a> {
+    pub(super) session: &'a Session,
+    pub(super) rules: &'a NameRules,
+    pub(super) asker: Asker,
+}
+
+/// A name that may be made, replaced and removed.
+struct Free {
+    seen: OwnedFd,
+    own: OwnedFd,
+    path: PathBuf,
+    name: OsString,
+    is_folder: bool,
+}
+
+impl Free {
+    fn kind(&self) -> Option<FileType> {
+        kind_at(&self.own, &self.name)
+    }
+}
+
+impl Worker<'_> {
+    pub(super) fn grant(&self, wish: &Wish) -> Outcome {
+        let granted = match wish {
+            Wish::Open { at, flags, mode } => self.open(at, *flags, *mode),
+            Wish::MakeFolder { at, mode } => self.make_folder(at, *mode),
+            Wish::MakeNode { at, mode } => self.make_node(at, *mode),
+            Wish::MakeLink { at, target } => self
+                .free(at)
+                .filter(|free| !free.is_folder)
+                .map(|free| symlinkat(OsStr::from_bytes(target), &free.own, &free.name).into()),
+            Wish::Remove { at, flags } => self.remove(at, *flags),
+            Wish::Rename { from, to, flags } => self.rename(from, to, *flags),
+            Wish::Link { from, to, flags } => self.link(from, to, *flags),
+            Wish::Bind { socket, at } => self.bind(*socket, at),
+            Wish::Change { at, follows, change } => self.change(at, *follows, change),
+        };
+        granted.unwrap_or(Outcome::Happens)
+    }
+
+    /// A name in a held folder, or below it where the asker still has the folder as it was when it was not opened.
+    fn free(&self, at: &At) -> Option<Free> {
+        let place = self.asker.place(&at.base(), &at.path).ok()?;
+        if !is_read_only(&place.seen) {
+            return None;
+        }
+        let free = self.checked(place)?;
+        if !self.opens(&free.path) {
+            return Some(free);
+        }
+        // What is now writable by its path the asker does itself.
+        let place = self.asker.place(&at.base(), &at.path).ok()?;
+        is_read_only(&place.seen).then_some(free)
+    }
+
+    fn checked(&self, place: Place) -> Option<Free> {
+        let Place { seen, name, is_folder } = place;
+        let (own, folder) = ours(self.asker, &seen)?;
+        self.rules.holder(&folder)?;
+        let path = folder.join(&name);
+        self.rules.is_free(&path).then_some(Free { seen, own, path, name, is_folder })
+    }
+
+    /// Has the folder of a held one in which this path lies made writable, if it is not; tells whether it has just been.
+    pub(super) fn opens(&self, path: &Path) -> bool {
+        let Some(holder) = self.rules.holder(path) else { return false };
+        let below = path.strip_prefix(holder).ok().map(Path::components);
+        let Some(mut below) = below else { return false };
+        let (Some(first), Some(_)) = (below.next(), below.next()) else { return false };
+        let folder = holder.join(first);
+        let is_mounted =
+            self.asker.at_plain_path(holder).is_ok_and(|held| is_mount_point(held, first.as_os_str()));
+        !is_mounted && self.rules.is_free(&folder) && self.session.bind_writable(&folder).is_ok()
+    }
+
+    fn is_in_held(&self, free: &Free) -> bool {
+        free.path.parent().is_some_and(|parent| self.rules.holder(parent) == Some(parent))
+    }
+
+    /// After a name has come into being: a folder in a held one is writable.
+    fn open_up(&self, free: &Free) {
+        if self.is_in_held(free) && free.kind() == Some(FileType::Directory) {
+            // Where it fails, the first use tries again.
+            let _ = self.session.bind_writable(&free.path);
+        }
+    }
+
+    fn open(&self, at: &At, flags: u32, mode: u32) -> Option<Outcome> {
+        let flags = OFlags::from_bits_retain(flags);
+        if flags.contains(OFlags::TMPFILE) {
+            return self.open_unnamed(at, flags, mode);
+        }
+        if flags.contains(OFlags::DIRECTORY) || flags.contains(OFlags::PATH) {
+            return None;
+        }
+        let mut place = self.asker.place(&at.base(), &at.path).ok()?;
+        for _ in 0..MOST_LINKS {
+            if place.is_folder {
+                return None;
+            }
+            let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::CREATE | OFlags::EXCL);
+            let link = readlinkat(&place.seen, &place.name, Vec::new()).ok().filter(|_| follows);
+            let Some(link) = link else { return self.open_at(place, flags, mode) };
+            place = self.asker.place(&Base::Open(&place.seen), link.as_bytes()).ok()?;
+        }
+        None
+    }
+
+    fn open_at(&self, place: Place, flags: OFlags, mode: u32) -> Option<Outcome> {
+        if !is_read_only(&place.seen) {
+            return None;
+        }
+        let free = self.checked(place)?;
+        let opened = self.opens(&free.path);
+        if opened && !is_read_only(&self.asker.at_plain_path(free.path.parent()?).ok()?) {
+            return None;
+        }
+        for _ in 0..ATTEMPTS {
+            match openat(&free.own, &free.name, LOOK | OFlags::NOFOLLOW, Mode::empty()) {
+                Ok(_) if flags.contains(OFlags::CREATE | OFlags::EXCL) => {
+                    return Some(Outcome::Fails(Errno::EXIST));
+                }
+                Ok(file) => return self.reopen(&free, &file, flags),
+                Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
+                Err(_) => return None,
+            }
+            let make = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mode = self.masked(mode)?;
+            match openat(&free.own, &free.name, flags & FLAGS | make, mode) {
+                Err(Errno::EXIST) => {}
+                made => return Some(opened_or_fails(made, flags)),
+            }
+        }
+        None
+    }
+
+    /// What is there already is opened by what was looked at: nothing that waits for somebody, or does something when opened.
+    fn reopen(&self, free: &Free, file: &OwnedFd, flags: OFlags) -> Option<Outcome> {
+        let kind = FileType::from_raw_mode(fstat(file).ok()?.st_mode);
+        if kind != FileType::RegularFile || is_mount_point(&free.seen, &free.name) {
+            return None;
+        }
+        let opened = openat(CWD, by_descriptor(file), flags & FLAGS | OFlags::CLOEXEC, Mode::empty());
+        Some(opened_or_fails(opened, flags))
+    }
+
+    fn open_unnamed(&self, at: &At, flags: OFlags, mode: u32) -> Option<Outcome> {
+        let seen = self.asker.object(&at.base(), &at.path, true).ok()?;
+        if !is_read_only(&seen) {
+            return None;
+        }
+        let (own, folder) = ours(self.asker, &seen)?;
+        self.rules.holder(&folder).filter(|holder| *holder == folder)?;
+        let flags_of_ours = flags & (FLAGS | OFlags::EXCL) | OFlags::TMPFILE | OFlags::CLOEXEC;
+        Some(opened_or_fails(openat(&own, ".", flags_of_ours, self.masked(mode)?), flags))
+    }
+
+    fn make_folder(&self, at: &At, mode: u32) -> Option<Outcome> {
+        let free = self.free(at)?;
+        let made = mkdirat(&free.own, &free.name, self.masked(mode & 0o1777)?);
+        if made.is_ok() {
+            self.open_up(&free);
+        }
+        Some(made.into())
+    }
+
+    /// Pipes, and files without content; what stands for a device is nobody's to make.
+    fn make_node(&self, at: &At, mode: u32) -> Option<Outcome> {
+        let kind = FileType::from_raw_mode(mode);
+        let kind = if mode & libc::S_IFMT == 0 { FileType::RegularFile } else { kind };
+        let may = matches!(kind, FileType::RegularFile | FileType::Fifo | FileType::Socket);
+        let free = self.free(at).filter(|free| may && !free.is_folder)?;
+        Some(mknodat(&free.own, &free.name, kind, self.masked(mode)?, 0).into())
+    }
+
+    /// By the name alone, in a directory that is this thread's own: no other address means exactly this folder.
+    fn bind(&self, socket: i32, at: &At) -> Option<Outcome> {
+        let free = self.free(at).filter(|free| !free.is_folder)?;
+        let address = SocketAddrUnix::new(&free.name).ok()?;
+        let socket = take_descriptor(self.asker.thread, socket).ok()?;
+        if socket_domain(&socket).ok()? != AddressFamily::UNIX {
+            return None;
+        }
+        let mask = self.umask()?;
+        fchdir(&free.own).ok()?;
+        umask(mask);
+        let bound = bind(&socket, &address);
+        umask(Mode::empty());
+        // Nothing is meant from there but this.
+        let _ = chdir("/");
+        Some(bound.into())
+    }
+
+    fn remove(&self, at: &At, flags: u32) -> Option<Outcome> {
+        let flags = AtFlags::from_bits_retain(flags);
+        if !(flags - AtFlags::REMOVEDIR).is_empty() {
+            return None;
+        }
+        let free = self.free(at)?;
+        if free.is_folder && !flags.contains(AtFlags::REMOVEDIR) {
+            return None;
+        }
+        Some(unlinkat(&free.own, &free.name, flags).into())
+    }
+
+    fn rename(&self, from: &At, to: &At, flags: u32) -> Option<Outcome> {
+        let flags = RenameFlags::from_bits_retain(flags);
+        if !(flags - (RenameFlags::NOREPLACE | RenameFlags::EXCHANGE)).is_empty() {
+            return None;
+        }
+        let (from, to) = self.both(from, to)?;
+        let names_folder = from.is_folder || to.is_folder;
+        if names_folder && from.kind() != Some(FileType::Directory) {
+            return None;
+        }
+        // Its mount would go along, to where nobody inside could move or remove it; programs copy instead.
+        let leaves = |this: &Free, to: &Free| {
+            self.is_in_held(this) && !self.is_in_held(to) && this.kind() == Some(FileType::Directory)
+        };
+        if leaves(&from, &to) || flags.contains(RenameFlags::EXCHANGE) && leaves(&to, &from) {
+            return Some(Outcome::Fails(Errno::XDEV));
+        }
+        let renamed = renameat_with(&from.own, &from.name, &to.own, &to.name, flags);
+        if renamed.is_ok() {
+            self.open_up(&to);
+            self.open_up(&from);
+        }
+        Some(renamed.into())
+    }
+
+    fn link(&self, from: &At, to: &At, flags: u32) -> Option<Outcome> {
+        let follows = flags & libc::AT_SYMLINK_FOLLOW.unsigned_abs() != 0;
+        if follows && let Some(number) = descriptor_of(&from.path) {
+            return self.name_unnamed(number, to);
+        }
+        if flags & !libc::AT_SYMLINK_FOLLOW.unsigned_abs() != 0 {
+            return None;
+        }
+        let (from, to) = self.both(from, to)?;
+        let kind = from.kind()?;
+        if from.is_folder || to.is_folder || follows && kind == FileType::Symlink {
+            return None;
+        }
+        Some(linkat(&from.own, &from.name, &to.own, &to.name, AtFlags::empty()).into())
+    }
+
+    /// Gives a file that has none yet a name: it was made by `O_TMPFILE`, by whoever holds it.
+    fn name_unnamed(&self, number: i32, to: &At) -> Option<Outcome> {
+        let file = self.asker.object(&Base::Descriptor(number), b"", false).ok()?;
+        if fstat(&file).ok()?.st_nlink != 0 {
+            return None;
+        }
+        let to = self.free(to).filter(|to| !to.is_folder)?;
+        Some(linkat(CWD, by_descriptor(&file), &to.own, &to.name, AtFlags::SYMLINK_FOLLOW).into())
+    }
+
+    /// Two names, at least one of which is held, or which lie on two mounts that are one outside.
+    fn both(&self, from: &At, to: &At) -> Option<(Free, Free)> {
+        let find = |at: &At| self.asker.place(&at.base(), &at.path).ok();
+        let (mut first, mut second) = (find(from)?, find(to)?);
+        for (place, at) in [(&mut first, from), (&mut second, to)] {
+            // What lies in a folder that was not opened yet is looked at again.
+            if is_read_only(&place.seen) && self.opens(&crate::sys::path_of(&place.seen)?.join(&place.name)) {
+                *place = find(at)?;
+            }
+        }
+        let is_one = mount_of(&first.seen) == mount_of(&second.seen);
+        if is_one && !is_read_only(&first.seen) {
+            return None;
+        }
+        let both = (self.movable(first)?, self.movable(second)?);
+        Some(both)
+    }
+
+    /// As `checked`, also for a name that the asker could make and remove by itself.
+    fn movable(&self, place: Place) -> Option<Free> {
+        let is_mounted_on = is_mount_point(&place.seen, &place.name);
+        let is_held = is_read_only(&place.seen);
+        let Place { seen, name, is_folder } = place;
+        let (own, folder) = ours(self.asker, &seen)?;
+        let holder = self.rules.holder(&folder);
+        let path = folder.join(&name);
+        // A folder of a held one is a mount only because of that, wherever it was moved.
+        let may = holder.is_some() || !is_held && !is_mounted_on;
+        (may && self.rules.is_free(&path)).then_some(Free { seen, own, path, name, is_folder })
+    }
+
+    /// The mode of something new, by the asker's umask.
+    fn masked(&self, mode: u32) -> Option<Mode> {
+        Some(Mode::from_raw_mode(mode & 0o7777) - self.umask()?)
+    }
+
+    fn umask(&self) -> Option<Mode> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.asker.thread)).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?.trim();
+        let mask = u32::from_str_radix(mask, 8).ok()?;
+        Some(Mode::from_raw_mode(mask & 0o777))
+    }
+}
+
+fn opened_or_fails(opened: Result<OwnedFd, Errno>, flags: OFlags) -> Outcome {
+    match opened {
+        Ok(file) => Outcome::Opened { file, closes_on_exec: flags.contains(OFlags::CLOEXEC) },
+        Err(errno) => Outcome::Fails(errno),
+    }
+}
+
+fn kind_at(folder: &OwnedFd, name: &OsStr) -> Option<FileType> {
+    let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(FileType::from_raw_mode(found.st_mode))
+}
+
+/// The path of what a descriptor of ours is open on, whatever has become of its name.
+pub(super) fn by_descriptor(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The number in `/proc/self/fd/N`.
+fn descriptor_of(path: &[u8]) -> Option<i32> {
+    let number = path.strip_prefix(b"/proc/self/fd/").or_else(|| path.strip_prefix(b"/dev/fd/"))?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
