@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::ancestry::Ancestry;
 use crate::pattern::normalised;
 
 /// Options before a sub-command that are each looked behind; nobody needs as many.
@@ -18,6 +19,8 @@ pub struct Command<'a> {
     pub(crate) args: Vec<Cow<'a, OsStr>>,
     pub(crate) cwd: Option<Cow<'a, Path>>,
     pub(crate) environment: Environment<'a>,
+    /// Below which programs it is executed.
+    pub(crate) ancestry: Cow<'a, Ancestry>,
     /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any
     /// number of words.
     pub(crate) certain: Option<usize>,
@@ -49,6 +52,7 @@ impl<'a> Command<'a> {
             args: args.iter().map(|arg| Cow::Borrowed(arg.as_ref())).collect(),
             cwd: None,
             environment: Environment::Unknown,
+            ancestry: Cow::Owned(Ancestry::default()),
             certain: None,
             input: None,
         }
@@ -72,6 +76,13 @@ impl<'a> Command<'a> {
     #[must_use]
     pub fn with_environment(mut self, variables: &'a [(OsString, OsString)]) -> Self {
         self.environment = Environment::Known(variables);
+        self
+    }
+
+    /// The same command, executed below these programs.
+    #[must_use]
+    pub fn with_ancestry(mut self, ancestry: &'a Ancestry) -> Self {
+        self.ancestry = Cow::Borrowed(ancestry);
         self
     }
 

@@ -24,6 +24,10 @@ pub struct Conditions {
     pub env: Vec<(String, EnvTest)>,
     /// The executable's full path fits one of these.
     pub program_paths: Vec<Expression>,
+    /// It is executed below one of these programs.
+    pub by: Vec<Element>,
+    /// It is executed below none of these programs.
+    pub not_by: Vec<Element>,
 }
 
 /// What a rule asks of one environment variable.
@@ -49,13 +53,15 @@ pub(crate) enum Unknown {
 impl Conditions {
     /// Whether nothing is asked for.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { exact, cwd, args_any, deny_args, env, program_paths } = self;
+        let Self { exact, cwd, args_any, deny_args, env, program_paths, by, not_by } = self;
         !exact
             && cwd.is_empty()
             && args_any.is_empty()
             && deny_args.is_empty()
             && env.is_empty()
             && program_paths.is_empty()
+            && by.is_empty()
+            && not_by.is_empty()
     }
 
     /// Whether the command fulfils all of them; `prefix` is the number of arguments that the pattern covered.
@@ -71,6 +77,7 @@ impl Conditions {
             && self.cwd_fulfilled(command, reading).unwrap_or(in_doubt)
             && self.env_fulfilled(command, reading).unwrap_or(in_doubt)
             && self.path_fulfilled(command, reading).unwrap_or(in_doubt)
+            && (unknown == Unknown::Fulfilled || self.ancestry_fulfilled(command, reading))
     }
 
     fn tail_fulfilled(&self, command: &Command<'_>, prefix: usize, reading: Reading) -> bool {
@@ -133,6 +140,17 @@ impl Conditions {
         }
         let path = command.program.as_encoded_bytes();
         path.starts_with(b"/").then(|| self.program_paths.iter().any(|glob| glob.matches(path, reading)))
+    }
+
+    /// Whether they are about who has started the command.
+    #[must_use]
+    pub fn look_at_ancestry(&self) -> bool {
+        !self.by.is_empty() || !self.not_by.is_empty()
+    }
+
+    fn ancestry_fulfilled(&self, command: &Command<'_>, reading: Reading) -> bool {
+        (self.by.is_empty() || command.ancestry.has(&self.by, reading))
+            && (self.not_by.is_empty() || command.ancestry.lacks(&self.not_by, reading))
     }
 }
 

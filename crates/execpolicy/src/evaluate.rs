@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::answers;
 use crate::command::Command;
+use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
@@ -65,6 +66,21 @@ impl Policy {
         }
         let deciding = deciding.filter(|_| speaks);
         Evaluation { decision, decided_by, matches, deciding, dangers, commands, doubt }
+    }
+
+    /// The rule that would allow a command if it were known what has started it.
+    #[must_use]
+    pub fn kept_back_by_ancestry(&self, command: &Command<'_>, options: &Options) -> Option<&PrefixRule> {
+        if !self.looks_at_ancestry() || command.ancestry.is_whole() {
+            return None;
+        }
+        let is_kept_back = |rule: &&Arc<PrefixRule>| {
+            rule.decision == Decision::Allow
+                && rule.conditions.look_at_ancestry()
+                && rule.program_fit(command, options.program_token, self.host_executables()).is_some()
+                && rule.arguments_match(command, 0, Unknown::Fulfilled)
+        };
+        self.candidates(command, &[0]).into_iter().find(is_kept_back).map(AsRef::as_ref)
     }
 
     fn matching_rules(&self, command: &Command<'_>, options: &Options, part: usize) -> Vec<RuleMatch> {
@@ -148,7 +164,12 @@ impl<'p> Findings<'p> {
             };
         let mut all_allowed = bound && doubt.is_none() && !nested.commands.is_empty();
         for inside in &nested.commands {
-            all_allowed &= self.judge(inside, depth + 1, covered, bound);
+            if !self.policy.looks_at_ancestry() {
+                all_allowed &= self.judge(inside, depth + 1, covered, bound);
+                continue;
+            }
+            let ancestry = command.ancestry.below(command.program());
+            all_allowed &= self.judge(&inside.clone().with_ancestry(&ancestry), depth + 1, covered, bound);
         }
         all_allowed
     }

@@ -13,6 +13,7 @@
 //! is the stack: text is read with [`STACK`] bytes of it.
 
 pub mod amend;
+pub mod ancestry;
 mod answers;
 pub mod check;
 pub mod command;
@@ -38,6 +39,7 @@ pub mod rule;
 pub mod shell;
 mod sys;
 
+pub use ancestry::{Ancestor, Ancestry};
 pub use command::{Command, Environment};
 pub use dangerous::Heuristics;
 pub use decision::Decision;

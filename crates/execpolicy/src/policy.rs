@@ -28,6 +28,8 @@ pub struct Policy {
     incomplete: bool,
     /// A rule has a condition on the environment.
     looks_at_environment: bool,
+    /// A rule has a condition on who has started a command.
+    looks_at_ancestry: bool,
 }
 
 /// Indices of the rules that begin with one word. Many rules for one program usually differ in the next word.
@@ -109,6 +111,12 @@ impl Policy {
         self.looks_at_environment
     }
 
+    /// Whether it matters to any rule who has started a command.
+    #[must_use]
+    pub fn looks_at_ancestry(&self) -> bool {
+        self.looks_at_ancestry
+    }
+
     /// Whether some rules could not be read, so that nothing may be allowed without asking.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -148,6 +156,7 @@ impl Policy {
     fn add(&mut self, rule: PrefixRule) {
         let index = self.rules.len();
         self.looks_at_environment |= !rule.conditions.env.is_empty();
+        self.looks_at_ancestry |= rule.conditions.look_at_ancestry();
         match &rule.program {
             Element::Word(word) => {
                 self.by_program.entry(word.as_bytes().to_vec()).or_default().add(index, &rule);

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use execpolicy::{Command, DecidedBy, Decision, Options, Policy};
+use execpolicy::{Ancestor, Ancestry, Command, DecidedBy, Decision, Options, Policy};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
 
@@ -28,12 +28,17 @@ fn blocks(document: &str) -> Vec<(String, String, usize)> {
     found
 }
 
-/// What a line of a `decisions` block asks: `in FOLDER:` and `with NAME=VALUE…:` may stand before the
+/// What a line of a `decisions` block asks: `below PROGRAM:`, `in FOLDER:` and `with NAME=VALUE…:` may stand before the
 /// command.
 fn decide(policy: &Policy, question: &str) -> &'static str {
     let mut cwd = None;
     let mut environment: Option<Vec<(OsString, OsString)>> = None;
     let mut command = question;
+    let mut ancestry = Ancestry::default();
+    if let Some((program, rest)) = command.strip_prefix("below ").and_then(|rest| rest.split_once(": ")) {
+        ancestry = Ancestry::whole(vec![Ancestor::named(program.as_ref()).into()]);
+        command = rest;
+    }
     if let Some((folder, rest)) = command.strip_prefix("in ").and_then(|rest| rest.split_once(": ")) {
         (cwd, command) = (Some(folder), rest);
     }
@@ -43,7 +48,7 @@ fn decide(policy: &Policy, question: &str) -> &'static str {
         command = rest;
     }
     let words = shlex::split(command).expect("a command");
-    let mut command = Command::from_words(&words).expect("a command");
+    let mut command = Command::from_words(&words).expect("a command").with_ancestry(&ancestry);
     if let Some(cwd) = cwd {
         command = command.with_cwd(Path::new(cwd));
     }

@@ -182,3 +182,45 @@ async fn where_something_listens_already_the_wrapper_judges_and_a_result_says_on
     assert!(refused.ran().1.contains("nothing is touched"), "{refused:?}");
     assert!(!refused.json()["notes"].to_string().contains("kernel's door"), "said once: {refused:?}");
 }
+
+const BY: &str = r#"
+prefix_rule(["uname"], decision="forbidden", by=["make"], justification="not from make")
+prefix_rule(["id"], decision="allow", by=["find"])
+"#;
+
+#[tokio::test]
+async fn a_rule_may_go_by_what_has_started_the_program() {
+    let world = World::with_rules(BY);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let make = |recipe: &str| format!("printf 'all:\\n\\t@%s\\n' '{recipe}' > Makefile; make -s");
+    let decided_by = async |script: &str| decided(client.run(script).await.json());
+    assert_eq!(decided_by("uname; env uname").await, []);
+    assert_eq!(decided_by(&make("env uname")).await, [("uname".into(), "refused".into())]);
+    // Whose parent is gone may have been started by anybody.
+    let orphan = make("(sleep 0.2; env uname; touch done) & :") + "; until [ -e done ]; do sleep 0.05; done";
+    assert_eq!(decided_by(&orphan).await, [("uname".into(), "refused".into())]);
+
+    assert_eq!(decided_by("id; env id").await, []);
+    let found = client.run("find . -maxdepth 0 -exec env id ';'").await;
+    assert_eq!(decided(found.json()), [("id".into(), "escalated".into())], "{found:?}");
+    // What only calls itself so is not it: a copy, a name.
+    assert_eq!(decided_by("cp \"$(type -P env)\" find; ./find id; (exec -a find env id)").await, []);
+}
+
+#[tokio::test]
+async fn what_has_started_it_is_not_known_behind_the_wrappers_door() {
+    let world = World::with_rules(BY);
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "wrapper"]).await;
+    let refused = client.run("uname").await;
+    assert!(
+        refused.ran().1.contains("not from make") && refused.ran().1.contains("not known here"),
+        "{refused:?}"
+    );
+    let inside = client.run("id").await;
+    assert_eq!(decided(inside.json()), [("id".into(), "ran_inside".into())], "{inside:?}");
+    let why = inside.json()["decisions"][0]["why_not_escalated"].to_string();
+    assert!(
+        why.contains("default.rules:3 allows it by what has started it, which is not known here"),
+        "{why}"
+    );
+}

@@ -39,6 +39,8 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
             "deny_args",
             "env",
             "program_paths",
+            "by",
+            "not_by",
             "overrides_prompt",
         ],
     ),
@@ -64,6 +66,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             UnpackDictEntries<Value<'v>, Value<'v>>,
         >,
         #[starlark(require = named, default = NoneOr::None)] program_paths: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] by: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] not_by: NoneOr<Items<'v>>,
         #[starlark(require = named, default = false)] overrides_prompt: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -77,6 +81,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             deny_args: arguments::elements(deny_args.into_option())?,
             env: arguments::environment(env.into_option())?,
             program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
+            by: arguments::programs("by", by.into_option())?,
+            not_by: arguments::programs("not_by", not_by.into_option())?,
         };
         let decision = arguments::decision(decision.into_option().unwrap_or("allow"))?;
         let justification = arguments::justification(justification.into_option())?;

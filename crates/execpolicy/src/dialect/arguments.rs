@@ -82,6 +82,24 @@ pub(super) fn elements(values: Option<Items<'_>>) -> starlark::Result<Vec<Elemen
     values.map_or_else(|| Ok(Vec::new()), |list| list.items.iter().map(|value| element(*value)).collect())
 }
 
+/// Programs, each by its name or its full path (`by`, `not_by`).
+pub(super) fn programs(what: &str, values: Option<Items<'_>>) -> starlark::Result<Vec<Element>> {
+    if values.as_ref().is_some_and(|values| values.items.is_empty()) {
+        return Err(bad_rule(format!("{what} cannot be an empty list")));
+    }
+    let programs = elements(values)?;
+    let is_program = |word: &str| {
+        let is_name = !word.contains('/') && !word.contains(char::is_whitespace) && !word.is_empty();
+        is_name || (word.starts_with('/') && !word.ends_with('/'))
+    };
+    match programs.iter().flat_map(Element::literals).find(|word| !is_program(word)) {
+        Some(word) => Err(bad_rule(format!(
+            "{what} must hold programs, each by its name or its full path (got `{word}`)"
+        ))),
+        None => Ok(programs),
+    }
+}
+
 /// Absolute paths as globs (`cwd`, `program_paths`); `~/` is the user's home folder.
 pub(super) fn path_globs(
     what: &str,

@@ -7,6 +7,7 @@ use super::options::{self, CommandStart};
 use super::shells::Task;
 use super::table::{Runs, Wrapper};
 use super::{find, shells, table};
+use crate::ancestry::Ancestry;
 use crate::command::{Command, Environment};
 use crate::shell::{self, Doubt, ScriptCommand};
 use crate::sys::os_string;
@@ -253,6 +254,7 @@ fn script_command(command: ScriptCommand) -> Option<Command<'static>> {
         args: words.collect(),
         cwd: None,
         environment: Environment::Unknown,
+        ancestry: Cow::Owned(Ancestry::default()),
         certain: certain.map(|index| index.saturating_sub(1)),
         input: command.input,
     })

@@ -107,6 +107,7 @@ mod tests {
         Event::Decision(Box::new(Decision {
             call: "1".into(),
             exec: 1,
+            parent: None,
             decision,
             program: "/bin/tool".into(),
             argv: vec!["tool".into(), argument.into()],

@@ -46,6 +46,9 @@ pub struct Decision {
     pub call: String,
     /// Which program of the call, from 1.
     pub exec: u64,
+    /// The program of the call that has started it; none: its shell, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
     /// What was decided.
     pub decision: ActionKind,
     /// The program's path.

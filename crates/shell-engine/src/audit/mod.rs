@@ -24,6 +24,6 @@ pub use audit_log::Audit;
 pub use error::AuditError;
 pub use event::{ActionKind, AnswerKind, Asked, Decision, Event};
 pub use files::check_writable;
-pub(crate) use record::{CallRecord, ExecRecord};
+pub(crate) use record::{CallRecord, ExecRecord, Place};
 pub use show::{Filter, ShowError, show};
 pub use verify::{Fault, Intact, VerifyError, verify};

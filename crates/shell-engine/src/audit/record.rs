@@ -21,12 +21,21 @@ pub(crate) struct CallRecord {
     programs: Arc<AtomicU64>,
 }
 
+/// The place of a program among those of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    /// The number of the program that has started it, where that is known.
+    pub(crate) parent: Option<u64>,
+}
+
 /// One program of a call, as the log knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecRecord {
     audit: Audit,
     call: Arc<str>,
-    number: u64,
+    place: Place,
 }
 
 impl Audit {
@@ -42,10 +51,15 @@ impl CallRecord {
         CallRecord { audit, call: call.into(), programs: Arc::default() }
     }
 
-    /// The record of the call's next program.
-    pub(crate) fn program(&self) -> ExecRecord {
-        let number = self.programs.fetch_add(1, Ordering::Relaxed) + 1;
-        ExecRecord { audit: self.audit.clone(), call: Arc::clone(&self.call), number }
+    /// The place of the call's next program, which this one has started.
+    pub(crate) fn place(&self, parent: Option<u64>) -> Place {
+        Place { number: self.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }
+    }
+
+    /// The record of a program; of the call's next one, where it has no place yet.
+    pub(crate) fn program(&self, place: Option<Place>) -> ExecRecord {
+        let place = place.unwrap_or_else(|| self.place(None));
+        ExecRecord { audit: self.audit.clone(), call: Arc::clone(&self.call), place }
     }
 }
 
@@ -61,7 +75,8 @@ impl ExecRecord {
         let (argv, cut) = bounded::argv(argv);
         Decision {
             call: self.call.to_string(),
-            exec: self.number,
+            exec: self.place.number,
+            parent: self.place.parent,
             decision,
             program: bounded::text(program.as_os_str().as_encoded_bytes()),
             argv,
@@ -89,7 +104,7 @@ impl ExecRecord {
 
     /// Records how a program that ran outside the sandbox ended.
     pub(crate) fn ended(&self, end: Outcome) {
-        self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.number, end });
+        self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.place.number, end });
     }
 }
 

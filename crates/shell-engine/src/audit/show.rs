@@ -209,6 +209,7 @@ mod tests {
         Event::Decision(Box::new(Decision {
             call: "3".into(),
             exec: 1,
+            parent: None,
             decision,
             program: "/usr/bin/git".into(),
             argv: ["git", "push", "a b\u{1b}[2J"].map(String::from).into(),

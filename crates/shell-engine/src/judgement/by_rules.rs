@@ -45,7 +45,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let rule = named.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
     let verdict = match (named.evaluation.decision(), by_rule) {
-        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(named) },
+        (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) => {
@@ -57,7 +57,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
             Ok((outside, concerns)) if concerns.cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
             Ok((outside, concerns)) => cautious(exec, &own, outside, &concerns),
         },
-        (Decision::Allow, false) => Verdict::Run { why_inside: None },
+        (Decision::Allow, false) => Verdict::Run { why_inside: kept_back(grounds, exec, &variables) },
     };
     let verdict = match &grounds.legacy {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
@@ -73,8 +73,25 @@ fn evaluate<A: AsRef<OsStr>>(
     arguments: &[A],
     variables: &[(OsString, OsString)],
 ) -> Evaluation {
-    let command = Command::new(program, arguments).with_cwd(&exec.workdir).with_environment(variables);
+    let command = command(exec, program, arguments, variables);
     grounds.policy.evaluate(&command, grounds.options)
+}
+
+fn command<'c, A: AsRef<OsStr>>(
+    exec: &'c Exec,
+    program: &'c OsStr,
+    arguments: &'c [A],
+    variables: &'c [(OsString, OsString)],
+) -> Command<'c> {
+    let command = Command::new(program, arguments).with_cwd(&exec.workdir);
+    command.with_environment(variables).with_ancestry(&exec.lineage.ancestry)
+}
+
+/// Why it stays inside although a rule would let it out, if it were known what has started it.
+fn kept_back(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsString)]) -> Option<String> {
+    let command = command(exec, exec.file.as_os_str(), exec.arguments(), variables);
+    let rule = grounds.policy.kept_back_by_ancestry(&command, grounds.options)?;
+    Some(format!("the rule {} allows it by what has started it, which is not known here", rule.origin))
 }
 
 /// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest

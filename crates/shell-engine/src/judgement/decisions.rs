@@ -181,6 +181,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
+            lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         };
         let decisions = Decisions::default();

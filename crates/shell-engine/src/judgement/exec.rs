@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use super::lineage::Lineage;
 use crate::programs::shebang::Interpreter;
 use crate::programs::{FileIdentity, FileState, look_at, reopen};
 use crate::sys::path_of;
@@ -36,6 +37,8 @@ pub(crate) struct Exec {
     pub(crate) reads_input: bool,
     /// Who is about to execute it.
     pub(super) starter: Starter,
+    /// Where it stands among the programs of its call.
+    pub(crate) lineage: Lineage,
 }
 
 /// Who is about to execute a program.
@@ -89,6 +92,7 @@ impl Exec {
             opened,
             first_line: None,
             starter,
+            lineage: Lineage::default(),
             reads_input: true,
         }
     }
@@ -106,6 +110,11 @@ impl Exec {
     /// The same, about to be executed by this one.
     pub(crate) fn started_by(self, starter: Starter) -> Exec {
         Exec { starter, ..self }
+    }
+
+    /// The same, standing there among the programs of its call.
+    pub(crate) fn descended(self, lineage: Lineage) -> Exec {
+        Exec { lineage, ..self }
     }
 
     /// Whether it asks for the same as another did, whoever started it.

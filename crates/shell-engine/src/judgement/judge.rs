@@ -85,6 +85,11 @@ impl Judge {
             || self.rules.current_at_once().is_none_or(|policy| policy.looks_at_environment())
     }
 
+    /// Whether it matters to any rule what has started a program.
+    pub(crate) fn looks_at_ancestry(&self) -> bool {
+        self.rules.current_at_once().is_none_or(|policy| policy.looks_at_ancestry())
+    }
+
     /// The same, taking the time that it takes; nobody is asked.
     pub(crate) async fn runs(
         &self,

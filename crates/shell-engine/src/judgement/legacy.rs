@@ -99,6 +99,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         };
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");

@@ -3,6 +3,7 @@
 //!
 //! # Layout
 //!
+//! * `exec`: what is asked for; `lineage`: where it stands among the programs of its call.
 //! * `judge`: the rules first, then a person if they say so.
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
 //! * `trust`: is it that program? `environment`: what it would get. `git`: whose configuration it would obey.
@@ -20,6 +21,7 @@ mod fingerprint;
 mod git;
 mod judge;
 mod legacy;
+mod lineage;
 mod preview;
 mod rule_suggestions;
 mod trust;
@@ -31,6 +33,7 @@ pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
 pub(crate) use exec::{Exec, Starter};
 pub(crate) use judge::{AtOnce, CallFacts, Judge};
-pub use preview::{find_program, preview};
+pub(crate) use lineage::Lineage;
+pub use preview::{find_program, preview, started_by};
 pub(crate) use trust::Trust;
 pub(crate) use verdict::{Action, Outside};

@@ -4,11 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use execpolicy::{Options, Policy};
+use execpolicy::{Ancestor, Ancestry, Options, Policy};
 
 use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
+use super::lineage::Lineage;
 use super::trust::Trust;
 use super::verdict::{Approved, Unasked, Verdict};
 use crate::config::Config;
@@ -24,13 +25,13 @@ pub fn preview(
     config: &Config,
     policy: &Policy,
     options: &Options,
-    file: &Path,
-    arguments: &[OsString],
+    (file, arguments): (&Path, &[OsString]),
+    ancestry: &Ancestry,
 ) -> Result<String, String> {
     let plan = config.sandboxing.plan(&config.sandboxing.wanted(&[], None));
     let plan = plan.map_err(|error| format!("nothing runs: {error}"))?;
-    let exec =
-        here(file, arguments).map_err(|error| format!("nothing runs: this folder is gone ({error})"))?;
+    let exec = here(file, arguments, ancestry)
+        .map_err(|error| format!("nothing runs: this folder is gone ({error})"))?;
     let trust = Trust::new(Arc::new(Programs::new(&config.search_path())), Arc::new(plan));
     let grounds = Grounds {
         policy,
@@ -42,8 +43,24 @@ pub fn preview(
     Ok(in_words(judge(&grounds, &exec).verdict))
 }
 
-/// The program as if a shell here executed it.
-fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
+/// The ancestry of what is executed below these command lines, the nearest first, and below nothing else.
+///
+/// # Errors
+///
+/// Names the one that is no command line.
+pub fn started_by(lines: &[String]) -> Result<Ancestry, String> {
+    let program = |line: &String| {
+        let words = shlex::split(line).filter(|words| !words.is_empty());
+        let word = words.and_then(|words| words.into_iter().next());
+        let word = word.ok_or_else(|| format!("`{line}` is no command line"))?;
+        let found = find_program(OsStr::new(&word)).unwrap_or_else(|| PathBuf::from(&word));
+        Ok(Arc::new(Ancestor::named(found.as_os_str())))
+    };
+    Ok(Ancestry::whole(lines.iter().map(program).collect::<Result<_, String>>()?))
+}
+
+/// The program as if a shell here executed it, or what it has started.
+fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Result<Exec> {
     let workdir = std::env::current_dir()?;
     let opened = look(file);
     let env = std::env::vars_os().map(|(mut entry, value)| {
@@ -60,7 +77,8 @@ fn here(file: &Path, arguments: &[OsString]) -> std::io::Result<Exec> {
         seen: opened.as_ref().and_then(FileState::of),
         opened,
         first_line: None,
-        starter: Starter::Shell,
+        starter: if ancestry.is_the_shells() { Starter::Shell } else { Starter::Program(Vec::new()) },
+        lineage: Lineage { ancestry: ancestry.clone(), place: None },
         reads_input: false,
     })
 }

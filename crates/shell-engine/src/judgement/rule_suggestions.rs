@@ -13,5 +13,6 @@ pub(super) fn suggest(policy: &Policy, options: &Options, folder: &Path, exec: &
     let variables = exec.variables();
     let command =
         Command::new(&exec.file, exec.arguments()).with_cwd(&exec.workdir).with_environment(&variables);
+    let command = command.with_ancestry(&exec.lineage.ancestry);
     suggest_answers(&policy.evaluate(&command, options), &command, options, folder)
 }

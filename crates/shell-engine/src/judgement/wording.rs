@@ -109,6 +109,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
     });
     let parents: Vec<String> = exec.starter.parents().iter().map(|parent| code(parent)).collect();
     let started_by = (!parents.is_empty()).then(|| format!("Started by {}.", parents.join(" ← ")));
+    let unknown_starter = counts_unknown(exec, &named.evaluation).then(|| format!("{UNKNOWN_STARTER}."));
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
@@ -118,12 +119,21 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         identity: identity(exec, &asker(&named.evaluation), placement),
         always: Vec::new(),
         cautions: known_as.chain(called).collect(),
-        details: std::iter::once(yes.to_owned()).chain(started_by).collect(),
+        details: std::iter::once(yes.to_owned()).chain(started_by).chain(unknown_starter).collect(),
         once: false,
     };
     // What a person has not read counts for this once.
     question.once = question.is_shortened();
     question
+}
+
+/// What is said where a rule goes by what has started a program.
+const UNKNOWN_STARTER: &str = "What has started it is not known here, so the rule counts";
+
+/// Whether a rule counts because it is not known what has started the program.
+fn counts_unknown(exec: &Exec, evaluation: &Evaluation) -> bool {
+    let goes_by_it = |one: &RuleMatch| one.rule.conditions.look_at_ancestry();
+    !exec.lineage.ancestry.is_whole() && evaluation.deciding_rule().is_some_and(goes_by_it)
 }
 
 /// Who asks: another rule, or another reason, asks another question.
@@ -147,13 +157,17 @@ fn reason(evaluation: &Evaluation) -> Option<String> {
     }
 }
 
-pub(super) fn forbidden(named: &NamedEvaluation) -> String {
+pub(super) fn forbidden(exec: &Exec, named: &NamedEvaluation) -> String {
     let mut reason = String::from("Execution forbidden by policy");
     if let Some(rule) = named.evaluation.deciding_rule() {
         append_rule(&mut reason, rule);
     }
     if let Some(name) = &named.name {
         reason.push_str(&format!("; it is also known as `{name}`"));
+    }
+    if counts_unknown(exec, &named.evaluation) {
+        reason.push_str(". ");
+        reason.push_str(UNKNOWN_STARTER);
     }
     reason
 }

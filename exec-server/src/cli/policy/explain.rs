@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use execpolicy::{Command, Options, ProgramToken};
-use shell_engine::{Config, Settings, find_program, preview};
+use execpolicy::{Command, Heuristics, Nested, Options, ProgramToken};
+use shell_engine::{Config, Settings, find_program, preview, started_by};
 
 use super::sources::SourceArguments;
 use crate::cli::rules::HeuristicArguments;
@@ -34,6 +34,11 @@ pub(super) struct ExplainArguments {
     #[command(flatten)]
     heuristics: HeuristicArguments,
 
+    /// What has started it, instead of the command's own shell: a command line, as in --by 'npm run x'. May be
+    /// repeated, the nearest first. Behind the wrapper's door that is not known
+    #[arg(long, value_name = "COMMAND")]
+    by: Vec<String>,
+
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     words: Vec<OsString>,
@@ -49,14 +54,21 @@ impl ExplainArguments {
         let file = found.clone().unwrap_or_else(|| PathBuf::from(program));
         let cwd = std::env::current_dir().context("this folder is gone")?;
         let environment: Vec<_> = std::env::vars_os().collect();
+        let ancestry = started_by(&self.by).map_err(anyhow::Error::msg)?;
         let command = Command::new(file.as_os_str(), arguments).with_cwd(&cwd).with_environment(&environment);
+        let command = command.with_ancestry(&ancestry);
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        let options = Options { program_token, heuristics: self.heuristics.lists(), ..Options::default() };
+        // What a list of ours calls dangerous is asked about only where the command's own shell does it.
+        let heuristics = if ancestry.is_the_shells() { self.heuristics.lists() } else { Heuristics::NONE };
+        let nested = if ancestry.is_the_shells() { Nested::Judged } else { Nested::ExecutedLater };
+        let options = Options { program_token, heuristics, nested };
         let mut out = std::io::stdout().lock();
         write!(out, "{}", policy.explain(&command, &options))?;
         let outcome = match Config::new(Settings::default()) {
-            Ok(config) => preview(&config, &policy, &options, &file, arguments).unwrap_or_else(|why| why),
+            Ok(config) => {
+                preview(&config, &policy, &options, (&file, arguments), &ancestry).unwrap_or_else(|why| why)
+            }
             Err(error) => format!("nothing runs: {error}"),
         };
         writeln!(out, "in the server: {outcome}")?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::descent::Descent;
 use super::family::Image;
 use super::files;
 use super::messages::{Event, Load, Task, Weight};
@@ -13,7 +14,7 @@ use super::names::Broker;
 use super::proof::Expected;
 use super::request::Request;
 use crate::interception::call::InterceptedCall;
-use crate::judgement::Exec;
+use crate::judgement::{Exec, Lineage};
 use crate::programs::FileIdentity;
 use crate::sandboxes::Sandbox;
 use crate::sys::notifications::{Listener, Notification};
@@ -43,6 +44,8 @@ pub(super) struct Attended {
     pub(super) waiting: HashMap<u64, Asked>,
     /// What waits because another thread of its process is executing a program.
     pub(super) behind: Vec<Notification>,
+    /// What its processes are.
+    pub(super) descent: Descent,
 }
 
 /// The call's own shell.
@@ -76,9 +79,24 @@ impl Attended {
     /// Lets the first of all happen: that of the session's own process, which becomes the shell. Nothing of the command's has run.
     pub(super) fn start_shell(&mut self, notification: &Notification) {
         self.shell = Some(Shell { process: notification.thread, image: None, root: None });
+        self.descent = Descent::of(notification.thread, self.facts.judge.looks_at_ancestry());
         let started = self.listener.let_happen(notification.id);
         if let Some(opened) = self.opened.take() {
             let _ = opened.send(started.map_err(|error| error.to_string()));
+        }
+    }
+
+    /// Where what a process is about to execute stands among the programs of the call.
+    pub(super) fn lineage(&self, process: i32) -> Lineage {
+        let (parent, ancestry) = self.descent.of_process(process);
+        Lineage { ancestry, place: Some(self.facts.record.place(parent)) }
+    }
+
+    /// A process is about to become this.
+    pub(super) fn becomes(&mut self, process: i32, exec: &Exec) {
+        if let Some(place) = exec.lineage.place {
+            let names = || Arc::new(self.facts.facts.trust.ancestor(exec));
+            self.descent.becomes(process, place.number, names);
         }
     }
 

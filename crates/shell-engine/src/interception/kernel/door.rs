@@ -52,7 +52,8 @@ impl Door for KernelDoor {
             let Event { exec, task, weight: _weight } = event;
             match task {
                 Task::Judge(waiting) => {
-                    let runs = call.judge.runs(&exec, &call.facts, || call.record.program());
+                    let runs =
+                        call.judge.runs(&exec, &call.facts, || call.record.program(exec.lineage.place));
                     let runs = tokio::select! {
                         runs = runs => runs,
                         () = call.end.ended.cancelled() => return,
@@ -60,7 +61,7 @@ impl Door for KernelDoor {
                     waiting.answer(if runs { Answer::Happens } else { Answer::Turns });
                 }
                 Task::Decide(waiting) => {
-                    let record = call.record.program();
+                    let record = call.record.program(exec.lineage.place);
                     let action = tokio::select! {
                         action = call.judge(&exec, &record) => action,
                         () = call.end.ending.cancelled() => return,

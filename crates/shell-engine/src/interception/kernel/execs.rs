@@ -44,6 +44,7 @@ impl Thread {
             return;
         }
         attended.facts.whereabouts.note(&exec.workdir);
+        let exec = exec.descended(attended.lineage(process));
         let (decided, exec) = match decide(attended, &notification, process, &mut request, exec) {
             Ok(decided) => decided,
             Err(errno) => {
@@ -77,7 +78,7 @@ impl Thread {
 
     /// Lets the call happen; its process stops when it has.
     fn let_happen(&mut self, call: CallNumber, asked: Asked) {
-        let Asked { notification, process, request, .. } = asked;
+        let Asked { notification, process, request, exec } = asked;
         let is_clear = request.expected.is_some();
         // What a script's first line says now may not be what it said when it was judged.
         let is_settled = |expected: &Expected| request.is_allowed || !expected.is_interpreter;
@@ -88,6 +89,7 @@ impl Thread {
         let phase = Phase::Executing(proof);
         let seized = self.seized.seize(notification.thread, process, call, phase);
         let Some(attended) = self.calls.get_mut(&call) else { return };
+        attended.becomes(process, &exec);
         if let Err(error) = seized {
             // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing
             // else runs cannot be proved.
@@ -187,15 +189,16 @@ fn decide(
         return Ok((Decided::Happens, exec));
     }
     let facts = &attended.facts;
-    let at_once = |exec: &Exec| facts.judge.at_once(exec, &facts.facts, || facts.record.program());
+    let at_once =
+        |exec: &Exec| facts.judge.at_once(exec, &facts.facts, || facts.record.program(exec.lineage.place));
     let allowed = attended.allowed.remove(&process);
     if allowed.is_none() && !facts.judge.looks_at_environment() && at_once(&exec) == AtOnce::Runs {
         return Ok((Decided::Happens, exec));
     }
     let mut exec = request.read_environment(notification.thread, exec)?;
-    request.is_allowed = allowed.is_some_and(|allowed| allowed.asks_for_the_same(&exec));
-    if request.is_allowed {
-        return Ok((Decided::Happens, exec));
+    if let Some(allowed) = allowed.filter(|allowed| allowed.asks_for_the_same(&exec)) {
+        request.is_allowed = true;
+        return Ok((Decided::Happens, exec.descended(allowed.lineage.clone())));
     }
     // As if the shell executed it, which is judged more strictly; who does is looked at only where that matters.
     let mut decided = at_once(&exec);

@@ -43,7 +43,7 @@ pub(super) fn parents(process: i32, root: i32, shell: &Image) -> Vec<String> {
         if next == root {
             break;
         }
-        let Some(parent) = status(next, 1) else { break };
+        let Some(Stat { parent, .. }) = stat(next) else { break };
         next = parent;
     }
     found
@@ -55,11 +55,21 @@ pub(super) fn process_of(thread: i32) -> Option<i32> {
     text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
-/// A number of `/proc/PID/stat`, after the state (proc_pid_stat(5); the name in brackets may hold anything).
-fn status(process: i32, field: usize) -> Option<i32> {
-    let bytes = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+/// What `/proc/PID/stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// Its parent.
+    pub(super) parent: i32,
+    /// When it began, in ticks of the clock since the machine's start.
+    pub(super) began: u64,
+}
+
+/// Reads it (proc_pid_stat(5): fields 4 and 22; the name in brackets may hold anything).
+pub(super) fn stat(process: i32) -> Option<Stat> {
+    let bytes = read(&format!("/proc/{process}/stat"), LONGEST_VECTOR)?;
     let text = String::from_utf8_lossy(&bytes);
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)?.parse().ok()
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+    Some(Stat { parent: fields.next()?.parse().ok()?, began: fields.nth(17)?.parse().ok()? })
 }
 
 fn command_line(process: i32) -> Option<String> {

@@ -21,6 +21,7 @@ mod absent;
 mod attended;
 #[cfg(target_os = "linux")]
 mod connections;
+mod descent;
 #[cfg(target_os = "linux")]
 mod door;
 #[cfg(target_os = "linux")]

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attended::Attended;
 use super::connections::{Connection, Connector};
+use super::descent::Descent;
 use super::files;
 use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
 use super::names::Broker;
@@ -116,6 +117,7 @@ impl Thread {
                     shell: None,
                     allowed: HashMap::new(),
                     waiting: HashMap::new(),
+                    descent: Descent::default(),
                     behind: Vec::new(),
                 };
                 self.calls.insert(call, attended);
@@ -205,7 +207,9 @@ impl Thread {
             return;
         };
         let is_good = match phase {
-            Phase::Executing(proof) => self.is_proved(call, process, &proof),
+            Phase::Executing(proof) => {
+                self.is_proved(call, process, &proof) && self.has_become(call, process)
+            }
             Phase::Wrapping(turn) => self.has_wrapped(call, process, *turn),
             // Nothing of it was let happen.
             Phase::Turning(_) | Phase::Turned(_) | Phase::Ending => false,
@@ -225,6 +229,14 @@ impl Thread {
             Proof::Judged => false,
         };
         is_met || may_run(attended, process)
+    }
+
+    /// Remembers what it is from now on.
+    fn has_become(&mut self, call: CallNumber, process: i32) -> bool {
+        if let Some(attended) = self.calls.get_mut(&call) {
+            attended.descent.has_become(process);
+        }
+        true
     }
 
     fn has_wrapped(&mut self, call: CallNumber, process: i32, turn: Turn) -> bool {
@@ -277,13 +289,13 @@ fn may_run(attended: &Attended, process: i32) -> bool {
     let Some((path, program, argv)) = proof::truth(process) else { return false };
     let directory = files::working_directory(process);
     let exec = Exec::new(&path, argv, proof::environment(process), directory, Some(program));
-    let exec = exec.started_by(Starter::Program(Vec::new()));
+    let exec = exec.started_by(Starter::Program(Vec::new())).descended(attended.lineage(process));
     let facts = &attended.facts;
     let may_run = facts.judge.may_run_inside(&exec, &facts.facts);
     if !may_run {
         let reason = "it became this while it was judged as something else, so it was ended before it ran";
         tracing::warn!(program = %path.display(), "ended: {reason}");
-        facts.judge.ended(&exec, &facts.facts, &facts.record.program(), reason.into());
+        facts.judge.ended(&exec, &facts.facts, &facts.record.program(exec.lineage.place), reason.into());
     }
     may_run
 }

@@ -115,7 +115,7 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, 
         respond(&mut stream, Response::Run { keep_interceptor: exec.is(call.bash), file: b"" }).await?;
         return Ok(None);
     }
-    let record = call.record.program();
+    let record = call.record.program(exec.lineage.place);
     let action = tokio::select! {
         biased;
         action = call.judge(&exec, &record) => action,

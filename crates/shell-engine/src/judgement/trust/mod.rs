@@ -15,8 +15,9 @@
 //! * [`location`]: who can change what is there.
 //! * [`meaning`]: the file that a bare name means.
 //! * [`script`]: its interpreters.
-//! * [`names`]: all names of what is about to run.
+//! * [`names`]: all names of what is about to run. [`ancestor`]: those of what has started it.
 
+mod ancestor;
 mod known;
 mod location;
 mod meaning;

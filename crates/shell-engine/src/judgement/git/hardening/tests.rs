@@ -27,6 +27,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         opened: None,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        lineage: crate::judgement::Lineage::default(),
         reads_input: false,
     }
 }
