@@ -171,6 +171,7 @@ impl ClientHandler for Person {
 pub struct Client {
     service: RunningService<RoleClient, Person>,
     workdir: String,
+    server: u32,
 }
 
 impl Client {
@@ -196,8 +197,9 @@ impl Client {
     pub async fn start_command(world: &World, person: &Person, command: std::process::Command) -> Client {
         let transport =
             TokioChildProcess::new(tokio::process::Command::from(command)).expect("the server starts");
+        let server = transport.id().expect("it runs");
         let service = person.clone().serve(transport).await.expect("the server answers initialize");
-        Client { service, workdir: world.workdir().to_str().expect("UTF-8").to_owned() }
+        Client { service, workdir: world.workdir().to_str().expect("UTF-8").to_owned(), server }
     }
 
     /// Calls `shell` with `login: false` and returns what came of it.
@@ -242,6 +244,12 @@ impl Client {
         let result = self.try_call(tool, arguments).await.expect("a tool result");
         assert_eq!(result.is_error, Some(false), "{result:?}");
         result.structured_content.expect("structured content")
+    }
+
+    /// The server's process.
+    #[must_use]
+    pub fn server(&self) -> u32 {
+        self.server
     }
 
     /// rmcp's own view of the connection.

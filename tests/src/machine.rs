@@ -37,7 +37,21 @@ pub fn is_allowed(resource: Resource, least: u64) -> bool {
 /// When there is no such process.
 #[must_use]
 pub fn most_memory(pid: u32) -> u64 {
+    kibibytes(pid, "VmHWM:")
+}
+
+/// The memory of its own that a process has, in KiB (proc(5), `RssAnon`).
+///
+/// # Panics
+///
+/// When there is no such process.
+#[must_use]
+pub fn own_memory(pid: u32) -> u64 {
+    kibibytes(pid, "RssAnon:")
+}
+
+fn kibibytes(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("proc(5)");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("proc(5)");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

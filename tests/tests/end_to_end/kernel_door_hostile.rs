@@ -1,10 +1,12 @@
 //! The kernel's door and commands that mean it ill: nothing runs unjudged, nothing hangs, other calls are unharmed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Decline};
 use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::machine::own_memory;
 
 const DOOR: &[&str] = &["--door", "kernel"];
 
@@ -108,4 +110,69 @@ async fn a_process_without_room_for_descriptors_is_refused_all_the_same() {
     let refused = client.run(&format!("/usr/bin/env bash -c '{full} /usr/bin/touch x'; ls")).await;
     assert!(refused.ran().1.contains("Operation not permitted"), "{refused:?}");
     assert_eq!(refused.json()["decisions"][0]["decision"], "refused", "{refused:?}");
+}
+
+#[tokio::test]
+async fn more_wait_at_once_than_are_heard_of_and_all_are_answered() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let all_at_once = r#"python3 -c '
+import collections, os
+gate, opens = os.pipe()
+def wait():
+    os.close(opens); os.read(gate, 1); os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+    os.execv("/usr/bin/touch", ["touch", "x"])
+children = []
+for _ in range(700):
+    pid = os.fork()
+    if pid == 0: wait()
+    children.append(pid)
+os.close(opens)
+print(dict(collections.Counter(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children)))
+'; ls"#;
+    let outcome = client.run_within(all_at_once, Duration::from_secs(100)).await;
+    assert_eq!(outcome.ran(), (0, "{1: 700}\n"), "{outcome:?}");
+}
+
+/// By hand 100,000: set `SHELL_TOOL_MCP_EXECS`.
+#[tokio::test]
+async fn thousands_of_execs_leave_nothing_behind_in_the_server() {
+    let execs =
+        std::env::var("SHELL_TOOL_MCP_EXECS").ok().and_then(|execs| execs.parse().ok()).unwrap_or(5000);
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let run = async |execs: u32| {
+        let each = "import os, sys\nfor _ in range(int(sys.argv[1])): os.waitpid(os.posix_spawn(\"/bin/true\", [\"true\"], {}), 0)";
+        let outcome = client
+            .run_within(&format!("python3 -c '{each}' {execs}; echo $?"), Duration::from_secs(900))
+            .await;
+        assert_eq!(outcome.ran().1, "0\n", "{outcome:?}");
+    };
+    run(200).await;
+    let server = client.server();
+    let before = own_memory(server);
+    run(execs).await;
+    let after = own_memory(server);
+    if std::env::var_os("SHELL_TOOL_MCP_EXECS").is_some() {
+        eprintln!("{execs} execs: {before} KiB of memory before, {after} KiB after");
+    }
+    assert!(after <= before + 1024, "{before} KiB before, {after} KiB after");
+}
+
+#[tokio::test]
+async fn calls_at_once_are_each_judged_by_themselves() {
+    let world = World::with_rules(RULES);
+    let client = Arc::new(Client::start_with(&world, &Person::absent(), DOOR).await);
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let client = Arc::clone(&client);
+        calls.spawn(async move {
+            let many =
+                format!("for n in 1 2 3 4 5; do env echo {number}; done; env touch x 2>&1 | grep -c denied");
+            let outcome = client.run_within(&many, Duration::from_secs(100)).await;
+            assert_eq!(outcome.ran().1, format!("{}1\n", format!("{number}\n").repeat(5)), "{outcome:?}");
+        });
+    }
+    calls.join_all().await;
+    assert!(!world.workdir().join("x").exists());
 }

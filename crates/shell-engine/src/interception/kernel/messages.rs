@@ -64,13 +64,19 @@ pub(crate) struct Event {
 }
 
 /// What the tasks of one call weigh that are not done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Load {
     tasks: AtomicUsize,
     bytes: AtomicUsize,
+    /// Who hears of no more until there is room.
+    bell: Arc<UnixStream>,
 }
 
 impl Load {
+    pub(super) fn new(mailbox: &Mailbox) -> Load {
+        Load { tasks: AtomicUsize::new(0), bytes: AtomicUsize::new(0), bell: Arc::clone(&mailbox.bell) }
+    }
+
     /// Whether there is room for more.
     pub(super) fn has_room(&self) -> bool {
         let tasks = self.tasks.load(Ordering::Relaxed);
@@ -95,8 +101,12 @@ impl Weight {
 
 impl Drop for Weight {
     fn drop(&mut self) {
+        let had_room = self.load.has_room();
         self.load.tasks.fetch_sub(1, Ordering::Relaxed);
         self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if !had_room {
+            ring(&self.load.bell);
+        }
     }
 }
 
@@ -147,12 +157,16 @@ impl Mailbox {
     /// Tells the thread; when it is gone, all that waited for it has failed.
     pub(super) fn send(&self, command: Command) {
         if self.commands.send(command).is_ok() {
-            // A bell that cannot be rung is ringing.
-            let _ = (&*self.bell).write(&[1]);
+            ring(&self.bell);
         }
     }
 
     pub(super) fn is_alive(&self) -> bool {
         self.alive.strong_count() > 0
     }
+}
+
+fn ring(mut bell: &UnixStream) {
+    // One that cannot be rung is ringing.
+    let _ = bell.write(&[1]);
 }

@@ -16,7 +16,7 @@ use super::attended::Attended;
 use super::connections::{Connection, Connector};
 use super::descent::Descent;
 use super::files;
-use super::messages::{Answer, CallNumber, Command, Mailbox, Task};
+use super::messages::{Answer, CallNumber, Command, Load, Mailbox, Task};
 use super::names::Broker;
 use super::proof::{self, Expected};
 use super::seized::{AllSeized, Phase, Proof, Seized, Taken};
@@ -112,7 +112,7 @@ impl Thread {
                     facts,
                     wrapper: self.wrapper.identity,
                     events,
-                    load: Arc::default(),
+                    load: Arc::new(Load::new(&self.mailbox)),
                     opened: Some(opened),
                     shell: None,
                     allowed: HashMap::new(),
