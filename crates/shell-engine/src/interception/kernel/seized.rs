@@ -102,6 +102,14 @@ impl AllSeized {
         self.0.insert(thread, Seized { call, process, reminded: phase.reminder(), phase });
     }
 
+    /// Lets one go that stands, with the signal that it was about to get. One that was killed meanwhile stays ours until
+    /// we have heard of its end: before that, its parent does not.
+    pub(super) fn release(&mut self, thread: i32, taken: &Taken, signal: i32) {
+        if ptrace::release(thread, signal).is_err() {
+            self.enter(thread, taken, Phase::Ending);
+        }
+    }
+
     /// Its call has not happened after all: it is let go as soon as it stops.
     pub(super) fn let_go(&mut self, thread: i32) {
         if let Some(seized) = self.0.get_mut(&thread) {

@@ -214,11 +214,12 @@ impl Thread {
             // Nothing of it was let happen.
             Phase::Turning(_) | Phase::Turned(_) | Phase::Ending => false,
         };
+        let taken = Taken { call, process };
         if is_good {
-            let _ = ptrace::release(process, 0);
+            self.seized.release(process, &taken, 0);
         } else {
             ptrace::kill(process);
-            self.seized.enter(process, &Taken { call, process }, Phase::Ending);
+            self.seized.enter(process, &taken, Phase::Ending);
         }
     }
 
@@ -258,9 +259,7 @@ impl Thread {
         let taken = Taken { call, process };
         match phase {
             // What it was about to execute has failed, and it has been told why.
-            Phase::Executing(_) | Phase::Wrapping(_) => {
-                let _ = ptrace::release(thread, signal);
-            }
+            Phase::Executing(_) | Phase::Wrapping(_) => self.seized.release(thread, &taken, signal),
             Phase::Turning(turn) => match ptrace::call_instead(thread, turn.call, FAILED_WITH) {
                 Ok(()) => {
                     self.seized.enter(thread, &taken, Phase::Turned(turn));
@@ -268,7 +267,7 @@ impl Thread {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a process has not become the wrapper");
-                    let _ = ptrace::release(thread, signal);
+                    self.seized.release(thread, &taken, signal);
                 }
             },
             Phase::Turned(turn) => {
