@@ -24,6 +24,7 @@ mod faithful;
 mod first_hour;
 mod inherited;
 mod kernel_door;
+mod kernel_door_games;
 mod kernel_door_hostile;
 mod kernel_door_races;
 mod live_rules;

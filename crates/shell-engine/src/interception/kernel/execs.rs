@@ -8,7 +8,7 @@ use super::attended::{Asked, Attended};
 use super::family;
 use super::messages::{Answer, CallNumber, Task, Waiting};
 use super::proof::Expected;
-use super::request::Request;
+use super::request::{Request, executes_nothing};
 use super::seized::{Phase, Proof, Taken};
 use super::thread::Thread;
 use super::turning::{FAILED_WITH, Turn};
@@ -22,6 +22,10 @@ impl Thread {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let thread = notification.thread;
         let Some(shell) = &mut attended.shell else { return attended.start_shell(&notification) };
+        if executes_nothing(&notification) {
+            let _ = attended.listener.let_happen(notification.id);
+            return;
+        }
         shell.look(&attended.facts);
         let root = shell.root.as_ref();
         let is_first = ptrace::is_first_of_its_process(thread);

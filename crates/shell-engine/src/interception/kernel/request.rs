@@ -17,6 +17,16 @@ use crate::programs::{FileIdentity, reopen};
 use crate::sys::notifications::Notification;
 use crate::sys::path_of;
 
+/// Only asks whether a file could be executed, as interpreters do before they read a script (Linux 6.14). Older kernels
+/// refuse it.
+const EXECUTES_NOTHING: u64 = 0x1_0000; // AT_EXECVE_CHECK
+
+/// Whether a call executes nothing, whatever becomes of it. Its flags are in a register, which nobody changes.
+pub(super) fn executes_nothing(notification: &Notification) -> bool {
+    let [.., flags, _] = notification.arguments;
+    notification.number == libc::SYS_execveat && flags & EXECUTES_NOTHING != 0
+}
+
 /// One request.
 #[derive(Debug)]
 pub(super) struct Request {
