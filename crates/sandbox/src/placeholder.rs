@@ -18,7 +18,7 @@ pub(crate) fn is_placeholder(path: &Path, placeholder: &Placeholder) -> bool {
         return false;
     }
     match placeholder {
-        Placeholder::Folder => {
+        Placeholder::Folder | Placeholder::SocketFolder(_) => {
             metadata.is_dir() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
         }
         Placeholder::FileHolding(text) => {

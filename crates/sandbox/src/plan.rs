@@ -22,6 +22,8 @@ pub struct Plan {
     pub read_only: Vec<PathBuf>,
     /// Names inside writable folders that must not come into being.
     pub reserved: Vec<Reserved>,
+    /// Folders in which programs outside look for each other's sockets by name: held where they are missing.
+    pub socket_folders: Vec<Reserved>,
     /// Existing files, folders and sockets that cannot be read or reached.
     #[serde(with = "raw_paths")]
     pub hidden: Vec<PathBuf>,
@@ -60,6 +62,8 @@ pub struct Reserved {
 pub enum Placeholder {
     /// An empty folder: invisible to Git, so that `git add -A` does not take it.
     Folder,
+    /// An empty folder with this mode, in which somebody outside may put a socket.
+    SocketFolder(u32),
     /// A file holding this text, often none.
     FileHolding(String),
 }
@@ -105,6 +109,7 @@ impl Plan {
             writable: vec![PathBuf::from("/")],
             read_only: Vec::new(),
             reserved: Vec::new(),
+            socket_folders: Vec::new(),
             hidden: Vec::new(),
             sockets: Vec::new(),
             emptied: Vec::new(),
@@ -119,7 +124,7 @@ impl Plan {
     /// Returns the plan as it is in force where nothing protects places inside writable roots.
     #[must_use]
     pub fn without_protected_places(self) -> Self {
-        Plan { read_only: Vec::new(), reserved: Vec::new(), ..self }
+        Plan { read_only: Vec::new(), reserved: Vec::new(), socket_folders: Vec::new(), ..self }
     }
 
     /// Tells whether a path lies inside a protected place of a writable root.
@@ -127,7 +132,7 @@ impl Plan {
     pub fn is_protected(&self, path: &Path) -> bool {
         self.read_only
             .iter()
-            .chain(self.reserved.iter().map(|reserved| &reserved.path))
+            .chain(self.reserved.iter().chain(&self.socket_folders).map(|reserved| &reserved.path))
             .any(|place| path.starts_with(place))
     }
 
@@ -136,7 +141,7 @@ impl Plan {
     pub fn may_write(&self, path: &Path) -> bool {
         let depth_of = |place: &PathBuf| path.starts_with(place).then(|| place.components().count());
         let writable = self.writable.iter().filter_map(depth_of).max();
-        let reserved = self.reserved.iter().map(|reserved| &reserved.path);
+        let reserved = self.reserved.iter().chain(&self.socket_folders).map(|reserved| &reserved.path);
         let protected = self.read_only.iter().chain(reserved).filter_map(depth_of).max();
         match (writable, protected) {
             (None, _) => false,
@@ -179,6 +184,7 @@ impl Plan {
             writable,
             read_only: union(&self.read_only, &other.read_only),
             reserved: union(&self.reserved, &other.reserved),
+            socket_folders: union(&self.socket_folders, &other.socket_folders),
             hidden: union(&self.hidden, &other.hidden),
             sockets: self.sockets.iter().filter(|path| other.sockets.contains(path)).cloned().collect(),
             emptied: union(&self.emptied, &other.emptied),

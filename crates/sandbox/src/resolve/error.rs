@@ -29,6 +29,9 @@ pub enum ResolveError {
         /// The root inside it.
         root: PathBuf,
     },
+    /// The host's sockets cannot be listed, so they could not be covered.
+    #[error("the Unix sockets of programs outside cannot be listed, so they could not be hidden: {0}")]
+    Sockets(#[source] io::Error),
     /// A pattern that is not one.
     #[error("`{pattern}` is not a glob pattern: {source}")]
     Pattern {

@@ -5,11 +5,12 @@
 use super::error::ResolveError;
 use super::fallback::SYSTEM;
 use super::host_facts::HostFacts;
-use crate::plan::Plan;
+use super::host_sockets::HostSockets;
+use crate::placeholder::is_placeholder;
+use crate::plan::{Placeholder, Plan};
 use crate::policy::Restrictions;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -187,8 +188,6 @@ const EMPTIED: &[(&str, &str)] = &[
     (".cargo/credentials.toml", "cargo"),
 ];
 
-/// More sockets than a desktop has; each costs a mount.
-const MAX_SOCKETS: usize = 400;
 /// More files than a pattern is meant for.
 const MAX_MATCHES: usize = 2000;
 
@@ -220,7 +219,13 @@ pub(super) fn add(
     }
     let is_allowed =
         |path: &Path| allowed.iter().any(|allowed| path.starts_with(allowed) || allowed.starts_with(path));
-    for path in built_in(facts).filter_map(|path| path.canonicalize().ok()) {
+    // What cannot be listed cannot be covered: nothing starts without.
+    let host_sockets = HostSockets::now().map_err(ResolveError::Sockets)?;
+    let sockets: Vec<PathBuf> = host_sockets.bound.into_keys().collect();
+    let folders = plan.writable.clone();
+    let folders = folders.iter().flat_map(|root| socket_folders(root));
+    let places: Vec<PathBuf> = built_in(facts).chain(folders).chain(sockets.iter().cloned()).collect();
+    for path in places.iter().filter_map(|path| path.canonicalize().ok()) {
         let holds_a_root = plan.writable.iter().any(|root| root.starts_with(&path));
         if holds_a_root {
             plan.notes.push(format!("{} is usually hidden, but holds a writable folder", path.display()));
@@ -249,7 +254,7 @@ pub(super) fn add(
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
     plan.hidden = hidden;
-    plan.sockets = listening_sockets();
+    plan.sockets = sockets;
     plan.sockets
         .retain(|path| is_allowed(path) && !plan.hidden.iter().any(|hidden| path.starts_with(hidden)));
     Ok(())
@@ -259,7 +264,7 @@ fn built_in(facts: &HostFacts) -> impl Iterator<Item = PathBuf> {
     let in_home = IN_HOME.iter().flat_map(|(name, _)| facts.in_homes(name));
     let absolute = ABSOLUTE.iter().map(|(path, _)| PathBuf::from(path));
     let variables = facts.variables.iter().flat_map(|(_, value)| paths_of_variable(value));
-    in_home.chain(absolute).chain(variables).chain(listening_sockets())
+    in_home.chain(absolute).chain(variables)
 }
 
 /// Finds the files that links in a folder lead to.
@@ -283,22 +288,28 @@ fn paths_of_variable(value: &OsStr) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Lists the sockets that processes outside listen on now, wherever they are: a table cannot know them all. Those in a
-/// workspace stay reachable only if they are made later, by commands themselves.
-fn listening_sockets() -> Vec<PathBuf> {
-    let Ok(table) = fs::read("/proc/net/unix") else { return Vec::new() };
-    let mut found: Vec<PathBuf> = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let at = line.iter().position(|byte| *byte == b'/')?;
-            Some(PathBuf::from(OsStr::from_bytes(&line[at..])))
-        })
-        .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()))
-        .collect();
-    found.sort();
-    found.dedup();
-    found.truncate(MAX_SOCKETS);
-    found
+/// Folders of temporary ones in which programs look for each other's sockets by name, and so talk to whoever is there:
+/// with X11 and desktops, tmux of every user, agents of OpenSSH.
+fn socket_folders(temporary: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(temporary).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        name == b".X11-unix"
+            || name == b".ICE-unix"
+            || name.starts_with(b"tmux-")
+            || name.starts_with(b"ssh-")
+    });
+    named.map(|entry| entry.path()).filter(|path| holds_sockets_alone(path)).collect()
+}
+
+/// Tells whether a folder holds nothing but sockets, and is not a placeholder.
+fn holds_sockets_alone(path: &Path) -> bool {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    let is_socket = |entry: fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_socket());
+    is_folder
+        && !is_placeholder(path, &Placeholder::Folder)
+        && fs::read_dir(path).is_ok_and(|entries| entries.flatten().all(is_socket))
 }
 
 fn matches(pattern: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, ResolveError> {

@@ -54,6 +54,8 @@ pub struct HostFacts {
     pub moved: Vec<(&'static str, PathBuf)>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
+    /// What `$TMUX_TMPDIR` says.
+    pub tmux_folder: Option<PathBuf>,
     /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
     pub private: Vec<PathBuf>,
     /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
@@ -90,6 +92,7 @@ impl HostFacts {
             written_down_home: home_folder::written_down(),
             moved: MOVED.iter().filter_map(|(name, at)| Some((*name, variable(at)?.into()))).collect(),
             temporary: variable("TMPDIR").map(PathBuf::from),
+            tmux_folder: variable("TMUX_TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),
             variables: variables.collect(),

@@ -128,6 +128,12 @@ pub(super) fn add(
         }
         found.protect(path.clone(), Some(Placeholder::Folder));
     }
+    let socket_folders = socket_folders(facts)
+        .into_iter()
+        .filter(|(path, _)| plan.writable.iter().any(|root| path.starts_with(root) && path != root));
+    plan.socket_folders = socket_folders
+        .map(|(path, mode)| Reserved { path, placeholder: Placeholder::SocketFolder(mode) })
+        .collect();
     // A place that was itself asked for by name as writable is not protected against that wish.
     found.read_only.retain(|path| !plan.writable.contains(path));
     found.reserved.retain(|reserved| !plan.writable.contains(&reserved.path));
@@ -135,6 +141,15 @@ pub(super) fn add(
     plan.reserved = found.reserved;
     plan.notes.extend(found.notes);
     Ok(())
+}
+
+/// Folders in which programs outside look for sockets by name: whoever makes one first is who they talk to. With the mode
+/// that they ask of it (tmux: nothing for others; X11: as `/tmp`).
+fn socket_folders(facts: &HostFacts) -> Vec<(PathBuf, u32)> {
+    let tmux = format!("tmux-{}", rustix::process::geteuid().as_raw());
+    let of_tmux = [Some(PathBuf::from("/tmp")), facts.tmux_folder.clone()];
+    let of_tmux = of_tmux.into_iter().flatten().filter_map(|folder| folder.canonicalize().ok());
+    of_tmux.map(|folder| (folder.join(&tmux), 0o700)).chain([("/tmp/.X11-unix".into(), 0o1777)]).collect()
 }
 
 #[derive(Default)]

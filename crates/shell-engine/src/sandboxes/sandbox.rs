@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use escalation_protocol::variables;
 use rustix::fs::{Mode, OFlags, Stat, fstat};
 use sandbox::environment::{EnvironmentPolicy, command_environment};
-use sandbox::{Enforcement, Plan};
+use sandbox::{Enforcement, Namespace, Plan};
 
 use crate::sys::{LOOK, device_and_inode};
 
@@ -58,7 +58,10 @@ impl Sandbox {
                 tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
             }
         }
-        let environment = command_variables(&plan, environment);
+        let mut environment = command_variables(&plan, environment);
+        if enforcement.has(Namespace::Mount) {
+            own_terminals_sockets(&mut environment);
+        }
         let plan = match plan.mode.is_enforced() && !enforcement.protects_names() {
             true => plan.without_protected_places(),
             false => plan,
@@ -166,6 +169,18 @@ impl Sandbox {
     /// The level in force, in one word, such as `namespaces+landlock-7+seccomp`.
     pub fn level(&self) -> String {
         self.enforcement().to_string()
+    }
+}
+
+/// Gives tmux inside a place of the session's own for its socket: the usual one is held for the user's.
+fn own_terminals_sockets(environment: &mut Vec<OsString>) {
+    const VARIABLE: &str = "TMUX_TMPDIR";
+    let users =
+        std::env::var_os(VARIABLE).map(|value| [VARIABLE.as_ref(), value.as_os_str()].join("=".as_ref()));
+    let is_set = |entry: &OsString| entry.as_encoded_bytes().starts_with(b"TMUX_TMPDIR=");
+    environment.retain(|entry| Some(entry) != users.as_ref());
+    if !environment.iter().any(is_set) {
+        environment.push("TMUX_TMPDIR=/dev/shm".into());
     }
 }
 

@@ -5,7 +5,9 @@
 //! subreaper: without a PID namespace the remains of a session fall to it, and it kills them. Where the kernel has no
 //! subreapers (gVisor), it finds them by their mark.
 
+use super::landlock_rules::UNIX_SOCKETS_SINCE;
 use super::namespaces::{self, Attempt};
+use super::newcomers::Newcomers;
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
@@ -14,6 +16,7 @@ use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp
 use super::{init, packet, reporting, setup};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
+use crate::resolve::HostSockets;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
@@ -70,17 +73,18 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     let mark = (!adopts).then(|| Mark::of_session(myself));
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     let (plan, errands) = receive_plan(control)?;
-    let plan = Plan { brokered: plan.brokered && reporting::can_listen(proof), ..plan };
+    let mut plan = Plan { brokered: plan.brokered && reporting::can_listen(proof), ..plan };
     if mark.is_some() && plan.mode.is_enforced() {
         return Err(io::Error::other(NO_SUBREAPERS));
     }
     let tree = Tree::new(myself, mark.clone());
-    let mut started = start(&Request { proof, control, plan: &plan, mark: mark.as_ref() });
+    let lost_sockets = if plan.mode.is_enforced() { HostSockets::now()?.lost.len() } else { 0 };
+    let mut started = start(&Request { proof, control, plan: &plan, mark: mark.as_ref(), lost_sockets });
     if let Ok(running) = &mut started {
         // Only now: the maps of init are written through its `/proc` entry.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-        let sides = Sides { control, errands: &errands, signals: &signals };
-        watch(proof, &sides, &plan, running);
+        let sides = Sides { control, errands: &errands, signals: &signals, session: &tree };
+        watch(proof, &sides, &mut plan, running);
     }
     end_everything(&tree);
     started.map(drop)
@@ -127,13 +131,28 @@ const NO_SUBREAPERS: &str = "this kernel does not give orphans to a subreaper (p
 /// Said of a session that enforces nothing on such a kernel.
 const NOT_ADOPTED: &str = "a process that leaves its parent and clears or hides its environment outlives its call, because this kernel has no subreapers";
 
+/// Said of sockets that nothing can cover.
+fn gap_of_lost_sockets(count: usize) -> Option<String> {
+    let words = format!(
+        "{count} Unix sockets of programs outside were bound by relative names, so where they are is not known and nothing covers them"
+    );
+    (count > 0).then_some(words)
+}
+
 /// What a session needs while it lives.
 struct Running {
     init: Pid,
     /// Removed from the user's folders when the session ends.
     placeholders: Placeholders,
     /// For putting mounts back; none without mounts.
-    mending: Option<(Doors, Watcher)>,
+    mending: Option<Mending>,
+}
+
+/// What sees to it that the mounts are there.
+struct Mending {
+    doors: Doors,
+    watcher: Watcher,
+    newcomers: Newcomers,
 }
 
 /// What init is started from, in whichever form.
@@ -142,6 +161,8 @@ struct Request<'a> {
     control: &'a OwnedFd,
     plan: &'a Plan,
     mark: Option<&'a Mark>,
+    /// How many sockets of the host there are whose files are not known.
+    lost_sockets: usize,
 }
 
 /// Starts init in the best form that this machine allows; init reports to the server itself.
@@ -154,9 +175,8 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
     while let Some(attempt) = attempts.pop_front() {
         // Without mounts of its own a session cannot protect the names, and with a broker their folders are held: placeholders
         // would only litter.
-        let is_needed = attempt.has(Namespace::Mount) && !plan.brokered;
-        let reserved: &[Reserved] = if is_needed { &plan.reserved } else { &[] };
-        let placeholders = Placeholders::make(reserved).map_err(io::Error::other)?;
+        let names = if attempt.has(Namespace::Mount) { placeholders_of(plan) } else { Vec::new() };
+        let placeholders = Placeholders::make(&names).map_err(io::Error::other)?;
         match start_as(request, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
             Err(error) => {
@@ -180,7 +200,7 @@ fn start_as(
     request: &Request<'_>,
     attempt: &Attempt,
     reasons: &[String],
-) -> io::Result<(Pid, Option<(Doors, Watcher)>)> {
+) -> io::Result<(Pid, Option<Mending>)> {
     let (may_begin, begin) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (outcome, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let forked = match attempt.flags() {
@@ -217,7 +237,7 @@ fn settle(
     attempt: &Attempt,
     begin: &OwnedFd,
     outcome: OwnedFd,
-) -> io::Result<Option<(Doors, Watcher)>> {
+) -> io::Result<Option<Mending>> {
     if attempt.has(Namespace::User) {
         namespaces::map_identities(init)
             .map_err(|error| io::Error::other(format!("could not map users into the namespace: {error}")))?;
@@ -225,7 +245,10 @@ fn settle(
     // Before init closes itself to looks, and before it mounts: what is replaced from now on is noticed.
     let mending = match Doors::open(init, attempt)? {
         None => None,
-        Some(doors) => Watcher::start(plan).ok().map(|watcher| (doors, watcher)),
+        Some(doors) => Watcher::start(plan).ok().and_then(|watcher| {
+            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network)).ok()?;
+            Some(Mending { doors, watcher, newcomers })
+        }),
     };
     let order = if mending.is_some() { BeginOrder::Mended } else { BeginOrder::Unmended };
     rustix::io::write(begin, &[order as u8])?;
@@ -245,7 +268,7 @@ fn become_init(
     mended: bool,
     tell: OwnedFd,
 ) -> ! {
-    let Request { proof, control, plan, mark } = *request;
+    let Request { proof, control, plan, mark, .. } = *request;
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
@@ -256,6 +279,9 @@ fn become_init(
         }
         if mark.is_some() {
             enforcement.gaps.push(NOT_ADOPTED.to_owned());
+        }
+        if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
+            enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
         }
         let report = InitReport::Ready(enforcement);
         // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
@@ -280,23 +306,32 @@ fn become_init(
     }
 }
 
-/// Who may want something of the guard.
+/// Lists the names that something stands for. Where names are brokered, only others' sockets' folders are so held.
+fn placeholders_of(plan: &Plan) -> Vec<Reserved> {
+    let reserved = plan.reserved.iter().filter(|_| !plan.brokered);
+    reserved.chain(&plan.socket_folders).cloned().collect()
+}
+
+/// Who may want something of the guard, and what it keeps.
 struct Sides<'a> {
     control: &'a OwnedFd,
     errands: &'a OwnedFd,
     signals: &'a OwnedFd,
+    session: &'a Tree,
 }
 
 /// Returns when the session must end.
-fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &Plan, running: &mut Running) {
-    let Sides { control, errands, signals } = *sides;
+fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mut Running) {
+    let Sides { control, errands, signals, session } = *sides;
     loop {
         let mut polled = vec![
             PollFd::new(control, PollFlags::empty()),
             PollFd::new(signals, PollFlags::IN),
             PollFd::new(errands, PollFlags::IN),
         ];
-        polled.extend(running.mending.as_ref().map(|(_, watcher)| PollFd::new(watcher, PollFlags::IN)));
+        polled.extend(running.mending.iter().flat_map(|mending| {
+            [PollFd::new(&mending.watcher, PollFlags::IN), PollFd::new(&mending.newcomers, PollFlags::IN)]
+        }));
         if packet::wait_any(&mut polled, None).is_err() {
             break;
         }
@@ -307,15 +342,20 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &Plan, running: &mut Ru
             break;
         }
         let asked = polled[2].revents().contains(PollFlags::IN);
-        if let Some((doors, _)) = running.mending.as_ref().filter(|_| asked) {
+        let Some(Mending { doors, watcher, newcomers }) = &mut running.mending else { continue };
+        if asked {
             run_errand(proof, errands, doors, plan);
         }
-        if let Some((doors, watcher)) = &running.mending
-            && watcher.concerns_us()
-        {
-            if !plan.brokered {
-                running.placeholders.restore(&plan.reserved);
+        let mut concerned = watcher.concerns_us();
+        for socket in newcomers.come(session) {
+            if !plan.hidden.contains(&socket) {
+                watcher.add(&socket);
+                plan.hidden.push(socket);
+                concerned = true;
             }
+        }
+        if concerned {
+            running.placeholders.restore(&placeholders_of(plan));
             if repair::repair(proof, doors, plan).is_err() {
                 break;
             }

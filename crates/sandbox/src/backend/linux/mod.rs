@@ -14,6 +14,7 @@ mod landlock_rules;
 mod limits;
 mod mounts;
 mod namespaces;
+mod newcomers;
 mod own_sockets;
 mod packet;
 mod placeholders;

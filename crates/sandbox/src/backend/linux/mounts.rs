@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -192,7 +192,9 @@ fn show_empty(path: &Path) -> Result<(), MountError> {
 
 /// Lists what becomes a mount point inside the writable roots, parents before children.
 fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
-    if plan.brokered { pins_of_held(plan) } else { pins_of_protected(plan) }
+    let mut pins = if plan.brokered { pins_of_held(plan) } else { pins_of_protected(plan) };
+    keep_ways(plan, &mut pins);
+    pins
 }
 
 /// Where names are brokered: held folders, the way to them, and what is in them and not protected.
@@ -244,23 +246,33 @@ fn pins_of_protected(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     // A name that could not be held lies in a folder that commands cannot write either.
     let reserved =
         plan.reserved.iter().map(|reserved| &reserved.path).filter(|path| path.symlink_metadata().is_ok());
-    for path in plan.read_only.iter().chain(reserved) {
-        let Some(root) = plan
-            .writable
-            .iter()
-            .filter(|root| path.starts_with(root))
-            .min_by_key(|root| root.as_os_str().len())
-        else {
-            continue;
-        };
-        for ancestor in
-            path.ancestors().skip(1).take_while(|ancestor| *ancestor != root && ancestor.starts_with(root))
-        {
+    let in_root = |path: &&PathBuf| plan.writable.iter().any(|root| path.starts_with(root));
+    for path in plan.read_only.iter().chain(reserved).filter(in_root) {
+        for ancestor in way_to(plan, path) {
             pins.entry(ancestor.to_owned()).or_insert(Pin::Writable);
         }
         pins.insert(path.clone(), Pin::ReadOnly);
     }
     keep_roots_writable(plan, pins)
+}
+
+/// Adds the way to what is covered (which is a mount point by that), to sockets and to roots. Somebody outside who looks
+/// for a socket would meet what a command has put in the place of its folder; a root would be found at another place.
+fn keep_ways(plan: &Plan, pins: &mut BTreeMap<PathBuf, Pin>) {
+    let held = if plan.brokered { names::held(plan) } else { BTreeSet::new() };
+    let folders = plan.socket_folders.iter().map(|folder| &folder.path);
+    let kept = plan.hidden.iter().chain(&plan.emptied).chain(&plan.sockets).chain(&plan.writable);
+    for path in kept.chain(folders.clone()) {
+        for ancestor in way_to(plan, path) {
+            let in_held = ancestor.parent().is_some_and(|parent| held.contains(parent));
+            let pin = if in_held && !is_mount(ancestor) { Pin::Opened } else { Pin::Writable };
+            pins.entry(ancestor.to_owned()).or_insert(pin);
+        }
+    }
+    let in_root = |path: &&PathBuf| plan.writable.iter().any(|root| path.starts_with(root));
+    pins.extend(plan.sockets.iter().filter(in_root).map(|path| (path.clone(), Pin::Writable)));
+    let folders = folders.filter(in_root).filter(|path| path.symlink_metadata().is_ok());
+    pins.extend(folders.map(|path| (path.clone(), Pin::ReadOnly)));
 }
 
 /// A writable root inside a read-only place inside a writable root was asked for by name: it stays writable.
@@ -280,6 +292,15 @@ fn keep_roots_writable(plan: &Plan, mut pins: BTreeMap<PathBuf, Pin>) -> BTreeMa
         }
     }
     pins
+}
+
+/// Lists the folders between a place in a writable root and that root, the outermost one that has it.
+fn way_to<'a>(plan: &Plan, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    let roots = plan.writable.iter().filter(|root| path.starts_with(root) && *root != path);
+    let root = roots.min_by_key(|root| root.as_os_str().len()).cloned();
+    path.ancestors().skip(1).take_while(move |ancestor| {
+        root.as_ref().is_some_and(|root| ancestor.starts_with(root) && ancestor != root)
+    })
 }
 
 /// Covers a secret: a folder by an empty one, anything else by a device node on a mount that forbids devices, which fails
@@ -383,6 +404,8 @@ mod tests {
         let mut plan = Plan::unenforced(SandboxMode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec!["/tmp".into(), "/tmp/a/ws".into(), "/tmp/a/ws/.git/hooks/mine".into()];
         plan.read_only = vec!["/tmp/a/ws/.git/hooks".into(), "/elsewhere".into()];
+        plan.hidden = vec!["/tmp/ssh-a/agent.1".into(), "/home/ann/.ssh".into()];
+        plan.sockets = vec!["/tmp/b/granted".into(), "/run/granted".into()];
         let found: Vec<(String, Pin)> =
             pins(&plan).into_iter().map(|(path, pin)| (path.display().to_string(), pin)).collect();
         let expected = [
@@ -391,6 +414,9 @@ mod tests {
             ("/tmp/a/ws/.git", Pin::Writable),
             ("/tmp/a/ws/.git/hooks", Pin::ReadOnly),
             ("/tmp/a/ws/.git/hooks/mine", Pin::Writable),
+            ("/tmp/b", Pin::Writable),
+            ("/tmp/b/granted", Pin::Writable),
+            ("/tmp/ssh-a", Pin::Writable),
         ];
         assert!(
             found

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 /// How often, and how far apart, a name is made again when another session removes it at the same moment.
@@ -95,7 +95,7 @@ impl Drop for Placeholders {
             }
             // Filled by someone outside in this very moment, a folder is not removed.
             let _ = match placeholder {
-                Placeholder::Folder => fs::remove_dir(path),
+                Placeholder::Folder | Placeholder::SocketFolder(_) => fs::remove_dir(path),
                 Placeholder::FileHolding(_) => fs::remove_file(path),
             };
         }
@@ -110,6 +110,11 @@ fn is_refusal(error: &io::Error) -> bool {
 fn make(name: &Reserved) -> io::Result<()> {
     match &name.placeholder {
         Placeholder::Folder => fs::DirBuilder::new().mode(0o755).create(&name.path)?,
+        Placeholder::SocketFolder(mode) => {
+            fs::DirBuilder::new().mode(0o700).create(&name.path)?;
+            // Past the umask.
+            fs::set_permissions(&name.path, fs::Permissions::from_mode(*mode))?;
+        }
         Placeholder::FileHolding(text) => {
             let mut file =
                 fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name.path)?;

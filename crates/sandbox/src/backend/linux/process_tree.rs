@@ -115,6 +115,21 @@ impl Tree {
         Ok(LiveProcesses { total: pids.len(), listed })
     }
 
+    /// Lists the sockets that its processes hold open, by their own numbers (proc_pid_fd(5)).
+    pub(super) fn sockets(&self) -> io::Result<HashSet<u64>> {
+        let mut held = HashSet::new();
+        for pid in self.walk(&[], &mut |_| {})? {
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let links = open
+                .filter_map(|entry| fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok());
+            held.extend(
+                links
+                    .filter_map(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()),
+            );
+        }
+        Ok(held)
+    }
+
     /// Tells whether something of it is alive that is no child of its root any more, and that nobody tells the root
     /// about.
     pub(super) fn has_orphans(&self) -> io::Result<bool> {

@@ -79,6 +79,18 @@ impl Watcher {
         Ok(Watcher { descriptor, names })
     }
 
+    /// Watches one more place, and the way to it, as far as watches last.
+    pub(super) fn add(&mut self, place: &Path) {
+        let events = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
+        for (folder, name) in
+            place.ancestors().filter_map(|path| Some((path.parent()?, path.file_name()?))).take(2)
+        {
+            if let Ok(watch) = inotify::add_watch(&self.descriptor, folder, events | WatchFlags::ONLYDIR) {
+                self.names.entry(watch).or_default().insert(name.to_owned());
+            }
+        }
+    }
+
     /// Reads what happened; true when it concerned one of the places.
     pub(super) fn concerns_us(&self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 8192];

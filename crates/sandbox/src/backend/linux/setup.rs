@@ -166,6 +166,9 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
                 "{unprotected} protected places inside writable folders (.git/hooks and the like) can be written, because there is no mount namespace"
             ));
         }
+        if !plan.writable.is_empty() {
+            gaps.push("sockets of programs outside that lie in writable folders such as /tmp can be moved away and their names taken, because there is no mount namespace".to_owned());
+        }
         // Landlock grants whole hierarchies, so it cannot take a place out of a writable folder, nor out of /proc.
         let unhidden = |path: &&std::path::PathBuf| {
             inside_roots(path) || path.starts_with("/proc") && std::fs::File::open(path).is_ok()

@@ -173,7 +173,7 @@ impl Text {
 }
 
 fn parameters(plan: &Plan) -> Vec<(String, PathBuf)> {
-    let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
+    let reserved = plan.reserved.iter().chain(&plan.socket_folders).map(|reserved| &reserved.path);
     let ways = ways(plan);
     let groups: [(&str, Vec<&PathBuf>); 5] = [
         ("READABLE", plan.only_readable.iter().flatten().collect()),
@@ -195,7 +195,7 @@ fn parameters(plan: &Plan) -> Vec<(String, PathBuf)> {
 
 /// The folders between a writable root and the protected places inside it.
 fn ways(plan: &Plan) -> Vec<PathBuf> {
-    let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
+    let reserved = plan.reserved.iter().chain(&plan.socket_folders).map(|reserved| &reserved.path);
     let mut ways: Vec<PathBuf> = plan
         .read_only
         .iter()
