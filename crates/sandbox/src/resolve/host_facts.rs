@@ -54,6 +54,8 @@ pub struct HostFacts {
     pub moved: Vec<(&'static str, PathBuf)>,
     /// What `$TMPDIR` says.
     pub temporary: Option<PathBuf>,
+    /// Where that led before, if it is known.
+    pub temporary_before: Option<PathBuf>,
     /// What `$TMUX_TMPDIR` says.
     pub tmux_folder: Option<PathBuf>,
     /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
@@ -92,6 +94,7 @@ impl HostFacts {
             written_down_home: home_folder::written_down(),
             moved: MOVED.iter().filter_map(|(name, at)| Some((*name, variable(at)?.into()))).collect(),
             temporary: variable("TMPDIR").map(PathBuf::from),
+            temporary_before: None,
             tmux_folder: variable("TMUX_TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),

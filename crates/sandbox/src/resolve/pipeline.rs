@@ -123,6 +123,44 @@ mod tests {
     }
 
     #[test]
+    fn a_root_that_commands_could_point_elsewhere_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        for name in ["ws/.cache", "home/.local/bin", "other/tmp"] {
+            std::fs::create_dir_all(base.join(name)).unwrap();
+        }
+        let link = base.join("ws/.cache/tmp");
+        std::os::unix::fs::symlink("../../home/.local/bin", &link).unwrap();
+        let of = |policy: &SandboxPolicy, facts: &HostFacts| {
+            resolve(policy, &Restrictions::default(), facts).unwrap()
+        };
+        let facts = |temporary: &Path, before: Option<&Path>| HostFacts {
+            workspace: vec![base.join("ws")],
+            temporary: Some(temporary.to_owned()),
+            temporary_before: before.map(Path::to_owned),
+            ..HostFacts::default()
+        };
+        // As TMPDIR, and as a root that was asked for by name.
+        let by_variable = of(&workspace(&[]), &facts(&link, None));
+        let by_name = of(&workspace(&[&link]), &facts(Path::new("/none"), None));
+        for plan in [by_variable, by_name] {
+            assert_eq!(plan.writable, [base.join("ws")]);
+            assert!(
+                plan.notes.iter().any(|note| note.contains("tmp is a link in a folder")),
+                "{:?}",
+                plan.notes
+            );
+        }
+        // Where it led before counts, also where nothing shows that a command has been there.
+        let other = base.join("other/tmp");
+        let plan = of(&workspace(&[]), &facts(&other, Some(&base.join("elsewhere"))));
+        assert_eq!(plan.writable, [base.join("ws")]);
+        assert!(plan.notes.iter().any(|note| note.contains("led to")), "{:?}", plan.notes);
+        let plan = of(&workspace(&[]), &facts(&other, Some(&other)));
+        assert_eq!(plan.writable, [base.join("ws"), other]);
+    }
+
+    #[test]
     fn modes_without_enforcement_resolve_to_everything() {
         let plan = resolve(
             &SandboxPolicy::of_mode(Mode::DangerFullAccess),

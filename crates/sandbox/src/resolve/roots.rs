@@ -30,28 +30,85 @@ impl Roots {
 }
 
 /// Finds the roots, canonical; one that is a link is named in the notes.
+///
+/// One that is found through a link that commands can write is refused, with a note: they would point it elsewhere, and
+/// the next session would write there.
 pub(super) fn writable(
     asked: &WorkspaceWrite,
     facts: &HostFacts,
     notes: &mut Vec<String>,
 ) -> Result<Roots, ResolveError> {
-    let mut roots = Roots::default();
+    let mut named = Vec::new();
     for root in asked.writable_roots.iter().chain(&facts.workspace) {
-        let root = canonical_root(root, notes)?;
-        if !roots.named.contains(&root) {
-            roots.named.push(root);
-        }
+        named.push((root.clone(), canonical_root(root)?));
     }
     // Temporary folders are a convenience: one that is not there is nobody's mistake.
     let slash_tmp = (!asked.exclude_slash_tmp).then(|| PathBuf::from("/tmp"));
     let variable = facts.temporary.clone().filter(|_| !asked.exclude_tmpdir_env_var);
     let variable = variable.filter(|folder| may_hold_passing_files(folder, facts, notes));
+    let mut temporary = Vec::new();
     for folder in [slash_tmp, variable].into_iter().flatten() {
         if folder.is_absolute() && folder.is_dir() {
-            roots.temporary.push(canonical_root(&folder, &mut Vec::new())?);
+            temporary.push((folder.clone(), canonical_root(&folder)?));
         }
     }
+    let all: Vec<PathBuf> = named.iter().chain(&temporary).map(|(_, real)| real.clone()).collect();
+    let mut roots = Roots::default();
+    for (root, real) in &named {
+        if is_led_by_commands(root, real, &all, notes) {
+            continue;
+        }
+        if root != real && root.components().ne(real.components()) {
+            notes.push(format!("the writable root {} is {}", root.display(), real.display()));
+        }
+        if !roots.named.contains(real) {
+            roots.named.push(real.clone());
+        }
+    }
+    temporary.retain(|(folder, real)| !is_led_by_commands(folder, real, &all, notes));
+    roots.temporary = temporary.into_iter().map(|(_, real)| real).collect();
     Ok(roots)
+}
+
+/// Tells whether a link on the way to a root lies in one of the roots, where commands can replace it.
+fn is_led_by_commands(root: &Path, real: &Path, all: &[PathBuf], notes: &mut Vec<String>) -> bool {
+    let leads = links_on_the_way(root)
+        .into_iter()
+        .find(|link| link.parent().is_some_and(|folder| all.iter().any(|other| folder.starts_with(other))));
+    if let Some(link) = &leads {
+        notes.push(format!(
+            "{} is not writable: {} is a link in a folder that commands can write, so it could lead anywhere; if {} is meant, name that",
+            root.display(),
+            link.display(),
+            real.display()
+        ));
+    }
+    leads.is_some()
+}
+
+/// Lists the links that a path is found through, each by the real path of its folder.
+fn links_on_the_way(path: &Path) -> Vec<PathBuf> {
+    /// As the kernel's (path_resolution(7)).
+    const MOST: usize = 40;
+    let mut links = Vec::new();
+    let mut left: Vec<PathBuf> =
+        path.components().rev().map(|part| PathBuf::from(part.as_os_str())).collect();
+    let mut there = PathBuf::new();
+    while let Some(part) = left.pop() {
+        if part == Path::new("..") {
+            there.pop();
+            continue;
+        }
+        let next = there.join(&part);
+        match next.read_link() {
+            Ok(target) if links.len() < MOST => {
+                left.extend(target.components().rev().map(|part| PathBuf::from(part.as_os_str())));
+                links.push(next);
+            }
+            Ok(_) | Err(_) => there = next,
+        }
+    }
+    links
 }
 
 /// Whether what `$TMPDIR` names may be written because of that alone. The variable is often inherited and seldom looked at, so it
@@ -59,6 +116,15 @@ pub(super) fn writable(
 fn may_hold_passing_files(folder: &Path, facts: &HostFacts, notes: &mut Vec<String>) -> bool {
     let Ok(canonical) = folder.canonicalize() else { return false };
     let is_kernels = NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel));
+    if let Some(before) = facts.temporary_before.as_ref().filter(|before| **before != canonical) {
+        notes.push(format!(
+            "TMPDIR is {}, which led to {} before and leads to {} now, so it is not writable; if that is your change, name the real path",
+            folder.display(),
+            before.display(),
+            canonical.display()
+        ));
+        return false;
+    }
     let homes: Vec<PathBuf> = facts.homes().cloned().collect();
     let is_too_much = is_too_wide(&canonical, &homes)
         || canonical == Path::new("/var")
@@ -82,15 +148,12 @@ pub fn real_path(path: &Path) -> PathBuf {
     path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
-fn canonical_root(root: &Path, notes: &mut Vec<String>) -> Result<PathBuf, ResolveError> {
+fn canonical_root(root: &Path) -> Result<PathBuf, ResolveError> {
     if !root.is_absolute() {
         return Err(ResolveError::Relative(root.to_owned()));
     }
     let canonical =
         root.canonicalize().map_err(|source| ResolveError::Root { path: root.to_owned(), source })?;
-    if canonical != root && root.components().ne(canonical.components()) {
-        notes.push(format!("the writable root {} is {}", root.display(), canonical.display()));
-    }
     if NEVER_WRITABLE.iter().any(|kernel| canonical.starts_with(kernel)) {
         return Err(ResolveError::KernelFiles(canonical));
     }

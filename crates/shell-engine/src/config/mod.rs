@@ -10,6 +10,7 @@ mod programs;
 mod results;
 mod sandboxing;
 mod settings;
+mod temporary;
 mod trusted;
 mod validated;
 mod variables;

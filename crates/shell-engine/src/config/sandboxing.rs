@@ -10,6 +10,7 @@ use sandbox::{
 
 use super::agent;
 use super::file::{ConfigFile, NamespacesWord};
+use super::temporary;
 use super::trusted::{Trusted, TrustedPlaceError};
 
 /// What was typed about the sandbox.
@@ -155,11 +156,7 @@ impl Sandboxing {
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
             trusted: own.trusted.clone(),
-            facts: HostFacts {
-                programs: own.trusted.programs.clone(),
-                private: own.private,
-                ..HostFacts::from_process()
-            },
+            facts: facts(own.trusted.programs.clone(), own.private, &own.trusted.home),
             environment: environment(file, own.program.as_deref()),
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
@@ -276,6 +273,13 @@ impl Sandboxing {
             ..self.environment.clone()
         }
     }
+}
+
+fn facts(programs: Vec<PathBuf>, private: Vec<PathBuf>, codex_home: &Path) -> HostFacts {
+    let facts = HostFacts { programs, private, ..HostFacts::from_process() };
+    let temporary = facts.temporary.as_ref().filter(|folder| folder.is_absolute());
+    let temporary_before = temporary.and_then(|folder| temporary::first_led_to(codex_home, folder));
+    HostFacts { temporary_before, ..facts }
 }
 
 fn restrictions(file: &ConfigFile) -> Result<Restrictions, SandboxSettingsError> {
