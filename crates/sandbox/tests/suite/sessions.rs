@@ -25,6 +25,31 @@ fn a_server_started_by_one_call_is_reached_by_the_next_and_killed_by_a_third() {
 }
 
 #[test]
+fn a_call_writes_nothing_into_anothers_output() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        let shell = Shell::for_user(user, &place.plan(Mode::WorkspaceWrite, Form::Everything));
+        if shell.session.enforcement().landlock.is_none_or(|abi| abi < 2) {
+            tell!("skipped: domains need Landlock");
+            continue;
+        }
+        let own = format!("sleep 1000 & {0} read /proc/$!/environ; kill $!", support::TRY);
+        assert_eq!(shell.run(&own).output, "ok\n", "{user:?}: its own");
+        let first = shell.start("exec sleep 1000");
+        let pid = first.alive().listed[0].pid;
+        let moved =
+            format!("cd {}; mkdir a b; echo x > a/x; mv a/x b/x && rm -r a b", place.workspace.display());
+        assert_eq!(shell.run(&moved).output, "", "{user:?}");
+        for path in ["fd/1", "environ"] {
+            let tried = format!("{} read /proc/{pid}/{path}", support::TRY);
+            assert_eq!(shell.run(&tried).output, "EACCES\n", "{user:?}: {path}");
+        }
+        assert_eq!(shell.run(&format!("kill {pid}")).status, ExitStatus::Exited(0));
+        first.until_ended();
+    }
+}
+
+#[test]
 fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
     for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
         let place = Place::new(user);

@@ -283,19 +283,20 @@ fn become_init(
         if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
             enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
         }
+        let landlock = enforcement.landlock;
         let report = InitReport::Ready(enforcement);
         // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
         let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
         let sock_diag = sock_diag?;
         let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
         packet::send(control, &report, &descriptors)?;
-        Ok(ends)
+        Ok((ends, landlock))
     });
     match prepared {
-        Ok((own_control, signals)) => {
+        Ok(((own_control, signals), landlock)) => {
             let _ = rustix::io::write(&tell, &[0]);
             drop(tell);
-            init::serve(proof, own_control, signals, mark)
+            init::serve(proof, own_control, signals, mark, landlock)
         }
         Err(error) => {
             let mut outcome = vec![1];

@@ -21,9 +21,15 @@ const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
 /// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). Also when it
 /// cannot look after its processes any more: the guard then kills them. The session has a mark where the kernel has no
-/// subreapers.
-pub(super) fn serve(proof: SingleThreaded, control: OwnedFd, signals: OwnedFd, mark: Option<&Mark>) -> ! {
-    match serve_calls(proof, control, signals, mark) {
+/// subreapers. `landlock` is the ABI in force.
+pub(super) fn serve(
+    proof: SingleThreaded,
+    control: OwnedFd,
+    signals: OwnedFd,
+    mark: Option<&Mark>,
+    landlock: Option<u32>,
+) -> ! {
+    match serve_calls(proof, control, signals, mark, landlock) {
         Ok(()) => sys::exit_now(0),
         Err(_) => sys::exit_now(71),
     }
@@ -34,6 +40,7 @@ fn serve_calls(
     control: OwnedFd,
     signals: OwnedFd,
     mark: Option<&Mark>,
+    landlock: Option<u32>,
 ) -> io::Result<()> {
     let myself = rustix::process::getpid();
     // For people who look at lists of processes.
@@ -79,7 +86,7 @@ fn serve_calls(
         match wire::decode(&bytes) {
             Ok(InitCommand::Spawn { call, request }) => {
                 let mark = of_call(Some(call));
-                let Some(start) = Start::new(myself, mark, request, descriptors) else { continue };
+                let Some(start) = Start::new(myself, mark, landlock, request, descriptors) else { continue };
                 match sys::fork(proof) {
                     Ok(Forked::Child) => {
                         drop((control, signals, supervisors));

@@ -6,6 +6,7 @@
 //! fall to init, which kills them.
 
 use super::child;
+use super::landlock_rules;
 use super::packet;
 use super::process_tree::{Mark, Tree};
 use super::sys::{self, Reap, SingleThreaded};
@@ -41,6 +42,8 @@ pub(super) struct Start {
     pub(super) init: Pid,
     /// For the environment of the program, where the kernel has no subreapers.
     pub(super) mark: Option<Mark>,
+    /// The Landlock ABI in force, if any is.
+    pub(super) landlock: Option<u32>,
 }
 
 impl Start {
@@ -48,6 +51,7 @@ impl Start {
     pub(super) fn new(
         init: Pid,
         mark: Option<Mark>,
+        landlock: Option<u32>,
         request: &[u8],
         descriptors: Vec<OwnedFd>,
     ) -> Option<Start> {
@@ -58,18 +62,21 @@ impl Start {
         } else {
             Request::Bytes(request.to_vec())
         };
-        Some(Start { socket, request, descriptors: descriptors.collect(), init, mark })
+        Some(Start { socket, request, descriptors: descriptors.collect(), init, mark, landlock })
     }
 }
 
 /// Runs a call to its end and exits.
 pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
-    let Start { socket, request, descriptors, init, mark } = start;
+    let Start { socket, request, descriptors, init, mark, landlock } = start;
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
     let tree = Tree::new(rustix::process::getpid(), mark.clone());
     tell(&socket, &CallEvent::Accepted);
-    let outcome = begin(proof, init, mark, &socket, request, descriptors);
+    // Calls do not write into each other's output.
+    let apart = landlock_rules::enter_own_domain(landlock);
+    let apart = apart.map_err(io::Error::other).map_err(NotStarted::at(StartStep::PrepareSupervisor));
+    let outcome = apart.and_then(|()| begin(proof, init, mark, &socket, request, descriptors));
     match outcome {
         Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
         Ok((signals, program)) => {
