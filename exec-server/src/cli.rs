@@ -2,6 +2,7 @@
 
 mod approve;
 mod audit;
+mod caches;
 mod doctor;
 mod limits;
 mod policy;
@@ -30,6 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Approve(approve::ApproveArguments),
     Audit(audit::AuditArguments),
+    Caches(caches::CachesArguments),
     Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),

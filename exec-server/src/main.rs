@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
+        Some(Subcommand::Caches(caches)) => caches.run(),
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
         Some(Subcommand::Setup(setup)) => setup.run(),
@@ -51,6 +52,7 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             // Before the shell: its sandboxes keep the limit that the user started the server with.
             shell_engine::raise_descriptor_limit()?;
             let shell = Shell::new(Arc::new(config));
+            shell_engine::caches::trim_in_background();
             for doubt in shell.rules().doubts().iter().chain(&shell.search_path_doubts()) {
                 say::warn(doubt);
             }

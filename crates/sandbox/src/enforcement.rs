@@ -5,6 +5,7 @@
 use crate::policy::Mode;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 /// The layers in force in a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Enforcement {
     pub seatbelt: bool,
     /// How the number of processes is limited.
     pub process_limit: Option<ProcessLimit>,
+    /// The caches that have a layer which takes what commands write; none where commands have no caches of their own.
+    pub caches: Option<Vec<PathBuf>>,
     /// What the policy wants and nothing here enforces, one sentence each.
     pub gaps: Vec<String>,
     /// Why better forms of enforcement were not possible, best first.
@@ -96,6 +99,7 @@ impl Enforcement {
             brokered: false,
             seatbelt: false,
             process_limit: None,
+            caches: None,
             gaps: Vec::new(),
             fallbacks: Vec::new(),
         }

@@ -3,10 +3,12 @@
 //! Secrets are dropped by name, because a command has no use for most and a sandbox without network is no reason to
 //! show them. The steps and their order are those of Codex's `shell_environment_policy`.
 
+use crate::plan::Caches;
 use crate::policy::Network;
 use glob::{MatchOptions, Pattern};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// Where the environment of commands starts from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +118,27 @@ pub struct CommandEnvironment {
 }
 
 impl CommandEnvironment {
+    /// Leads build tools whose caches cannot be written as they are to others, unless the policy says where or that it
+    /// does not want the variable.
+    pub fn lead_to(&mut self, caches: &Caches, with_layers: &[PathBuf], policy: &EnvironmentPolicy) {
+        let include_only = patterns(&policy.include_only).unwrap_or_default();
+        let is_written = |place: &PathBuf| with_layers.contains(place);
+        let led = caches.tools.iter().filter(|tool| !tool.places.iter().any(is_written));
+        for (name, value) in led.flat_map(|tool| &tool.variables) {
+            let wanted = include_only.is_empty() || matches_any(&include_only, OsStr::new(name));
+            if !wanted || policy.set.contains_key(name) {
+                continue;
+            }
+            let known = self.variables.get(OsStr::new(name)).filter(|_| value.starts_with('-'));
+            // One option more for the tool; else the user's own place, which commands cannot write.
+            let value = match known {
+                Some(known) => [known, OsStr::new(value)].join(OsStr::new(" ")),
+                None => value.into(),
+            };
+            self.variables.insert(name.into(), value);
+        }
+    }
+
     /// Returns `NAME=value` for each variable, in order.
     #[must_use]
     pub fn to_list(&self) -> Vec<OsString> {

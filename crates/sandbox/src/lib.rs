@@ -4,7 +4,7 @@
 //! - [`policy`]: what was asked (modes, JSON forms, a client program's sandbox state).
 //! - [`resolve`]: from one to the other, looking at the file system once.
 //! - [`plan`]: what will be enforced.
-//! - [`environment`]: the variables that a command gets.
+//! - [`environment`]: the variables that a command gets; [`caches`]: where build tools keep what they fetch.
 //! - [`names`]: which names may be made, where the kernel's reports of it are answered.
 //! - [`session`]: the server's side of the processes that enforce it, entered by every [`call`].
 //! - `backend`: what enforces it on this system: Linux's processes and kernel, macOS's Seatbelt, or nothing.
@@ -15,6 +15,7 @@
 
 mod backend;
 mod bounded;
+pub mod caches;
 pub mod call;
 pub mod denial;
 pub mod enforcement;

@@ -39,6 +39,8 @@ pub struct Plan {
     /// Whoever starts programs here answers for the names that they make ([`crate::Session::names`]), so that nothing has to
     /// stand for a protected name that is missing; where that cannot be, placeholders do.
     pub brokered: bool,
+    /// Where build tools may keep what they fetch, if anywhere.
+    pub caches: Option<Caches>,
     /// What one session may use up.
     pub limits: Limits,
     /// Which kinds of enforcement may be used.
@@ -55,6 +57,39 @@ pub struct Reserved {
     pub path: PathBuf,
     /// Whether a folder stands in for it while the session lives, or an empty file.
     pub placeholder: Placeholder,
+}
+
+/// Caches of build tools that commands may fill, while nothing of it comes into the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Caches {
+    /// The folder for this workspace: layers over the user's caches, of which commands see nothing, and [`Caches::own`].
+    #[serde(with = "raw_paths::one")]
+    pub store: PathBuf,
+    /// What each tool needs.
+    pub tools: Vec<ToolCache>,
+}
+
+/// The caches of one tool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ToolCache {
+    /// The user's existing ones: shown with a layer on top that takes what is written.
+    #[serde(with = "raw_paths")]
+    pub places: Vec<PathBuf>,
+    /// Variables that lead the tool elsewhere, where none of them is shown so.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Caches {
+    /// The folder that commands may write as it is.
+    #[must_use]
+    pub fn own(&self) -> PathBuf {
+        self.store.join("own")
+    }
+
+    /// Every place that gets a layer.
+    pub fn places(&self) -> impl Iterator<Item = &PathBuf> {
+        self.tools.iter().flat_map(|tool| &tool.places)
+    }
 }
 
 /// What holds a reserved name while a session lives. It must mean the same as nothing to whoever reads it outside.
@@ -115,6 +150,7 @@ impl Plan {
             emptied: Vec::new(),
             only_readable: None,
             brokered: false,
+            caches: None,
             limits: Limits::default(),
             layers: Layers::Best,
             notes: Vec::new(),
@@ -140,7 +176,9 @@ impl Plan {
     #[must_use]
     pub fn may_write(&self, path: &Path) -> bool {
         let depth_of = |place: &PathBuf| path.starts_with(place).then(|| place.components().count());
-        let writable = self.writable.iter().filter_map(depth_of).max();
+        let own = self.caches.as_ref().map(Caches::own);
+        let cached = self.caches.iter().flat_map(Caches::places).chain(&own);
+        let writable = self.writable.iter().chain(cached).filter_map(depth_of).max();
         let reserved = self.reserved.iter().chain(&self.socket_folders).map(|reserved| &reserved.path);
         let protected = self.read_only.iter().chain(reserved).filter_map(depth_of).max();
         match (writable, protected) {
@@ -190,6 +228,7 @@ impl Plan {
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
             brokered: self.brokered,
+            caches: self.caches.clone().filter(|_| other.caches.is_some()),
             limits: self.limits,
             layers: self.layers,
             notes: union(&self.notes, &other.notes),

@@ -18,10 +18,12 @@
 //! * `rules`: the rules in force, followed while their files change.
 //! * `programs`: which file a program is, under all its names.
 //! * `config`: what was asked for and written down, validated once.
+//! * `caches`: what commands put into build tools' caches.
 //! * `user_command`: what texts call this program. `visible`: text in which nothing hides.
 
 pub mod approval;
 pub mod audit;
+pub mod caches;
 pub mod config;
 mod descriptor_limit;
 mod interception;

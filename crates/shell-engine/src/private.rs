@@ -8,8 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Below `$CODEX_HOME` and below the runtime folder.
-const NAME: &str = "shell-tool-mcp";
+/// Below `$CODEX_HOME`, below the runtime folder, and where caches are.
+pub(crate) const NAME: &str = "shell-tool-mcp";
 
 /// Why a private folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ mod audit;
 mod background;
 mod bash_faithful;
 mod bash_hook;
+mod caches;
 mod calls;
 mod connections;
 mod doctor;

@@ -1,7 +1,7 @@
 //! Facts about the host that resolution needs.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Variables that name a socket or a credential file; also dropped from the environment of commands.
 pub(crate) const PRIVATE_VARIABLES: &[(&str, &str)] = &[
@@ -39,7 +39,27 @@ const MOVED: &[(&str, &str)] = &[
     (".codex", "CODEX_HOME"),
     (".claude", "CLAUDE_CONFIG_DIR"),
     (".gradle", "GRADLE_USER_HOME"),
+    (".npm", "npm_config_cache"),
+    (".local/share/pnpm", "PNPM_HOME"),
+    ("go", "GOPATH"),
+    ("go/pkg/mod", "GOMODCACHE"),
+    (".cache/go-build", "GOCACHE"),
+    (".cache/uv", "UV_CACHE_DIR"),
+    (".cache/pip", "PIP_CACHE_DIR"),
+    (".ccache", "CCACHE_DIR"),
 ];
+
+/// What becomes of build tools' caches in the user's home.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CachePolicy {
+    /// They are read-only like the rest of it.
+    #[default]
+    Off,
+    /// Commands write the user's own, from which the user's own tools run programs.
+    Shared,
+    /// What commands write goes to layers and a folder below this one.
+    Own(PathBuf),
+}
 
 /// Facts about the host that resolution needs; passed in, so that tests choose them.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +82,8 @@ pub struct HostFacts {
     pub private: Vec<PathBuf>,
     /// Programs that commands must be able to execute and must not change: the shell and the wrapper.
     pub programs: Vec<PathBuf>,
+    /// What becomes of build tools' caches.
+    pub caches: CachePolicy,
     /// Variables of the server's environment that name sockets and credential files (see [`HostFacts::from_process`]).
     pub variables: Vec<(String, OsString)>,
 }
@@ -74,6 +96,18 @@ impl HostFacts {
             Some(place.join(below))
         });
         self.homes().map(move |home| home.join(name)).chain(moved)
+    }
+
+    /// Returns the place where a program of this environment has what is called `name` in the home folder.
+    pub(super) fn in_use(&self, name: &str) -> Option<PathBuf> {
+        let name = Path::new(name);
+        let moved = self.moved.iter().filter(|(folder, _)| name.starts_with(folder));
+        let (folder, place) = match moved.max_by_key(|(folder, _)| folder.len()) {
+            Some((folder, place)) => (*folder, place),
+            None => ("", self.home.as_ref()?),
+        };
+        let below = name.strip_prefix(folder).unwrap_or(name);
+        Some(if below.as_os_str().is_empty() { place.clone() } else { place.join(below) })
     }
 
     /// Returns every folder that is the user's home.
@@ -98,6 +132,7 @@ impl HostFacts {
             tmux_folder: variable("TMUX_TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),
+            caches: CachePolicy::default(),
             variables: variables.collect(),
         }
     }

@@ -1,9 +1,10 @@
 //! From what was asked to what will be enforced: looks at the file system once, and decides everything.
 //!
 //! `pipeline` goes through the steps: `roots` finds what may be written, `protected` what inside it must not change,
-//! `hidden` what must not be read. `fallback` is what applies when nobody asked for anything. The result is a `Plan`,
-//! which decides nothing more.
+//! `hidden` what must not be read, `caches` where build tools may keep what they fetch. `fallback` is what applies when
+//! nobody asked for anything. The result is a `Plan`, which decides nothing more.
 
+mod caches;
 mod error;
 mod fallback;
 mod hidden;
@@ -16,8 +17,8 @@ mod roots;
 pub use error::ResolveError;
 pub use fallback::{FallbackPolicy, fallback_policy};
 pub(crate) use fallback::{SYSTEM, is_too_wide};
-pub use host_facts::HostFacts;
 pub(crate) use host_facts::PRIVATE_VARIABLES;
+pub use host_facts::{CachePolicy, HostFacts};
 pub(crate) use host_sockets::HostSockets;
 pub use pipeline::resolve;
 pub use roots::real_path;

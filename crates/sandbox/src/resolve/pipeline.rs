@@ -3,7 +3,7 @@
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
 use super::roots::{self, Roots};
-use super::{hidden, protected};
+use super::{caches, hidden, protected};
 use crate::plan::{Layers, Limits, Plan};
 use crate::policy::{Restrictions, SandboxPolicy};
 
@@ -31,6 +31,9 @@ pub fn resolve(
         Some(asked) => roots::writable(asked, facts, &mut plan.notes)?,
     };
     plan.writable = roots.all();
+    if workspace_write.is_some() {
+        caches::add(&mut plan, &roots.named, restrictions, facts);
+    }
     protected::add(&mut plan, &roots.named, restrictions, facts)?;
     hidden::add(&mut plan, restrictions, facts)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {

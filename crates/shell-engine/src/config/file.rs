@@ -97,6 +97,8 @@ pub(crate) struct ShellToolTable {
     pub(super) max_open_files: Option<u64>,
     /// `auto`, `require` or `off`.
     pub(super) namespaces: Option<NamespacesWord>,
+    /// `own`, `shared` or `off`: what becomes of build tools' caches.
+    pub(super) caches: Option<CachesWord>,
     /// Whether the client's sandbox state may widen what is allowed here.
     pub(super) trust_client_sandbox: Option<bool>,
     /// Whether commands get the variables that suit an agent (`NO_COLOR`, `PAGER=cat`, …).
@@ -144,6 +146,16 @@ impl ShellToolTable {
 pub(super) enum NamespacesWord {
     Auto,
     Require,
+    Off,
+}
+
+/// The words of `caches`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CachesWord {
+    #[default]
+    Own,
+    Shared,
     Off,
 }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
-use sandbox::resolve::{HostFacts, ResolveError, fallback_policy, resolve};
+use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, resolve};
 use sandbox::{
     ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
 
 use super::agent;
-use super::file::{ConfigFile, NamespacesWord};
+use super::file::{CachesWord, ConfigFile, NamespacesWord};
 use super::temporary;
 use super::trusted::{Trusted, TrustedPlaceError};
 
@@ -156,7 +156,14 @@ impl Sandboxing {
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
             trusted: own.trusted.clone(),
-            facts: facts(own.trusted.programs.clone(), own.private, &own.trusted.home),
+            facts: HostFacts {
+                caches: match file.shell_tool.caches.unwrap_or_default() {
+                    CachesWord::Own => crate::caches::folder().map_or(CachePolicy::Off, CachePolicy::Own),
+                    CachesWord::Shared => CachePolicy::Shared,
+                    CachesWord::Off => CachePolicy::Off,
+                },
+                ..facts(own.trusted.programs.clone(), own.private, &own.trusted.home)
+            },
             environment: environment(file, own.program.as_deref()),
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };

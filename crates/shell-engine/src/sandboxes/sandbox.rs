@@ -58,7 +58,7 @@ impl Sandbox {
                 tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
             }
         }
-        let mut environment = command_variables(&plan, environment);
+        let mut environment = command_variables(&plan, enforcement, environment);
         if enforcement.has(Namespace::Mount) {
             own_terminals_sockets(&mut environment);
         }
@@ -66,6 +66,9 @@ impl Sandbox {
             true => plan.without_protected_places(),
             false => plan,
         };
+        // Where there are none, nothing of them can be written.
+        let caches = plan.caches.clone().filter(|_| enforcement.caches.is_some());
+        let plan = Plan { caches, ..plan };
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
         Ok(Sandbox { sockets, plan: Arc::new(plan), environment, told, session, no_door: OnceLock::new() })
@@ -184,9 +187,13 @@ fn own_terminals_sockets(environment: &mut Vec<OsString>) {
     }
 }
 
-fn command_variables(plan: &Plan, policy: &EnvironmentPolicy) -> Vec<OsString> {
+fn command_variables(plan: &Plan, enforcement: &Enforcement, policy: &EnvironmentPolicy) -> Vec<OsString> {
     let own = std::env::vars_os().filter(|(name, _)| !variables::ALL.iter().any(|private| name == private));
     let made = command_environment(own, policy, plan.mode.is_enforced(), plan.network);
     // The policy's patterns were checked when the server started.
-    made.unwrap_or_default().to_list()
+    let mut made = made.unwrap_or_default();
+    if let (Some(caches), Some(with_layers)) = (&plan.caches, &enforcement.caches) {
+        made.lead_to(caches, with_layers, policy);
+    }
+    made.to_list()
 }

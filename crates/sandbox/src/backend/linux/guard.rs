@@ -14,6 +14,7 @@ use super::repair::{self, Doors, Watcher};
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{init, packet, reporting, setup};
+use crate::caches::Claim;
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
 use crate::resolve::HostSockets;
@@ -79,7 +80,11 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     }
     let tree = Tree::new(myself, mark.clone());
     let lost_sockets = if plan.mode.is_enforced() { HostSockets::now()?.lost.len() } else { 0 };
-    let mut started = start(&Request { proof, control, plan: &plan, mark: mark.as_ref(), lost_sockets });
+    // Until the session's end. Without them tools find their caches read-only, which some can live with.
+    let caches = plan.caches.as_ref().and_then(|caches| Claim::take(caches).ok());
+    let caches = caches.as_ref();
+    let mut started =
+        start(&Request { proof, control, plan: &plan, caches, mark: mark.as_ref(), lost_sockets });
     if let Ok(running) = &mut started {
         // Only now: the maps of init are written through its `/proc` entry.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -160,6 +165,7 @@ struct Request<'a> {
     proof: SingleThreaded,
     control: &'a OwnedFd,
     plan: &'a Plan,
+    caches: Option<&'a Claim>,
     mark: Option<&'a Mark>,
     /// How many sockets of the host there are whose files are not known.
     lost_sockets: usize,
@@ -268,30 +274,31 @@ fn become_init(
     mended: bool,
     tell: OwnedFd,
 ) -> ! {
-    let Request { proof, control, plan, mark, .. } = *request;
+    let Request { proof, control, plan, caches, mark, .. } = *request;
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
-    let prepared = setup::apply(plan, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
-        enforcement.fallbacks = reasons.to_vec();
-        if attempt.has(Namespace::Mount) && !mended {
-            enforcement.gaps.push(NOT_MENDED.to_owned());
-        }
-        if mark.is_some() {
-            enforcement.gaps.push(NOT_ADOPTED.to_owned());
-        }
-        if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
-            enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
-        }
-        let landlock = enforcement.landlock;
-        let report = InitReport::Ready(enforcement);
-        // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
-        let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
-        let sock_diag = sock_diag?;
-        let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
-        packet::send(control, &report, &descriptors)?;
-        Ok((ends, landlock))
-    });
+    let prepared =
+        setup::apply(plan, caches, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
+            enforcement.fallbacks = reasons.to_vec();
+            if attempt.has(Namespace::Mount) && !mended {
+                enforcement.gaps.push(NOT_MENDED.to_owned());
+            }
+            if mark.is_some() {
+                enforcement.gaps.push(NOT_ADOPTED.to_owned());
+            }
+            if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
+                enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
+            }
+            let landlock = enforcement.landlock;
+            let report = InitReport::Ready(enforcement);
+            // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
+            let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
+            let sock_diag = sock_diag?;
+            let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
+            packet::send(control, &report, &descriptors)?;
+            Ok((ends, landlock))
+        });
     match prepared {
         Ok(((own_control, signals), landlock)) => {
             let _ = rustix::io::write(&tell, &[0]);

@@ -52,7 +52,12 @@ pub(super) struct OwnNamespaces {
 }
 
 /// Restricts this process and its descendants. Returns the ABI in force, or none where the kernel has no Landlock.
-pub(super) fn restrict(plan: &Plan, own: &OwnNamespaces) -> Result<Option<u32>, LandlockError> {
+/// `caches` are the folders that commands may write besides the plan's.
+pub(super) fn restrict(
+    plan: &Plan,
+    caches: &[PathBuf],
+    own: &OwnNamespaces,
+) -> Result<Option<u32>, LandlockError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?;
@@ -62,7 +67,7 @@ pub(super) fn restrict(plan: &Plan, own: &OwnNamespaces) -> Result<Option<u32>, 
     }
     let ruleset = ruleset.scope(Scope::from_all(NEWEST))?.create()?;
     let ruleset = grant_reading(ruleset, plan, own)?;
-    let ruleset = grant_writing(ruleset, plan, own)?;
+    let ruleset = grant_writing(ruleset, plan, caches, own)?;
     let status = ruleset.restrict_self()?;
     abi_in_force(&status)
 }
@@ -153,9 +158,10 @@ fn around(root: &Path, hidden: &[PathBuf], places: &mut Vec<PathBuf>) -> Result<
 fn grant_writing(
     mut ruleset: RulesetCreated,
     plan: &Plan,
+    caches: &[PathBuf],
     own: &OwnNamespaces,
 ) -> Result<RulesetCreated, LandlockError> {
-    for root in &plan.writable {
+    for root in plan.writable.iter().chain(caches) {
         ruleset = rule(ruleset, root, AccessFs::from_all(NEWEST))?;
     }
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;

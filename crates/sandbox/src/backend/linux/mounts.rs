@@ -5,6 +5,7 @@
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
 use super::{canonical, sys};
+use crate::caches::{Claim, Layer};
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -77,17 +78,31 @@ enum Pin {
 /// Folders of one held folder that are made writable when a session starts. More are when they are first used.
 const MOST_OPENED: usize = 1000;
 
-/// Builds the view; `own_processes` says that there is a PID namespace, whose `/proc` is mounted.
-pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> {
+/// Builds the view; `own_processes` says that there is a PID namespace, whose `/proc` is mounted. Returns the caches that
+/// have a layer.
+pub(super) fn build(
+    plan: &Plan,
+    caches: Option<&Claim>,
+    own_processes: bool,
+) -> Result<Vec<PathBuf>, MountError> {
     let writes_everywhere = plan.writable.iter().any(|root| root == Path::new("/"));
     // What the host mounts later stays outside, and nothing mounted here is seen there.
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|errno| MountError::Private(errno.into()))?;
     // Copies taken before the tree becomes read-only keep their own flags.
     let mut roots = Vec::new();
-    for root in plan.writable.iter().filter(|root| *root != Path::new("/")) {
+    let own = caches.map(|caches| &caches.own);
+    for root in plan.writable.iter().chain(own).filter(|root| *root != Path::new("/")) {
         roots.push((root, copy(root)?));
     }
+    // A cache that can have no layer (no such file system, another one mounted in it) stays read-only like all the rest.
+    let layered: Vec<(&PathBuf, OwnedFd)> = caches
+        .iter()
+        .flat_map(|caches| &caches.layers)
+        .filter_map(|layer| Some((&layer.place, overlay(layer).ok()?)))
+        .collect();
+    let with_layers = layered.iter().map(|(place, _)| (*place).clone()).collect();
+    roots.extend(layered);
     let devices = DEVICES
         .iter()
         .filter(|(name, _)| Path::new("/dev").join(name).exists())
@@ -122,7 +137,18 @@ pub(super) fn build(plan: &Plan, own_processes: bool) -> Result<(), MountError> 
     plan.hidden.iter().try_for_each(|path| hide(path))?;
     plan.emptied.iter().try_for_each(|path| show_empty(path))?;
     // A working folder from before would still be the uncovered one.
-    rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
+    rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))?;
+    Ok(with_layers)
+}
+
+/// Makes a file system that shows a place, and takes what is written. `userxattr`, because without it a mount in a user
+/// namespace cannot remove what the lower layer holds.
+fn overlay(layer: &Layer) -> Result<OwnedFd, MountError> {
+    let text = |path: &Path| path.to_str().filter(|path| !path.contains([':', ',', '\\'])).map(str::to_owned);
+    let unusable = || MountError::Make { kind: "overlay", source: io::ErrorKind::InvalidFilename.into() };
+    let [lower, upper, work] =
+        [&layer.place, &layer.upper, &layer.work].map(|path| text(path).ok_or_else(unusable));
+    make("overlay", &[("lowerdir", &lower?), ("upperdir", &upper?), ("workdir", &work?), ("userxattr", "")])
 }
 
 /// Puts back what was knocked off: every place that should be a mount and is none any more. Runs in the session's mount

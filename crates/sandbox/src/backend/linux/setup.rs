@@ -9,13 +9,14 @@ use super::mounts::{self, MountError};
 use super::namespaces::{self, Attempt};
 use super::seccomp::{self, Reach, SeccompError, Sockets};
 use super::sys;
+use crate::caches::Claim;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::plan::{Layers, Plan};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::SecureComputingMode;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Says which step failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,11 @@ pub(super) enum SetupError {
 }
 
 /// Applies the plan to this process and returns what is in force.
-pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, SetupError> {
+pub(super) fn apply(
+    plan: &Plan,
+    caches: Option<&Claim>,
+    attempt: &Attempt,
+) -> Result<Enforcement, SetupError> {
     // Nothing inside may look into init; set here and not in the guard, whose `/proc` entry must stay writable for maps.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(io_error(SetupError::TieToGuard))?;
@@ -77,14 +82,19 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
         sys::bring_loopback_up().map_err(SetupError::Loopback)?;
     }
     if attempt.has(Namespace::Mount) {
-        mounts::build(plan, attempt.has(Namespace::Pid))?;
+        let with_layers = mounts::build(plan, caches, attempt.has(Namespace::Pid))?;
         enforcement.brokered = plan.brokered;
+        enforcement.caches = caches.map(|_| with_layers);
+    } else {
+        enforcement.caches = caches.map(|_| Vec::new());
     }
     let reaches_others = !attempt.has(Namespace::User) && !attempt.has(Namespace::Pid);
     limits::drop_capabilities(reaches_others).map_err(SetupError::Capabilities)?;
     // No program gains rights by being executed; Landlock and seccomp demand it of everyone but root.
     rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
-    apply_landlock(plan, attempt, &mut enforcement)?;
+    let mut cached = enforcement.caches.clone().unwrap_or_default();
+    cached.extend(caches.map(|caches| caches.own.clone()));
+    apply_landlock(plan, &cached, attempt, &mut enforcement)?;
     seccomp::apply(Reach {
         sockets: sockets(plan, attempt, &enforcement),
         own_ipc: attempt.has(Namespace::Ipc),
@@ -95,11 +105,16 @@ pub(super) fn apply(plan: &Plan, attempt: &Attempt) -> Result<Enforcement, Setup
     Ok(enforcement)
 }
 
-fn apply_landlock(plan: &Plan, attempt: &Attempt, enforcement: &mut Enforcement) -> Result<(), SetupError> {
+fn apply_landlock(
+    plan: &Plan,
+    caches: &[PathBuf],
+    attempt: &Attempt,
+    enforcement: &mut Enforcement,
+) -> Result<(), SetupError> {
     let own =
         OwnNamespaces { mounts: attempt.has(Namespace::Mount), network: attempt.has(Namespace::Network) };
     if plan.layers != Layers::WithoutLandlock {
-        enforcement.landlock = landlock_rules::restrict(plan, &own)?;
+        enforcement.landlock = landlock_rules::restrict(plan, caches, &own)?;
     }
     let abi = enforcement.landlock.unwrap_or(0);
     if abi < landlock_rules::LEAST_ALONE && !own.mounts {
