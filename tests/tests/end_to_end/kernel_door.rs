@@ -224,3 +224,35 @@ async fn what_has_started_it_is_not_known_behind_the_wrappers_door() {
         "{why}"
     );
 }
+
+#[tokio::test]
+async fn the_same_program_is_asked_about_once_below_one_command() {
+    let world = World::with_rules(RULES);
+    let person = Person::answering([Accept, Accept, Accept, Accept]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    let script = "printf 'all: a b c\\na b c:\\n\\t@uname\\n' > Makefile; make -s; env LEVEL=2 uname";
+    let ran = client.run(script).await;
+    assert_eq!(ran.ran().1, "Linux\nLinux\nLinux\nLinux\n", "{ran:?}");
+    assert_eq!(person.asked().len(), 1, "{:?}", person.asked());
+    // Other arguments, another folder, another call: each is another question.
+    client.run("env uname; env uname -s; mkdir -p d; cd d; env uname").await;
+    assert_eq!(person.asked().len(), 4, "{:?}", person.asked());
+}
+
+#[tokio::test]
+async fn what_looks_dangerous_is_asked_about_where_the_commands_own_shell_does_it_and_once() {
+    let world = World::with_rules("prefix_rule([\"rmdir\"], \"prompt\")");
+    let person = Person::answering([Accept, Accept, Accept, Accept]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    let make = "mkdir -p a; printf 'all:\\n\\t@rm -rf a; rm -rf a/b\\n' > Makefile; make -s";
+    let clean = client.run(make).await;
+    assert_eq!((decided(clean.json()), person.asked().len()), (vec![], 0), "{clean:?}");
+    // What a person has written holds there, too.
+    client.run("mkdir b; printf 'all:\\n\\t@rmdir b\\n' > Makefile; make -s").await;
+    assert_eq!(person.asked().len(), 1);
+    client.run("mkdir a; rm -rf a").await;
+    assert_eq!(person.asked().len(), 2);
+    // Named in the arguments, it is asked about there; not once more when it is executed.
+    client.run("mkdir a c; env rm -rf a; sh -c 'rmdir c'").await;
+    assert_eq!(person.asked().len(), 4, "{:?}", person.asked());
+}

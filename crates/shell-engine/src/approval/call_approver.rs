@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::answer::Answer;
+use super::answer::{Answer, Scope};
 use super::approver::Approver;
 use super::chain::ApprovalChain;
 use super::channel::Channel;
@@ -19,8 +19,8 @@ use super::question::Question;
 /// Questions of one call that are open at once; more wait.
 const OPEN_PER_CALL: usize = 16;
 
-/// Refusals of one call that are remembered; further ones are asked about again.
-const MOST_REFUSALS: usize = 1024;
+/// Answers of one call that are remembered; further ones are asked about again.
+const MOST_REMEMBERED: usize = 1024;
 
 /// Noes of one call after which the rest is refused unasked: nobody shall be worn down by asking for something else.
 const MOST_NOES: usize = 5;
@@ -36,6 +36,8 @@ pub struct CallApprover {
     /// Questions that people were shown, and those that they have answered with no or closed.
     asked: AtomicUsize,
     noes: AtomicUsize,
+    /// There was somebody who could be asked.
+    has_asked: AtomicBool,
 }
 
 /// What this call knows about a question.
@@ -44,6 +46,8 @@ enum QuestionState {
     Open(watch::Receiver<Option<Answer>>),
     /// A person said no. That holds for the rest of the call: nobody shall be worn down by asking again.
     Refused(Answer),
+    /// A person said yes to what a program of the command may start many times.
+    Allowed(Answer),
 }
 
 enum AskingTurn<'d> {
@@ -70,6 +74,7 @@ impl CallApprover {
             questions: Mutex::default(),
             asked: AtomicUsize::new(0),
             noes: AtomicUsize::new(0),
+            has_asked: AtomicBool::new(false),
         }
     }
 
@@ -84,7 +89,7 @@ impl CallApprover {
             if let Some(answer) = self.chain.remembered(&question.identity) {
                 return answer;
             }
-            match self.turn(question.identity) {
+            match self.turn(question.in_its_call()) {
                 AskingTurn::Settled(answer) => return answer,
                 AskingTurn::Follow(mut answered) => {
                     // When the one that asks is gone without an answer, the next one asks.
@@ -95,8 +100,9 @@ impl CallApprover {
                     }
                 }
                 AskingTurn::Lead(lead) => {
+                    let repeats = question.again.is_some();
                     let answer = self.ask_in_turn(question).await;
-                    lead.settle(&answer);
+                    lead.settle(&answer, repeats);
                     return answer;
                 }
             }
@@ -114,6 +120,7 @@ impl CallApprover {
             return Answer::Declined { reason: Some(reason), ends_call: false, by: "server" };
         }
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
+        self.has_asked.fetch_or(self.chain.reaches_anybody(self.client.as_ref()), Ordering::Relaxed);
         let answer = self.chain.ask(question, self.client.as_ref(), self.timeout, before > 0).await;
         if matches!(answer, Answer::Declined { .. } | Answer::Cancelled { .. }) {
             self.noes.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +132,9 @@ impl CallApprover {
         let mut questions = self.questions();
         match questions.get(&identity) {
             Some(QuestionState::Open(answered)) => AskingTurn::Follow(answered.clone()),
-            Some(QuestionState::Refused(answer)) => AskingTurn::Settled(answer.clone()),
+            Some(QuestionState::Refused(answer) | QuestionState::Allowed(answer)) => {
+                AskingTurn::Settled(answer.clone())
+            }
             None => {
                 let (announce, answered) = watch::channel(None);
                 questions.insert(identity, QuestionState::Open(answered));
@@ -147,11 +156,21 @@ struct Lead<'d> {
 }
 
 impl Lead<'_> {
-    fn settle(&self, answer: &Answer) {
+    fn settle(&self, answer: &Answer, repeats: bool) {
         let mut questions = self.approver.questions();
-        let refusals = questions.values().filter(|state| matches!(state, QuestionState::Refused(_))).count();
-        if matches!(answer, Answer::Declined { .. }) && refusals < MOST_REFUSALS {
-            questions.insert(self.identity, QuestionState::Refused(answer.clone()));
+        let is_open = |state: &QuestionState| matches!(state, QuestionState::Open(_));
+        let remembered = questions.values().filter(|state| !is_open(state)).count();
+        let state = match answer {
+            Answer::Declined { .. } => Some(QuestionState::Refused(answer.clone())),
+            // What was said, and any rule that was written, counts once.
+            Answer::Approved { .. } if repeats => {
+                let (scope, reason) = (Scope::Once, None);
+                Some(QuestionState::Allowed(Answer::Approved { scope, reason, by: "call" }))
+            }
+            Answer::Approved { .. } | Answer::Cancelled { .. } | Answer::Unanswered(_) => None,
+        };
+        if let Some(state) = state.filter(|_| remembered < MOST_REMEMBERED) {
+            questions.insert(self.identity, state);
         }
         drop(questions);
         self.announce.send_replace(Some(answer.clone()));
@@ -170,5 +189,9 @@ impl Drop for Lead<'_> {
 impl Approver for CallApprover {
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
         Box::pin(self.inquire(question))
+    }
+
+    fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
     }
 }

@@ -60,6 +60,11 @@ impl ApprovalChain {
         self.memory.allows(identity).then_some(answer)
     }
 
+    /// Whether somebody can be asked now.
+    pub(super) fn reaches_anybody(&self, client: Option<&Arc<dyn Channel>>) -> bool {
+        self.channels(client).iter().any(|channel| channel.reach().is_ok())
+    }
+
     /// Asks, and does what the answer says. Dropping the future withdraws the question.
     pub(super) async fn ask(
         &self,

@@ -25,6 +25,9 @@ pub struct Question {
     pub danger: Option<String>,
     /// What the answer is bound to: another command has another identity.
     pub identity: Identity,
+    /// What the same program, arguments and rule have in common however they come about below one command: a yes to one
+    /// holds for all of them in the call. `None`: each is asked about.
+    pub again: Option<Identity>,
     /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when
     /// there is none that is narrow and would help.
     pub always: Vec<Amendment>,
@@ -60,6 +63,11 @@ impl Question {
             message.push_str(&format!("\n{detail}"));
         }
         message
+    }
+
+    /// What one call asks about once.
+    pub(super) fn in_its_call(&self) -> Identity {
+        self.again.unwrap_or(self.identity)
     }
 
     /// Whether the command line is too long to be shown whole.

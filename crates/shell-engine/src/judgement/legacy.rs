@@ -54,6 +54,7 @@ impl Legacy<'_> {
                     rule: None,
                     danger: Some(format!("{reason} (the legacy policy)")),
                     identity,
+                    again: None,
                     always: Vec::new(),
                     cautions: Vec::new(),
                     details: Vec::new(),

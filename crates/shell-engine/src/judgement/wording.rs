@@ -4,8 +4,8 @@ use std::path::Path;
 
 use execpolicy::{DecidedBy, Evaluation, RuleMatch};
 
-use super::exec::Exec;
-use super::fingerprint::{Placement, identity};
+use super::exec::{Exec, Starter};
+use super::fingerprint::{Placement, identity, identity_in_call};
 use super::trust::Untrusted;
 use super::verdict::{Approved, Concerns, Outside, Unasked, Verdict};
 use crate::approval::Question;
@@ -14,6 +14,9 @@ use crate::visible::{code, inert, visible};
 /// What a yes does, said in each question.
 const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
 const INSIDE: &str = "A yes runs it inside the sandbox.";
+
+/// What is said of variables that a program does not get.
+const NOT_GOT: &str = "Changed variables that it will not get: ";
 
 /// What one name of the program comes to.
 pub(super) struct NamedEvaluation {
@@ -43,7 +46,12 @@ pub(super) fn ask(
         }
         None => (question(exec, named, Placement::Inside), Approved::Runs { why_inside: None }),
     };
-    Verdict::Ask { question: Box::new(bound(question)), approved, unasked: Unasked::Denies }
+    let outside = match &approved {
+        Approved::Escalates(outside) => Some(&**outside),
+        Approved::Runs { .. } => None,
+    };
+    let question = Box::new(bound(question, exec, outside));
+    Verdict::Ask { question, approved, unasked: Unasked::Denies }
 }
 
 /// A rule allows it, but what it would do outside depends on what was written inside.
@@ -53,16 +61,28 @@ pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, con
     question.cautions.extend(concerns.cautions.iter().map(but));
     tell_of_outside(&mut question, exec, &outside, concerns);
     let unasked = Unasked::Runs { why_inside: concerns.cautions.join("; ") };
-    let approved = Approved::Escalates(Box::new(outside));
-    Verdict::Ask { question: Box::new(bound(question)), approved, unasked }
+    let question = Box::new(bound(question, exec, Some(&outside)));
+    Verdict::Ask { question, approved: Approved::Escalates(Box::new(outside)), unasked }
 }
 
 fn careful(caution: &str) -> String {
     format!("Careful: {}.", inert(caution))
 }
 
-/// Everything that is shown is part of what is answered.
-fn bound(mut question: Question) -> Question {
+/// Everything that is shown is part of what is answered. On whose behalf it is asked below one command is not: there
+/// the same program, arguments and rule are asked about once, if what the program gets is the same.
+fn bound(mut question: Question, exec: &Exec, outside: Option<&Outside>) -> Question {
+    if let Starter::Program(parents) = exec.starter() {
+        let changed = outside.map(|outside| outside.changed.as_slice()).unwrap_or_default();
+        let again = question.again.filter(|_| !question.once);
+        let details = question.details.iter().filter(|detail| !detail.starts_with(NOT_GOT));
+        let gets = question.cautions.iter().chain(details).chain(changed).map(String::as_bytes);
+        question.again = again.as_ref().map(|again| again.with(gets));
+        let parents: Vec<String> = parents.iter().map(|parent| code(parent)).collect();
+        if !parents.is_empty() {
+            question.details.insert(1, format!("Started by {}.", parents.join(" ← ")));
+        }
+    }
     let shown = question.cautions.iter().chain(&question.details).map(String::as_bytes);
     question.identity = question.identity.with(shown);
     question
@@ -81,9 +101,7 @@ fn tell_of_outside(question: &mut Question, exec: &Exec, outside: &Outside, conc
         question.details.push(format!("Changed variables that it gets: {}", listed(&outside.changed, " ")));
     }
     if !outside.dropped.is_empty() {
-        question
-            .details
-            .push(format!("Changed variables that it will not get: {}", listed(&outside.dropped, ", ")));
+        question.details.push(format!("{NOT_GOT}{}", listed(&outside.dropped, ", ")));
     }
 }
 
@@ -107,19 +125,20 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         let shown: String = visible(argv0.as_encoded_bytes()).chars().take(200).collect();
         format!("Careful: it is told that its name is {}.", code(&shown))
     });
-    let parents: Vec<String> = exec.starter.parents().iter().map(|parent| code(parent)).collect();
-    let started_by = (!parents.is_empty()).then(|| format!("Started by {}.", parents.join(" ← ")));
     let unknown_starter = counts_unknown(exec, &named.evaluation).then(|| format!("{UNKNOWN_STARTER}."));
+    let asks = asker(&named.evaluation);
+    let is_below = matches!(exec.starter(), Starter::Program(_));
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
         workdir: exec.workdir.clone(),
         rule: named.evaluation.deciding_rule().cloned(),
         danger: reason(&named.evaluation),
-        identity: identity(exec, &asker(&named.evaluation), placement),
+        identity: identity(exec, &asks, placement),
+        again: is_below.then(|| identity_in_call(exec, &asks, placement)),
         always: Vec::new(),
         cautions: known_as.chain(called).collect(),
-        details: std::iter::once(yes.to_owned()).chain(started_by).chain(unknown_starter).collect(),
+        details: std::iter::once(yes.to_owned()).chain(unknown_starter).collect(),
         once: false,
     };
     // What a person has not read counts for this once.

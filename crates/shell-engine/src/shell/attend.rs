@@ -182,6 +182,7 @@ async fn start(
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
     let unproved = Arc::clone(&intercepted.unproved);
     let (stopwatch, decisions) = (intercepted.facts.stopwatch.clone(), intercepted.facts.decisions.clone());
+    let approver = Arc::clone(&intercepted.facts.approver);
     let processes = CallProcesses {
         shell: Arc::clone(&process),
         escalated: intercepted.escalated.clone(),
@@ -216,6 +217,7 @@ async fn start(
         after_call: config.limits.after_call,
         entered,
         decisions,
+        approver,
         whereabouts,
         config: config.codex_home.join("config.toml"),
     };
@@ -245,6 +247,7 @@ struct Attended {
     after_call: AfterCall,
     entered: Entered,
     decisions: Decisions,
+    approver: Arc<dyn Approver>,
     whereabouts: Whereabouts,
     /// The file with the user's settings.
     config: PathBuf,
@@ -276,7 +279,9 @@ impl Attended {
             self.end_all().await;
         }
         self.end.shell_ended.cancel();
-        let times = self.stopwatch.read();
+        let (running, waiting) = self.stopwatch.read();
+        // Where nobody could be asked, nobody was waited for.
+        let times = (running, if self.approver.has_asked() { waiting } else { Duration::ZERO });
         let mut alive = self.processes.alive().await;
         let mut notes = Vec::new();
         if let Some(Login::Without(why)) = &self.login {

@@ -356,6 +356,7 @@ mod tests {
             rule: None,
             danger: Some("it is sharp".into()),
             identity: Identity::of([word.as_bytes()]),
+            again: None,
             always: Vec::new(),
             cautions: Vec::new(),
             details: vec!["Careful.".into()],

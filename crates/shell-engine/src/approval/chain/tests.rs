@@ -86,6 +86,7 @@ fn question(words: &str) -> Question {
         rule: None,
         danger: None,
         identity: Identity::of([words.as_bytes()]),
+        again: None,
         always: Vec::new(),
         cautions: Vec::new(),
         details: Vec::new(),
@@ -289,4 +290,31 @@ async fn a_reason_is_bounded_and_an_empty_one_is_none() {
         let answer = Answer::Approved { scope: Scope::Once, reason: expected, by: "client" };
         assert_eq!(approver.ask(question("a")).await, answer);
     }
+}
+
+#[tokio::test]
+async fn what_a_command_starts_many_times_is_asked_about_once_in_its_call() {
+    let [mut client, terminal, command] = three();
+    client.replies = Mutex::new(vec![decided(Choice::Once), decided(Choice::Once), decided(Choice::Once)]);
+    let [client, terminal, command] = [client, terminal, command].map(Arc::new);
+    let chain = chain(Arc::clone(&terminal), Arc::clone(&command));
+    let approver = of_call(Arc::clone(&chain), &client, None);
+    let below = |variables: &str, program: &str| Question {
+        identity: Identity::of([variables.as_bytes(), program.as_bytes()]),
+        again: Some(Identity::of([program.as_bytes()])),
+        ..question(program)
+    };
+    assert!(!approver.has_asked());
+    assert_eq!(approver.ask(below("LEVEL=1", "a")).await, approved("client"));
+    assert_eq!(approver.ask(below("LEVEL=2", "a")).await, approved("call"));
+    assert_eq!(*client.asked.lock().unwrap(), 1);
+    // What is another program, or is asked about each time, is.
+    assert_eq!(approver.ask(below("LEVEL=1", "b")).await, approved("client"));
+    assert_eq!(approver.ask(Question { again: None, ..below("LEVEL=1", "a") }).await, approved("client"));
+    assert_eq!(*client.asked.lock().unwrap(), 3);
+    // Another call is another command.
+    let [client, _, _] = three().map(Arc::new);
+    let other = of_call(chain, &client, Some(std::time::Duration::from_millis(1)));
+    assert!(matches!(other.ask(below("LEVEL=1", "a")).await, Answer::Unanswered(_)));
+    assert!(approver.has_asked());
 }
