@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{Days, Local, NaiveDate, NaiveDateTime, NaiveTime};
 use clap::{Args, Subcommand};
-use shell_engine::audit::{self, Filter, ShowError, VerifyError};
+use shell_engine::audit::{self, CallName, Filter, ShowError, VerifyError};
 use shell_engine::find_codex_home;
 
 /// Shows or checks the record of decisions, $CODEX_HOME/shell-tool-mcp/audit
@@ -20,6 +20,7 @@ pub(crate) struct AuditArguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     Show(ShowArguments),
+    Tree(TreeArguments),
     Verify(VerifyArguments),
 }
 
@@ -47,8 +48,21 @@ struct ShowArguments {
     place: Place,
 }
 
+/// Draws a call's programs as a tree: who has started whom, and what was decided. Who that was is known behind the
+/// kernel's door
+#[derive(Debug, Args)]
+struct TreeArguments {
+    /// The call: SERVER/CALL as `audit show` has them (4711/3), or CALL of the newest server that has one
+    #[arg(value_name = "ID")]
+    call: CallName,
+
+    #[command(flatten)]
+    place: Place,
+}
+
 /// Checks that no line was changed, removed or added: each carries the hash of the one before. Exit codes: 0 unbroken,
-/// 1 broken, 2 not known (no log, or it cannot be read)
+/// 1 broken, 2 not known (no log, or it cannot be read), 3 unbroken, but decisions are missing (rotated away, cut off,
+/// or never written)
 #[derive(Debug, Args)]
 struct VerifyArguments {
     /// Also check that a line with this hash is in the log: one that an earlier check printed. Tells whether the log
@@ -71,6 +85,7 @@ struct Place {
 enum Verified {
     Broken = 1,
     Unknown = 2,
+    Missing = 3,
 }
 
 impl From<Verified> for ExitCode {
@@ -83,6 +98,7 @@ impl AuditArguments {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.action {
             Action::Show(arguments) => arguments.run(),
+            Action::Tree(arguments) => arguments.run(),
             Action::Verify(arguments) => arguments.run(),
         }
     }
@@ -101,13 +117,27 @@ impl ShowArguments {
             json: self.json,
             width: self.width.or_else(terminal),
         };
-        match audit::show(&codex_home, filter, &mut BufWriter::new(io::stdout().lock())) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            // Whoever reads has seen enough.
-            Err(ShowError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(error) => Err(error.into()),
+        let shown = audit::show(&codex_home, filter, &mut BufWriter::new(io::stdout().lock()));
+        seen(shown).map(|_| ExitCode::SUCCESS)
+    }
+}
+
+/// Whoever has closed the output has seen enough.
+fn seen<T>(shown: Result<T, ShowError>) -> anyhow::Result<Option<T>> {
+    match shown {
+        Ok(shown) => Ok(Some(shown)),
+        Err(ShowError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl TreeArguments {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let codex_home = find_codex_home(self.place.codex_home)?;
+        let drawn = audit::tree(&codex_home, &self.call, &mut BufWriter::new(io::stdout().lock()));
+        match seen(drawn)? {
+            Some(false) => anyhow::bail!("no such call is in the audit log; `audit show` has them"),
+            Some(true) | None => Ok(ExitCode::SUCCESS),
         }
     }
 }
@@ -127,12 +157,17 @@ impl VerifyArguments {
             }
         };
         let mut output = io::stdout().lock();
-        writeln!(output, "unbroken: {} lines in {} files", intact.lines, intact.files)?;
-        if intact.first > 1 {
-            writeln!(output, "it begins at line {}: rotation removed older files", intact.first)?;
+        for (name, extent) in [("decisions", &intact.decisions), ("runs", &intact.runs)] {
+            writeln!(output, "{name} unbroken: {} lines in {} files", extent.lines, extent.files)?;
         }
-        writeln!(output, "head: {}", intact.head)?;
-        Ok(ExitCode::SUCCESS)
+        if intact.runs.first > 1 {
+            writeln!(output, "the runs before line {} were rotated away", intact.runs.first)?;
+        }
+        for missing in &intact.missing {
+            writeln!(output, "missing: {missing}")?;
+        }
+        writeln!(output, "head: {}", intact.decisions.head)?;
+        Ok(if intact.missing.is_empty() { ExitCode::SUCCESS } else { Verified::Missing.into() })
     }
 }
 

@@ -16,7 +16,7 @@ prefix_rule(pattern=["shutdown"], decision="forbidden")
 "#;
 
 fn newest(world: &World) -> PathBuf {
-    world.codex_home().join("shell-tool-mcp/audit/audit.jsonl")
+    world.codex_home().join("shell-tool-mcp/audit/decisions.jsonl")
 }
 
 /// What `audit show --json` prints, once `enough` is in it: what runs inside the sandbox is written a moment later.
@@ -136,7 +136,11 @@ async fn an_unwritable_log_stops_escalations_but_not_commands_and_says_so() {
 
     std::fs::remove_file(&folder).expect("removed");
     assert_eq!(client.run(escalated).await.ran(), (0, "ran\n"));
-    assert_eq!(verified(&world, &[]).0, 0);
+    let (code, output, error) = verified(&world, &[]);
+    assert!(
+        code == 3 && output.contains("missing: 1 decisions could not be written"),
+        "{code} {output}{error}"
+    );
 }
 
 #[tokio::test]
@@ -170,11 +174,12 @@ async fn a_full_disk_stops_escalations_but_not_commands_and_leaves_the_log_whole
     }
     let denied: Outcome = denied.expect("the disk is full in the end");
     let (_, output) = denied.ran();
-    assert!(output.contains("cannot write to") && output.contains("audit.jsonl"), "{output}");
+    assert!(output.contains("cannot write to") && output.contains("decisions.jsonl"), "{output}");
     assert_eq!(client.run("cat /dev/null && echo ran").await.ran(), (0, "ran\n"));
     assert_eq!(client.run(escalated).await.ran().0, 1);
+    // That something is missing is said where there was room for a few words.
     let (code, output, error) = verified(&world, &[]);
-    assert_eq!(code, 0, "{output}{error}");
+    assert!([0, 3].contains(&code) && output.starts_with("decisions unbroken"), "{code} {output}{error}");
 }
 
 #[tokio::test]
@@ -200,7 +205,8 @@ async fn servers_of_one_user_share_one_chain_and_tampering_is_named() {
     let file = std::fs::read_to_string(newest(&world)).expect("the log");
     let (cut, _) = file.trim_end().rsplit_once('\n').expect("lines");
     std::fs::write(newest(&world), format!("{cut}\n")).expect("written");
-    assert_eq!(verified(&world, &[]).0, 0);
+    // Whether something ran after the line that is gone is a matter of moments.
+    assert!([0, 3].contains(&verified(&world, &[]).0));
     let (code, _, error) = verified(&world, &["--head", &head]);
     assert!(code == 1 && error.contains(&head), "{code} {error}");
 
@@ -243,4 +249,59 @@ fn a_log_that_may_not_grow_stops_escalations_and_nothing_else() {
     assert!(
         run("grep SigIgn /proc/self/status; (head -c 9000 /dev/zero > large); echo $?").ends_with("153\n")
     );
+}
+
+/// What an agent could do to make the log forget: very many harmless programs, with long arguments.
+#[tokio::test]
+async fn harmless_programs_with_long_arguments_push_nothing_out_of_the_log() {
+    let world = World::with_rules(RULES);
+    let client = Client::start(&world, &Person::absent()).await;
+    assert_eq!(client.run("printenv HOME > /dev/null").await.ran().0, 0);
+    let flood = "long=$(printf '\\001%.0s' {1..4000}); for i in {1..500}; do /bin/true \"$long$i\"; done";
+    assert_eq!(client.run(flood).await.ran(), (0, ""));
+    let lines = shown(&world, |lines| decisions(lines).len() >= 500).await;
+    assert!(lines.iter().any(|line| line["decision"] == "escalate"), "it is still there");
+    let last = decisions(&lines).last().expect("many")["cut"].clone();
+    assert!(last["sha256"].as_str().is_some_and(|hash| hash.len() == 64), "{last}");
+    // Of 12 MB of text there is a part, and of the rest the hashes.
+    let runs = newest(&world).with_file_name("runs.jsonl").metadata().expect("there").len();
+    assert!(runs < 4 << 20, "{runs} bytes");
+    assert_eq!(verified(&world, &[]).0, 0);
+}
+
+#[tokio::test]
+async fn a_calls_programs_are_drawn_as_a_tree_with_what_was_decided() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+    client.run("true").await;
+    client.run("env nice env shutdown now; (env printenv HOME > /dev/null); cat /dev/null").await;
+    shown(&world, |lines| lines.iter().any(|line| line["event"] == "ended")).await;
+    let draw = |call: &str| {
+        let output = world.server(&["audit", "tree", call]).output().expect("exec-server");
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let tree = eventually_async(async || {
+        let (code, tree) = draw("2");
+        if code == Some(0) && tree.contains("/cat") { Ok(tree) } else { Err(tree) }
+    })
+    .await;
+    let words = |line: &str| {
+        let at = line.find(|character: char| character.is_ascii_digit()).unwrap_or_default();
+        let mut words = line[at..].split(": ");
+        let (verb, program) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let name = program.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        format!("{}{} {name}", &line[..at], verb.split_once(' ').map_or("", |(_, verb)| verb))
+    };
+    let drawn: Vec<String> = tree.lines().skip(1).map(words).collect();
+    let expected = [
+        "├─ ran inside env",
+        "│  └─ ran inside nice",
+        "│     └─ ran inside env",
+        "│        └─ DENIED shutdown",
+        "├─ ran inside env",
+        "│  └─ ran OUTSIDE printenv",
+        "└─ ran inside cat",
+    ];
+    assert_eq!(drawn, expected, "{tree}");
+    assert_ne!(draw("77").0, Some(0));
 }

@@ -1,7 +1,8 @@
-//! Appends lines to the log, together with the other servers of the same user.
+//! Appends lines to the logs, together with the other servers of the same user.
 //!
-//! Each batch is written under the log's lock: what others wrote since is read first, so that the chain is one. A file
-//! that has grown large is put aside, and the chain goes on in a new one.
+//! Each batch is written under the logs' lock: what others wrote since is read first, so that each chain is one. A file
+//! that has grown large is put aside, and the chain goes on in a new one. Each line about a run says how far the
+//! decisions went, so that their end cannot be cut off unnoticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,10 +12,10 @@ use std::time::SystemTime;
 
 use super::error::AuditError;
 use super::event::Event;
-use super::files::{Folder, open};
+use super::files::{Folder, Log, open};
 use super::line::{self, Head, MAX_LINE};
 
-/// How large the log may become: about half a million decisions.
+/// How large each log may become.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogLimits {
     /// Bytes after which a file is put aside.
@@ -29,8 +30,23 @@ impl Default for LogLimits {
     }
 }
 
-/// The log, as one server writes to it.
+/// The logs, as one server writes to them.
 pub(super) struct Appender {
+    folder: Folder,
+    decisions: Writer,
+    runs: Writer,
+}
+
+/// What became of a batch.
+#[must_use]
+pub(super) struct Written {
+    pub(super) decisions: Result<(), AuditError>,
+    pub(super) runs: Result<(), AuditError>,
+}
+
+/// One log, as one server writes to it.
+struct Writer {
+    log: Log,
     folder: Folder,
     limits: LogLimits,
     current: Option<Current>,
@@ -45,29 +61,70 @@ struct Current {
 
 impl Appender {
     pub(super) fn new(folder: Folder, limits: LogLimits) -> Appender {
-        Appender { folder, limits, current: None }
+        let writer = |log| Writer { log, folder: folder.clone(), limits, current: None };
+        Appender { decisions: writer(Log::Decisions), runs: writer(Log::Runs), folder }
     }
 
-    /// Writes all of the events, or none. After an error all is looked at anew the next time.
+    /// Writes all events of each log, or none. After an error all is looked at anew the next time.
     pub(super) fn append<'a>(
         &mut self,
         events: impl Iterator<Item = (SystemTime, &'a Event)>,
-    ) -> Result<(), AuditError> {
-        let current = self.current.take();
-        if current.is_none() {
+    ) -> Result<Written, AuditError> {
+        let (decisions, runs): (Vec<_>, Vec<_>) =
+            events.partition(|(_, event)| event.log() == Log::Decisions);
+        if self.decisions.current.is_none() && self.runs.current.is_none() {
             crate::private::make_private(self.folder.path())?;
         }
-        let failed = |step: &'static str, folder: &Folder| {
-            let path = folder.newest();
+        let _locked = match self.folder.lock() {
+            Ok(locked) => locked,
+            Err(source) => {
+                (self.decisions.current, self.runs.current) = (None, None);
+                return Err(AuditError::Io { step: "lock", path: self.folder.path().to_owned(), source });
+            }
+        };
+        let decisions = self.decisions.append(decisions, None);
+        // Where none were written now, those of other servers count.
+        let last = match runs[..] {
+            [] => Ok(None),
+            [_, ..] => self.decisions.last().map(Some),
+        };
+        let runs = last.and_then(|last| self.runs.append(runs, last));
+        Ok(Written { decisions, runs })
+    }
+}
+
+impl Written {
+    /// The first thing that went wrong.
+    #[cfg(test)]
+    pub(super) fn whole(self) -> Result<(), AuditError> {
+        self.decisions.and(self.runs)
+    }
+}
+
+impl Writer {
+    /// The number of the last line.
+    fn last(&mut self) -> Result<u64, AuditError> {
+        let current = self.current.take();
+        let current = self.current(current)?;
+        Ok(self.current.insert(current).head.number)
+    }
+
+    /// Writes all of the events, or none.
+    fn append(&mut self, events: Vec<(SystemTime, &Event)>, after: Option<u64>) -> Result<(), AuditError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let failed = |step: &'static str, writer: &Writer| {
+            let path = writer.folder.newest(writer.log);
             move |source| AuditError::Io { step, path, source }
         };
-        let _locked = self.folder.lock().map_err(failed("lock", &self.folder))?;
+        let current = self.current.take();
         let mut current = self.current(current)?;
         let mut buffer = Vec::new();
         let mut head = current.head.clone();
         for (time, event) in events {
-            line::push(&mut buffer, &mut head, time, event)
-                .map_err(|error| failed("encode a line of", &self.folder)(error.into()))?;
+            line::push(&mut buffer, &mut head, time, after, event)
+                .map_err(|error| failed("encode a line of", self)(error.into()))?;
         }
         if current.length > 0 && current.length + buffer.len() as u64 > self.limits.file {
             current = self.rotate(current)?;
@@ -75,7 +132,7 @@ impl Appender {
         if let Err(error) = current.file.write_all(&buffer) {
             // What was not written whole was not written: nobody is told that it was.
             let _ = current.file.set_len(current.length);
-            return Err(failed("write to", &self.folder)(error));
+            return Err(failed("write to", self)(error));
         }
         current.length += buffer.len() as u64;
         current.head = head;
@@ -85,7 +142,7 @@ impl Appender {
 
     /// The newest file with its end as it is now.
     fn current(&self, as_left: Option<Current>) -> Result<Current, AuditError> {
-        let path = self.folder.newest();
+        let path = self.folder.newest(self.log);
         let failed = |source| AuditError::Io { step: "open", path: path.clone(), source };
         if let Some(current) = as_left {
             let ours = current.file.metadata().map_err(failed)?;
@@ -117,7 +174,7 @@ impl Appender {
     /// Where the chain stands when the newest file is empty.
     fn head_of_old_files(&self) -> Result<Head, AuditError> {
         let failed = |path: &Path, source| AuditError::Io { step: "read", path: path.to_owned(), source };
-        let old = self.folder.old().map_err(|source| failed(self.folder.path(), source))?;
+        let old = self.folder.old(self.log).map_err(|source| failed(self.folder.path(), source))?;
         let Some(newest) = old.last() else { return Ok(Head::genesis()) };
         let mut file =
             open(newest, OpenOptions::new().read(true)).map_err(|source| failed(newest, source))?;
@@ -129,10 +186,10 @@ impl Appender {
 
     /// Puts the file aside and goes on in a new one.
     fn rotate(&self, full: Current) -> Result<Current, AuditError> {
-        let newest = self.folder.newest();
+        let newest = self.folder.newest(self.log);
         let failed = |source| AuditError::Io { step: "rotate", path: newest.clone(), source };
-        std::fs::rename(&newest, self.folder.aside(full.head.number)).map_err(failed)?;
-        let old = self.folder.old().map_err(failed)?;
+        std::fs::rename(&newest, self.folder.aside(self.log, full.head.number)).map_err(failed)?;
+        let old = self.folder.old(self.log).map_err(failed)?;
         for surplus in old.iter().take(old.len().saturating_sub(self.limits.files)) {
             std::fs::remove_file(surplus).map_err(failed)?;
         }
@@ -145,7 +202,7 @@ impl Appender {
 impl Current {
     fn repaired(&mut self, removed_bytes: u64) -> io::Result<()> {
         let mut buffer = Vec::new();
-        line::push(&mut buffer, &mut self.head, SystemTime::now(), &Event::Repaired { removed_bytes })?;
+        line::push(&mut buffer, &mut self.head, SystemTime::now(), None, &Event::Repaired { removed_bytes })?;
         self.file.write_all(&buffer)?;
         self.length += buffer.len() as u64;
         Ok(())
@@ -203,11 +260,13 @@ mod tests {
     }
 
     fn append(appender: &mut Appender, decisions: u64) {
-        appender.append([(SystemTime::now(), &Event::Lost { decisions })].into_iter()).expect("written");
+        let event = Event::Lost { decisions };
+        let events = [(SystemTime::now(), &event)].into_iter();
+        appender.append(events).and_then(Written::whole).expect("written");
     }
 
     fn newest(folder: &Folder) -> String {
-        std::fs::read_to_string(folder.newest()).expect("a file")
+        std::fs::read_to_string(folder.newest(Log::Decisions)).expect("a file")
     }
 
     #[test]
@@ -218,7 +277,7 @@ mod tests {
             append(&mut first, round);
             append(&mut second, round);
         }
-        let intact = verify_folder(&folder).expect("intact");
+        let intact = verify_folder(&folder).expect("intact").decisions;
         assert_eq!((intact.lines, intact.files), (6, 1));
     }
 
@@ -232,7 +291,7 @@ mod tests {
                 scope.spawn(|| (0..50).for_each(|round| append(writer, round)));
             }
         });
-        let intact = verify_folder(&folder).expect("intact");
+        let intact = verify_folder(&folder).expect("intact").decisions;
         assert_eq!((intact.lines, intact.first), (200, 1));
         assert!(intact.files > 10, "{} files", intact.files);
     }
@@ -243,20 +302,20 @@ mod tests {
         for round in 0..60 {
             append(&mut appender, round);
         }
-        assert_eq!(folder.all().expect("listed").len(), 4);
-        let intact = verify_folder(&folder).expect("intact");
+        assert_eq!(folder.all(Log::Decisions).expect("listed").len(), 4);
+        let intact = verify_folder(&folder).expect("intact").decisions;
         assert_eq!(intact.last, 60);
         assert_eq!(intact.first, 60 - intact.lines + 1);
         assert!(intact.first > 1);
-        for file in folder.all().expect("listed") {
+        for file in folder.all(Log::Decisions).expect("listed") {
             let metadata = file.metadata().expect("there");
             assert_eq!(metadata.mode() & 0o7777, 0o600);
             assert!(metadata.len() <= SMALL.file, "{} bytes", metadata.len());
         }
         // A crash between putting the file aside and beginning a new one.
-        std::fs::rename(folder.newest(), folder.aside(60)).expect("renamed");
+        std::fs::rename(folder.newest(Log::Decisions), folder.aside(Log::Decisions, 60)).expect("renamed");
         append(&mut Appender::new(folder.clone(), SMALL), 0);
-        assert_eq!(verify_folder(&folder).expect("intact").last, 61);
+        assert_eq!(verify_folder(&folder).expect("intact").decisions.last, 61);
     }
 
     #[test]
@@ -265,11 +324,14 @@ mod tests {
             let (_home, folder, mut appender) = log(LogLimits::default());
             crate::private::make_private(folder.path()).expect("made");
             (0..lines).for_each(|round| append(&mut appender, round));
-            let mut file =
-                OpenOptions::new().append(true).create(true).open(folder.newest()).expect("opened");
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(folder.newest(Log::Decisions))
+                .expect("opened");
             file.write_all(b"{\"n\":3,\"prev").expect("torn");
             append(&mut appender, 7);
-            assert_eq!(verify_folder(&folder).expect("intact").lines, lines + 2);
+            assert_eq!(verify_folder(&folder).expect("intact").decisions.lines, lines + 2);
             assert!(
                 newest(&folder).contains("\"event\":\"repaired\",\"removed_bytes\":12"),
                 "{}",
@@ -284,20 +346,22 @@ mod tests {
         append(&mut appender, 1);
         std::fs::remove_dir_all(folder.path()).expect("removed");
         let event = Event::Lost { decisions: 2 };
-        assert!(appender.append([(SystemTime::now(), &event)].into_iter()).is_err());
+        let events = [(SystemTime::now(), &event)].into_iter();
+        assert!(appender.append(events).and_then(Written::whole).is_err());
         append(&mut appender, 3);
-        assert_eq!(verify_folder(&folder).expect("intact").lines, 1);
+        assert_eq!(verify_folder(&folder).expect("intact").decisions.lines, 1);
     }
 
     #[test]
     fn a_log_that_ends_in_something_else_is_not_continued() {
         let (_home, folder, mut appender) = log(LogLimits::default());
         append(&mut appender, 1);
-        std::fs::write(folder.newest(), "not ours\n").expect("written");
+        std::fs::write(folder.newest(Log::Decisions), "not ours\n").expect("written");
         let event = Event::Lost { decisions: 1 };
-        let error = appender.append([(SystemTime::now(), &event)].into_iter()).expect_err("refused");
+        let events = [(SystemTime::now(), &event)].into_iter();
+        let error = appender.append(events).and_then(Written::whole).expect_err("refused");
         assert!(matches!(error, AuditError::NotOurs(_)), "{error}");
-        std::fs::remove_file(folder.newest()).expect("removed");
+        std::fs::remove_file(folder.newest(Log::Decisions)).expect("removed");
         append(&mut appender, 2);
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::event::{ActionKind, AnswerKind, Event};
-use super::files::{Folder, open};
+use super::files::{Folder, Log, open};
 use super::line::{Line, MAX_LINE};
 
 /// Bytes at the log's end that are looked at.
@@ -50,7 +50,7 @@ impl Approvals {
     }
 
     fn catch_up(&mut self) -> Option<()> {
-        let mut file = open(&self.folder.newest(), OpenOptions::new().read(true)).ok()?;
+        let mut file = open(&self.folder.newest(Log::Decisions), OpenOptions::new().read(true)).ok()?;
         let metadata = file.metadata().ok()?;
         let (identity, length) = ((metadata.dev(), metadata.ino()), metadata.len());
         let earliest = length.saturating_sub(LOOK_BACK);
@@ -100,7 +100,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::audit::append::{Appender, LogLimits};
+    use crate::audit::append::{Appender, LogLimits, Written};
     use crate::audit::event::{Asked, Decision};
 
     fn decision(argument: &str, decision: ActionKind, answer: Option<AnswerKind>) -> Event {
@@ -129,7 +129,8 @@ mod tests {
         };
         assert_eq!(newest(&mut approvals), None);
         let mut append = |events: &[Event]| {
-            appender.append(events.iter().map(|event| (SystemTime::now(), event))).expect("written");
+            let events = events.iter().map(|event| (SystemTime::now(), event));
+            appender.append(events).and_then(Written::whole).expect("written");
         };
         append(&[
             decision("one", ActionKind::Escalate, Some(AnswerKind::Once)),

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::append::{Appender, LogLimits};
+use super::append::{Appender, LogLimits, Written};
 use super::error::AuditError;
 use super::event::Event;
-use super::files::Folder;
+use super::files::{Folder, Log};
 
 /// Events that may wait to be written. One of them has a few hundred bytes, rarely more than some thousands.
 const WAITING: usize = 8192;
@@ -48,14 +48,37 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     events: VecDeque<Queued>,
-    /// Decisions that found no room or could not be written, since that was last recorded.
-    lost: u64,
+    /// What found no room or could not be written, since that was last recorded.
+    lost: Lost,
     /// Somebody waits for a line.
     urgent: bool,
     /// The thread has taken events and not yet settled them.
     writing: bool,
     running: bool,
     closing: bool,
+}
+
+/// Events that are missing in each log.
+#[derive(Clone, Copy, Default)]
+struct Lost {
+    decisions: u64,
+    runs: u64,
+}
+
+impl Lost {
+    fn count(&mut self, log: Log, events: u64) {
+        match log {
+            Log::Decisions => self.decisions += events,
+            Log::Runs => self.runs += events,
+        }
+    }
+
+    /// What the logs say about it.
+    fn notes(self) -> impl Iterator<Item = Event> {
+        let decisions = (self.decisions > 0).then_some(Event::Lost { decisions: self.decisions });
+        let runs = (self.runs > 0).then_some(Event::LostRuns { runs: self.runs });
+        decisions.into_iter().chain(runs)
+    }
 }
 
 struct Queued {
@@ -111,8 +134,13 @@ impl Audit {
             return;
         }
         let mut queue = self.shared.lock();
-        if queue.events.len() >= WAITING || !queue.running {
-            queue.lost += 1;
+        // A flood of runs must not keep out what was decided.
+        let room = match event.log() {
+            Log::Decisions => 2 * WAITING,
+            Log::Runs => WAITING,
+        };
+        if queue.events.len() >= room || !queue.running {
+            queue.lost.count(event.log(), 1);
             return;
         }
         queue.events.push_back(Queued { time: SystemTime::now(), event, told: None });
@@ -137,7 +165,7 @@ impl Audit {
                 return Err(Arc::new(AuditError::NoThread));
             }
             // Room of its own: a flood of what gives no rights must not keep out what does.
-            if queue.events.len() >= 2 * WAITING {
+            if queue.events.len() >= 3 * WAITING {
                 return Err(Arc::new(AuditError::Full));
             }
             queue.events.push_back(Queued { time: SystemTime::now(), event, told: Some(told) });
@@ -192,11 +220,18 @@ impl Shared {
     fn write_down(&self, mut appender: Appender) {
         let mut broken = false;
         while let Some((batch, lost)) = self.next() {
-            let note = Event::Lost { decisions: lost };
+            let notes: Vec<Event> = lost.notes().collect();
             let now = SystemTime::now();
             let events = batch.iter().map(|queued| (queued.time, &queued.event));
-            let written = appender.append(events.chain((lost > 0).then_some((now, &note)))).map_err(Arc::new);
-            match &written {
+            let appended = appender.append(events.chain(notes.iter().map(|note| (now, note))));
+            let (written, runs) = match appended {
+                Ok(Written { decisions, runs }) => (decisions.map_err(Arc::new), runs.map_err(Arc::new)),
+                Err(error) => {
+                    let error = Arc::new(error);
+                    (Err(Arc::clone(&error)), Err(error))
+                }
+            };
+            match written.as_ref().and(runs.as_ref()) {
                 Ok(()) if broken => tracing::warn!("the audit log can be written again"),
                 Err(error) if !broken => tracing::error!(
                     error = error as &dyn std::error::Error,
@@ -204,12 +239,17 @@ impl Shared {
                 ),
                 Ok(()) | Err(_) => {}
             }
-            broken = written.is_err();
+            broken = written.is_err() || runs.is_err();
             let mut queue = self.lock();
             queue.writing = false;
-            if broken {
-                // Whoever waits for an event is told; what nobody waits for is missing.
-                queue.lost += lost + batch.iter().filter(|queued| queued.told.is_none()).count() as u64;
+            // Whoever waits for an event is told; what nobody waits for is missing.
+            for (log, before, is_missing) in
+                [(Log::Decisions, lost.decisions, written.is_err()), (Log::Runs, lost.runs, runs.is_err())]
+            {
+                let unheard = |queued: &&Queued| queued.told.is_none() && queued.event.log() == log;
+                if is_missing {
+                    queue.lost.count(log, before + batch.iter().filter(unheard).count() as u64);
+                }
             }
             self.settled.notify_all();
             drop(queue);
@@ -220,7 +260,7 @@ impl Shared {
     }
 
     /// The next events; `None` when there will be none.
-    fn next(&self) -> Option<(Vec<Queued>, u64)> {
+    fn next(&self) -> Option<(Vec<Queued>, Lost)> {
         let mut queue = self.lock();
         while queue.events.is_empty() {
             if queue.closing {
@@ -242,6 +282,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::ActionKind;
     use crate::audit::verify::verify_folder;
 
     fn event(version: impl Into<String>) -> Event {
@@ -249,7 +290,7 @@ mod tests {
     }
 
     fn text(folder: &Folder) -> String {
-        std::fs::read_to_string(folder.newest()).expect("a log")
+        std::fs::read_to_string(folder.newest(Log::Decisions)).expect("a log")
     }
 
     #[tokio::test]
@@ -261,7 +302,7 @@ mod tests {
             audit.record(event(format!("early {round}")));
         }
         audit.record_and_wait(event("waited for")).await.expect("written");
-        assert_eq!(verify_folder(&folder).expect("intact").lines, 101);
+        assert_eq!(verify_folder(&folder).expect("intact").decisions.lines, 101);
         assert!(text(&folder).contains("waited for"));
     }
 
@@ -279,7 +320,7 @@ mod tests {
         audit.record_and_wait(event("again")).await.expect("written");
         assert!(!text(&folder).contains("refused"));
         assert!(text(&folder).contains("\"event\":\"lost\",\"decisions\":1}"), "{}", text(&folder));
-        assert_eq!(verify_folder(&folder).expect("intact").lines, 2);
+        assert_eq!(verify_folder(&folder).expect("intact").decisions.lines, 2);
     }
 
     #[tokio::test]
@@ -314,6 +355,57 @@ mod tests {
         let audit = Audit::new(home.path());
         audit.record(event("one"));
         audit.settle(Duration::from_secs(60));
-        assert_eq!(verify_folder(&folder).expect("intact").lines, 1);
+        assert_eq!(verify_folder(&folder).expect("intact").decisions.lines, 1);
+    }
+
+    /// What programs of one call say to the log.
+    fn decide(call: &crate::audit::CallRecord, kind: ActionKind, argument: &str) {
+        let record = call.program(None);
+        let argv = ["x".into(), argument.into()];
+        record.decided(record.decision(kind, Path::new("/bin/x"), &argv, Path::new("/")));
+    }
+
+    #[tokio::test]
+    async fn runs_rotate_runs_alone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::of(home.path());
+        let audit = Audit::with(folder.clone(), LogLimits { file: 100_000, files: 2 });
+        audit.record_and_wait(event("a server")).await.expect("written");
+        let call = audit.call();
+        let record = call.program(None);
+        let decision = record.decision(ActionKind::Escalate, Path::new("/bin/push"), &[], Path::new("/"));
+        record.escalates(decision).await.expect("written");
+        for _ in 0..20 {
+            let call = audit.call();
+            (0..100).for_each(|_| decide(&call, ActionKind::Run, &"\u{1}".repeat(5000)));
+            audit.settle(Duration::from_secs(60));
+        }
+        let intact = verify_folder(&folder).expect("unbroken");
+        assert!(intact.runs.first > 1 && intact.runs.files == 3, "{intact:?}");
+        assert_eq!((intact.decisions.first, intact.decisions.lines, intact.missing), (1, 2, vec![]));
+        assert!(text(&folder).contains("/bin/push"));
+    }
+
+    #[tokio::test]
+    async fn what_one_call_may_say_is_bounded_and_the_rest_is_counted() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::of(home.path());
+        let audit = Audit::new(home.path());
+        let call = audit.call();
+        for round in 0..5000 {
+            decide(&call, ActionKind::Deny, &"\u{1}".repeat(5000));
+            decide(&call, ActionKind::Run, &"y".repeat(5000));
+            if round % 1000 == 0 {
+                audit.settle(Duration::from_secs(60));
+            }
+        }
+        drop(call);
+        audit.settle(Duration::from_secs(60));
+        assert!(text(&folder).contains("\"event\":\"more_refusals\",\"call\":\"1\",\"refusals\":4744}"));
+        let size = |log| std::fs::metadata(folder.newest(log)).expect("there").len();
+        let (decisions, runs) = (size(Log::Decisions), size(Log::Runs));
+        assert!(decisions < 8 << 20 && runs < 5 << 20, "{decisions} and {runs} bytes");
+        let intact = verify_folder(&folder).expect("unbroken");
+        assert_eq!((intact.runs.lines, intact.missing), (5000, vec![]));
     }
 }

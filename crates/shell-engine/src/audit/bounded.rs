@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 4 << 10;
 const MAX_ARGUMENT: usize = 1 << 10;
 
 /// Bytes of an argument vector that are kept.
-const MAX_ARGV: usize = 4 << 10;
+pub(super) const MAX_ARGV: usize = 4 << 10;
 
 /// Arguments that are kept.
 const MAX_ARGUMENTS: usize = 128;
@@ -23,6 +23,19 @@ const MAX_ARGUMENTS: usize = 128;
 /// The beginning of a text, as UTF-8; other bytes are written `\xNN`.
 pub(super) fn text(bytes: &[u8]) -> String {
     beginning(bytes, MAX_TEXT).0
+}
+
+/// Bytes of an argument vector that are not worth a hash instead.
+pub(super) const SHORT_ARGV: usize = 128;
+
+/// Bytes of an argument vector.
+pub(super) fn length(argv: &[OsString]) -> usize {
+    argv.iter().map(|argument| argument.len() + 1).sum()
+}
+
+/// An argument vector by its hash alone; a short one as it is.
+pub(super) fn hashed(arguments: &[OsString]) -> (Vec<String>, Option<Cut>) {
+    if length(arguments) <= SHORT_ARGV { argv(arguments) } else { (Vec::new(), Some(fingerprint(arguments))) }
 }
 
 /// The beginning of an argument vector, and what is missing.

@@ -3,6 +3,8 @@
 use escalation_protocol::handover::Outcome;
 use serde::{Deserialize, Serialize};
 
+use super::files::Log;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -26,17 +28,54 @@ pub enum Event {
         #[serde(flatten)]
         end: Outcome,
     },
-    /// Decisions to run programs inside the sandbox are missing here, because they came faster than they could be
-    /// written, or the log could not be written.
+    /// Decisions are missing here, because the log could not be written.
     Lost {
         /// How many.
         decisions: u64,
+    },
+    /// Programs that simply ran inside the sandbox are missing here, because they came faster than they could be
+    /// written, or the log could not be written.
+    LostRuns {
+        /// How many.
+        runs: u64,
+    },
+    /// A call had more than is recorded one by one of programs that simply ran inside.
+    MoreRuns {
+        /// The call.
+        call: String,
+        /// How many more.
+        runs: u64,
+    },
+    /// A call had more than is recorded one by one of programs that rules refused.
+    MoreRefusals {
+        /// The call.
+        call: String,
+        /// How many more.
+        refusals: u64,
     },
     /// A server or machine had died in the middle of a line; what there was of it was removed.
     Repaired {
         /// How much of it there was.
         removed_bytes: u64,
     },
+}
+
+impl Event {
+    /// The log that it belongs into.
+    pub(super) fn log(&self) -> Log {
+        match self {
+            Event::Decision(decision) => match (decision.decision, &decision.asked) {
+                (ActionKind::Run, None) => Log::Runs,
+                (ActionKind::Run, Some(_)) | (ActionKind::Escalate | ActionKind::Deny, _) => Log::Decisions,
+            },
+            Event::LostRuns { .. } | Event::MoreRuns { .. } => Log::Runs,
+            // Each log writes its own.
+            Event::Repaired { .. } => Log::Decisions,
+            Event::Started { .. } | Event::Ended { .. } | Event::Lost { .. } | Event::MoreRefusals { .. } => {
+                Log::Decisions
+            }
+        }
+    }
 }
 
 /// What was decided about one program, and why.

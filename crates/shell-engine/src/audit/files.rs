@@ -1,4 +1,5 @@
-//! The log's files: one that is written to, older ones that rotation put aside, and the lock that servers share.
+//! The two logs and their files: for each one that is written to, and older ones that rotation put aside; and the lock
+//! that servers share.
 
 use std::fs::File;
 use std::io;
@@ -9,15 +10,33 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::AuditError;
 
-/// The file that is written to.
-const NEWEST: &str = "audit.jsonl";
+/// One of the two logs. Each has a chain of its own, so that what happens often never rotates away what matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    /// What left the sandbox, was asked about or was refused.
+    Decisions,
+    /// What simply ran inside.
+    Runs,
+}
 
-/// The folder of a log.
+impl Log {
+    pub(super) const ALL: [Log; 2] = [Log::Decisions, Log::Runs];
+
+    /// Its files' name.
+    fn name(self) -> &'static str {
+        match self {
+            Log::Decisions => "decisions",
+            Log::Runs => "runs",
+        }
+    }
+}
+
+/// The folder of the logs.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// The log of the user whose rules are below `codex_home`.
+    /// The logs of the user whose rules are below `codex_home`.
     pub(super) fn of(codex_home: &Path) -> Folder {
         Folder(crate::private::state_folder(codex_home).join("audit"))
     }
@@ -27,21 +46,22 @@ impl Folder {
     }
 
     /// The file that is written to.
-    pub(super) fn newest(&self) -> PathBuf {
-        self.0.join(NEWEST)
+    pub(super) fn newest(&self, log: Log) -> PathBuf {
+        self.0.join(format!("{}.jsonl", log.name()))
     }
 
     /// The name of a file that rotation puts aside, by its last line's number: their order is the names' order.
-    pub(super) fn aside(&self, last: u64) -> PathBuf {
-        self.0.join(format!("audit-{last:020}.jsonl"))
+    pub(super) fn aside(&self, log: Log, last: u64) -> PathBuf {
+        self.0.join(format!("{}-{last:020}.jsonl", log.name()))
     }
 
     /// The files that rotation put aside, oldest first.
-    pub(super) fn old(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn old(&self, log: Log) -> io::Result<Vec<PathBuf>> {
         let mut old = Vec::new();
         for entry in std::fs::read_dir(&self.0)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("audit-")?.strip_suffix(".jsonl"));
+            let rest = name.to_str().and_then(|name| name.strip_prefix(log.name())?.strip_prefix('-'));
+            let number = rest.and_then(|rest| rest.strip_suffix(".jsonl"));
             if number
                 .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
             {
@@ -53,9 +73,9 @@ impl Folder {
     }
 
     /// All files, oldest first.
-    pub(super) fn all(&self) -> io::Result<Vec<PathBuf>> {
-        let mut all = self.old()?;
-        let newest = self.newest();
+    pub(super) fn all(&self, log: Log) -> io::Result<Vec<PathBuf>> {
+        let mut all = self.old(log)?;
+        let newest = self.newest(log);
         if newest.try_exists()? {
             all.push(newest);
         }
@@ -75,7 +95,6 @@ impl Folder {
         }
     }
 }
-
 /// Makes sure that the log of this user could be written, without writing to it.
 ///
 /// # Errors

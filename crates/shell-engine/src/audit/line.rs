@@ -39,6 +39,8 @@ impl Head {
 pub(super) struct HashLink {
     pub(super) n: u64,
     pub(super) previous: String,
+    /// Of a run: the last line of the log of decisions when it was written.
+    pub(super) after: Option<u64>,
 }
 
 /// A line, to be written.
@@ -48,6 +50,8 @@ struct Written<'a> {
     previous: &'a str,
     time: &'a str,
     server: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -62,17 +66,18 @@ pub(super) struct Line {
     pub(super) event: Event,
 }
 
-/// Appends the line that follows `head`, and moves `head` on to it.
+/// Appends the line that follows `head`, and moves `head` on to it. `after`: that one of the other log was there.
 pub(super) fn push(
     buffer: &mut Vec<u8>,
     head: &mut Head,
     time: SystemTime,
+    after: Option<u64>,
     event: &Event,
 ) -> serde_json::Result<()> {
     let start = buffer.len();
     let n = head.number + 1;
     let time = humantime::format_rfc3339_millis(time).to_string();
-    let line = Written { n, previous: &head.hash, time: &time, server: std::process::id(), event };
+    let line = Written { n, previous: &head.hash, time: &time, server: std::process::id(), after, event };
     line.serialize(&mut serde_json::Serializer::with_formatter(&mut *buffer, Plain(CompactFormatter)))?;
     let hash = hash(buffer.get(start..).unwrap_or_default());
     buffer.push(b'\n');
@@ -125,8 +130,8 @@ mod tests {
         let version = "a\u{202e}b\u{e0041}\n".to_owned();
         let event = Event::Started { version, sandbox: None };
         let time = SystemTime::UNIX_EPOCH;
-        push(&mut buffer, &mut head, time, &event).expect("encoded");
-        push(&mut buffer, &mut head, time, &Event::Lost { decisions: 3 }).expect("encoded");
+        push(&mut buffer, &mut head, time, None, &event).expect("encoded");
+        push(&mut buffer, &mut head, time, None, &Event::Lost { decisions: 3 }).expect("encoded");
         let text = String::from_utf8(buffer).expect("UTF-8");
         let (first, second) = text.trim_end().split_once('\n').expect("two lines");
         assert!(first.starts_with(&format!("{{\"n\":1,\"previous\":\"{}\"", "0".repeat(64))), "{first}");

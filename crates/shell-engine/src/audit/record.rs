@@ -13,12 +13,26 @@ use super::bounded;
 use super::error::AuditError;
 use super::event::{ActionKind, Asked, Decision, Event};
 
+/// Bytes of argument vectors of programs that simply ran, of one call, that are recorded; of more a hash is.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// Programs of one call that simply ran, or that rules refused, which are recorded one by one; more are counted.
+const MOST_RUNS: u64 = 32 << 10;
+const MOST_REFUSALS: u64 = 256;
+
 /// One call, as the log knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct CallRecord {
+pub(crate) struct CallRecord(Arc<Recorded>);
+
+/// What was recorded of one call.
+#[derive(Debug)]
+struct Recorded {
     audit: Audit,
-    call: Arc<str>,
-    programs: Arc<AtomicU64>,
+    call: String,
+    programs: AtomicU64,
+    text: AtomicU64,
+    runs: AtomicU64,
+    refusals: AtomicU64,
 }
 
 /// The place of a program among those of its call.
@@ -33,8 +47,7 @@ pub(crate) struct Place {
 /// One program of a call, as the log knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecRecord {
-    audit: Audit,
-    call: Arc<str>,
+    call: Arc<Recorded>,
     place: Place,
 }
 
@@ -48,18 +61,25 @@ impl Audit {
 impl CallRecord {
     /// A record of the call of this name.
     pub(super) fn new(audit: Audit, call: &str) -> CallRecord {
-        CallRecord { audit, call: call.into(), programs: Arc::default() }
+        CallRecord(Arc::new(Recorded {
+            audit,
+            call: call.to_owned(),
+            programs: AtomicU64::new(0),
+            text: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }))
     }
 
     /// The place of the call's next program, which this one has started.
     pub(crate) fn place(&self, parent: Option<u64>) -> Place {
-        Place { number: self.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }
+        Place { number: self.0.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }
     }
 
     /// The record of a program; of the call's next one, where it has no place yet.
     pub(crate) fn program(&self, place: Option<Place>) -> ExecRecord {
         let place = place.unwrap_or_else(|| self.place(None));
-        ExecRecord { audit: self.audit.clone(), call: Arc::clone(&self.call), place }
+        ExecRecord { call: Arc::clone(&self.0), place }
     }
 }
 
@@ -72,9 +92,12 @@ impl ExecRecord {
         argv: &[OsString],
         cwd: &Path,
     ) -> Decision {
-        let (argv, cut) = bounded::argv(argv);
+        let (argv, cut) = match decision {
+            ActionKind::Run if !self.call.has_room_for(argv) => bounded::hashed(argv),
+            ActionKind::Run | ActionKind::Escalate | ActionKind::Deny => bounded::argv(argv),
+        };
         Decision {
-            call: self.call.to_string(),
+            call: self.call.call.clone(),
             exec: self.place.number,
             parent: self.place.parent,
             decision,
@@ -90,7 +113,16 @@ impl ExecRecord {
 
     /// Records a decision that gives no rights: the program runs inside the sandbox, or not at all.
     pub(crate) fn decided(&self, decision: Decision) {
-        self.audit.record(event(decision));
+        let (so_far, most) = match (decision.decision, &decision.asked) {
+            (ActionKind::Run, None) => (&self.call.runs, MOST_RUNS),
+            (ActionKind::Deny, None) => (&self.call.refusals, MOST_REFUSALS),
+            (ActionKind::Escalate, _) | (ActionKind::Run | ActionKind::Deny, Some(_)) => {
+                return self.call.audit.record(event(decision));
+            }
+        };
+        if so_far.fetch_add(1, Ordering::Relaxed) < most {
+            self.call.audit.record(event(decision));
+        }
     }
 
     /// Records that the program is about to run outside the sandbox, and waits until that is in the log.
@@ -99,12 +131,35 @@ impl ExecRecord {
     ///
     /// When it is not: the program must not run outside.
     pub(crate) async fn escalates(&self, decision: Decision) -> Result<(), Arc<AuditError>> {
-        self.audit.record_and_wait(event(decision)).await
+        self.call.audit.record_and_wait(event(decision)).await
     }
 
     /// Records how a program that ran outside the sandbox ended.
     pub(crate) fn ended(&self, end: Outcome) {
-        self.audit.record(Event::Ended { call: self.call.to_string(), exec: self.place.number, end });
+        let call = self.call.call.clone();
+        self.call.audit.record(Event::Ended { call, exec: self.place.number, end });
+    }
+}
+
+impl Recorded {
+    /// Whether the text of so many arguments is still recorded.
+    fn has_room_for(&self, argv: &[OsString]) -> bool {
+        let length = u64::try_from(bounded::length(argv)).unwrap_or(u64::MAX).min(bounded::MAX_ARGV as u64);
+        self.text.fetch_add(length, Ordering::Relaxed) < MOST_TEXT
+    }
+}
+
+impl Drop for Recorded {
+    /// Says how many were counted only.
+    fn drop(&mut self) {
+        let runs = self.runs.load(Ordering::Relaxed).saturating_sub(MOST_RUNS);
+        if runs > 0 {
+            self.audit.record(Event::MoreRuns { call: self.call.clone(), runs });
+        }
+        let refusals = self.refusals.load(Ordering::Relaxed).saturating_sub(MOST_REFUSALS);
+        if refusals > 0 {
+            self.audit.record(Event::MoreRefusals { call: self.call.clone(), refusals });
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
 use super::event::{ActionKind, AnswerKind, Decision, Event};
-use super::files::Folder;
+use super::files::{Folder, Log};
 use super::line::Line;
-use super::verify::{VerifyError, snapshot};
+use super::read::{ReadError, ReadLine, snapshot};
 use crate::user_command::user_command;
 use crate::visible::visible;
 
@@ -34,7 +34,7 @@ pub struct Filter {
 pub enum ShowError {
     /// It cannot be read.
     #[error(transparent)]
-    Read(#[from] VerifyError),
+    Read(#[from] ReadError),
     /// It cannot be written out.
     #[error("cannot write the audit log out")]
     Write(#[from] io::Error),
@@ -46,32 +46,64 @@ pub enum ShowError {
 ///
 /// When it cannot be read or written out.
 pub fn show(codex_home: &Path, filter: Filter, output: &mut dyn Write) -> Result<(), ShowError> {
-    for file in snapshot(&Folder::of(codex_home))? {
-        file.lines::<ShowError>(|number, line| {
-            let parsed = line.ok().and_then(|line| Some((line, serde_json::from_slice::<Line>(line).ok()?)));
-            let Some((line, parsed)) = parsed else {
-                // On standard output too: a reader must not take the log for whole.
-                let path = visible(file.path.as_os_str().as_encoded_bytes());
-                if filter.json {
-                    return Ok(());
-                }
-                return Ok(writeln!(
-                    output,
-                    "{path}:{number} is not a line of the log; see `{} audit verify`",
-                    user_command()
-                )?);
-            };
-            if !filter.lets_through(&parsed) {
+    let [decisions, runs] = snapshot(&Folder::of(codex_home), Log::ALL)?;
+    let mut decisions = decisions.map(|line| Shown::of(line, Log::Decisions)).peekable();
+    let mut runs = runs.map(|line| Shown::of(line, Log::Runs)).peekable();
+    loop {
+        let runs_first = match (decisions.peek(), runs.peek()) {
+            (Some(Ok(decision)), Some(Ok(run))) => run.time() < decision.time(),
+            (None, _) | (Some(_), Some(Err(_))) => true,
+            (Some(_), None) | (Some(Err(_)), Some(Ok(_))) => false,
+        };
+        match if runs_first { runs.next() } else { decisions.next() } {
+            Some(shown) => shown?.write(filter, output)?,
+            None => return Ok(output.flush()?),
+        }
+    }
+}
+
+/// One line that may be shown.
+struct Shown {
+    log: Log,
+    line: ReadLine,
+    parsed: Option<Line>,
+}
+
+impl Shown {
+    fn of(line: Result<ReadLine, ReadError>, log: Log) -> Result<Shown, ShowError> {
+        let line = line?;
+        let parsed = line.text.as_ref().ok().and_then(|text| serde_json::from_slice(text).ok());
+        Ok(Shown { log, line, parsed })
+    }
+
+    /// When it was written; what is no line comes at once.
+    fn time(&self) -> &str {
+        self.parsed.as_ref().map(|line| line.time.as_str()).unwrap_or_default()
+    }
+
+    fn write(&self, filter: Filter, output: &mut dyn Write) -> Result<(), ShowError> {
+        let (Some(parsed), Ok(text)) = (&self.parsed, &self.line.text) else {
+            // On standard output too: a reader must not take the log for whole.
+            let path = visible(self.line.file.as_os_str().as_encoded_bytes());
+            let number = self.line.number;
+            if filter.json {
                 return Ok(());
             }
-            if filter.json {
-                output.write_all(line)?;
-                return Ok(output.write_all(b"\n")?);
-            }
-            Ok(writeln!(output, "{}", broken(&words(&parsed), filter.width))?)
-        })?;
+            return Ok(writeln!(
+                output,
+                "{path}:{number} is not a line of the log; see `{} audit verify`",
+                user_command()
+            )?);
+        };
+        if !filter.lets_through(parsed) {
+            return Ok(());
+        }
+        if filter.json {
+            output.write_all(text)?;
+            return Ok(output.write_all(b"\n")?);
+        }
+        Ok(writeln!(output, "{}", broken(&words(parsed, self.log), filter.width))?)
     }
-    Ok(output.flush()?)
 }
 
 impl Filter {
@@ -85,22 +117,38 @@ impl Filter {
     }
 }
 
-fn words(line: &Line) -> String {
-    let start = format!("{} #{} ", at_the_readers(&line.time, &chrono::Local), line.n);
+fn words(line: &Line, log: Log) -> String {
+    let mark = match log {
+        Log::Decisions => '#',
+        Log::Runs => '~',
+    };
+    let start = format!("{} {mark}{} ", at_the_readers(&line.time, &chrono::Local), line.n);
     start
         + &match &line.event {
             Event::Started { version, sandbox } => {
                 let sandbox = sandbox.as_deref().unwrap_or("none: it runs nothing");
                 format!("server {} started: version {version}, sandbox {sandbox}", line.server)
             }
-            Event::Decision(decision) => format!("{}/{}", line.server, decided(decision)),
+            Event::Decision(decision) => {
+                format!("{}/{}.{} {}", line.server, decision.call, decision.exec, decided(decision))
+            }
             Event::Ended { call, exec, end } => {
                 format!("{}/{call}.{exec} ended: {}", line.server, ended(*end))
             }
             Event::Lost { decisions } => format!(
-                "{} decisions of server {} are missing: they could not be written in time",
+                "{} decisions of server {} are missing: they could not be written",
                 decisions, line.server
             ),
+            Event::LostRuns { runs } => format!(
+                "{} runs of server {} are missing: they could not be written in time",
+                runs, line.server
+            ),
+            Event::MoreRuns { call, runs } => {
+                format!("{}/{call} {runs} more ran inside, which are counted only", line.server)
+            }
+            Event::MoreRefusals { call, refusals } => {
+                format!("{}/{call} {refusals} more were refused, which are counted only", line.server)
+            }
             Event::Repaired { removed_bytes } => {
                 format!("the {removed_bytes} bytes of a line that was broken off by a crash were removed")
             }
@@ -108,7 +156,7 @@ fn words(line: &Line) -> String {
 }
 
 /// A time of the log, which is in UTC, in the reader's zone.
-fn at_the_readers(time: &str, zone: &impl TimeZone<Offset: Display>) -> String {
+pub(super) fn at_the_readers(time: &str, zone: &impl TimeZone<Offset: Display>) -> String {
     match DateTime::parse_from_rfc3339(time) {
         Ok(time) => time.with_timezone(zone).format("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => visible(time.as_bytes()),
@@ -136,7 +184,7 @@ fn broken(line: &str, width: Option<usize>) -> String {
     text
 }
 
-fn decided(decision: &Decision) -> String {
+pub(super) fn decided(decision: &Decision) -> String {
     let verb = match decision.decision {
         ActionKind::Run => "ran inside",
         ActionKind::Escalate => "ran OUTSIDE",
@@ -145,11 +193,13 @@ fn decided(decision: &Decision) -> String {
     let arguments = decision.argv.iter().skip(1).map(String::as_str);
     let command: Vec<String> = std::iter::once(&*decision.program).chain(arguments).map(quoted).collect();
     let mut text = format!(
-        "{}.{} {verb}: {}{} in {}",
-        decision.call,
-        decision.exec,
+        "{verb}: {}{} in {}",
         command.join(" "),
-        if decision.cut.is_some() { " … (cut)" } else { "" },
+        match &decision.cut {
+            Some(cut) if decision.argv.is_empty() => format!(" … (SHA-256 {})", cut.sha256),
+            Some(_) => " … (cut)".to_owned(),
+            None => String::new(),
+        },
         visible(decision.cwd.as_bytes())
     );
     if let Some(rule) = &decision.rule {
@@ -182,7 +232,7 @@ fn decided(decision: &Decision) -> String {
     text
 }
 
-fn ended(end: Outcome) -> String {
+pub(super) fn ended(end: Outcome) -> String {
     match end {
         Outcome::Exited(code) => format!("exit code {code}"),
         Outcome::Signaled(signal) => format!("signal {signal}"),
@@ -201,7 +251,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::append::{Appender, LogLimits};
+    use crate::audit::append::{Appender, LogLimits, Written};
     use crate::audit::event::Asked;
     use std::time::Duration;
 
@@ -237,7 +287,7 @@ mod tests {
             Event::Ended { call: "3".into(), exec: 1, end: Outcome::Exited(2) },
         ];
         let times = (0..).map(|hour| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour));
-        appender.append(times.zip(&events)).expect("written");
+        appender.append(times.zip(&events)).and_then(Written::whole).expect("written");
         let mut output = Vec::new();
         show(home.path(), filter, &mut output).expect("shown");
         String::from_utf8(output).expect("UTF-8").replace(&std::process::id().to_string(), "PID")
@@ -250,11 +300,11 @@ mod tests {
         let told: String = shown.lines().filter_map(|line| Some(line.get(19..)?.to_owned() + "\n")).collect();
         assert_eq!(
             told,
-            " #1 PID/3.1 ran inside: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
+            " ~1 PID/3.1 ran inside: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
              rule default.rules:7\n\
-             \x20#2 PID/3.1 ran OUTSIDE: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
+             \x20#1 PID/3.1 ran OUTSIDE: /usr/bin/git push 'a b\\u{1b}[2J' in /work; \
              rule default.rules:7; asked: allowed once (client), \"go\"\n\
-             \x20#3 PID/3.1 ended: exit code 2\n"
+             \x20#2 PID/3.1 ended: exit code 2\n"
         );
     }
 
@@ -272,9 +322,9 @@ mod tests {
     fn filters_leave_out_what_is_old_or_ordinary() {
         let since = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(3600));
         let recent = shown(Filter { since, ..Filter::default() });
-        assert!(recent.lines().count() == 2 && recent.contains("#2"), "{recent}");
+        assert!(recent.lines().count() == 2 && recent.contains("#1"), "{recent}");
         let notable = shown(Filter { without_runs: true, ..Filter::default() });
-        assert!(notable.lines().count() == 2 && !notable.contains("#1"), "{notable}");
+        assert!(notable.lines().count() == 2 && !notable.contains("~1"), "{notable}");
         let json = shown(Filter { json: true, ..Filter::default() });
         assert!(json.lines().all(|line| line.starts_with("{\"n\":")) && json.lines().count() == 3, "{json}");
         assert!(json.contains(r#""event":"ended","call":"3","exec":1,"exit_code":2}"#), "{json}");

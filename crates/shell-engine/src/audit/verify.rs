@@ -1,22 +1,33 @@
-//! Checks the chain: every line carries the hash of the one before it.
+//! Checks the chains: every line carries the hash of the one before it; and whether decisions are missing.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::files::{Folder, open};
-use super::line::{HashLink, Head, MAX_LINE, hash};
+use super::event::Event;
+use super::files::{Folder, Log};
+use super::line::{HashLink, Head, Line, hash};
+use super::read::{Lines, ReadError, snapshot};
 
-/// What an intact log is.
+/// What unbroken logs are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intact {
+    /// The log of what left the sandbox, was asked about or was refused.
+    pub decisions: Extent,
+    /// The log of what simply ran inside.
+    pub runs: Extent,
+    /// Decisions that are known to have been made and are not there, a sentence each.
+    pub missing: Vec<String>,
+}
+
+/// How much of one log there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
     /// Files.
     pub files: usize,
     /// Lines in them.
     pub lines: u64,
-    /// The first line's number; not 1 when rotation removed older files.
+    /// The first line's number; not 1 when rotation removed older files, 0 when there is none.
     pub first: u64,
-    /// The last line's number.
+    /// The last line's number; 0 when there is none.
     pub last: u64,
     /// The last line's hash. Who keeps it elsewhere can tell later whether the log was cut or written anew.
     pub head: String,
@@ -25,18 +36,9 @@ pub struct Intact {
 /// Why a log is not known to be intact.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Nothing was recorded so far.
-    #[error("there is no audit log in {}", .0.display())]
-    Nothing(PathBuf),
     /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A line is not what it must be.
     #[error("{}:{}: {}", .0.file.display(), .0.line, .0.problem)]
     Broken(Box<Fault>),
@@ -58,13 +60,13 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Checks the log of the user whose rules are below `codex_home`; with `expected`, also that a line with this hash is
-/// in it.
+/// Checks the logs of the user whose rules are below `codex_home`; with `expected`, also that a line with this hash is
+/// in one of them.
 ///
 /// # Errors
 ///
-/// When the log is not intact; the error names the first line that is wrong.
-pub fn verify(codex_home: &Path, expected: Option<&str>) -> Result<Intact, VerifyError> {
+/// When a log is not intact; the error names the first line that is wrong.
+pub fn verify(codex_home: &std::path::Path, expected: Option<&str>) -> Result<Intact, VerifyError> {
     check(&Folder::of(codex_home), expected)
 }
 
@@ -74,90 +76,54 @@ pub(super) fn verify_folder(folder: &Folder) -> Result<Intact, VerifyError> {
 }
 
 fn check(folder: &Folder, expected: Option<&str>) -> Result<Intact, VerifyError> {
-    let mut chain = Chain { first: None, head: None, lines: 0, found: false };
-    let files = snapshot(folder)?;
-    for file in &files {
-        chain.check(file, expected)?;
+    let [decisions, runs] = snapshot(folder, Log::ALL)?;
+    let decisions = Chain::check(decisions, expected)?;
+    let runs = Chain::check(runs, expected)?;
+    if decisions.head.is_none() && runs.head.is_none() {
+        return Err(ReadError::Nothing(folder.path().to_owned()).into());
     }
-    let (Some(first), Some(head)) = (chain.first, chain.head) else {
-        return Err(VerifyError::Nothing(folder.path().to_owned()));
-    };
-    if let Some(expected) = expected.filter(|_| !chain.found) {
+    if let Some(expected) = expected.filter(|_| !decisions.found && !runs.found) {
         return Err(VerifyError::NoSuchLine(expected.to_owned()));
     }
-    Ok(Intact { files: files.len(), lines: chain.lines, first, last: head.number, head: head.hash })
+    let missing = missing(&decisions, &runs);
+    Ok(Intact { decisions: decisions.extent(), runs: runs.extent(), missing })
 }
 
-/// A file as it was at one moment.
-pub(super) struct Opened {
-    pub(super) path: PathBuf,
-    pub(super) file: File,
-    pub(super) length: u64,
-}
-
-/// All files, oldest first, as they are together at one moment. Servers go on writing afterwards.
-pub(super) fn snapshot(folder: &Folder) -> Result<Vec<Opened>, VerifyError> {
-    let failed = |path: &Path, source| VerifyError::Io { path: path.to_owned(), source };
-    if !folder.path().exists() {
-        return Err(VerifyError::Nothing(folder.path().to_owned()));
-    }
-    let _locked = folder.lock().map_err(|source| failed(folder.path(), source))?;
-    let paths = folder.all().map_err(|source| failed(folder.path(), source))?;
-    let opened = paths.into_iter().map(|path| {
-        let file = open(&path, OpenOptions::new().read(true)).map_err(|source| failed(&path, source))?;
-        let length = file.metadata().map_err(|source| failed(&path, source))?.len();
-        Ok(Opened { path, file, length })
+fn missing(decisions: &Chain, runs: &Chain) -> Vec<String> {
+    let Extent { first, last, .. } = decisions.extent();
+    let rotated = (first > 1).then(|| format!("the decisions before line {first} were rotated away"));
+    let cut = (runs.after > last).then(|| {
+        format!("the decisions end at line {last}, but programs ran after line {} was written", runs.after)
     });
-    opened.collect()
+    let lost = (decisions.lost > 0).then(|| format!("{} decisions could not be written", decisions.lost));
+    rotated.into_iter().chain(cut).chain(lost).collect()
 }
 
-impl Opened {
-    /// Calls `each` with every line and its number from 1. A line that is cut off, or endless, comes as an error's
-    /// text.
-    pub(super) fn lines<E: From<VerifyError>>(
-        &self,
-        mut each: impl FnMut(u64, Result<&[u8], &'static str>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut reader = BufReader::new((&self.file).take(self.length));
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let length = (&mut reader)
-                .take(MAX_LINE as u64)
-                .read_until(b'\n', &mut line)
-                .map_err(|source| VerifyError::Io { path: self.path.clone(), source })?;
-            if length == 0 {
-                break;
-            }
-            match line.strip_suffix(b"\n") {
-                Some(line) => each(number, Ok(line))?,
-                None if length < MAX_LINE => each(number, Err("the line is cut off"))?,
-                None => {
-                    each(number, Err("the line is longer than any line of the log"))?;
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
+#[derive(Default)]
 struct Chain {
-    first: Option<u64>,
+    files: usize,
+    first: u64,
     head: Option<Head>,
     lines: u64,
     found: bool,
+    /// The last line of decisions that a run was recorded after.
+    after: u64,
+    /// Decisions that it says could not be written.
+    lost: u64,
 }
 
 impl Chain {
-    fn check(&mut self, file: &Opened, expected: Option<&str>) -> Result<(), VerifyError> {
-        file.lines(|number, line| {
-            let hash = line.map_err(str::to_owned).and_then(|line| self.follow(line)).map_err(|problem| {
-                VerifyError::Broken(Box::new(Fault { file: file.path.clone(), line: number, problem }))
+    fn check(lines: Lines, expected: Option<&str>) -> Result<Chain, VerifyError> {
+        let mut chain = Chain { files: lines.files(), ..Chain::default() };
+        for line in lines {
+            let line = line?;
+            let followed = line.text.map_err(str::to_owned).and_then(|text| chain.follow(&text));
+            let hash = followed.map_err(|problem| {
+                VerifyError::Broken(Box::new(Fault { file: line.file, line: line.number, problem }))
             })?;
-            self.found |= expected.is_some_and(|expected| expected.eq_ignore_ascii_case(&hash));
-            Ok(())
-        })
+            chain.found |= expected.is_some_and(|expected| expected.eq_ignore_ascii_case(&hash));
+        }
+        Ok(chain)
     }
 
     /// One more line; gives its hash.
@@ -178,18 +144,33 @@ impl Chain {
             Some(_) | None => {}
         }
         let hash = hash(line);
-        self.first.get_or_insert(link.n);
+        if self.head.is_none() {
+            self.first = link.n;
+        }
         self.head = Some(Head { number: link.n, hash: hash.clone() });
         self.lines += 1;
+        self.after = self.after.max(link.after.unwrap_or_default());
+        const LOST: &[u8] = br#""event":"lost","#;
+        if line.windows(LOST.len()).any(|part| part == LOST)
+            && let Ok(Line { event: Event::Lost { decisions }, .. }) = serde_json::from_slice(line)
+        {
+            self.lost = self.lost.saturating_add(decisions);
+        }
         Ok(hash)
+    }
+
+    fn extent(&self) -> Extent {
+        let (last, head) = self.head.clone().map(|head| (head.number, head.hash)).unwrap_or_default();
+        Extent { files: self.files, lines: self.lines, first: self.first, last, head }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::append::{Appender, LogLimits};
-    use crate::audit::event::Event;
+    use crate::audit::append::{Appender, LogLimits, Written};
+    use crate::audit::event::{ActionKind, Decision};
+    use crate::audit::line::MAX_LINE;
     use std::time::SystemTime;
 
     fn log(lines: u64) -> (tempfile::TempDir, Folder) {
@@ -197,7 +178,9 @@ mod tests {
         let folder = Folder::of(home.path());
         let mut appender = Appender::new(folder.clone(), LogLimits { file: 1000, files: 9 });
         for decisions in 0..lines {
-            appender.append([(SystemTime::now(), &Event::Lost { decisions })].into_iter()).expect("written");
+            let event = Event::Started { version: decisions.to_string(), sandbox: None };
+            let events = [(SystemTime::now(), &event)].into_iter();
+            appender.append(events).and_then(Written::whole).expect("written");
         }
         (home, folder)
     }
@@ -211,7 +194,7 @@ mod tests {
 
     /// Replaces the first file's text by what `change` makes of its lines.
     fn tamper(folder: &Folder, change: impl FnOnce(&mut Vec<String>)) -> PathBuf {
-        let path = folder.all().expect("listed").remove(0);
+        let path = folder.all(Log::Decisions).expect("listed").remove(0);
         let text = std::fs::read_to_string(&path).expect("read");
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         change(&mut lines);
@@ -223,8 +206,9 @@ mod tests {
     #[test]
     fn a_changed_removed_swapped_or_added_line_is_found() {
         let (_home, folder) = log(5);
-        assert_eq!(check(&folder, None).expect("intact").lines, 5);
-        let path = tamper(&folder, |lines| lines[1] = lines[1].replace("\"decisions\":1", "\"decisions\":8"));
+        assert_eq!(check(&folder, None).expect("intact").decisions.lines, 5);
+        let path =
+            tamper(&folder, |lines| lines[1] = lines[1].replace("\"version\":\"1\"", "\"version\":\"8\""));
         assert!(matches!(fault(&folder), (file, 3, _) if file == path));
         for change in [
             |lines: &mut Vec<String>| drop(lines.remove(2)),
@@ -240,10 +224,10 @@ mod tests {
     #[test]
     fn a_removed_file_is_found_unless_it_is_the_oldest() {
         let (_home, folder) = log(20);
-        let files = folder.all().expect("listed");
+        let files = folder.all(Log::Decisions).expect("listed");
         assert!(files.len() > 3);
         std::fs::remove_file(&files[0]).expect("removed");
-        assert!(check(&folder, None).expect("as after a rotation").first > 1);
+        assert!(check(&folder, None).expect("as after a rotation").decisions.first > 1);
         std::fs::remove_file(&files[2]).expect("removed");
         assert!(matches!(fault(&folder), (file, 1, _) if file == files[3]));
     }
@@ -251,7 +235,7 @@ mod tests {
     #[test]
     fn a_kept_hash_shows_that_the_end_was_cut() {
         let (_home, folder) = log(5);
-        let kept = check(&folder, None).expect("intact").head;
+        let kept = check(&folder, None).expect("intact").decisions.head;
         assert!(check(&folder, Some(&kept)).is_ok());
         tamper(&folder, |lines| drop(lines.pop()));
         assert!(check(&folder, None).is_ok());
@@ -268,6 +252,57 @@ mod tests {
         std::fs::write(&path, vec![b'x'; 2 * MAX_LINE]).expect("written");
         assert!(matches!(fault(&folder), (_, 1, problem) if problem.contains("longer")));
         let nowhere = tempfile::tempdir().expect("a folder");
-        assert!(matches!(verify(nowhere.path(), None), Err(VerifyError::Nothing(_))));
+        assert!(matches!(verify(nowhere.path(), None), Err(VerifyError::Read(ReadError::Nothing(_)))));
+    }
+
+    fn run() -> Event {
+        Event::Decision(Box::new(Decision {
+            call: "1".into(),
+            exec: 1,
+            parent: None,
+            decision: ActionKind::Run,
+            program: "/bin/true".into(),
+            argv: Vec::new(),
+            cut: None,
+            cwd: "/".into(),
+            rule: None,
+            asked: None,
+            reason: None,
+        }))
+    }
+
+    #[test]
+    fn decisions_that_are_missing_are_named() {
+        let missing = |folder: &Folder| check(folder, None).expect("unbroken").missing;
+        let append = |folder: &Folder, event: &Event| {
+            let mut appender = Appender::new(folder.clone(), LogLimits { file: 1000, files: 9 });
+            appender
+                .append([(SystemTime::now(), event)].into_iter())
+                .and_then(Written::whole)
+                .expect("written");
+        };
+        let (_home, folder) = log(4);
+        append(&folder, &run());
+        assert_eq!(missing(&folder), [""; 0]);
+        let files = folder.all(Log::Decisions).expect("listed");
+        // The end is cut off, in a way that leaves a chain.
+        let text = std::fs::read_to_string(files.last().expect("one")).expect("read");
+        let shorter = text.trim_end().rsplit_once('\n').map_or("", |(before, _)| before);
+        std::fs::write(files.last().expect("one"), format!("{shorter}\n")).expect("written");
+        let said = missing(&folder);
+        assert!(matches!(&said[..], [one] if one.contains("programs ran after line 4")), "{said:?}");
+
+        let (_home, folder) = log(20);
+        std::fs::remove_file(&folder.all(Log::Decisions).expect("listed")[0]).expect("removed");
+        let said = missing(&folder);
+        assert!(matches!(&said[..], [one] if one.ends_with("were rotated away")), "{said:?}");
+
+        let (_home, folder) = log(1);
+        append(&folder, &Event::Lost { decisions: 3 });
+        assert_eq!(missing(&folder), ["3 decisions could not be written"]);
+        // Runs may be missing: none of them gave a right.
+        let (_home, folder) = log(1);
+        append(&folder, &Event::LostRuns { runs: 3 });
+        assert_eq!(missing(&folder), [""; 0]);
     }
 }
