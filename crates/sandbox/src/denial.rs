@@ -28,6 +28,10 @@ pub enum Denied {
     Read(PathBuf),
     /// To reach the network.
     Network,
+    /// To trace a process, as debuggers do.
+    Tracing,
+    /// To read the processor's counters, as profilers do.
+    Counters,
 }
 
 /// One denial.
@@ -52,6 +56,13 @@ impl std::fmt::Display for Denial {
                 write!(formatter, "{possibly}denied by the sandbox: reading {}", path.display())?
             }
             Denied::Network => write!(formatter, "{possibly}denied by the sandbox: the network")?,
+            Denied::Tracing => {
+                write!(formatter, "{possibly}denied by the sandbox: tracing a process (ptrace)")?
+            }
+            Denied::Counters => write!(
+                formatter,
+                "{possibly}denied by the sandbox: the processor's counters (perf_event_open)"
+            )?,
         }
         write!(formatter, "; {}", self.remedy)
     }
@@ -85,6 +96,9 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
         match kind(line) {
             None => {}
             Some(Kind::Network) => network_named = true,
+            Some(Kind::Call(denied)) => {
+                found.extend((denied != Denied::Tracing || !plan.debug).then_some(denied));
+            }
             Some(Kind::File) => {
                 // A relative name is the first of its meanings that the sandbox refuses.
                 let judged = |name: &str| {
@@ -117,6 +131,8 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
 enum Kind {
     File,
     Network,
+    /// A system call that the sandbox refuses, whatever it is about.
+    Call(Denied),
 }
 
 /// Recognises the C library's words for the errors that the sandbox causes. They only select lines to look at.
@@ -144,7 +160,20 @@ fn kind(line: &str) -> Option<Kind> {
     if names(NETWORK) {
         return Some(Kind::Network);
     }
-    names(FILE).then_some(Kind::File)
+    if line.contains("LeakSanitizer does not work under ptrace") {
+        return Some(Kind::Call(Denied::Tracing));
+    }
+    if !names(FILE) {
+        return None;
+    }
+    let call = if names(&["ptrace", "PTRACE_"]) {
+        Kind::Call(Denied::Tracing)
+    } else if names(&["perf_event_open"]) {
+        Kind::Call(Denied::Counters)
+    } else {
+        Kind::File
+    };
+    Some(call)
 }
 
 /// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to one of the
@@ -226,6 +255,8 @@ fn remedy(plan: &Plan, denied: &Denied, config: &Path) -> String {
         Denied::Network => format!(
             "a person can allow it: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
         ),
+        Denied::Tracing => format!("a person can allow it: add debug = true below [shell_tool] in {config}"),
+        Denied::Counters => "nothing inside may use them; run the profiler outside the sandbox".to_owned(),
         Denied::Read(path) => format!(
             "it is hidden from commands; a person can allow it: add allow_read = [\"{}\"] below [shell_tool] in {config}",
             path.display()
@@ -397,6 +428,24 @@ mod tests {
     }
 
     /// Output that only sounds like a denial: Codex's server calls all of these "sandbox denied".
+    #[test]
+    fn a_debugger_is_told_what_allows_it_unless_it_is_allowed() {
+        let (_folder, mut plan, base) = place();
+        for output in [
+            "strace: ptrace(PTRACE_TRACEME, ...): Operation not permitted\n",
+            "warning: ptrace: Operation not permitted\n",
+            "==9==HINT: LeakSanitizer does not work under ptrace (strace, gdb, etc)\n",
+        ] {
+            let expected = "possibly denied by the sandbox: tracing a process (ptrace); a person can allow it: add debug = true below \
+                            [shell_tool] in /c/config.toml";
+            assert_eq!(explained(&plan, &base, output), [expected]);
+        }
+        let counters = "perf_event_open(...) failed: Operation not permitted\n";
+        assert!(explained(&plan, &base, counters).concat().contains("nothing inside may use them"));
+        plan.debug = true;
+        assert_eq!(explained(&plan, &base, "ptrace: Operation not permitted.\n"), [""; 0]);
+    }
+
     #[test]
     fn words_alone_prove_nothing() {
         let (_folder, plan, base) = place();

@@ -45,6 +45,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Which kinds of enforcement may be used.
     pub layers: Layers,
+    /// Processes of the session may trace each other, as debuggers do.
+    pub debug: bool,
     /// What was decided on the way and a user may want to know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -153,6 +155,7 @@ impl Plan {
             caches: None,
             limits: Limits::default(),
             layers: Layers::Best,
+            debug: false,
             notes: Vec::new(),
         }
     }
@@ -199,6 +202,7 @@ impl Plan {
                 brokered: self.brokered,
                 limits: self.limits,
                 layers: self.layers,
+                debug: self.debug,
                 ..other.clone()
             };
         }
@@ -231,6 +235,7 @@ impl Plan {
             caches: self.caches.clone().filter(|_| other.caches.is_some()),
             limits: self.limits,
             layers: self.layers,
+            debug: self.debug,
             notes: union(&self.notes, &other.notes),
         }
     }

@@ -16,6 +16,7 @@ mod bash_hook;
 mod caches;
 mod calls;
 mod connections;
+mod debuggers;
 mod doctor;
 mod embedding;
 mod ending;

@@ -95,6 +95,8 @@ pub(crate) struct ShellToolTable {
     pub(super) max_processes: Option<u32>,
     /// Open files of one process.
     pub(super) max_open_files: Option<u64>,
+    /// Whether commands may trace each other's processes, as debuggers do.
+    pub(super) debug: Option<bool>,
     /// `auto`, `require` or `off`.
     pub(super) namespaces: Option<NamespacesWord>,
     /// `own`, `shared` or `off`: what becomes of build tools' caches.

@@ -91,6 +91,8 @@ pub struct Sandboxing {
     restrictions: Restrictions,
     limits: Limits,
     layers: Layers,
+    /// Commands may trace each other.
+    debug: bool,
     distrust_client: bool,
     started_in: PathBuf,
     trusted: Trusted,
@@ -153,6 +155,7 @@ impl Sandboxing {
                 Some(NamespacesWord::Require) => Layers::RequireNamespaces,
                 Some(NamespacesWord::Off) => Layers::WithoutNamespaces,
             },
+            debug: file.shell_tool.debug == Some(true),
             distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
             trusted: own.trusted.clone(),
@@ -242,7 +245,7 @@ impl Sandboxing {
                 if self.distrust_client { self.own_plan(&wanted.own)?.narrowed_by(&theirs) } else { theirs }
             }
         };
-        Ok(Plan { limits: self.limits, layers: self.layers, ..plan })
+        Ok(Plan { limits: self.limits, layers: self.layers, debug: self.debug, ..plan })
     }
 
     /// Refuses a plan in which a command could write what says what commands may do.

@@ -181,6 +181,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
+            kept_inside: None,
             lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         };

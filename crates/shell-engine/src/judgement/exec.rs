@@ -37,6 +37,8 @@ pub(crate) struct Exec {
     pub(crate) reads_input: bool,
     /// Who is about to execute it.
     pub(super) starter: Starter,
+    /// Why it cannot leave the sandbox, whatever is decided.
+    pub(super) kept_inside: Option<&'static str>,
     /// Where it stands among the programs of its call.
     pub(crate) lineage: Lineage,
 }
@@ -92,6 +94,7 @@ impl Exec {
             opened,
             first_line: None,
             starter,
+            kept_inside: None,
             lineage: Lineage::default(),
             reads_input: true,
         }
@@ -110,6 +113,11 @@ impl Exec {
     /// The same, about to be executed by this one.
     pub(crate) fn started_by(self, starter: Starter) -> Exec {
         Exec { starter, ..self }
+    }
+
+    /// The same, unable to leave the sandbox.
+    pub(crate) fn kept_inside(self, why: &'static str) -> Exec {
+        Exec { kept_inside: Some(why), ..self }
     }
 
     /// The same, standing there among the programs of its call.

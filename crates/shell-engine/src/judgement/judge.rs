@@ -129,7 +129,7 @@ impl Judge {
         trail.rule(rule);
         match verdict {
             Verdict::Run { why_inside } => inside(why_inside, trail),
-            Verdict::Escalate(outside) => escalate(exec, call, outside),
+            Verdict::Escalate(outside) => escalate(exec, call, outside, trail),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved, unasked: otherwise } => {
                 let pause = call.stopwatch.pause();
@@ -173,7 +173,7 @@ impl Judge {
     ) -> Action {
         match self.judgement(exec, call).await.verdict {
             Verdict::Ask { question: now, .. } if now.identity == question.identity => match approved {
-                Approved::Escalates(outside) => escalate(exec, call, outside),
+                Approved::Escalates(outside) => escalate(exec, call, outside, trail),
                 Approved::Runs { .. } if !exec.is_unchanged() => Action::Deny { reason: CHANGED.into() },
                 Approved::Runs { why_inside } => inside(why_inside, trail),
             },
@@ -183,7 +183,7 @@ impl Judge {
                     .into(),
             },
             Verdict::Run { why_inside } => inside(why_inside, trail),
-            Verdict::Escalate(outside) => escalate(exec, call, outside),
+            Verdict::Escalate(outside) => escalate(exec, call, outside, trail),
             Verdict::Deny { reason } => Action::Deny { reason },
         }
     }
@@ -256,7 +256,10 @@ fn simply_runs(
 }
 
 /// What was judged is what runs: not a file that was put in its place while a person was thinking.
-fn escalate(exec: &Exec, call: &CallFacts, outside: Box<Outside>) -> Action {
+fn escalate(exec: &Exec, call: &CallFacts, outside: Box<Outside>, trail: &mut AuditTrail<'_>) -> Action {
+    if let Some(why) = exec.kept_inside {
+        return inside(Some(why.into()), trail);
+    }
     if let Err(error) = exec.open_directory_outside(call.trust.is_enforced()) {
         let reason = format!(
             "its working directory cannot be entered outside the sandbox, because it was moved or removed ({error}); \

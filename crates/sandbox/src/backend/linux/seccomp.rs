@@ -42,6 +42,9 @@ pub(super) struct Reach {
     pub(super) sockets: Sockets,
     /// The session has System V objects and message queues of its own.
     pub(super) own_ipc: bool,
+    /// Its processes may trace each other. The kernel keeps them from those that must not be: init and supervisors, which
+    /// cannot be dumped; processes outside, by Landlock, or a PID or user namespace.
+    pub(super) debug: bool,
 }
 
 /// When a row applies.
@@ -104,9 +107,6 @@ const FCHMODAT2: c_long = 452;
 fn refused() -> Vec<Row> {
     use When::{Always, AnyBit, MakesFileWith, NoneOf, NotZero, OneOf};
     vec![
-        (libc::SYS_ptrace, Always, "controls other processes, also init"),
-        (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
-        (libc::SYS_process_vm_writev, Always, "writes other processes' memory"),
         (libc::SYS_pidfd_getfd, Always, "takes other processes' open files"),
         (libc::SYS_prlimit64, NotZero(0), "limits of other processes: a server or supervisor that may open, write or start nothing ends no call"),
         (libc::SYS_kcmp, Always, "compares kernel objects of other processes"),
@@ -227,6 +227,17 @@ fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
     rows
 }
 
+/// Refused unless the user has said that commands may debug.
+#[rustfmt::skip]
+fn refused_without_debugging() -> Vec<Row> {
+    use When::Always;
+    vec![
+        (libc::SYS_ptrace, Always, "controls other processes: what rules judge is proved where nothing inside traces"),
+        (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
+        (libc::SYS_process_vm_writev, Always, "writes other processes' memory"),
+    ]
+}
+
 /// Refused with ENOSYS, on which callers use the older call that the filter can judge.
 #[rustfmt::skip]
 fn unknown() -> Vec<Row> {
@@ -253,6 +264,9 @@ fn all_refused(reach: Reach) -> Vec<Row> {
     rows.extend(refused_on_this_processor());
     rows.extend(refused_sockets(reach.sockets));
     rows.extend(refused_without_namespaces(reach));
+    if !reach.debug {
+        rows.extend(refused_without_debugging());
+    }
     rows
 }
 
@@ -335,7 +349,7 @@ mod tests {
     fn reaches() -> impl Iterator<Item = Reach> {
         [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs]
             .into_iter()
-            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own }))
+            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, debug: own }))
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub(super) fn apply(
     seccomp::apply(Reach {
         sockets: sockets(plan, attempt, &enforcement),
         own_ipc: attempt.has(Namespace::Ipc),
+        debug: plan.debug,
     })?;
     enforcement.seccomp = true;
     verify(plan)?;

@@ -1,6 +1,7 @@
 //! What the thread knows of one call.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
@@ -32,7 +33,7 @@ pub(super) struct Attended {
     pub(super) facts: Arc<InterceptedCall>,
     /// The wrapper, which asks by itself.
     pub(super) wrapper: FileIdentity,
-    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) events: mpsc::UnboundedSender<io::Result<Event>>,
     pub(super) load: Arc<Load>,
     /// Who waits to hear whether the shell has started.
     pub(super) opened: Option<oneshot::Sender<Result<(), String>>>,
@@ -110,9 +111,14 @@ impl Attended {
         image.is_none_or(|image| Image::of(process).as_ref() == Some(image))
     }
 
+    /// Has the call end: nobody is judged any more.
+    pub(super) fn give_up(&self, why: &str) {
+        let _ = self.events.send(Err(io::Error::other(why.to_owned())));
+    }
+
     /// Hands something to the call's door. Where nobody attends to it any more, the answer is that it fails.
     pub(super) fn tell(&self, exec: &Arc<Exec>, task: Task) {
         let weight = Weight::of(&self.load, exec.size());
-        let _ = self.events.send(Event { exec: Arc::clone(exec), task, weight });
+        let _ = self.events.send(Ok(Event { exec: Arc::clone(exec), task, weight }));
     }
 }

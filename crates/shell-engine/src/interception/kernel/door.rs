@@ -17,14 +17,14 @@ use crate::judgement::{Action, Exec};
 pub(crate) struct KernelDoor {
     mailbox: Mailbox,
     call: CallNumber,
-    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+    events: Mutex<mpsc::UnboundedReceiver<io::Result<Event>>>,
 }
 
 impl KernelDoor {
     pub(super) fn new(
         mailbox: Mailbox,
         call: CallNumber,
-        events: mpsc::UnboundedReceiver<Event>,
+        events: mpsc::UnboundedReceiver<io::Result<Event>>,
     ) -> KernelDoor {
         KernelDoor { mailbox, call, events: Mutex::new(events) }
     }
@@ -42,7 +42,7 @@ impl Door for KernelDoor {
     async fn next(&self) -> io::Result<Option<Event>> {
         match self.events.lock().await.recv().await {
             None if !self.mailbox.is_alive() => Err(io::Error::other("the thread that judges has ended")),
-            event => Ok(event),
+            event => event.transpose(),
         }
     }
 

@@ -18,6 +18,7 @@ use super::names::Names;
 use super::seized::AllSeized;
 use super::thread::Thread;
 use super::turning::Wrapper;
+use super::watched::AllWatched;
 use crate::interception::call::InterceptedCall;
 use crate::programs::{FileIdentity, look};
 use crate::sandboxes::Sandbox;
@@ -88,6 +89,7 @@ impl KernelDoors {
             wrapper,
             calls: HashMap::new(),
             seized: AllSeized::default(),
+            watched: AllWatched::default(),
             later: Vec::new(),
             connector: Connector::default(),
             _alive: alive,

@@ -12,6 +12,7 @@ use super::request::{Request, executes_nothing};
 use super::seized::{Phase, Proof, Taken};
 use super::thread::Thread;
 use super::turning::{FAILED_WITH, Turn};
+use super::watched::Looks;
 use crate::judgement::{AtOnce, Exec, Starter};
 use crate::sys::notifications::Notification;
 use crate::sys::ptrace;
@@ -27,14 +28,19 @@ impl Thread {
             return;
         }
         shell.look(&attended.facts);
-        let root = shell.root.as_ref();
         let is_first = ptrace::is_first_of_its_process(thread);
         let process = if is_first { Some(thread) } else { family::process_of(thread) };
         let Some(process) = process else { return };
-        if self.seized.is_busy(process, thread) {
+        for changed in self.watched.settle(process, thread) {
+            self.has_changed(changed);
+        }
+        let is_busy = self.is_busy(process, thread);
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        if is_busy {
             attended.behind.push(notification);
             return;
         }
+        let root = attended.shell.as_ref().and_then(|shell| shell.root.as_ref());
         let (mut request, exec) = match Request::read(&notification, root) {
             Ok(read) => read,
             Err(errno) => {
@@ -68,8 +74,10 @@ impl Thread {
     pub(super) fn answered(&mut self, call: CallNumber, id: u64, answer: Answer) {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let Some(asked) = attended.waiting.remove(&id) else { return };
-        if self.seized.is_busy(asked.process, asked.notification.thread) {
-            attended.waiting.insert(id, asked);
+        if self.is_busy(asked.process, asked.notification.thread) {
+            if let Some(attended) = self.calls.get_mut(&call) {
+                attended.waiting.insert(id, asked);
+            }
             self.later.push((call, id, answer));
             return;
         }
@@ -78,6 +86,11 @@ impl Thread {
             Answer::Turns => self.turn(call, asked),
             Answer::Fails(errno) => self.fail(call, &asked.notification, errno),
         }
+    }
+
+    /// Whether another thread of a process is about to execute a program.
+    fn is_busy(&self, process: i32, thread: i32) -> bool {
+        self.seized.is_busy(process, thread) || self.watched.is_busy(process, thread)
     }
 
     /// Lets the call happen; its process stops when it has.
@@ -90,20 +103,27 @@ impl Thread {
             Some(expected) => Proof::Met(expected.into()),
             None => Proof::Judged,
         };
-        let phase = Phase::Executing(proof);
-        let seized = self.seized.seize(notification.thread, process, call, phase);
+        let thread = notification.thread;
+        let seized = self.seized.seize(thread, process, call);
         let Some(attended) = self.calls.get_mut(&call) else { return };
         attended.becomes(process, &exec);
         if let Err(error) = seized {
             // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing
             // else runs cannot be proved.
-            let _ = match is_clear {
-                true => attended.listener.let_happen(notification.id),
-                false => attended.listener.fail(notification.id, libc::EPERM),
-            };
-            attended.facts.is_unproved(&error);
+            if !is_clear {
+                let _ = attended.listener.fail(notification.id, libc::EPERM);
+                return;
+            }
+            let before = family::is_traced(thread).then(|| Looks::of(process));
+            let happens = attended.listener.let_happen(notification.id);
+            match before {
+                Some(before) if happens.is_ok() => self.watched.watch(thread, (process, call), proof, before),
+                Some(_) => {}
+                None => attended.facts.is_unproved(&error),
+            }
             return;
         }
+        self.seized.enter(thread, &Taken { call, process }, Phase::Executing(proof));
         if attended.listener.let_happen(notification.id).is_err() {
             self.seized.let_go(notification.thread);
         }
@@ -120,8 +140,13 @@ impl Thread {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let asked = with_parents(attended, asked);
         let Notification { id, thread, .. } = asked.notification;
+        if !self.seized.contains(thread) && family::is_traced(thread) {
+            return self.hand_over(call, kept_inside(asked), Task::Decide);
+        }
+        let taken = Taken { call, process: asked.process };
         let seized = Turn::begin(&attended.listener, &self.wrapper, &asked).and_then(|turn| {
-            self.seized.seize(thread, asked.process, call, Phase::Turning(Box::new(turn)))?;
+            self.seized.seize(thread, asked.process, call)?;
+            self.seized.enter(thread, &taken, Phase::Turning(Box::new(turn)));
             ptrace::interrupt(thread)
         });
         match seized {
@@ -216,6 +241,16 @@ fn decide(
         AtOnce::Unclear => Decided::Elsewhere,
     };
     Ok((decided, exec))
+}
+
+/// A process that is traced already cannot become the wrapper, which would hand its descriptors over.
+fn kept_inside(asked: Asked) -> Asked {
+    const WHY: &str = "a debugger traces its process, which therefore cannot leave the sandbox";
+    let exec = match Arc::try_unwrap(asked.exec) {
+        Ok(exec) => Arc::new(exec.kept_inside(WHY)),
+        Err(exec) => exec,
+    };
+    Asked { exec, ..asked }
 }
 
 /// Finds out on whose behalf it is executed, which is of interest only where it does not simply run.

@@ -55,6 +55,20 @@ pub(super) fn process_of(thread: i32) -> Option<i32> {
     text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
+/// Whether something traces a thread.
+pub(super) fn is_traced(thread: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let tracer = text.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
+/// Whether a thread is in the middle of executing a program; `None` where it runs, which may be that (proc_pid_syscall(5)).
+pub(super) fn is_executing(thread: i32) -> Option<bool> {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/syscall")).ok()?;
+    let number: i64 = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Some([libc::SYS_execve, libc::SYS_execveat].contains(&number))
+}
+
 /// What `/proc/PID/stat` says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {

@@ -1,6 +1,6 @@
 //! What the thread and the doors of its calls say to each other.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ pub(super) enum Command {
         facts: Arc<InterceptedCall>,
         /// Who answers for names, where protected ones are held.
         names: Option<Names>,
-        events: mpsc::UnboundedSender<Event>,
+        events: mpsc::UnboundedSender<io::Result<Event>>,
         /// Whether the shell itself could be started so.
         opened: oneshot::Sender<Result<(), String>>,
     },

@@ -11,7 +11,8 @@
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
 //! * `names`: the broker of protected names, which answers what else is reported.
-//! * `seized`: processes that are about to execute. `proof`: that it is what was judged.
+//! * `seized`: processes that are about to execute. `proof`: that it is what was judged. `watched`: those that a debugger
+//!   inside traces.
 //!
 //! `connections` does what is reported besides: each `connect`, which never simply happens.
 
@@ -48,6 +49,8 @@ mod seized;
 mod thread;
 #[cfg(target_os = "linux")]
 mod turning;
+#[cfg(target_os = "linux")]
+mod watched;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{KernelDoor, KernelDoors};

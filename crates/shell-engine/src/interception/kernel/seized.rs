@@ -68,18 +68,16 @@ pub(super) struct AllSeized(HashMap<i32, Seized>);
 
 impl AllSeized {
     /// Seizes a thread, unless it is.
-    pub(super) fn seize(
-        &mut self,
-        thread: i32,
-        process: i32,
-        call: CallNumber,
-        phase: Phase,
-    ) -> io::Result<()> {
-        if !self.0.contains_key(&thread) {
+    pub(super) fn seize(&mut self, thread: i32, process: i32, call: CallNumber) -> io::Result<()> {
+        if !self.contains(thread) {
             ptrace::seize(thread)?;
+            self.enter(thread, &Taken { call, process }, Phase::Executing(Proof::Judged));
         }
-        self.enter(thread, &Taken { call, process }, phase);
         Ok(())
+    }
+
+    pub(super) fn contains(&self, thread: i32) -> bool {
+        self.0.contains_key(&thread)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -21,6 +21,7 @@ use super::names::Broker;
 use super::proof::{self, Expected};
 use super::seized::{AllSeized, Phase, Proof, Seized, Taken};
 use super::turning::{FAILED_WITH, Turn, Wrapper};
+use super::watched::{AllWatched, Changed};
 use crate::judgement::{Exec, Starter};
 use crate::sys::notifications::Listener;
 use crate::sys::ptrace::{self, Change};
@@ -34,6 +35,7 @@ pub(super) struct Thread {
     pub(super) wrapper: Wrapper,
     pub(super) calls: HashMap<CallNumber, Attended>,
     pub(super) seized: AllSeized,
+    pub(super) watched: AllWatched,
     /// Answers that wait because another thread of the process is executing a program.
     pub(super) later: Vec<(CallNumber, u64, Answer)>,
     pub(super) connector: Connector,
@@ -45,12 +47,16 @@ impl Thread {
     /// Serves until nobody can say anything any more.
     pub(super) fn run(mut self) {
         loop {
-            let patience = self.seized.remind().into_iter().chain(self.connector.remind()).min();
+            let reminders = [self.seized.remind(), self.watched.remind(), self.connector.remind()];
+            let patience = reminders.into_iter().flatten().min();
             let heard = self.wait(patience);
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
             }
             self.see_changes();
+            for changed in self.watched.due() {
+                self.has_changed(changed);
+            }
             for call in heard {
                 self.hear(call);
             }
@@ -229,7 +235,7 @@ impl Thread {
             Proof::Met(expected) => expected.is_met(process),
             Proof::Judged => false,
         };
-        is_met || may_run(attended, process)
+        is_met || may_run(attended, process, "it was ended before it ran")
     }
 
     /// Remembers what it is from now on.
@@ -238,6 +244,19 @@ impl Thread {
             attended.descent.has_become(process);
         }
         true
+    }
+
+    /// A process that something inside traces has executed a program. One that may not run ends the call.
+    pub(super) fn has_changed(&mut self, changed: Changed) {
+        let Changed { call, process, is_as_judged } = changed;
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        if is_as_judged || may_run(attended, process, "its call was ended") {
+            attended.descent.has_become(process);
+        } else {
+            ptrace::kill(process);
+            attended.give_up("a traced process has executed what was not judged");
+            self.forget(call);
+        }
     }
 
     fn has_wrapped(&mut self, call: CallNumber, process: i32, turn: Turn) -> bool {
@@ -284,7 +303,7 @@ impl Thread {
 
 /// Whether a process may run as what it has executed in truth. An honest one is something else than was seen before by a link that
 /// only it can follow, or as a file that the system runs by an interpreter of its own (binfmt_misc).
-fn may_run(attended: &Attended, process: i32) -> bool {
+fn may_run(attended: &Attended, process: i32, otherwise: &str) -> bool {
     let Some((path, program, argv)) = proof::truth(process) else { return false };
     let directory = files::working_directory(process);
     let exec = Exec::new(&path, argv, proof::environment(process), directory, Some(program));
@@ -292,9 +311,9 @@ fn may_run(attended: &Attended, process: i32) -> bool {
     let facts = &attended.facts;
     let may_run = facts.judge.may_run_inside(&exec, &facts.facts);
     if !may_run {
-        let reason = "it became this while it was judged as something else, so it was ended before it ran";
+        let reason = format!("it became this while it was judged as something else, so {otherwise}");
         tracing::warn!(program = %path.display(), "ended: {reason}");
-        facts.judge.ended(&exec, &facts.facts, &facts.record.program(exec.lineage.place), reason.into());
+        facts.judge.ended(&exec, &facts.facts, &facts.record.program(exec.lineage.place), reason);
     }
     may_run
 }

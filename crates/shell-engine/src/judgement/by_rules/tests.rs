@@ -68,6 +68,7 @@ impl World {
             opened,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            kept_inside: None,
             lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         }

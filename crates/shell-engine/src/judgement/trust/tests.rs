@@ -36,6 +36,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         opened,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        kept_inside: None,
         lineage: crate::judgement::Lineage::default(),
         reads_input: false,
     }

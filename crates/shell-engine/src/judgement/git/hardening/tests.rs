@@ -27,6 +27,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         opened: None,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        kept_inside: None,
         lineage: crate::judgement::Lineage::default(),
         reads_input: false,
     }
