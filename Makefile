@@ -124,6 +124,11 @@ test: installed tests/clients/node_modules/.package-lock.json ## Build everythin
 
 	@$(MAKE) --no-print-directory test-python-clients
 
+.PHONY: test-workflows
+test-workflows: build ## Compare developers' workflows with plain Bash, also those that need the registries; prints a table.
+	$(call step,'Workflows in plain Bash and in the sandbox')
+	SHELL_TOOL_MCP_WORKFLOWS=all SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test workflows -- --nocapture
+
 # Other kernels, emulated. KERNELS="6.1 6.12" chooses; QUICK=1 tries few settings; SUITES=1 runs the escape
 # suite and the sandbox's there as well; RECORD=1 writes docs/platforms.md.
 KERNELS ?=

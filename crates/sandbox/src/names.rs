@@ -6,7 +6,7 @@
 
 use crate::plan::Plan;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -102,15 +102,20 @@ fn folded(path: &Path) -> PathBuf {
     if bytes.is_ascii() {
         return OsStr::from_bytes(&bytes.to_ascii_lowercase()).into();
     }
+    path.components().map(|component| folded_name(component.as_os_str())).collect()
+}
+
+fn folded_name(name: &OsStr) -> OsString {
     let mut folded = String::new();
-    for letter in String::from_utf8_lossy(bytes).chars() {
+    for letter in String::from_utf8_lossy(name.as_bytes()).chars() {
         match FOLDED.iter().find(|(from, _)| *from == letter) {
             Some((_, to)) => folded.push_str(to),
             None if letter.is_ascii() => folded.push(letter.to_ascii_lowercase()),
             None => {}
         }
     }
-    folded.into()
+    // Nothing that is protected has a name without a letter of ASCII; it must not become its own folder.
+    if folded.is_empty() || folded == "." || folded == ".." { name.to_owned() } else { folded.into() }
 }
 
 #[cfg(test)]
@@ -159,6 +164,11 @@ mod tests {
             (".git/hoo\u{212a}s", false),
             (".git/con\u{fb01}g", false),
             (".gitignore", true),
+            ("\u{e9}", true),
+            ("\u{6587}\u{6863}", true),
+            ("\u{6587}/\u{6863}.txt", true),
+            (".\u{e9}", true),
+            ("..\u{e9}", true),
         ] {
             assert_eq!(rules.is_free(&Path::new("/tmp/a/ws").join(name)), is_free, "{name}");
         }

@@ -1,0 +1,138 @@
+//! Git, as people and agents use it.
+
+use crate::workflow::{Expected, Workflow};
+
+const REPOSITORY: &str =
+    "git init -q; echo one > a; mkdir d; echo two > d/b; git add .; git commit -qm first";
+/// A second branch with a commit of its own.
+const BRANCHES: &str = "git init -q; echo one > a; git add .; git commit -qm first; git switch -qc side; \
+    echo two > b; git add .; git commit -qm second; git switch -q main; echo three > c; git add .; git commit -qm third";
+/// A repository elsewhere, and a clone of it to work in.
+const CLONE: &str = "git init -q --bare ../origin.git; git init -q; echo one > a; git add .; git commit -qm first; \
+    git remote add origin ../origin.git; git push -qu origin main";
+
+const fn git(name: &'static str, setup: &'static str, script: &'static str) -> Workflow {
+    Workflow { name, setup, script, needs: &["git"], ..Workflow::PLAIN }
+}
+
+const fn refused(
+    name: &'static str,
+    setup: &'static str,
+    script: &'static str,
+    named: &'static str,
+) -> Workflow {
+    Workflow { expected: Expected::Refused(named), ..git(name, setup, script) }
+}
+
+pub(crate) const WORKFLOWS: &[Workflow] = &[
+    git("git add, commit", REPOSITORY, "echo x >> a; echo y > d/new; git add -A && git commit -qm second"),
+    git(
+        "git commit -a, amend",
+        REPOSITORY,
+        "echo x >> a; git commit -qam second && echo y >> a && git commit -qa --amend -m third",
+    ),
+    git("git rm, mv", REPOSITORY, "git mv a z && git rm -q d/b && git commit -qm moved"),
+    git(
+        "git branch, switch -c",
+        REPOSITORY,
+        "git branch one && git switch -qc two && echo x > x && git add x && git commit -qm x && git switch -q one",
+    ),
+    git("git branch -d", BRANCHES, "git merge -q side -m merged && git branch -d side -q"),
+    git(
+        "git checkout -b, checkout file",
+        REPOSITORY,
+        "echo x > a; git checkout -q a && git checkout -qb other",
+    ),
+    git("git merge", BRANCHES, "git merge -q side -m merged"),
+    git(
+        "git merge with a conflict, abort",
+        BRANCHES,
+        "git switch -q side && echo x > c && git add c && git commit -qm c; git merge main; git merge --abort",
+    ),
+    git("git rebase", BRANCHES, "git switch -q side && git rebase -q main"),
+    git(
+        "git rebase -i by a script",
+        BRANCHES,
+        "GIT_SEQUENCE_EDITOR='sed -i 1s/pick/reword/' GIT_EDITOR='sed -i 1s/third/3rd/' git rebase -qi HEAD~1",
+    ),
+    git(
+        "git cherry-pick, revert",
+        BRANCHES,
+        "git cherry-pick side >/dev/null && git revert --no-edit HEAD >/dev/null",
+    ),
+    git(
+        "git reset --hard, clean -fd",
+        REPOSITORY,
+        "echo x > a; mkdir n; echo > n/x; git reset -q --hard && git clean -qfd",
+    ),
+    git("git reset --hard HEAD~1", BRANCHES, "git reset -q --hard HEAD~1"),
+    git("git clean -fdx", REPOSITORY, "echo '*.o' > .gitignore; touch x.o y; git clean -qfdx"),
+    git("git stash, pop", REPOSITORY, "echo x > a; git stash -q && git stash pop -q"),
+    git("git stash -u", REPOSITORY, "echo x > a; echo y > new; mkdir m; echo z > m/z; git stash -qu"),
+    git("git tag, annotated", REPOSITORY, "git tag v1 && git tag -am two v2"),
+    git(
+        "git log, diff, show, blame",
+        REPOSITORY,
+        "git log --stat && git diff HEAD && git show && git blame a && git grep one",
+    ),
+    git(
+        "git apply, am, format-patch",
+        BRANCHES,
+        "git format-patch -q -1 side -o patches && git am -q patches/* && git apply --check -R patches/*",
+    ),
+    git(
+        "git bisect",
+        BRANCHES,
+        "git bisect start -q HEAD HEAD~1 >/dev/null && git bisect run true >/dev/null; git bisect reset -q 2>/dev/null",
+    ),
+    git(
+        "git notes, reflog, describe",
+        REPOSITORY,
+        "git tag v1 && git notes add -m note && git reflog && git describe",
+    ),
+    git("git gc, fsck", BRANCHES, "git gc -q && git fsck --no-progress"),
+    git(
+        "git sparse-checkout in a clone's copy",
+        REPOSITORY,
+        "git -c core.sparseCheckout=true read-tree -mu HEAD",
+    ),
+    git(
+        "git worktree add inside, remove",
+        REPOSITORY,
+        "git worktree add -q wt -b wt && echo x > wt/x && git -C wt add . && git -C wt commit -qm x && git worktree remove wt",
+    ),
+    git(
+        "git init, clone in a folder",
+        REPOSITORY,
+        "git init -q sub && echo x > sub/x && git -C sub add . && git -C sub commit -qm x; git clone -q . copy 2>/dev/null; cat copy/a; rm -r copy sub < /dev/null",
+    ),
+    git("git fetch, pull from a path", CLONE, "git fetch -q && git pull -q"),
+    git(
+        "git archive, bundle",
+        REPOSITORY,
+        "git archive HEAD | tar t && git bundle create -q b HEAD && git bundle verify -q b && rm b",
+    ),
+    git(
+        "git add -p by answers",
+        REPOSITORY,
+        "echo x >> a; printf 'y\\n' | git add -p >/dev/null; git commit -qm picked",
+    ),
+    git(
+        "git commit by a hook of the user's",
+        "git init -q; mkdir .git/hooks -p; printf '#!/bin/sh\\necho hooked > hooked\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; echo > a; git add a",
+        "git commit -qm first",
+    ),
+    git(
+        "git in a sub-folder",
+        REPOSITORY,
+        "cd d && git status && echo x > x && git add . && git commit -qm x",
+    ),
+    git(
+        "many files",
+        "git init -q",
+        "for i in $(seq 300); do echo $i > f$i; done; git add . && git commit -qm many",
+    ),
+    refused("git config", REPOSITORY, "git config alias.x y", ".git/config"),
+    refused("git remote add", REPOSITORY, "git remote add up ../up.git", ".git/config"),
+    refused("git hooks", REPOSITORY, "printf '#!/bin/sh\\n' > .git/hooks/pre-commit", ".git/hooks"),
+];
