@@ -71,6 +71,11 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         &[],
         "touch 'a b' $'c\\nd' 'é' -- -e && rm -- -e && cat 'a b'",
     ),
+    files(
+        "asking whether something can be written",
+        &["python3"],
+        "test -w . && test -w a && test ! -w /etc/passwd -o \"$(id -u)\" = 0 && python3 -c 'import os, sys; sys.exit(not (os.access(\".\", 2) and os.access(\"a\", 6) and not os.access(\"a\", 1)))' && patch --version > /dev/null",
+    ),
     files("exit codes", &[], "false; test -d d && (exit 7)"),
     files(
         "a thousand files",

@@ -14,8 +14,8 @@ use std::os::fd::OwnedFd;
 #[derive(Clone, Copy)]
 enum When {
     Always,
-    /// Any of the bits [`WRITES`] is set in this argument.
-    Writes(u32),
+    /// Any of these bits is set in this argument.
+    With(u32, u32),
     /// Never: the kernel does not know it, so callers use an older one. What it does is in memory, where no filter sees it.
     Unknown,
 }
@@ -37,11 +37,14 @@ const WRITES: u32 =
     (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
         as u32;
 
+/// Whether something may be written.
+const WRITABLE: u32 = libc::W_OK as u32;
+
 /// What is reported where protected names are held by a broker: whatever makes, replaces or removes a name, or changes what a
 /// path leads to.
 #[rustfmt::skip]
 const NAMES: &[Row] = &[
-    (libc::SYS_openat, When::Writes(2), "makes files"),
+    (libc::SYS_openat, When::With(2, WRITES), "makes files"),
     (libc::SYS_openat2, When::Unknown, "makes files"),
     (libc::SYS_mkdirat, When::Always, "makes folders"),
     (libc::SYS_mknodat, When::Always, "makes files, pipes and sockets"),
@@ -62,13 +65,15 @@ const NAMES: &[Row] = &[
     (libc::SYS_lremovexattr, When::Always, "as truncate"),
     (libc::SYS_fchmod, When::Always, "as truncate, of what was opened to be read"),
     (libc::SYS_fchown, When::Always, "as fchmod"),
+    (libc::SYS_faccessat, When::With(2, WRITABLE), "asks whether there would be an answer"),
+    (libc::SYS_faccessat2, When::With(2, WRITABLE), "as faccessat"),
 ];
 
 /// The older forms, which new processors do not have.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const OLDER_NAMES: &[Row] = &[
-    (libc::SYS_open, When::Writes(1), "as openat"),
+    (libc::SYS_open, When::With(1, WRITES), "as openat"),
     (libc::SYS_creat, When::Always, "as openat"),
     (libc::SYS_mkdir, When::Always, "as mkdirat"),
     (libc::SYS_mknod, When::Always, "as mknodat"),
@@ -83,6 +88,7 @@ const OLDER_NAMES: &[Row] = &[
     (libc::SYS_utime, When::Always, "as utimensat"),
     (libc::SYS_utimes, When::Always, "as utimensat"),
     (libc::SYS_futimesat, When::Always, "as utimensat"),
+    (libc::SYS_access, When::With(1, WRITABLE), "as faccessat"),
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER_NAMES: &[Row] = &[];
@@ -178,10 +184,10 @@ fn program(reported: Reported) -> Vec<sock_filter> {
             When::Unknown => {
                 program.extend([step(JUMP_EQUAL, 0, 1, number), step(RETURN, 0, 0, UNKNOWN)]);
             }
-            When::Writes(argument) => program.extend([
+            When::With(argument, bits) => program.extend([
                 step(JUMP_EQUAL, 0, 4, number),
                 step(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument),
-                step(JUMP_SET, 0, 1, WRITES),
+                step(JUMP_SET, 0, 1, bits),
                 report(),
                 allow(),
             ]),

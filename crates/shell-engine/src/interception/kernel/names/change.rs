@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chmod, chownat, fstat, ftruncate, openat,
-    removexattr, setxattr, utimensat,
+    Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags, accessat, chmod, chownat, fstat,
+    ftruncate, openat, removexattr, setxattr, utimensat,
 };
 use rustix::io::Errno;
 
@@ -44,6 +44,8 @@ fn apply(own: &OwnedFd, change: &Change) -> Result<(), Errno> {
         Change::Length(length) => {
             ftruncate(openat(CWD, link, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?, *length)
         }
+        // As us: we have the user and the capabilities that the asker has.
+        Change::Access(mode) => accessat(CWD, link, Access::from_bits_truncate(*mode), AtFlags::empty()),
         Change::Mode(mode) => chmod(link, Mode::from_raw_mode(mode & 0o7777)),
         Change::Owner(user, group) => {
             let user = (*user != UNCHANGED).then(|| Uid::from_raw(*user));

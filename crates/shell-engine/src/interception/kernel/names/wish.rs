@@ -74,6 +74,8 @@ pub(super) enum Wish {
 /// A change of what a path leads to.
 #[derive(Debug)]
 pub(super) enum Change {
+    /// None: only whether it may be read, written and executed.
+    Access(u32),
     Length(u64),
     Mode(u32),
     /// User and group; all ones leave one as it is.
@@ -117,6 +119,8 @@ impl Wish {
                 Wish::Bind { socket: signed(first), at: At { folder: libc::AT_FDCWD, path } }
             }
             libc::SYS_truncate => changing(here(first)?, Change::Length(second)),
+            libc::SYS_faccessat => changing(at(first, second)?, Change::Access(low(third))),
+            libc::SYS_faccessat2 => by_flags(at(first, second)?, fourth, Change::Access(low(third))),
             libc::SYS_fchmodat => changing(at(first, second)?, Change::Mode(low(third))),
             libc::SYS_fchmodat2 => by_flags(at(first, second)?, fourth, Change::Mode(low(third))),
             libc::SYS_fchmod => changing(itself(first), Change::Mode(low(second))),
@@ -163,6 +167,7 @@ impl Wish {
             libc::SYS_rmdir => Wish::Remove { at: here(first)?, flags: libc::AT_REMOVEDIR.unsigned_abs() },
             libc::SYS_rename => Wish::Rename { from: here(first)?, to: here(second)?, flags: 0 },
             libc::SYS_link => Wish::Link { from: here(first)?, to: here(second)?, flags: 0 },
+            libc::SYS_access => changing(here(first)?, Change::Access(low(second))),
             libc::SYS_chmod => changing(here(first)?, Change::Mode(low(second))),
             libc::SYS_chown => changing(here(first)?, owner()),
             libc::SYS_lchown => Wish::Change { at: here(first)?, follows: false, change: owner() },
