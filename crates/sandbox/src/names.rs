@@ -4,14 +4,12 @@
 //! nothing is made directly in it but by whoever answers, for a *free* name. What else appears there came from outside, and is
 //! protected as it is. Pure: paths in, an answer out.
 
+use crate::git_names::{self, GitName};
 use crate::plan::Plan;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// Files that Git replaces by way of NAME.lock: where that cannot be made, it says at once that the file cannot be replaced.
-const LOCKED_BY_GIT: &[&str] = &["config", "config.worktree"];
 
 /// What is equal to ASCII letters in a folder that does not tell cases apart (`NFDICF` of ext4 and f2fs: full case folding).
 const FOLDED: &[(char, &str)] = &[
@@ -36,26 +34,32 @@ pub struct NameRules {
     closed: Vec<PathBuf>,
     /// Writable roots, folded.
     open: Vec<PathBuf>,
+    /// Git directories, also those that roots may get.
+    repositories: Vec<PathBuf>,
+    /// The same, folded.
+    folded_repositories: Vec<PathBuf>,
 }
 
 impl NameRules {
     /// Takes them from a plan.
     #[must_use]
     pub fn of(plan: &Plan) -> NameRules {
-        let locks = protected(plan).filter_map(|path| {
-            let name = path.file_name()?.to_str().filter(|name| LOCKED_BY_GIT.contains(name))?;
-            Some(path.with_file_name(format!("{name}.lock")))
-        });
-        let hidden = plan.hidden.iter().chain(&plan.emptied).cloned();
+        let hidden = plan.hidden.iter().chain(&plan.emptied).map(PathBuf::as_path);
+        // One that comes later is a Git directory as those are that there are. What is obeyed in folders that are held all the way
+        // down is told by its name, and may go with all that it belongs to.
+        let is_told_apart = |path: &Path| {
+            let mut below = plan.repositories.iter().filter_map(|known| path.strip_prefix(known).ok());
+            below.any(|below| {
+                below == Path::new("") || git_names::is_held_whole(below) && git_names::is_obeyed(below)
+            })
+        };
+        let closed = protected(plan).filter(|path| !is_told_apart(path));
         NameRules {
             held: held(plan),
-            closed: protected(plan)
-                .map(Path::to_owned)
-                .chain(locks)
-                .chain(hidden)
-                .map(|path| folded(&path))
-                .collect(),
+            closed: closed.chain(hidden).map(folded).collect(),
             open: plan.writable.iter().map(|root| folded(root)).collect(),
+            repositories: plan.repositories.clone(),
+            folded_repositories: plan.repositories.iter().map(|path| folded(path)).collect(),
         }
     }
 
@@ -65,8 +69,8 @@ impl NameRules {
         path.ancestors().find_map(|ancestor| self.held.get(ancestor)).map(PathBuf::as_path)
     }
 
-    /// Tells whether what is called so may be made, replaced and removed: not what is protected or hidden, a writable root, or
-    /// on the way to one of these. Letters are equal whatever their case, for folders that do not tell cases apart.
+    /// Tells whether what is called so may be made, replaced and removed: not what is protected or hidden, a writable root, what
+    /// Git obeys, or on the way to one of these. Letters are equal whatever their case, for folders that do not tell cases apart.
     #[must_use]
     pub fn is_free(&self, path: &Path) -> bool {
         let path = folded(path);
@@ -74,8 +78,67 @@ impl NameRules {
         // The innermost place decides, as in `Plan::may_write`.
         let (closed, open) =
             (self.closed.iter().filter_map(depth).max(), self.open.iter().filter_map(depth).max());
+        let mut all = self.closed.iter().chain(&self.open).chain(&self.folded_repositories);
         closed.is_none_or(|closed| open.is_some_and(|open| open > closed))
-            && !self.closed.iter().chain(&self.open).any(|place| place.starts_with(&path))
+            && !all.any(|place| place.starts_with(&path))
+            && !self.below_repositories(&path).any(git_names::is_obeyed)
+    }
+
+    /// Tells whether a folder in a held one is writable for commands: not where every name in it is of consequence.
+    #[must_use]
+    pub fn is_opened(&self, folder: &Path) -> bool {
+        folder.parent().is_some_and(|parent| self.held.contains(parent))
+            && self.is_free(folder)
+            && !self.is_held_whole(folder)
+    }
+
+    /// Tells whether a path is, or lies in, a folder of a Git directory in which every name is of consequence.
+    #[must_use]
+    pub fn is_held_whole(&self, path: &Path) -> bool {
+        self.below_repositories(&folded(path)).any(git_names::is_held_whole)
+    }
+
+    /// Tells whether a symbolic link may be called so: not where Git writes what it finds by name.
+    #[must_use]
+    pub fn takes_links(&self, path: &Path) -> bool {
+        !self
+            .below_repositories(&folded(path))
+            .any(|below| below.iter().count() == 1 || git_names::is_held_whole(below))
+    }
+
+    /// Returns the Git directory that a path is or lies in, and what it is there, if Git makes it once and obeys it afterwards.
+    #[must_use]
+    pub fn git_name<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, GitName<'a>)> {
+        self.repositories
+            .iter()
+            .find_map(|known| Some((known.as_path(), GitName::of(path.strip_prefix(known).ok()?)?)))
+    }
+
+    /// Tells whether it is what says that a Git directory is one, and Git never removes.
+    #[must_use]
+    pub fn is_head(&self, path: &Path) -> bool {
+        self.below_repositories(&folded(path)).any(git_names::is_head)
+    }
+
+    /// Returns the names that make a work tree's top a Git directory together with this one.
+    #[must_use]
+    pub fn completing(&self, path: &Path) -> Option<[PathBuf; 2]> {
+        let (top, name) = (path.parent()?, path.file_name()?.to_str()?);
+        let is_top =
+            self.repositories.iter().any(|known| known.ends_with(".git") && known.parent() == Some(top));
+        let is_repository = self.repositories.iter().any(|known| known == top);
+        let at = git_names::MARKS.iter().position(|mark| mark.eq_ignore_ascii_case(name))?;
+        let other = |step: usize| top.join(git_names::MARKS[(at + step) % git_names::MARKS.len()]);
+        (is_top && !is_repository).then(|| [other(1), other(2)])
+    }
+
+    /// What a path is below each Git directory that it lies in; not where it lies in a writable root in that.
+    fn below_repositories<'a>(&'a self, folded: &'a Path) -> impl Iterator<Item = &'a Path> {
+        self.folded_repositories.iter().filter_map(|known| {
+            let asked_for =
+                |root: &PathBuf| root != known && root.starts_with(known) && folded.starts_with(root);
+            folded.strip_prefix(known).ok().filter(|_| !self.open.iter().any(asked_for))
+        })
     }
 }
 
@@ -84,9 +147,16 @@ pub(crate) fn held(plan: &Plan) -> BTreeSet<PathBuf> {
     let inside = |folder: &Path| plan.writable.iter().any(|root| folder.starts_with(root));
     protected(plan)
         .filter_map(Path::parent)
-        .filter(|folder| *folder != Path::new("/") && inside(folder))
+        .chain(plan.repositories.iter().map(PathBuf::as_path))
+        .filter(|folder| *folder != Path::new("/") && inside(folder) && !is_in_held_whole(plan, folder))
         .map(Path::to_owned)
         .collect()
+}
+
+/// Tells whether a path lies in a folder of a Git directory that is held all the way down.
+pub(crate) fn is_in_held_whole(plan: &Plan, path: &Path) -> bool {
+    let below = plan.repositories.iter().filter_map(|known| path.strip_prefix(known).ok());
+    below.into_iter().any(git_names::is_held_whole)
 }
 
 /// Lists the protected places, whether they exist or not.
@@ -131,6 +201,7 @@ mod tests {
         let reserved = |path: &str| Reserved { path: path.into(), placeholder: Placeholder::Folder };
         plan.reserved = vec![reserved("/tmp/a/ws/.mcp.json"), reserved("/elsewhere/.git")];
         plan.hidden = vec!["/tmp/a/ws/.env".into()];
+        plan.repositories = vec!["/tmp/a/ws/.git".into()];
         NameRules::of(&plan)
     }
 
@@ -163,6 +234,9 @@ mod tests {
             (".g\u{ad}it", false),
             (".git/hoo\u{212a}s", false),
             (".git/con\u{fb01}g", false),
+            (".git/worktrees/w/commondir", false),
+            (".git/worktrees/w/HEAD", true),
+            (".git/modules/x/Config", false),
             (".gitignore", true),
             ("\u{e9}", true),
             ("\u{6587}\u{6863}", true),
@@ -173,5 +247,23 @@ mod tests {
             assert_eq!(rules.is_free(&Path::new("/tmp/a/ws").join(name)), is_free, "{name}");
         }
         assert!(!rules.is_free(Path::new("/tmp/a")) && !rules.is_free(Path::new("/tmp/a/ws")));
+    }
+
+    #[test]
+    fn where_git_writes_by_name_no_link_is_made_nor_anything_opened() {
+        let rules = rules();
+        let path = |name: &str| Path::new("/tmp/a/ws").join(name);
+        for name in [".git/HEAD", ".git/logs/HEAD", ".git/refs/heads/x", ".git/LOGS"] {
+            assert!(!rules.takes_links(&path(name)), "{name}");
+        }
+        assert!(rules.takes_links(&path("logs/HEAD")) && rules.takes_links(&path(".git/objects/x")));
+        for (name, is) in
+            [("src", true), (".git/objects", true), (".git/refs", false), (".git/modules", false)]
+        {
+            assert_eq!(rules.is_opened(&path(name)), is, "{name}");
+        }
+        assert!(rules.is_head(&path(".git/HEAD")) && !rules.is_head(&path("HEAD")));
+        assert_eq!(rules.completing(&path("refs")), Some([path("HEAD"), path("objects")]));
+        assert_eq!(rules.completing(&path("src/refs")), None);
     }
 }

@@ -24,6 +24,9 @@ pub struct Plan {
     pub reserved: Vec<Reserved>,
     /// Folders in which programs outside look for each other's sockets by name: held where they are missing.
     pub socket_folders: Vec<Reserved>,
+    /// Git directories inside writable folders, and those that would be ones if they were made.
+    #[serde(with = "raw_paths")]
+    pub repositories: Vec<PathBuf>,
     /// Existing files, folders and sockets that cannot be read or reached.
     #[serde(with = "raw_paths")]
     pub hidden: Vec<PathBuf>,
@@ -147,6 +150,7 @@ impl Plan {
             read_only: Vec::new(),
             reserved: Vec::new(),
             socket_folders: Vec::new(),
+            repositories: Vec::new(),
             hidden: Vec::new(),
             sockets: Vec::new(),
             emptied: Vec::new(),
@@ -163,7 +167,13 @@ impl Plan {
     /// Returns the plan as it is in force where nothing protects places inside writable roots.
     #[must_use]
     pub fn without_protected_places(self) -> Self {
-        Plan { read_only: Vec::new(), reserved: Vec::new(), socket_folders: Vec::new(), ..self }
+        Plan {
+            read_only: Vec::new(),
+            reserved: Vec::new(),
+            socket_folders: Vec::new(),
+            repositories: Vec::new(),
+            ..self
+        }
     }
 
     /// Tells whether a path lies inside a protected place of a writable root.
@@ -183,6 +193,9 @@ impl Plan {
         let cached = self.caches.iter().flat_map(Caches::places).chain(&own);
         let writable = self.writable.iter().chain(cached).filter_map(depth_of).max();
         let reserved = self.reserved.iter().chain(&self.socket_folders).map(|reserved| &reserved.path);
+        // With a broker, a Git directory that is missing can be made.
+        let is_made = |path: &&PathBuf| self.brokered && self.repositories.contains(path);
+        let reserved = reserved.filter(|path| !is_made(path));
         let protected = self.read_only.iter().chain(reserved).filter_map(depth_of).max();
         match (writable, protected) {
             (None, _) => false,
@@ -229,6 +242,7 @@ impl Plan {
             socket_folders: union(&self.socket_folders, &other.socket_folders),
             hidden: union(&self.hidden, &other.hidden),
             sockets: self.sockets.iter().filter(|path| other.sockets.contains(path)).cloned().collect(),
+            repositories: union(&self.repositories, &other.repositories),
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
             brokered: self.brokered,

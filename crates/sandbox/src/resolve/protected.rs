@@ -5,6 +5,7 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
+use crate::git_names::{IN_GIT, IN_WORKTREE, MARKS};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
@@ -68,22 +69,6 @@ const START_UP_PLACES: &[&str] = &[
     ".oh-my-zsh",
 ];
 
-/// What Git runs or obeys inside a repository's own folder.
-///
-/// The second column is what holds a missing one: nothing for a folder, or a file's text. `commondir` holding `.` says
-/// what its absence says (gitrepository-layout(5)).
-const IN_GIT: &[(&str, Option<&str>, &str)] = &[
-    ("hooks", None, "programs that Git runs"),
-    ("config", Some(""), "names programs that Git runs"),
-    ("config.worktree", Some(""), "as config"),
-    ("commondir", Some(".\n"), "names the folder whose config and hooks count instead"),
-    ("remotes", None, "names repositories to talk to, as config does"),
-    ("branches", None, "as remotes"),
-];
-
-/// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
-const IN_WORKTREE: &[&str] = &["commondir", "gitdir"];
-
 /// More submodules than any repository has; each costs two mounts.
 const MAX_SUBMODULES: usize = 200;
 /// How deep submodules' folders are looked for (`.git/modules/a/b/c`).
@@ -105,7 +90,16 @@ pub(super) fn add(
         for name in START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).chain(START_UP_PLACES) {
             found.protect(root.join(name), None);
         }
+        if MARKS.iter().all(|mark| root.join(mark).exists()) {
+            found.protect_repository(root);
+        }
         found.protect_git(root);
+        // A workspace may lie in a repository's work tree.
+        for folder in
+            root.ancestors().skip(1).map(|folder| folder.join(".git")).filter(|folder| folder.is_dir())
+        {
+            found.protect_repository(&folder);
+        }
     }
     let homes = facts.homes().filter_map(|home| home.canonicalize().ok());
     for home in homes.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
@@ -139,6 +133,7 @@ pub(super) fn add(
     found.reserved.retain(|reserved| !plan.writable.contains(&reserved.path));
     plan.read_only = found.read_only;
     plan.reserved = found.reserved;
+    plan.repositories = found.repositories;
     plan.notes.extend(found.notes);
     Ok(())
 }
@@ -157,6 +152,7 @@ struct Found {
     writable: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
     reserved: Vec<Reserved>,
+    repositories: Vec<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -210,6 +206,9 @@ impl Found {
             return;
         }
         self.protect(place.clone(), Some(Placeholder::Folder));
+        if self.reserved.iter().any(|reserved| reserved.path == place) {
+            self.repositories.push(place.clone());
+        }
         let Some(folder) = linked_folder(&place, "gitdir:") else { return };
         self.protect_repository(&folder);
         // A linked worktree's settings are those of its main repository.
@@ -219,6 +218,9 @@ impl Found {
     }
 
     fn protect_repository(&mut self, folder: &Path) {
+        if self.writable.iter().any(|root| folder.starts_with(root)) {
+            self.repositories.push(folder.to_owned());
+        }
         for (name, text, _) in IN_GIT {
             self.protect(folder.join(name), Some(holding(*text)));
         }

@@ -240,11 +240,14 @@ fn pins_of_held(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     for folder in &held {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let free = folders.map(|entry| entry.path()).filter(|path| rules.is_free(path) && !is_mount(path));
+        let free = folders.map(|entry| entry.path()).filter(|path| rules.is_opened(path) && !is_mount(path));
         for path in free.take(MOST_OPENED) {
             pins.entry(path).or_insert(Pin::Opened);
         }
-        pins.insert(folder.clone(), Pin::Held);
+        // One that comes later is held by the folder that it comes into.
+        if folder.is_dir() {
+            pins.insert(folder.clone(), Pin::Held);
+        }
     }
     // What is protected is read-only with the folder that it lies in, unless it does not lie in one that can be held, or
     // something is mounted in it.
@@ -252,7 +255,8 @@ fn pins_of_held(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     for path in names::protected(plan).filter(|path| !held.contains(*path)) {
         let is_mounted_in = || mounted.iter().any(|point| point.starts_with(path));
         let in_root = plan.writable.iter().any(|root| path.starts_with(root) && path != root);
-        let is_held = path.parent().is_some_and(|parent| held.contains(parent));
+        let is_held =
+            path.parent().is_some_and(|parent| held.contains(parent)) || names::is_in_held_whole(plan, path);
         if in_root && (!is_held || is_mounted_in()) && path.symlink_metadata().is_ok() {
             pins.insert(path.to_owned(), Pin::ReadOnly);
         }

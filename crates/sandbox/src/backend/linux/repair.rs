@@ -135,7 +135,7 @@ pub(super) fn bind_writable(
 ) -> io::Result<()> {
     // The folder that is held and the kind of its entry are looked at once more: nothing else may become writable.
     let rules = NameRules::of(plan);
-    if !plan.brokered || folder.parent() != rules.holder(folder) || !rules.is_free(folder) {
+    if !plan.brokered || !rules.is_opened(folder) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     inside(proof, doors, || mounts::bind_writable(folder).map_err(io::Error::other))

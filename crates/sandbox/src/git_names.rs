@@ -1,0 +1,166 @@
+//! Which names in a Git directory its user's Git obeys or runs, and which folders in it are written by name only. Pure.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// What Git runs or obeys inside a repository's own folder.
+///
+/// The second column is what holds a missing one: nothing for a folder, or a file's text. `commondir` holding `.` says
+/// what its absence says (gitrepository-layout(5)).
+pub(crate) const IN_GIT: &[(&str, Option<&str>, &str)] = &[
+    ("hooks", None, "programs that Git runs"),
+    ("config", Some(""), "names programs that Git runs"),
+    ("config.worktree", Some(""), "as config"),
+    ("commondir", Some(".\n"), "names the folder whose config and hooks count instead"),
+    ("remotes", None, "names repositories to talk to, as config does"),
+    ("branches", None, "as remotes"),
+];
+
+/// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
+pub(crate) const IN_WORKTREE: &[&str] = &["commondir", "gitdir"];
+
+/// Folders of a Git directory that are held all the way down, and why.
+const HELD_WHOLE: &[(&str, &str)] = &[
+    ("logs", "Git appends to what a link in it leads to"),
+    ("refs", "as logs"),
+    ("modules", "holds Git directories, also those that come later"),
+    ("worktrees", "as modules"),
+];
+
+/// What makes a folder a Git directory, if all of them are in it (gitrepository-layout(5)).
+pub(crate) const MARKS: [&str; 3] = ["HEAD", "objects", "refs"];
+
+/// What a name in a Git directory is, as far as Git makes it once and obeys it afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitName<'a> {
+    /// The Git directory itself.
+    Repository,
+    /// `hooks` or `branches`.
+    Folder,
+    /// A hook's example, which Git does not run.
+    Sample,
+    /// Its configuration.
+    Config,
+    /// What becomes its configuration.
+    ConfigLock,
+    /// `commondir` or `gitdir` of this linked work tree.
+    OfWorkTree(&'a OsStr),
+    /// The folder of this linked work tree.
+    WorkTree(&'a OsStr),
+}
+
+impl<'a> GitName<'a> {
+    /// Tells what a path below a Git directory is.
+    pub(crate) fn of(below: &'a Path) -> Option<GitName<'a>> {
+        let parts: Vec<&OsStr> = below.iter().collect();
+        let is = |part: &OsStr, names: &[&str]| names.iter().any(|name| part == *name);
+        match *parts.as_slice() {
+            [] => Some(GitName::Repository),
+            [folder] if is(folder, &["hooks", "branches"]) => Some(GitName::Folder),
+            [config] if config == "config" => Some(GitName::Config),
+            [lock] if lock == "config.lock" => Some(GitName::ConfigLock),
+            [hooks, hook]
+                if hooks == "hooks" && Path::new(hook).extension() == Some(OsStr::new("sample")) =>
+            {
+                Some(GitName::Sample)
+            }
+            [trees, tree] if trees == "worktrees" => Some(GitName::WorkTree(tree)),
+            [trees, tree, file] if trees == "worktrees" && is(file, IN_WORKTREE) => {
+                Some(GitName::OfWorkTree(tree))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Tells whether Git obeys or runs what is called so below a Git directory. Letters are small.
+pub(crate) fn is_obeyed(below: &Path) -> bool {
+    let mut parts = below.iter();
+    match parts.next() {
+        None => false,
+        Some(modules) if modules == "modules" => is_in_some_repository(parts),
+        Some(trees) if trees == "worktrees" => parts
+            .nth(1)
+            .is_some_and(|name| is_obeyed_at_top(name) || IN_WORKTREE.iter().any(|file| name == *file)),
+        Some(name) => is_obeyed_at_top(name),
+    }
+}
+
+/// Files that Git replaces by way of NAME.lock are the same under that name: where that cannot be made, Git says at once that the
+/// file cannot be replaced.
+fn is_obeyed_at_top(name: &OsStr) -> bool {
+    IN_GIT.iter().any(|(obeyed, _, _)| name == *obeyed)
+        || name == "config.lock"
+        || name == "config.worktree.lock"
+}
+
+/// The names of submodules may have many parts, so any part may be in a Git directory. Only below `refs` are two of the names
+/// usual.
+fn is_in_some_repository<'a>(parts: impl Iterator<Item = &'a OsStr>) -> bool {
+    let mut in_refs = false;
+    for part in parts {
+        let is_usual = in_refs && (part == "remotes" || part == "branches");
+        if is_obeyed_at_top(part) && !is_usual {
+            return true;
+        }
+        in_refs |= part == "refs";
+    }
+    false
+}
+
+/// Tells whether it says of a Git directory, or of a submodule's, that it is one. Letters are small.
+pub(crate) fn is_head(below: &Path) -> bool {
+    let is_submodule =
+        below.starts_with("modules") && !below.iter().any(|part| part == "refs" || part == "logs");
+    below == Path::new("head") || is_submodule && below.file_name() == Some(OsStr::new("head"))
+}
+
+/// Tells whether a path below a Git directory is a folder that is held all the way down, or lies in one. Letters are small.
+pub(crate) fn is_held_whole(below: &Path) -> bool {
+    below.iter().next().is_some_and(|first| HELD_WHOLE.iter().any(|(name, _)| first == *name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_obeys_is_known_at_every_depth() {
+        for (path, is) in [
+            ("config", true),
+            ("config.lock", true),
+            ("hooks/pre-commit", true),
+            ("HEAD", false),
+            ("refs/heads/config", false),
+            ("worktrees/w", false),
+            ("worktrees/w/HEAD", false),
+            ("worktrees/w/commondir", true),
+            ("worktrees/w/config", true),
+            ("modules/a/config", true),
+            ("modules/a/b/hooks/x", true),
+            ("modules/a/refs/remotes/origin/main", false),
+            ("modules/a/remotes/x", true),
+            ("modules/a/index", false),
+        ] {
+            assert_eq!(is_obeyed(Path::new(path)), is, "{path}");
+        }
+        assert!(is_head(Path::new("modules/a/b/head")) && !is_head(Path::new("modules/a/refs/heads/head")));
+        assert!(is_held_whole(Path::new("logs/HEAD")) && !is_held_whole(Path::new("objects/pack")));
+    }
+
+    #[test]
+    fn what_is_made_once_is_told_apart() {
+        for (path, name) in [
+            ("", Some(GitName::Repository)),
+            ("hooks", Some(GitName::Folder)),
+            ("hooks/update.sample", Some(GitName::Sample)),
+            ("hooks/update", None),
+            ("config", Some(GitName::Config)),
+            ("worktrees/w/gitdir", Some(GitName::OfWorkTree(OsStr::new("w")))),
+            ("worktrees/w", Some(GitName::WorkTree(OsStr::new("w")))),
+            ("worktrees/w/config", None),
+        ] {
+            assert_eq!(GitName::of(Path::new(path)), name, "{path}");
+        }
+    }
+}
