@@ -71,7 +71,7 @@ enum Status {
     Completed,
     /// The exit code is another one, or a signal ended it.
     Failed,
-    /// A rule or a person refused one of its programs, and it failed.
+    /// A rule or a person refused one of its programs, and it failed; or protected files were left as they were.
     Declined,
     /// The timeout was reached.
     TimedOut,
@@ -114,6 +114,7 @@ impl Status {
         match outcome.ending {
             Ending::TimedOut => Status::TimedOut,
             Ending::Cancelled => Status::Cancelled,
+            Ending::Ended(ExitStatus::Exited(_)) if !outcome.protected.is_empty() => Status::Declined,
             Ending::Ended(ExitStatus::Exited(0)) => Status::Completed,
             Ending::Ended(ExitStatus::Exited(_))
                 if outcome.decisions.iter().any(|judged| judged.decision.is_refusal()) =>

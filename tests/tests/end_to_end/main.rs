@@ -34,6 +34,7 @@ mod load;
 mod login;
 mod name_service;
 mod names;
+mod names_git;
 mod output;
 mod over_http;
 mod parked_calls;

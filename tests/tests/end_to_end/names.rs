@@ -137,7 +137,7 @@ print("tried")
 "#;
 
 /// A project with a repository of one commit, made outside.
-fn project(world: &World) {
+pub(super) fn project(world: &World) {
     git(
         &world.workdir(),
         "init -q -b main && git config user.email a@b && git config user.name a && echo one > file && mkdir src && echo a > src/a && git add . && git commit -qm one",
@@ -145,17 +145,17 @@ fn project(world: &World) {
 }
 
 /// Runs Git outside, as the user would.
-fn git(folder: &Path, script: &str) {
+pub(super) fn git(folder: &Path, script: &str) {
     let status = Command::new("sh").current_dir(folder).args(["-ec", &format!("git {script}")]).status();
     assert!(status.expect("Git is installed").success(), "{script}");
 }
 
-fn entries(folder: &Path) -> BTreeSet<String> {
+pub(super) fn entries(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-async fn behind_the_door(world: &World) -> Client {
+pub(super) async fn behind_the_door(world: &World) -> Client {
     let client = Client::start_with(world, &Person::absent(), DOOR).await;
     let level = client.run("true").await.json()["sandbox"].as_str().map(str::to_owned);
     assert!(level.is_some_and(|level| level.ends_with("+door")), "there is a kernel's door here");

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use super::escalated::Escalated;
+use super::kernel::RefusedNames;
 use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
@@ -29,6 +30,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) record: CallRecord,
     /// Where its programs were executed.
     pub(crate) whereabouts: Whereabouts,
+    /// Protected names that its programs would have changed.
+    pub(crate) refused: RefusedNames,
     /// How and when it ends.
     pub(crate) end: Shutdown,
     /// What was let out of the sandbox.

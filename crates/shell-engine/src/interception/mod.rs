@@ -22,7 +22,7 @@ mod wrapper;
 pub(crate) use call::InterceptedCall;
 pub(crate) use door::attend;
 pub(crate) use escalated::{AliveOutside, Escalated};
-pub(crate) use kernel::{KernelDoor, KernelDoors};
+pub(crate) use kernel::{KernelDoor, KernelDoors, RefusedNames};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use whereabouts::Whereabouts;
 pub(crate) use wrapper::WrapperDoor;

@@ -17,13 +17,14 @@ use super::denials;
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::processes::{Alive, CallProcesses};
+use super::protected;
 use super::request::CallRequest;
 use super::running::Entered;
 use super::shared::Shell;
 use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::interception::{Escalated, InterceptedCall, Shutdown, Whereabouts};
+use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Whereabouts};
 use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
@@ -147,6 +148,7 @@ async fn begin(
         sandboxes: Arc::clone(sandboxes),
         record: record.clone(),
         whereabouts: whereabouts.clone(),
+        refused: RefusedNames::default(),
         end: end.clone(),
         escalated: escalated.clone(),
     };
@@ -180,6 +182,7 @@ async fn start(
     let Started { process, doors, call: intercepted } = started;
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
+    let refused = intercepted.refused.clone();
     let unproved = Arc::clone(&intercepted.unproved);
     let (stopwatch, decisions) = (intercepted.facts.stopwatch.clone(), intercepted.facts.decisions.clone());
     let approver = Arc::clone(&intercepted.facts.approver);
@@ -219,6 +222,7 @@ async fn start(
         decisions,
         approver,
         whereabouts,
+        refused,
         config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
@@ -249,6 +253,7 @@ struct Attended {
     decisions: Decisions,
     approver: Arc<dyn Approver>,
     whereabouts: Whereabouts,
+    refused: RefusedNames,
     /// The file with the user's settings.
     config: PathBuf,
 }
@@ -283,7 +288,8 @@ impl Attended {
         // Where nobody could be asked, nobody was waited for.
         let times = (running, if self.approver.has_asked() { waiting } else { Duration::ZERO });
         let mut alive = self.processes.alive().await;
-        let mut notes = Vec::new();
+        let (protected, about_protected) = protected::explain(&self.refused.read(), &self.request.workdir);
+        let mut notes = about_protected;
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
@@ -313,7 +319,7 @@ impl Attended {
             notes.push(format!("{more} more programs were refused, asked about or let out than are listed"));
         }
         let known = CallOutcome::new(ending, output, times);
-        CallOutcome { sandbox, decisions, denials, background, rules_trouble, notes, ..known }
+        CallOutcome { sandbox, decisions, denials, background, protected, rules_trouble, notes, ..known }
     }
 
     /// Ends everything that the call has started, inside and outside the sandbox.

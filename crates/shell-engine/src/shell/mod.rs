@@ -8,7 +8,7 @@
 //! - `login`: what the user's start-up files set. `spawn`: starting Bash. `behind_door`: so that its programs are judged.
 //!   `attend`: from there to the end.
 //! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
-//! - `denials`: what the sandbox refused. `outcome`: what it came to.
+//! - `denials`, `protected`: what the sandbox refused. `outcome`: what it came to.
 //! - `processes`: what it has started, inside the sandbox and outside.
 //! - `user_program`: what is no call: a program of the user's own.
 
@@ -20,6 +20,7 @@ mod denials;
 mod login;
 mod outcome;
 mod processes;
+mod protected;
 mod request;
 mod running;
 mod shared;

@@ -1,5 +1,6 @@
 //! What a call came to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub struct CallOutcome {
     pub decisions: Vec<DecisionRecord>,
     /// What the sandbox refused, or possibly did, when the command failed: one sentence each, with the way to allow it.
     pub denials: Vec<String>,
+    /// Protected files of a work tree that the command would have changed, and that are as they were.
+    pub protected: Vec<PathBuf>,
     /// Processes that the shell left behind; they live on until the server ends.
     pub background: Vec<CallProcess>,
     /// What is wrong with the rule files, and which rules are in force instead; `None` when nothing is.
@@ -88,6 +91,7 @@ impl CallOutcome {
             sandbox: String::new(),
             decisions: Vec::new(),
             denials: Vec::new(),
+            protected: Vec::new(),
             background: Vec::new(),
             rules_trouble: None,
             notes: Vec::new(),

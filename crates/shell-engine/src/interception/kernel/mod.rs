@@ -10,7 +10,7 @@
 //! * `thread`: the loop. `attended`: what it knows of a call.
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
-//! * `names`: the broker of protected names, which answers what else is reported.
+//! * `names`: the broker of protected names, which answers what else is reported. `refused_names`: what it did not do.
 //! * `seized`: processes that are about to execute. `proof`: that it is what was judged. `watched`: those that a debugger
 //!   inside traces.
 //!
@@ -42,6 +42,8 @@ mod names;
 #[cfg(target_os = "linux")]
 mod proof;
 #[cfg(target_os = "linux")]
+mod refused_names;
+#[cfg(target_os = "linux")]
 mod request;
 #[cfg(target_os = "linux")]
 mod seized;
@@ -53,8 +55,10 @@ mod turning;
 mod watched;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{KernelDoor, KernelDoors};
+pub(crate) use absent::{KernelDoor, KernelDoors, RefusedNames};
 #[cfg(target_os = "linux")]
 pub(crate) use door::KernelDoor;
 #[cfg(target_os = "linux")]
 pub(crate) use doors::KernelDoors;
+#[cfg(target_os = "linux")]
+pub(crate) use refused_names::RefusedNames;

@@ -112,7 +112,7 @@ impl Thread {
             Command::Attend { call, listener, sandbox, facts, names, events, opened } => {
                 let listener = Arc::new(Listener::new(listener));
                 let attended = Attended {
-                    broker: names.map(|names| Broker::new(names, &listener)),
+                    broker: names.map(|names| Broker::new(names, &listener, &facts.refused)),
                     listener,
                     sandbox,
                     facts,

@@ -1,5 +1,6 @@
 //! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
 
+use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -9,6 +10,8 @@ use rustix::io::Errno;
 use rustix::process::umask;
 use sandbox::{NameRules, Session};
 
+use super::super::refused_names::RefusedNames;
+use super::made::Made;
 use super::place::{Asker, Place, is_read_only, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
@@ -40,13 +43,19 @@ impl Names {
 pub(in crate::interception::kernel) struct Broker {
     names: Names,
     listener: Arc<Listener>,
+    refused: RefusedNames,
     /// To the thread, once there is one.
     waiting: Option<Sender<Waiting>>,
 }
 
 impl Broker {
-    pub(in crate::interception::kernel) fn new(names: Names, listener: &Arc<Listener>) -> Broker {
-        Broker { names, listener: Arc::clone(listener), waiting: None }
+    /// For the call whose processes report to this listener; what is refused is on record.
+    pub(in crate::interception::kernel) fn new(
+        names: Names,
+        listener: &Arc<Listener>,
+        refused: &RefusedNames,
+    ) -> Broker {
+        Broker { names, listener: Arc::clone(listener), refused: refused.clone(), waiting: None }
     }
 
     /// Answers a call, now or soon. Never waits for a file system.
@@ -70,9 +79,10 @@ impl Broker {
         let (send, waiting) = channel();
         let (rules, listener) = (Arc::clone(&self.names.rules), Arc::clone(&self.listener));
         let sandbox = Weak::clone(&self.names.sandbox);
+        let refused = self.refused.clone();
         let thread = std::thread::Builder::new().name("names".into());
         let started = thread.spawn(move || {
-            if let Err(error) = run(&sandbox, &rules, &listener, &waiting) {
+            if let Err(error) = run(&sandbox, &rules, &listener, &refused, &waiting) {
                 // Without it names meet the read-only mounts.
                 tracing::error!(%error, "names that commands make in protected folders are refused");
             }
@@ -85,6 +95,7 @@ fn run(
     sandbox: &Weak<Sandbox>,
     rules: &NameRules,
     listener: &Listener,
+    refused: &RefusedNames,
     waiting: &Receiver<Waiting>,
 ) -> std::io::Result<()> {
     let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };
@@ -93,13 +104,14 @@ fn run(
     umask(Mode::empty());
     let session: &Session = sandbox.session();
     session.limit_this_thread()?;
+    let made = RefCell::new(Made::default());
     while let Ok(Waiting { call, wish }) = waiting.recv() {
         // What was read is of the process that asks only if it still does.
         if !listener.is_waiting(call.id) {
             continue;
         }
         let asker = Asker { thread: call.thread, at_once: false };
-        let outcome = Worker { session, rules, asker }.grant(&wish);
+        let outcome = Worker { session, rules, asker, made: &made, refused }.grant(&wish);
         // Who is gone needs no answer.
         let _ = match outcome {
             Outcome::Happens => listener.let_happen(call.id),

@@ -1,6 +1,7 @@
 //! Modes, owners, times, lengths and attributes of what lies in a held folder.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::{
     Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags, accessat, chmod, chownat, fstat,
@@ -8,9 +9,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::place::{is_read_only, ours};
+use super::place::{Place, is_read_only, ours};
 use super::wish::{At, Change};
-use super::work::{Outcome, Worker, by_descriptor};
+use super::work::{Act, Outcome, Worker, by_descriptor};
 
 /// Leaves an owner as it is.
 const UNCHANGED: u32 = u32::MAX;
@@ -24,7 +25,7 @@ impl Worker<'_> {
         let (own, path) = ours(self.asker, &seen)?;
         let holder = self.rules.holder(&path)?;
         // The held folder itself is the asker's as all others are.
-        if path != holder && !self.rules.is_free(&path) {
+        if path != holder && !self.rules.is_free(&path) && !self.is_new_mode(&path, change) {
             return None;
         }
         if self.opens(&path) && !is_read_only(self.asker.object(&at.base(), &at.path, follows).ok()?) {
@@ -35,6 +36,17 @@ impl Worker<'_> {
         let by_descriptor_alone = matches!(change, Change::Owner(..) | Change::Times(_));
         let may = by_descriptor_alone || matches!(kind, FileType::RegularFile | FileType::Directory);
         may.then(|| apply(&own, change).into())
+    }
+}
+
+impl Worker<'_> {
+    /// Whether it is the mode of what this call has made once.
+    fn is_new_mode(&self, path: &Path, change: &Change) -> bool {
+        let by_name = || {
+            let (seen, name) = (self.asker.at_plain_path(path.parent()?).ok()?, path.file_name()?.to_owned());
+            self.checked(Place { seen, name, is_folder: false }, Act::Mode)
+        };
+        matches!(change, Change::Mode(_)) && by_name().is_some()
     }
 }
 

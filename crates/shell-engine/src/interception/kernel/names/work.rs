@@ -4,14 +4,16 @@
 //! ([`NameRules::is_free`]), everything else that takes part lies where the asker may write, found in its own view and without links,
 //! and we have its user and its capabilities.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, linkat, mkdirat, mknodat, openat, readlinkat,
-    renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, fstat, linkat, mkdirat, mknodat, openat,
+    readlinkat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
@@ -19,6 +21,8 @@ use rustix::net::{AddressFamily, SocketAddrUnix, bind};
 use rustix::process::{chdir, fchdir, umask};
 use sandbox::{NameRules, Session};
 
+use super::super::refused_names::RefusedNames;
+use super::made::Made;
 use super::place::{Asker, Base, LOOK, Place, is_mount_point, is_read_only, mount_of, ours};
 use super::wish::{At, Wish};
 use crate::sys::connections::take_descriptor;
@@ -26,6 +30,9 @@ use crate::sys::connections::take_descriptor;
 /// Links that one path may follow at its end, and tries while a name comes and goes.
 const MOST_LINKS: usize = 8;
 const ATTEMPTS: usize = 4;
+
+/// What the link leads to that `git init` makes and removes.
+const TRIED_BY_GIT: &[u8] = b"testing";
 
 /// Flags of open(2) that mean the same to us.
 const FLAGS: OFlags = OFlags::ACCMODE
@@ -57,24 +64,73 @@ impl From<Result<(), Errno>> for Outcome {
     }
 }
 
+const NOT_THERE: Outcome = Outcome::Fails(Errno::NOENT);
+
+/// What is done to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    MakeFolder,
+    /// Something that is no folder; what is there already is not touched.
+    Make,
+    /// A symbolic link.
+    MakeLink,
+    /// Opened to be written.
+    Write {
+        makes: bool,
+    },
+    Remove,
+    MoveAway,
+    MoveHere,
+    /// Its mode changes.
+    Mode,
+    /// Something else about it changes.
+    Change,
+}
+
+impl Act {
+    fn makes(self) -> bool {
+        matches!(
+            self,
+            Act::MakeFolder | Act::Make | Act::MakeLink | Act::Write { makes: true } | Act::MoveHere
+        )
+    }
+
+    /// Whether it would have changed something, had it not been refused.
+    fn means_a_change(self, is_there: bool) -> bool {
+        match self {
+            Act::MakeFolder | Act::Make | Act::MakeLink => !is_there,
+            Act::Remove | Act::MoveAway => is_there,
+            Act::Write { makes } => makes || is_there,
+            Act::MoveHere => true,
+            Act::Mode | Act::Change => false,
+        }
+    }
+}
+
+/// Held while a name comes into being that may complete a Git directory.
+static COMPLETING: Mutex<()> = Mutex::new(());
+
 /// Does things for one asker.
 pub(super) struct Worker<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a NameRules,
     pub(super) asker: Asker,
+    pub(super) made: &'a RefCell<Made>,
+    pub(super) refused: &'a RefusedNames,
 }
 
 /// A name that may be made, replaced and removed.
-struct Free {
+pub(super) struct Free {
     seen: OwnedFd,
-    own: OwnedFd,
-    path: PathBuf,
-    name: OsString,
+    pub(super) own: OwnedFd,
+    pub(super) path: PathBuf,
+    pub(super) name: OsString,
     is_folder: bool,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Free {
-    fn kind(&self) -> Option<FileType> {
+    pub(super) fn kind(&self) -> Option<FileType> {
         kind_at(&self.own, &self.name)
     }
 }
@@ -85,10 +141,7 @@ impl Worker<'_> {
             Wish::Open { at, flags, mode } => self.open(at, *flags, *mode),
             Wish::MakeFolder { at, mode } => self.make_folder(at, *mode),
             Wish::MakeNode { at, mode } => self.make_node(at, *mode),
-            Wish::MakeLink { at, target } => self
-                .free(at)
-                .filter(|free| !free.is_folder)
-                .map(|free| symlinkat(OsStr::from_bytes(target), &free.own, &free.name).into()),
+            Wish::MakeLink { at, target } => self.make_link(at, target),
             Wish::Remove { at, flags } => self.remove(at, *flags),
             Wish::Rename { from, to, flags } => self.rename(from, to, *flags),
             Wish::Link { from, to, flags } => self.link(from, to, *flags),
@@ -99,12 +152,12 @@ impl Worker<'_> {
     }
 
     /// A name in a held folder, or below it where the asker still has the folder as it was when it was not opened.
-    fn free(&self, at: &At) -> Option<Free> {
+    fn free(&self, at: &At, act: Act) -> Option<Free> {
         let place = self.asker.place(&at.base(), &at.path).ok()?;
         if !is_read_only(&place.seen) {
             return None;
         }
-        let free = self.checked(place)?;
+        let free = self.checked(place, act)?;
         if !self.opens(&free.path) {
             return Some(free);
         }
@@ -113,12 +166,37 @@ impl Worker<'_> {
         is_read_only(&place.seen).then_some(free)
     }
 
-    fn checked(&self, place: Place) -> Option<Free> {
+    pub(super) fn checked(&self, place: Place, act: Act) -> Option<Free> {
         let Place { seen, name, is_folder } = place;
         let (own, folder) = ours(self.asker, &seen)?;
         self.rules.holder(&folder)?;
         let path = folder.join(&name);
-        self.rules.is_free(&path).then_some(Free { seen, own, path, name, is_folder })
+        self.admitted(Free { seen, own, path, name, is_folder, _alone: None }, act)
+    }
+
+    /// Whether this may be done to a name. What may not is on record.
+    fn admitted(&self, free: Free, act: Act) -> Option<Free> {
+        let removes = matches!(act, Act::Remove | Act::MoveAway);
+        let is_kept = removes && self.rules.is_head(&free.path) && !self.is_in_made(&free.path);
+        let may = self.rules.is_free(&free.path) && !is_kept || self.is_first(&free, act);
+        let others = self.rules.completing(&free.path).filter(|_| act.makes());
+        let alone = others.is_some().then(|| COMPLETING.lock().unwrap_or_else(PoisonError::into_inner));
+        let completes =
+            others.is_some_and(|others| others.iter().all(|other| other.symlink_metadata().is_ok()));
+        if may && !(completes && free.kind().is_none()) {
+            return Some(Free { _alone: alone, ..free });
+        }
+        let kind = free.kind();
+        let is_full = || act == Act::Remove && kind == Some(FileType::Directory) && !is_empty(&free);
+        if act.means_a_change(kind.is_some()) && !is_full() {
+            self.is_refused(&free.path);
+        }
+        None
+    }
+
+    /// A protected name stays as it is.
+    pub(super) fn is_refused(&self, path: &Path) {
+        self.refused.note(path);
     }
 
     /// Has the folder of a held one in which this path lies made writable, if it is not; tells whether it has just been.
@@ -130,7 +208,7 @@ impl Worker<'_> {
         let folder = holder.join(first);
         let is_mounted =
             self.asker.at_plain_path(holder).is_ok_and(|held| is_mount_point(held, first.as_os_str()));
-        !is_mounted && self.rules.is_free(&folder) && self.session.bind_writable(&folder).is_ok()
+        !is_mounted && self.rules.is_opened(&folder) && self.session.bind_writable(&folder).is_ok()
     }
 
     fn is_in_held(&self, free: &Free) -> bool {
@@ -170,10 +248,13 @@ impl Worker<'_> {
         if !is_read_only(&place.seen) {
             return None;
         }
-        let free = self.checked(place)?;
-        let opened = self.opens(&free.path);
-        if opened && !is_read_only(&self.asker.at_plain_path(free.path.parent()?).ok()?) {
-            return None;
+        let makes = flags.contains(OFlags::CREATE);
+        let is_new = makes && flags.contains(OFlags::EXCL);
+        let free = self.checked(place, if is_new { Act::Make } else { Act::Write { makes } })?;
+        // What comes later there the asker does itself; this is done here, wherever it stands.
+        self.opens(&free.path);
+        if let Some(sample) = self.sample(&free) {
+            return Some(opened_or_fails(sample, flags));
         }
         for _ in 0..ATTEMPTS {
             match openat(&free.own, &free.name, LOOK | OFlags::NOFOLLOW, Mode::empty()) {
@@ -216,12 +297,20 @@ impl Worker<'_> {
     }
 
     fn make_folder(&self, at: &At, mode: u32) -> Option<Outcome> {
-        let free = self.free(at)?;
+        let free = self.free(at, Act::MakeFolder)?;
         let made = mkdirat(&free.own, &free.name, self.masked(mode & 0o1777)?);
         if made.is_ok() {
+            self.has_made(&free.path);
             self.open_up(&free);
         }
         Some(made.into())
+    }
+
+    /// Where Git writes what it finds by name there are no links, but the one by which it tries whether there can be any.
+    fn make_link(&self, at: &At, target: &[u8]) -> Option<Outcome> {
+        let free = self.free(at, Act::MakeLink).filter(|free| !free.is_folder)?;
+        let may = self.rules.takes_links(&free.path) || target == TRIED_BY_GIT;
+        may.then(|| symlinkat(OsStr::from_bytes(target), &free.own, &free.name).into())
     }
 
     /// Pipes, and files without content; what stands for a device is nobody's to make.
@@ -229,13 +318,13 @@ impl Worker<'_> {
         let kind = FileType::from_raw_mode(mode);
         let kind = if mode & libc::S_IFMT == 0 { FileType::RegularFile } else { kind };
         let may = matches!(kind, FileType::RegularFile | FileType::Fifo | FileType::Socket);
-        let free = self.free(at).filter(|free| may && !free.is_folder)?;
+        let free = self.free(at, Act::Make).filter(|free| may && !free.is_folder)?;
         Some(mknodat(&free.own, &free.name, kind, self.masked(mode)?, 0).into())
     }
 
     /// By the name alone, in a directory that is this thread's own: no other address means exactly this folder.
     fn bind(&self, socket: i32, at: &At) -> Option<Outcome> {
-        let free = self.free(at).filter(|free| !free.is_folder)?;
+        let free = self.free(at, Act::Make).filter(|free| !free.is_folder)?;
         let address = SocketAddrUnix::new(&free.name).ok()?;
         let socket = take_descriptor(self.asker.thread, socket).ok()?;
         if socket_domain(&socket).ok()? != AddressFamily::UNIX {
@@ -256,11 +345,20 @@ impl Worker<'_> {
         if !(flags - AtFlags::REMOVEDIR).is_empty() {
             return None;
         }
-        let free = self.free(at)?;
+        let Some(free) = self.free(at, Act::Remove) else { return self.is_absent(at).then_some(NOT_THERE) };
         if free.is_folder && !flags.contains(AtFlags::REMOVEDIR) {
             return None;
         }
         Some(unlinkat(&free.own, &free.name, flags).into())
+    }
+
+    /// Whether there is nothing in a held folder by a name that is refused: the kernel would say first that the mount is read-only.
+    fn is_absent(&self, at: &At) -> bool {
+        let place = self.asker.place(&at.base(), &at.path).ok();
+        place.is_some_and(|place| {
+            let found = statat(&place.seen, &place.name, AtFlags::SYMLINK_NOFOLLOW);
+            is_read_only(&place.seen) && matches!(found, Err(Errno::NOENT))
+        })
     }
 
     fn rename(&self, from: &At, to: &At, flags: u32) -> Option<Outcome> {
@@ -268,7 +366,16 @@ impl Worker<'_> {
         if !(flags - (RenameFlags::NOREPLACE | RenameFlags::EXCHANGE)).is_empty() {
             return None;
         }
-        let (from, to) = self.both(from, to)?;
+        let exchanges = flags.contains(RenameFlags::EXCHANGE);
+        let (from, to) = self.both((from, Act::MoveAway), (to, Act::MoveHere))?;
+        if let Some(outcome) = self.configure(&from, &to).filter(|_| flags.is_empty()) {
+            return Some(outcome);
+        }
+        if !self.may_stand(&from, &to) || exchanges && !self.may_stand(&to, &from) {
+            let stays = if self.rules.is_held_whole(&from.path) { &from } else { &to };
+            self.is_refused(&stays.path);
+            return Some(Outcome::Fails(Errno::ROFS));
+        }
         let names_folder = from.is_folder || to.is_folder;
         if names_folder && from.kind() != Some(FileType::Directory) {
             return None;
@@ -277,7 +384,7 @@ impl Worker<'_> {
         let leaves = |this: &Free, to: &Free| {
             self.is_in_held(this) && !self.is_in_held(to) && this.kind() == Some(FileType::Directory)
         };
-        if leaves(&from, &to) || flags.contains(RenameFlags::EXCHANGE) && leaves(&to, &from) {
+        if leaves(&from, &to) || exchanges && leaves(&to, &from) {
             return Some(Outcome::Fails(Errno::XDEV));
         }
         let renamed = renameat_with(&from.own, &from.name, &to.own, &to.name, flags);
@@ -288,6 +395,19 @@ impl Worker<'_> {
         Some(renamed.into())
     }
 
+    /// Whether what has one name may have another: where Git writes what it finds by name there are no links, and nothing comes
+    /// there or moves with all that is in it.
+    fn may_stand(&self, this: &Free, to: &Free) -> bool {
+        match this.kind() {
+            Some(FileType::Symlink) => self.rules.takes_links(&to.path),
+            Some(FileType::Directory) => {
+                !self.rules.is_held_whole(&this.path) && !self.rules.is_held_whole(&to.path)
+            }
+            // Only Git's own way leads to a configuration.
+            _ => [this, to].iter().all(|free| self.rules.is_free(&free.path)),
+        }
+    }
+
     fn link(&self, from: &At, to: &At, flags: u32) -> Option<Outcome> {
         let follows = flags & libc::AT_SYMLINK_FOLLOW.unsigned_abs() != 0;
         if follows && let Some(number) = descriptor_of(&from.path) {
@@ -296,10 +416,13 @@ impl Worker<'_> {
         if flags & !libc::AT_SYMLINK_FOLLOW.unsigned_abs() != 0 {
             return None;
         }
-        let (from, to) = self.both(from, to)?;
+        let (from, to) = self.both((from, Act::Change), (to, Act::Make))?;
         let kind = from.kind()?;
         if from.is_folder || to.is_folder || follows && kind == FileType::Symlink {
             return None;
+        }
+        if !self.may_stand(&from, &to) {
+            return Some(Outcome::Fails(Errno::ROFS));
         }
         Some(linkat(&from.own, &from.name, &to.own, &to.name, AtFlags::empty()).into())
     }
@@ -310,12 +433,12 @@ impl Worker<'_> {
         if fstat(&file).ok()?.st_nlink != 0 {
             return None;
         }
-        let to = self.free(to).filter(|to| !to.is_folder)?;
+        let to = self.free(to, Act::Make).filter(|to| !to.is_folder)?;
         Some(linkat(CWD, by_descriptor(&file), &to.own, &to.name, AtFlags::SYMLINK_FOLLOW).into())
     }
 
     /// Two names, at least one of which is held, or which lie on two mounts that are one outside.
-    fn both(&self, from: &At, to: &At) -> Option<(Free, Free)> {
+    fn both(&self, (from, away): (&At, Act), (to, here): (&At, Act)) -> Option<(Free, Free)> {
         let find = |at: &At| self.asker.place(&at.base(), &at.path).ok();
         let (mut first, mut second) = (find(from)?, find(to)?);
         for (place, at) in [(&mut first, from), (&mut second, to)] {
@@ -328,12 +451,15 @@ impl Worker<'_> {
         if is_one && !is_read_only(&first.seen) {
             return None;
         }
-        let both = (self.movable(first)?, self.movable(second)?);
-        Some(both)
+        let first = self.movable(first, away);
+        // Without the first there is nothing to be refused.
+        let second =
+            first.as_ref().filter(|first| first.kind().is_some()).and_then(|_| self.movable(second, here));
+        Some((first?, second?))
     }
 
     /// As `checked`, also for a name that the asker could make and remove by itself.
-    fn movable(&self, place: Place) -> Option<Free> {
+    fn movable(&self, place: Place, act: Act) -> Option<Free> {
         let is_mounted_on = is_mount_point(&place.seen, &place.name);
         let is_held = is_read_only(&place.seen);
         let Place { seen, name, is_folder } = place;
@@ -342,7 +468,7 @@ impl Worker<'_> {
         let path = folder.join(&name);
         // A folder of a held one is a mount only because of that, wherever it was moved.
         let may = holder.is_some() || !is_held && !is_mounted_on;
-        (may && self.rules.is_free(&path)).then_some(Free { seen, own, path, name, is_folder })
+        self.admitted(Free { seen, own, path, name, is_folder, _alone: None }, act).filter(|_| may)
     }
 
     /// The mode of something new, by the asker's umask.
@@ -363,6 +489,14 @@ fn opened_or_fails(opened: Result<OwnedFd, Errno>, flags: OFlags) -> Outcome {
         Ok(file) => Outcome::Opened { file, closes_on_exec: flags.contains(OFlags::CLOEXEC) },
         Err(errno) => Outcome::Fails(errno),
     }
+}
+
+fn is_empty(free: &Free) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(&free.own, &free.name, flags, Mode::empty()).and_then(Dir::read_from);
+    folder.is_ok_and(|mut folder| {
+        !folder.any(|entry| entry.is_ok_and(|entry| !matches!(entry.file_name().to_bytes(), b"." | b"..")))
+    })
 }
 
 fn kind_at(folder: &OwnedFd, name: &OsStr) -> Option<FileType> {

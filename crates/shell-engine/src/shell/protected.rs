@@ -1,0 +1,65 @@
+//! What a command would have changed and could not, because it is protected, in words for its result.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::visible::visible;
+
+/// Names that are listed.
+const MOST: usize = 8;
+
+/// Returns which of the names are files of a work tree, which now is not what the command meant it to be, and one sentence for these
+/// and one for what is in a Git directory.
+pub(super) fn explain(refused: &[PathBuf], workdir: &Path) -> (Vec<PathBuf>, Vec<String>) {
+    let in_git = |path: &PathBuf| path.iter().any(|part| part == OsStr::new(".git"));
+    let (git, tree): (Vec<PathBuf>, Vec<PathBuf>) = refused.iter().cloned().partition(in_git);
+    // What Git replaces by way of NAME.lock.
+    let mut git: Vec<PathBuf> = git
+        .into_iter()
+        .map(|path| if path.extension() == Some(OsStr::new("lock")) { path.with_extension("") } else { path })
+        .collect();
+    git.dedup();
+    let mut notes = Vec::new();
+    if !tree.is_empty() {
+        notes.push(format!(
+            "left as they were, because they are protected: {}; the rest of what the command did stands. A program that a rule lets \
+             out of the sandbox can change them, such as prefix_rule([\"git\", \"switch\"], decision=\"prompt\")",
+            listed(&tree, workdir)
+        ));
+    }
+    if !git.is_empty() {
+        notes.push(format!(
+            "not changed, because Git obeys it: {}; a rule for what changes it lets that through, such as prefix_rule([\"git\", \
+             [\"config\", \"remote\", \"switch\"]], decision=\"prompt\")",
+            listed(&git, workdir)
+        ));
+    }
+    (tree, notes)
+}
+
+fn listed(paths: &[PathBuf], workdir: &Path) -> String {
+    let shown =
+        |path: &PathBuf| visible(path.strip_prefix(workdir).unwrap_or(path).as_os_str().as_encoded_bytes());
+    let mut listed = paths.iter().take(MOST).map(shown).collect::<Vec<_>>().join(", ");
+    if paths.len() > MOST {
+        listed.push_str(&format!(" and {} more", paths.len() - MOST));
+    }
+    listed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_tree_come_first_by_their_names_from_the_working_directory() {
+        let refused = ["/w/.git/config", "/w/.git/config.lock", "/w/.vscode/settings.json", "/v/.mcp.json"]
+            .map(PathBuf::from);
+        let (tree, notes) = explain(&refused, Path::new("/w"));
+        assert_eq!(tree, [PathBuf::from("/w/.vscode/settings.json"), PathBuf::from("/v/.mcp.json")]);
+        let [tree, git] = &notes[..] else { panic!("two notes: {notes:?}") };
+        assert!(tree.contains(": .vscode/settings.json, /v/.mcp.json;"), "{tree}");
+        assert!(git.contains(": .git/config;"), "{git}");
+        assert_eq!(explain(&[], Path::new("/w")), (Vec::new(), Vec::new()));
+    }
+}

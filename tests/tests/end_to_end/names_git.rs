@@ -1,0 +1,287 @@
+//! What Git makes once, with the kernel's door: repositories, clones, work trees, submodules; and trees that cannot become what
+//! they should.
+
+use end_to_end_tests::client::{Client, Person};
+use end_to_end_tests::waiting::{PATIENCE, eventually_async};
+use end_to_end_tests::{World, word};
+use serde_json::{Value, json};
+
+use super::names::{behind_the_door, entries, git, project};
+
+/// Commands succeed, one after the other.
+async fn all_succeed(client: &Client, scripts: &[(&str, &str)]) {
+    for (what, script) in scripts {
+        let outcome = client.run_within(&format!("set -e; {script}"), PATIENCE).await;
+        assert_eq!(outcome.ran().0, 0, "{what}: {outcome:?}");
+    }
+}
+
+fn first_note(result: &Value) -> &str {
+    result["notes"][0].as_str().unwrap_or_default()
+}
+
+const IDENTITY: &str = "git config user.email a@b; git config user.name a";
+
+#[tokio::test]
+async fn a_repository_is_made_in_the_top_folder_and_protected_from_then_on() {
+    let world = World::with_rules("").configured("");
+    let client = behind_the_door(&world).await;
+    let script = format!("git init -q -b main; {IDENTITY}; echo x > f; git add f; git commit -qm x");
+    all_succeed(&client, &[("init", &script), ("a later call", "echo y > f; git commit -qam y; git gc -q")])
+        .await;
+    let config = world.workdir().join(".git/config");
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    assert!(text.contains("filemode = true") && !text.contains("symlinks"), "{text}");
+    let hooks = entries(&world.workdir().join(".git/hooks"));
+    assert!(hooks.is_empty(), "nobody shall take what commands wrote for Git's own examples: {hooks:?}");
+    let refused = client
+        .run("git config core.fsmonitor ./evil; echo evil >> .git/config; echo > .git/hooks/pre-commit; rm .git/config; mv .git x")
+        .await;
+    assert!(
+        refused.json()["notes"].to_string().contains(".git/config, .git/hooks/pre-commit"),
+        "{refused:?}"
+    );
+    assert_eq!(std::fs::read_to_string(&config).expect("a configuration"), text);
+    git(&world.workdir(), "fsck --strict && test -z \"$(git status --short)\"");
+}
+
+#[tokio::test]
+async fn a_repository_is_cloned_into_the_top_folder() {
+    let source = World::with_rules("").configured("");
+    project(&source);
+    let world = World::with_rules("").configured("");
+    let client = behind_the_door(&world).await;
+    let url = word(&source.workdir());
+    all_succeed(
+        &client,
+        &[("clone", &format!("git clone -q {url} .; git log --oneline | grep one; test -f src/a"))],
+    )
+    .await;
+    let text = std::fs::read_to_string(world.workdir().join(".git/config")).expect("a configuration");
+    assert!(text.contains("[remote \"origin\"]") && text.contains("[branch \"main\"]"), "{text}");
+    git(&world.workdir(), "status --short && test -z \"$(git status --short)\"");
+
+    // A clone that fails takes away what it has made.
+    let world = World::with_rules("").configured("");
+    let client = behind_the_door(&world).await;
+    let failed = client.run("git clone -q ./nothing .; ls -A").await;
+    assert_eq!(
+        failed.ran().1.lines().last(),
+        Some("fatal: repository './nothing' does not exist"),
+        "{failed:?}"
+    );
+    assert!(entries(&world.workdir()).is_empty());
+}
+
+#[tokio::test]
+async fn a_new_repository_names_nothing_that_runs() {
+    let world = World::with_rules("").configured("");
+    let client = behind_the_door(&world).await;
+    let evil = "[core]\n\tfsmonitor = ./evil\n";
+    let script = format!(
+        "git init -q; cp .git/config before; printf '{evil}' > .git/config.lock; mv .git/config.lock .git/config; ln -f before .git/config
+         printf '{evil}' > x; mv x .git/config; ln -s ../x .git/config; exec 3<> .git/config; exec 4> .git/config.lock; cat before >&4
+         mv .git/config.lock .git/config; printf '{evil}' >&4; mkdir .git/hooks/x; echo > .git/hooks/pre-commit
+         echo evil > .git/hooks/y.sample; mv .git/hooks/y.sample .git/hooks/pre-commit; mv .git/hooks h; ln -s /tmp .git/hooks
+         mkdir .git/commondir; echo .. > .git/commondir; echo > .git/config.worktree; cmp before .git/config && echo same"
+    );
+    let outcome = client.run_within(&script, PATIENCE).await;
+    assert_eq!(outcome.ran().1.lines().last(), Some("same"), "{outcome:?}");
+    let text = std::fs::read_to_string(world.workdir().join(".git/config")).expect("a configuration");
+    assert!(!text.contains("evil"), "{text}");
+    assert!(entries(&world.workdir().join(".git/hooks")).is_empty());
+    assert!(!world.workdir().join(".git/commondir").exists());
+    // What somebody outside has changed meanwhile is not this call's any more.
+    let world = World::with_rules("").configured("");
+    let client = behind_the_door(&world).await;
+    let script = "git init -q; cp .git/config c; touch made; until test -e go; do sleep 0.02; done
+                  cp c .git/config.lock; mv .git/config.lock .git/config; rm -f .git/config; cat .git/config";
+    let (ran, ()) = tokio::join!(client.run_within(script, PATIENCE), async {
+        let made = world.workdir().join("made");
+        eventually_async(async || {
+            made.try_exists().map_err(|_| "unknown").and_then(|is| is.then_some(()).ok_or("not made"))
+        })
+        .await;
+        git(&world.workdir(), "config alias.mine status");
+        std::fs::write(world.workdir().join("go"), "").expect("a file");
+    });
+    assert!(ran.ran().1.contains("mine = status"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn linked_work_trees_come_and_go() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let client = behind_the_door(&world).await;
+    all_succeed(
+        &client,
+        &[
+            ("add", "git worktree add -q wt -b w; cd wt; echo w > w; git add .; git commit -qm w"),
+            ("use later", "cd wt; echo v > w; git commit -qam v; test -z \"$(git status --short)\""),
+            (
+                "remove later",
+                "git worktree remove wt; test ! -e wt -a ! -e .git/worktrees; git worktree prune",
+            ),
+            ("add again", "git worktree add -q wt w; test \"$(cat wt/w)\" = v"),
+        ],
+    )
+    .await;
+    // Of one that is there nothing can be changed that leads it elsewhere.
+    let attacked = client
+        .run(
+            "d=.git/worktrees/wt; echo /evil > $d/commondir; rm $d/commondir $d/gitdir; mv $d x; mv .git/worktrees x; echo > $d/config
+             echo > $d/config.worktree; mkdir $d/hooks; ln -s x $d/x; mkdir -p .git/worktrees/new; echo .. > .git/worktrees/new/config; cat $d/commondir",
+        )
+        .await;
+    assert_eq!(attacked.ran().1.lines().last(), Some("../.."), "{attacked:?}");
+    for name in ["config", "config.worktree", "hooks", "x"] {
+        assert!(!world.workdir().join(".git/worktrees/wt").join(name).exists(), "{name}");
+    }
+    assert!(!world.workdir().join(".git/worktrees/new/config").exists());
+    git(&world.workdir(), "-C wt status && git worktree remove wt");
+    // One that comes while commands run is held as well.
+    git(&world.workdir(), "worktree add -q later");
+    let attacked =
+        client.run("echo /evil > .git/worktrees/later/commondir; rm .git/worktrees/later/gitdir").await;
+    assert_ne!(attacked.ran().0, 0, "{attacked:?}");
+    git(&world.workdir(), "-C later status && git worktree remove later");
+}
+
+#[tokio::test]
+async fn submodules_and_repositories_within_work_and_stay_what_they_are() {
+    let source = World::with_rules("").configured("");
+    project(&source);
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let url = word(&source.workdir());
+    let client = behind_the_door(&world).await;
+    // Its configuration cannot be made inside, and that is said, whatever the exit code.
+    let refused =
+        client.run(&format!("git -c protocol.file.allow=always submodule add {url} sub; true")).await;
+    assert!(refused.json()["notes"].to_string().contains(".git/modules/sub/"), "{refused:?}");
+    // One that comes while commands run: its work tree is theirs, its configuration is not.
+    git(&world.workdir(), &format!("-c protocol.file.allow=always submodule add -q --force {url} sub"));
+    git(&world.workdir(), "commit -qm sub");
+    all_succeed(
+        &client,
+        &[
+            ("a commit", "cd sub; echo x > x; git add x; git -c user.name=a -c user.email=a@b commit -qm x; cd ..; git commit -qam bump"),
+            ("a repository within", &format!("git init -q own; cd own; {IDENTITY}; echo 1 > 1; git add 1; git commit -qm 1")),
+        ],
+    )
+    .await;
+    let attacked = client
+        .run("d=.git/modules/sub; git -C sub config core.fsmonitor ./evil; echo evil >> $d/config; echo > $d/hooks/pre-commit; mv $d .git/modules/x; rm $d/HEAD; cat $d/config")
+        .await;
+    assert!(!attacked.ran().1.contains("evil"), "{attacked:?}");
+    assert!(world.workdir().join(".git/modules/sub/HEAD").exists());
+    git(&world.workdir(), "submodule status && git -C sub status");
+}
+
+#[tokio::test]
+async fn a_root_may_be_a_git_directory_or_lie_in_a_repository() {
+    let world = World::with_rules("").configured("");
+    git(&world.workdir(), "init -q --bare .");
+    let config = std::fs::read(world.workdir().join("config")).expect("a configuration");
+    let client = behind_the_door(&world).await;
+    all_succeed(
+        &client,
+        &[(
+            "objects",
+            "git hash-object -w --stdin < HEAD; git update-ref refs/x $(git write-tree); git pack-refs --all",
+        )],
+    )
+    .await;
+    let attacked = client
+        .run("git config core.fsmonitor ./evil; echo evil >> config; mv hooks x; echo > hooks/update; ln -s /tmp/x logs/HEAD; rm HEAD; mkdir .git; true")
+        .await;
+    assert_eq!(
+        std::fs::read(world.workdir().join("config")).expect("a configuration"),
+        config,
+        "{attacked:?}"
+    );
+    assert!(!world.workdir().join("hooks/update").exists() && world.workdir().join("HEAD").exists());
+
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let sub = world.workdir().join("src");
+    let mut server = world.server(&["--door", "kernel"]);
+    server.current_dir(&sub);
+    let client = Client::start_command(&world, &Person::absent(), server).await;
+    let script = "git status --short; echo x > new; echo evil >> ../.git/config; git log --oneline";
+    let outcome = client.call(json!({"command": script, "workdir": sub, "login": false})).await;
+    assert!(outcome.ran().1.contains("one") && sub.join("new").exists(), "{outcome:?}");
+    assert!(!std::fs::read_to_string(world.workdir().join(".git/config")).expect("a file").contains("evil"));
+}
+
+#[tokio::test]
+async fn a_tree_is_never_wrong_in_silence() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    git(
+        &world.workdir(),
+        "checkout -qb other && mkdir .vscode && echo 2 > .vscode/settings.json && echo {} > .mcp.json && echo two > two && git add -f . && git commit -qm two && git checkout -q main",
+    );
+    let client = behind_the_door(&world).await;
+    for (what, script) in [
+        ("switch", "git switch -q other; git switch -qf main"),
+        ("merge", "git merge -q other; git reset -q --hard HEAD"),
+        ("reset", "git reset -q --hard other; git reset -q main"),
+        ("checkout of files", "git checkout other -- .; git reset -q"),
+        ("restore", "git restore --source other ."),
+    ] {
+        let outcome = client.run(&format!("{script}; rm two; true")).await;
+        let result = outcome.json();
+        assert_eq!(result["status"], "declined", "{what}: {outcome:?}");
+        let note = first_note(result);
+        assert!(note.starts_with("left as they were") && note.contains(".mcp.json"), "{what}: {note}");
+        assert!(!world.workdir().join(".mcp.json").exists(), "{what}");
+    }
+    // The twin: nothing protected is concerned.
+    git(&world.workdir(), "checkout -qf main && git clean -fdq");
+    git(
+        &world.workdir(),
+        "checkout -qb plain && echo p > p && git add p && git commit -qm p && git checkout -q main",
+    );
+    let outcome = client.run("git switch -q plain; git switch -q main").await;
+    assert_eq!(outcome.json()["status"], "completed", "{outcome:?}");
+    assert_eq!(outcome.json()["notes"], Value::Null, "{outcome:?}");
+    // What is removed there stays, and that is said, too.
+    std::fs::create_dir_all(world.workdir().join(".vscode")).expect("a folder");
+    git(&world.workdir(), "checkout -qf other");
+    let outcome = client.run("git switch -q main").await;
+    assert_eq!(outcome.json()["status"], "declined", "{outcome:?}");
+    assert!(world.workdir().join(".vscode/settings.json").exists());
+}
+
+#[tokio::test]
+async fn nothing_is_left_in_a_project_and_all_of_it_can_be_removed() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let before = (entries(&world.workdir()), entries(&world.workdir().join(".git")));
+    let client = behind_the_door(&world).await;
+    all_succeed(
+        &client,
+        &[
+            ("stash", "echo u > u; echo x >> file; git stash -q -u; test ! -e u; git stash pop -q; test -e u; git checkout -q file"),
+            ("clean", "mkdir -p d/e; echo x > d/e/x; git clean -fdq; test ! -e d -a ! -e u"),
+            ("ls", "test \"$(ls -A)\" = \"$(printf '.git\\nfile\\nsrc')\""),
+        ],
+    )
+    .await;
+    let sparse = client.run("git sparse-checkout set src").await;
+    assert!(sparse.json()["notes"].to_string().contains(".git/config"), "{sparse:?}");
+    let after = (entries(&world.workdir()), entries(&world.workdir().join(".git")));
+    assert_eq!(before.0, after.0);
+    let made: Vec<_> = after.1.difference(&before.1).collect();
+    assert_eq!(made, ["AUTO_MERGE", "ORIG_HEAD"], "Git's own");
+    // Made again outside, and removed for good.
+    std::fs::remove_dir_all(world.workdir().join(".git")).expect("removed");
+    git(&world.workdir(), "init -q -b main && git config user.email a@b && git config user.name a");
+    all_succeed(
+        &client,
+        &[("in the new one", "git add .; git commit -qm new; git log --oneline | grep new")],
+    )
+    .await;
+    std::fs::remove_dir_all(world.workdir()).expect("removed");
+}
