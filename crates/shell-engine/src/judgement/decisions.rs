@@ -182,6 +182,7 @@ mod tests {
             first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
             kept_inside: None,
+            runs_as: None,
             lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         };

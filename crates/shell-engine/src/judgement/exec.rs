@@ -33,6 +33,8 @@ pub(crate) struct Exec {
     pub(super) opened: Option<OwnedFd>,
     /// The interpreter of its first line, where whoever asks has read it already.
     pub(super) first_line: Option<Option<Interpreter>>,
+    /// The file that runs when it does, as far as the asker's side could tell: itself, or the interpreter of a script.
+    pub(super) runs_as: Option<FileIdentity>,
     /// It has a standard input that it may read, as far as the asker says: else it gets none outside.
     pub(crate) reads_input: bool,
     /// Who is about to execute it.
@@ -95,6 +97,7 @@ impl Exec {
             first_line: None,
             starter,
             kept_inside: None,
+            runs_as: None,
             lineage: Lineage::default(),
             reads_input: true,
         }
@@ -108,6 +111,11 @@ impl Exec {
     /// The same, with what its first line says.
     pub(crate) fn with_first_line(self, first_line: Option<Interpreter>) -> Exec {
         Exec { first_line: Some(first_line), ..self }
+    }
+
+    /// The same, with the file that runs.
+    pub(crate) fn running_as(self, runs_as: Option<FileIdentity>) -> Exec {
+        Exec { runs_as, ..self }
     }
 
     /// The same, about to be executed by this one.
@@ -128,7 +136,10 @@ impl Exec {
     /// Whether it asks for the same as another did, whoever started it.
     pub(crate) fn asks_for_the_same(&self, other: &Exec) -> bool {
         let all = |exec: &Exec| (exec.file.clone(), exec.seen.clone(), exec.workdir.clone());
-        self.argv == other.argv && self.env == other.env && all(self) == all(other)
+        self.argv == other.argv
+            && self.env == other.env
+            && self.runs_as == other.runs_as
+            && all(self) == all(other)
     }
 
     /// Who is about to execute it.

@@ -109,13 +109,15 @@ impl Judge {
     }
 
     /// Whether a program that stands before its first instruction may run where it is: nothing asks about it or forbids
-    /// it. That a rule would let it out is no matter: it gets nothing by that. Not for the runtime's threads.
-    pub(crate) fn may_run_inside(&self, exec: &Exec, call: &CallFacts) -> bool {
+    /// it, unless a person has approved what it comes from. That a rule would let it out is no matter: it gets nothing by
+    /// that. Not for the runtime's threads.
+    pub(crate) fn may_run_inside(&self, exec: &Exec, call: &CallFacts, is_approved: bool) -> bool {
         match self.by_rules(&self.rules.in_force(), exec, call).verdict {
             Verdict::Run { .. }
             | Verdict::Escalate(_)
             | Verdict::Ask { unasked: Unasked::Runs { .. }, .. } => true,
-            Verdict::Ask { unasked: Unasked::Denies, .. } | Verdict::Deny { .. } => false,
+            Verdict::Ask { unasked: Unasked::Denies, .. } => is_approved,
+            Verdict::Deny { .. } => false,
         }
     }
 

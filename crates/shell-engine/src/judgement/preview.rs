@@ -79,6 +79,7 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
         first_line: None,
         starter: if ancestry.is_the_shells() { Starter::Shell } else { Starter::Program(Vec::new()) },
         kept_inside: None,
+        runs_as: None,
         lineage: Lineage { ancestry: ancestry.clone(), place: None },
         reads_input: false,
     })

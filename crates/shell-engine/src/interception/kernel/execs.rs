@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use super::attended::{Asked, Attended};
 use super::family;
 use super::messages::{Answer, CallNumber, Task, Waiting};
-use super::proof::Expected;
 use super::request::{Request, executes_nothing};
 use super::seized::{Phase, Proof, Taken};
 use super::thread::Thread;
@@ -98,10 +97,10 @@ impl Thread {
         let Asked { notification, process, request, exec } = asked;
         let is_clear = request.expected.is_some();
         // What a script's first line says now may not be what it said when it was judged.
-        let is_settled = |expected: &Expected| request.is_allowed || !expected.is_interpreter;
-        let proof = match request.expected.filter(is_settled) {
-            Some(expected) => Proof::Met(expected.into()),
-            None => Proof::Judged,
+        let proof = match request.expected {
+            Some(expected) if !expected.is_interpreter => Proof::Met(expected.into()),
+            Some(expected) if request.is_allowed => Proof::Allowed(expected.into()),
+            Some(_) | None => Proof::Judged,
         };
         let thread = notification.thread;
         let seized = self.seized.seize(thread, process, call);

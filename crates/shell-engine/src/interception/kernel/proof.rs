@@ -68,6 +68,11 @@ impl Expected {
         Some(Expected { program, argv, directory, environment, is_interpreter })
     }
 
+    /// The file that is expected to run.
+    pub(super) fn program(&self) -> FileIdentity {
+        self.program
+    }
+
     /// A program as it is, whatever its arguments are.
     pub(super) fn is_program(process: i32, program: FileIdentity) -> bool {
         FileIdentity::at(&executable(process)) == Some(program)

@@ -103,7 +103,7 @@ impl Request {
             expected.map(|expected| expected.within(directory.as_ref().and_then(FileIdentity::of)));
         let path = shown_path(&named.again, &named.name, opened.as_ref());
         let exec = Exec::seen_in((directory, workdir.unwrap_or_default()), &path, argv, opened);
-        let exec = exec.with_first_line(first_line);
+        let exec = exec.with_first_line(first_line).running_as(expected.as_ref().map(Expected::program));
         let addresses = Addresses { empty: named.empty, argv: named.argv, environment: named.environment };
         Ok((Request { again: named.again, expected, is_allowed: false, addresses, budget }, exec))
     }

@@ -42,6 +42,9 @@ pub(super) enum Phase {
 pub(super) enum Proof {
     /// It is what was judged.
     Met(Box<Expected>),
+    /// It is the interpreter of a script that a person has let run, and nothing forbids it as what it is: what the person saw
+    /// may have been another, by a link that led elsewhere then.
+    Allowed(Box<Expected>),
     /// It is judged as what it is.
     Judged,
 }

@@ -231,11 +231,12 @@ impl Thread {
 
     fn is_proved(&mut self, call: CallNumber, process: i32, proof: &Proof) -> bool {
         let Some(attended) = self.calls.get_mut(&call) else { return false };
-        let is_met = match proof {
-            Proof::Met(expected) => expected.is_met(process),
-            Proof::Judged => false,
-        };
-        is_met || may_run(attended, process, "it was ended before it ran")
+        const OTHERWISE: &str = "it was ended before it ran";
+        match proof {
+            Proof::Met(expected) if expected.is_met(process) => true,
+            Proof::Met(_) | Proof::Judged => may_run(attended, process, false, OTHERWISE),
+            Proof::Allowed(expected) => may_run(attended, process, expected.is_met(process), OTHERWISE),
+        }
     }
 
     /// Remembers what it is from now on.
@@ -250,7 +251,7 @@ impl Thread {
     pub(super) fn has_changed(&mut self, changed: Changed) {
         let Changed { call, process, is_as_judged } = changed;
         let Some(attended) = self.calls.get_mut(&call) else { return };
-        if is_as_judged || may_run(attended, process, "its call was ended") {
+        if is_as_judged || may_run(attended, process, false, "its call was ended") {
             attended.descent.has_become(process);
         } else {
             ptrace::kill(process);
@@ -303,13 +304,13 @@ impl Thread {
 
 /// Whether a process may run as what it has executed in truth. An honest one is something else than was seen before by a link that
 /// only it can follow, or as a file that the system runs by an interpreter of its own (binfmt_misc).
-fn may_run(attended: &Attended, process: i32, otherwise: &str) -> bool {
+fn may_run(attended: &Attended, process: i32, is_approved: bool, otherwise: &str) -> bool {
     let Some((path, program, argv)) = proof::truth(process) else { return false };
     let directory = files::working_directory(process);
     let exec = Exec::new(&path, argv, proof::environment(process), directory, Some(program));
     let exec = exec.started_by(Starter::Program(Vec::new())).descended(attended.lineage(process));
     let facts = &attended.facts;
-    let may_run = facts.judge.may_run_inside(&exec, &facts.facts);
+    let may_run = facts.judge.may_run_inside(&exec, &facts.facts, is_approved);
     if !may_run {
         let reason = format!("it became this while it was judged as something else, so {otherwise}");
         tracing::warn!(program = %path.display(), "ended: {reason}");

@@ -66,7 +66,7 @@ impl Looks {
 
 impl Watched {
     fn look(&self, thread: i32) -> Seen {
-        if let Proof::Met(expected) = &self.proof
+        if let Proof::Met(expected) | Proof::Allowed(expected) = &self.proof
             && expected.is_met(self.process)
         {
             return Seen::Judged;

@@ -69,6 +69,7 @@ impl World {
             first_line: None,
             starter: crate::judgement::Starter::Shell,
             kept_inside: None,
+            runs_as: None,
             lineage: crate::judgement::Lineage::default(),
             reads_input: false,
         }

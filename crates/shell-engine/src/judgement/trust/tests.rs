@@ -37,6 +37,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         first_line: None,
         starter: crate::judgement::Starter::Shell,
         kept_inside: None,
+        runs_as: None,
         lineage: crate::judgement::Lineage::default(),
         reads_input: false,
     }

@@ -28,6 +28,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         first_line: None,
         starter: crate::judgement::Starter::Shell,
         kept_inside: None,
+        runs_as: None,
         lineage: crate::judgement::Lineage::default(),
         reads_input: false,
     }
