@@ -129,6 +129,15 @@ test-workflows: build ## Compare developers' workflows with plain Bash, also tho
 	$(call step,'Workflows in plain Bash and in the sandbox')
 	SHELL_TOOL_MCP_WORKFLOWS=all SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test workflows -- --nocapture
 
+# Half an hour. RACES= is how often each is tried.
+RACES ?= 10000
+
+.PHONY: test-races
+test-races: build ## Race the kernel's door, and storm it, for long (RACES=10000).
+	$(call step,'Racing the door of the kernel')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_RACES=$(RACES) SHELL_TOOL_MCP_EXECS=100000 \
+	  $(CARGO) test --workspace --locked --test end_to_end -- --test-threads 1 --nocapture kernel_door_races thousands_of_execs
+
 # Other kernels, emulated. KERNELS="6.1 6.12" chooses; QUICK=1 tries few settings; SUITES=1 runs the escape
 # suite and the sandbox's there as well; RECORD=1 writes docs/platforms.md.
 KERNELS ?=

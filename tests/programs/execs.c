@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,42 @@ static void *moves_a_descriptor(void *unused) {
   (void)unused;
   int one = open("/usr/bin/true", O_RDONLY), other = open("/usr/bin/touch", O_RDONLY);
   for (;;) dup2(one, 9), dup2(other, 9);
+}
+
+/* The argument, which others rewrite while the program is executed. */
+static char argument[] = "good";
+static void rewrite(void) {
+  memcpy(argument, "evil", 4), memcpy(argument, "good", 4);
+}
+static int rewrites(void *unused) {
+  (void)unused;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int turn = 0; turn < 3000000; turn++) rewrite();
+  _exit(0);
+}
+static void *rewrites_in_a_thread(void *unused) {
+  (void)unused;
+  for (;;) rewrite();
+}
+static int executes_in_the_same_memory(void *unused) {
+  (void)unused;
+  _exit(execute());
+}
+static void write_into(pid_t it) {
+  struct iovec theirs = {argument, 4}, evil = {"evil", 4}, good = {"good", 4};
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int turn = 0; turn < 300000; turn++) {
+    process_vm_writev(it, &evil, 1, &theirs, 1, 0);
+    process_vm_writev(it, &good, 1, &theirs, 1, 0);
+  }
+  _exit(0);
+}
+/* As which the one that was waited for has ended. */
+static void end_as(pid_t it) {
+  int status;
+  while (waitpid(it, &status, 0) != it);
+  if (WIFSIGNALED(status)) raise(WTERMSIG(status));
+  _exit(WEXITSTATUS(status));
 }
 
 static sigjmp_buf before;
@@ -113,6 +150,24 @@ static int child(void) {
     while (dup(1) >= 0);
   } else if (IS("small-stack")) {
     limit(RLIMIT_STACK, 64 << 10);
+  } else if (IS("rewriting-sibling")) {
+    arguments[1] = argument;
+    beside(rewrites, CLONE_VM);
+  } else if (IS("rewriting-parent")) {
+    arguments[1] = argument;
+    pid_t it = clone(executes_in_the_same_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, 0);
+    for (int status; waitpid(it, &status, WNOHANG) == 0;) rewrite();
+    _exit(0);
+  } else if (IS("rewriting-vfork")) {
+    arguments[1] = argument;
+    pthread_create(&thread, 0, rewrites_in_a_thread, 0);
+    pid_t it = vfork();
+    if (it == 0) _exit(execute());
+    end_as(it);
+  } else if (IS("writing-process")) {
+    arguments[1] = argument;
+    pid_t me = getpid();
+    if (fork() == 0) write_into(me);
   } else if (IS("x32")) {
     syscall(0x40000000 | 520, program, arguments, environ);
 #ifdef __x86_64__

@@ -20,6 +20,18 @@ pub fn is_here(what: &str, test: Result<(), String>) -> bool {
     false
 }
 
+/// Tells whether a program is on this machine that a test tries out where it is.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let is_there = ["/usr/bin", "/usr/local/bin", "/usr/local/go/bin"]
+        .iter()
+        .any(|folder| std::path::Path::new(folder).join(program).exists());
+    if !is_there {
+        eprintln!("skipped: there is no {program} here");
+    }
+    is_there
+}
+
 /// Tells whether the hard limit of a resource lets a server have as much as a test needs.
 #[must_use]
 pub fn is_allowed(resource: Resource, least: u64) -> bool {

@@ -1,13 +1,12 @@
 //! Debuggers inside (`debug = true`): they work on the command's own processes, rules hold below them, and nothing of
 //! ours can be traced.
 
-use std::path::Path;
 use std::time::Duration;
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::machine::is_here;
+use end_to_end_tests::machine::is_installed;
 
 const DOOR: &[&str] = &["--door", "kernel"];
 
@@ -31,11 +30,6 @@ fn build(world: &World, name: &str) {
     assert!(compiler.status().expect("a C compiler").success());
 }
 
-fn has(program: &str) -> bool {
-    let path = Path::new("/usr/bin").join(program);
-    is_here(program, path.exists().then_some(()).ok_or_else(|| "it is not installed".into()))
-}
-
 fn decided(outcome: &Outcome) -> Vec<(String, String)> {
     let list = outcome.json()["decisions"].as_array().cloned().unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -47,7 +41,7 @@ async fn strace_and_gdb_work_on_a_commands_own_processes() {
     let world = debugging();
     build(&world, "traces");
     let client = Client::start_with(&world, &Person::absent(), DOOR).await;
-    if has("strace") {
+    if is_installed("strace") {
         let traced = client
             .run("strace -f -qq -e trace=execve -e signal=none sh -c '/bin/echo hi; /bin/true' 2>&1")
             .await;
@@ -55,7 +49,7 @@ async fn strace_and_gdb_work_on_a_commands_own_processes() {
             assert!(traced.ran().1.contains(part), "{traced:?}");
         }
     }
-    if has("gdb") {
+    if is_installed("gdb") {
         let script = "gdb -batch -nx -ex 'break main' -ex run -ex 'print argc + 40' -ex continue --args ./traces 0 2>&1";
         let traced = client.run_within(script, Duration::from_secs(60)).await;
         for part in ["$1 = 42", "slept 0, refused 0", "exited normally"] {
@@ -71,7 +65,7 @@ async fn without_the_setting_nothing_is_traced_and_a_result_says_what_allows_it(
     let client = Client::start_with(&world, &Person::absent(), DOOR).await;
     let tried = client.run("python3 -c 'import ctypes; l = ctypes.CDLL(None, use_errno=True); print(l.ptrace(0, 0, 0, 0), ctypes.get_errno())'").await;
     assert_eq!(tried.ran().1, "-1 1\n", "{tried:?}");
-    if has("strace") {
+    if is_installed("strace") {
         let tried = client.run("strace true").await;
         assert!(tried.json()["denials"].to_string().contains("debug = true"), "{tried:?}");
     }
@@ -79,7 +73,7 @@ async fn without_the_setting_nothing_is_traced_and_a_result_says_what_allows_it(
 
 #[tokio::test]
 async fn rules_hold_for_what_is_traced_which_cannot_leave() {
-    if !has("strace") {
+    if !is_installed("strace") {
         return;
     }
     let world = debugging();

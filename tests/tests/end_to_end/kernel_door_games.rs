@@ -49,7 +49,7 @@ const GAMES: &[Game] = &[
 ];
 
 /// Compiles the program that plays them.
-fn build(world: &World) {
+pub(super) fn build(world: &World) {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/execs.c");
     let mut compiler = std::process::Command::new("cc");
     compiler.args(["-O1", "-static", "-pthread", "-o"]).arg(world.workdir().join("execs")).arg(source);

@@ -26,6 +26,9 @@ fn tries() -> u32 {
     std::env::var("SHELL_TOOL_MCP_RACES").ok().and_then(|tries| tries.parse().ok()).unwrap_or(200)
 }
 
+/// No race takes longer, in as many tries as somebody may want.
+const LONGEST: Duration = Duration::from_secs(1800);
+
 /// What all races have in common: `race(before, execute)` forks a process for each try.
 const COMMON: &str = r#"
 import collections, ctypes, mmap, os, signal, sys, threading
@@ -106,6 +109,40 @@ race(lambda: os.execv(os.path.abspath("script"), ["x", "evil"]), flipping)
 "##,
     ),
     (
+        "exchanged names",
+        r#"
+os.symlink("/usr/bin/true", "program"); os.symlink("/usr/bin/touch", "other")
+here = os.open(".", os.O_RDONLY)
+exchange = lambda: libc.renameat2(here, b"program", here, b"other", 2)
+flipping = flips(exchange, exchange)
+race(lambda: os.execv("./program", ["x", "evil"]), flipping)
+"#,
+    ),
+    (
+        "an interpreter",
+        r##"
+open("script", "w").write("#!%s/program\n" % os.getcwd()); os.chmod("script", 0o755)
+os.symlink("/usr/bin/true", "program")
+def swap(target):
+    try: os.symlink(target, "new"); os.rename("new", "program")
+    except FileExistsError: os.unlink("new")
+flipping = flips(lambda: swap("/usr/bin/touch"), lambda: swap("/usr/bin/true"))
+race(lambda: os.execv(os.path.abspath("script"), ["x", "evil"]), flipping)
+"##,
+    ),
+    (
+        "a descriptor",
+        r#"
+one, other = os.open("/usr/bin/true", os.O_RDONLY), os.open("/usr/bin/touch", os.O_RDONLY)
+def execute():
+    def flip():
+        while True: os.dup2(one, 9); os.dup2(other, 9)
+    threading.Thread(target=flip, daemon=True).start()
+    os.execv("/proc/self/fd/9", ["x", "evil"])
+race(execute)
+"#,
+    ),
+    (
         "a folder",
         r#"
 os.mkdir("there"); os.mkdir("here")
@@ -132,15 +169,38 @@ race(execute)
     ),
 ];
 
+/// Races of `programs/execs.c`: whoever shares the memory rewrites the argument, or whoever may write it.
+const IN_MEMORY: [&str; 4] = ["rewriting-sibling", "rewriting-parent", "rewriting-vfork", "writing-process"];
+
+/// Without a debugger allowed, and with one: who is not traced is proved all the same.
+#[tokio::test]
+async fn in_no_memory_that_others_write_is_anything_else_than_was_judged() {
+    for configured in ["", "[shell_tool]\ndebug = true\n"] {
+        let world = world().configured(configured);
+        super::kernel_door_games::build(&world);
+        let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+        for race in IN_MEMORY {
+            let command = format!("./execs {race} {} /usr/bin/touch good 2>&1 | tail -1; ls evil", tries());
+            let outcome = client.run_within(&command, LONGEST).await;
+            let said = outcome.ran().1;
+            if std::env::var_os("SHELL_TOOL_MCP_RACES").is_some() {
+                eprintln!("{race}: {said}");
+            }
+            assert!(said.starts_with(&format!("{race}:")), "{outcome:?}");
+            assert!(!world.workdir().join("evil").exists(), "{race}: {outcome:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn in_no_race_does_anything_run_that_was_not_judged() {
     let world = world();
     let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
     for (name, race) in RACES {
         std::fs::write(world.workdir().join("race.py"), format!("{COMMON}{race}")).expect("written");
-        let left = "rm -r evil good program script a b new here there 2> /dev/null";
+        let left = "rm -r evil good program other script a b new here there 2> /dev/null";
         let command = format!("python3 race.py {} 2>&1 | tail -2; {left}; true", tries());
-        let outcome = client.run_within(&command, Duration::from_secs(100)).await;
+        let outcome = client.run_within(&command, LONGEST).await;
         let said = outcome.ran().1;
         if std::env::var_os("SHELL_TOOL_MCP_RACES").is_some() {
             eprintln!("{name}: {said}");

@@ -28,6 +28,7 @@ mod inherited;
 mod kernel_door;
 mod kernel_door_games;
 mod kernel_door_hostile;
+mod kernel_door_programs;
 mod kernel_door_races;
 mod live_rules;
 mod load;
