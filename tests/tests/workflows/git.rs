@@ -24,6 +24,13 @@ const fn refused(
     Workflow { expected: Expected::Refused(named), ..git(name, setup, script) }
 }
 
+const EVERYTHING: &str = "echo x > x && git add . && git commit -qm x && echo y >> x && git stash -q && git stash pop -q && \
+    git commit -qam y && git switch -qc topic && git tag t && git rebase -q HEAD~1 && git gc -q";
+
+const fn elsewhere(name: &'static str, folder: &'static str, setup: &'static str) -> Workflow {
+    Workflow { folder, ..git(name, setup, EVERYTHING) }
+}
+
 pub(crate) const WORKFLOWS: &[Workflow] = &[
     git("git add, commit", REPOSITORY, "echo x >> a; echo y > d/new; git add -A && git commit -qm second"),
     git(
@@ -132,7 +139,29 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         "git init -q",
         "for i in $(seq 300); do echo $i > f$i; done; git add . && git commit -qm many",
     ),
+    elsewhere(
+        "a linked work tree",
+        "tree",
+        "git init -q; git commit -q --allow-empty -m x; git worktree add -q ../tree",
+    ),
+    elsewhere(
+        "a submodule",
+        "work/sub",
+        "git init -q ../lib; git -C ../lib commit -q --allow-empty -m x; git init -q; git submodule --quiet add ../lib sub 2> /dev/null; git commit -qm sub",
+    ),
+    elsewhere(
+        "a folder of a repository",
+        "work/d/e",
+        "git init -q; mkdir -p d/e; echo z > z; git add .; git commit -qm x",
+    ),
     refused("git config", REPOSITORY, "git config alias.x y", ".git/config"),
     refused("git remote add", REPOSITORY, "git remote add up ../up.git", ".git/config"),
+    refused("git branch -m", REPOSITORY, "git branch -m trunk", ".git/config"),
+    refused(
+        "git switch --track",
+        CLONE,
+        "git branch -q x && git push -q . x:refs/remotes/origin/x && git branch -qD x; git switch -q --track origin/x; true",
+        ".git/config",
+    ),
     refused("git hooks", REPOSITORY, "printf '#!/bin/sh\\n' > .git/hooks/pre-commit", ".git/hooks"),
 ];

@@ -25,14 +25,10 @@ const GIT: &[&[&str]] = &[
 ];
 
 impl State {
-    pub(crate) fn of(world: &World, ignoring: &[&str]) -> State {
+    pub(crate) fn of(world: &World, folder: &Path, ignoring: &[&str]) -> State {
         let mut files = BTreeMap::new();
-        list(&world.workdir(), Path::new(""), ignoring, &mut files);
-        let git = if world.workdir().join(".git").exists() {
-            GIT.iter().map(|question| ask(world, question)).collect()
-        } else {
-            Vec::new()
-        };
+        list(folder, Path::new(""), ignoring, &mut files);
+        let git = GIT.iter().map(|question| ask(world, folder, question)).collect();
         State { files, git }
     }
 
@@ -81,10 +77,10 @@ fn list(root: &Path, below: &Path, ignoring: &[&str], files: &mut BTreeMap<Strin
     }
 }
 
-fn ask(world: &World, question: &[&str]) -> String {
+fn ask(world: &World, folder: &Path, question: &[&str]) -> String {
     let mut git = Command::new("git");
     world.surround(&mut git);
-    let said = git.args(question).output().expect("git starts");
+    let said = git.current_dir(folder).args(question).output().expect("git starts");
     let text = String::from_utf8_lossy(&said.stdout);
     let mut lines: Vec<&str> = text.lines().collect();
     // Commits of the same time come in any order.

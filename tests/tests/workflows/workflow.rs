@@ -1,6 +1,6 @@
 //! One workflow, and its twin worlds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
 
@@ -17,7 +17,9 @@ pub(crate) struct Workflow {
     pub(crate) needs: &'static [&'static str],
     /// Whether it takes packages from the registries.
     pub(crate) network: bool,
-    /// What was there before; runs in plain Bash, in both worlds.
+    /// Where it is done, below the home folder.
+    pub(crate) folder: &'static str,
+    /// What was there before; runs in plain Bash, in both worlds, in the folder to work in.
     pub(crate) setup: &'static str,
     pub(crate) script: &'static str,
     /// Files and folders that are never twice the same.
@@ -49,6 +51,7 @@ impl Workflow {
         name: "",
         needs: &[],
         network: false,
+        folder: "work",
         setup: "",
         script: "",
         ignoring: &[],
@@ -99,7 +102,7 @@ impl Twin {
             [protocol \"file\"]\nallow = always\n[advice]\ndetachedHead = false\n";
         std::fs::write(world.home().join(".gitconfig"), settings).expect("Git's settings");
         let twin = Twin { world };
-        let made = twin.bash(&format!("set -e; {}", workflow.setup));
+        let made = twin.bash(&format!("set -e; {}", workflow.setup), &twin.world.workdir());
         assert!(made.status.success(), "{}: its setup: {made:?}", workflow.name);
         twin
     }
@@ -113,26 +116,35 @@ impl Twin {
         let mut server = self.world.server(&["--door", "kernel"]);
         server.args(workflow.network.then_some("--network"));
         surround(&mut server);
+        server.current_dir(self.folder(workflow));
         server
     }
 
-    fn bash(&self, script: &str) -> Output {
+    fn folder(&self, workflow: &Workflow) -> PathBuf {
+        self.world.home().join(workflow.folder)
+    }
+
+    fn bash(&self, script: &str, folder: &Path) -> Output {
         let mut bash = Command::new("bash");
         self.world.surround(&mut bash);
         surround(&mut bash);
-        bash.args(["-c", script]).stdin(std::process::Stdio::null()).output().expect("Bash starts")
+        bash.current_dir(folder)
+            .args(["-c", script])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("Bash starts")
     }
 
     pub(crate) fn run_plainly(&self, workflow: &Workflow) -> Ran {
         let begun = Instant::now();
-        let output = self.bash(workflow.script);
+        let output = self.bash(workflow.script, &self.folder(workflow));
         let seconds = begun.elapsed().as_secs_f64();
         Ran {
             exit_code: output.status.code().unwrap_or(-1).into(),
             seconds,
             result: format!("{output:?}"),
             said: String::new(),
-            state: State::of(&self.world, workflow.ignoring),
+            state: State::of(&self.world, &self.folder(workflow), workflow.ignoring),
         }
     }
 
@@ -141,7 +153,7 @@ impl Twin {
         client.run("true").await;
         let begun = Instant::now();
         let arguments = json!({
-            "command": workflow.script, "workdir": self.world.workdir(), "login": false, "timeout_ms": 300_000,
+            "command": workflow.script, "workdir": self.folder(workflow), "login": false, "timeout_ms": 300_000,
         });
         let outcome = client.call(arguments).await;
         let seconds = begun.elapsed().as_secs_f64();
@@ -151,7 +163,7 @@ impl Twin {
             seconds,
             said: format!("{}{}", text(&result["denials"]), text(&result["notes"])),
             result: result.to_string(),
-            state: State::of(&self.world, workflow.ignoring),
+            state: State::of(&self.world, &self.folder(workflow), workflow.ignoring),
         }
     }
 }

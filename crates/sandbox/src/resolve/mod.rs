@@ -12,6 +12,7 @@ mod host_facts;
 mod host_sockets;
 mod pipeline;
 mod protected;
+mod repository;
 mod roots;
 
 pub use error::ResolveError;

@@ -2,10 +2,12 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
+use super::repository::{self, Elsewhere};
 use super::roots::{self, Roots};
 use super::{caches, hidden, protected};
 use crate::plan::{Layers, Limits, Plan};
 use crate::policy::{Restrictions, SandboxPolicy};
+use std::path::PathBuf;
 
 /// Resolves a policy into a plan.
 ///
@@ -31,10 +33,18 @@ pub fn resolve(
         Some(asked) => roots::writable(asked, facts, &mut plan.notes)?,
     };
     plan.writable = roots.all();
+    let homes: Vec<PathBuf> = facts.homes().cloned().collect();
+    let repositories: Vec<Elsewhere> =
+        roots.named.iter().filter_map(|root| repository::elsewhere(root, &homes)).collect();
+    for folder in repositories.iter().map(|elsewhere| &elsewhere.folder) {
+        if !plan.writable.iter().any(|root| folder.starts_with(root)) {
+            plan.writable.push(folder.clone());
+        }
+    }
     if workspace_write.is_some() {
         caches::add(&mut plan, &roots.named, restrictions, facts);
     }
-    protected::add(&mut plan, &roots.named, restrictions, facts)?;
+    protected::add(&mut plan, &roots.named, &repositories, restrictions, facts)?;
     hidden::add(&mut plan, restrictions, facts)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
         let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
@@ -48,7 +58,7 @@ pub fn resolve(
 mod tests {
     use super::*;
     use crate::policy::{Mode, Network, WorkspaceWrite};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     fn workspace(roots: &[&Path]) -> SandboxPolicy {
         SandboxPolicy::WorkspaceWrite(WorkspaceWrite {

@@ -5,6 +5,7 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
+use super::repository::Elsewhere;
 use crate::git_names::{IN_GIT, IN_WORKTREE, MARKS};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
@@ -74,11 +75,12 @@ const MAX_SUBMODULES: usize = 200;
 /// How deep submodules' folders are looked for (`.git/modules/a/b/c`).
 const MAX_SUBMODULE_DEPTH: usize = 5;
 
-/// Adds what must not change to the plan. `workspaces` are the roots asked for; temporary folders hold no
-/// configuration.
+/// Adds what must not change to the plan. `workspaces` are the roots asked for, `repositories` theirs that lie elsewhere;
+/// temporary folders hold no configuration.
 pub(super) fn add(
     plan: &mut Plan,
     workspaces: &[PathBuf],
+    repositories: &[Elsewhere],
     restrictions: &Restrictions,
     facts: &HostFacts,
 ) -> Result<(), ResolveError> {
@@ -100,6 +102,9 @@ pub(super) fn add(
         {
             found.protect_repository(&folder);
         }
+    }
+    for elsewhere in repositories {
+        found.protect_git(&elsewhere.top);
     }
     let homes = facts.homes().filter_map(|home| home.canonicalize().ok());
     for home in homes.filter(|home| workspaces.iter().any(|root| home.starts_with(root))) {
@@ -275,14 +280,14 @@ fn bash_profile(home: &Path) -> Placeholder {
 }
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
-fn work_tree_of(folder: &Path) -> Option<PathBuf> {
+pub(super) fn work_tree_of(folder: &Path) -> Option<PathBuf> {
     let text = small_text(&folder.join("config"), 65_536)?;
     let line = text.lines().find_map(|line| line.trim().strip_prefix("worktree"))?;
     folder.join(line.trim_start().strip_prefix('=')?.trim()).canonicalize().ok()
 }
 
 /// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.
-fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
+pub(super) fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
     let text = small_text(file, 8192)?;
     let target = text.trim_end().strip_prefix(prefix)?.trim_start();
     let path = file.parent()?.join(target);
@@ -290,7 +295,7 @@ fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
 }
 
 /// Reads a small file that a command may have made: a pipe or a device in its place must not keep us.
-fn small_text(path: &Path, most: u64) -> Option<String> {
+pub(super) fn small_text(path: &Path, most: u64) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = fs::File::from(openat(CWD, path, flags, Mode::empty()).ok()?);
     let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() < most)?;
@@ -307,7 +312,7 @@ mod tests {
     fn plan_of(root: &Path, facts: &HostFacts) -> Plan {
         let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec![root.to_owned()];
-        add(&mut plan, &[root.to_owned()], &Restrictions::default(), facts).unwrap();
+        add(&mut plan, &[root.to_owned()], &[], &Restrictions::default(), facts).unwrap();
         plan
     }
 
@@ -378,7 +383,7 @@ mod tests {
         fs::write(base.join("w/.git"), format!("gitdir: {}\n", linked.display())).unwrap();
         let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
         plan.writable = vec![base.join("w"), base.join("main")];
-        add(&mut plan, &[base.join("w")], &Restrictions::default(), &HostFacts::default()).unwrap();
+        add(&mut plan, &[base.join("w")], &[], &Restrictions::default(), &HostFacts::default()).unwrap();
         for path in [
             base.join("main/b/.git"),
             base.join("w/.git"),
