@@ -37,7 +37,7 @@ pub enum CallEvent {
     Ended {
         /// How.
         status: ExitStatus,
-        /// For a program that failed, else 0: how often anything in the session was told "network is unreachable" since
+        /// How often anything in the session was told "network is unreachable" since
         /// the session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a
         /// network namespace, see [`crate::Session::routes_were_refused`].
         refused_routes: u64,

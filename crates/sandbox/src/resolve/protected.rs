@@ -70,6 +70,70 @@ const START_UP_PLACES: &[&str] = &[
     ".oh-my-zsh",
 ];
 
+/// As above, but never protected, since no workspace holds them: programs, and what programs load or obey.
+const RUN_FROM_HOME: &[&str] = &[
+    ".local/bin",
+    "bin",
+    ".cargo/bin",
+    "go/bin",
+    ".bun/bin",
+    ".deno/bin",
+    ".npm-global",
+    ".local/lib",
+    ".local/share/applications",
+    ".local/share/systemd",
+    ".local/share/keyrings",
+    ".local/share/fish",
+    ".gnupg",
+    ".rustup",
+    ".nvm",
+    ".pyenv",
+    ".asdf",
+    ".vim",
+    ".vimrc",
+    ".config/nvim",
+    ".emacs.d",
+    ".config/Code",
+    ".config/direnv",
+    ".config/mise",
+    ".config/gh",
+    ".docker",
+    ".kube",
+    "Library/LaunchAgents",
+];
+
+/// Tells whether the name of a path, or of one around it, is one that is protected in a workspace.
+#[must_use]
+pub fn has_protected_name(path: &Path) -> bool {
+    let names: Vec<&std::ffi::OsStr> = path.iter().collect();
+    let is = |name: &std::ffi::OsStr, listed: &str| name == listed;
+    names.iter().any(|name| {
+        let start_up = START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).any(|listed| is(name, listed));
+        start_up || IN_WORKSPACE.iter().any(|(listed, _)| is(name, listed))
+    }) || names.windows(2).any(|two| {
+        matches!(two, [folder, name] if is(folder, ".git") && IN_GIT.iter().any(|(listed, _, _)| is(name, listed)))
+    })
+}
+
+/// Tells whether a folder holds, or lies in, what is run or obeyed outside: programs, start-up files, agents' settings, Git
+/// directories, private keys.
+pub(crate) fn runs_outside(folder: &Path, homes: &[PathBuf]) -> bool {
+    let meets = |place: &Path| folder.starts_with(place) || place.starts_with(folder);
+    let is_trusted_name = |name: &std::ffi::OsStr| {
+        name == ".git" || name == ".husky" || IN_WORKSPACE.iter().any(|(trusted, _)| name == *trusted)
+    };
+    let in_home =
+        IN_WORKSPACE.iter().map(|(name, _)| name).chain(START_UP_FILES).chain(START_UP_FILES_NOT_HELD);
+    let in_home: Vec<&&str> = in_home.chain(START_UP_PLACES).chain(RUN_FROM_HOME).collect();
+    let homes = homes.iter().map(|home| home.canonicalize().unwrap_or_else(|_| home.clone()));
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let is_git_directory = MARKS.iter().all(|mark| folder.join(mark).exists());
+    is_git_directory
+        || folder.components().any(|part| is_trusted_name(part.as_os_str()))
+        || homes.into_iter().any(|home| in_home.iter().any(|name| meets(&home.join(name))))
+        || std::env::split_paths(&search_path).any(|place| place.is_absolute() && meets(&place))
+}
+
 /// More submodules than any repository has; each costs two mounts.
 const MAX_SUBMODULES: usize = 200;
 /// How deep submodules' folders are looked for (`.git/modules/a/b/c`).

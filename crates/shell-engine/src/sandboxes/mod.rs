@@ -8,6 +8,7 @@
 //! The sandbox's own session starts it. On Linux that keeps all its descendants in sight, also those that begin a
 //! session of their own, and ends them when the server is gone, however that ended.
 
+mod company;
 mod pool;
 mod process;
 mod sandbox;

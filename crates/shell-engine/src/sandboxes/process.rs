@@ -5,11 +5,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Call, CallEvent, ExitStatus, SessionError, SpawnRequest};
+use sandbox::denial::Routes;
+use sandbox::{Call, CallEvent, ExitStatus, Namespace, SessionError, SpawnRequest};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::company::{Arrival, Presence};
 use super::spawn_error::SpawnError;
 use super::{Sandbox, Signal};
 use crate::sys::watch_readable;
@@ -31,6 +33,7 @@ pub(crate) struct Process {
     follower: AbortHandle,
     /// Keeps the session, without which the program would end.
     sandbox: Arc<Sandbox>,
+    arrival: Arrival,
 }
 
 /// Processes of a call that are alive.
@@ -88,8 +91,10 @@ impl Process {
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
         let (tell, told) = watch::channel(Told::default());
-        let follower = tokio::spawn(follow(Arc::clone(&call), tell, reports)).abort_handle();
-        let process = Process { call, told, follower, sandbox: Arc::clone(sandbox) };
+        let (arrival, presence) = sandbox.company().arrive();
+        let follower = follow(Arc::clone(&call), tell, reports, presence);
+        let follower = tokio::spawn(follower).abort_handle();
+        let process = Process { call, told, follower, sandbox: Arc::clone(sandbox), arrival };
         process.started().await?;
         Ok(process)
     }
@@ -188,9 +193,18 @@ impl Process {
         }
     }
 
-    /// Whether the sandbox has refused the network to the program, which has failed, or to one that ran beside it.
-    pub(crate) fn was_refused_the_network(&self) -> bool {
-        self.sandbox.session().routes_were_refused(self.told.borrow().refused_routes)
+    /// Whether the sandbox has refused the network to the program, or to one that ran beside it.
+    pub(crate) fn refused_routes(&self) -> Routes {
+        let (ran_alone, count) =
+            (self.sandbox.company().was_nobody_but(self.arrival), self.told.borrow().refused_routes);
+        if !self.sandbox.enforcement().has(Namespace::Network) {
+            return Routes::Uncounted;
+        }
+        match (self.sandbox.session().routes_were_refused(count), ran_alone) {
+            (false, _) => Routes::NotRefused,
+            (true, true) => Routes::Refused,
+            (true, false) => Routes::RefusedToSomeone,
+        }
     }
 }
 
@@ -201,7 +215,12 @@ impl Drop for Process {
 }
 
 /// Hears what the session tells, until there is nothing more to be told.
-async fn follow(call: Arc<AsyncFd<Call>>, tell: watch::Sender<Told>, mut reports: Option<Reports>) {
+async fn follow(
+    call: Arc<AsyncFd<Call>>,
+    tell: watch::Sender<Told>,
+    mut reports: Option<Reports>,
+    _presence: Presence,
+) {
     while let Ok(mut ready) = call.readable().await {
         loop {
             match call.get_ref().try_event() {

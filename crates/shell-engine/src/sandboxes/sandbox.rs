@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, Stat, fstat};
 use sandbox::environment::{EnvironmentPolicy, command_environment};
 use sandbox::{Enforcement, Namespace, Plan};
 
+use super::company::Company;
 use crate::sys::{LOOK, device_and_inode};
 
 /// Where programs run. Dropping the last reference ends everything in it.
@@ -19,6 +20,7 @@ pub struct Sandbox {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
     told: Notices,
+    company: Company,
     session: sandbox::Session,
     /// Sockets of the host that may be reached. While they are held, their inodes are theirs.
     sockets: Vec<OwnedFd>,
@@ -71,7 +73,15 @@ impl Sandbox {
         let plan = Plan { caches, ..plan };
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
-        Ok(Sandbox { sockets, plan: Arc::new(plan), environment, told, session, no_door: OnceLock::new() })
+        Ok(Sandbox {
+            company: Company::default(),
+            sockets,
+            plan: Arc::new(plan),
+            environment,
+            told,
+            session,
+            no_door: OnceLock::new(),
+        })
     }
 
     /// What is enforced: a protected place that nothing here protects is not in it.
@@ -140,6 +150,11 @@ impl Sandbox {
             .iter()
             .filter_map(|held| fstat(held).ok())
             .any(|held| device_and_inode(&held) == device_and_inode(file))
+    }
+
+    /// Who runs in here beside whom.
+    pub(super) fn company(&self) -> &Company {
+        &self.company
     }
 
     /// Whether what lies protected in a writable folder is protected.

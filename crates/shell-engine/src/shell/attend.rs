@@ -309,9 +309,9 @@ impl Attended {
         }
         let background = alive.listed;
         let end = output.end(denials::LOOKED_AT);
-        let command = self.request.command.to_string_lossy();
+        let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let denials = denials::explain(&self.sandbox, &self.shell, end, folders, &self.config, ending).await;
+        let denials = denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config).await;
         let sandbox = self.level;
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();

@@ -226,9 +226,8 @@ impl Supervisor {
     }
 
     fn report_end(&self, status: ExitStatus, last: bool) {
-        // Reading the counters takes a moment, which the many programs that end well need not wait for.
-        let refused_routes = if status == ExitStatus::Exited(0) { 0 } else { refused_routes() };
-        tell(&self.socket, &CallEvent::Ended { status, refused_routes, last });
+        // Of every program: what one that ended well was refused would else be the next one's.
+        tell(&self.socket, &CallEvent::Ended { status, refused_routes: refused_routes(), last });
     }
 
     /// Takes one command from the server; false when the server is gone.

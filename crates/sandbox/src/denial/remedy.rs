@@ -1,0 +1,232 @@
+//! The smallest thing that allows what was refused, and gives nothing else away.
+//!
+//! Whoever reads it may be a model that does as it is told, and what was refused may be chosen by a command. So no advice
+//! names a folder that holds code or settings which run outside, and none opens a private key.
+
+use super::caches;
+use super::evidence::{Denied, Evidence};
+use super::words;
+use crate::plan::Plan;
+use crate::resolve::{SYSTEM, is_too_wide, runs_outside};
+use std::path::{Path, PathBuf};
+
+/// Git's commands that change a repository's settings, as rules name them.
+const CHANGE_SETTINGS: &[&str] = &[
+    "branch",
+    "checkout",
+    "clone",
+    "config",
+    "init",
+    "lfs",
+    "pull",
+    "push",
+    "remote",
+    "submodule",
+    "switch",
+    "worktree",
+];
+
+/// Says where it is to be written: a bare flag would be added to the command by whoever reads this.
+pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> String {
+    let config = evidence.config.display();
+    const ARGUMENTS: &str = "to the server's args in the MCP client";
+    match denied {
+        Denied::Network => format!(
+            "a person can allow it: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
+        ),
+        Denied::Tracing => format!("a person can allow it: add debug = true below [shell_tool] in {config}"),
+        Denied::Counters => "nothing inside may use them; run the profiler outside the sandbox".to_owned(),
+        Denied::Call(_) => "no command may do this, because it leads around the sandbox; a person can have a program do it outside, by a \
+                            rule that asks: "
+            .to_owned()
+            + &rule(evidence, &[]),
+        Denied::Read(path) if homes().iter().any(|home| path.starts_with(home)) => format!(
+            "it holds keys, passwords or the like, which no command gets; a person can have the program that needs it run outside, by a \
+             rule that asks: {}",
+            rule(evidence, &["git push", "git pull", "git fetch", "git clone", "ssh", "gh", "aws", "kubectl", "gcloud", "docker"])
+        ),
+        Denied::Read(path) => format!(
+            "it is hidden from commands; a person can allow it: add allow_read = [\"{}\"] below [shell_tool] in {config}",
+            path.display()
+        ),
+        Denied::Write(path)
+            if plan
+                .reserved
+                .iter()
+                .any(|held| held.path.ends_with(".git") && path.starts_with(&held.path)) =>
+        {
+            "a repository of the workspace itself is yours to make: run git init there, or add a rule that asks you, \
+             prefix_rule([\"git\", \"init\"], \"prompt\")"
+                .to_owned()
+        }
+        Denied::Write(path) if plan.is_protected(path) => format!(
+            "it is protected, because programs outside trust it; a person can have it changed outside, by a rule that asks: {}",
+            if path.components().any(|part| part.as_os_str() == ".git") { of_git(evidence) } else { rule(evidence, &[]) }
+        ),
+        Denied::Write(path) => write(plan, path, evidence),
+    }
+}
+
+fn write(plan: &Plan, path: &Path, evidence: &Evidence<'_>) -> String {
+    let temporary = temporary(plan);
+    if let Some(assignment) = temporary.as_ref().and_then(|place| caches::instead(path, &homes(), place)) {
+        return format!(
+            "it is the user's cache, which the user's own tools trust; the command can have its own: begin it with `export {assignment};`"
+        );
+    }
+    let Some((folder, is_there)) = root_for(path).filter(|(folder, _)| may_be_offered(folder)) else {
+        return match temporary {
+            Some(place) => {
+                format!("commands may write in the workspace and in {}; use a folder there", place.display())
+            }
+            None => "commands may write in the workspace; use a folder there".to_owned(),
+        };
+    };
+    let make = if is_there {
+        String::new()
+    } else {
+        format!("make the folder {0} (mkdir {0}), then ", folder.display())
+    };
+    let folder = folder.display();
+    format!(
+        "a person can allow it: {make}add \"--writable-root\", \"{folder}\" to the server's args in the MCP client, or writable_roots = \
+         [\"{folder}\"] below [sandbox_workspace_write] in {}",
+        evidence.config.display()
+    )
+}
+
+/// Chooses the smallest folder that would do, and tells whether it is there: what is missing between it and the path is
+/// the command's to make.
+fn root_for(path: &Path) -> Option<(PathBuf, bool)> {
+    if path.is_dir() {
+        return Some((path.to_owned(), true));
+    }
+    let parent = path.parent()?;
+    if parent.is_dir() {
+        return Some((parent.to_owned(), true));
+    }
+    let missing = path.ancestors().find(|ancestor| ancestor.parent().is_some_and(Path::is_dir))?;
+    Some((missing.to_owned(), false))
+}
+
+/// The folder for passing files that commands may write, if there is one.
+fn temporary(plan: &Plan) -> Option<PathBuf> {
+    let usual = Path::new("/tmp").canonicalize().ok().filter(|folder| plan.writable.contains(folder));
+    usual.or_else(|| Some(plan.writable.first()?.join(".cache")))
+}
+
+/// A rule for the program that a command is about: of those that are known to need it, else the first that it names.
+fn rule(evidence: &Evidence<'_>, known: &[&str]) -> String {
+    let all: Vec<Vec<&str>> = words::commands(evidence.command).collect();
+    let begins = |words: &[&str], known: &str| {
+        let named = known.split(' ').collect::<Vec<_>>();
+        words.len() >= named.len()
+            && words.iter().zip(&named).all(|(word, name)| words::program_name(word) == *name)
+    };
+    let found = known.iter().find(|known| all.iter().any(|words| begins(words, known)));
+    let first = all.iter().find(|words| !["cd", "export", "set", "source", "."].contains(&words[0]));
+    let words: Vec<&str> = match (found, first) {
+        (Some(known), _) => known.split(' ').collect(),
+        (None, Some(words)) => words::plain(words),
+        (None, None) => vec!["PROGRAM"],
+    };
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("prefix_rule([{}], decision=\"prompt\")", quoted.join(", "))
+}
+
+/// A rule for what changes a repository's settings: the commands that were used, or else `git config` alone.
+fn of_git(evidence: &Evidence<'_>) -> String {
+    let mut used: Vec<&str> = Vec::new();
+    for words in words::commands(evidence.command).filter(|words| words::program_name(words[0]) == "git") {
+        let command = words.iter().skip(1).find(|word| CHANGE_SETTINGS.contains(word));
+        used.extend(command.filter(|command| !used.contains(command)));
+    }
+    match &used[..] {
+        [] => "prefix_rule([\"git\", \"config\"], decision=\"prompt\")".to_owned(),
+        [one] => format!("prefix_rule([\"git\", \"{one}\"], decision=\"prompt\")"),
+        more => format!("prefix_rule([\"git\", [\"{}\"]], decision=\"prompt\")", more.join("\", \"")),
+    }
+}
+
+fn homes() -> Vec<PathBuf> {
+    home_folder::find().into_iter().chain(home_folder::written_down()).collect()
+}
+
+/// Whether a folder is one to advise somebody to make writable. What a command prints must not talk a user, or an agent
+/// that speaks for him, into giving the system, the home folder, or what runs outside away.
+pub(super) fn may_be_offered(folder: &Path) -> bool {
+    let homes = homes();
+    !SYSTEM.iter().any(|system| folder.starts_with(system))
+        && !is_too_wide(folder, &homes)
+        && !runs_outside(folder, &homes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::Routes;
+
+    fn evidence(command: &str) -> Evidence<'_> {
+        Evidence {
+            command,
+            output: b"",
+            directories: &[],
+            config: Path::new("/c/config.toml"),
+            routes: Routes::Uncounted,
+        }
+    }
+
+    /// A command can print what it likes; it must not get anybody to give the system, a home, or what runs outside away.
+    #[test]
+    fn no_advice_gives_away_what_runs_outside() {
+        assert!(may_be_offered(Path::new("/srv/project/out")));
+        for folder in [
+            "/",
+            "/usr/local/share",
+            "/etc",
+            "/root",
+            "/home",
+            "/home/ann",
+            "/bin",
+            "/srv/project/.git/hooks",
+            "/srv/project/.vscode",
+        ] {
+            assert!(!may_be_offered(Path::new(folder)), "{folder}");
+        }
+        let home = homes().first().unwrap().canonicalize().unwrap();
+        for folder in [
+            ".local/bin",
+            ".local",
+            ".cargo/bin",
+            ".config",
+            ".config/systemd/user",
+            ".config/autostart",
+            ".config/fish/conf.d",
+            ".config/environment.d",
+            ".claude/commands",
+            ".codex",
+            ".ssh",
+            ".local/share/keyrings",
+        ] {
+            assert!(!may_be_offered(&home.join(folder)), "{folder}");
+        }
+        assert!(may_be_offered(&home.join("Documents/notes")));
+    }
+
+    #[test]
+    fn a_rule_names_the_program_that_needs_it() {
+        for (command, expected) in [
+            ("cd x && GIT_TRACE=1 git push origin main 2>&1 | tail", "[\"git\", \"push\"]"),
+            ("/usr/bin/ssh host true", "[\"ssh\"]"),
+            ("make deploy", "[\"make\", \"deploy\"]"),
+            ("export A=1; ./run.sh --now", "[\"run.sh\"]"),
+            ("", "[\"PROGRAM\"]"),
+        ] {
+            let found = rule(&evidence(command), &["git push", "ssh"]);
+            assert_eq!(found, format!("prefix_rule({expected}, decision=\"prompt\")"), "{command}");
+        }
+        let several = of_git(&evidence("git remote add o x; git -C . config a b && git status"));
+        assert_eq!(several, "prefix_rule([\"git\", [\"remote\", \"config\"]], decision=\"prompt\")");
+        assert_eq!(of_git(&evidence("npm ci")), "prefix_rule([\"git\", \"config\"], decision=\"prompt\")");
+    }
+}

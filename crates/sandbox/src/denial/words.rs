@@ -1,0 +1,205 @@
+//! What a command printed: lines that sound like a denial, and the paths that they are about.
+//!
+//! Words only select what to look at. What a line says proves nothing.
+
+use super::evidence::Denied;
+use std::path::{Path, PathBuf};
+
+const QUOTES: [char; 5] = ['\'', '"', '`', '‘', '’'];
+
+/// How many lines around an error that names no path are looked at for it: cargo says what it did some lines before why
+/// it failed, npm after it.
+const BEFORE: usize = 6;
+const AFTER: usize = 2;
+
+/// What a line sounds like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Network,
+    /// A system call that the sandbox refuses, whatever it is about.
+    Call(Denied),
+}
+
+/// Errors of files, whatever their case: the C library's words, and Go's.
+const FILE: &[&str] = &[
+    "read-only file system",
+    "permission denied",
+    "operation not permitted",
+    "device or resource busy",
+    "could not lock config file",
+    "error writing to the directory",
+];
+/// Names of errors, as Node.js says them.
+const FILE_CODES: &[&str] = &["EROFS", "EACCES", "EPERM", "EBUSY"];
+const NETWORK: &[&str] = &[
+    "network is unreachable",
+    "temporary failure in name resolution",
+    "could not resolve host",
+    "couldn't resolve host",
+    "dns error",
+    "name or service not known",
+    "no address associated with hostname",
+    "server misbehaving",
+];
+const NETWORK_CODES: &[&str] = &["ENETUNREACH", "EAI_AGAIN"];
+
+const NAMESPACES: Denied = Denied::Call("new namespaces");
+const BROWSER: Denied = Denied::Call("new namespaces (a browser's own sandbox; --no-sandbox does without)");
+const MOUNTS: Denied = Denied::Call("mounting file systems");
+
+/// What programs say when one of the system calls that no command may make is refused: all of these in one line.
+const CALLS: &[(&[&str], Denied)] = &[
+    (&["ptrace", "not permitted"], Denied::Tracing),
+    (&["could not trace the inferior"], Denied::Tracing),
+    (&["ptrace", "permission denied"], Denied::Tracing),
+    (&["leaksanitizer does not work under ptrace"], Denied::Tracing),
+    (&["perf_event", "not permitted"], Denied::Counters),
+    (&["perf_event", "permission"], Denied::Counters),
+    (&["no permission to enable", "event"], Denied::Counters),
+    (&["unshare failed"], NAMESPACES),
+    (&["creating new namespace failed"], NAMESPACES),
+    (&["no permissions to create", "namespace"], NAMESPACES),
+    (&["cannot clone", "not permitted"], NAMESPACES),
+    (&["no usable sandbox"], BROWSER),
+    (&["failed to move to new namespace"], BROWSER),
+    (&["mount:", "permission denied"], MOUNTS),
+    (&["mount:", "must be superuser"], MOUNTS),
+    (&["mount failed", "not permitted"], MOUNTS),
+    (&["socket", "operation not permitted"], Denied::Call("this kind of socket")),
+];
+
+/// Recognises what a line sounds like.
+pub(super) fn kind(line: &str) -> Option<Kind> {
+    let lower = line.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let has_code = |codes: &[&str]| {
+        line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .any(|word| codes.contains(&word))
+    };
+    if says(NETWORK) || has_code(NETWORK_CODES) {
+        return Some(Kind::Network);
+    }
+    if let Some((_, call)) = CALLS.iter().find(|(all, _)| all.iter().all(|word| lower.contains(word))) {
+        return Some(Kind::Call(call.clone()));
+    }
+    (says(FILE) || has_code(FILE_CODES)).then_some(Kind::File)
+}
+
+/// Lists the lines that may name what an error is about that does not name it itself, the likeliest first.
+pub(super) fn around<'a>(lines: &'a [&'a str], at: usize) -> impl Iterator<Item = &'a str> {
+    let before = lines.get(at.saturating_sub(BEFORE)..at).unwrap_or_default();
+    let after = lines.get(at + 1..).unwrap_or_default();
+    // A stack trace names the program's own files.
+    let is_trace =
+        |line: &&str| line.trim_start().starts_with("at ") || line.trim_start().starts_with("File \"");
+    before.iter().rev().chain(after.iter().take(AFTER)).copied().filter(move |line| !is_trace(line))
+}
+
+/// Finds the whole paths that a line has in quotes, or as words.
+pub(super) fn whole_paths(line: &str) -> impl Iterator<Item = &str> {
+    let quoted = line.split(QUOTES).skip(1).step_by(2);
+    quoted
+        .chain(line.split(char::is_whitespace))
+        .map(|word| word.trim_matches(QUOTES).trim_end_matches([':', '.', '!', ',', ')', ';']))
+        .filter(|word| word.starts_with('/') && word.len() > 1 && word.len() < 4096)
+}
+
+/// Finds what may be paths in a line: words with or without quotes around them, absolute or relative to one of the
+/// folders.
+///
+/// A bare word may be anything. It is taken for a name when it is one there, or stands where programs put the name of
+/// what they could not make: in quotes, or right before the error (`bash: line 1: name: Read-only file system`).
+pub(super) fn names<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
+    let separators = |c: char| c.is_whitespace() || "'\"`‘’“”()[]<>,;|".contains(c);
+    let quoted = line.split(QUOTES).skip(1).step_by(2);
+    let before_the_error = line.rsplit(": ").nth(1).filter(|word| !word.contains(char::is_whitespace));
+    let is_about_writing = line.to_lowercase().contains("read-only file system");
+    let is_named = move |word: &str| {
+        is_about_writing
+            && (before_the_error == Some(word)
+                || line.split(QUOTES).skip(1).step_by(2).any(|quoted| quoted == word))
+    };
+    line.split(separators)
+        .chain(quoted)
+        .map(|word| word.trim_end_matches([':', '.', '!']).trim_start_matches("path:"))
+        .filter(|word| !word.is_empty() && word.len() < 4096)
+        .filter(move |word| {
+            (word.contains('/') && word.len() > 1)
+                || (word.starts_with('.') && word.len() > 1)
+                || is_named(word)
+                || folders.iter().any(|folder| folder.join(word).symlink_metadata().is_ok())
+        })
+}
+
+/// Finds paths with blanks in a line: what is in quotes, and what stands between colons where the folder is one with a
+/// blank or the whole is there. Their words may be paths, too (`cannot link /a to /b`).
+pub(super) fn paths_with_blanks<'a>(line: &'a str, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a str> {
+    let quoted = line.split(QUOTES).skip(1).step_by(2).filter(|path| path.contains('/'));
+    let between_colons =
+        line.split(": ").map(|part| part.find(" /").map_or(part, |blank| &part[blank + 1..]));
+    let is_there = |path: &str| folders.iter().any(|folder| folder.join(path).symlink_metadata().is_ok());
+    let is_one = move |path: &&str| match path.trim_end_matches('/').rsplit_once('/') {
+        Some((folder, _)) => folder.contains(' ') || is_there(path),
+        None => false,
+    };
+    quoted.chain(between_colons.filter(is_one)).filter(|path| path.contains(' ') && path.len() < 4096)
+}
+
+/// The words of each simple command in a script, as far as they are plain.
+pub(super) fn commands(script: &str) -> impl Iterator<Item = Vec<&str>> {
+    script
+        .split(['&', ';', '|', '\n', '(', ')', '{', '}'])
+        .map(|part| part.split_whitespace().skip_while(|word| is_assignment(word)).collect::<Vec<_>>())
+        .filter(|words| !words.is_empty())
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
+
+/// The program and its first argument, where these are plain words: what a rule begins with.
+pub(super) fn plain<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let is_plain = |word: &&&str| {
+        !word.starts_with('-')
+            && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.+:@".contains(letter))
+    };
+    let program = words.iter().take(1).map(|word| program_name(word));
+    program.chain(words.iter().skip(1).take(1).filter(is_plain).copied()).collect()
+}
+
+/// The last part of a program's path.
+pub(super) fn program_name(word: &str) -> &str {
+    Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_apart_whatever_their_case() {
+        for (line, expected) in [
+            ("mkdir /root/.cache/go-build: read-only file system", Some(Kind::File)),
+            ("npm error code EROFS", Some(Kind::File)),
+            ("zEROFSx", None),
+            (
+                "strace: ptrace(PTRACE_TRACEME, ...): Operation not permitted",
+                Some(Kind::Call(Denied::Tracing)),
+            ),
+            ("unshare: unshare failed: Operation not permitted", Some(Kind::Call(NAMESPACES))),
+            ("dial tcp: lookup x: Temporary failure in name resolution", Some(Kind::Network)),
+            ("all is well", None),
+        ] {
+            assert_eq!(kind(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn plain_commands_are_found_in_a_script() {
+        let found: Vec<Vec<&str>> = commands("cd x && A=1 git push -q | tail; (make)").collect();
+        assert_eq!(found, [vec!["cd", "x"], vec!["git", "push", "-q"], vec!["tail"], vec!["make"]]);
+    }
+}
