@@ -244,3 +244,20 @@ async fn a_command_that_stops_what_starts_calls_does_not_stop_the_next_one() {
         }
     }
 }
+
+/// It has run, whatever has become of what watches over it: its time is its time.
+#[tokio::test]
+async fn a_command_that_stops_what_watches_over_it_ends_with_its_timeout() {
+    for namespaces in ["auto", "off"] {
+        let world =
+            World::with_rules("").configured(&format!("[shell_tool]\nnamespaces = \"{namespaces}\"\n"));
+        let client = Client::start_with(&world, &Person::absent(), &[]).await;
+        for round in 0..3 {
+            let command = format!("echo > ran{round}; kill -STOP $PPID; sleep 1000");
+            let outcome = client.run_within(&command, Duration::from_millis(2500)).await;
+            assert_eq!(outcome.ran().0, 124, "{namespaces}: {outcome:?}");
+            assert!(world.workdir().join(format!("ran{round}")).exists(), "{outcome:?}");
+        }
+        assert_eq!(client.run("echo next").await.ran(), (0, "next\n"), "{namespaces}");
+    }
+}

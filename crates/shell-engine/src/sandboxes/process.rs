@@ -53,6 +53,8 @@ pub(crate) type Reports = tokio::sync::oneshot::Sender<OwnedFd>;
 struct Told {
     /// Something of it may have run; before, it surely has not.
     accepted: bool,
+    /// It is held before its first instruction, until somebody has the listener.
+    awaits_reports: bool,
     started: Option<Result<(), SpawnError>>,
     ended: Option<ExitStatus>,
     /// No process is left, or the session is.
@@ -90,7 +92,7 @@ impl Process {
         };
         let call = watch_readable(call).map_err(SpawnError::Watch)?;
         let call = Arc::new(call);
-        let (tell, told) = watch::channel(Told::default());
+        let (tell, told) = watch::channel(Told { awaits_reports: reports.is_some(), ..Told::default() });
         let (arrival, presence) = sandbox.company().arrive();
         let follower = follow(Arc::clone(&call), tell, reports, presence);
         let follower = tokio::spawn(follower).abort_handle();
@@ -103,6 +105,10 @@ impl Process {
         let mut told = self.told.clone();
         let answered = told.wait_for(|told| told.started.is_some() || told.gone);
         if tokio::time::timeout(START_TIMEOUT, answered).await.is_err() {
+            if self.told.borrow().may_have_run() {
+                // It may run, and may have stopped what watches over it: it has its time like any other.
+                return Ok(());
+            }
             tracing::warn!("a sandbox does not start a program; it is ended with everything in it");
             self.sandbox.retire().await;
             self.gone().await;
@@ -116,9 +122,9 @@ impl Process {
             }
             // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how
             // it ended.
-            None if self.sandbox.session().is_alive() => Ok(()),
-            None if !told.accepted => Err(SpawnError::NotBegun),
-            Some(Err(_)) | None => Err(SpawnError::SessionLost),
+            None if told.may_have_run() || self.sandbox.session().is_alive() => Ok(()),
+            None => Err(SpawnError::NotBegun),
+            Some(Err(_)) => Err(SpawnError::SessionLost),
         }
     }
 
@@ -169,7 +175,8 @@ impl Process {
         // A command may have stopped or killed what watches over it; init ends the rest.
         self.call.get_ref().destroy();
         if tokio::time::timeout(ANSWER_TIMEOUT, self.gone()).await.is_err() {
-            tracing::error!("a call's processes do not end");
+            tracing::warn!("a call's processes do not end; their sandbox is ended with everything in it");
+            self.sandbox.retire().await;
         }
     }
 
@@ -229,6 +236,7 @@ async fn follow(
                     {
                         // Nobody may wait for it any more: then the program, which waits for an answer, ends with it.
                         let _ = reports.send(listener);
+                        tell.send_modify(|told| told.awaits_reports = false);
                     }
                 }
                 Ok(Some(event)) => tell.send_modify(|told| told.take(event)),
@@ -247,6 +255,10 @@ async fn follow(
 }
 
 impl Told {
+    fn may_have_run(&self) -> bool {
+        self.accepted && !self.awaits_reports
+    }
+
     fn take(&mut self, event: CallEvent) {
         match event {
             CallEvent::Accepted => self.accepted = true,
