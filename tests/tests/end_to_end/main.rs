@@ -43,6 +43,7 @@ mod poison;
 mod policy;
 mod progress;
 mod protocol;
+mod refusals;
 mod rules;
 mod sandbox;
 mod setup;

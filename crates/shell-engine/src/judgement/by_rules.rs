@@ -13,6 +13,7 @@ use super::environment::{self, Environment};
 use super::exec::Exec;
 use super::git;
 use super::legacy::Legacy;
+use super::removal;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Concerns, Judgement, Outside, Verdict};
 use super::wording::{NamedEvaluation, ask, cautious, forbidden};
@@ -44,6 +45,10 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let named = stricter.as_ref().unwrap_or(&own);
     let rule = named.evaluation.deciding_rule().cloned();
     let by_rule = own.evaluation.decided_by() == DecidedBy::Rule;
+    let removes_its_own = |named: &NamedEvaluation| {
+        named.evaluation.decided_by() == DecidedBy::Heuristic
+            && removal::is_of_the_commands_own(&named.evaluation, exec, grounds.trust)
+    };
     let verdict = match (named.evaluation.decision(), by_rule) {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
@@ -51,6 +56,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Prompt, true) => {
             ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
+        (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
         (Decision::Prompt, false) => ask(exec, named, None),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },

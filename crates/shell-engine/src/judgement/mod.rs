@@ -7,6 +7,7 @@
 //! * `judge`: the rules first, then a person if they say so.
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
 //! * `trust`: is it that program? `environment`: what it would get. `git`: whose configuration it would obey.
+//! * `removal`: forced removals that nobody is asked about.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
 //! * `audit_trail`: what is put on record, and told in the call's result (`decisions`).
@@ -23,6 +24,7 @@ mod judge;
 mod legacy;
 mod lineage;
 mod preview;
+mod removal;
 mod rule_suggestions;
 mod trust;
 mod verdict;

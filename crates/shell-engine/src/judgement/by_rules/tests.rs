@@ -120,7 +120,7 @@ fn a_rule_that_asks_escalates_and_the_heuristic_only_runs() {
         world.root.display()
     );
     assert!(question.message().starts_with(&asked), "{}", question.message());
-    let Verdict::Ask { approved, .. } = world.judged(&in_bin("rm"), &["-rf", "x"]) else {
+    let Verdict::Ask { approved, .. } = world.judged(&in_bin("rm"), &["-rf", "/etc/x"]) else {
         panic!("not asked")
     };
     assert!(matches!(approved, Approved::Runs { why_inside: None }));
@@ -169,16 +169,16 @@ fn a_forbidden_program_is_forbidden_under_its_other_names() {
 fn the_heuristic_knows_programs_by_their_files_unless_a_rule_speaks() {
     let world = World::new("prefix_rule([\"harmless\"])");
     let copy = world.program("sweep", &std::fs::read(in_bin("rm")).unwrap());
-    assert!(matches!(world.judged(&copy, &["-rf", "x"]), Verdict::Ask { .. }));
+    assert!(matches!(world.judged(&copy, &["-rf", "/etc/x"]), Verdict::Ask { .. }));
     assert!(matches!(world.judged(&copy, &["x"]), Verdict::Run { .. }));
     let allowed = world.program("harmless", &std::fs::read(in_bin("rm")).unwrap());
-    assert!(matches!(world.judged(&allowed, &["-rf", "x"]), Verdict::Run { why_inside: Some(_) }));
+    assert!(matches!(world.judged(&allowed, &["-rf", "/etc/x"]), Verdict::Run { why_inside: Some(_) }));
 }
 
 #[test]
 fn a_denial_because_nobody_is_there_says_who_can_allow_it_and_has_no_rule_to_write() {
     let world = World::new("");
-    let Verdict::Ask { question, .. } = world.judged(&in_bin("rm"), &["-rf", "x"]) else {
+    let Verdict::Ask { question, .. } = world.judged(&in_bin("rm"), &["-rf", "/etc/x"]) else {
         panic!("not asked")
     };
     let reason = unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));

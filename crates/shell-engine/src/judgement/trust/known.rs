@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use sandbox::Plan;
+use sandbox::resolve::has_protected_name;
 
 use super::names::{self, OtherName};
 use crate::judgement::exec::Exec;
@@ -34,6 +35,18 @@ impl Trust {
     /// nothing.
     pub(in crate::judgement) fn may_be_written(&self, path: &Path) -> bool {
         self.is_enforced() && self.plan.may_write(path)
+    }
+
+    /// Whether a command may remove something, with all that is in it, and takes nothing along by that which is more than its own
+    /// content: a writable folder itself, a protected place, a repository's Git directory.
+    pub(in crate::judgement) fn may_be_removed(&self, path: &Path) -> bool {
+        let plan = &self.plan;
+        let reserved = plan.reserved.iter().chain(&plan.socket_folders).map(|reserved| &reserved.path);
+        let mut kept = plan.writable.iter().chain(&plan.read_only).chain(&plan.hidden).chain(reserved);
+        self.may_be_written(path)
+            && !kept.any(|place| place.starts_with(path))
+            && path.file_name().is_some_and(|name| name != ".git")
+            && !has_protected_name(path)
     }
 
     /// The folders that commands may write.

@@ -1,0 +1,90 @@
+//! What a call is refused and what is said about it; and what is not even asked about.
+
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Client, Outcome, Person};
+
+fn denials(outcome: &Outcome) -> String {
+    outcome.json()["denials"].to_string()
+}
+
+#[tokio::test]
+async fn a_denial_is_found_whatever_the_exit_code() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let folder = world.codex_home();
+    let outcome = client.run(&format!("mkdir -p {}/a/b 2>&1 | tail -1", folder.display())).await;
+    assert_eq!(outcome.ran().0, 0, "{outcome:?}");
+    assert!(denials(&outcome).contains(&format!("writing {}/a; ", folder.display())), "{outcome:?}");
+    // A half-success of Git's names the rule that lets it through.
+    let git = "git init -q r 2>/dev/null; git config a.b c 2>&1 | cat";
+    std::fs::create_dir_all(world.workdir().join(".git/objects")).expect("made");
+    std::fs::create_dir_all(world.workdir().join(".git/refs")).expect("made");
+    std::fs::write(world.workdir().join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
+    std::fs::write(world.workdir().join(".git/config"), "").expect("written");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client.run(git).await;
+    let said = denials(&outcome);
+    assert!(said.contains(".git/config; it is protected") && said.contains("prefix_rule"), "{outcome:?}");
+    assert!(said.contains("\\\"git\\\", ") && said.contains("config"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn the_network_is_denied_to_whom_it_was_denied() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let asks = "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80))' 2>/dev/null";
+    let outcome = client.run(&format!("{asks} | cat")).await;
+    assert!(denials(&outcome).contains("\"denied by the sandbox: the network"), "{outcome:?}");
+    let next = client.run("false").await;
+    assert_eq!(denials(&next), "null", "{next:?}");
+    // Beside another, nobody knows whose it was: only one that says so is told, and that it is possible.
+    client.run("sleep 1000 > /dev/null & ").await;
+    let outcome = client.run(&format!("{asks}; echo Network is unreachable")).await;
+    assert!(denials(&outcome).contains("possibly denied by the sandbox: the network"), "{outcome:?}");
+    let silent = client.run(&format!("{asks}; false")).await;
+    assert_eq!(denials(&silent), "null", "{silent:?}");
+}
+
+#[tokio::test]
+async fn forced_removal_is_asked_about_where_it_takes_more_than_its_own() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let work = world.workdir();
+    for allowed in [
+        "mkdir -p build/x; rm -rf build; [ ! -e build ]",
+        "ln -s / link; rm -rf link; [ -e / ] && [ ! -L link ]",
+        "mkdir dir; bash -c 'rm -rf dir'; [ ! -e dir ]",
+        "mkdir dir; printf '#!/bin/sh\\nrm -rf dir\\n' > s; chmod +x s; ./s; [ ! -e dir ]",
+        "rm -rf not-there",
+    ] {
+        let outcome = client.run(allowed).await;
+        assert_eq!(outcome.ran(), (0, ""), "{allowed}");
+    }
+    for asked in [
+        &format!("rm -rf {}", work.display()),
+        &format!("rm -rf {}/.", work.display()),
+        "rm -rf ../work",
+        "rm -rf .git",
+        "rm -rf .vscode",
+        "rm -rf /tmp",
+        "rm -rf /usr/share/nothing",
+        "mkdir -p build; rm -rf build /etc/nothing",
+        "ln -sfn / link; rm -rf link/etc/nothing",
+        "bash -c 'cd /; rm -rf etc/nothing'",
+    ] {
+        let outcome = client.run(asked).await;
+        assert!(outcome.ran().1.contains("needs a person's approval"), "{asked}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_trap_cleans_up_at_a_timeout() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let command = "trap 'rm -f lock' EXIT; touch lock; sleep 1000";
+    let outcome = client.run_within(command, Duration::from_millis(1500)).await;
+    assert_eq!(outcome.ran().0, 124, "{outcome:?}");
+    assert!(!world.workdir().join("lock").exists(), "{outcome:?}");
+}
