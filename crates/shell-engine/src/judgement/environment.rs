@@ -134,22 +134,20 @@ fn demands(matched: &RuleMatch, name: &OsStr) -> bool {
 
 /// Whether a changed variable is passed.
 fn passes(name: &OsStr, value: &OsStr) -> bool {
+    let value = value.as_bytes();
     // A shell would take it over as a function (sudo env_delete).
-    let is_function = value.as_bytes().starts_with(b"()");
+    let is_function = value.starts_with(b"()");
+    let is_plain = |value: &[u8]| !value.contains(&b'%') && !value.windows(2).any(|two| two == b"..");
     match allowed::passage(name.as_bytes()) {
         _ if is_function => false,
-        Some(Passage::Passed) => true,
-        Some(Passage::NoPath) => !may_be_a_path(value.as_bytes()),
+        Some(Passage::Directory) => value.is_empty() || value.starts_with(b"/"),
+        Some(Passage::Count) => value.len() < 10 && value.iter().all(u8::is_ascii_digit),
+        // Below a directory that a program looks in, a relative path is one, too.
+        Some(Passage::NoPath) => is_plain(value) && !value.contains(&b'/'),
+        // `Europe/Paris` is looked up below one directory that nobody else writes.
+        Some(Passage::TimeZone) => is_plain(value) && !value.starts_with(b"/") && !value.starts_with(b":"),
         None => false,
     }
-}
-
-fn may_be_a_path(value: &[u8]) -> bool {
-    // A time zone such as `Europe/Paris` is looked up below one folder.
-    value.starts_with(b"/")
-        || value.starts_with(b":")
-        || value.contains(&b'%')
-        || value.windows(2).any(|two| two == b"..")
 }
 
 /// What every shell changes, so that nobody learns from it.
@@ -250,6 +248,25 @@ mod tests {
         let mut expected = with_nobody_there(SERVER);
         expected.extend(variables(&[("SET", "x"), ("LANG", "C.UTF-8")]));
         assert_eq!(prepared.variables, expected);
+    }
+
+    #[test]
+    fn what_may_be_a_path_does_not_pass() {
+        for (name, value, is_passed) in [
+            ("LC_ALL", "de_DE.UTF-8", true),
+            ("LC_ALL", "a/b", false),
+            ("LANG", "x/y", false),
+            ("PWD", "/w", true),
+            ("PWD", "a/b", false),
+            ("OLDPWD", "-x", false),
+            ("SHLVL", "2", true),
+            ("SHLVL", "x", false),
+            ("TZ", "Europe/Paris", true),
+            ("TZ", "/etc/x", false),
+            ("TZ", "a/../b", false),
+        ] {
+            assert_eq!(passes(OsStr::new(name), OsStr::new(value)), is_passed, "{name}={value}");
+        }
     }
 
     #[test]

@@ -4,23 +4,28 @@
 /// How an allowed variable is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passage {
-    /// It is passed.
-    Passed,
+    /// It is passed if it is the absolute path of a directory.
+    Directory,
+    /// It is passed if it is a small number.
+    Count,
     /// It is passed unless its value may be a path or a format: it has `/`, `%` or `..`.
     NoPath,
+    /// It is passed if it is the name of a time zone, which may have a `/` in it.
+    TimeZone,
 }
 
 /// Names, where `*` stands for any text at the end.
 const ROWS: &[(&[&str], Passage)] = &[
     // Kept up to date by the shell; programs verify them.
-    (&["PWD", "OLDPWD", "SHLVL"], Passage::Passed),
+    (&["PWD", "OLDPWD"], Passage::Directory),
+    (&["SHLVL"], Passage::Count),
     // How output looks.
     (&["COLUMNS", "LINES"], Passage::NoPath),
     (&["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLORTERM"], Passage::NoPath),
     // A path loads message catalogues, with formats for printf (sudo env_check).
     (&["LANG", "LANGUAGE", "LC_*"], Passage::NoPath),
     // A path names a time zone file to be parsed (sudo env_check).
-    (&["TZ"], Passage::NoPath),
+    (&["TZ"], Passage::TimeZone),
     // That nobody can be asked.
     (&["CI", "DEBIAN_FRONTEND"], Passage::NoPath),
     // Switches that take yes or no.
