@@ -5,6 +5,9 @@ use std::fmt::Write;
 /// More spaces than this in a row may push what follows out of view; they are counted instead.
 const MOST_SPACES: usize = 16;
 
+/// What a count of spaces begins with. In the text itself it is written out, so that it counts nothing.
+const COUNT_SIGN: char = '\u{2039}';
+
 /// Marks that stand over or under one character; more of them would cover the lines beside it.
 const MOST_MARKS: usize = 2;
 
@@ -26,7 +29,7 @@ pub fn visible(bytes: &[u8]) -> String {
                 '\n' => text.push_str("\\n"),
                 '\r' => text.push_str("\\r"),
                 '\t' => text.push_str("\\t"),
-                _ if hides(character) || marks > MOST_MARKS => {
+                _ if hides(character) || marks > MOST_MARKS || character == COUNT_SIGN => {
                     let _ = write!(text, "\\u{{{:x}}}", u32::from(character));
                 }
                 _ => text.push(character),
@@ -70,7 +73,7 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 
 fn push_spaces(text: &mut String, count: usize) {
     if count > MOST_SPACES {
-        let _ = write!(text, " \u{2039}{count} spaces\u{203a} ");
+        let _ = write!(text, " {COUNT_SIGN}{count} spaces\u{203a} ");
     } else {
         text.extend(std::iter::repeat_n(' ', count));
     }
@@ -159,15 +162,23 @@ fn is_mark(character: char) -> bool {
         | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
+/// Characters that mean nothing to anybody but to those who have agreed on it, or nothing at all: fonts draw what they like.
+fn is_nobodys(character: char) -> bool {
+    matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
+        || u32::from(character) & 0xfffe == 0xfffe
+}
+
 /// Controls (C0, C1), and the characters of Unicode's `Bidi_Control`, `Default_Ignorable_Code_Point` and line-breaking
 /// kinds that occur in texts meant to deceive ("Trojan Source", CVE-2021-42574), and spaces that are not the space.
 pub(crate) fn hides(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
+        || is_nobodys(character)
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}' | '\u{13430}'..='\u{1345f}' | '\u{16fe4}'
+            | '\u{1d159}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -184,6 +195,7 @@ mod tests {
     fn what_pushes_away_or_covers_its_neighbours_is_counted_or_written_out() {
         assert_eq!(visible(format!("a{}b", " ".repeat(16)).as_bytes()), format!("a{}b", " ".repeat(16)));
         assert_eq!(visible(format!("a{}b ", " ".repeat(5000)).as_bytes()), "a ‹5000 spaces› b ");
+        assert_eq!(visible("a \u{2039}40 spaces\u{203a} b".as_bytes()), "a \\u{2039}40 spaces› b");
         assert_eq!(visible("e\u{301}\u{323} x".as_bytes()), "e\u{301}\u{323} x");
         assert_eq!(visible("e\u{301}\u{301}\u{301}\u{302}".as_bytes()), "e\u{301}\u{301}\\u{301}\\u{302}");
     }
@@ -221,5 +233,17 @@ mod tests {
         assert_eq!(visible(b"a\x1b[2Kb\r\n\x07"), "a\\u{1b}[2Kb\\r\\n\\u{7}");
         assert_eq!(visible("x\u{202e}y\u{200b}z\u{a0}".as_bytes()), "x\\u{202e}y\\u{200b}z\\u{a0}");
         assert_eq!(visible(b"caf\xe9"), "caf\\xe9");
+        for hidden in [
+            "\u{13430}",
+            "\u{fffc}",
+            "\u{e000}",
+            "\u{f8ff}",
+            "\u{f0000}",
+            "\u{10fffd}",
+            "\u{fdd0}",
+            "\u{1ffff}",
+        ] {
+            assert!(visible(hidden.as_bytes()).starts_with("\\u{"), "{hidden:?}");
+        }
     }
 }

@@ -46,7 +46,7 @@ impl Question {
         let mut message = format!(
             "Allow agent to run {} in {}?",
             code(&with_both_ends(&self.command_line())),
-            code(&visible(self.workdir.as_os_str().as_encoded_bytes()))
+            code(&quoted(self.workdir.as_os_str().as_encoded_bytes()))
         );
         for caution in &self.cautions {
             message.push_str(&format!("\n{caution}"));
