@@ -6,7 +6,7 @@ use crate::attempts::{Attempt, attempt};
 use crate::place::{Attacked, Place};
 use crate::walls::{
     ABSTRACT, COMMAND_LINES, DESCRIPTORS, IPC, KILLED, LATE_SOCKETS, NO_ANSWER, NO_NAME, OUTSIDE,
-    PROCESS_FILES, REFUSED, SIGNALS, SOCKETS, TCP, UNKNOWN,
+    PROCESS_FILES, REFUSED, SIGNALS, SOCKETS, TCP, UNKNOWN, UNSUPPORTED,
 };
 
 #[rustfmt::skip]
@@ -72,7 +72,7 @@ pub(crate) fn attempts(place: &Place, attacked: &Attacked) -> Vec<Attempt> {
         attempt("-", "TCP to the internet", "", format!("{t} connect-tcp 192.0.2.1:80"), TCP),
         attempt("-", "packet socket", call("socket 1 1 0"), call("socket 17 3 0"), REFUSED),
         attempt("-", "vsock", "", call("socket 40 1 0"), REFUSED),
-        attempt("-", "netlink audit", "", call("socket 16 3 9"), REFUSED),
+        attempt("-", "netlink audit", "", call("socket 16 3 9"), UNSUPPORTED),
         // Only x86-64 has a second set of numbers; elsewhere the call does not exist.
         attempt("9", "x32 numbers", "", format!("{t} x32"), if cfg!(target_arch = "x86_64") { KILLED } else { UNKNOWN }),
     ]

@@ -65,6 +65,8 @@ pub(crate) const SIGNALS: Wall = wall(
 pub(crate) const REFUSED: Wall = both(By("seccomp", &["EPERM"]));
 /// System calls that the filter denies the existence of.
 pub(crate) const UNKNOWN: Wall = both(By("seccomp", &["ENOSYS"]));
+/// Kinds of sockets that the filter calls unsupported, as a kernel without them does.
+pub(crate) const UNSUPPORTED: Wall = both(By("seccomp", &["EPROTONOSUPPORT"]));
 /// Numbers of another processor.
 pub(crate) const KILLED: Wall = both(By("seccomp", &["killed"]));
 /// System V objects and message queues, which are nobody's files.

@@ -113,7 +113,7 @@ fn process_cases(place: &Place) -> Vec<Case> {
         case("-", "packet socket", "pair", "call socket 17 3 0", REFUSED, &[]),
         case("-", "vsock", "", "call socket 40 1 0", REFUSED, &[]),
         case("-", "kernel crypto socket", "", "call socket 38 5 0", REFUSED, &[]),
-        case("-", "netlink audit", "", "call socket 16 3 9", REFUSED, &[]),
+        case("-", "netlink audit", "", "call socket 16 3 9", &["EPROTONOSUPPORT"], &[]),
     ]
 }
 

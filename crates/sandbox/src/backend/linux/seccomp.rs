@@ -179,7 +179,6 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
     match sockets {
         Sockets::WithIp => vec![
             (libc::SYS_socket, When::NoneOf(0, &[UNIX, INET, INET6, NETLINK]), "rare protocols (packet, vsock, alg, …): attack surface, and ways around the network's rules"),
-            (libc::SYS_socket, When::FirstIsAndNotZero(NETLINK, 2), "of netlink only routes (protocol 0), which getifaddrs reads"),
         ],
         Sockets::NoIp => vec![
             (libc::SYS_socket, When::NoneOf(0, &[UNIX]), "no network"),
@@ -195,11 +194,18 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
         ],
         Sockets::IpAndPairs => vec![
             (libc::SYS_socket, When::NoneOf(0, &[INET, INET6, NETLINK]), "the host's Unix sockets are in reach; rare protocols"),
-            (libc::SYS_socket, When::FirstIsAndNotZero(NETLINK, 2), "of netlink only routes (protocol 0), which getifaddrs reads"),
             (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "a pair of these can be connected anew, to the host's sockets"),
             (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, RAW), "as above"),
         ],
     }
+}
+
+/// Refused with EPROTONOSUPPORT, as on a kernel without them: libaudit, and with it PAM, `su` and `sudo`, then does without.
+#[rustfmt::skip]
+fn unsupported_sockets() -> Vec<Row> {
+    vec![
+        (libc::SYS_socket, When::FirstIsAndNotZero(NETLINK, 2), "of netlink only routes (protocol 0), which getifaddrs reads"),
+    ]
 }
 
 /// What namespaces would keep out of reach, and Landlock does not judge.
@@ -253,7 +259,11 @@ fn unknown() -> Vec<Row> {
 /// Filters the system calls of this process and of its descendants; `no_new_privs` must be set.
 pub(super) fn apply(reach: Reach) -> Result<(), SeccompError> {
     let rows = all_refused(reach);
-    for program in [other_numbers(), compile(unknown(), libc::ENOSYS)?, compile(rows, libc::EPERM)?] {
+    // Of two that refuse the same, the last one says the error.
+    let unsupported = compile(unsupported_sockets(), libc::EPROTONOSUPPORT)?;
+    for program in
+        [other_numbers(), compile(unknown(), libc::ENOSYS)?, compile(rows, libc::EPERM)?, unsupported]
+    {
         seccompiler::apply_filter(&program).map_err(SeccompError::Apply)?;
     }
     Ok(())
@@ -360,6 +370,7 @@ mod tests {
             assert!(!compile(rows, libc::EPERM).unwrap().is_empty());
         }
         assert!(!compile(unknown(), libc::ENOSYS).unwrap().is_empty());
+        assert!(!compile(unsupported_sockets(), libc::EPROTONOSUPPORT).unwrap().is_empty());
     }
 
     #[test]

@@ -183,6 +183,7 @@ fn name_of(errno: i32) -> String {
         libc::ENOTDIR => "ENOTDIR",
         libc::ENOTTY => "ENOTTY",
         libc::EPERM => "EPERM",
+        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
         libc::ENXIO => "ENXIO",
         libc::EROFS => "EROFS",
         libc::ESRCH => "ESRCH",
