@@ -45,26 +45,31 @@ const NOT_CARRIED: &[&str] = &[
     "UID",
     "_",
     NAME_VARIABLE,
+    NAMES_VARIABLE,
 ];
 
-/// The variable that [`SCRIPT`] uses itself.
+/// The variables that [`SCRIPT`] uses itself.
 const NAME_VARIABLE: &str = "__shell_tool_name";
+const NAMES_VARIABLE: &str = "__shell_tool_names";
 
 /// The number of the descriptor that the state is written to.
 pub(super) const STATE_NUMBER: i32 = 240;
 
 /// Has Bash write its state down: records that end with a NUL byte, the first letter of each saying what it is. Nothing
-/// is executed, and what start-up files may have defined under the names of builtins is passed by.
+/// is executed, and what start-up files may have defined under the names of builtins is passed by. Lists are read at once:
+/// `IFS= read` makes a new environment each time, of all exported variables.
 pub(super) const SCRIPT: &str = r#"{
 builtin printf 'o'; builtin shopt -p; builtin shopt -po; builtin printf '\0'
 builtin set +eux +o posix
 builtin printf 'u'; builtin umask -p; builtin printf '\0'
-while IFS= builtin read -r __shell_tool_name; do
+builtin mapfile -t __shell_tool_names < <(builtin compgen -v)
+for __shell_tool_name in "${__shell_tool_names[@]}"; do
 builtin printf 'v%s\n' "$__shell_tool_name"; builtin declare -p -- "$__shell_tool_name"; builtin printf '\0'
-done < <(builtin compgen -v)
-while IFS= builtin read -r __shell_tool_name; do
+done
+builtin mapfile -t __shell_tool_names < <(builtin compgen -A function)
+for __shell_tool_name in "${__shell_tool_names[@]}"; do
 builtin printf 'f%s\n' "$__shell_tool_name"; builtin declare -f -- "$__shell_tool_name"; builtin printf '\0'
-done < <(builtin compgen -A function)
+done
 builtin printf 'x'; builtin declare -Fx; builtin printf '\0'
 for __shell_tool_name in "${!BASH_ALIASES[@]}"; do
 builtin printf 'a%s\n' "$__shell_tool_name"; builtin alias -- "$__shell_tool_name"; builtin printf '\0'
