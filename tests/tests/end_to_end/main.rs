@@ -46,6 +46,7 @@ mod protocol;
 mod refusals;
 mod rules;
 mod sandbox;
+mod servers_inside;
 mod setup;
 mod static_programs;
 mod succession;

@@ -44,6 +44,63 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> 
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Who a thread acts as: its effective user and group, and its further groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    user: libc::uid_t,
+    group: libc::gid_t,
+    groups: Vec<libc::gid_t>,
+}
+
+impl Identity {
+    /// That of a thread, as it is seen from here (proc_pid_status(5)).
+    pub(crate) fn of(thread: i32) -> Option<Identity> {
+        let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+        let numbers = |field: &str| -> Option<Vec<u32>> {
+            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+            line.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+        };
+        let effective = |field: &str| numbers(field)?.get(1).copied();
+        Some(Identity { user: effective("Uid:")?, group: effective("Gid:")?, groups: numbers("Groups:")? })
+    }
+
+    /// Does something as this one, on this thread alone, where we may: as root. Others act as the only user that their
+    /// sessions know.
+    ///
+    /// # Errors
+    ///
+    /// When this thread cannot become this one. It is always itself again after that.
+    pub(crate) fn act<T>(&self, what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let Some(own) = Identity::of(nix::unistd::gettid().as_raw()) else { return what() };
+        if own.user != 0 || own == *self {
+            return what();
+        }
+        let done = self.assume().and_then(|()| what());
+        if own.assume().is_err() {
+            // As somebody else it must do nothing more.
+            std::process::abort();
+        }
+        done
+    }
+
+    /// As the kernel has it: the C library would change all threads. The real and the saved user stay root, so nobody
+    /// gets a right over this thread.
+    fn assume(&self) -> io::Result<()> {
+        const KEPT: libc::uid_t = libc::uid_t::MAX;
+        let outcome =
+            |result: libc::c_long| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        // First root again, who alone may change groups.
+        // SAFETY: setresuid(2) takes three numbers.
+        outcome(unsafe { libc::syscall(libc::SYS_setresuid, KEPT, 0, KEPT) })?;
+        // SAFETY: setgroups(2) reads as many numbers as it is told, which are live.
+        outcome(unsafe { libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr()) })?;
+        // SAFETY: setresgid(2) takes three numbers.
+        outcome(unsafe { libc::syscall(libc::SYS_setresgid, KEPT, self.group, KEPT) })?;
+        // SAFETY: as above.
+        outcome(unsafe { libc::syscall(libc::SYS_setresuid, KEPT, self.user, KEPT) })
+    }
+}
+
 /// One thread of this process, as the kernel counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Interruptible(i32);

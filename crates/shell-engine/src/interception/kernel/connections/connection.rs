@@ -11,7 +11,7 @@ use sandbox::Listening;
 use super::following::follow;
 use crate::interception::kernel::memory::Memory;
 use crate::sandboxes::Sandbox;
-use crate::sys::connections::{connect, take_descriptor};
+use crate::sys::connections::{Identity, connect, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
 use crate::sys::path_of;
 
@@ -65,19 +65,20 @@ impl Connection {
         }
         let address = Memory::of(self.notification.thread).bytes(address, length)?;
         let target = self.judge(&socket, domain, address)?;
+        let asker = Identity::of(self.notification.thread).ok_or(Errno::ESRCH)?;
         // What was read and taken is of the process that asks only if it still does.
         if !self.is_wanted() {
             return Err(Errno::EINTR);
         }
-        match target {
-            Target::Address(address) => connect(socket.as_fd(), &address).map_err(raw),
+        // As who asks: servers see whom they are connected to, and the file lets in whom it lets in.
+        let connected = asker.act(|| match target {
+            Target::Address(address) => connect(socket.as_fd(), &address),
             Target::File(file) => {
                 let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-                let connected =
-                    SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address));
-                connected.map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+                Ok(SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address))?)
             }
-        }
+        });
+        connected.map_err(raw)
     }
 
     /// Decides. To grant it is harmless, although we follow paths and connect with rights that the asker may
