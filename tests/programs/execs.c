@@ -153,6 +153,7 @@ static int child(void) {
   } else if (IS("rewriting-sibling")) {
     arguments[1] = argument;
     beside(rewrites, CLONE_VM);
+    usleep(number * 37 % 200);
   } else if (IS("rewriting-parent")) {
     arguments[1] = argument;
     pid_t it = clone(executes_in_the_same_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, 0);
@@ -168,6 +169,7 @@ static int child(void) {
     arguments[1] = argument;
     pid_t me = getpid();
     if (fork() == 0) write_into(me);
+    usleep(number * 37 % 500);
   } else if (IS("x32")) {
     syscall(0x40000000 | 520, program, arguments, environ);
 #ifdef __x86_64__

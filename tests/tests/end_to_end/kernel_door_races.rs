@@ -234,3 +234,33 @@ print("threads done")'
     let lines: Vec<&str> = outcome.ran().1.lines().map(str::trim).collect();
     assert_eq!(lines.get(1..), Some(&["threads done", "10 signal", "over"][..]), "{outcome:?}");
 }
+
+/// Whole builds, in which thousands of programs are executed at once.
+#[tokio::test]
+async fn honest_builds_end_as_without_a_door() {
+    const MAKE: &str = "mkdir c; cd c; for n in $(seq 100); do echo \"int f$n(void) { return $n; }\" > $n.c; done; \
+        printf 'all: %s\\n\\t@ar rcs all.a $^\\n' \"$(seq -s ' ' -f '%g.o' 100)\" > Makefile; make -s -j2 CFLAGS=-O0; ar t all.a | wc -l";
+    const CARGO: &str = "mkdir -p r/src; cd r; printf '[package]\\nname = \"r\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\nbuild = \"build.rs\"\\n' > Cargo.toml; \
+        echo 'fn main() { println!(\"cargo:rustc-env=BUILT=yes\"); }' > build.rs; echo 'fn main() { println!(\"built: {}\", env!(\"BUILT\")); }' > src/main.rs; \
+        CARGO_HOME=$PWD/home CARGO_TARGET_DIR=$PWD/target PATH=\"$TOOLCHAIN:$PATH\" cargo run -q --offline";
+    const NPM: &str = "mkdir n; cd n; for n in 1 2 3 4 5 6; do mkdir p$n; \
+        echo \"{\\\"name\\\":\\\"p$n\\\",\\\"version\\\":\\\"1.0.0\\\",\\\"scripts\\\":{\\\"postinstall\\\":\\\"node -e 0 && sh -c 'echo $n >> ../log'\\\"}}\" > p$n/package.json; done; \
+        echo '{\"name\":\"n\",\"version\":\"1.0.0\",\"dependencies\":{\"p1\":\"file:p1\",\"p2\":\"file:p2\",\"p3\":\"file:p3\",\"p4\":\"file:p4\",\"p5\":\"file:p5\",\"p6\":\"file:p6\"}}' > package.json; \
+        npm install --offline --silent --cache $PWD/cache > /dev/null 2>&1; rm -rf node_modules log; npm ci --offline --silent --cache $PWD/cache > /dev/null 2>&1; sort log | tr '\\n' ' '";
+    let toolchain = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
+    let toolchain = String::from_utf8(toolchain.stdout).expect("UTF-8");
+    let world = world();
+    let person = Person::answering([end_to_end_tests::client::Answer::Accept; 8]);
+    let client = Client::start_with(&world, &person, &["--door", "kernel"]).await;
+    for (needs, script, says) in
+        [("cc", MAKE, "100"), ("rustc", CARGO, "built: yes"), ("npm", NPM, "1 2 3 4 5 6 ")]
+    {
+        if needs == "npm" && !end_to_end_tests::machine::is_installed("npm") {
+            continue;
+        }
+        let script = format!("export TOOLCHAIN={}/bin; {script}", toolchain.trim());
+        let outcome = client.run_within(&script, Duration::from_secs(300)).await;
+        assert_eq!(outcome.ran().1.lines().last(), Some(says), "{needs}: {outcome:?}");
+        assert!(!outcome.json()["decisions"].to_string().contains("was ended"), "{needs}: {outcome:?}");
+    }
+}
