@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::command::Command;
+use crate::decision::Decision;
 use crate::dialect::{self, Declarations};
 use crate::errors::ParseError;
 use crate::examples::Example;
@@ -30,6 +31,8 @@ pub struct Policy {
     looks_at_environment: bool,
     /// A rule has a condition on who has started a command.
     looks_at_ancestry: bool,
+    /// A rule asks or forbids.
+    restrains: bool,
 }
 
 /// Indices of the rules that begin with one word. Many rules for one program usually differ in the next word.
@@ -117,6 +120,13 @@ impl Policy {
         self.looks_at_ancestry
     }
 
+    /// Whether any rule asks or forbids, or one that does may not have been read. Else there is no command that it
+    /// keeps from running.
+    #[must_use]
+    pub fn restrains(&self) -> bool {
+        self.restrains || self.incomplete
+    }
+
     /// Whether some rules could not be read, so that nothing may be allowed without asking.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -157,6 +167,7 @@ impl Policy {
         let index = self.rules.len();
         self.looks_at_environment |= !rule.conditions.env.is_empty();
         self.looks_at_ancestry |= rule.conditions.look_at_ancestry();
+        self.restrains |= rule.decision > Decision::Allow;
         match &rule.program {
             Element::Word(word) => {
                 self.by_program.entry(word.as_bytes().to_vec()).or_default().add(index, &rule);

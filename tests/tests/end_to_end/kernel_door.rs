@@ -1,9 +1,13 @@
 //! The kernel's door: rules bind what every process of a command executes, however it does.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Decline, Deny};
 use end_to_end_tests::client::{Client, Person};
-use serde_json::Value;
+use end_to_end_tests::lines::Lines;
+use serde_json::{Value, json};
 
 const DOOR: &[&str] = &["--door", "kernel"];
 
@@ -143,6 +147,45 @@ except OSError as error: print(errno.errorcode[error.errno])
 }
 
 #[tokio::test]
+async fn text_without_an_interpreter_is_asked_about_and_then_run_by_whoever_called_it() {
+    let rules = r#"
+prefix_rule(["asked"], decision="prompt")
+prefix_rule(["never"], decision="forbidden", justification="not this")
+"#;
+    let world = World::with_rules(rules);
+    let person = Person::answering([Accept, Deny, Accept]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    let yes = client
+        .run("echo 'echo ran as \"$0\" \"$1\"' > asked; chmod +x asked; cp asked never; ./asked x")
+        .await;
+    assert_eq!(yes.ran(), (0, "ran as ./asked x\n"), "{yes:?}");
+    assert_eq!(decided(yes.json()), [("./asked".into(), "approved_ran".into())], "{yes:?}");
+    let no = client.run("./asked x; echo $?").await;
+    assert!(no.ran().1.contains("User declined execution") && !no.ran().1.contains("ran as"), "{no:?}");
+    let never = client.run("./never; python3 -c 'import os; os.execv(\"./never\", [\"never\"])'").await;
+    assert_eq!(never.ran().1.matches("not this").count(), 2, "{never:?}");
+    let kernels = "import os, errno\ntry: os.execv('./asked', ['asked'])\nexcept OSError as e: print(errno.errorcode[e.errno])";
+    let python = client.run(&format!("python3 -c \"{kernels}\"")).await;
+    assert_eq!(python.ran().1, "ENOEXEC\n", "{python:?}");
+    assert_eq!(person.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_become_the_wrapper_runs_inside_or_not_at_all() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    // One descriptor is free, and the wrapper needs two.
+    let inside = client.run("env sh -c 'ulimit -n 4; exec id'").await;
+    assert!(inside.ran().1.starts_with("uid="), "{inside:?}");
+    assert_eq!(decided(inside.json()), [("id".into(), "ran_inside".into())], "{inside:?}");
+    let why = inside.json()["decisions"][0]["why_not_escalated"].to_string();
+    assert!(why.contains("cannot give way"), "{inside:?}");
+    let refused = client.run("env sh -c 'ulimit -n 4; exec /usr/bin/touch x'").await;
+    assert!(refused.ran().1.contains("Operation not permitted"), "{refused:?}");
+    assert_eq!(decided(refused.json()), [("/usr/bin/touch".into(), "refused".into())], "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_a_heuristic_calls_dangerous_is_asked_about_for_the_commands_own_shell_alone() {
     let world = World::with_rules("");
     let person = Person::answering([Decline]);
@@ -255,4 +298,52 @@ async fn what_looks_dangerous_is_asked_about_where_the_commands_own_shell_does_i
     // Named in the arguments, it is asked about there; not once more when it is executed.
     client.run("mkdir a c; env rm -rf a; sh -c 'rmdir c'").await;
     assert_eq!(person.asked().len(), 4, "{:?}", person.asked());
+}
+
+/// Has each `ioctl` of the server's thread that judges fail after some, by which it takes notifications and answers them.
+fn break_the_door(server: u32) -> Option<Child> {
+    let tasks = std::fs::read_dir(format!("/proc/{server}/task")).expect("it runs").flatten();
+    let name =
+        |task: &std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    let thread = tasks.into_iter().find(|task| name(task) == "kernel-door\n").expect("a thread that judges");
+    let mut breaker = Command::new("strace")
+        .args(["-e", "trace=ioctl", "-e", "inject=ioctl:error=EIO:when=40+", "-o", "/dev/null", "-p"])
+        .arg(thread.file_name())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut said = String::new();
+    BufReader::new(breaker.stderr.take().expect("a pipe")).read_line(&mut said).expect("a line");
+    assert!(said.contains("attached"), "{said}");
+    Some(breaker)
+}
+
+#[test]
+fn when_nobody_hears_what_is_reported_nothing_runs_and_the_session_ends() {
+    let world = World::with_rules(RULES);
+    let mut server = Lines::start_with(&world, DOOR);
+    server.initialize();
+    let mut run = |command: &str| {
+        let arguments = json!({"command": command, "workdir": world.workdir(), "login": false});
+        let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
+        (answer["result"]["structuredContent"].clone(), server.pid())
+    };
+    let (_, pid) = run("sleep 7654 > /dev/null 2>&1 & echo");
+    let Some(mut breaker) = break_the_door(pid) else {
+        eprintln!("skipped: there is no strace");
+        return;
+    };
+    // Two at once, so that another one comes where an answer is lost.
+    let (broken, _) = run("(while :; do /bin/echo one; done) & while :; do /bin/echo two; done");
+    breaker.kill().expect("it runs");
+    breaker.wait().expect("it ends");
+    assert!(broken["output"].as_str().is_some_and(|output| output.contains("two\n")), "{broken}");
+    assert_eq!(broken["timed_out"], false, "{broken}");
+    let is_left = || {
+        let listed = Command::new("pgrep").args(["-f", "^sleep 7654"]).output().expect("pgrep");
+        !listed.stdout.is_empty()
+    };
+    eventually::until("the session has ended", || !is_left());
+    let (again, _) = run("/bin/echo anew");
+    assert_eq!(again["output"], "anew\n", "{again}");
 }

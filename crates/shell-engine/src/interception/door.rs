@@ -50,17 +50,17 @@ pub(crate) trait Door: Send {
 ///
 /// # Errors
 ///
-/// When the door is broken: nobody is judged there any more.
+/// At once when the door is broken: nobody is judged there any more.
 pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(share()));
     let under_way = TaskTracker::new();
-    let served = loop {
+    loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
             Ok::<_, io::Error>((permit, door.next().await?))
         };
         let next = tokio::select! {
-            () = call.end.ended.cancelled() => break Ok(()),
+            () = call.end.ended.cancelled() => break,
             next = next => next,
         };
         match next {
@@ -71,14 +71,14 @@ pub(crate) async fn attend(door: impl Door, call: Arc<InterceptedCall>) -> io::R
                     drop(permit);
                 });
             }
-            Ok((_, None)) => break Ok(()),
+            Ok((_, None)) => break,
             Err(error) => {
                 tracing::warn!(%error, "the door of a call is broken");
-                break Err(error);
+                return Err(error);
             }
         }
-    };
+    }
     under_way.close();
     under_way.wait().await;
-    served
+    Ok(())
 }

@@ -184,6 +184,7 @@ mod tests {
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),
+            is_far: false,
             reads_input: false,
         };
         let decisions = Decisions::default();

@@ -40,9 +40,11 @@ pub(crate) struct Exec {
     /// Who is about to execute it.
     pub(super) starter: Starter,
     /// Why it cannot leave the sandbox, whatever is decided.
-    pub(super) kept_inside: Option<&'static str>,
+    pub(super) kept_inside: Option<String>,
     /// Where it stands among the programs of its call.
     pub(crate) lineage: Lineage,
+    /// Its file is where looking may take long.
+    pub(super) is_far: bool,
 }
 
 /// Who is about to execute a program.
@@ -74,18 +76,20 @@ impl Exec {
         opened: Option<OwnedFd>,
     ) -> Exec {
         let workdir = directory.as_ref().and_then(path_of).unwrap_or_default();
-        Exec::seen_in((directory, workdir), file, argv, opened).with_environment(env)
+        let seen = opened.as_ref().and_then(FileState::of);
+        Exec { directory, ..Exec::seen_in(workdir, file, argv, opened.zip(seen)) }.with_environment(env)
     }
 
-    /// The same where the working directory's path is known, without an environment.
+    /// The same where the working directory is only known by its path, and what the file is, without an environment.
     pub(crate) fn seen_in(
-        (directory, workdir): (Option<OwnedFd>, PathBuf),
+        workdir: PathBuf,
         file: &Path,
         argv: Vec<OsString>,
-        opened: Option<OwnedFd>,
+        opened: Option<(OwnedFd, FileState)>,
     ) -> Exec {
-        let (seen, file) = (opened.as_ref().and_then(FileState::of), workdir.join(file));
-        let (env, starter) = (Vec::new(), Starter::Shell);
+        let file = workdir.join(file);
+        let (opened, seen) = opened.unzip();
+        let (directory, env, starter) = (None, Vec::new(), Starter::Shell);
         Exec {
             file,
             argv,
@@ -100,12 +104,19 @@ impl Exec {
             runs_as: None,
             lineage: Lineage::default(),
             reads_input: true,
+            is_far: false,
         }
     }
 
     /// The same, with its environment, which was not read before.
     pub(crate) fn with_environment(self, env: Vec<OsString>) -> Exec {
         Exec { env, ..self }
+    }
+
+    /// The same, with its working directory, if that is the one at the path that is known.
+    pub(crate) fn with_directory(self, directory: Option<OwnedFd>) -> Exec {
+        let is_it = |directory: &OwnedFd| path_of(directory).is_some_and(|path| path == self.workdir);
+        Exec { directory: directory.filter(is_it), ..self }
     }
 
     /// The same, with what its first line says.
@@ -124,13 +135,18 @@ impl Exec {
     }
 
     /// The same, unable to leave the sandbox.
-    pub(crate) fn kept_inside(self, why: &'static str) -> Exec {
+    pub(crate) fn kept_inside(self, why: String) -> Exec {
         Exec { kept_inside: Some(why), ..self }
     }
 
     /// The same, standing there among the programs of its call.
     pub(crate) fn descended(self, lineage: Lineage) -> Exec {
         Exec { lineage, ..self }
+    }
+
+    /// The same, whose file is where looking may take long.
+    pub(crate) fn far(self) -> Exec {
+        Exec { is_far: true, ..self }
     }
 
     /// Whether it asks for the same as another did, whoever started it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use execpolicy::{Heuristics, Nested, Options, Policy};
+use execpolicy::{Heuristics, Nested, Options, Policy, RuleMatch};
 use tokio_util::sync::CancellationToken;
 
 use super::audit_trail::AuditTrail;
@@ -54,35 +54,65 @@ pub(crate) struct CallFacts {
 
 /// What can be decided about a program without waiting for anybody.
 #[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum AtOnce {
-    /// It runs where it is, and that is on record.
-    Runs,
+    /// It runs where it is, which is to be put on record.
+    Runs(Ran),
     /// It does not simply run.
     Other,
     /// That takes longer: files have to be read.
     Unclear,
 }
 
-impl Judge {
-    /// Decides about what simply runs, from the rules as they are in memory.
-    pub(crate) fn at_once(
-        &self,
-        exec: &Exec,
-        call: &CallFacts,
-        record: impl FnOnce() -> ExecRecord,
-    ) -> AtOnce {
-        let Some(policy) = self.rules.current_at_once() else { return AtOnce::Unclear };
-        if takes_long(exec, call) {
-            return AtOnce::Unclear;
+/// Why something simply runs.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    rule: Option<RuleMatch>,
+    why_inside: Option<String>,
+}
+
+impl Ran {
+    fn of(judgement: Judgement) -> Option<Ran> {
+        match judgement {
+            Judgement { verdict: Verdict::Run { why_inside }, rule } => Some(Ran { rule, why_inside }),
+            Judgement { .. } => None,
         }
-        simply_runs(self.by_rules(&policy, exec, call), exec, call, record)
+    }
+}
+
+impl Judge {
+    /// The rules, if nobody has to wait for them.
+    pub(crate) fn policy_at_once(&self) -> Option<Arc<Policy>> {
+        self.rules.current_at_once()
+    }
+
+    /// Decides about what simply runs, by rules that are in memory.
+    pub(crate) fn at_once(&self, policy: Option<&Policy>, exec: &Exec, call: &CallFacts) -> AtOnce {
+        let Some(policy) = policy.filter(|_| !takes_long(exec, call)) else { return AtOnce::Unclear };
+        Ran::of(self.by_rules(policy, exec, call)).map_or(AtOnce::Other, AtOnce::Runs)
+    }
+
+    /// Puts on record that it runs where it is.
+    pub(crate) fn ran(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, ran: Ran) {
+        let Ran { rule, why_inside } = ran;
+        let mut trail = AuditTrail::new(record, &call.decisions, exec);
+        trail.rule(rule);
+        trail.inside(why_inside);
+        trail.runs();
+    }
+
+    /// Whether anything could keep a program from running, whichever it is, that the command's own shell does not
+    /// execute itself, or what has started one matters. What only lets programs out does not: inside, all of them run.
+    /// Heuristics do not, either: they are no more than a question about what a shell does, which any program may do
+    /// unasked.
+    pub(crate) fn restrains(&self, policy: Option<&Policy>) -> bool {
+        self.rules.legacy().is_some()
+            || policy.is_none_or(|policy| policy.restrains() || policy.looks_at_ancestry())
     }
 
     /// Whether a program's environment matters to what is decided about it, other than by leaving the sandbox.
-    pub(crate) fn looks_at_environment(&self) -> bool {
-        self.rules.legacy().is_some()
-            || self.rules.current_at_once().is_none_or(|policy| policy.looks_at_environment())
+    pub(crate) fn looks_at_environment(&self, policy: Option<&Policy>) -> bool {
+        self.rules.legacy().is_some() || policy.is_none_or(Policy::looks_at_environment)
     }
 
     /// Whether it matters to any rule what has started a program.
@@ -97,8 +127,9 @@ impl Judge {
         call: &Arc<CallFacts>,
         record: impl FnOnce() -> ExecRecord,
     ) -> bool {
-        let judgement = self.judgement(exec, call).await;
-        simply_runs(judgement, exec, call, record) == AtOnce::Runs
+        let Some(ran) = Ran::of(self.judgement(exec, call).await) else { return false };
+        self.ran(exec, call, &record(), ran);
+        true
     }
 
     /// Decides, and puts it on record. Takes as long as the person does who is asked.
@@ -238,29 +269,13 @@ impl Judge {
 
 fn takes_long(exec: &Exec, call: &CallFacts) -> bool {
     let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
-    length > JUDGED_AT_ONCE || call.trust.must_read(exec)
-}
-
-/// Puts on record that it runs where it is, if that is the judgement.
-fn simply_runs(
-    judgement: Judgement,
-    exec: &Exec,
-    call: &CallFacts,
-    record: impl FnOnce() -> ExecRecord,
-) -> AtOnce {
-    let Judgement { verdict: Verdict::Run { why_inside }, rule } = judgement else { return AtOnce::Other };
-    let record = record();
-    let mut trail = AuditTrail::new(&record, &call.decisions, exec);
-    trail.rule(rule);
-    trail.inside(why_inside);
-    trail.runs();
-    AtOnce::Runs
+    exec.is_far || length > JUDGED_AT_ONCE || call.trust.must_read(exec)
 }
 
 /// What was judged is what runs: not a file that was put in its place while a person was thinking.
 fn escalate(exec: &Exec, call: &CallFacts, outside: Box<Outside>, trail: &mut AuditTrail<'_>) -> Action {
-    if let Some(why) = exec.kept_inside {
-        return inside(Some(why.into()), trail);
+    if let Some(why) = &exec.kept_inside {
+        return inside(Some(why.clone()), trail);
     }
     if let Err(error) = exec.open_directory_outside(call.trust.is_enforced()) {
         let reason = format!(

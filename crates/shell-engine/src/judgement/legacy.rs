@@ -35,7 +35,7 @@ impl Legacy<'_> {
             DecidedBy::Heuristic | DecidedBy::Nothing => false,
         };
         // Paths of a folder that cannot be opened lead nowhere that could be checked.
-        let cwd = exec.directory.as_ref().map(|_| exec.workdir.as_path());
+        let cwd = Some(exec.workdir.as_path()).filter(|workdir| !workdir.as_os_str().is_empty());
         match judge_by_legacy(self.policy, &command, cwd, self.writable) {
             LegacyVerdict::Deny { reason } => Verdict::Deny {
                 reason: format!("Execution forbidden by policy: {reason} (the legacy policy)"),
@@ -103,6 +103,7 @@ mod tests {
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),
+            is_far: false,
             reads_input: false,
         };
         let policy = Policy::from_text(Path::new("test.rules"), rules).expect("good rules");

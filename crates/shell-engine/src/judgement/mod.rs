@@ -34,7 +34,7 @@ pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
 pub(crate) use exec::{Exec, Starter};
-pub(crate) use judge::{AtOnce, CallFacts, Judge};
+pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
 pub use preview::{find_program, preview, started_by};
 pub(crate) use trust::Trust;

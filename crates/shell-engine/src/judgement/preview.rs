@@ -81,6 +81,7 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
         kept_inside: None,
         runs_as: None,
         lineage: Lineage { ancestry: ancestry.clone(), place: None },
+        is_far: false,
         reads_input: false,
     })
 }

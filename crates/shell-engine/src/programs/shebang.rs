@@ -23,9 +23,47 @@ pub(crate) struct Interpreter {
 
 /// Reads a file's `#!` line; `None` when it has none.
 pub(crate) fn interpreter(file: &File) -> Option<Interpreter> {
-    let mut line = [0; LINE_BYTES];
-    let length = file.read_at(&mut line, 0).ok()?;
-    parse(line.get(..length)?)
+    Beginning::of(file)?.interpreter()
+}
+
+/// What a file begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// A line that names an interpreter.
+    Script(Interpreter),
+    /// Text without such a line. The kernel does not execute it (`ENOEXEC`); shells then run it as a script of theirs.
+    Text,
+    /// Anything else.
+    Program,
+}
+
+impl Beginning {
+    /// Reads it; `None` where that is not possible.
+    pub(crate) fn of(file: &File) -> Option<Beginning> {
+        let mut line = [0; LINE_BYTES];
+        let length = file.read_at(&mut line, 0).ok()?;
+        Some(Beginning::from(line.get(..length)?))
+    }
+
+    /// The interpreter that it names.
+    pub(crate) fn interpreter(self) -> Option<Interpreter> {
+        match self {
+            Beginning::Script(interpreter) => Some(interpreter),
+            Beginning::Text | Beginning::Program => None,
+        }
+    }
+}
+
+impl From<&[u8]> for Beginning {
+    fn from(bytes: &[u8]) -> Beginning {
+        // What is no text to Bash, either: other formats, for which the kernel may have been given an interpreter.
+        let is_binary = || bytes.split(|byte| *byte == b'\n').next().is_some_and(|line| line.contains(&0));
+        match parse(bytes) {
+            Some(interpreter) => Beginning::Script(interpreter),
+            None if bytes.starts_with(b"\x7fELF") || is_binary() => Beginning::Program,
+            None => Beginning::Text,
+        }
+    }
 }
 
 fn parse(bytes: &[u8]) -> Option<Interpreter> {
@@ -73,6 +111,16 @@ mod tests {
         assert_eq!(parsed("#!\n"), None);
         assert_eq!(parsed("\x7fELF"), None);
         assert_eq!(parsed(""), None);
+    }
+
+    #[test]
+    fn text_is_told_from_programs() {
+        assert_eq!(Beginning::from(b"\x7fELF\x02\x01".as_slice()), Beginning::Program);
+        assert_eq!(Beginning::from(b"MZ\x90\0\x03\n".as_slice()), Beginning::Program);
+        for text in ["", "echo\n\0", "#!\n", "# a remark"] {
+            assert_eq!(Beginning::from(text.as_bytes()), Beginning::Text, "{text:?}");
+        }
+        assert!(matches!(Beginning::from(b"#!/bin/sh\n".as_slice()), Beginning::Script(_)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const MAX_TROUBLE: usize = 4000;
 
 /// How long rules are believed to be those of their files where looking each time would cost more than judging: no
 /// person changes them faster.
-const BELIEVED: Duration = Duration::from_millis(10);
+const BELIEVED: Duration = Duration::from_millis(50);
 
 /// How long files must be left alone before they are read again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -126,6 +126,7 @@ impl Rules {
         let mut in_force = Arc::clone(&self.in_force).lock_owned().await;
         let before = Arc::clone(&in_force.policy);
         if Stamps::of(&self.sources) == in_force.seen {
+            in_force.looked = Instant::now();
             return before;
         }
         let rules = Arc::clone(self);

@@ -168,7 +168,7 @@ impl Sandbox {
     }
 
     /// Ends everything in here, when it does not answer. Nothing is started in here afterwards.
-    pub(super) async fn retire(self: &Arc<Self>) {
+    pub(crate) async fn retire(self: &Arc<Self>) {
         let sandbox = Arc::clone(self);
         // A task that breaks has nothing more to wait for.
         let _ = tokio::task::spawn_blocking(move || sandbox.session.retire()).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::spawn::{self, Hook, ShellSpawnError, Start};
 use crate::config::DoorChoice;
 use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
-use crate::sandboxes::{Process, SpawnError};
+use crate::sandboxes::{Process, Sandbox, SpawnError};
 use crate::visible::with_causes;
 
 /// A shell that has started, and what its programs meet.
@@ -19,7 +19,7 @@ pub(super) struct Started {
 /// The doors of one call.
 pub(super) struct Doors {
     wrapper: WrapperDoor,
-    kernel: Option<KernelDoor>,
+    kernel: Option<(KernelDoor, Arc<Sandbox>)>,
 }
 
 impl Doors {
@@ -30,8 +30,17 @@ impl Doors {
     /// When one of them is broken.
     pub(super) async fn attend(self, call: &Arc<InterceptedCall>) -> io::Result<()> {
         let wrapper = interception::attend(self.wrapper, Arc::clone(call));
-        let Some(kernel) = self.kernel else { return wrapper.await };
-        tokio::try_join!(wrapper, interception::attend(kernel, Arc::clone(call))).map(|_| ())
+        let Some((kernel, sandbox)) = self.kernel else { return wrapper.await };
+        let kernel = async {
+            let served = interception::attend(kernel, Arc::clone(call)).await;
+            let is_broken = |error: &io::Error| error.kind() != io::ErrorKind::PermissionDenied;
+            if served.as_ref().is_err_and(is_broken) {
+                // Whoever was judged there has no judge any more, and what it wants to execute fails from now on.
+                sandbox.retire().await;
+            }
+            served
+        };
+        tokio::try_join!(wrapper, kernel).map(|_| ())
     }
 
     /// Whether the kernel reports what programs execute.
@@ -103,7 +112,7 @@ impl Start<'_> {
         let (started, opened) = tokio::join!(spawn::bash(self, Hook::Kernel(socket), Some(reports)), opening);
         match (started, opened) {
             (Ok(process), Some(Ok(kernel))) => {
-                let doors = Doors { wrapper, kernel: Some(kernel) };
+                let doors = Doors { wrapper, kernel: Some((kernel, Arc::clone(self.sandbox))) };
                 Ok(Started { process: Arc::new(process), doors, call })
             }
             (Err(error @ ShellSpawnError::Spawn(SpawnError::SessionLost | SpawnError::NotBegun)), _) => {

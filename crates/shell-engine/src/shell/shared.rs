@@ -21,7 +21,7 @@ use crate::rules::Rules;
 use crate::sandboxes::SandboxPool;
 
 /// How long what was found on the search path is believed behind the kernel's door: no person changes it faster.
-const BELIEVED: Duration = Duration::from_millis(10);
+const BELIEVED: Duration = Duration::from_millis(50);
 
 /// How long the last lines of the audit log may take to be written when the server ends.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(300);

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::descent::Descent;
 use super::family::Image;
 use super::files;
-use super::messages::{Event, Load, Task, Weight};
+use super::messages::{Asks, Event, Load, Task, Weight};
 use super::names::Broker;
 use super::proof::Expected;
 use super::request::Request;
@@ -47,6 +47,8 @@ pub(super) struct Attended {
     pub(super) behind: Vec<Notification>,
     /// What its processes are.
     pub(super) descent: Descent,
+    /// One of its processes has been stopped before, so all of them can be.
+    pub(super) was_proved: bool,
 }
 
 /// The call's own shell.
@@ -54,7 +56,7 @@ pub(super) struct Shell {
     pub(super) process: i32,
     pub(super) image: Option<Image>,
     /// The root directory of all processes of the call, where the sandbox lets none have another.
-    pub(super) root: Option<OwnedFd>,
+    pub(super) root: Option<Arc<OwnedFd>>,
 }
 
 impl Shell {
@@ -62,16 +64,15 @@ impl Shell {
     pub(super) fn look(&mut self, call: &InterceptedCall) {
         if self.image.is_none() && Expected::is_program(self.process, call.bash) {
             self.image = Image::of(self.process);
-            self.root = call.facts.trust.is_enforced().then(|| files::root(self.process)).flatten();
+            self.root =
+                call.facts.trust.is_enforced().then(|| files::root(self.process).map(Arc::new)).flatten();
         }
     }
 }
 
 /// One `execve` that waits.
 pub(super) struct Asked {
-    pub(super) notification: Notification,
-    /// The process of the thread that asks.
-    pub(super) process: i32,
+    pub(super) asks: Asks,
     pub(super) request: Request,
     pub(super) exec: Arc<Exec>,
 }
@@ -111,14 +112,14 @@ impl Attended {
         image.is_none_or(|image| Image::of(process).as_ref() == Some(image))
     }
 
-    /// Has the call end: nobody is judged any more.
+    /// Has the call end, and no other: nobody of it is judged any more.
     pub(super) fn give_up(&self, why: &str) {
-        let _ = self.events.send(Err(io::Error::other(why.to_owned())));
+        let _ = self.events.send(Err(io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned())));
     }
 
     /// Hands something to the call's door. Where nobody attends to it any more, the answer is that it fails.
-    pub(super) fn tell(&self, exec: &Arc<Exec>, task: Task) {
-        let weight = Weight::of(&self.load, exec.size());
-        let _ = self.events.send(Ok(Event { exec: Arc::clone(exec), task, weight }));
+    pub(super) fn tell(&self, task: Task) {
+        let weight = Weight::of(&self.load, task.size());
+        let _ = self.events.send(Ok(Event { task, weight }));
     }
 }

@@ -44,6 +44,11 @@ impl Descent {
         Descent { root, goes_by_names, ..Descent::default() }
     }
 
+    /// Whether it matters to a rule what its processes have executed.
+    pub(super) fn goes_by_names(&self) -> bool {
+        self.goes_by_names
+    }
+
     /// The number of the program that a process is, or else its nearest parent; and all of these programs.
     pub(super) fn of_process(&self, process: i32) -> (Option<u64>, Ancestry) {
         let mut parent = None;

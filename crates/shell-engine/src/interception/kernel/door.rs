@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::messages::{Answer, CallNumber, Command, Event, Mailbox, Task};
 use crate::interception::call::InterceptedCall;
 use crate::interception::door::Door;
-use crate::interception::wrapper::{Asker, Becomes, hold_known};
+use crate::interception::wrapper::{Asker, Becomes, hold_known, refuse};
 use crate::judgement::{Action, Exec};
 
 /// One call's door. Dropping it fails whatever its processes are about to execute.
@@ -49,9 +49,13 @@ impl Door for KernelDoor {
     fn hold(&self, event: Event, call: Arc<InterceptedCall>) -> impl Future<Output = ()> + Send + 'static {
         let (mailbox, number) = (self.mailbox.clone(), self.call);
         async move {
-            let Event { exec, task, weight: _weight } = event;
+            let Event { task, weight: _weight } = event;
             match task {
-                Task::Judge(waiting) => {
+                Task::Read(reading) => {
+                    // When it is told nothing, its process waits until its call ends.
+                    let _ = tokio::task::spawn_blocking(move || reading.read()).await;
+                }
+                Task::Judge(exec, waiting) => {
                     let runs =
                         call.judge.runs(&exec, &call.facts, || call.record.program(exec.lineage.place));
                     let runs = tokio::select! {
@@ -60,23 +64,30 @@ impl Door for KernelDoor {
                     };
                     waiting.answer(if runs { Answer::Happens } else { Answer::Turns });
                 }
-                Task::Decide(waiting) => {
+                Task::Decide(exec, waiting) => {
                     let record = call.record.program(exec.lineage.place);
                     let action = tokio::select! {
                         action = call.judge(&exec, &record) => action,
                         () = call.end.ending.cancelled() => return,
+                        () = waiting.is_moot() => return,
                     };
                     waiting.answer(match action {
                         Action::Run => Answer::Happens,
-                        // Without the wrapper there is nothing to stand for it in here.
-                        Action::Deny { .. } => Answer::Fails(libc::EPERM),
+                        Action::Deny { reason } => Answer::Refused(reason),
+                        // Without the wrapper there is nothing to stand for it in here; it was said to stay.
                         Action::Escalate(_) => {
                             record.ended(Outcome::NotStarted(libc::EPERM.unsigned_abs()));
                             Answer::Fails(libc::EPERM)
                         }
                     });
                 }
-                Task::Lead { stream, process, file } => {
+                Task::Lead { stream, refusal: Some(reason), .. } => {
+                    let told = async { refuse(opened(stream)?, &reason).await.map_err(io::Error::other) };
+                    if let Err(error) = told.await {
+                        tracing::debug!(%error, "a wrapper was not told why");
+                    }
+                }
+                Task::Lead { exec, stream, process, file, refusal: None } => {
                     let allowed = Arc::clone(&exec);
                     let announce = Box::new(move || {
                         mailbox.send(Command::Allow { call: number, process, exec: allowed });
@@ -96,7 +107,11 @@ async fn lead(
     becomes: Becomes,
     call: &InterceptedCall,
 ) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
-    let stream = UnixStream::from_std(stream)?;
+    let stream = opened(stream)?;
     hold_known(Asker { stream, exec, becomes: Some(becomes) }, call).await.map_err(io::Error::other)
+}
+
+fn opened(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
 }

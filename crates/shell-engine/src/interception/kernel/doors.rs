@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use signal_hook::consts::SIGCHLD;
 use tokio::sync::{mpsc as events, oneshot};
 
+use super::beginnings::Beginnings;
 use super::connections::Connector;
 use super::door::KernelDoor;
 use super::messages::{Command, Mailbox};
@@ -92,6 +93,7 @@ impl KernelDoors {
             watched: AllWatched::default(),
             later: Vec::new(),
             connector: Connector::default(),
+            beginnings: Beginnings::default(),
             _alive: alive,
         };
         std::thread::Builder::new().name("kernel-door".into()).spawn(move || {

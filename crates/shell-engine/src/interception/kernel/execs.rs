@@ -5,16 +5,23 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::attended::{Asked, Attended};
-use super::family;
-use super::messages::{Answer, CallNumber, Task, Waiting};
-use super::request::{Request, executes_nothing};
+use super::files::Reach;
+use super::messages::{Answer, Asks, CallNumber, Reading, Task, Waiting};
+use super::request::{Request, Unread, executes_nothing};
 use super::seized::{Phase, Proof, Taken};
 use super::thread::Thread;
 use super::turning::{FAILED_WITH, Turn};
 use super::watched::Looks;
-use crate::judgement::{AtOnce, Exec, Starter};
+use super::{family, files};
+use crate::judgement::{AtOnce, Exec, Ran, Starter};
 use crate::sys::notifications::Notification;
 use crate::sys::ptrace;
+
+/// Why something that is let out of the sandbox runs in it.
+const IS_TEXT: &str = "it is a script whose first line names no interpreter (`#!`), so only the shell that called it can \
+                       run it, in the sandbox";
+const IS_TRACED: &str = "a debugger traces its process, which therefore cannot leave the sandbox";
+const CANNOT_LEAVE: &str = "its process cannot give way to another one outside";
 
 impl Thread {
     /// Deals with an `execve` or `execveat` that waits.
@@ -39,33 +46,68 @@ impl Thread {
             attended.behind.push(notification);
             return;
         }
-        let root = attended.shell.as_ref().and_then(|shell| shell.root.as_ref());
-        let (mut request, exec) = match Request::read(&notification, root) {
-            Ok(read) => read,
-            Err(errno) => {
-                // Who is gone needs no answer.
-                let _ = attended.listener.fail(notification.id, errno as i32);
-                return;
+        let root = attended.shell.as_ref().and_then(|shell| shell.root.clone());
+        let asks = Asks { notification, process };
+        let how = (&mut self.beginnings, Reach::Memory);
+        match Request::read(&notification, root.as_deref(), how) {
+            Ok(read) => self.consider(call, asks, read),
+            Err(Unread::Fails(errno)) => self.fail(call, &notification, errno as i32),
+            Err(Unread::Farther) => {
+                let mailbox = self.mailbox.clone();
+                attended.tell(Task::Read(Reading { mailbox, call, asks, root }));
             }
-        };
-        // What was read is of the process that asks only if it still does.
-        if !attended.listener.is_waiting(notification.id) {
+        }
+    }
+
+    /// Goes on with one that was read elsewhere.
+    pub(super) fn was_read(
+        &mut self,
+        call: CallNumber,
+        asks: Asks,
+        read: Result<Box<(Request, Exec)>, Errno>,
+    ) {
+        let Asks { notification, process } = asks;
+        if self.is_busy(process, notification.thread) {
+            if let Some(attended) = self.calls.get_mut(&call) {
+                attended.behind.push(notification);
+            }
             return;
         }
+        match read {
+            Ok(read) => self.consider(call, asks, *read),
+            Err(errno) => self.fail(call, &notification, errno as i32),
+        }
+    }
+
+    fn consider(&mut self, call: CallNumber, asks: Asks, (mut request, exec): (Request, Exec)) {
+        let Some(attended) = self.calls.get_mut(&call) else { return };
         attended.facts.whereabouts.note(&exec.workdir);
-        let exec = exec.descended(attended.lineage(process));
-        let (decided, exec) = match decide(attended, &notification, process, &mut request, exec) {
+        let exec = exec.descended(attended.lineage(asks.process));
+        let (decided, exec) = match decide(attended, asks, &mut request, exec) {
             Ok(decided) => decided,
-            Err(errno) => {
-                let _ = attended.listener.fail(notification.id, errno as i32);
-                return;
-            }
+            Err(errno) => return self.fail(call, &asks.notification, errno as i32),
         };
-        let asked = Asked { notification, process, request, exec: Arc::new(exec) };
+        let asked = Asked { asks, request, exec: Arc::new(exec) };
         match decided {
-            Decided::Happens => self.let_happen(call, asked),
-            Decided::Turns => self.turn(call, asked),
-            Decided::Elsewhere => self.hand_over(call, asked, Task::Judge),
+            // Of one that is gone nothing happens.
+            Decided::Happens => {
+                self.let_happen(call, asked);
+            }
+            Decided::Runs(ran, is_free) => self.let_run(call, asked, ran, is_free),
+            Decided::Turns | Decided::Elsewhere => {
+                // What was read is of the process that asks only if it still does.
+                if !attended.listener.is_waiting(asks.notification.id) {
+                    return;
+                }
+                let directory = files::working_directory(asks.notification.thread);
+                let asked = change(asked, |exec| exec.with_directory(directory));
+                match decided {
+                    Decided::Turns => self.turn(call, asked, None),
+                    Decided::Elsewhere | Decided::Happens | Decided::Runs(..) => {
+                        self.hand_over(call, asked, Task::Judge);
+                    }
+                }
+            }
         }
     }
 
@@ -73,7 +115,7 @@ impl Thread {
     pub(super) fn answered(&mut self, call: CallNumber, id: u64, answer: Answer) {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         let Some(asked) = attended.waiting.remove(&id) else { return };
-        if self.is_busy(asked.process, asked.notification.thread) {
+        if self.is_busy(asked.asks.process, asked.asks.notification.thread) {
             if let Some(attended) = self.calls.get_mut(&call) {
                 attended.waiting.insert(id, asked);
             }
@@ -81,9 +123,12 @@ impl Thread {
             return;
         }
         match answer {
-            Answer::Happens => self.let_happen(call, asked),
-            Answer::Turns => self.turn(call, asked),
-            Answer::Fails(errno) => self.fail(call, &asked.notification, errno),
+            Answer::Happens => {
+                self.let_happen(call, asked);
+            }
+            Answer::Turns => self.turn(call, asked, None),
+            Answer::Refused(reason) => self.turn(call, asked, Some(reason)),
+            Answer::Fails(errno) => self.fail(call, &asked.asks.notification, errno),
         }
     }
 
@@ -92,9 +137,28 @@ impl Thread {
         self.seized.is_busy(process, thread) || self.watched.is_busy(process, thread)
     }
 
-    /// Lets the call happen; its process stops when it has.
-    fn let_happen(&mut self, call: CallNumber, asked: Asked) {
-        let Asked { notification, process, request, exec } = asked;
+    /// Lets run what simply does, and puts it on record; what would run whatever it were is not looked at again.
+    fn let_run(&mut self, call: CallNumber, asked: Asked, ran: Ran, is_free: bool) {
+        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let exec = Arc::clone(&asked.exec);
+        let is_free = is_free && !attended.descent.goes_by_names();
+        // Once for each call it is, so that it is known whether its processes can be stopped.
+        let runs = match is_free && attended.was_proved {
+            true => {
+                attended.becomes(asked.asks.process, &exec);
+                attended.descent.has_become(asked.asks.process);
+                attended.listener.let_happen(asked.asks.notification.id).is_ok()
+            }
+            false => self.let_happen(call, asked),
+        };
+        if let (true, Some(Attended { facts, .. })) = (runs, self.calls.get(&call)) {
+            facts.judge.ran(&exec, &facts.facts, &facts.record.program(exec.lineage.place), ran);
+        }
+    }
+
+    /// Lets the call happen, and its process stop when it has. `false`: it does not happen.
+    fn let_happen(&mut self, call: CallNumber, asked: Asked) -> bool {
+        let Asked { asks: Asks { notification, process }, request, exec } = asked;
         let is_clear = request.expected.is_some();
         // What a script's first line says now may not be what it said when it was judged.
         let proof = match request.expected {
@@ -104,28 +168,32 @@ impl Thread {
         };
         let thread = notification.thread;
         let seized = self.seized.seize(thread, process, call);
-        let Some(attended) = self.calls.get_mut(&call) else { return };
+        let Some(attended) = self.calls.get_mut(&call) else { return false };
         attended.becomes(process, &exec);
         if let Err(error) = seized {
+            attended.facts.is_unproved(&error);
             // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing
             // else runs cannot be proved.
             if !is_clear {
                 let _ = attended.listener.fail(notification.id, libc::EPERM);
-                return;
+                return false;
             }
             let before = family::is_traced(thread).then(|| Looks::of(process));
-            let happens = attended.listener.let_happen(notification.id);
+            let happens = attended.listener.let_happen(notification.id).is_ok();
             match before {
-                Some(before) if happens.is_ok() => self.watched.watch(thread, (process, call), proof, before),
+                Some(before) if happens => self.watched.watch(thread, (process, call), proof, before),
                 Some(_) => {}
                 None => attended.facts.is_unproved(&error),
             }
-            return;
+            return happens;
         }
+        attended.was_proved = true;
         self.seized.enter(thread, &Taken { call, process }, Phase::Executing(proof));
-        if attended.listener.let_happen(notification.id).is_err() {
+        let happens = attended.listener.let_happen(notification.id).is_ok();
+        if !happens {
             self.seized.let_go(notification.thread);
         }
+        happens
     }
 
     fn fail(&mut self, call: CallNumber, notification: &Notification, errno: i32) {
@@ -134,36 +202,56 @@ impl Thread {
         }
     }
 
-    /// Has the process become the wrapper; where it cannot, the decision is made all the same.
-    fn turn(&mut self, call: CallNumber, asked: Asked) {
+    /// Has the process become the wrapper, which says `refusal` or hears what is decided. Where it cannot, that is
+    /// decided all the same.
+    fn turn(&mut self, call: CallNumber, asked: Asked, refusal: Option<String>) {
         let Some(attended) = self.calls.get_mut(&call) else { return };
-        let asked = with_parents(attended, asked);
-        let Notification { id, thread, .. } = asked.notification;
-        if !self.seized.contains(thread) && family::is_traced(thread) {
-            return self.hand_over(call, kept_inside(asked), Task::Decide);
+        let is_decided = refusal.is_some();
+        let asked = if is_decided { asked } else { with_parents(attended, asked) };
+        if asked.request.is_text && !is_decided {
+            return self.decide_inside(call, asked, IS_TEXT.into());
         }
-        let taken = Taken { call, process: asked.process };
-        let seized = Turn::begin(&attended.listener, &self.wrapper, &asked).and_then(|turn| {
-            self.seized.seize(thread, asked.process, call)?;
+        let Asks { notification: Notification { id, thread, .. }, process } = asked.asks;
+        // It would hand its descriptors over to who traces it.
+        let is_traced = !self.seized.contains(thread) && family::is_traced(thread);
+        if is_traced && !is_decided {
+            return self.decide_inside(call, asked, IS_TRACED.into());
+        }
+        let taken = Taken { call, process };
+        let turn = match is_traced {
+            true => Err(std::io::ErrorKind::PermissionDenied.into()),
+            false => Turn::begin(&attended.listener, &self.wrapper, &asked, refusal),
+        };
+        let seized = turn.and_then(|turn| {
+            self.seized.seize(thread, process, call)?;
             self.seized.enter(thread, &taken, Phase::Turning(Box::new(turn)));
             ptrace::interrupt(thread)
         });
         match seized {
             // A call that waits stops only when it is answered.
-            Ok(()) => self.fail(call, &asked.notification, FAILED_WITH),
+            Ok(()) => self.fail(call, &asked.asks.notification, FAILED_WITH),
             Err(error) => {
                 tracing::debug!(%error, id, "a process cannot become the wrapper");
-                self.hand_over(call, asked, Task::Decide);
+                match is_decided {
+                    true => self.fail(call, &asked.asks.notification, libc::EPERM),
+                    false => self.decide_inside(call, asked, format!("{CANNOT_LEAVE}: {error}")),
+                }
             }
         }
     }
 
-    fn hand_over(&mut self, call: CallNumber, asked: Asked, task: impl FnOnce(Waiting) -> Task) {
+    /// Has it decided while it waits: what is let run or let out runs where it is.
+    fn decide_inside(&mut self, call: CallNumber, asked: Asked, why: String) {
+        let stays = change(asked, |exec| exec.kept_inside(why));
+        self.hand_over(call, stays, Task::Decide);
+    }
+
+    fn hand_over(&mut self, call: CallNumber, asked: Asked, task: impl FnOnce(Arc<Exec>, Waiting) -> Task) {
         let Some(attended) = self.calls.get_mut(&call) else { return };
-        let id = asked.notification.id;
+        let id = asked.asks.notification.id;
         let exec = Arc::clone(&asked.exec);
         attended.waiting.insert(id, asked);
-        attended.tell(&exec, task(Waiting::new(&self.mailbox, call, id)));
+        attended.tell(task(exec, Waiting::new(&self.mailbox, call, &attended.listener, id)));
     }
 
     /// A thread that was made to call something else calls. `false`: it calls what it likes, and is asked about that.
@@ -198,7 +286,10 @@ impl Thread {
 
 /// What is to be done about one.
 enum Decided {
+    /// It happens; what it is then is looked at.
     Happens,
+    /// It simply runs, for this reason; and whatever it were, it would.
+    Runs(Ran, bool),
     Turns,
     /// That takes others.
     Elsewhere,
@@ -207,8 +298,7 @@ enum Decided {
 /// Decides, and reads the environment where that matters. An error is the kernel's.
 fn decide(
     attended: &mut Attended,
-    notification: &Notification,
-    process: i32,
+    asks: Asks,
     request: &mut Request,
     exec: Exec,
 ) -> Result<(Decided, Exec), Errno> {
@@ -217,48 +307,47 @@ fn decide(
         return Ok((Decided::Happens, exec));
     }
     let facts = &attended.facts;
-    let at_once =
-        |exec: &Exec| facts.judge.at_once(exec, &facts.facts, || facts.record.program(exec.lineage.place));
-    let allowed = attended.allowed.remove(&process);
-    if allowed.is_none() && !facts.judge.looks_at_environment() && at_once(&exec) == AtOnce::Runs {
-        return Ok((Decided::Happens, exec));
+    let policy = facts.judge.policy_at_once();
+    let at_once = |exec: &Exec| facts.judge.at_once(policy.as_deref(), exec, &facts.facts);
+    let is_free = !facts.judge.restrains(policy.as_deref());
+    let allowed = attended.allowed.remove(&asks.process);
+    if allowed.is_none()
+        && !facts.judge.looks_at_environment(policy.as_deref())
+        && let AtOnce::Runs(ran) = at_once(&exec)
+    {
+        return Ok((Decided::Runs(ran, is_free), exec));
     }
-    let mut exec = request.read_environment(notification.thread, exec)?;
+    let mut exec = request.read_environment(asks.notification.thread, exec)?;
     if let Some(allowed) = allowed.filter(|allowed| allowed.asks_for_the_same(&exec)) {
         request.is_allowed = true;
         return Ok((Decided::Happens, exec.descended(allowed.lineage.clone())));
     }
     // As if the shell executed it, which is judged more strictly; who does is looked at only where that matters.
     let mut decided = at_once(&exec);
-    if decided != AtOnce::Runs && !attended.is_shell(process) {
+    if !matches!(decided, AtOnce::Runs(_)) && !attended.is_shell(asks.process) {
         exec = exec.started_by(Starter::Program(Vec::new()));
         decided = at_once(&exec);
     }
     let decided = match decided {
-        AtOnce::Runs => Decided::Happens,
+        AtOnce::Runs(ran) => Decided::Runs(ran, is_free),
         AtOnce::Other => Decided::Turns,
         AtOnce::Unclear => Decided::Elsewhere,
     };
     Ok((decided, exec))
 }
 
-/// A process that is traced already cannot become the wrapper, which would hand its descriptors over.
-fn kept_inside(asked: Asked) -> Asked {
-    const WHY: &str = "a debugger traces its process, which therefore cannot leave the sandbox";
-    let exec = match Arc::try_unwrap(asked.exec) {
-        Ok(exec) => Arc::new(exec.kept_inside(WHY)),
-        Err(exec) => exec,
-    };
-    Asked { exec, ..asked }
-}
-
 /// Finds out on whose behalf it is executed, which is of interest only where it does not simply run.
 fn with_parents(attended: &Attended, asked: Asked) -> Asked {
     let (Starter::Program(_), Some(shell)) = (asked.exec.starter(), &attended.shell) else { return asked };
     let Some(image) = &shell.image else { return asked };
-    let parents = family::parents(asked.process, shell.process, image);
+    let parents = family::parents(asked.asks.process, shell.process, image);
+    change(asked, |exec| exec.started_by(Starter::Program(parents)))
+}
+
+/// Changes what is asked for, which nobody else holds.
+fn change(asked: Asked, change: impl FnOnce(Exec) -> Exec) -> Asked {
     match Arc::try_unwrap(asked.exec) {
-        Ok(exec) => Asked { exec: Arc::new(exec.started_by(Starter::Program(parents))), ..asked },
+        Ok(exec) => Asked { exec: Arc::new(change(exec)), ..asked },
         Err(exec) => Asked { exec, ..asked },
     }
 }

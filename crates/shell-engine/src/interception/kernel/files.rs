@@ -4,7 +4,7 @@
 //! one that only the process itself can follow), `proof` sees it.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,15 +14,32 @@ use rustix::io::Errno;
 /// A file is only looked at.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
+/// How far a path is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// As far as the kernel can without asking a file system, which may take as long as another machine does, or another
+    /// process.
+    Memory,
+    /// To its end.
+    FileSystems,
+}
+
 /// What came of following a path.
 #[derive(Debug)]
 pub(super) enum Found {
     /// This file.
     File(OwnedFd),
+    /// It is not known in memory.
+    Farther,
     /// None; `execve` fails so.
     Nothing(Errno),
     /// What only the process itself can say.
     Unclear,
+}
+
+/// The path of the working directory of a process.
+pub(super) fn path_of_working_directory(thread: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{thread}/cwd")).ok()
 }
 
 /// The working directory of a process.
@@ -41,6 +58,7 @@ pub(super) fn at_path(
     (thread, root): (i32, Option<&OwnedFd>),
     path: &[u8],
     directory: Option<&Path>,
+    reach: Reach,
 ) -> Found {
     if path.is_empty() {
         return Found::Nothing(Errno::NOENT);
@@ -69,9 +87,21 @@ pub(super) fn at_path(
             own
         }
     };
-    match openat2(root, &absolute, LOOK, Mode::empty(), ResolveFlags::IN_ROOT) {
+    let follow = match reach {
+        Reach::Memory => ResolveFlags::IN_ROOT | ResolveFlags::CACHED,
+        Reach::FileSystems => ResolveFlags::IN_ROOT,
+    };
+    match openat2(root, &absolute, LOOK, Mode::empty(), follow) {
         Ok(file) => Found::File(file),
-        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) if !is_link(root, &absolute) => Found::Nothing(errno),
+        Err(Errno::AGAIN) if reach == Reach::Memory => Found::Farther,
+        Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => {
+            // A link that leads nowhere, as seen from here, may lead somewhere for the process.
+            match openat2(root, &absolute, LOOK | OFlags::NOFOLLOW, Mode::empty(), follow) {
+                Ok(_) => Found::Unclear,
+                Err(Errno::AGAIN) if reach == Reach::Memory => Found::Farther,
+                Err(_) => Found::Nothing(errno),
+            }
+        }
         Err(_) => Found::Unclear,
     }
 }
@@ -108,10 +138,6 @@ fn own_of_process(thread: i32, path: &[u8]) -> Option<Option<OwnedFd>> {
     Some(is_plain.then(|| openat(CWD, OsStr::from_bytes(&link), LOOK, Mode::empty()).ok()).flatten())
 }
 
-/// Whether a link that leads nowhere, as seen from here, is there.
-fn is_link(root: impl AsFd, path: &Path) -> bool {
-    openat2(root, path, LOOK | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
-}
 /// Whether a thread's standard input is something to be read: open, and not `/dev/null`.
 pub(super) fn has_input(thread: i32) -> bool {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -28,6 +28,10 @@ const BYTES_AT_ONCE: usize = 64 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory(Pid);
 
+/// Addresses of strings.
+#[derive(Debug)]
+pub(super) struct Pointers(Vec<u64>);
+
 /// What is left of the bytes that argv and environment may have.
 #[derive(Debug)]
 pub(super) struct Budget(usize);
@@ -56,6 +60,28 @@ impl Memory {
             .map_err(|errno| if errno == Errno::E2BIG { Errno::ENAMETOOLONG } else { errno })
     }
 
+    /// A path, without its NUL, and a list, without the null pointer that ends it, read at once; `None` where they
+    /// reach across a page, or cannot be read.
+    pub(super) fn path_and_pointers(self, path: u64, list: u64) -> Option<(Vec<u8>, Pointers)> {
+        let lengths = [to_the_page_end(path), to_the_page_end(list)];
+        let piece = |address: u64, len| Some(RemoteIoVec { base: usize::try_from(address).ok()?, len });
+        let mut buffer = [0_u8; 2 * PAGE];
+        let into = buffer.get_mut(..lengths[0] + lengths[1])?;
+        let pieces = [piece(path, lengths[0])?, piece(list, lengths[1])?];
+        let read = process_vm_readv(self.0, &mut [IoSliceMut::new(into)], &pieces).ok()?;
+        let (path, list) = buffer.get(..read)?.split_at_checked(lengths[0])?;
+        let path = path.get(..path.iter().position(|byte| *byte == 0)?)?.to_vec();
+        let words = list.chunks_exact(POINTER).map(|bytes| bytes.try_into().map(u64::from_ne_bytes));
+        let mut pointers = Vec::new();
+        for word in words {
+            match word.ok()? {
+                0 => return Some((path, Pointers(pointers))),
+                pointer => pointers.push(pointer),
+            }
+        }
+        None
+    }
+
     /// So many bytes.
     pub(super) fn bytes(self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; length];
@@ -67,12 +93,26 @@ impl Memory {
 
     /// A list of strings that a null pointer ends; none at all for a null pointer, as execve(2) has it.
     pub(super) fn strings(self, list: u64, budget: &mut Budget) -> Result<Vec<OsString>, Errno> {
-        let mut strings = Vec::new();
         if list == 0 {
-            return Ok(strings);
+            return Ok(Vec::new());
         }
         let pointers = self.pointers(list, budget)?;
-        let mut rest = pointers.as_slice();
+        self.strings_at(&pointers, budget)
+    }
+
+    /// The strings of a list that has been read.
+    pub(super) fn strings_of(
+        self,
+        Pointers(pointers): &Pointers,
+        budget: &mut Budget,
+    ) -> Result<Vec<OsString>, Errno> {
+        budget.take(POINTER * pointers.len())?;
+        self.strings_at(pointers, budget)
+    }
+
+    fn strings_at(self, pointers: &[u64], budget: &mut Budget) -> Result<Vec<OsString>, Errno> {
+        let mut strings = Vec::new();
+        let mut rest = pointers;
         while !rest.is_empty() {
             let read = self.some_strings(rest, budget, &mut strings)?;
             rest = rest.get(read..).unwrap_or_default();

@@ -8,7 +8,8 @@
 //!
 //! * `doors`: the thread, as calls see it. `door`: one call's. `messages`: between the two.
 //! * `thread`: the loop. `attended`: what it knows of a call.
-//! * `request`: what is asked for, read from the asker's `memory`; which of its `files`. `family`: who asks.
+//! * `request`: what is asked for, read from the asker's `memory`; which of its `files`, and their `beginnings`.
+//!   `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
 //! * `names`: the broker of protected names, which answers what else is reported. `refused_names`: what it did not do.
 //! * `seized`: processes that are about to execute. `proof`: that it is what was judged. `watched`: those that a debugger
@@ -20,6 +21,8 @@
 mod absent;
 #[cfg(target_os = "linux")]
 mod attended;
+#[cfg(target_os = "linux")]
+mod beginnings;
 #[cfg(target_os = "linux")]
 mod connections;
 mod descent;

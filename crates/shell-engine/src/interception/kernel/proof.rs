@@ -11,12 +11,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Found};
-use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
-use crate::programs::{FileIdentity, look, reopen};
+use super::beginnings::Beginnings;
+use super::files::{self, Found, Reach};
+use crate::programs::shebang::{Beginning, Interpreter, MOST_INTERPRETERS};
+use crate::programs::{FileIdentity, FileState, look};
 
 /// The longest argv that a process can have, see `memory`.
 const MAX_ARGV: u64 = 6 << 20;
+
+/// A file is not to be had without asking a file system.
+#[derive(Debug)]
+pub(super) struct Farther;
 
 /// What must be seen after an `execve`.
 #[derive(Debug)]
@@ -24,8 +29,8 @@ pub(super) struct Expected {
     program: FileIdentity,
     /// As `/proc/PID/cmdline` has it: each with its NUL.
     argv: Vec<u8>,
-    /// Where it starts, if that could be seen.
-    directory: Option<FileIdentity>,
+    /// The path of the folder where it starts, if that could be seen.
+    directory: Option<PathBuf>,
     /// As `/proc/PID/environ` has it, where it was looked at.
     environment: Option<Vec<u8>>,
     /// It is the interpreter of a script. Others may have read another first line of that.
@@ -33,25 +38,31 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What executing this file comes to: itself, or the interpreter of its first line, or that one's. `None` where
-    /// that cannot be told.
-    pub(super) fn of(
+    /// What executing this file comes to, which is a program by itself.
+    pub(super) fn of(program: FileIdentity, argv: &[OsString]) -> Expected {
+        let (argv, directory, environment) = (joined(argv), None, None);
+        Expected { program, argv, directory, environment, is_interpreter: false }
+    }
+
+    /// What executing a script comes to: the interpreter of its first line, or that one's. `None` where that cannot be
+    /// told; an error where it is out of reach.
+    pub(super) fn of_script(
         thread: (i32, Option<&OwnedFd>),
-        file: &OwnedFd,
-        first_line: Option<Interpreter>,
+        first_line: Interpreter,
         name: &[u8],
         argv: &[OsString],
         directory: Option<&Path>,
-    ) -> Option<Expected> {
+        (beginnings, reach): (&mut Beginnings, Reach),
+    ) -> Result<Option<Expected>, Farther> {
         let mut argv: Vec<OsString> = argv.to_vec();
         let mut name = OsStr::from_bytes(name).to_owned();
-        let mut program = FileIdentity::of(file)?;
         let mut first_line = first_line;
-        let mut is_interpreter = false;
         for _ in 0..=MOST_INTERPRETERS {
-            let Some(Interpreter { path, argument }) = first_line else { break };
-            let Found::File(found) = files::at_path(thread, path.as_os_str().as_bytes(), directory) else {
-                return None;
+            let Interpreter { path, argument } = first_line;
+            let found = match files::at_path(thread, path.as_os_str().as_bytes(), directory, reach) {
+                Found::File(found) => found,
+                Found::Farther => return Err(Farther),
+                Found::Nothing(_) | Found::Unclear => return Ok(None),
             };
             let rest = argv.into_iter().skip(1);
             argv = std::iter::once(path.clone().into_os_string())
@@ -60,12 +71,14 @@ impl Expected {
                 .chain(rest)
                 .collect();
             name = path.into_os_string();
-            program = FileIdentity::of(&found)?;
-            first_line = reopen(&found).as_ref().and_then(interpreter);
-            is_interpreter = true;
+            let Some(state) = FileState::of(&found) else { return Ok(None) };
+            let Some(next) = beginnings.of(&found, &state).and_then(Beginning::interpreter) else {
+                let expected = Expected::of(state.identity(), &argv);
+                return Ok(Some(Expected { is_interpreter: true, ..expected }));
+            };
+            first_line = next;
         }
-        let (argv, directory, environment) = (joined(&argv), None, None);
-        Some(Expected { program, argv, directory, environment, is_interpreter })
+        Ok(None)
     }
 
     /// The file that is expected to run.
@@ -79,7 +92,7 @@ impl Expected {
     }
 
     /// The same, in the folder in which it was judged.
-    pub(super) fn within(self, directory: Option<FileIdentity>) -> Expected {
+    pub(super) fn within(self, directory: Option<PathBuf>) -> Expected {
         Expected { directory, ..self }
     }
 
@@ -90,9 +103,8 @@ impl Expected {
 
     /// Whether that is what a process has executed.
     pub(super) fn is_met(&self, process: i32) -> bool {
-        let is_there = |directory: &FileIdentity| {
-            FileIdentity::at(Path::new(&format!("/proc/{process}/cwd"))) == Some(*directory)
-        };
+        let is_there =
+            |directory: &PathBuf| files::path_of_working_directory(process).as_ref() == Some(directory);
         Expected::is_program(process, self.program)
             && self.has_argv(process) == Some(true)
             && self.directory.as_ref().is_none_or(is_there)
@@ -164,21 +176,19 @@ mod tests {
 
     #[test]
     fn a_process_is_what_it_has_executed_and_nothing_else() {
-        let (path, program, argv) = truth(own()).unwrap();
-        let expected = |argv: &[OsString]| {
-            Expected::of((own(), None), &program, None, path.as_os_str().as_bytes(), argv, None).unwrap()
-        };
+        let (_, program, argv) = truth(own()).unwrap();
+        let expected = |argv: &[OsString]| Expected::of(FileIdentity::of(&program).unwrap(), argv);
         assert!(expected(&argv).is_met(own()));
-        let mut all = expected(&argv).within(FileIdentity::at(&std::env::current_dir().unwrap()));
+        let mut all = expected(&argv).within(std::env::current_dir().ok());
         all.look_at_environment(&environment(own()));
         assert!(all.is_met(own()));
         all.look_at_environment(&["OTHER=x".into()]);
         assert!(!all.is_met(own()));
-        assert!(!expected(&argv).within(FileIdentity::at(Path::new("/"))).is_met(own()));
+        assert!(!expected(&argv).within(Some("/".into())).is_met(own()));
         let more: Vec<OsString> = argv.iter().cloned().chain(["x".into()]).collect();
         assert!(!expected(&more).is_met(own()));
         let other = look(Path::new("/bin/sh")).unwrap();
-        assert!(!Expected::of((own(), None), &other, None, b"/bin/sh", &argv, None).unwrap().is_met(own()));
+        assert!(!Expected::of(FileIdentity::of(other).unwrap(), &argv).is_met(own()));
     }
 
     #[test]
@@ -187,15 +197,17 @@ mod tests {
         let script = folder.path().join("script");
         std::fs::write(&script, "#!/bin/sh -eu\n").unwrap();
         let opened = look(&script).unwrap();
-        let line = reopen(&opened).as_ref().and_then(interpreter);
-        let expected = Expected::of(
+        let mut beginnings = Beginnings::default();
+        let line = beginnings.of(&opened, &FileState::of(&opened).unwrap()).unwrap().interpreter().unwrap();
+        let expected = Expected::of_script(
             (own(), None),
-            &opened,
             line,
             b"./script",
             &["name".into(), "a".into()],
             Some(folder.path()),
+            (&mut beginnings, Reach::FileSystems),
         )
+        .unwrap()
         .unwrap();
         assert_eq!(expected.program, FileIdentity::of(look(Path::new("/bin/sh")).unwrap()).unwrap());
         assert_eq!(expected.argv, b"/bin/sh\0-eu\0./script\0a\0");

@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use rustix::fs::{FileType, fstat};
 
-use super::files::{self, Found};
-use super::memory::{Budget, Memory};
-use super::proof::Expected;
+use super::beginnings::Beginnings;
+use super::files::{self, Found, Reach};
+use super::memory::{Budget, Memory, Pointers};
+use super::proof::{Expected, Farther};
 use crate::judgement::Exec;
-use crate::programs::shebang::interpreter;
-use crate::programs::{FileIdentity, reopen};
+use crate::programs::FileState;
+use crate::programs::shebang::Beginning;
 use crate::sys::notifications::Notification;
 use crate::sys::path_of;
 
@@ -36,6 +36,8 @@ pub(super) struct Request {
     pub(super) expected: Option<Expected>,
     /// A person has let it run.
     pub(super) is_allowed: bool,
+    /// It is a text that the kernel does not execute, and that shells run by themselves when they are told so.
+    pub(super) is_text: bool,
     /// Where its parts are in the process's memory.
     pub(super) addresses: Addresses,
     /// What the environment may still have.
@@ -60,6 +62,21 @@ pub(super) struct Addresses {
     pub(super) environment: u64,
 }
 
+/// Why something was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It fails so.
+    Fails(Errno),
+    /// A file system has to be asked first.
+    Farther,
+}
+
+impl From<Errno> for Unread {
+    fn from(errno: Errno) -> Unread {
+        Unread::Fails(errno)
+    }
+}
+
 /// The file that is meant, and how it is named.
 struct Named {
     found: Found,
@@ -67,8 +84,20 @@ struct Named {
     name: Vec<u8>,
     again: Again,
     empty: u64,
-    argv: u64,
+    argv: List,
     environment: u64,
+}
+
+/// A list in the asker's memory, which may have been read together with the path.
+struct List {
+    at: u64,
+    read: Option<Pointers>,
+}
+
+impl From<u64> for List {
+    fn from(at: u64) -> List {
+        List { at, read: None }
+    }
 }
 
 impl Request {
@@ -77,35 +106,52 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// As the kernel would refuse it.
+    /// As the kernel would refuse it, or when files are out of reach.
     pub(super) fn read(
         notification: &Notification,
         root: Option<&OwnedFd>,
-    ) -> Result<(Request, Exec), Errno> {
+        (beginnings, reach): (&mut Beginnings, Reach),
+    ) -> Result<(Request, Exec), Unread> {
         let thread = notification.thread;
         let memory = Memory::of(thread);
-        let directory = files::working_directory(thread);
-        let workdir = directory.as_ref().and_then(path_of);
-        let named = named(notification, memory, workdir.as_deref(), root)?;
-        let opened = match named.found {
-            Found::Nothing(errno) => return Err(Errno::from_raw(errno.raw_os_error())),
-            Found::File(file) if !may_be_executed(&file) => return Err(Errno::EACCES),
-            Found::File(file) => Some(file),
+        let workdir = files::path_of_working_directory(thread);
+        let Named { found, name, again, empty, argv, environment } =
+            named(notification, memory, workdir.as_deref(), (root, reach))?;
+        let opened = match found {
+            Found::File(file) => {
+                let state = FileState::of(&file).ok_or(Errno::EIO)?;
+                if !state.may_be_executed() {
+                    return Err(Errno::EACCES.into());
+                }
+                Some((file, state))
+            }
+            Found::Nothing(errno) => return Err(Errno::from_raw(errno.raw_os_error()).into()),
+            Found::Farther => return Err(Unread::Farther),
             Found::Unclear => None,
         };
         let mut budget = Budget::default();
-        let argv = memory.strings(named.argv, &mut budget)?;
-        let first_line = opened.as_ref().and_then(reopen).as_ref().and_then(interpreter);
-        let expected = opened.as_ref().and_then(|file| {
-            Expected::of((thread, root), file, first_line.clone(), &named.name, &argv, workdir.as_deref())
-        });
-        let expected =
-            expected.map(|expected| expected.within(directory.as_ref().and_then(FileIdentity::of)));
-        let path = shown_path(&named.again, &named.name, opened.as_ref());
-        let exec = Exec::seen_in((directory, workdir.unwrap_or_default()), &path, argv, opened);
+        let addresses = Addresses { empty, argv: argv.at, environment };
+        let argv = match &argv.read {
+            Some(pointers) => memory.strings_of(pointers, &mut budget)?,
+            None => memory.strings(argv.at, &mut budget)?,
+        };
+        let beginning = opened.as_ref().and_then(|(file, state)| beginnings.of(file, state));
+        let is_text = beginning == Some(Beginning::Text);
+        let first_line = beginning.and_then(Beginning::interpreter);
+        let expected = match (&opened, &first_line) {
+            (None, _) => None,
+            (Some((_, state)), None) => Some(Expected::of(state.identity(), &argv)),
+            (Some(_), Some(line)) => {
+                let how = (beginnings, reach);
+                Expected::of_script((thread, root), line.clone(), &name, &argv, workdir.as_deref(), how)
+                    .map_err(|Farther| Unread::Farther)?
+            }
+        };
+        let expected = expected.map(|expected| expected.within(workdir.clone()));
+        let path = shown_path(&again, &name, opened.as_ref().map(|(file, _)| file));
+        let exec = Exec::seen_in(workdir.unwrap_or_default(), &path, argv, opened);
         let exec = exec.with_first_line(first_line).running_as(expected.as_ref().map(Expected::program));
-        let addresses = Addresses { empty: named.empty, argv: named.argv, environment: named.environment };
-        Ok((Request { again: named.again, expected, is_allowed: false, addresses, budget }, exec))
+        Ok((Request { again, expected, is_allowed: false, is_text, addresses, budget }, exec))
     }
 
     /// Reads the environment, too, and whether there is something to be read.
@@ -126,12 +172,21 @@ fn named(
     notification: &Notification,
     memory: Memory,
     workdir: Option<&Path>,
-    root: Option<&OwnedFd>,
+    (root, reach): (Option<&OwnedFd>, Reach),
 ) -> Result<Named, Errno> {
     let thread = notification.thread;
+    let by_path = |path: u64, argv: u64, environment: u64| -> Result<Named, Errno> {
+        let (text, argv) = match memory.path_and_pointers(path, argv) {
+            Some((text, pointers)) => (text, List { at: argv, read: Some(pointers) }),
+            None => (memory.path(path)?, argv.into()),
+        };
+        let found = files::at_path((thread, root), &text, workdir, reach);
+        let empty = end_of(path, &text)?;
+        Ok(Named { found, name: text.clone(), again: Again::Path(text), empty, argv, environment })
+    };
     if notification.number == libc::SYS_execve {
         let [path, argv, environment, ..] = notification.arguments;
-        return by_path((thread, root), memory, path, workdir, argv, environment);
+        return by_path(path, argv, environment);
     }
     let [folder, path, argv, environment, flags, _] = notification.arguments;
     // The low half is the descriptor's number.
@@ -141,32 +196,29 @@ fn named(
     if text.is_empty() && flags & libc::AT_EMPTY_PATH.unsigned_abs() != 0 {
         let found = files::at_descriptor(thread, folder);
         let name = format!("/dev/fd/{folder}").into_bytes();
-        return Ok(Named { found, name, again: Again::Descriptor, empty: path, argv, environment });
+        return Ok(Named {
+            found,
+            name,
+            again: Again::Descriptor,
+            empty: path,
+            argv: argv.into(),
+            environment,
+        });
     }
     if folder == libc::AT_FDCWD || text.starts_with(b"/") {
-        return by_path((thread, root), memory, path, workdir, argv, environment);
+        return by_path(path, argv, environment);
     }
     let base = files::folder_at_descriptor(thread, folder);
-    let found = files::at_path((thread, root), &text, base.as_deref());
+    let found = files::at_path((thread, root), &text, base.as_deref(), reach);
     let absolute = base.unwrap_or_default().join(OsStr::from_bytes(&text));
     let name = [format!("/dev/fd/{folder}/").as_bytes(), &text].concat();
     let again = Again::Path(absolute.into_os_string().as_bytes().to_vec());
-    let empty = path.checked_add(u64::try_from(text.len()).unwrap_or_default()).ok_or(Errno::EFAULT)?;
-    Ok(Named { found, name, again, empty, argv, environment })
+    Ok(Named { found, name, again, empty: end_of(path, &text)?, argv: argv.into(), environment })
 }
 
-fn by_path(
-    thread: (i32, Option<&OwnedFd>),
-    memory: Memory,
-    path: u64,
-    workdir: Option<&Path>,
-    argv: u64,
-    environment: u64,
-) -> Result<Named, Errno> {
-    let text = memory.path(path)?;
-    let found = files::at_path(thread, &text, workdir);
-    let empty = path.checked_add(u64::try_from(text.len()).unwrap_or_default()).ok_or(Errno::EFAULT)?;
-    Ok(Named { found, name: text.clone(), again: Again::Path(text), empty, argv, environment })
+/// Where the NUL of a string is.
+fn end_of(address: u64, text: &[u8]) -> Result<u64, Errno> {
+    address.checked_add(u64::try_from(text.len()).unwrap_or_default()).ok_or(Errno::EFAULT)
 }
 
 /// The path that people and rules see: where the file is, when it was named by what the process calls its own.
@@ -178,13 +230,6 @@ fn shown_path(again: &Again, name: &[u8], opened: Option<&OwnedFd>) -> PathBuf {
     };
     let named = named.map(|path| PathBuf::from(OsStr::from_bytes(path)));
     named.or_else(|| opened.and_then(path_of)).unwrap_or_else(|| OsStr::from_bytes(name).into())
-}
-
-/// Whether anybody may execute it. Nothing else can be known here: the kernel decides by the rights of who asks.
-fn may_be_executed(file: &OwnedFd) -> bool {
-    fstat(file).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_mode & 0o111 != 0
-    })
 }
 
 /// Descriptors as text.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attended::Attended;
+use super::beginnings::Beginnings;
 use super::connections::{Connection, Connector};
 use super::descent::Descent;
 use super::files;
@@ -39,6 +40,7 @@ pub(super) struct Thread {
     /// Answers that wait because another thread of the process is executing a program.
     pub(super) later: Vec<(CallNumber, u64, Answer)>,
     pub(super) connector: Connector,
+    pub(super) beginnings: Beginnings,
     /// While it is held, the thread lives.
     pub(super) _alive: Arc<()>,
 }
@@ -125,9 +127,11 @@ impl Thread {
                     waiting: HashMap::new(),
                     descent: Descent::default(),
                     behind: Vec::new(),
+                    was_proved: false,
                 };
                 self.calls.insert(call, attended);
             }
+            Command::Read { call, asks, read } => self.was_read(call, asks, read),
             Command::Answer { call, id, answer } => self.answered(call, id, answer),
             Command::Allow { call, process, exec } => {
                 if let Some(attended) = self.calls.get_mut(&call) {
@@ -145,9 +149,8 @@ impl Thread {
             Ok(Some(notification)) => notification,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(%error, "the kernel reports nothing more of a call");
-                self.calls.remove(&call);
-                return;
+                let _ = attended.events.send(Err(error));
+                return self.forget(call);
             }
         };
         match notification.number {
@@ -265,8 +268,8 @@ impl Thread {
         if !Expected::is_program(process, self.wrapper.identity) {
             return false;
         }
-        let Turn { stream, file, exec, .. } = turn;
-        attended.tell(&exec, Task::Lead { stream, process, file });
+        let Turn { stream, file, exec, refusal, .. } = turn;
+        attended.tell(Task::Lead { exec, stream, process, file, refusal });
         true
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::attended::Asked;
 use super::files;
+use super::messages::Asks;
 use super::request::{Again, descriptor_path};
 use crate::judgement::Exec;
 use crate::programs::{FileIdentity, reopen};
@@ -40,13 +41,19 @@ pub(super) struct Wrapper {
 impl Wrapper {
     /// Opens it where the process finds it. To be read: a descriptor that only looks cannot be placed.
     fn open(&self, thread: i32) -> io::Result<File> {
-        match files::at_path((thread, None), self.path.as_os_str().as_bytes(), None) {
+        match files::at_path(
+            (thread, None),
+            self.path.as_os_str().as_bytes(),
+            None,
+            files::Reach::FileSystems,
+        ) {
             files::Found::File(file) if FileIdentity::of(&file) == Some(self.identity) => {
                 reopen(&file).ok_or_else(|| io::ErrorKind::PermissionDenied.into())
             }
-            files::Found::File(_) | files::Found::Nothing(_) | files::Found::Unclear => {
-                Err(io::ErrorKind::NotFound.into())
-            }
+            files::Found::File(_)
+            | files::Found::Farther
+            | files::Found::Nothing(_)
+            | files::Found::Unclear => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }
@@ -61,6 +68,8 @@ pub(super) struct Turn {
     /// The server's end of the connection.
     pub(super) stream: UnixStream,
     pub(super) exec: Arc<Exec>,
+    /// What the wrapper says, where that is decided.
+    pub(super) refusal: Option<String>,
 }
 
 impl Turn {
@@ -69,8 +78,13 @@ impl Turn {
     /// # Errors
     ///
     /// When the process has no room for them, or is gone.
-    pub(super) fn begin(listener: &Listener, wrapper: &Wrapper, asked: &Asked) -> io::Result<Turn> {
-        let Asked { notification: Notification { id, thread, .. }, request, exec, .. } = asked;
+    pub(super) fn begin(
+        listener: &Listener,
+        wrapper: &Wrapper,
+        asked: &Asked,
+        refusal: Option<String>,
+    ) -> io::Result<Turn> {
+        let Asked { asks: Asks { notification: Notification { id, thread, .. }, .. }, request, exec } = asked;
         let program = wrapper.open(*thread)?;
         let (stream, theirs) = UnixStream::pair()?;
         let file = match &request.again {
@@ -105,6 +119,7 @@ impl Turn {
             },
             stream,
             exec: Arc::clone(exec),
+            refusal,
         })
     }
 

@@ -10,4 +10,4 @@ mod socket;
 mod wire;
 
 pub(crate) use listener::WrapperDoor;
-pub(super) use protocol::{Asker, Becomes, hold_known};
+pub(super) use protocol::{Asker, Becomes, hold_known, refuse};

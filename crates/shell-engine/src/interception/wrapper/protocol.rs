@@ -73,6 +73,11 @@ pub(in crate::interception) async fn hold_known(
     lead(answer(asker, call), call).await
 }
 
+/// Tells a wrapper that what was judged before does not run.
+pub(in crate::interception) async fn refuse(mut stream: UnixStream, reason: &str) -> Result<(), WireError> {
+    respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await
+}
+
 type LetOut = (Arc<Process>, UnixStream, ExecRecord);
 
 async fn lead(

@@ -71,6 +71,7 @@ impl World {
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),
+            is_far: false,
             reads_input: false,
         }
     }

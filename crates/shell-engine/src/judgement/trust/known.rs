@@ -2,12 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use sandbox::Plan;
 use sandbox::resolve::has_protected_name;
 
-use super::names::{self, OtherName};
+use super::names::{self, OtherName, Remembered};
 use crate::judgement::exec::Exec;
 use crate::programs::{FileIdentity, Programs};
 
@@ -18,12 +18,13 @@ pub(crate) struct Trust {
     pub(super) plan: Arc<Plan>,
     /// Where programs outside look for programs: found when the first one leaves, since most calls need it never.
     search_path: OnceLock<OsString>,
+    remembered: Arc<Mutex<Remembered>>,
 }
 
 impl Trust {
     /// What is on `programs`' search path and cannot be written under `plan`.
     pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
-        Trust { programs, plan, search_path: OnceLock::new() }
+        Trust { programs, plan, search_path: OnceLock::new(), remembered: Arc::default() }
     }
 
     /// Whether commands are kept from anything at all; without a sandbox only the ownership of files speaks for them.
@@ -67,7 +68,7 @@ impl Trust {
     /// Every other name of what is about to run, for rules that ask or forbid; `None` when there are more than can be
     /// looked at.
     pub(in crate::judgement) fn other_names(&self, exec: &Exec) -> Option<Vec<OtherName>> {
-        names::of_exec(&self.programs, exec)
+        names::of_exec(&self.programs, &self.remembered, exec)
     }
 
     /// Other names of a program that a command would run, seen from `workdir`; `None` as above.

@@ -1,9 +1,12 @@
 //! Every name of what is about to run, for rules that ask or forbid: they must not be dodged by another spelling.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::judgement::exec::Exec;
 use crate::programs::shebang::{Interpreter, MOST_INTERPRETERS, interpreter};
@@ -28,36 +31,49 @@ impl OtherName {
     }
 }
 
-/// All other names of what an exec asks for; `None` when there are more than anybody needs.
-pub(super) fn of_exec(programs: &Programs, exec: &Exec) -> Option<Vec<OtherName>> {
-    let mut names = Names::new(&exec.file);
-    // What the descriptor shows is what the kernel will run; the path may mean something else out here.
-    let shown = exec.opened.as_ref();
-    names.add_walk(&exec.file);
-    let real = shown.and_then(path_of).filter(|path| path.is_absolute());
-    if let Some(real) = &real {
-        names.add_walk(real);
+/// Files whose names are remembered, and for how long: no person makes others faster. What a command gains by making
+/// links meanwhile it has without them: a name that is not remembered is one that it need not have used.
+const MOST_REMEMBERED: usize = 256;
+const REMEMBERED: Duration = Duration::from_millis(100);
+
+/// Names that were found for a file by a path, and when.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(HashMap<(PathBuf, FileState), (Instant, Vec<OtherName>)>);
+
+impl Remembered {
+    fn get(&self, key: &(PathBuf, FileState)) -> Option<Vec<OtherName>> {
+        let (found, names) = self.0.get(key)?;
+        (found.elapsed() < REMEMBERED).then(|| names.clone())
     }
-    if let Some(state) = exec.seen.as_ref().filter(|state| state.is_regular()) {
-        // Not opened where all that could be read of it is known.
-        let is_known = exec.first_line.is_some() && !programs.may_be_a_copy(state);
-        let file = if is_known { None } else { shown.and_then(reopen) };
-        // Its path is trusted to name it only where it does.
-        let canonical = real.as_deref().filter(|path| look_at(path).as_ref() == Some(state));
-        names.add_known(programs, canonical, state, file.as_ref());
-        let first_line = || file.as_ref().and_then(interpreter);
-        if let Some(first_line) = exec.first_line.clone().unwrap_or_else(first_line) {
-            names.add_interpreters(programs, &exec.file, first_line, 0);
+
+    fn keep(&mut self, key: (PathBuf, FileState), names: &[OtherName]) {
+        if self.0.len() >= MOST_REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(key, (Instant::now(), names.to_vec()));
+    }
+}
+
+/// All other names of what an exec asks for; `None` when there are more than anybody needs.
+pub(super) fn of_exec(
+    programs: &Programs,
+    remembered: &Mutex<Remembered>,
+    exec: &Exec,
+) -> Option<Vec<OtherName>> {
+    let mut names = Names::new(&exec.file);
+    // Only where nobody has to read the file.
+    let key = exec.seen.clone().filter(|_| exec.first_line.is_some()).map(|seen| (exec.file.clone(), seen));
+    let lock = || remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    match key.as_ref().and_then(|key| lock().get(key)) {
+        Some(found) => names.found = found,
+        None => {
+            names.add_of_file(programs, exec);
+            if let Some(key) = key.filter(|_| !names.too_many) {
+                lock().keep(key, &names.found);
+            }
         }
     }
-    // One file may be many programs, and goes by this.
-    let called = exec.argv.first().map(|word| base_name(word)).unwrap_or_default();
-    let called = called.strip_prefix(b"-").unwrap_or(called);
-    let given = base_name(exec.file.as_os_str());
-    if !called.is_empty() && called != given {
-        names.add(OtherName::plain(OsStr::from_bytes(called)));
-    }
-    names.add_joined(&[called, given]);
+    names.add_called(exec);
     names.complete()
 }
 
@@ -97,6 +113,39 @@ impl<'g> Names<'g> {
             true => {}
             false => self.too_many |= is_new,
         }
+    }
+
+    /// The names that a file has, whatever it is called.
+    fn add_of_file(&mut self, programs: &Programs, exec: &Exec) {
+        // What the descriptor shows is what the kernel will run; the path may mean something else out here.
+        let shown = exec.opened.as_ref();
+        self.add_walk(&exec.file);
+        let real = shown.and_then(path_of).filter(|path| path.is_absolute());
+        if let Some(real) = &real {
+            self.add_walk(real);
+        }
+        let Some(state) = exec.seen.as_ref().filter(|state| state.is_regular()) else { return };
+        // Not opened where all that could be read of it is known.
+        let is_known = exec.first_line.is_some() && !programs.may_be_a_copy(state);
+        let file = if is_known { None } else { shown.and_then(reopen) };
+        // Its path is trusted to name it only where it does.
+        let canonical = real.as_deref().filter(|path| look_at(path).as_ref() == Some(state));
+        self.add_known(programs, canonical, state, file.as_ref());
+        let first_line = || file.as_ref().and_then(interpreter);
+        if let Some(first_line) = exec.first_line.clone().unwrap_or_else(first_line) {
+            self.add_interpreters(programs, &exec.file, first_line, 0);
+        }
+    }
+
+    /// One file may be many programs, and goes by this.
+    fn add_called(&mut self, exec: &Exec) {
+        let called = exec.argv.first().map(|word| base_name(word)).unwrap_or_default();
+        let called = called.strip_prefix(b"-").unwrap_or(called);
+        let given = base_name(exec.file.as_os_str());
+        if !called.is_empty() && called != given {
+            self.add(OtherName::plain(OsStr::from_bytes(called)));
+        }
+        self.add_joined(&[called, given]);
     }
 
     fn complete(self) -> Option<Vec<OtherName>> {

@@ -39,6 +39,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         kept_inside: None,
         runs_as: None,
         lineage: crate::judgement::Lineage::default(),
+        is_far: false,
         reads_input: false,
     }
 }

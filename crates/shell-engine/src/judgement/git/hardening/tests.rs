@@ -30,6 +30,7 @@ fn exec(workdir: &Path, words: &[&str]) -> Exec {
         kept_inside: None,
         runs_as: None,
         lineage: crate::judgement::Lineage::default(),
+        is_far: false,
         reads_input: false,
     }
 }
