@@ -1,6 +1,7 @@
 //! `tools/call`: which tool, and for `shell`: starting a call, or finding the one that is resumed, and attending to it.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -107,11 +108,19 @@ impl ShellServer {
         let client = Arc::new(ClientChannel::new(mode));
         let channel = Arc::clone(&client) as Arc<dyn Channel>;
         let approver = CallApprover::new(Arc::clone(&self.approvals), Some(channel), timeout);
-        // Start-up files may take a while, and end with the wish to have them.
+        let used = turn.used();
+        let mut start = pin!(self.shell.start_in(wanted, request, Arc::new(approver), turn));
         let started = tokio::select! {
             biased;
-            () = self.unwanted(context) => return Err(NOT_STARTED.into()),
-            started = self.shell.start_in(wanted, request, Arc::new(approver), turn) => started,
+            () = self.unwanted(context) => {
+                // Start-up files may take a while, and end with the wish to have them. A command that may run already is
+                // ended in order, once that it does has been heard.
+                if !used.is_made() {
+                    return Err(NOT_STARTED.into());
+                }
+                start.await
+            }
+            started = &mut start => started,
         };
         match started {
             Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),

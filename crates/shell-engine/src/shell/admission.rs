@@ -1,7 +1,7 @@
 //! How many commands run at once; more wait, in the order in which they came.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,6 +18,30 @@ pub(super) struct Admission {
 #[must_use = "dropping it gives the turn to the next command"]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
+    used: Arc<AtomicBool>,
+}
+
+/// Whether a turn was used: from then on the command may run. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct TurnUse(Arc<AtomicBool>);
+
+impl Turn {
+    /// What tells later whether it was used.
+    pub fn used(&self) -> TurnUse {
+        TurnUse(Arc::clone(&self.used))
+    }
+
+    pub(super) fn use_it(&self) {
+        self.used.store(true, Ordering::Release);
+    }
+}
+
+impl TurnUse {
+    /// Whether it was.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Counts itself among those who wait.
@@ -33,12 +57,12 @@ impl Admission {
     pub(super) async fn enter(&self) -> Turn {
         let place = Arc::clone(&self.places);
         if let Ok(permit) = Arc::clone(&place).try_acquire_owned() {
-            return Turn { _permit: Some(permit) };
+            return Turn { _permit: Some(permit), used: Arc::default() };
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(Arc::clone(&self.waiting));
         // The semaphore is never closed; if it were, nobody would be held up.
-        Turn { _permit: place.acquire_owned().await.ok() }
+        Turn { _permit: place.acquire_owned().await.ok(), used: Arc::default() }
     }
 
     /// How many commands run at once, and how many wait.

@@ -103,6 +103,7 @@ async fn begin(
     wanted: &Wanted,
     request: &CallRequest,
     approver: Arc<dyn Approver>,
+    turn: &Turn,
 ) -> Result<Begun, StartStep> {
     let Shell { config, rules, programs, sandboxes, audit, .. } = shell;
     if let Some(obstacle) = rules.obstacle().await {
@@ -154,6 +155,7 @@ async fn begin(
     };
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     // From here on it may run, also when nobody waits for its start any more.
+    turn.use_it();
     let entered = shell.running.enter(&request.command.to_string_lossy(), output.recording());
     let start = Start { shell, sandbox: &sandbox, request, login: login.as_ref(), output: pipe };
     let started = match start.start(intercepted).await {
@@ -174,8 +176,10 @@ async fn start(
     approver: Arc<dyn Approver>,
     turn: Turn,
 ) -> Result<Call, StartError> {
-    let begun = match begin(shell, wanted, &request, Arc::clone(&approver)).await {
-        Err(error) if error.is_for_another_sandbox() => begin(shell, wanted, &request, approver).await?,
+    let begun = match begin(shell, wanted, &request, Arc::clone(&approver), &turn).await {
+        Err(error) if error.is_for_another_sandbox() => {
+            begin(shell, wanted, &request, approver, &turn).await?
+        }
         begun => begun?,
     };
     let Begun { cancel, sandbox, login, output, entered, started } = begun;

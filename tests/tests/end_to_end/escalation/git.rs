@@ -253,8 +253,17 @@ async fn git_writes_through_no_link_and_signs_with_no_name_that_a_command_chose(
 
     let victim = &repository.marker;
     std::fs::write(victim, "").expect("written");
-    let link = format!("rm .git/logs/HEAD; ln -s {} .git/logs/HEAD; {commit}", word(victim));
-    let outcome = client.run(&link).await;
+    let link = format!("rm -f .git/logs/HEAD; ln -s {} .git/logs/HEAD", word(victim));
+    client.run(&link).await;
+    let head = work.join(".git/logs/HEAD");
+    if !head.is_symlink() {
+        // With the kernel's door no command makes one there; somebody outside does.
+        let level = client.run("true").await.json()["sandbox"].to_string();
+        assert!(level.contains("+door"), "{level}");
+        let _ = std::fs::remove_file(&head);
+        std::os::unix::fs::symlink(victim, &head).expect("a link");
+    }
+    let outcome = client.run(commit).await;
     let made = &decisions(&outcome)[0];
     assert_eq!(made["decision"], "ran_inside", "{outcome:?}");
     assert!(made["why_not_escalated"].as_str().unwrap_or_default().contains("is a link"), "{made:?}");
