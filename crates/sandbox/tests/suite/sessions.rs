@@ -272,3 +272,19 @@ fn two_sessions_in_one_workspace_do_not_take_each_others_protection_away() {
     drop(second);
     place.assert_nothing_left();
 }
+
+/// What somebody outside takes away between the plan and the mounts costs the session nothing.
+#[test]
+fn what_is_gone_meanwhile_needs_no_mount() {
+    for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
+        let place = Place::new(user);
+        let mut plan = place.plan(Mode::WorkspaceWrite, Form::Everything);
+        let root = plan.writable[0].clone();
+        plan.sockets.push(root.join("gone/deep/socket"));
+        plan.hidden.push(root.join("gone/secret"));
+        plan.emptied.push(root.join("gone/file"));
+        let shell = Shell::for_user(user, &plan);
+        let enforcement = shell.session.enforcement();
+        assert!(enforcement.has(sandbox::Namespace::Mount), "{user:?}: {enforcement:?}");
+    }
+}

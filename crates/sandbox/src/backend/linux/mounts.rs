@@ -62,6 +62,17 @@ pub(super) enum MountError {
     Devices { name: &'static str, source: io::Error },
 }
 
+impl MountError {
+    /// Whether what was to be mounted, or where, is not there any more.
+    fn is_of_nothing(&self) -> bool {
+        matches!(
+            self,
+            MountError::Copy { source, .. } | MountError::Place { source, .. }
+                if source.kind() == io::ErrorKind::NotFound
+        )
+    }
+}
+
 /// What becomes of a place inside a writable root that is made a mount point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pin {
@@ -134,8 +145,8 @@ pub(super) fn build(
         place(&processes, Path::new("/proc"))?;
     }
     // Last, so that no later mount uncovers a secret.
-    plan.hidden.iter().try_for_each(|path| hide(path))?;
-    plan.emptied.iter().try_for_each(|path| show_empty(path))?;
+    plan.hidden.iter().try_for_each(|path| if_there(hide(path)))?;
+    plan.emptied.iter().try_for_each(|path| if_there(show_empty(path)))?;
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))?;
     Ok(with_layers)
@@ -159,8 +170,8 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
     {
         pin_down(&path, pin)?;
     }
-    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| hide(path))?;
-    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| show_empty(path))
+    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(hide(path)))?;
+    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(show_empty(path)))
 }
 
 /// Lists every path that should be a mount and that programs outside may replace.
@@ -183,6 +194,8 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
     let tree = match (copy(path), pin) {
         // Whoever made the folder has removed it.
         (Err(_), Pin::Opened) => return Ok(()),
+        // On the way to it was a socket of somebody's who has ended: with it goes what was to be kept.
+        (Err(error), Pin::Writable) if error.is_of_nothing() => return Ok(()),
         (tree, _) => tree?,
     };
     let change = |whole_tree, set, clear| {
@@ -198,6 +211,7 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
     }
     match (place(&tree, path), pin) {
         (Err(_), Pin::Opened) => Ok(()),
+        (Err(error), Pin::Writable) if error.is_of_nothing() => Ok(()),
         (placed, _) => placed,
     }
 }
@@ -206,6 +220,11 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
 pub(super) fn bind_writable(folder: &Path) -> Result<(), MountError> {
     let is_folder = fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir());
     if !is_folder || is_mount(folder) { Ok(()) } else { pin_down(folder, Pin::Opened) }
+}
+
+/// What goes meanwhile (a socket's owner ends) needs no cover.
+fn if_there(covered: Result<(), MountError>) -> Result<(), MountError> {
+    covered.or_else(|error| if error.is_of_nothing() { Ok(()) } else { Err(error) })
 }
 
 /// Lays an empty file over a file.
