@@ -76,6 +76,8 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         &["python3"],
         "test -w . && test -w a && test ! -w /etc/passwd -o \"$(id -u)\" = 0 && python3 -c 'import os, sys; sys.exit(not (os.access(\".\", 2) and os.access(\"a\", 6) and not os.access(\"a\", 1)))' && patch --version > /dev/null",
     ),
+    files("rm -rf of a build's folder", &[], "mkdir -p build/x/y && touch build/x/y/z && rm -rf build"),
+    files("an EXIT trap", &[], "trap 'rm -f lock' EXIT; touch lock; exit 3"),
     files("exit codes", &[], "false; test -d d && (exit 7)"),
     files(
         "a thousand files",

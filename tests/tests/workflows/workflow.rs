@@ -113,8 +113,7 @@ impl Twin {
 
     /// The server, with the variables that plain Bash has, too.
     pub(crate) fn server(&self, workflow: &Workflow) -> Command {
-        let mut server = self.world.server(&["--door", "kernel"]);
-        server.args(workflow.network.then_some("--network"));
+        let mut server = self.world.server(if workflow.network { &["--network"] } else { &[] });
         surround(&mut server);
         server.current_dir(self.folder(workflow));
         server
