@@ -102,22 +102,30 @@ impl Listener {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Has the call return a descriptor, a copy of ours, at the lowest free number.
-    pub(crate) fn answer_with(&self, id: u64, ours: BorrowedFd<'_>, closes_on_exec: bool) -> io::Result<()> {
+    /// Has the call return a descriptor, a copy of ours, at the lowest free number. Ours is closed before it goes on: a
+    /// file that is open for writing anywhere cannot be executed.
+    pub(crate) fn answer_with(&self, id: u64, ours: OwnedFd, closes_on_exec: bool) -> io::Result<()> {
         let added = libc::seccomp_notif_addfd {
             id,
-            flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2),
+            flags: 0,
             srcfd: ours.as_raw_fd().unsigned_abs(),
             newfd: 0,
             newfd_flags: if closes_on_exec { libc::O_CLOEXEC.unsigned_abs() } else { 0 },
         };
         // SAFETY: ADD_DESCRIPTOR reads one `seccomp_notif_addfd`, which is live; it changes the table of the caller, not ours.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), ADD_DESCRIPTOR, &raw const added) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        let number = unsafe { libc::ioctl(self.0.as_raw_fd(), ADD_DESCRIPTOR, &raw const added) };
+        if number < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        drop(ours);
+        self.respond(libc::seccomp_notif_resp { id, val: number.into(), error: 0, flags: 0 })
     }
 
     fn answer(&self, id: u64, error: i32, flags: u32) -> io::Result<()> {
-        let response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+        self.respond(libc::seccomp_notif_resp { id, val: 0, error, flags })
+    }
+
+    fn respond(&self, response: libc::seccomp_notif_resp) -> io::Result<()> {
         // SAFETY: SEND reads one `seccomp_notif_resp`, which is live.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), SEND, &raw const response) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

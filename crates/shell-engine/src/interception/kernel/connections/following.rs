@@ -68,7 +68,11 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn below_root(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    look(root, path, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    match look(root, path, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS) {
+        // A link of `/proc` is not followed, which `openat2` tells as it tells a circle.
+        Err(Errno::ELOOP) if path.starts_with(b"/proc/") => Err(Errno::EACCES),
+        found => found,
+    }
 }
 
 fn walk(root: &OwnedFd, base: OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {

@@ -1,7 +1,6 @@
 //! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
 
 use std::cell::RefCell;
-use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
@@ -118,7 +117,7 @@ fn run(
             Outcome::Done => listener.succeed(call.id),
             Outcome::Fails(errno) => listener.fail(call.id, errno.raw_os_error()),
             Outcome::Opened { file, closes_on_exec } => listener
-                .answer_with(call.id, file.as_fd(), closes_on_exec)
+                .answer_with(call.id, file, closes_on_exec)
                 .or_else(|error| listener.fail(call.id, error.raw_os_error().unwrap_or(libc::EMFILE))),
         };
     }
