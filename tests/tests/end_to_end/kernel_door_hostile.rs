@@ -6,7 +6,7 @@ use std::time::Duration;
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Decline};
 use end_to_end_tests::client::{Client, Person};
-use end_to_end_tests::machine::own_memory;
+use end_to_end_tests::machine::{is_here, own_memory};
 
 const DOOR: &[&str] = &["--door", "kernel"];
 
@@ -132,6 +132,88 @@ print(dict(collections.Counter(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) 
 '; ls"#;
     let outcome = client.run_within(all_at_once, Duration::from_secs(100)).await;
     assert_eq!(outcome.ran(), (0, "{1: 700}\n"), "{outcome:?}");
+}
+
+/// Serves one file `prog`, and never says what is in it; says "mounted" when it can be looked for (FUSE's protocol, 7.31).
+const HANGING: &str = r#"
+import ctypes, os, struct, sys
+served = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={served},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+if ctypes.CDLL(None).mount(b"fuse", sys.argv[1].encode(), b"fuse", 0, options) != 0: sys.exit("cannot be mounted")
+print("mounted", flush=True)
+def attributes(number, mode): return struct.pack("<QQQQQQ10I", number, 100, 1, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+root, prog = attributes(1, 0o40755), attributes(2, 0o100755)
+while True:
+    asked = os.read(served, 1 << 17)
+    _, what, number, node = struct.unpack("<IIQQ", asked[:24])
+    answer, errno = b"", 0
+    if what == 26: answer = struct.pack("<IIIIHHIIHHI", 7, 31, 65536, 0, 12, 10, 4096, 1, 32, 0, 0) + bytes(24)
+    elif what == 1 and asked[40:] == b"prog\0": answer = struct.pack("<QQQQII", 2, 0, 0, 0, 0, 0) + prog
+    elif what == 1: errno = -2
+    elif what == 3: answer = struct.pack("<QII", 0, 0, 0) + (root if node == 1 else prog)
+    elif what in (2, 14, 15, 36, 42): continue
+    else: errno = -38
+    os.write(served, struct.pack("<IiQ", 16 + len(answer), errno, number) + answer)
+"#;
+
+/// A file system that does not answer, as a network's that is gone.
+#[tokio::test]
+async fn a_program_in_a_file_system_that_hangs_holds_up_its_own_call_alone() {
+    let world = World::with_rules(RULES);
+    let there = world.workdir().join("there/mounted");
+    std::fs::create_dir_all(&there).expect("a folder");
+    let mut server = std::process::Command::new("python3");
+    let mut server = server
+        .args(["-c", HANGING])
+        .arg(&there)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("Python");
+    let mut said = String::new();
+    let output = server.stdout.as_mut().expect("a pipe");
+    let read = std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut said);
+    let is_mounted = read.is_ok() && said == "mounted\n";
+    if is_here("FUSE", is_mounted.then_some(()).ok_or_else(|| "nothing can be mounted".into())) {
+        let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+        let hanging = client.run_within("there/mounted/prog", Duration::from_secs(8));
+        let others = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let other = client.run_within("/bin/echo other", Duration::from_secs(5)).await;
+                assert_eq!(other.ran(), (0, "other\n"));
+            }
+        };
+        let ((), _) = tokio::join!(others, hanging);
+    }
+    let _ = server.kill();
+    let _ = server.wait();
+    let _ = std::process::Command::new("umount").arg("-l").arg(&there).status();
+}
+
+/// The names by which `/proc` knows a file, and which each process follows by itself.
+#[tokio::test]
+async fn by_no_name_in_proc_is_anything_executed_that_is_forbidden() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let script = r##"python3 -c '
+import os
+it, me = os.open("/usr/bin/touch", os.O_RDONLY), os.getpid()
+os.set_inheritable(it, True)
+names = [f"/proc/self/fd/{it}", f"/dev/fd/{it}", f"/proc/{me}/fd/{it}", f"/proc/thread-self/fd/{it}", f"/proc/./self/fd/{it}",
+    f"/proc/self/../{me}/fd/{it}", f"/proc/self/task/{me}/fd/{it}", "/proc/self/root/usr/bin/touch", f"/proc/{me}/root/usr/bin/touch",
+    "/proc/1/root/usr/bin/touch", "//proc/self/root/../usr/bin/touch", "/proc/self/cwd/link", "link", "other", "script", "/proc/self/status"]
+os.symlink(f"/proc/self/fd/{it}", "link"); os.symlink("/proc/self/root/usr/bin/touch", "other")
+with open("script", "w") as script: script.write("#!/proc/self/root/usr/bin/touch\n")
+os.chmod("script", 0o755)
+for name in names:
+    if os.fork() == 0:
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+        try: os.execv(name, ["x", "evil"])
+        finally: os._exit(0)
+    os.wait()
+'; ls evil 2> /dev/null; echo over"##;
+    let outcome = client.run(script).await;
+    assert_eq!(outcome.ran().1, "over\n", "{outcome:?}");
 }
 
 /// By hand 100,000: set `SHELL_TOOL_MCP_EXECS`.

@@ -1,4 +1,7 @@
-//! The kernel's door as a server has it: one thread for all calls, started with the first.
+//! The kernel's door as a server has it: a few threads, each of which attends to one call where there are so few calls.
+//!
+//! Who looks at a file may have to wait for it, on a network that is gone or in a file system that some program serves. So
+//! that no other call waits with it, calls share a thread only when there are many.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -24,18 +27,21 @@ use crate::interception::call::InterceptedCall;
 use crate::programs::{FileIdentity, look};
 use crate::sandboxes::Sandbox;
 
+/// Threads at most. Each is woken whenever a process changes that any of them has seized.
+const MOST_THREADS: usize = 8;
+
 /// Opens a door for each call.
 #[derive(Debug)]
 pub(crate) struct KernelDoors {
     wrapper: PathBuf,
-    mailbox: Mutex<Option<Mailbox>>,
+    threads: Mutex<Vec<Mailbox>>,
     next: AtomicU64,
 }
 
 impl KernelDoors {
     /// None is open yet. `wrapper` is what a process becomes that does not simply execute what it wants.
     pub(crate) fn new(wrapper: PathBuf) -> KernelDoors {
-        KernelDoors { wrapper, mailbox: Mutex::default(), next: AtomicU64::new(1) }
+        KernelDoors { wrapper, threads: Mutex::default(), next: AtomicU64::new(1) }
     }
 
     /// Attends to a call whose processes report to this listener, its shell first, and says when that has started.
@@ -64,12 +70,25 @@ impl KernelDoors {
         }
     }
 
+    /// A thread for one more call: one that has none, a new one, or that which has the fewest.
     fn mailbox(&self) -> io::Result<Mailbox> {
-        let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
-        match mailbox.as_ref().filter(|mailbox| mailbox.is_alive()) {
-            Some(mailbox) => Ok(mailbox.clone()),
-            None => Ok(mailbox.insert(self.start()?).clone()),
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(Mailbox::is_alive);
+        threads.sort_by_key(Mailbox::calls);
+        // One is kept that has nothing to do.
+        while threads.len() > 1 && threads.get(1).is_some_and(|thread| thread.calls() == 0) {
+            end(threads.remove(1));
         }
+        let chosen = match threads.first() {
+            Some(least) if least.calls() == 0 || threads.len() >= MOST_THREADS => least.clone(),
+            Some(_) | None => {
+                let started = self.start()?;
+                threads.push(started.clone());
+                started
+            }
+        };
+        chosen.reserve();
+        Ok(chosen)
     }
 
     fn start(&self) -> io::Result<Mailbox> {
@@ -82,7 +101,12 @@ impl KernelDoors {
         let rings = signal_hook::low_level::pipe::register(SIGCHLD, button.try_clone()?)?;
         let (send, commands) = mpsc::channel();
         let alive = Arc::new(());
-        let mailbox = Mailbox { commands: send, bell: Arc::new(button), alive: Arc::downgrade(&alive) };
+        let mailbox = Mailbox {
+            commands: send,
+            bell: Arc::new(button),
+            alive: Arc::downgrade(&alive),
+            calls: Arc::default(),
+        };
         let thread = Thread {
             commands,
             bell,
@@ -106,13 +130,16 @@ impl KernelDoors {
 }
 
 impl Drop for KernelDoors {
-    /// The thread ends when nobody can tell it anything any more.
     fn drop(&mut self) {
-        let mailbox = self.mailbox.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Ok(mut bell)) = mailbox.as_ref().map(|mailbox| mailbox.bell.try_clone()) else { return };
-        drop(mailbox);
-        let _ = bell.write(&[1]);
+        self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(end);
     }
+}
+
+/// A thread ends when nobody can tell it anything any more.
+fn end(mailbox: Mailbox) {
+    let Ok(mut bell) = mailbox.bell.try_clone() else { return };
+    drop(mailbox);
+    let _ = bell.write(&[1]);
 }
 
 /// As long as a thread hears signals of children.

@@ -219,6 +219,8 @@ pub(super) struct Mailbox {
     pub(super) bell: Arc<UnixStream>,
     /// Gone when the thread is.
     pub(super) alive: Weak<()>,
+    /// How many calls it attends to, or is about to.
+    pub(super) calls: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
@@ -227,6 +229,20 @@ impl Mailbox {
         if self.commands.send(command).is_ok() {
             ring(&self.bell);
         }
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// One call more.
+    pub(super) fn reserve(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One call less.
+    pub(super) fn is_left(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -1,12 +1,12 @@
 //! The kernel's door: every `execve` of every descendant of a call's shell waits until it is answered (seccomp_unotify(2)).
 //!
-//! One thread of the server hears of them, because stops belong to a thread (ptrace(2)). It decides about what simply runs by
+//! One thread of the server hears of those of a call, because stops belong to a thread (ptrace(2)). It decides about what simply runs by
 //! itself, and proves after the `execve` that it was what was judged. What takes a person, the sandbox's outside or more time it
 //! hands to the call's [`KernelDoor`]; a process that has to wait or is refused becomes the wrapper, by its registers alone.
 //!
 //! # Layout, in the order in which an `execve` meets it
 //!
-//! * `doors`: the thread, as calls see it. `door`: one call's. `messages`: between the two.
+//! * `doors`: the threads, as calls see them. `door`: one call's. `messages`: between the two.
 //! * `thread`: the loop. `attended`: what it knows of a call.
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`, and their `beginnings`.
 //!   `family`: who asks.

@@ -105,7 +105,9 @@ impl Thread {
     }
 
     fn forget(&mut self, call: CallNumber) {
-        self.calls.remove(&call);
+        if self.calls.remove(&call).is_some() {
+            self.mailbox.is_left();
+        }
         self.connector.give_up(call);
     }
 
