@@ -187,12 +187,13 @@ async fn what_cannot_become_the_wrapper_runs_inside_or_not_at_all() {
 
 #[tokio::test]
 async fn what_a_heuristic_calls_dangerous_is_asked_about_for_the_commands_own_shell_alone() {
-    let world = World::with_rules("");
+    let world = World::with_rules("").configured("");
     let person = Person::answering([Decline]);
     let client = Client::start_with(&world, &person, DOOR).await;
-    let script = "mkdir a b; rm -rf a; printf 'all:\\n\\t@rm -rf b\\n' > Makefile; make; ls -d a b";
+    let script = "rm -rf ../a; printf 'all:\\n\\t@rm -rf ../a\\n' > Makefile; make; ls -d ../a";
+    std::fs::create_dir(world.home().join("a")).expect("a folder that is not the command's");
     let outcome = client.run(script).await;
-    assert_eq!(outcome.ran().1.lines().last(), Some("a"), "{outcome:?}");
+    assert_eq!(outcome.ran().1.lines().last(), Some("../a"), "{outcome:?}");
     assert_eq!(person.asked().len(), 1);
 }
 
@@ -284,28 +285,31 @@ async fn the_same_program_is_asked_about_once_below_one_command() {
 
 #[tokio::test]
 async fn what_looks_dangerous_is_asked_about_where_the_commands_own_shell_does_it_and_once() {
-    let world = World::with_rules("prefix_rule([\"rmdir\"], \"prompt\")");
+    let world = World::with_rules("prefix_rule([\"rmdir\"], \"prompt\")").configured("");
     let person = Person::answering([Accept, Accept, Accept, Accept]);
     let client = Client::start_with(&world, &person, DOOR).await;
-    let make = "mkdir -p a; printf 'all:\\n\\t@rm -rf a; rm -rf a/b\\n' > Makefile; make -s";
+    let make = "printf 'all:\\n\\t@rm -rf ../a; rm -rf ../a/b\\n' > Makefile; make -s";
     let clean = client.run(make).await;
     assert_eq!((decided(clean.json()), person.asked().len()), (vec![], 0), "{clean:?}");
     // What a person has written holds there, too.
     client.run("mkdir b; printf 'all:\\n\\t@rmdir b\\n' > Makefile; make -s").await;
     assert_eq!(person.asked().len(), 1);
-    client.run("mkdir a; rm -rf a").await;
+    client.run("rm -rf ../a").await;
     assert_eq!(person.asked().len(), 2);
     // Named in the arguments, it is asked about there; not once more when it is executed.
-    client.run("mkdir a c; env rm -rf a; sh -c 'rmdir c'").await;
+    client.run("mkdir c; env rm -rf ../a; sh -c 'rmdir c'").await;
     assert_eq!(person.asked().len(), 4, "{:?}", person.asked());
 }
 
-/// Has each `ioctl` of the server's thread that judges fail after some, by which it takes notifications and answers them.
+/// Has each `ioctl` of the server's newest thread that judges fail after some, by which it takes notifications and answers them.
 fn break_the_door(server: u32) -> Option<Child> {
     let tasks = std::fs::read_dir(format!("/proc/{server}/task")).expect("it runs").flatten();
     let name =
         |task: &std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-    let thread = tasks.into_iter().find(|task| name(task) == "kernel-door\n").expect("a thread that judges");
+    let number =
+        |task: &std::fs::DirEntry| task.file_name().to_string_lossy().parse::<i32>().unwrap_or_default();
+    let threads = tasks.into_iter().filter(|task| name(task) == "kernel-door\n");
+    let thread = threads.max_by_key(number).expect("a thread that judges");
     let mut breaker = Command::new("strace")
         .args(["-e", "trace=ioctl", "-e", "inject=ioctl:error=EIO:when=40+", "-o", "/dev/null", "-p"])
         .arg(thread.file_name())
@@ -328,7 +332,9 @@ fn when_nobody_hears_what_is_reported_nothing_runs_and_the_session_ends() {
         let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
         (answer["result"]["structuredContent"].clone(), server.pid())
     };
-    let (_, pid) = run("sleep 7654 > /dev/null 2>&1 & echo");
+    // One call keeps its thread; another leaves one that the next call takes.
+    run("sleep 7654 > /dev/null 2>&1 & echo");
+    let (_, pid) = run("/bin/echo");
     let Some(mut breaker) = break_the_door(pid) else {
         eprintln!("skipped: there is no strace");
         return;
