@@ -6,6 +6,8 @@
 //! answer overrules an administrator), that fit the command itself (not one inside it), that ask for no more
 //! words than it does, and that have no conditions (these may speak about what follows).
 
+use std::path::{Path, PathBuf};
+
 use crate::decision::Decision;
 use crate::evaluation::RuleMatch;
 
@@ -20,10 +22,26 @@ pub(crate) fn settled(matches: &[RuleMatch]) -> Option<usize> {
     })
 }
 
+/// The folder that stands for all files of the same rank: a user's rules lie in `rules`; those that have words which
+/// Codex does not know, and those of one project, in `shell-tool` beside it.
+pub(crate) fn rank(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent()?;
+    let above = |levels: usize| folder.ancestors().nth(levels);
+    let is_of_shell_tool =
+        |folder: Option<&Path>| folder.is_some_and(|folder| folder.ends_with("shell-tool"));
+    if folder.ends_with("shell-tool/rules") {
+        return Some(above(2)?.join("rules"));
+    }
+    if above(1).is_some_and(|above| above.ends_with("projects")) && is_of_shell_tool(above(2)) {
+        return Some(above(3)?.join("rules"));
+    }
+    Some(folder.to_owned())
+}
+
 fn silences(answer: &RuleMatch, asking: &RuleMatch) -> bool {
     asking.rule.decision == Decision::Prompt
         && asking.part == 0
-        && asking.rule.origin.file.parent() == answer.rule.origin.file.parent()
+        && rank(&asking.rule.origin.file) == rank(&answer.rule.origin.file)
         && asking.rule.length() <= answer.rule.length()
         && asking.rule.conditions.is_empty()
 }
@@ -80,5 +98,28 @@ mod tests {
         }
         let push = Command::from_words(&["git", "push"]).unwrap();
         assert_eq!(policy.evaluate(&push, &Options::default()).decision(), Decision::Prompt);
+    }
+
+    #[test]
+    fn a_users_answers_may_lie_in_the_folder_beside() {
+        let decided = |asking: &str, answer: &str| {
+            let mut policy = Policy::empty();
+            policy.add_text(Path::new(asking), "prefix_rule([\"git\"], \"prompt\")\n", None).unwrap();
+            policy
+                .add_text(Path::new(answer), "prefix_rule([\"git\"], overrides_prompt=True)\n", None)
+                .unwrap();
+            let push = Command::from_words(&["git", "push"]).unwrap();
+            policy.evaluate(&push, &Options::default()).decision()
+        };
+        for (asking, answer, expected) in [
+            ("/h/.codex/rules/a.rules", "/h/.codex/shell-tool/rules/answers.rules", Decision::Allow),
+            ("/h/.codex/rules/a.rules", "/h/.codex/shell-tool/projects/0a/answers.rules", Decision::Allow),
+            ("/h/.codex/shell-tool/rules/a.rules", "/h/.codex/rules/default.answers", Decision::Allow),
+            ("/etc/codex/rules/a.rules", "/h/.codex/shell-tool/rules/answers.rules", Decision::Prompt),
+            ("/h/.codex/rules/a.rules", "/w/.codex/shell-tool/rules/answers.rules", Decision::Prompt),
+            ("/h/.codex/rules/a.rules", "/h/.codex/shell-tool/answers.rules", Decision::Prompt),
+        ] {
+            assert_eq!(decided(asking, answer), expected, "{answer} to {asking}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::ancestry::Ancestry;
 use crate::pattern::normalised;
@@ -21,6 +22,8 @@ pub struct Command<'a> {
     pub(crate) environment: Environment<'a>,
     /// Below which programs it is executed.
     pub(crate) ancestry: Cow<'a, Ancestry>,
+    /// When it would be executed.
+    pub(crate) time: Option<SystemTime>,
     /// Number of leading arguments that are known; later ones stand as a script wrote them and may become any
     /// number of words.
     pub(crate) certain: Option<usize>,
@@ -53,6 +56,7 @@ impl<'a> Command<'a> {
             cwd: None,
             environment: Environment::Unknown,
             ancestry: Cow::Owned(Ancestry::default()),
+            time: None,
             certain: None,
             input: None,
         }
@@ -83,6 +87,13 @@ impl<'a> Command<'a> {
     #[must_use]
     pub fn with_ancestry(mut self, ancestry: &'a Ancestry) -> Self {
         self.ancestry = Cow::Borrowed(ancestry);
+        self
+    }
+
+    /// The same command, executed then.
+    #[must_use]
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.time = Some(time);
         self
     }
 

@@ -5,6 +5,7 @@
 //! that allows, and always one of a rule that asks or forbids.
 
 use std::ffi::OsStr;
+use std::time::SystemTime;
 
 use crate::command::{Command, Environment};
 use crate::pattern::{Element, Expression, Reading};
@@ -28,6 +29,8 @@ pub struct Conditions {
     pub by: Vec<Element>,
     /// It is executed below none of these programs.
     pub not_by: Vec<Element>,
+    /// It is executed before then.
+    pub until: Option<SystemTime>,
 }
 
 /// What a rule asks of one environment variable.
@@ -53,7 +56,7 @@ pub(crate) enum Unknown {
 impl Conditions {
     /// Whether nothing is asked for.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { exact, cwd, args_any, deny_args, env, program_paths, by, not_by } = self;
+        let Self { exact, cwd, args_any, deny_args, env, program_paths, by, not_by, until } = self;
         !exact
             && cwd.is_empty()
             && args_any.is_empty()
@@ -62,6 +65,7 @@ impl Conditions {
             && program_paths.is_empty()
             && by.is_empty()
             && not_by.is_empty()
+            && until.is_none()
     }
 
     /// Whether the command fulfils all of them; `prefix` is the number of arguments that the pattern covered.
@@ -77,6 +81,7 @@ impl Conditions {
             && self.cwd_fulfilled(command, reading).unwrap_or(in_doubt)
             && self.env_fulfilled(command, reading).unwrap_or(in_doubt)
             && self.path_fulfilled(command, reading).unwrap_or(in_doubt)
+            && self.is_before(command).unwrap_or(in_doubt)
             && (unknown == Unknown::Fulfilled || self.ancestry_fulfilled(command, reading))
     }
 
@@ -140,6 +145,11 @@ impl Conditions {
         }
         let path = command.program.as_encoded_bytes();
         path.starts_with(b"/").then(|| self.program_paths.iter().any(|glob| glob.matches(path, reading)))
+    }
+
+    fn is_before(&self, command: &Command<'_>) -> Option<bool> {
+        let Some(until) = self.until else { return Some(true) };
+        Some(command.time? < until)
     }
 
     /// Whether they are about who has started the command.

@@ -164,6 +164,7 @@ impl<'p> Findings<'p> {
             };
         let mut all_allowed = bound && doubt.is_none() && !nested.commands.is_empty();
         for inside in &nested.commands {
+            let inside = &Command { time: command.time, ..inside.clone() };
             if !self.policy.looks_at_ancestry() {
                 all_allowed &= self.judge(inside, depth + 1, covered, bound);
                 continue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::dangerous::Danger;
 use crate::decision::Decision;
-use crate::rule::PrefixRule;
+use crate::rule::{PrefixRule, Run};
 use crate::shell::Doubt;
 
 /// One rule that fits the command.
@@ -86,6 +86,19 @@ impl Evaluation {
     #[must_use]
     pub fn deciding_rule(&self) -> Option<&RuleMatch> {
         self.deciding.and_then(|index| self.matches.get(index))
+    }
+
+    /// Whether the program stays inside the sandbox, if it runs: of rules that say the same about it, the one that
+    /// says inside is the stricter; so is one that asks, when its question is settled.
+    #[must_use]
+    pub fn runs_inside(&self) -> bool {
+        let Some(deciding) = self.deciding_rule() else { return false };
+        let decision = deciding.rule.decision;
+        self.matches.iter().any(|one| {
+            let counts = one.rule.decision == decision
+                || deciding.rule.overrides_prompt && one.rule.decision == Decision::Prompt;
+            counts && one.part == 0 && one.rule.run == Run::Inside
+        })
     }
 
     /// Commands that look dangerous and that no rule spoke about.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
+use crate::amend::Amendment;
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::evaluate::Options;
@@ -117,10 +118,14 @@ fn advice(evaluation: &Evaluation) -> String {
         }
         (by, None) => {
             let words = evaluation.commands().first().cloned().unwrap_or_default();
-            // What looks dangerous is not what to propose a permission for.
-            let wanted = if by == DecidedBy::Heuristic { Decision::Forbidden } else { Decision::Allow };
-            let all = "a rule can let it out of the sandbox, have it asked about or forbid it";
-            match crate::amend::Amendment::prefix(&words, wanted) {
+            // What looks dangerous is not what to propose more rights for.
+            let is_danger = by == DecidedBy::Heuristic;
+            let all = match is_danger {
+                true => "a rule can let it run inside, unasked, or forbid it",
+                false => "a rule can let it out of the sandbox, have it asked about or forbid it",
+            };
+            let rule = if is_danger { Amendment::inside(&words) } else { Amendment::allow(&words) };
+            match rule {
                 Ok(amendment) => format!("{all}, for instance {}", amendment.line()),
                 Err(error) => format!("{all}; one that allows it must be narrower ({error})"),
             }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::pattern::Element;
-use crate::rule::{Origin, PrefixRule};
+use crate::rule::{Origin, PrefixRule, Run};
 
 /// The file, as far as it concerns rules; other tables belong to others.
 #[derive(Deserialize)]
@@ -85,6 +85,7 @@ fn convert(rule: Rule, origin: &Origin) -> Result<Vec<PrefixRule>, String> {
         arguments,
         conditions: Conditions::default(),
         decision,
+        run: Run::default(),
         overrides_prompt: false,
         justification: rule.justification.clone(),
         origin: origin.clone(),

@@ -43,6 +43,21 @@ pub enum ProgramToken {
     ResolvedPath,
 }
 
+/// Where a program runs that a rule lets run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Run {
+    /// Outside the sandbox, with the user's rights.
+    #[default]
+    Outside,
+    /// Inside: unasked, and with no more than commands may do.
+    Inside,
+}
+
+impl Run {
+    /// The word for it in rules.
+    pub(crate) const INSIDE: &str = "inside";
+}
+
 /// How a rule's first element fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProgramFit {
@@ -63,6 +78,8 @@ pub struct PrefixRule {
     pub conditions: Conditions,
     /// What the rule says.
     pub decision: Decision,
+    /// Where the program runs, if it does.
+    pub run: Run,
     /// Whether this rule, which allows, settles the questions of rules that ask (`answers`).
     pub overrides_prompt: bool,
     /// Why, in its author's words; never blank.
@@ -158,6 +175,9 @@ impl fmt::Display for PrefixRule {
             write!(formatter, ", {argument}")?;
         }
         write!(formatter, "], \"{}\"", self.decision)?;
+        if self.run == Run::Inside {
+            write!(formatter, ", run=\"{}\"", Run::INSIDE)?;
+        }
         if self.overrides_prompt {
             formatter.write_str(", overrides_prompt=True")?;
         }

@@ -1,9 +1,12 @@
 //! The text of an added rule.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::broad::too_broad;
+use super::handing_on::hands_on;
+use crate::answers::rank;
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::evaluate::Options;
@@ -17,6 +20,7 @@ use crate::policy::Policy;
 pub struct Amendment {
     line: String,
     length: usize,
+    inside: bool,
 }
 
 /// Why a rule cannot be added.
@@ -51,9 +55,45 @@ impl Amendment {
     /// # Errors
     /// The prefix is too broad, or not text.
     pub fn answer(words: &[OsString]) -> Result<Self, AmendmentError> {
-        let Self { line, length } = Self::allow(words)?;
-        let open = line.strip_suffix(')').unwrap_or(&line);
-        Ok(Self { line: format!("{open}, overrides_prompt=True)"), length })
+        Ok(Self::allow(words)?.with("overrides_prompt=True"))
+    }
+
+    /// A rule that lets every command run inside the sandbox, unasked, that begins with these words: nothing is too
+    /// broad for that.
+    ///
+    /// # Errors
+    /// The prefix is empty, or not text.
+    pub fn inside(words: &[OsString]) -> Result<Self, AmendmentError> {
+        Ok(Self::written(words, Decision::Allow)?.staying_inside())
+    }
+
+    fn staying_inside(self) -> Self {
+        Self { inside: true, ..self.with("run=\"inside\"") }
+    }
+
+    /// The same rule for these words and nothing after them.
+    #[must_use]
+    pub fn exactly(self) -> Self {
+        self.with("exact=True")
+    }
+
+    /// The same rule for a project alone: in this folder, and below it. `None`: its path is not text.
+    #[must_use]
+    pub fn within(self, folder: &Path) -> Option<Self> {
+        let folder = globset::escape(folder.to_str()?);
+        Some(self.with(&format!("cwd=[{}]", quoted(&folder))))
+    }
+
+    /// The same rule until then.
+    #[must_use]
+    pub fn until(self, time: SystemTime) -> Self {
+        let time = humantime::format_rfc3339_seconds(time).to_string();
+        self.with(&format!("until={}", quoted(&time)))
+    }
+
+    fn with(self, argument: &str) -> Self {
+        let open = self.line.strip_suffix(')').unwrap_or(&self.line);
+        Self { line: format!("{open}, {argument})"), ..self }
     }
 
     /// A rule about every command that begins with these words.
@@ -72,6 +112,17 @@ impl Amendment {
         if let Some(why) = refused {
             return Err(AmendmentError::TooBroad(why));
         }
+        Self::written(&words, decision)
+    }
+
+    fn written<W: AsRef<OsStr>>(words: &[W], decision: Decision) -> Result<Self, AmendmentError> {
+        let words: Vec<&str> = words
+            .iter()
+            .map(|word| word.as_ref().to_str().ok_or(AmendmentError::NotText))
+            .collect::<Result<_, _>>()?;
+        if words.is_empty() {
+            return Err(AmendmentError::TooBroad("it is empty"));
+        }
         let pattern: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         Ok(Self {
             line: format!(
@@ -80,6 +131,7 @@ impl Amendment {
                 quoted(decision.word())
             ),
             length: words.len(),
+            inside: false,
         })
     }
 
@@ -110,6 +162,7 @@ impl Amendment {
                 quoted(&host)
             ),
             length: 0,
+            inside: false,
         })
     }
 
@@ -119,11 +172,33 @@ impl Amendment {
         &self.line
     }
 
+    /// Whether what it allows stays inside the sandbox.
+    #[must_use]
+    pub fn stays_inside(&self) -> bool {
+        self.inside
+    }
+
     /// How many words of a command the rule names, the program's among them; 0 for a rule about a host.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length
     }
+}
+
+/// The rules worth offering to a human who is asked because a command looks dangerous, the narrowest first: with them
+/// such commands run inside the sandbox, unasked. None where it is not the command itself that does.
+#[must_use]
+pub fn suggest_inside(evaluation: &Evaluation) -> Vec<Amendment> {
+    let ([whole], DecidedBy::Heuristic) = (evaluation.commands(), evaluation.decided_by()) else {
+        return Vec::new();
+    };
+    let options = whole.iter().skip(1).take_while(|word| word.as_encoded_bytes().starts_with(b"-")).count();
+    // `rm -rf build`, and `rm -rf`.
+    let lengths = [whole.len(), 1 + options].into_iter().filter(|length| *length >= 2);
+    let mut rules: Vec<Amendment> =
+        lengths.filter_map(|length| Amendment::inside(whole.get(..length)?).ok()).collect();
+    rules.dedup();
+    rules
 }
 
 /// Rules shorter than the whole command that are offered at most.
@@ -148,7 +223,7 @@ pub fn suggest_answers(
     let asked_here = |one: &&RuleMatch| {
         one.rule.decision == Decision::Prompt
             && one.part == 0
-            && one.rule.origin.file.parent() == Some(folder)
+            && rank(&one.rule.origin.file).as_deref() == Some(folder)
     };
     let asking = || evaluation.matches().iter().filter(|one| one.rule.decision > Decision::Allow);
     let helps = evaluation.decided_by() == DecidedBy::Rule && asking().all(|one| asked_here(&one));
@@ -158,6 +233,14 @@ pub fn suggest_answers(
         return Vec::new();
     };
     let Some(narrowest) = helps.then(|| Amendment::answer(whole).ok()).flatten() else { return Vec::new() };
+    if evaluation.runs_inside() {
+        return vec![narrowest.staying_inside()];
+    }
+    let words: Vec<_> = whole.iter().map(|word| word.to_string_lossy()).collect();
+    // Of what hands its rights on, this very command line alone.
+    if hands_on(&words).is_some() {
+        return vec![narrowest.exactly()];
+    }
     let begins_with_option = whole.get(1).is_none_or(|word| word.as_encoded_bytes().starts_with(b"-"));
     let shortest = asking().map(|one| one.rule.length()).max().unwrap_or_default().max(2);
     let lengths = if begins_with_option { shortest..shortest } else { shortest..whole.len() };

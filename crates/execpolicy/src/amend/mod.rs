@@ -2,7 +2,9 @@
 //! it.
 
 mod broad;
+mod handing_on;
 mod line;
 
 pub use broad::too_broad;
-pub use line::{Amendment, AmendmentError, suggest_answers};
+pub use handing_on::hands_on;
+pub use line::{Amendment, AmendmentError, suggest_answers, suggest_inside};

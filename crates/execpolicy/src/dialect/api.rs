@@ -41,6 +41,8 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
             "program_paths",
             "by",
             "not_by",
+            "until",
+            "run",
             "overrides_prompt",
         ],
     ),
@@ -68,6 +70,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] program_paths: NoneOr<Items<'v>>,
         #[starlark(require = named, default = NoneOr::None)] by: NoneOr<Items<'v>>,
         #[starlark(require = named, default = NoneOr::None)] not_by: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] until: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] run: NoneOr<&'v str>,
         #[starlark(require = named, default = false)] overrides_prompt: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -83,8 +87,10 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             program_paths: arguments::path_globs("program_paths", program_paths.into_option(), home)?,
             by: arguments::programs("by", by.into_option())?,
             not_by: arguments::programs("not_by", not_by.into_option())?,
+            until: arguments::time("until", until.into_option())?,
         };
         let decision = arguments::decision(decision.into_option().unwrap_or("allow"))?;
+        let run = arguments::run(run.into_option(), decision)?;
         let justification = arguments::justification(justification.into_option())?;
         let origin = origin(eval, collector);
         if overrides_prompt && decision != Decision::Allow {
@@ -99,6 +105,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             arguments,
             conditions: conditions.clone(),
             decision,
+            run,
             overrides_prompt,
             justification: justification.clone(),
             origin: origin.clone(),

@@ -1,6 +1,8 @@
 //! The arguments of the language's functions: Starlark values → the domain's types, with the words that users
 //! know from its errors.
 
+use std::time::SystemTime;
+
 use starlark::values::dict::UnpackDictEntries;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::{UnpackValue, Value, ValueLike};
@@ -10,6 +12,7 @@ use crate::decision::Decision;
 use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail};
 use crate::pattern::{Element, Expression};
+use crate::rule::Run;
 
 /// A list or tuple of anything.
 pub(super) type Items<'v> = UnpackListOrTuple<Value<'v>>;
@@ -156,6 +159,27 @@ pub(super) fn environment(
 
 pub(super) fn decision(word: &str) -> starlark::Result<Decision> {
     Decision::from_word(word).ok_or_else(|| fail(RuleError::Decision(word.to_owned())))
+}
+
+/// A time in UTC, as in `2026-11-30T18:00:00Z`.
+pub(super) fn time(what: &str, text: Option<&str>) -> starlark::Result<Option<SystemTime>> {
+    let read = |text| {
+        humantime::parse_rfc3339(text)
+            .map_err(|_| bad_rule(format!("{what} must be a time like 2026-11-30T18:00:00Z (got `{text}`)")))
+    };
+    text.map(read).transpose()
+}
+
+/// Where a program runs that a rule with this decision lets run.
+pub(super) fn run(word: Option<&str>, decision: Decision) -> starlark::Result<Run> {
+    match (word, decision) {
+        (None, _) => Ok(Run::default()),
+        (Some(_), Decision::Forbidden) => Err(bad_rule("run is for rules that allow or ask".into())),
+        (Some(Run::INSIDE), Decision::Allow | Decision::Prompt) => Ok(Run::Inside),
+        (Some(word), Decision::Allow | Decision::Prompt) => {
+            Err(bad_rule(format!("run is \"{}\", or left out (got `{word}`)", Run::INSIDE)))
+        }
+    }
 }
 
 pub(super) fn justification(text: Option<&str>) -> starlark::Result<Option<String>> {

@@ -255,6 +255,7 @@ fn script_command(command: ScriptCommand) -> Option<Command<'static>> {
         cwd: None,
         environment: Environment::Unknown,
         ancestry: Cow::Owned(Ancestry::default()),
+        time: None,
         certain: certain.map(|index| index.saturating_sub(1)),
         input: command.input,
     })

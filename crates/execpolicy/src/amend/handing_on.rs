@@ -1,0 +1,311 @@
+//! Programs that hand on the rights that they get: to what their arguments, their files or the workspace say.
+
+use crate::command::windows_name;
+use crate::decision::Decision;
+use crate::nested::runs_commands;
+use crate::pattern::{Element, Reading, quoted};
+use crate::policy::Policy;
+use crate::rule::{PrefixRule, Run};
+
+/// One kind of such programs.
+struct Kind {
+    programs: &'static [&'static str],
+    /// The sub-commands that do; none: whatever follows.
+    subcommands: &'static [&'static str],
+    why: &'static str,
+}
+
+/// No list of these can be complete: what is not in it is not thereby narrow.
+const KINDS: &[Kind] = &[
+    Kind {
+        programs: &["bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "pwsh", "busybox", "toybox", "ld.so"],
+        subcommands: &[],
+        why: "runs any code",
+    },
+    Kind {
+        programs: &[
+            "python",
+            "pypy",
+            "node",
+            "nodejs",
+            "deno",
+            "bun",
+            "perl",
+            "ruby",
+            "php",
+            "lua",
+            "java",
+            "osascript",
+        ],
+        subcommands: &[],
+        why: "runs any code",
+    },
+    Kind {
+        programs: &["docker", "podman", "nerdctl"],
+        subcommands: &[
+            "run",
+            "exec",
+            "create",
+            "build",
+            "buildx",
+            "compose",
+            "container",
+            "cp",
+            "load",
+            "import",
+        ],
+        why: "runs any program with the rights of its service",
+    },
+    Kind {
+        programs: &["kubectl", "helm"],
+        subcommands: &[],
+        why: "runs programs that a --kubeconfig or a plug-in names",
+    },
+    Kind { programs: &["find", "fd", "xargs", "parallel"], subcommands: &[], why: "runs any other program" },
+    Kind {
+        programs: &["sed", "awk", "gawk", "mawk", "ed", "ex", "vi", "vim", "nvim", "emacs", "nano"],
+        subcommands: &[],
+        why: "runs and writes what its script says",
+    },
+    Kind {
+        programs: &["tar", "zip", "rsync", "cpio", "sort", "split"],
+        subcommands: &[],
+        why: "runs programs that its options name",
+    },
+    Kind {
+        programs: &[
+            "make",
+            "gmake",
+            "cmake",
+            "ninja",
+            "just",
+            "task",
+            "rake",
+            "ant",
+            "gradle",
+            "gradlew",
+            "mvn",
+            "mvnw",
+            "bazel",
+            "npx",
+            "uvx",
+            "pipx",
+            "pytest",
+            "tox",
+            "nox",
+            "jest",
+            "vitest",
+            "tsc",
+            "pre-commit",
+            "ansible",
+            "terraform",
+        ],
+        subcommands: &[],
+        why: "runs what the workspace says",
+    },
+    Kind {
+        programs: &["npm", "pnpm", "yarn"],
+        subcommands: &[
+            "run",
+            "run-script",
+            "test",
+            "t",
+            "start",
+            "stop",
+            "restart",
+            "exec",
+            "x",
+            "dlx",
+            "ci",
+            "install",
+            "i",
+            "add",
+            "update",
+            "rebuild",
+            "publish",
+            "pack",
+            "version",
+            "create",
+            "init",
+        ],
+        why: "runs what the workspace and its packages say",
+    },
+    Kind {
+        programs: &["cargo", "go"],
+        subcommands: &[
+            "build", "b", "run", "r", "test", "t", "check", "c", "clippy", "bench", "doc", "install",
+            "publish", "package", "fix", "generate", "vet",
+        ],
+        why: "runs what the workspace and its packages say",
+    },
+    Kind {
+        programs: &[
+            "pip", "pip3", "uv", "poetry", "pipenv", "pdm", "hatch", "gem", "bundle", "composer", "conda",
+        ],
+        subcommands: &["install", "run", "tool", "sync", "add", "exec", "build", "update", "pip"],
+        why: "runs what packages say",
+    },
+    Kind {
+        programs: &["ssh", "scp", "sftp"],
+        subcommands: &[],
+        why: "runs programs that its options name, here and there",
+    },
+    Kind {
+        programs: &["curl", "wget", "http", "nc", "ncat", "socat"],
+        subcommands: &[],
+        why: "sends any file anywhere, and writes what comes back",
+    },
+    Kind {
+        programs: &["pyenv", "rbenv", "nodenv", "asdf", "mise", "volta", "rustup", "direnv", "nvm"],
+        subcommands: &[],
+        why: "runs what a file of the workspace chooses",
+    },
+    Kind {
+        programs: &[
+            "cat", "head", "tail", "less", "more", "bat", "grep", "egrep", "fgrep", "rg", "ag", "jq", "yq",
+            "cp", "mv", "ln", "dd", "tee", "base64", "xxd", "od", "strings", "diff", "install",
+        ],
+        subcommands: &[],
+        why: "reads what is hidden from commands, or writes what they may not",
+    },
+];
+
+/// Why a program that begins so hands on what it gets; `None` when that is not known.
+#[must_use]
+pub fn hands_on<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
+    let (program, arguments) = prefix.split_first()?;
+    let name = windows_name(program.as_ref());
+    // `python3.12` is `python`.
+    let family = name.trim_end_matches(|character: char| character.is_ascii_digit() || character == '.');
+    let is_it = |known: &str| known == name || known == family;
+    let subcommand = arguments.iter().map(AsRef::as_ref).find(|argument| !argument.starts_with('-'));
+    let counts = |kind: &&Kind| {
+        kind.programs.iter().any(|known| is_it(known))
+            && (kind.subcommands.is_empty()
+                || subcommand.is_none_or(|subcommand| kind.subcommands.contains(&subcommand)))
+    };
+    let kind = KINDS.iter().find(counts).map(|kind| kind.why);
+    kind.or_else(|| runs_commands(name.as_bytes()).then_some("runs any other program"))
+}
+
+impl Policy {
+    /// The rules that let out what hands its rights on, a line each, with the narrower rule that does.
+    #[must_use]
+    pub fn handing_on(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.rules().filter_map(handing_on).collect();
+        found.dedup();
+        found
+    }
+}
+
+fn handing_on(rule: &PrefixRule) -> Option<String> {
+    if rule.decision != Decision::Allow || rule.run == Run::Inside || rule.conditions.exact {
+        return None;
+    }
+    let narrower = format!(
+        "write {rule_inside} where it needs no more than commands may do, or exact = True for one command line",
+        rule_inside = inside(rule)
+    );
+    let any = |element: &Element| {
+        matches!(element, Element::Expression(_))
+            && ["bash", "sh", "python3"].iter().all(|name| element.matches(name.as_bytes(), Reading::Narrow))
+    };
+    if any(&rule.program) {
+        return Some(format!(
+            "{}: {} fits every program, so whatever commands execute leaves the sandbox; {narrower}",
+            rule.origin, rule.program
+        ));
+    }
+    let program = rule.program.literals().first().copied()?.to_owned();
+    let literals = |element: &Element| element.literals().first().map(|word| (*word).to_owned());
+    // Of alternatives one is enough.
+    let second = rule.arguments.first().map(Element::literals).unwrap_or_default();
+    let rest: Vec<String> = rule.arguments.iter().skip(1).map_while(literals).collect();
+    let candidates: Vec<Vec<String>> = if second.is_empty() {
+        vec![vec![program.clone()]]
+    } else {
+        second
+            .iter()
+            .map(|word| {
+                [program.clone(), (*word).to_owned()].into_iter().chain(rest.iter().cloned()).collect()
+            })
+            .collect()
+    };
+    let why = candidates.iter().find_map(|words| hands_on(words))?;
+    Some(format!(
+        "{}: {} {why}, so this rule hands your rights on; {narrower}",
+        rule.origin,
+        quoted(&program)
+    ))
+}
+
+/// The rule with which the program stays inside.
+fn inside(rule: &PrefixRule) -> String {
+    let elements = std::iter::once(&rule.program).chain(&rule.arguments).map(ToString::to_string);
+    format!("prefix_rule([{}], run = \"inside\")", elements.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn lines(rule: &str) -> Vec<String> {
+        Policy::from_text(Path::new("x.rules"), rule).unwrap().handing_on()
+    }
+
+    #[test]
+    fn rules_that_hand_on_everything_are_named_with_a_narrower_one() {
+        for pattern in [
+            "[\"bash\"]",
+            "[\"docker\"]",
+            "[\"docker\", \"run\"]",
+            "[\"find\"]",
+            "[\"find\", \".\"]",
+            "[\"sed\"]",
+            "[\"awk\"]",
+            "[\"tar\"]",
+            "[\"make\", \"test\"]",
+            "[\"npm\", \"run\", \"build\"]",
+            "[\"cargo\", [\"metadata\", \"test\"]]",
+            "[\"python3.12\", \"x.py\"]",
+            "[\"/usr/bin/python3\"]",
+            "[\"ssh\", \"host\"]",
+            "[\"curl\"]",
+            "[\"pyenv\"]",
+            "[\"cat\"]",
+            "[\"grep\", \"-r\"]",
+            "[\"jq\"]",
+            "[regex(\".*\")]",
+            "[glob(\"*\")]",
+            "[\"timeout\", \"5\"]",
+            "[\"kubectl\", \"get\"]",
+            "[\"env\"]",
+            "[\"sudo\"]",
+        ] {
+            let said = lines(&format!("prefix_rule({pattern})"));
+            assert!(
+                matches!(&said[..], [one] if one.starts_with("x.rules:1: ") && one.contains("run = \"inside\")")),
+                "{pattern}: {said:?}"
+            );
+            for narrower in
+                ["run = \"inside\"", "exact = True", "decision = \"prompt\"", "decision = \"forbidden\""]
+            {
+                let said = lines(&format!("prefix_rule({pattern}, {narrower})"));
+                assert_eq!(said, [""; 0], "{pattern}, {narrower}");
+            }
+        }
+        for pattern in [
+            "[\"git\", \"push\"]",
+            "[\"docker\", \"ps\"]",
+            "[\"gh\", \"pr\", \"view\"]",
+            "[\"npm\", \"view\"]",
+            "[\"ls\"]",
+            "[regex(\"mkfs.*\")]",
+            "[\"cargo\", \"metadata\"]",
+        ] {
+            assert_eq!(lines(&format!("prefix_rule({pattern})")), [""; 0], "{pattern}");
+        }
+    }
+}
