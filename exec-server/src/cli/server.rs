@@ -44,6 +44,11 @@ struct SandboxArguments {
     #[arg(long, value_name = "PATH")]
     writable_root: Vec<PathBuf>,
 
+    /// A protected name in the workspace that commands may write all the same, as in .git/config or .vscode; programs
+    /// outside obey what is in it. Can be repeated
+    #[arg(long, value_name = "NAME")]
+    protected: Vec<PathBuf>,
+
     /// Let commands use the network
     #[arg(long)]
     network: bool,
@@ -122,6 +127,7 @@ impl ServerArguments {
                 mode: self.sandbox.sandbox,
                 writable_roots: self.sandbox.writable_root,
                 network: self.sandbox.network,
+                protected: self.sandbox.protected,
                 distrust_client: self.advanced.no_trust_client_sandbox,
             },
             session_program: None,

@@ -40,6 +40,8 @@ pub struct Restrictions {
     pub deny_read_globs: Vec<String>,
     /// Exceptions to the built-in table of hidden places.
     pub allow_read: Vec<PathBuf>,
+    /// Protected names inside writable roots that commands may write all the same, as in `.git/config`.
+    pub protected: Vec<PathBuf>,
     /// When present, nothing else (and no writable root's outside) can be read.
     pub only_readable: Option<Vec<PathBuf>>,
 }
@@ -217,6 +219,7 @@ impl Grants {
             deny_read: self.denied.clone(),
             deny_read_globs: self.denied_globs.clone(),
             allow_read: Vec::new(),
+            protected: Vec::new(),
             only_readable: (!self.read_everywhere).then(|| self.readable.clone()),
         };
         let writes = !self.writable.is_empty() || self.slash_tmp || self.temporary;

@@ -22,6 +22,6 @@ pub(crate) use host_facts::PRIVATE_VARIABLES;
 pub use host_facts::{CachePolicy, HostFacts};
 pub(crate) use host_sockets::HostSockets;
 pub use pipeline::resolve;
-pub use protected::has_protected_name;
 pub(crate) use protected::runs_outside;
+pub use protected::{has_protected_name, is_protected_name};
 pub use roots::real_path;

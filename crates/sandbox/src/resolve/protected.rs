@@ -139,6 +139,16 @@ const MAX_SUBMODULES: usize = 200;
 /// How deep submodules' folders are looked for (`.git/modules/a/b/c`).
 const MAX_SUBMODULE_DEPTH: usize = 5;
 
+/// Whether a name, relative to a workspace, is protected as a whole.
+#[must_use]
+pub fn is_protected_name(name: &Path) -> bool {
+    let in_workspace = IN_WORKSPACE.iter().map(|(name, _)| *name);
+    let start_up = START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).chain(START_UP_PLACES).copied();
+    let in_git = |name: &Path| IN_GIT.iter().any(|(known, ..)| Path::new(known) == name);
+    in_workspace.chain(start_up).any(|known| Path::new(known) == name)
+        || name.strip_prefix(".git").is_ok_and(in_git)
+}
+
 /// Adds what must not change to the plan. `workspaces` are the roots asked for, `repositories` theirs that lie elsewhere;
 /// temporary folders hold no configuration.
 pub(super) fn add(
@@ -180,6 +190,7 @@ pub(super) fn add(
             found.protect(home.join(name), None);
         }
     }
+    found.grant(workspaces, &restrictions.protected);
     // A development build, or a package installed in the workspace: a command that could replace the shell or the
     // wrapper would judge itself.
     for program in facts.programs.iter().filter_map(|path| path.canonicalize().ok()) {
@@ -259,6 +270,24 @@ impl Found {
         let inside = self.writable.iter().any(|root| path.starts_with(root));
         if inside && !self.read_only.contains(&path) {
             self.read_only.push(path);
+        }
+    }
+
+    /// Takes back the protection of names that the user lets commands write.
+    fn grant(&mut self, workspaces: &[PathBuf], names: &[PathBuf]) {
+        for path in workspaces.iter().flat_map(|root| names.iter().map(|name| root.join(name))) {
+            let real = path.parent().and_then(|folder| folder.canonicalize().ok()).zip(path.file_name());
+            let real = real.map(|(folder, name)| folder.join(name));
+            let is_it = |place: &PathBuf| *place == path || real.as_ref() == Some(place);
+            let before = self.read_only.len() + self.reserved.len();
+            self.read_only.retain(|place| !is_it(place));
+            self.reserved.retain(|reserved| !is_it(&reserved.path));
+            if self.read_only.len() + self.reserved.len() < before {
+                self.notes.push(format!(
+                    "commands may write {}, which programs outside obey: the user lets them",
+                    path.display()
+                ));
+            }
         }
     }
 
@@ -382,6 +411,38 @@ mod tests {
 
     fn reserved(plan: &Plan) -> Vec<PathBuf> {
         plan.reserved.iter().map(|reserved| reserved.path.clone()).collect()
+    }
+
+    #[test]
+    fn a_name_that_the_user_lets_commands_write_is_not_protected_and_all_others_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join(".git/hooks")).unwrap();
+        fs::write(root.join(".git/config"), "").unwrap();
+        fs::create_dir_all(root.join("bin")).unwrap();
+        let facts = HostFacts { programs: vec![root.join("bin")], ..HostFacts::default() };
+        let mut plan = Plan::unenforced(Mode::WorkspaceWrite, Network::Restricted);
+        plan.writable = vec![root.clone()];
+        let protected = [".git/config", ".mcp.json", "bin"].map(PathBuf::from).into();
+        let restrictions = Restrictions { protected, ..Restrictions::default() };
+        add(&mut plan, std::slice::from_ref(&root), &[], &restrictions, &facts).unwrap();
+        for name in [".git/config", ".mcp.json"] {
+            assert!(plan.may_write(&root.join(name)), "{name}: {plan:?}");
+        }
+        for name in [".git/hooks", ".git/commondir", ".vscode", "bin"] {
+            assert!(!plan.may_write(&root.join(name)), "{name}: {plan:?}");
+        }
+        assert_eq!(plan.notes.iter().filter(|note| note.contains("the user lets them")).count(), 2);
+        for (name, is_protected) in [
+            (".git/config", true),
+            (".vscode", true),
+            (".bashrc", true),
+            (".git", false),
+            ("src", false),
+            ("", false),
+        ] {
+            assert_eq!(is_protected_name(Path::new(name)), is_protected, "{name}");
+        }
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub(crate) struct ShellToolTable {
     /// Exceptions to the built-in places that commands cannot read; absolute paths.
     #[serde(default)]
     pub(super) allow_read: Vec<PathBuf>,
+    /// Protected names that commands may write all the same, relative to a workspace.
+    #[serde(default)]
+    pub(super) protected: Vec<PathBuf>,
     /// Processes and threads of all commands together.
     pub(super) max_processes: Option<u32>,
     /// Open files of one process.

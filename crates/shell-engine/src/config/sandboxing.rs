@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
-use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, resolve};
+use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, is_protected_name, resolve};
 use sandbox::{
     ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
@@ -22,6 +22,8 @@ pub struct SandboxSettings {
     pub writable_roots: Vec<PathBuf>,
     /// The host's network may be used.
     pub network: bool,
+    /// Protected names that commands may write all the same, as in `.git/config`.
+    pub protected: Vec<PathBuf>,
     /// The client's sandbox state may only narrow.
     pub distrust_client: bool,
 }
@@ -50,6 +52,9 @@ pub enum SandboxSettingsError {
         /// The path.
         path: String,
     },
+    /// It is not a name that is protected.
+    #[error("`{}` is not a protected name; .git/config, .git/hooks, .vscode, .mcp.json and the like are", .0.display())]
+    Protected(PathBuf),
     /// The rules for the environment are wrong.
     #[error("shell_environment_policy in the configuration file: {0}")]
     Environment(#[from] BadPattern),
@@ -137,7 +142,7 @@ impl Sandboxing {
         let started_in = std::env::current_dir().map_err(SandboxSettingsError::NoStart)?;
         // What is typed is meant from where it is typed.
         let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
-        let mut restrictions = restrictions(file)?;
+        let mut restrictions = restrictions(file, &settings.protected)?;
         restrictions.read_only.extend(own.trusted.places());
         let sandboxing = Sandboxing {
             mode,
@@ -272,6 +277,7 @@ impl Sandboxing {
         all.deny_read_globs.extend(self.restrictions.deny_read_globs.iter().cloned());
         all.read_only.extend(self.restrictions.read_only.iter().cloned());
         all.allow_read.extend(self.restrictions.allow_read.iter().cloned());
+        all.protected.extend(self.restrictions.protected.iter().cloned());
         all
     }
 
@@ -292,7 +298,7 @@ fn facts(programs: Vec<PathBuf>, private: Vec<PathBuf>, codex_home: &Path) -> Ho
     HostFacts { temporary_before, ..facts }
 }
 
-fn restrictions(file: &ConfigFile) -> Result<Restrictions, SandboxSettingsError> {
+fn restrictions(file: &ConfigFile, typed: &[PathBuf]) -> Result<Restrictions, SandboxSettingsError> {
     let absolute = |key: &'static str, path: &Path| {
         if path.is_absolute() {
             Ok(path.to_owned())
@@ -311,6 +317,10 @@ fn restrictions(file: &ConfigFile) -> Result<Restrictions, SandboxSettingsError>
     }
     for path in &file.shell_tool.allow_read {
         restrictions.allow_read.push(absolute("allow_read", path)?);
+    }
+    restrictions.protected = typed.iter().chain(&file.shell_tool.protected).cloned().collect();
+    if let Some(name) = restrictions.protected.iter().find(|name| !is_protected_name(name)) {
+        return Err(SandboxSettingsError::Protected(name.clone()));
     }
     Ok(restrictions)
 }
