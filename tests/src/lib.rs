@@ -117,7 +117,7 @@ impl World {
     /// What was answered for good.
     #[must_use]
     pub fn answers_file(&self) -> PathBuf {
-        self.codex_home().join("rules/default.answers")
+        self.codex_home().join("shell-tool/rules/answers.rules")
     }
 
     /// The folder to work in.

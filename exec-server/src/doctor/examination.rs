@@ -162,7 +162,10 @@ async fn rules(config: &Config) -> Check {
     if doubts > 0 {
         text.push_str(&format!("; {doubts} remarks, see `{} policy check`", user_command()));
     }
-    Check::needed("rules", Ok(text))
+    // Places and programs of a public list: what else is in rules is nobody's business.
+    let broad = policy.handing_on();
+    let broad = broad.iter().filter_map(|line| line.split(", so ").next().map(str::to_owned));
+    Check::needed("rules", Ok(text)).with_hints(broad)
 }
 
 /// Keeps the places of errors, and nothing of what is written there.

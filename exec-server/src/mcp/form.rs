@@ -55,6 +55,9 @@ pub(super) fn request(open: &OpenQuestion, shape: Shape) -> Result<ElicitRequest
 /// The question, and the rule that *always* would write: a form's titles may be cut off.
 fn message(open: &OpenQuestion) -> String {
     let mut message = open.question.message();
+    if let Some(line) = open.question.script_line() {
+        message.push_str(&format!("\n{line}"));
+    }
     for rule in &open.offers.always {
         let line = code(&visible(rule.line.as_bytes()));
         message.push_str(&format!("\n\"{}\" adds this rule: {line}", rule.choice.word()));
@@ -93,14 +96,18 @@ fn title(choice: Choice, open: &OpenQuestion) -> String {
     match choice {
         Choice::Once => "Allow once".into(),
         Choice::Session => "Allow this exact command for this session".into(),
-        Choice::Always | Choice::AlwaysFirst(_) => {
-            let rule = open.offers.always.iter().find(|rule| rule.choice == choice);
-            let beginning = rule.map(|rule| rule.beginning.as_str()).unwrap_or_default();
-            format!("Always allow commands that start with {}", code(beginning))
-        }
+        Choice::Always | Choice::AlwaysFirst(_) => format!("Always allow {}", beginning(choice, open)),
+        Choice::SessionFirst(_) => format!("Allow {} for this session", beginning(choice, open)),
+        Choice::Project(_) => format!("Always allow {} in this project", beginning(choice, open)),
+        Choice::Hour(_) => format!("Allow {} for one hour", beginning(choice, open)),
         Choice::Deny => "Deny".into(),
         Choice::End => "Deny, and end the call".into(),
     }
+}
+
+fn beginning(choice: Choice, open: &OpenQuestion) -> String {
+    let rule = open.offers.always.iter().find(|rule| rule.choice == choice);
+    format!("commands that start with {}", code(rule.map(|rule| rule.beginning.as_str()).unwrap_or_default()))
 }
 
 /// What an answer means.

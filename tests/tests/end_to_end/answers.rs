@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 
 const RULES: &str = "prefix_rule(pattern=[[\"printf\", \"git\"]], decision=\"prompt\")\n";
 
+/// What may be answered about a command of four words.
+const ALL: [&str; 9] =
+    ["once", "session", "always", "always:3", "always:2", "session:2", "project:2", "hour:2", "deny"];
+
 /// What was answered for good.
 fn rules(world: &World) -> String {
     std::fs::read_to_string(world.answers_file()).unwrap_or_default()
@@ -24,7 +28,7 @@ fn a_shorter_rule_can_be_chosen_and_is_written_as_it_was_shown() {
         let world = World::with_rules(RULES);
         let mut asking = Asking::start(&world, era, &[]);
         let answered = asking.run("/usr/bin/printf '%s ' a b", &choose("always:2"));
-        assert_eq!(answered.choices(), ["once", "session", "always", "always:3", "always:2", "deny"]);
+        assert_eq!(answered.choices(), ALL);
         assert_eq!(answered.output(), "a b ");
         let schema = answered.questions[0]["requestedSchema"].to_string();
         for title in
@@ -248,9 +252,9 @@ fn an_approval_command_is_shown_the_rules_and_chooses_among_them() {
     assert_eq!(answered.output(), "a b ");
     let question = std::fs::read_to_string(world.codex_home().join("question")).expect("it was asked");
     let question: Value = serde_json::from_str(&question).expect("JSON");
-    assert_eq!(question["choices"], json!(["once", "session", "always", "always:3", "always:2", "deny"]));
+    assert_eq!(question["choices"], json!(ALL));
     let offered = question["rules"].as_array().expect("rules");
-    assert_eq!(offered.len(), 3);
+    assert_eq!(offered.len(), 6);
     assert_eq!(offered[0]["rule"], question["always"]);
     assert_eq!(
         (&offered[2]["decision"], &offered[2]["begins_with"]),
@@ -262,4 +266,87 @@ fn an_approval_command_is_shown_the_rules_and_chooses_among_them() {
         answered.output().contains("the command's answer \"always:9\" was not among the choices"),
         "{answered:?}"
     );
+}
+
+#[test]
+fn what_looks_dangerous_is_allowed_for_good_inside_and_nowhere_else() {
+    for era in ERAS {
+        let world = World::with_rules("").configured("");
+        let kept = world.codex_home().join("kept");
+        std::fs::create_dir(&kept).expect("a folder outside");
+        let mut asking = Asking::start_with(&world, era, &["--sandbox", "workspace-write"]);
+        let answered = asking.run("mkdir a\nrm -rf /no/such\nrmdir a; ls", &choose("always:2"));
+        let (choices, messages) = (answered.choices(), answered.messages());
+        assert!(choices.contains(&"always:2"), "{choices:?}");
+        assert!(messages[0].contains("\nIn the line: `rm -rf /no/such`"), "{messages:?}");
+        assert_eq!(answered.output(), "", "it ran");
+        let written = rules(&world);
+        assert!(written.contains("-rf\"], decision=\"allow\", run=\"inside\")"), "{written}");
+        let script = format!("mkdir b; rm -rf b; rm -rf {0}; ls; ls {0}", kept.display());
+        let again = asking.run(&script, &choose("deny"));
+        assert_eq!((again.questions.len(), &again.result["decisions"]), (0, &Value::Null), "{again:?}");
+        assert!(kept.exists(), "{again:?}");
+        drop(asking);
+        // Where nothing keeps it inside, such a rule says nothing, and none is on offer.
+        let mut asking = Asking::start(&world, era, &[]);
+        let without = asking.run(&format!("rm -rf {}", kept.display()), &choose("deny"));
+        assert_eq!(without.choices(), ["once", "session", "deny"]);
+        assert!(kept.exists(), "{without:?}");
+    }
+}
+
+#[test]
+fn of_what_hands_its_rights_on_the_very_command_line_is_on_offer() {
+    for era in ERAS {
+        let world = World::with_rules("prefix_rule([\"make\"], decision=\"prompt\")\n");
+        std::fs::write(world.workdir().join("Makefile"), "x y:\n\t@echo $@\n").expect("written");
+        let mut asking = Asking::start(&world, era, &[]);
+        let answered = asking.run("make x < /dev/null", &choose("always"));
+        assert!(!answered.choices().iter().any(|choice| choice.starts_with("always:")), "{answered:?}");
+        assert_eq!(answered.output(), "x\n");
+        assert!(rules(&world).contains("overrides_prompt=True, exact=True)"), "{}", rules(&world));
+        assert_eq!(asking.run("make x < /dev/null", &choose("deny")).questions.len(), 0);
+        assert_eq!(asking.run("make x y < /dev/null", &choose("deny")).questions.len(), 1);
+    }
+}
+
+#[test]
+fn a_yes_may_be_for_the_session_the_project_or_an_hour() {
+    for era in ERAS {
+        let world = World::with_rules(RULES);
+        let elsewhere = world.codex_home().join("elsewhere");
+        std::fs::create_dir(&elsewhere).expect("a folder");
+        let mut asking = Asking::start(&world, era, &[]);
+        let mut asked = |command: &str, choice: &str| asking.run(command, &choose(choice)).questions.len();
+        let printf = |argument: &str| format!("/usr/bin/printf '%s ' {argument} </dev/null");
+
+        assert_eq!(asked(&printf("a b"), "session:2"), 1);
+        assert_eq!((asked(&printf("c"), "deny"), rules(&world)), (0, String::new()), "nothing is written");
+        // Neither does it end when a file changes.
+        std::fs::write(world.rules_file(), format!("{RULES}\n")).expect("written");
+        assert_eq!(asked(&printf("d"), "deny"), 0);
+        assert_eq!(asked("/usr/bin/printf x </dev/null", "deny"), 1);
+
+        let git = |command: &str| format!("git {command} </dev/null 2>/dev/null");
+        assert_eq!(asked(&git("version --build-options"), "hour:2"), 1);
+        assert_eq!(asked(&git("version"), "deny"), 0);
+        let written = rules(&world);
+        assert!(written.contains("until=\"20") && written.ends_with("Z\")\n"), "{written}");
+        drop(asking);
+        // What is over is over.
+        let (rule, _) = written.split_once("until=").expect("it ends");
+        let over = format!("{rule}until=\"2001-01-01T00:00:00Z\")\n");
+        std::fs::write(world.answers_file(), over).expect("written");
+        let mut asking = Asking::start(&world, era, &[]);
+        let mut asked = |command: &str, choice: &str| asking.run(command, &choose(choice)).questions.len();
+        assert_eq!(asked(&git("version"), "deny"), 1);
+        assert_eq!(asked(&printf("c"), "project:2"), 1, "the session was another one");
+        assert_eq!(asked(&printf("c d"), "deny"), 0);
+        assert_eq!(asked(&format!("cd {}; {}", elsewhere.display(), printf("c")), "deny"), 1);
+        let projects = world.codex_home().join("shell-tool/projects");
+        let project = std::fs::read_dir(projects).expect("there").next().expect("one").expect("read").path();
+        let written = std::fs::read_to_string(project.join("answers.rules")).expect("rules");
+        let here = format!("cwd=[\"{}\"]", world.workdir().display());
+        assert!(written.contains(&here) && written.lines().count() == 1, "{written}");
+    }
 }

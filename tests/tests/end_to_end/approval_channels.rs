@@ -86,7 +86,7 @@ fn a_reason_can_be_given_where_a_field_for_it_works_or_is_wanted() {
 #[test]
 fn the_form_has_the_choices_in_the_words_of_the_clients_revision() {
     let world = World::with_rules(RULES);
-    let words = json!(["once", "session", "always", "deny"]);
+    let words = json!(["once", "session", "always", "project:2", "hour:2", "deny"]);
     let mut older = with_forms(&world, "2025-06-18", &[]);
     let (questions, _) = run(&mut older, &world, "touch 'a b'", &json!({"action": "accept"}));
     let schema = &questions[0]["requestedSchema"];
@@ -261,7 +261,10 @@ fn a_command_is_asked_in_a_small_world_of_its_own_and_its_decision_counts() {
     assert_eq!(question["workdir"], json!(world.workdir()));
     assert_eq!(question["rule"]["line"], json!(1));
     // The second question of the call.
-    assert_eq!(question["choices"], json!(["once", "session", "always", "deny", "end"]));
+    assert_eq!(
+        question["choices"],
+        json!(["once", "session", "always", "project:2", "hour:2", "deny", "end"])
+    );
     // `ls` opens the folder that it lists.
     assert_eq!(read("fds").split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
     assert!(!read("env").contains("CODEX") && read("env").contains("HOME="), "{}", read("env"));

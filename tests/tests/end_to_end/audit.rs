@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::{Accept, Deny};
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::waiting::eventually_async;
+use end_to_end_tests::waiting::{PATIENCE, eventually_async};
 use serde_json::{Value, json};
 
 const RULES: &str = r#"
@@ -258,7 +258,7 @@ async fn harmless_programs_with_long_arguments_push_nothing_out_of_the_log() {
     let client = Client::start(&world, &Person::absent()).await;
     assert_eq!(client.run("printenv HOME > /dev/null").await.ran().0, 0);
     let flood = "long=$(printf '\\001%.0s' {1..4000}); for i in {1..500}; do /bin/true \"$long$i\"; done";
-    assert_eq!(client.run(flood).await.ran(), (0, ""));
+    assert_eq!(client.run_within(flood, PATIENCE).await.ran(), (0, ""));
     let lines = shown(&world, |lines| decisions(lines).len() >= 500).await;
     assert!(lines.iter().any(|line| line["decision"] == "escalate"), "it is still there");
     let last = decisions(&lines).last().expect("many")["cut"].clone();

@@ -353,3 +353,22 @@ fn when_nobody_hears_what_is_reported_nothing_runs_and_the_session_ends() {
     let (again, _) = run("/bin/echo anew");
     assert_eq!(again["output"], "anew\n", "{again}");
 }
+
+#[tokio::test]
+async fn a_rule_for_a_program_holds_when_another_runs_it() {
+    const WRAPPERS: [&str; 5] = ["timeout 5", "env X=1", "nice", "nohup", "stdbuf -o0"];
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    for wrapper in WRAPPERS {
+        let ran = client.run(&format!("{wrapper} id 2>&1")).await;
+        assert_eq!(decided(ran.json()), [("id".into(), "escalated".into())], "{wrapper}: {ran:?}");
+    }
+    // The wrapper's door sees only what the shell starts: it stays inside, and that is said.
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "wrapper"]).await;
+    for wrapper in WRAPPERS {
+        let ran = client.run(&format!("{wrapper} id 2>&1")).await;
+        let made = ran.json()["decisions"].clone();
+        assert_eq!(made[0]["decision"], "ran_inside", "{wrapper}: {ran:?}");
+        assert!(made[0]["why_not_escalated"].to_string().contains("only the kernel's door sees"), "{made}");
+    }
+}

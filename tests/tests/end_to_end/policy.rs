@@ -15,7 +15,11 @@ host_executable("ls", ["/usr/bin/ls", "/bin/ls"])
 
 fn json_of(world: &World, arguments: &[&str]) -> Value {
     let (code, out, error) = run_subcommand(world, arguments);
-    assert_eq!((code, &*error), (Some(0), ""), "{arguments:?}: {out}");
+    // Remarks about rules stand apart.
+    assert!(
+        code == Some(0) && error.lines().all(|line| line.contains("warning: ")),
+        "{arguments:?}: {out}{error}"
+    );
     serde_json::from_str(&out).expect("JSON")
 }
 
@@ -140,4 +144,41 @@ fn legacy_policies_have_the_results_and_exit_codes_of_their_own_program() {
     let (code, _, error) = run_subcommand(&world, &["policy", "check-legacy", "check-json", "[]"]);
     assert_eq!(code, Some(1));
     assert!(error.contains("not as expected"), "{error}");
+}
+
+#[test]
+fn explain_goes_by_what_has_started_the_program() {
+    let rules = "prefix_rule([\"git\", \"push\"], \"forbidden\", by = [\"make\"], justification = \"not from make\")\n";
+    let world = World::with_rules(rules);
+    let explain = |arguments: &[&str]| run_subcommand(&world, &[&["policy", "explain"], arguments].concat());
+    let (_, by, _) = explain(&["--by", "make release", "--", "git", "push"]);
+    assert!(by.contains("decision: forbidden") && by.contains("in the server: it is refused"), "{by}");
+    let (_, shells, _) = explain(&["--", "git", "push"]);
+    assert!(shells.contains("decision: none") && shells.contains("does not fit: prefix_rule"), "{shells}");
+    // What looks dangerous is asked about where the command's own shell does it.
+    let (_, by, _) = explain(&["--by", "make clean", "--", "rm", "-rf", "x"]);
+    assert!(by.contains("in the server: it runs inside the sandbox, unasked"), "{by}");
+    let (_, shells, _) = explain(&["--", "rm", "-rf", "x"]);
+    assert!(shells.contains("in the server: it is asked about"), "{shells}");
+    assert!(shells.contains("run=\"inside\")") && !shells.contains("\"forbidden\")"), "{shells}");
+    let (code, _, error) = explain(&["--by", "'", "--", "git", "push"]);
+    assert!(code == Some(1) && error.contains("is no command line"), "{code:?} {error}");
+}
+
+#[test]
+fn rules_that_hand_on_everything_are_named_with_a_narrower_one() {
+    let world =
+        World::with_rules("prefix_rule([\"make\"])\nprefix_rule([\"tar\"], exact = True)\n").configured("");
+    for arguments in [&["policy", "check", "--", "ls"][..], &["policy", "test"], &["doctor"]] {
+        let (_, out, error) = run_subcommand(&world, arguments);
+        let said = format!("{out}{error}").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            said.contains("default.rules:1: \"make\" runs what the workspace says"),
+            "{arguments:?}: {said}"
+        );
+        // What doctor says is shown to others.
+        let has_rule = said.contains("prefix_rule([\"make\"], run = \"inside\")");
+        assert_eq!(has_rule, arguments != ["doctor"], "{arguments:?}: {said}");
+        assert!(!said.contains("\"tar\""), "{arguments:?}: {said}");
+    }
 }

@@ -40,4 +40,6 @@ pub enum Scope {
     Session,
     /// For every command that begins so; this rule has been written.
     Always(String),
+    /// For every command that begins so until the server ends, by this rule.
+    SessionRule(String),
 }

@@ -95,6 +95,8 @@ impl ApprovalChain {
                         *scope = Scope::Once;
                     }
                 }
+                // Whoever has the rules makes it.
+                Scope::SessionRule(_) => {}
             }
         }
         answer
@@ -111,8 +113,8 @@ impl ApprovalChain {
 
     /// Writes the rule of *always*; says whether it is in the file then.
     async fn write_rule(&self, question: &Question, line: &str) -> bool {
-        match question.always.iter().find(|rule| rule.line() == line) {
-            Some(rule) => self.answers.add(rule.clone()).await,
+        match question.rule_to_write(line) {
+            Some((rule, file)) => file.unwrap_or(&self.answers).add(rule.clone()).await,
             None => false,
         }
     }
@@ -141,8 +143,11 @@ fn answer(question: &Question, choice: Choice, reason: Option<&str>, by: &'stati
         Choice::End => return Answer::Declined { reason, ends_call: true, by },
         Choice::Once => Scope::Once,
         Choice::Session => Scope::Session,
-        Choice::Always | Choice::AlwaysFirst(_) => {
+        Choice::Always | Choice::AlwaysFirst(_) | Choice::Project(_) | Choice::Hour(_) => {
             question.rule_of(choice).map_or(Scope::Once, |rule| Scope::Always(rule.line().to_owned()))
+        }
+        Choice::SessionFirst(_) => {
+            question.rule_of(choice).map_or(Scope::Once, |rule| Scope::SessionRule(rule.line().to_owned()))
         }
     };
     Answer::Approved { scope, reason, by }

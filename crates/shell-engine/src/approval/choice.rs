@@ -11,6 +11,12 @@ pub enum Choice {
     Always,
     /// Allow every command that begins with this many of these words, and write the rule.
     AlwaysFirst(usize),
+    /// Allow every command that begins with this many of these words, until the server ends.
+    SessionFirst(usize),
+    /// The same for good, in this project.
+    Project(usize),
+    /// The same for one hour.
+    Hour(usize),
     /// Do not run it.
     Deny,
     /// Do not run it, and end the call.
@@ -26,6 +32,9 @@ impl Choice {
             Choice::Session => "session".to_owned(),
             Choice::Always => "always".to_owned(),
             Choice::AlwaysFirst(words) => format!("always:{words}"),
+            Choice::SessionFirst(words) => format!("session:{words}"),
+            Choice::Project(words) => format!("project:{words}"),
+            Choice::Hour(words) => format!("hour:{words}"),
             Choice::Deny => "deny".to_owned(),
             Choice::End => "end".to_owned(),
         }
@@ -34,25 +43,40 @@ impl Choice {
     /// The choice that a word stands for.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Choice> {
-        let shorter = word.strip_prefix("always:").and_then(|words| words.parse().ok());
+        let (scope, words) = word.split_once(':').unwrap_or_default();
+        let scope: Option<fn(usize) -> Choice> = match scope {
+            "always" => Some(Choice::AlwaysFirst),
+            "session" => Some(Choice::SessionFirst),
+            "project" => Some(Choice::Project),
+            "hour" => Some(Choice::Hour),
+            _ => None,
+        };
+        let shorter = scope.zip(words.parse().ok()).map(|(choice, words)| choice(words));
         [Choice::Once, Choice::Session, Choice::Always, Choice::Deny, Choice::End]
             .into_iter()
-            .chain(shorter.map(Choice::AlwaysFirst))
+            .chain(shorter)
             // There is one word for each: neither `always:02` nor `always:+2`.
             .find(|choice| choice.word() == word)
     }
 
-    /// Whether it has a rule written.
+    /// Whether it makes a rule.
     #[must_use]
-    pub fn is_for_good(self) -> bool {
-        matches!(self, Choice::Always | Choice::AlwaysFirst(_))
+    pub fn makes_a_rule(self) -> bool {
+        match self {
+            Choice::Always
+            | Choice::AlwaysFirst(_)
+            | Choice::SessionFirst(_)
+            | Choice::Project(_)
+            | Choice::Hour(_) => true,
+            Choice::Once | Choice::Session | Choice::Deny | Choice::End => false,
+        }
     }
 }
 
-/// A rule that a person may have written instead of being asked again.
+/// A rule that a person may have made instead of being asked again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedRule {
-    /// The choice that has it written.
+    /// The choice that makes it.
     pub choice: Choice,
     /// What the commands begin with that it allows, as a shell would need it; nothing in it hides.
     pub beginning: String,
@@ -66,9 +90,17 @@ mod tests {
 
     #[test]
     fn each_choice_has_one_word() {
-        for choice in
-            [Choice::Once, Choice::Session, Choice::Always, Choice::AlwaysFirst(2), Choice::Deny, Choice::End]
-        {
+        for choice in [
+            Choice::Once,
+            Choice::Session,
+            Choice::Always,
+            Choice::AlwaysFirst(2),
+            Choice::Deny,
+            Choice::End,
+            Choice::SessionFirst(1),
+            Choice::Project(3),
+            Choice::Hour(20),
+        ] {
             assert_eq!(Choice::from_word(&choice.word()), Some(choice));
         }
         for word in [
@@ -76,6 +108,9 @@ mod tests {
             "Once",
             "always:",
             "always:02",
+            "hour:+2",
+            "hour",
+            "week:2",
             "always:+2",
             "always:-1",
             "always: 2",

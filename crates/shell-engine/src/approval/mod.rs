@@ -21,4 +21,4 @@ pub use chain::{ApprovalChain, Link};
 pub use channel::{Channel, Offers, OpenQuestion, QuestionId, Reply, ReplyFuture};
 pub use choice::{Choice, OfferedRule};
 pub use memory::Identity;
-pub use question::Question;
+pub use question::{Question, ScopedRule};

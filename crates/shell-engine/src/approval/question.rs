@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::choice::{Choice, OfferedRule};
 use super::memory::Identity;
-use crate::visible::{code, inert, visible};
+use crate::rules::AnswerFile;
+use crate::visible::{code, inert, shortened, visible};
 
 /// One program that waits for a person's decision.
 #[derive(Clone, Debug)]
@@ -31,12 +32,27 @@ pub struct Question {
     /// The rules that an answer for good may write, the narrowest first: it has all words of the command. Empty when
     /// there is none that is narrow and would help.
     pub always: Vec<Amendment>,
+    /// Other rules that an answer may make: for the session, for the project, for an hour.
+    pub scoped: Vec<ScopedRule>,
     /// What to be careful about, a line each, shown first; nothing in them hides.
     pub cautions: Vec<String>,
     /// What else a person should know before saying yes, a line each; nothing in them hides.
     pub details: Vec<String>,
+    /// The line of the command's script that has led to it. Not a part of what is answered.
+    pub line: Option<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
     pub once: bool,
+}
+
+/// A rule for less than always and everywhere.
+#[derive(Clone, Debug)]
+pub struct ScopedRule {
+    /// The choice that makes it.
+    pub choice: Choice,
+    /// The rule.
+    pub rule: Amendment,
+    /// The file that it belongs into, where that is not the usual one.
+    pub file: Option<AnswerFile>,
 }
 
 impl Question {
@@ -63,6 +79,13 @@ impl Question {
             message.push_str(&format!("\n{detail}"));
         }
         message
+    }
+
+    /// Says which line of the command's script has led to it, for people: it may hold anything, and a program that looks
+    /// for words in a question must not find them there.
+    pub fn script_line(&self) -> Option<String> {
+        let shown = |line: &String| code(&shortened(&visible(line.as_bytes()), MAX_LINE));
+        self.line.as_ref().map(|line| format!("In the line: {}", shown(line)))
     }
 
     /// What one call asks about once.
@@ -94,15 +117,29 @@ impl Question {
             beginning: self.beginning(rule.length()),
             line: rule.line().to_owned(),
         };
-        self.always.iter().enumerate().map(offered).collect()
+        let scoped = |scoped: &ScopedRule| OfferedRule {
+            choice: scoped.choice,
+            beginning: self.beginning(scoped.rule.length()),
+            line: scoped.rule.line().to_owned(),
+        };
+        self.always.iter().enumerate().map(offered).chain(self.scoped.iter().map(scoped)).collect()
     }
 
-    /// The rule that this choice has written, if it is on offer.
+    /// The rule that this choice makes, if it is on offer.
     pub(super) fn rule_of(&self, choice: Choice) -> Option<&Amendment> {
         let place = self.rules_on_offer().iter().position(|rule| rule.choice == choice)?;
-        self.always.get(place)
+        self.always.iter().chain(self.scoped.iter().map(|scoped| &scoped.rule)).nth(place)
+    }
+
+    /// The rule of this line, if it is on offer, and the file that it belongs into where that is not the usual one.
+    pub(super) fn rule_to_write(&self, line: &str) -> Option<(&Amendment, Option<&AnswerFile>)> {
+        let scoped = self.scoped.iter().map(|scoped| (&scoped.rule, scoped.file.as_ref()));
+        self.always.iter().map(|rule| (rule, None)).chain(scoped).find(|(rule, _)| rule.line() == line)
     }
 }
+
+/// Characters of a line of script that are shown.
+const MAX_LINE: usize = 300;
 
 /// Characters of a command line that are shown in full.
 const MAX_SHOWN: usize = 4000;

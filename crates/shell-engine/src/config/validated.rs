@@ -23,7 +23,7 @@ use super::trusted::Trusted;
 use super::variables::Variables;
 use crate::private::{make_private, private_folders};
 use crate::programs::{FileIdentity, Programs};
-use crate::rules::{AnswerFile, RuleFiles};
+use crate::rules::{AnswerFile, OWN_RULES, RuleFiles, project_rules, started_in};
 use crate::user_command::launcher;
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
@@ -106,15 +106,27 @@ impl Config {
         Options { program_token, heuristics: self.heuristics, ..Options::default() }
     }
 
-    /// The file into which a user's own rules go.
-    pub(crate) fn default_rules(&self) -> PathBuf {
-        self.codex_home.join("rules/default.rules")
+    /// The folder of the user's rules that Codex reads, too.
+    pub(crate) fn users_rules(&self) -> PathBuf {
+        self.codex_home.join("rules")
+    }
+
+    /// The folder of the user's rules that Codex does not read.
+    pub(crate) fn own_rules(&self) -> PathBuf {
+        self.codex_home.join(OWN_RULES)
+    }
+
+    /// The project that the server was started in, and the file of what a person has answered for it.
+    pub(crate) fn project(&self) -> Option<(PathBuf, AnswerFile)> {
+        let root = started_in()?;
+        let file = project_rules(&self.codex_home, &root).join("answers.rules");
+        Some((root, AnswerFile::new(file)))
     }
 
     /// The file into which what a person has answered for good goes.
     #[must_use]
     pub fn answers(&self) -> AnswerFile {
-        AnswerFile::new(self.default_rules().with_extension("answers"))
+        AnswerFile::new(self.own_rules().join("answers.rules"))
     }
 
     /// Folders of the search path that programs outside the sandbox of a plan do not look in, one sentence each.

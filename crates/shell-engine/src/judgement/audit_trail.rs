@@ -56,6 +56,7 @@ impl<'a> AuditTrail<'a> {
                     Scope::Once => (AnswerKind::Once, None),
                     Scope::Session => (AnswerKind::Session, None),
                     Scope::Always(rule) => (AnswerKind::Always, Some(rule.clone())),
+                    Scope::SessionRule(rule) => (AnswerKind::Session, Some(rule.clone())),
                 };
                 (kind, Some(*by), reason.clone(), adds)
             }

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
 
@@ -53,17 +54,22 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
+        (Decision::Prompt, true) if named.evaluation.runs_inside() => ask(exec, named, None),
         (Decision::Prompt, true) => {
             ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
         (Decision::Prompt, false) => ask(exec, named, None),
+        (Decision::Allow, true) if own.evaluation.runs_inside() => inside(grounds, exec, &variables),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
             Ok((outside, concerns)) if concerns.cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
             Ok((outside, concerns)) => cautious(exec, &own, outside, &concerns),
         },
-        (Decision::Allow, false) => Verdict::Run { why_inside: kept_back(grounds, exec, &variables) },
+        (Decision::Allow, false) => {
+            let why = kept_back(grounds, exec, &variables).or_else(|| wrapped(&own.evaluation));
+            Verdict::Run { why_inside: why }
+        }
     };
     let verdict = match &grounds.legacy {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
@@ -90,7 +96,7 @@ fn command<'c, A: AsRef<OsStr>>(
     variables: &'c [(OsString, OsString)],
 ) -> Command<'c> {
     let command = Command::new(program, arguments).with_cwd(&exec.workdir);
-    command.with_environment(variables).with_ancestry(&exec.lineage.ancestry)
+    command.with_environment(variables).with_ancestry(&exec.lineage.ancestry).at(SystemTime::now())
 }
 
 /// Why it stays inside although a rule would let it out, if it were known what has started it.
@@ -98,6 +104,38 @@ fn kept_back(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsStrin
     let command = command(exec, exec.file.as_os_str(), exec.arguments(), variables);
     let rule = grounds.policy.kept_back_by_ancestry(&command, grounds.options)?;
     Some(format!("the rule {} allows it by what has started it, which is not known here", rule.origin))
+}
+
+/// What a rule allows inside. Where no sandbox keeps it there the rule says nothing, so what looks dangerous is asked
+/// about.
+fn inside(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsString)]) -> Verdict {
+    let command = command(exec, exec.file.as_os_str(), exec.arguments(), variables);
+    let evaluation = Policy::empty().evaluate(&command, grounds.options);
+    if grounds.trust.is_enforced() || evaluation.decision() == Decision::Allow {
+        return Verdict::Run { why_inside: None };
+    }
+    ask(exec, &NamedEvaluation { name: None, evaluation }, None)
+}
+
+/// Why a program that a rule lets out stays inside, where another one runs it that is all that is seen here.
+fn wrapped(own: &Evaluation) -> Option<String> {
+    // A script's commands are executed by its shell: whatever they are, it is not they that are started here.
+    let [outer, inner, ..] = own.commands() else { return None };
+    let outer = Path::new(outer.first()?).file_name()?.to_string_lossy();
+    if outer.ends_with("sh") && outer != "ssh" {
+        return None;
+    }
+    let lets_out = |one: &RuleMatch| {
+        one.part == 1
+            && one.rule.decision == Decision::Allow
+            && one.rule.run == execpolicy::rule::Run::Outside
+    };
+    let rule = own.matches().iter().find(|one| lets_out(one))?;
+    let inner = inner.first().map(|word| code(&shortened(&visible(word.as_encoded_bytes()), 200)))?;
+    Some(format!(
+        "the rule {} lets {inner} out, but it is started by a program that stays inside, which only the kernel's door sees",
+        rule.rule.origin
+    ))
 }
 
 /// Evaluates what runs under its other names, and the files that its parts name under theirs; returns the strictest

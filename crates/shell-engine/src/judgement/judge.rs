@@ -12,11 +12,11 @@ use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
 use super::legacy::Legacy;
-use super::rule_suggestions::suggest;
+use super::rule_suggestions::{Project, scoped, suggest};
 use super::trust::Trust;
 use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
 use super::wording::unasked;
-use crate::approval::{Answer, Approver, Question};
+use crate::approval::{Answer, Approver, Choice, Question, Scope};
 use crate::audit::ExecRecord;
 use crate::rules::Rules;
 use crate::time::Stopwatch;
@@ -32,8 +32,12 @@ pub(crate) struct Judge {
     pub(crate) rules: Arc<Rules>,
     /// How they are applied.
     pub(crate) options: Options,
-    /// The file that a rule to be added belongs into.
-    pub(crate) default_rules: PathBuf,
+    /// The folder of the user's rules, of whose questions an answer for good may be the end.
+    pub(crate) users_rules: PathBuf,
+    /// The folder that rules to be added belong into.
+    pub(crate) own_rules: PathBuf,
+    /// The project that the server was started in.
+    pub(crate) project: Option<Project>,
 }
 
 /// What is known about the call whose programs are judged.
@@ -48,6 +52,8 @@ pub(crate) struct CallFacts {
     pub(crate) stopwatch: Stopwatch,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
+    /// The call's own script.
+    pub(crate) script: Arc<str>,
     /// Ends the call.
     pub(crate) cancel: CancellationToken,
 }
@@ -171,7 +177,10 @@ impl Judge {
                 trail.answer(&answer);
                 drop(pause);
                 match (answer, otherwise) {
-                    (Answer::Approved { .. }, _) => {
+                    (Answer::Approved { scope, .. }, _) => {
+                        if let Scope::SessionRule(rule) = scope {
+                            self.rules.add_for_session(rule).await;
+                        }
                         self.confirm(exec, call, (&question, approved), trail).await
                     }
                     (Answer::Declined { reason, ends_call, .. }, _) => {
@@ -184,7 +193,7 @@ impl Judge {
                         Action::Deny { reason: "User cancelled execution".into() }
                     }
                     (Answer::Unanswered(why), Unasked::Denies) => {
-                        Action::Deny { reason: unasked(&question, &why, &self.default_rules) }
+                        Action::Deny { reason: unasked(&question, &why, &self.own_rules) }
                     }
                     (Answer::Unanswered(why), Unasked::Runs { why_inside }) => {
                         let why = format!("{why_inside}; a person would have been asked, but {why}");
@@ -254,17 +263,39 @@ impl Judge {
             environment: &call.environment,
         };
         let mut judgement = judge(&grounds, exec);
-        if let Verdict::Ask { question, approved: Approved::Escalates(_), .. } = &mut judgement.verdict {
-            let folder = self.default_rules.parent().unwrap_or(&self.default_rules);
-            // What was not shown whole is not allowed for good.
-            if !question.is_shortened() {
-                // A rule for good would let out whatever it runs, by whichever door that is seen.
-                let options = Options { nested: Nested::Judged, ..self.options };
-                question.always = suggest(policy, &options, folder, exec);
-            }
+        if let Verdict::Ask { question, .. } = &mut judgement.verdict {
+            question.line = line_of(&call.script, exec);
+        }
+        if let Verdict::Ask { question, .. } = &mut judgement.verdict
+            // What was not shown whole is not allowed for good, nor what would be asked about again by another check.
+            && !question.is_shortened()
+            && question.cautions.is_empty()
+        {
+            // A rule for good would let out whatever it runs, by whichever door that is seen.
+            let options = Options { nested: Nested::Judged, ..self.options };
+            question.always = suggest(policy, &options, &self.users_rules, exec);
+            // Where nothing keeps it inside, a rule that does would give it all.
+            question.always.retain(|rule| call.trust.is_enforced() || !rule.stays_inside());
+            question.scoped = scoped(&question.always, exec, self.project.as_ref());
+            // What it reads is another thing the next time, which only a written rule may pass over.
+            let is_once = question.once;
+            question.scoped.retain(|rule| !is_once || !matches!(rule.choice, Choice::SessionFirst(_)));
         }
         judgement
     }
+}
+
+/// The line of the call's script that names a program, if it has others.
+fn line_of(script: &str, exec: &Exec) -> Option<String> {
+    let name = exec.file.file_name().unwrap_or_default().to_string_lossy();
+    let names_it = |line: &&str| {
+        let is_word = |character: char| character.is_alphanumeric() || "-_.+".contains(character);
+        line.split(|character: char| !is_word(character)).any(|word| word == name)
+    };
+    let line = script.lines().map(str::trim).find(names_it)?;
+    let words = shlex::split(line).unwrap_or_default();
+    let is_whole = script.trim() == line && words.len() == exec.argv.len();
+    (!is_whole).then(|| line.to_owned())
 }
 
 fn takes_long(exec: &Exec, call: &CallFacts) -> bool {

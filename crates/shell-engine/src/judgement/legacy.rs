@@ -56,8 +56,10 @@ impl Legacy<'_> {
                     identity,
                     again: None,
                     always: Vec::new(),
+                    scoped: Vec::new(),
                     cautions: Vec::new(),
                     details: Vec::new(),
+                    line: None,
                     once: false,
                 };
                 let approved = Approved::Runs { why_inside: None };

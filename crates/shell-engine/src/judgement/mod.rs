@@ -37,5 +37,6 @@ pub(crate) use exec::{Exec, Starter};
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
 pub use preview::{find_program, preview, started_by};
+pub(crate) use rule_suggestions::Project;
 pub(crate) use trust::Trust;
 pub(crate) use verdict::{Action, Outside};

@@ -137,8 +137,10 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         identity: identity(exec, &asks, placement),
         again: is_below.then(|| identity_in_call(exec, &asks, placement)),
         always: Vec::new(),
+        scoped: Vec::new(),
         cautions: known_as.chain(called).collect(),
         details: std::iter::once(yes.to_owned()).chain(unknown_starter).collect(),
+        line: None,
         once: false,
     };
     // What a person has not read counts for this once.
@@ -202,7 +204,7 @@ fn append_rule(reason: &mut String, matched: &RuleMatch) {
 
 /// The text of a denial because nobody could be asked: who asks, why nobody answers, and what would change that. The
 /// agent reads it, so it has no rule that could be written in a person's stead.
-pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> String {
+pub(super) fn unasked(question: &Question, why: &str, own_rules: &Path) -> String {
     let mut reason =
         format!("{} needs a person's approval", visible(question.program.as_os_str().as_encoded_bytes()));
     let remedy = match &question.rule {
@@ -219,7 +221,10 @@ pub(super) fn unasked(question: &Question, why: &str, default_rules: &Path) -> S
             if let Some(danger) = &question.danger {
                 reason.push_str(&format!(": {danger}"));
             }
-            format!("only a person can allow it: by an answer, or by a rule in {}", default_rules.display())
+            format!(
+                "only a person can allow it: by an answer, or by a rule with run=\"inside\" in {}",
+                own_rules.display()
+            )
         }
     };
     format!("{reason}, but {why}; {remedy}")

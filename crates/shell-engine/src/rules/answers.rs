@@ -57,7 +57,7 @@ enum AppendError {
     Write { file: PathBuf, source: io::Error },
 }
 
-/// Adds a rule to a file, which is made when missing, as is its folder (one level). A line that is there
+/// Adds a rule to a file, which is made when missing, as are its folders. A line that is there
 /// already stays the only one.
 ///
 /// Others that use this function wait; a reader sees the old file or the new one. A symlink stays one.
@@ -89,11 +89,8 @@ fn append(file: &Path, rule: &Amendment) -> Result<(), AppendError> {
 }
 
 fn create_folder(folder: &Path) -> Result<(), AppendError> {
-    match fs::create_dir(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(AppendError::CreateFolder { folder: folder.to_owned(), source }),
-    }
+    fs::create_dir_all(folder)
+        .map_err(|source| AppendError::CreateFolder { folder: folder.to_owned(), source })
 }
 
 /// Writes a new file beside the old one and renames it over it.

@@ -6,7 +6,8 @@ use execpolicy::Policy;
 
 use super::sources::RuleSource;
 
-/// What is probably a mistake in rules, in the names of their files, and in where they lie; a line each.
+/// What is probably a mistake in rules, or more than was meant, in the names of their files, and in where they lie; a
+/// line each.
 #[must_use]
 pub fn doubts(policy: &Policy, sources: &[RuleSource], left_out: &[PathBuf]) -> Vec<String> {
     let misnamed = sources.iter().flat_map(|source| source.misnamed().unwrap_or_default());
@@ -18,5 +19,5 @@ pub fn doubts(policy: &Policy, sources: &[RuleSource], left_out: &[PathBuf]) -> 
             file.display()
         )
     });
-    policy.lint().into_iter().chain(misnamed).chain(left_out).collect()
+    policy.lint().into_iter().chain(misnamed).chain(left_out).chain(policy.handing_on()).collect()
 }

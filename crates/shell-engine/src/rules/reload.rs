@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::doubts::doubts;
 use super::legacy::read_legacy_policy;
-use super::load::{LoadErrors, load, load_again};
+use super::load::{LoadErrors, load, load_again, on_deep_stack};
 use super::settings::RuleFiles;
 use super::sources::RuleSource;
 use super::stamps::Stamps;
@@ -46,6 +46,9 @@ pub struct Rules {
     legacy_trouble: Option<Arc<str>>,
     /// What stands for rules that have been broken since the start.
     broken: Broken,
+    /// Rules that a person has made for as long as the server lives, and what they are called.
+    session: std::sync::Mutex<String>,
+    session_name: PathBuf,
 }
 
 /// The last good rules.
@@ -72,7 +75,7 @@ impl Rules {
     /// start, a client says nothing but that the connection was closed.
     #[must_use]
     pub fn start(found: RuleFiles) -> Rules {
-        let RuleFiles { sources, legacy: legacy_file, left_out, keep_going, kept } = found;
+        let RuleFiles { sources, legacy: legacy_file, left_out, keep_going, session, kept } = found;
         let legacy = legacy_file.as_deref().map(read_legacy_policy).transpose();
         let (legacy, legacy_trouble) = match legacy {
             Ok(legacy) => (legacy_file.zip(legacy), None),
@@ -104,6 +107,8 @@ impl Rules {
             legacy,
             legacy_trouble,
             broken,
+            session: std::sync::Mutex::default(),
+            session_name: session,
         }
     }
 
@@ -161,6 +166,40 @@ impl Rules {
         Arc::clone(&self.in_force.blocking_lock().policy)
     }
 
+    /// Adds a rule that a person has made until the server ends.
+    pub(crate) async fn add_for_session(self: &Arc<Self>, line: String) {
+        let mut in_force = Arc::clone(&self.in_force).lock_owned().await;
+        let rules = Arc::clone(self);
+        let adding = tokio::task::spawn_blocking(move || {
+            let mut session = rules.session.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut policy = (*in_force.policy).clone();
+            match on_deep_stack(|| policy.add_text(&rules.session_name, &line, None)) {
+                Ok(Ok(())) => {
+                    session.push_str(&line);
+                    session.push('\n');
+                    in_force.policy = Arc::new(policy);
+                }
+                Ok(Err(error)) => tracing::error!(%error, "a rule for the session is none"),
+                Err(error) => tracing::error!(%error, "a rule for the session was not read"),
+            }
+            release_code();
+        });
+        if let Err(error) = adding.await {
+            tracing::error!(%error, "adding a rule for the session broke");
+        }
+    }
+
+    /// The rules of the files with those of the session.
+    fn with_session(&self, mut policy: Policy) -> Policy {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !session.is_empty()
+            && let Ok(Err(error)) = on_deep_stack(|| policy.add_text(&self.session_name, &session, None))
+        {
+            tracing::error!(%error, "the rules for the session are none");
+        }
+        policy
+    }
+
     fn read_again(&self, in_force: &mut InForce) {
         in_force.seen = still(&self.sources);
         let trouble = match load_again(&self.sources, &self.kept) {
@@ -168,7 +207,7 @@ impl Rules {
                 if self.trouble().is_some() {
                     tracing::warn!("the rule files are mended; their rules are in force");
                 }
-                in_force.policy = Arc::new(policy);
+                in_force.policy = Arc::new(self.with_session(policy));
                 None
             }
             Err(errors) => Some(told(&errors, &in_force.policy, self.broken)),

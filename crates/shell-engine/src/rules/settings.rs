@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 
 use execpolicy::Heuristics;
 use sandbox::resolve::real_path;
+use sha2::{Digest, Sha256};
 
 use super::sources::{RuleSource, rule_files};
+
+/// The user's rules with words that Codex does not know, below the user's folder: it reads `rules` only, and may not
+/// start for such a word. Of the same rank.
+pub(crate) const OWN_RULES: &str = "shell-tool/rules";
 
 /// The machine's folder, which only an administrator can change.
 const SYSTEM_FOLDER: &str = "/etc/codex";
@@ -43,6 +48,8 @@ pub struct RuleFiles {
     /// Rule files of a project that is not trusted.
     pub(super) left_out: Vec<PathBuf>,
     pub(super) keep_going: bool,
+    /// What the rules of this session are called.
+    pub(super) session: PathBuf,
     /// Where they were when the server started, free of links: what commands are kept from.
     pub(super) kept: Vec<PathBuf>,
 }
@@ -77,6 +84,7 @@ impl RuleSettings {
             legacy: self.legacy_policy.as_deref().map(absolute),
             left_out: self.left_out(codex_home),
             keep_going: self.keep_going,
+            session: codex_home.join(OWN_RULES).join("this session"),
             kept: Vec::new(),
         };
         found.kept = found.places().iter().map(|place| real_path(place)).collect();
@@ -119,7 +127,9 @@ impl RuleSettings {
             RuleSource::Folder(system.join("rules")),
             RuleSource::Requirements(system.join("requirements.toml")),
             RuleSource::Folder(codex_home.join("rules")),
+            RuleSource::Folder(codex_home.join(OWN_RULES)),
         ];
+        sources.extend(started_in().map(|root| RuleSource::Folder(project_rules(codex_home, &root))));
         // The user's folder may lie in the project. Commands start in other folders than the server.
         let named = self.named.iter().map(|path| RuleSource::Named(absolute(path)));
         for source in project.into_iter().map(RuleSource::Folder).chain(named) {
@@ -138,6 +148,18 @@ impl RuleSettings {
             project == start || project == root
         })
     }
+}
+
+/// The root of the project that the server was started in.
+pub(crate) fn started_in() -> Option<PathBuf> {
+    std::env::current_dir().ok().map(|start| project_root(&start).to_owned())
+}
+
+/// The folder of a user's rules about one project, which is never in the project.
+pub(crate) fn project_rules(codex_home: &Path, root: &Path) -> PathBuf {
+    let hash = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    codex_home.join("shell-tool/projects").join(name)
 }
 
 /// The root of the repository that a folder lies in; the folder itself outside of one.
@@ -205,13 +227,15 @@ mod tests {
             RuleSource::Folder("/etc/codex/rules".into()),
             RuleSource::Requirements("/etc/codex/requirements.toml".into()),
             folder("repo/.codex/rules"),
+            folder("repo/.codex/shell-tool/rules"),
+            RuleSource::Folder(project_rules(&codex_home, &started_in().expect("a folder"))),
             folder("repo/a/.codex/rules"),
             folder("repo/a/b/.codex/rules"),
             RuleSource::Named("/x.rules".into()),
         ];
         assert_eq!(settings.layers(&codex_home, Some(&start)), expected);
-        let [system, requirements, user, _, _, named] = expected;
-        assert_eq!(settings.layers(&codex_home, None), [system, requirements, user, named]);
+        let [system, requirements, user, own, project, _, _, named] = expected;
+        assert_eq!(settings.layers(&codex_home, None), [system, requirements, user, own, project, named]);
     }
 
     #[test]

@@ -4,14 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How files of rules are called. What a person has answered for good is kept apart from the other rules:
-/// programs that share these would not understand `overrides_prompt`, and could then read none of them.
-const EXTENSIONS: [&str; 2] = ["rules", "answers"];
+/// How files of rules are called.
+const EXTENSION: &str = "rules";
 
 /// Where rules are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleSource {
-    /// All regular files named `*.rules` or `*.answers` in this folder, by name. A missing folder holds none.
+    /// All regular files named `*.rules` in this folder, by name. A missing folder holds none.
     Folder(PathBuf),
     /// This file or folder, which must exist (`--rules`).
     Named(PathBuf),
@@ -77,7 +76,7 @@ pub(super) fn rule_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn has_name_of_rules(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
+    path.extension().is_some_and(|extension| extension == EXTENSION)
 }
 
 /// What is in a folder, sorted by name; nothing in one that is missing.
@@ -99,7 +98,7 @@ mod tests {
     #[test]
     fn files_that_are_not_read_because_of_their_names_are_found() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["a.rules", "b.rule", "C.RULES", "d.rules.txt", "e.bak", "f.answers"] {
+        for name in ["a.rules", "b.rule", "C.RULES", "d.rules.txt", "e.bak"] {
             fs::write(root.path().join(name), "").unwrap();
         }
         let misnamed = RuleSource::Folder(root.path().to_owned()).misnamed().unwrap();

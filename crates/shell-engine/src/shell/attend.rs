@@ -25,7 +25,7 @@ use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Whereabouts};
-use crate::judgement::{CallFacts, Decisions, Environment, Judge, Trust};
+use crate::judgement::{CallFacts, Decisions, Environment, Judge, Project, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -127,6 +127,7 @@ async fn begin(
         approver,
         stopwatch,
         decisions: Decisions::default(),
+        script: request.command.to_string_lossy().into(),
         cancel: cancel.clone(),
     };
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
@@ -140,7 +141,9 @@ async fn begin(
                 nested: if is_reported { Nested::ExecutedLater } else { Nested::Judged },
                 ..config.policy_options()
             },
-            default_rules: config.default_rules(),
+            users_rules: config.users_rules(),
+            own_rules: config.own_rules(),
+            project: config.project().map(|(root, answers)| Project { root, answers }),
         },
         facts: Arc::clone(&facts),
         is_reported,

@@ -358,8 +358,10 @@ mod tests {
             identity: Identity::of([word.as_bytes()]),
             again: None,
             always: Vec::new(),
+            scoped: Vec::new(),
             cautions: Vec::new(),
             details: vec!["Careful.".into()],
+            line: None,
             once: false,
         };
         let offers = Offers { session: true, always: Vec::new(), end: false };

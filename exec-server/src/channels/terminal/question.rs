@@ -81,6 +81,7 @@ impl ShownQuestion {
                 .chain(&question.details)
                 .take(MAX_DETAILS)
                 .map(|detail| detail_of(detail))
+                .chain(question.script_line())
                 .collect(),
             choices: open.offers.choices().into_iter().map(|choice| choice.word()).collect(),
             rules: open.offers.always.iter().map(ShownRule::new).collect(),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
@@ -41,7 +42,8 @@ pub(super) struct CheckArguments {
 impl CheckArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let policy = self.sources.policy()?;
-        let command = Command::from_words(&self.words).context("no command was given")?;
+        self.sources.warn(&policy)?;
+        let command = Command::from_words(&self.words).context("no command was given")?.at(SystemTime::now());
         let program_token =
             if self.resolve_host_executables { ProgramToken::ResolvedPath } else { ProgramToken::FullPath };
         let options = Options { program_token, heuristics: Heuristics::NONE, ..Options::default() };

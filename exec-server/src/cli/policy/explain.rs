@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
@@ -56,7 +57,7 @@ impl ExplainArguments {
         let environment: Vec<_> = std::env::vars_os().collect();
         let ancestry = started_by(&self.by).map_err(anyhow::Error::msg)?;
         let command = Command::new(file.as_os_str(), arguments).with_cwd(&cwd).with_environment(&environment);
-        let command = command.with_ancestry(&ancestry);
+        let command = command.with_ancestry(&ancestry).at(SystemTime::now());
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
         // What a list of ours calls dangerous is asked about only where the command's own shell does it.

@@ -88,8 +88,10 @@ fn question(words: &str) -> Question {
         identity: Identity::of([words.as_bytes()]),
         again: None,
         always: Vec::new(),
+        scoped: Vec::new(),
         cautions: Vec::new(),
         details: Vec::new(),
+        line: None,
         once: false,
     }
 }

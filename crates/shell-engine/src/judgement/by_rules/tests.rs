@@ -182,12 +182,38 @@ fn a_denial_because_nobody_is_there_says_who_can_allow_it_and_has_no_rule_to_wri
     let Verdict::Ask { question, .. } = world.judged(&in_bin("rm"), &["-rf", "/etc/x"]) else {
         panic!("not asked")
     };
-    let reason = unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/rules/default.rules"));
+    let reason = unasked(&question, "the client cannot ask", Path::new("/home/u/.codex/shell-tool/rules"));
     assert!(
         reason.ends_with(
-            "but the client cannot ask; only a person can allow it: by an answer, or by a rule in \
-             /home/u/.codex/rules/default.rules"
+            "but the client cannot ask; only a person can allow it: by an answer, or by a rule with \
+             run=\"inside\" in /home/u/.codex/shell-tool/rules"
         ),
         "{reason}"
     );
+}
+
+#[test]
+fn what_a_rule_keeps_inside_runs_there_unasked_and_a_yes_lets_nothing_out() {
+    let world = World::new(
+        "prefix_rule([\"rm\", \"-rf\"], run = \"inside\")\nprefix_rule([\"env\"], \"prompt\", run = \"inside\")\n\
+         prefix_rule([\"id\"])\nprefix_rule([\"id\"], run = \"inside\")\n",
+    );
+    assert!(matches!(world.judged(&in_bin("rm"), &["-rf", "/usr/x"]), Verdict::Run { why_inside: None }));
+    // The twin: another spelling is another command, and is asked about.
+    assert!(matches!(world.judged(&in_bin("rm"), &["-fr", "/usr/x"]), Verdict::Ask { .. }));
+    let Verdict::Ask { approved, question, .. } = world.judged(&in_bin("env"), &[]) else {
+        panic!("not asked")
+    };
+    assert!(matches!(approved, Approved::Runs { .. }) && question.message().contains("inside the sandbox"));
+    // Of two rules that allow, the one that keeps it inside is the stricter.
+    assert!(matches!(world.judged(&in_bin("id"), &[]), Verdict::Run { why_inside: None }));
+}
+
+#[test]
+fn a_program_that_another_one_starts_stays_inside_and_that_is_said_where_only_the_shells_are_seen() {
+    let world = World::new(RULES);
+    let Verdict::Run { why_inside: Some(why) } = world.judged(&in_bin("nice"), &["env", "status"]) else {
+        panic!("nothing is said")
+    };
+    assert!(why.contains("test.rules:2 lets `env` out") && why.contains("only the kernel's door"), "{why}");
 }

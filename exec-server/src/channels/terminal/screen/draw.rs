@@ -151,7 +151,7 @@ fn footer<'b>(view: &'b ViewState, style: &Style, now: Instant, width: u16) -> L
             spans.extend(key("Enter", " add it and allow  ", " yes "));
             spans.extend(key("Esc", " back  ", " no "));
             if view.chosen().is_some_and(|(_, entry)| entry.question.rules.len() > 1) {
-                spans.extend(key("←→", " shorter, longer", " other"));
+                spans.extend(key("←→", " other rules", " other"));
             }
         }
         Mode::Refusing(reason) => {
@@ -273,7 +273,7 @@ mod tests {
                 &format!("Adds     prefix_rule(pattern=[{pattern}], decision="),
                 "Allows   every command that starts with: tool a",
                 of,
-                "Add this rule?  Enter add it and allow  Esc back  ←→ shorter, longer",
+                "Add this rule?  Enter add it and allow  Esc back  ←→ other rules",
             ] {
                 assert!(screen.contains(text), "{text:?} is not in\n{screen}");
             }

@@ -109,12 +109,18 @@ pub(super) fn rule(entry: &Entry, place: usize, style: &Style, width: usize) -> 
         lines.extend(broken(vec![(format!("{label:<9}"), style.label), (text, painted)], width));
     };
     say("Adds", rule.rule.clone(), style.warning);
-    say("Allows", format!("every command that starts with: {}", rule.begins_with), style.plain);
+    let scope = match rule.decision.split(':').next() {
+        Some("session") => ", until the server ends",
+        Some("project") => ", in this project",
+        Some("hour") => ", for one hour",
+        Some(_) | None => "",
+    };
+    say("Allows", format!("every command that starts with: {}{scope}", rule.begins_with), style.plain);
     if rules.len() > 1 {
         let longest = if place == 0 { ", the longest" } else { "" };
         say(
             "Choose",
-            format!("← shorter, → longer (rule {} of {}{longest})", place + 1, rules.len()),
+            format!("← next, → back (rule {} of {}{longest})", place + 1, rules.len()),
             style.plain,
         );
     }

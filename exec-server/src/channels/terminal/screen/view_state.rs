@@ -233,7 +233,7 @@ impl ViewState {
             KeyCode::Enter | KeyCode::Char('y') => {
                 let choice = rules.get(rule).and_then(|rule| Choice::from_word(&rule.decision));
                 return match choice {
-                    Some(choice) if choice.is_for_good() => self.answer(choice, None, now),
+                    Some(choice) if choice.makes_a_rule() => self.answer(choice, None, now),
                     Some(_) | None => self.back(),
                 };
             }
@@ -275,7 +275,11 @@ impl ViewState {
         self.note = None;
         match choice {
             Choice::Once | Choice::Session | Choice::End => self.answer(choice, None, now),
-            Choice::Always | Choice::AlwaysFirst(_) => {
+            Choice::Always
+            | Choice::AlwaysFirst(_)
+            | Choice::SessionFirst(_)
+            | Choice::Project(_)
+            | Choice::Hour(_) => {
                 self.consider(0);
                 Wish::Nothing
             }
@@ -297,8 +301,10 @@ impl ViewState {
         let (server, id) = entry.name();
         let done = match choice {
             Choice::Once => "Allowed once",
-            Choice::Session => "Allowed for the session",
+            Choice::Session | Choice::SessionFirst(_) => "Allowed for the session",
             Choice::Always | Choice::AlwaysFirst(_) => "Allowed from now on",
+            Choice::Project(_) => "Allowed in this project from now on",
+            Choice::Hour(_) => "Allowed for one hour",
             Choice::Deny => "Denied",
             Choice::End => "Denied, and the call ended",
         };
