@@ -10,6 +10,7 @@ mod fallback;
 mod hidden;
 mod host_facts;
 mod host_sockets;
+mod links;
 mod pipeline;
 mod protected;
 mod repository;

@@ -5,14 +5,13 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
+use super::links::{linked_folder, work_tree_of};
 use super::repository::Elsewhere;
 use crate::git_names::{IN_GIT, IN_WORKTREE, MARKS};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does
@@ -370,31 +369,6 @@ fn holding(text: Option<&str>) -> Placeholder {
 fn bash_profile(home: &Path) -> Placeholder {
     let next = [".bash_login", ".profile"].into_iter().find(|name| home.join(name).exists());
     Placeholder::FileHolding(next.map_or_else(String::new, |name| format!(". ~/{name}\n")))
-}
-
-/// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
-pub(super) fn work_tree_of(folder: &Path) -> Option<PathBuf> {
-    let text = small_text(&folder.join("config"), 65_536)?;
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("worktree"))?;
-    folder.join(line.trim_start().strip_prefix('=')?.trim()).canonicalize().ok()
-}
-
-/// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.
-pub(super) fn linked_folder(file: &Path, prefix: &str) -> Option<PathBuf> {
-    let text = small_text(file, 8192)?;
-    let target = text.trim_end().strip_prefix(prefix)?.trim_start();
-    let path = file.parent()?.join(target);
-    path.canonicalize().ok().filter(|path| path.is_dir())
-}
-
-/// Reads a small file that a command may have made: a pipe or a device in its place must not keep us.
-pub(super) fn small_text(path: &Path, most: u64) -> Option<String> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::File::from(openat(CWD, path, flags, Mode::empty()).ok()?);
-    let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() < most)?;
-    let mut text = String::new();
-    file.take(metadata.len()).read_to_string(&mut text).ok()?;
-    Some(text)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! workspace, in which commands may have written: it must name the workspace, or hold it.
 
 use super::is_too_wide;
+use super::links::{linked_folder, small_text, work_tree_of};
 use rustix::process::geteuid;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -29,8 +30,8 @@ pub(super) fn elsewhere(workspace: &Path, homes: &[PathBuf]) -> Option<Elsewhere
     let folder = if place.symlink_metadata().ok()?.is_dir() {
         (top != workspace).then_some(place)?
     } else {
-        let own = super::protected::linked_folder(&place, "gitdir:")?;
-        let common = super::protected::linked_folder(&own.join("commondir"), "");
+        let own = linked_folder(&place, "gitdir:")?;
+        let common = linked_folder(&own.join("commondir"), "");
         if !names(&own, &place) {
             return None;
         }
@@ -41,9 +42,9 @@ pub(super) fn elsewhere(workspace: &Path, homes: &[PathBuf]) -> Option<Elsewhere
 
 /// Whether a Git directory says that this `.git` file leads to it: `gitdir` of a linked work tree, the configuration of a submodule.
 fn names(own: &Path, place: &Path) -> bool {
-    let back = super::protected::small_text(&own.join("gitdir"), 8192);
+    let back = small_text(&own.join("gitdir"), 8192);
     let back = back.map(|text| own.join(text.trim_end()));
-    let back = back.or_else(|| super::protected::work_tree_of(own).map(|tree| tree.join(".git")));
+    let back = back.or_else(|| work_tree_of(own).map(|tree| tree.join(".git")));
     back.and_then(|back| back.canonicalize().ok()).is_some_and(|back| Some(back) == place.canonicalize().ok())
 }
 
