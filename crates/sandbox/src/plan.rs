@@ -33,6 +33,9 @@ pub struct Plan {
     /// Existing sockets outside that may be reached: listened on, usually hidden, and taken out.
     #[serde(with = "raw_paths")]
     pub sockets: Vec<PathBuf>,
+    /// Existing devices (or folders of them) that may be used, beside those that every command has.
+    #[serde(with = "raw_paths")]
+    pub devices: Vec<PathBuf>,
     /// Existing files that look empty: tools that read them at every start would fail if they were hidden.
     #[serde(with = "raw_paths")]
     pub emptied: Vec<PathBuf>,
@@ -153,6 +156,7 @@ impl Plan {
             repositories: Vec::new(),
             hidden: Vec::new(),
             sockets: Vec::new(),
+            devices: Vec::new(),
             emptied: Vec::new(),
             only_readable: None,
             brokered: false,
@@ -243,6 +247,7 @@ impl Plan {
             hidden: union(&self.hidden, &other.hidden),
             sockets: self.sockets.iter().filter(|path| other.sockets.contains(path)).cloned().collect(),
             repositories: union(&self.repositories, &other.repositories),
+            devices: self.devices.iter().filter(|path| other.devices.contains(path)).cloned().collect(),
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
             brokered: self.brokered,

@@ -32,6 +32,11 @@ pub enum ResolveError {
     /// The host's sockets cannot be listed, so they could not be covered.
     #[error("the Unix sockets of programs outside cannot be listed, so they could not be hidden: {0}")]
     Sockets(#[source] io::Error),
+    /// Something that is no device to grant.
+    #[error(
+        "{0} is no device that commands can be given: a character device below /dev, or a folder of such; no disk, no memory, no terminal"
+    )]
+    Device(PathBuf),
     /// A pattern that is not one.
     #[error("`{pattern}` is not a glob pattern: {source}")]
     Pattern {

@@ -76,6 +76,8 @@ pub struct HostFacts {
     pub temporary: Option<PathBuf>,
     /// Where that led before, if it is known.
     pub temporary_before: Option<PathBuf>,
+    /// Patterns of devices that the user grants.
+    pub devices: Vec<String>,
     /// What `$TMUX_TMPDIR` says.
     pub tmux_folder: Option<PathBuf>,
     /// The server's own folders (runtime, audit log, spool), never readable inside; they must exist already.
@@ -129,6 +131,7 @@ impl HostFacts {
             moved: MOVED.iter().filter_map(|(name, at)| Some((*name, variable(at)?.into()))).collect(),
             temporary: variable("TMPDIR").map(PathBuf::from),
             temporary_before: None,
+            devices: Vec::new(),
             tmux_folder: variable("TMUX_TMPDIR").map(PathBuf::from),
             private: Vec::new(),
             programs: Vec::new(),

@@ -5,6 +5,7 @@
 //! nobody asked for anything. The result is a `Plan`, which decides nothing more.
 
 mod caches;
+mod devices;
 mod error;
 mod fallback;
 mod hidden;

@@ -4,7 +4,7 @@ use super::error::ResolveError;
 use super::host_facts::HostFacts;
 use super::repository::{self, Elsewhere};
 use super::roots::{self, Roots};
-use super::{caches, hidden, protected};
+use super::{caches, devices, hidden, protected};
 use crate::plan::{Layers, Limits, Plan};
 use crate::policy::{Restrictions, SandboxPolicy};
 use std::path::PathBuf;
@@ -46,6 +46,7 @@ pub fn resolve(
     }
     protected::add(&mut plan, &roots.named, &repositories, restrictions, facts)?;
     hidden::add(&mut plan, restrictions, facts)?;
+    devices::add(&mut plan, &facts.devices)?;
     plan.only_readable = restrictions.only_readable.as_ref().map(|paths| {
         let existing = paths.iter().filter_map(|path| path.canonicalize().ok());
         let programs = facts.programs.iter().filter_map(|path| path.canonicalize().ok());

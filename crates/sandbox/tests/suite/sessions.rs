@@ -50,6 +50,35 @@ fn a_call_writes_nothing_into_anothers_output() {
 }
 
 #[test]
+fn a_device_is_there_only_where_it_is_granted() {
+    // Whatever this machine has that is not there in any case.
+    let candidates =
+        ["/dev/fuse", "/dev/kvm", "/dev/net/tun", "/dev/hwrng", "/dev/rtc0", "/dev/vsock", "/dev/kmsg"];
+    let Some(device) = candidates.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        tell!("skipped: no device that could be granted");
+        return;
+    };
+    for (user, form) in
+        [(User::Root, Form::Everything), (User::Nobody, Form::Everything), (User::Root, Form::Landlock)]
+    {
+        if !can_sandbox(user, form) {
+            continue;
+        }
+        let place = Place::new(user);
+        let mut plan = place.plan(Mode::WorkspaceWrite, form);
+        let look = format!(
+            "[ -c {device} ] && echo there; {} read /dev/null; ls -ld {device} | cut -c1",
+            support::TRY
+        );
+        let without = Shell::in_form(user, form, &plan).run(&look).output;
+        assert_eq!(without.contains("there\n"), form == Form::Landlock, "{user:?} {form:?}: {without}");
+        plan.devices = vec![device.into()];
+        let granted = Shell::in_form(user, form, &plan).run(&look).output;
+        assert_eq!(granted, "there\nok\nc\n", "{user:?} {form:?}");
+    }
+}
+
+#[test]
 fn a_fork_bomb_stops_at_the_limit_and_can_be_ended() {
     for user in USERS.into_iter().filter(|user| can_sandbox(*user, Form::Everything)) {
         let place = Place::new(user);

@@ -94,6 +94,9 @@ pub(crate) struct ShellToolTable {
     /// Protected names that commands may write all the same, relative to a workspace.
     #[serde(default)]
     pub(super) protected: Vec<PathBuf>,
+    /// Devices that commands may use; absolute paths or patterns below `/dev`.
+    #[serde(default)]
+    pub(super) devices: Vec<String>,
     /// Processes and threads of all commands together.
     pub(super) max_processes: Option<u32>,
     /// Open files of one process.

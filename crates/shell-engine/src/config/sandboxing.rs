@@ -170,6 +170,7 @@ impl Sandboxing {
                     CachesWord::Shared => CachePolicy::Shared,
                     CachesWord::Off => CachePolicy::Off,
                 },
+                devices: file.shell_tool.devices.clone(),
                 ..facts(own.trusted.programs.clone(), own.private, &own.trusted.home)
             },
             environment: environment(file, own.program.as_deref()),

@@ -32,7 +32,9 @@ pub(super) async fn explain(
         };
         let denials = sandbox::denial::explain(&plan, &evidence);
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
-        let notes = plan.notes.iter().filter(|_| about_writing).cloned();
+        let is_about_a_device =
+            |note: &String| plan.devices.iter().any(|device| note.contains(&*device.to_string_lossy()));
+        let notes = plan.notes.iter().filter(|note| about_writing && !is_about_a_device(note)).cloned();
         denials.iter().map(ToString::to_string).chain(notes).collect()
     });
     explained.await.unwrap_or_default()

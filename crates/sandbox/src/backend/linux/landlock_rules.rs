@@ -166,7 +166,8 @@ fn grant_writing(
     }
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;
     let terminals = if own.mounts { OWN_TERMINALS } else { &[] };
-    for path in DEVICES.iter().chain(terminals).map(Path::new).filter(|path| path.exists()) {
+    let granted = plan.devices.iter().map(PathBuf::as_path);
+    for path in DEVICES.iter().chain(terminals).map(Path::new).chain(granted).filter(|path| path.exists()) {
         ruleset = rule(ruleset, path, device | AccessFs::ReadDir)?;
     }
     // The host's holds memory that other programs share.

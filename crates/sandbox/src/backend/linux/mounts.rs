@@ -119,6 +119,10 @@ pub(super) fn build(
         .filter(|(name, _)| Path::new("/dev").join(name).exists())
         .map(|(name, _)| Ok((*name, copy(&Path::new("/dev").join(name))?)))
         .collect::<Result<Vec<_>, MountError>>()?;
+    // One that is gone since the plan was made is not there inside either.
+    let granted = plan.devices.iter().filter(|path| path.exists());
+    let granted = granted.map(|path| Ok(Granted { path, is_folder: path.is_dir(), node: copy(path)? }));
+    let granted = granted.collect::<Result<Vec<_>, MountError>>()?;
     // Everything is read-only, and set-user-id bits and device nodes mean nothing.
     let whole = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| MountError::ReadOnly(errno.into()))?;
@@ -136,7 +140,7 @@ pub(super) fn build(
     for (path, pin) in pins(plan) {
         pin_down(&path, pin)?;
     }
-    own_devices(devices)?;
+    own_devices(devices, granted)?;
     if own_processes {
         let processes = make("proc", &[])?;
         let flags = READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC;
@@ -372,8 +376,15 @@ fn cover(path: &Path, with: &Path) -> Result<(), MountError> {
     change_and_place(&copy(with)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
 }
 
+/// A device of the host, or a folder of them, that the user grants.
+struct Granted<'a> {
+    path: &'a Path,
+    is_folder: bool,
+    node: OwnedFd,
+}
+
 /// Replaces `/dev` by one with the few nodes of [`DEVICES`], terminals of its own and a private `/dev/shm`.
-fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> {
+fn own_devices(devices: Vec<(&'static str, OwnedFd)>, granted: Vec<Granted<'_>>) -> Result<(), MountError> {
     let folder = Path::new("/dev");
     let wrong = |name: &'static str| move |source: io::Error| MountError::Devices { name, source };
     let tree = make("tmpfs", &[("mode", "0755"), ("size", "64k")])?;
@@ -383,6 +394,11 @@ fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> 
         // Devices can be written all the same; the node is the host's own.
         sys::change_mount(node.as_fd(), false, READ_ONLY | NO_SUID | NO_EXEC, 0).map_err(wrong(name))?;
         place(&node, &folder.join(name))?;
+    }
+    for Granted { path, is_folder, node } in granted {
+        let made = if is_folder { fs::create_dir_all(path) } else { make_file(path) };
+        made.map_err(|source| MountError::Place { path: path.to_owned(), source })?;
+        change_and_place(&node, READ_ONLY | NO_SUID | NO_EXEC, path)?;
     }
     let read = Mode::RUSR | Mode::RGRP | Mode::ROTH;
     rustix::fs::open(folder.join(EMPTY_FILE), OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, read)
@@ -401,6 +417,12 @@ fn own_devices(devices: Vec<(&'static str, OwnedFd)>) -> Result<(), MountError> 
     let placed = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| wrong("read-only")(errno.into()))?;
     sys::change_mount(placed.as_fd(), false, READ_ONLY | NO_SUID | NO_EXEC, 0).map_err(wrong("read-only"))
+}
+
+/// Makes an empty file, and the folders that lead to it.
+fn make_file(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::File::create(path).map(drop)
 }
 
 fn change_and_place(tree: &OwnedFd, flags: u64, path: &Path) -> Result<(), MountError> {
