@@ -165,3 +165,37 @@ async fn a_question_does_not_name_what_the_start_up_files_have_set() {
         "the twin: {asked:?}"
     );
 }
+
+#[tokio::test]
+async fn start_up_files_with_very_many_variables_are_quick() {
+    let world = world("for i in {1..1500}; do export \"VARIABLE_$i=value $i\"; done", "");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = login(&client, &world, "echo $VARIABLE_1500").await;
+    assert_eq!((outcome.ran(), notes(&outcome)), ((0, "value 1500\n"), "null".to_owned()));
+}
+
+#[tokio::test]
+async fn an_editor_of_start_up_files_waits_for_nobody() {
+    let world = world("export EDITOR=cat VISUAL=cat GIT_EDITOR=cat", "");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = login(&client, &world, "echo ${GIT_EDITOR-none}; $EDITOR x; $VISUAL x").await;
+    let (_, said) = outcome.ran();
+    assert!(said.starts_with("none\n") && said.matches("No editor").count() == 2, "{outcome:?}");
+}
+
+/// Version managers are set up for shells at a terminal alone.
+#[tokio::test]
+async fn what_stands_behind_a_guard_for_terminals_is_exported_all_the_same() {
+    let world = world(". ~/.bashrc", "");
+    let guarded =
+        "case $- in *i*) ;; *) return;; esac\nexport MANAGER=here PATH=\"$HOME/shims:$PATH\"\necho noise\n";
+    std::fs::write(world.home().join(".bashrc"), guarded).expect("written");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = login(
+        &client,
+        &world,
+        "echo $MANAGER; case $PATH in \"$HOME\"/shims:*) echo first;; esac; echo ${PS1-none}",
+    )
+    .await;
+    assert_eq!((outcome.ran(), notes(&outcome)), ((0, "here\nfirst\nnone\n"), "null".to_owned()));
+}

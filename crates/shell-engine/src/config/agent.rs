@@ -24,7 +24,7 @@ const VARIABLES: &[(&str, &str)] = &[
 pub(crate) const UNSET: &[&str] = &["GIT_ASKPASS", "SSH_ASKPASS", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR"];
 
 /// Variables that name an editor.
-const EDITOR_VARIABLES: &[&str] = &["EDITOR", "VISUAL"];
+pub(crate) const EDITOR_VARIABLES: &[&str] = &["EDITOR", "VISUAL"];
 
 /// Git's settings that name one. They come before `EDITOR`, and what a command itself says by `git -c` before them.
 const EDITOR_SETTINGS: &[&str] = &["core.editor", "sequence.editor"];

@@ -16,7 +16,7 @@ mod validated;
 mod variables;
 mod word;
 
-pub(crate) use agent::{EDITOR_ARGUMENT, NO_EDITOR};
+pub(crate) use agent::{EDITOR_ARGUMENT, EDITOR_VARIABLES, NO_EDITOR, UNSET};
 pub use approvals::{ApprovalSettings, ChannelKind, ReasonField};
 pub use door::DoorChoice;
 pub use error::ConfigError;

@@ -21,6 +21,9 @@ use crate::sys::unnamed_file;
 /// How long start-up files may take.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long what the user's shell does at a terminal may take; a call waits for it.
+const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The most that a state may be, in bytes.
 const MAX_STATE_BYTES: usize = 4 << 20;
 
@@ -57,9 +60,12 @@ pub(super) async fn prelude(
     let own = if sandbox.plan().mode.is_enforced() { Some(sandboxes.another(sandbox).await?) } else { None };
     let sandbox = own.as_ref().unwrap_or(sandbox);
     let without_any = state(bash, sandbox, "-c");
-    let (before, after) = tokio::join!(without_any, state(bash, sandbox, "-lc"));
+    let (before, after, exported) =
+        tokio::join!(without_any, state(bash, sandbox, "-lc"), exported_interactively(bash, sandbox));
     let (before, mut after) = (before?, after?);
     after.keep_search_path(&before);
+    after.add_exported(&before, &exported);
+    after.keep_editors(&before);
     let code = after.code_from(&before, FIRST);
     verify(bash, sandbox, &code).await?;
     Ok(Prelude { code, exported: after.exported_since(&before) })
@@ -75,6 +81,40 @@ async fn state(bash: &Path, sandbox: &Arc<Sandbox>, option: &str) -> Result<Logi
     let argv = vec!["bash".into(), option.into(), "--".into(), SCRIPT.into()];
     let written = run(bash, sandbox, argv, env, Vec::new(), STATE_NUMBER).await?;
     LoginState::read(&written).ok_or(CaptureError::Ended)
+}
+
+/// What the user's own shell exports at a terminal, NUL after each: version managers stand behind a guard in `~/.bashrc`, or in
+/// files of zsh and fish. None where that cannot be had: it is more than a login shell of Bash would have.
+async fn exported_interactively(bash: &Path, sandbox: &Arc<Sandbox>) -> Vec<u8> {
+    const SCRIPT: &str = "command env -0 >&240; printf 'e\\0' >&240";
+    let Some(home) = home(sandbox) else { return Vec::new() };
+    let shell = match users_shell() {
+        Some(shell) => shell,
+        None if home.join(".bashrc").is_file() => bash.to_owned(),
+        None => return Vec::new(),
+    };
+    let name = shell.file_name().unwrap_or_default().to_owned();
+    let argv = vec![name, "-lic".into(), SCRIPT.into()];
+    let written = run(&shell, sandbox, argv, environment(sandbox), Vec::new(), STATE_NUMBER);
+    let written = tokio::time::timeout(INTERACTIVE_TIMEOUT, written).await;
+    let mut written = written.ok().and_then(Result::ok).unwrap_or_default();
+    if !written.ends_with(END) {
+        return Vec::new();
+    }
+    written.truncate(written.len() - END.len());
+    written
+}
+
+/// The user's shell, where that is another one than Bash whose command line is alike.
+fn users_shell() -> Option<PathBuf> {
+    let shell = PathBuf::from(std::env::var_os("SHELL")?);
+    let is_known = shell.file_name().is_some_and(|name| ["zsh", "fish"].iter().any(|known| name == *known));
+    // Not one that a command has made: it runs inside, but what it exports is taken for the user's.
+    let is_listed = || {
+        let listed = std::fs::read_to_string("/etc/shells").unwrap_or_default();
+        listed.lines().any(|line| Path::new(line.trim()) == shell)
+    };
+    (shell.is_absolute() && is_known && is_listed()).then_some(shell)
 }
 
 /// A shell that gets the code must be quiet about it.

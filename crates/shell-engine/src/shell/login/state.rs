@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use crate::config::{EDITOR_ARGUMENT, EDITOR_VARIABLES, UNSET};
+
 /// Variables that are Bash's own, or belong to one shell only.
 const NOT_CARRIED: &[&str] = &[
     "BASH",
@@ -167,10 +169,81 @@ impl LoginState {
         self.variables.insert(NAME.to_vec(), export(NAME, &joined));
     }
 
+    /// Adds what another shell has exported, NUL after each: the variables that are not there, and the folders of its search
+    /// path in its order. What the shell had `before` and that path does not have stays in front.
+    pub(super) fn add_exported(&mut self, before: &LoginState, exported_there: &[u8]) {
+        let pairs = exported_there.split(|byte| *byte == 0).filter_map(|entry| split_at_first(entry, b'='));
+        for (name, value) in pairs.filter(|(name, _)| is_plain_name(name)) {
+            if name == b"PATH" {
+                let path = |state: &LoginState| {
+                    let value = exported(state.variables.get(name)?)?.into_vec().split_off(name.len() + 1);
+                    Some(value)
+                };
+                let missing = |state: &LoginState| {
+                    let path = path(state).unwrap_or_default();
+                    let folders = path.split(|byte| *byte == b':').filter(|folder| {
+                        !folder.is_empty() && !value.split(|byte| *byte == b':').any(|there| there == *folder)
+                    });
+                    folders.map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b':')
+                };
+                let own = missing(before);
+                let own: &[&[u8]] = if own.is_empty() { &[value] } else { &[&own, value] };
+                let (front, rest) = (own.join(&b':'), missing(self));
+                let path = if rest.is_empty() { front } else { joined(&front, &rest) };
+                self.variables.insert(name.to_vec(), export(name, &path));
+            } else if !self.variables.contains_key(name) && !is_of_terminals(name) {
+                self.variables.insert(name.to_vec(), export(name, value));
+            }
+        }
+    }
+
+    /// Puts the editors that a shell had `before` in force again, where these are the ones that say that nobody is there: one that
+    /// start-up files name would wait for a person.
+    pub(super) fn keep_editors(&mut self, before: &LoginState) {
+        let is_ours = |code: &Vec<u8>| code.ends_with(format!(" {EDITOR_ARGUMENT}\"").as_bytes());
+        let ours = EDITOR_VARIABLES
+            .iter()
+            .map(|name| (name.as_bytes().to_vec(), before.variables.get(name.as_bytes())));
+        let ours: Vec<_> =
+            ours.filter_map(|(name, code)| Some((name, code.filter(|code| is_ours(code))?))).collect();
+        if ours.is_empty() {
+            return;
+        }
+        self.variables.extend(ours.into_iter().map(|(name, code)| (name, code.clone())));
+        self.variables.retain(|name, _| !UNSET.iter().any(|asks| asks.as_bytes() == name));
+    }
+
     /// The exported strings that are not as they were `before`, `NAME=value` each.
     pub(super) fn exported_since(&self, before: &LoginState) -> Vec<OsString> {
         changed(&before.variables, &self.variables).filter_map(|(_, code)| exported(code)).collect()
     }
+}
+
+fn is_plain_name(name: &[u8]) -> bool {
+    let is_word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    is_word
+        && name.first().is_some_and(|first| !first.is_ascii_digit())
+        && !NOT_CARRIED.iter().any(|own| own.as_bytes() == name)
+}
+
+/// Whether a variable is about the terminal that nobody is at, or about the shell that set it.
+fn is_of_terminals(name: &[u8]) -> bool {
+    const EXACT: &[&str] = &[
+        "PS1",
+        "PS2",
+        "PS4",
+        "PROMPT",
+        "RPROMPT",
+        "PROMPT_COMMAND",
+        "BASH_ENV",
+        "ENV",
+        "COLUMNS",
+        "LINES",
+        "TTY",
+        "GPG_TTY",
+    ];
+    const BEGIN: &[&[u8]] = &[b"BASH", b"HIST", b"TERM", b"P9K_", b"STARSHIP_", b"ZSH", b"FISH", b"LD_"];
+    EXACT.iter().any(|exact| exact.as_bytes() == name) || BEGIN.iter().any(|begin| name.starts_with(begin))
 }
 
 /// `NAME=value` of `declare -x NAME="value"`, as Bash writes exported strings down; `None` for everything else.
@@ -319,6 +392,24 @@ mod tests {
         for before in ["vPATH\ndeclare -- PATH=\"/bin\"", "vPATH\ndeclare -x PATH=$'/a\\nb'"] {
             assert_eq!(merged(before, "vPATH\ndeclare -x PATH=\"/sbin\""), "declare -x PATH=\"/sbin\"");
         }
+    }
+
+    #[test]
+    fn what_another_shell_exports_is_added_in_its_order() {
+        let before = state(&["vPATH\ndeclare -x PATH=\"/venv:/bin\""]);
+        let mut after =
+            state(&["vPATH\ndeclare -x PATH=\"/venv:/bin:/extra\"", "vHERE\ndeclare -x HERE=\"1\""]);
+        after.add_exported(
+            &before,
+            b"PATH=/shims:/bin\0HERE=2\0NVM_DIR=/h/.nvm\0PS1=$\0BASH_FUNC_x%%=() { :; }\0",
+        );
+        let value = |name: &str| {
+            after.variables.get(name.as_bytes()).map(|code| String::from_utf8_lossy(code).into_owned())
+        };
+        assert_eq!(value("PATH").as_deref(), Some("declare -x PATH=\"/venv:/shims:/bin:/extra\""));
+        assert_eq!(value("HERE").as_deref(), Some("declare -x HERE=\"1\""));
+        assert_eq!(value("NVM_DIR").as_deref(), Some("declare -x NVM_DIR=\"/h/.nvm\""));
+        assert_eq!((value("PS1"), value("BASH_FUNC_x%%")), (None, None));
     }
 
     #[test]
