@@ -240,8 +240,10 @@ fn nothing_in_a_question_is_markdown_or_taken_for_something_else() {
     for (command, shown) in [
         ("mkdir 'a`'".to_owned(), "`` /usr/bin/mkdir 'a`' ``".to_owned()),
         (format!("mkdir '``` {picture}'"), format!("```` /usr/bin/mkdir '``` {picture}' ````")),
-        (format!("NO_COLOR='{picture}' mkdir x"), "gets: `NO_COLOR='![x]".to_owned()),
-        (format!("CI='{picture}' FORCE_COLOR='1 CI=2' mkdir x"), "gets: `CI='![x]".to_owned()),
+        // A value that names a place, as an address does, does not arrive.
+        (format!("NO_COLOR='{picture}' mkdir x"), "will not get: NO_COLOR\n".to_owned()),
+        ("NO_COLOR='![x](y)' mkdir x".to_owned(), "gets: `NO_COLOR='![x]".to_owned()),
+        ("CI='![x](y)' FORCE_COLOR='1 CI=2' mkdir x".to_owned(), "gets: `CI='![x]".to_owned()),
         ("FORCE_COLOR='1 CI=2' mkdir x".to_owned(), "gets: FORCE_COLOR='1 CI=2'\n".to_owned()),
         ("mkdir p\u{430}ypal".to_owned(), "p\\u{430}ypal".to_owned()),
         ("for i in {1..30}; do export V$i=1; done; mkdir x".to_owned(), ", and 10 more\n".to_owned()),
