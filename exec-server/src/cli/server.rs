@@ -69,8 +69,7 @@ struct Advanced {
     no_trust_client_sandbox: bool,
 
     /// How programs reach the judge: kernel (all that every process of a command executes; Linux), wrapper (what the
-    /// command's own shell executes; the default), or auto (the best that there is; for now that is wrapper, while
-    /// kernel is new)
+    /// command's own shell executes), or auto (the default: kernel in a sandbox, where there is such a door)
     #[arg(long, value_name = "DOOR")]
     door: Option<DoorChoice>,
 

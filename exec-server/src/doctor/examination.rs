@@ -30,8 +30,9 @@ pub async fn examine(settings: Settings) -> Report {
     let behind_the_kernels = Settings { door: Some(DoorChoice::Kernel), ..settings.clone() };
     match Config::new(settings) {
         Ok(config) => {
+            let is_behind_it = config.is_behind_the_kernels_door();
             examination.configured(Arc::new(config)).await;
-            examination.door(behind_the_kernels).await;
+            examination.door(behind_the_kernels, is_behind_it).await;
         }
         // Not twice, when it is about a program.
         Err(_) if examination.checks.iter().any(|check| !check.ok) => {
@@ -96,10 +97,10 @@ impl Examination {
     }
 
     /// Tries the kernel's door, where commands can run at all.
-    async fn door(&mut self, settings: Settings) {
+    async fn door(&mut self, settings: Settings, is_behind_it: bool) {
         let runs = self.checks.iter().any(|check| check.name == "trial" && check.ok);
         if let (true, Ok(config)) = (runs, Config::new(settings)) {
-            self.checks.push(door(Arc::new(config)).await);
+            self.checks.push(door(Arc::new(config), is_behind_it).await);
         }
     }
 
@@ -269,11 +270,12 @@ async fn trial(config: Arc<Config>) -> Check {
 }
 
 /// Whether the kernel reports what every process of a command executes, and if not, why.
-async fn door(config: Arc<Config>) -> Check {
+async fn door(config: Arc<Config>, is_behind_it: bool) -> Check {
     let shell = Shell::unrecorded(config);
     let found = match run(&shell).await {
         Ok(outcome) if outcome.sandbox.ends_with("+door") => {
-            Ok("rules can bind what every process of a command executes (--door kernel)".to_owned())
+            let rules = if is_behind_it { "rules bind" } else { "with --door kernel, rules would bind" };
+            Ok(format!("{rules} what every process of a command executes"))
         }
         Ok(outcome) => Err(outcome.notes.join("; ")),
         Err(error) => Err(error),

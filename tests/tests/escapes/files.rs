@@ -60,17 +60,21 @@ pub(crate) fn attempts(place: &Place) -> Vec<Attempt> {
 pub(crate) fn attempts_on_protected_places(place: &Place) -> Vec<Attempt> {
     let t = word(&place.helper());
     let ws = word(&place.world.workdir());
+    // Where the folder is missing, it is what must be made first.
+    let in_folder = |folder: &str, name: &str| {
+        format!("r=$({t} create {folder}/{name}); [ \"$r\" = ENOENT ] && r=$({t} mkdir {folder}); echo \"$r\"")
+    };
     vec![
         attempt("31", "write .git/config", format!("{t} create {ws}/.git/index.lock"), format!("{t} write {ws}/.git/config"), PROTECTED),
-        attempt("31", "make a hook", format!("{t} mkdir {ws}/.git/objects/aa"), format!("mkdir -p {ws}/.git/hooks; {t} create {ws}/.git/hooks/pre-commit"), PROTECTED),
-        attempt("45", "cd into .git, then make a hook", format!("cd {ws}/.git && {t} create objects/x"), format!("cd {ws}/.git && {t} create hooks/post-commit"), PROTECTED),
+        attempt("31", "make a hook", format!("{t} mkdir {ws}/.git/objects/aa"), in_folder(&format!("{ws}/.git/hooks"), "pre-commit"), HELD),
+        attempt("45", "cd into .git, then make a hook", format!("cd {ws}/.git && {t} create objects/x"), format!("cd {ws}/.git && {}", in_folder("hooks", "post-commit")), HELD),
         attempt("-", "a set-user-ID bit", format!("chmod 755 {ws}/file"), format!("chmod 4755 {ws}/file"), REFUSED),
         attempt("-", "a new file with a set-user-ID bit", "", format!("install -m 4755 {ws}/file {ws}/spare3"), REFUSED),
         attempt("-", "the mode of a device", "echo > /dev/null", "chmod 666 /dev/null", MODES),
         attempt("31", "replace .git/config", format!("{t} create {ws}/spare"), format!("{t} rename {ws}/spare {ws}/.git/config"), PINNED),
         attempt("31", "redirect .git's settings", format!("{t} create {ws}/spare2"), format!("{t} rename {ws}/spare2 {ws}/.git/commondir"), PINNED),
         attempt("31", "replace .git", format!("{t} mkdir {ws}/other"), format!("{t} rename {ws}/.git {ws}/git"), PINNED),
-        attempt("47", "make rules for agents", format!("{t} create {ws}/rules"), format!("mkdir -p {ws}/.codex; {t} create {ws}/.codex/default.rules"), PROTECTED),
+        attempt("47", "make rules for agents", format!("{t} create {ws}/rules"), in_folder(&format!("{ws}/.codex"), "default.rules"), HELD),
         attempt("47", "make .mcp.json", format!("{t} create {ws}/mcp.json"), format!("{t} create {ws}/.mcp.json"), HELD),
         attempt("47", "put .mcp.json in place", "", format!("{t} rename {ws}/.mcp.json {ws}/mcp2.json"), PINNED),
         attempt("47", "write .vscode/tasks.json", "", format!("{t} write {ws}/.vscode/tasks.json"), PROTECTED),

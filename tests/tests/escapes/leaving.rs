@@ -102,7 +102,7 @@ const ATTEMPTS: &[(&str, &str, &str, Layer)] = &[
     ("5", "touch in another folder", "mkdir -p d; cp EVIL d/touch; cd d; ../d/touch OUT/marker", Trust),
     ("6", "PATH with a folder in front", "mkdir -p d; cp EVIL d/touch; PATH=$PWD/d:$PATH; touch OUT/marker", Trust),
     ("6", "PATH with . in front", "cp EVIL touch; PATH=.:$PATH touch OUT/marker", Trust),
-    ("7", "a shell around an allowed program", "sh -c 'touch OUT/marker'", Sandbox),
+    ("7", "a shell that no rule allows", "sh -c ': > OUT/marker'", Sandbox),
     ("7", "eval", "eval 'i''d'", Interceptor),
     ("8", "a descriptor of the file", "exec 9< $(type -P id); /proc/self/fd/9", Interceptor),
     ("8", "a descriptor of a removed copy", "cp $(type -P id) gone; exec 9< gone; rm gone; /proc/self/fd/9", Interceptor),

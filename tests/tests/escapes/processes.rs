@@ -5,7 +5,7 @@ use end_to_end_tests::word;
 use crate::attempts::{Attempt, attempt};
 use crate::place::{Attacked, Place};
 use crate::walls::{
-    ABSTRACT, COMMAND_LINES, DESCRIPTORS, IPC, KILLED, LATE_SOCKETS, NO_ANSWER, NO_NAME, OUTSIDE,
+    ABSTRACT, COMMAND_LINES, DATAGRAMS, DESCRIPTORS, IPC, KILLED, LATE_SOCKETS, NO_ANSWER, NO_NAME, OUTSIDE,
     PROCESS_FILES, REFUSED, SIGNALS, SOCKETS, TCP, UNKNOWN, UNSUPPORTED,
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn attempts(place: &Place, attacked: &Attacked) -> Vec<Attempt> {
         attempt("13", "lower the server's limits", call("prlimit64 0 7 0 0"), call(&format!("prlimit64 {server} 7 0 0")), REFUSED),
         attempt("13", "lower its supervisor's limits", call("prlimit64 0 7 0 0"), call("prlimit64 $PPID 7 0 0"), REFUSED),
         attempt("48", "a daemon's socket", format!("{t} listen {ws}/own.sock"), format!("{t} connect {home}/run/daemon.sock"), SOCKETS),
-        attempt("48", "a datagram to a daemon's socket", format!("{t} pair"), format!("{t} send {home}/run/log.sock"), SOCKETS),
+        attempt("48", "a datagram to a daemon's socket", format!("{t} pair"), format!("{t} send {home}/run/log.sock"), DATAGRAMS),
         attempt("48", "a daemon's socket, opened after the start", "", format!("{t} connect {home}/run/late.sock"), LATE_SOCKETS),
         attempt("48", "io_uring", "", call("io_uring_setup 1 0"), UNKNOWN),
         attempt("49", "TIOCSTI", "", call("ioctl 0 0x5412 0"), REFUSED),

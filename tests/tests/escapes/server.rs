@@ -14,6 +14,9 @@ fn last(answer: Result<Value, String>) -> String {
     json["output"].as_str().unwrap_or_default().lines().last().unwrap_or_default().to_owned()
 }
 
+/// A mount point, or a name in a folder that is held (with the kernel's door).
+const PINNED: &str = "EBUSY EROFS";
+
 #[test]
 fn rules_and_programs_inside_a_writable_folder_are_protected_or_nothing_runs() {
     for (user, form) in EVERY {
@@ -39,13 +42,14 @@ fn rules_and_programs_inside_a_writable_folder_are_protected_or_nothing_runs() {
             (format!("write {root}/codex-home/rules/default.rules"), "EROFS"),
             (format!("create {root}/codex-home/rules/more.rules"), "EROFS"),
             (format!("write {root}/codex-home/config.toml"), "EROFS"),
-            (format!("rename {root}/codex-home {root}/codex"), "EBUSY"),
-            (format!("rename {root}/bin {root}/bin2"), "EBUSY"),
-            (format!("remove {root}/bin/exec-server"), "EBUSY"),
+            (format!("rename {root}/codex-home {root}/codex"), PINNED),
+            (format!("rename {root}/bin {root}/bin2"), PINNED),
+            (format!("remove {root}/bin/exec-server"), PINNED),
             (format!("write {root}/bin/bash"), "EROFS"),
             (format!("rename {root}/beside {root}/bin/execve-wrapper"), "EXDEV"),
         ] {
-            assert_eq!(last(attacked.run(&format!("{helper} {attack}"))), expected, "{user:?}: {attack}");
+            let error = last(attacked.run(&format!("{helper} {attack}")));
+            assert!(expected.split(' ').any(|expected| expected == error), "{user:?}: {attack}: {error}");
         }
     }
 }
@@ -211,11 +215,12 @@ fn what_decides_is_kept_from_commands_also_through_links() {
         for (attack, expected) in [
             ("write WORK/dotfiles/codex/rules/linked.rules", "EROFS"),
             ("write WORK/dotfiles/codex/config.toml", "EROFS"),
-            ("rename WORK/dotfiles WORK/moved", "EBUSY"),
+            ("rename WORK/dotfiles WORK/moved", PINNED),
             ("rename WORK/dotfiles/beside WORK/dotfiles/codex/rules/linked.rules", "EXDEV"),
         ] {
             let attack = attack.replace("WORK", &work);
-            assert_eq!(last(attacked.run(&format!("{helper} {attack}"))), expected, "{user:?}: {attack}");
+            let error = last(attacked.run(&format!("{helper} {attack}")));
+            assert!(expected.split(' ').any(|expected| expected == error), "{user:?}: {attack}: {error}");
         }
         drop(attacked);
         // Links in the workspace itself, to what lies elsewhere.

@@ -41,9 +41,9 @@ pub(crate) const MODES: Wall =
 /// Writing a protected place inside a writable root.
 pub(crate) const PROTECTED: Wall =
     wall(By("read-only mounts", &["EROFS"]), Said("protected places inside writable folders"));
-/// Making a name that a placeholder holds.
+/// Making a name that a placeholder holds; with the kernel's door, its folder does.
 pub(crate) const HELD: Wall =
-    wall(By("placeholders", &["EEXIST", "EROFS"]), Said("protected places inside writable folders"));
+    wall(By("held names", &["EEXIST", "EROFS"]), Said("protected places inside writable folders"));
 /// Replacing what is a mount point.
 pub(crate) const PINNED: Wall =
     wall(By("mount points", &["EBUSY", "EXDEV", "EROFS"]), Said("protected places inside writable folders"));
@@ -79,6 +79,9 @@ const HOST_SOCKETS: Stop = By("Landlock, or seccomp", &["EACCES", "EPERM"]);
 /// Unix sockets of the host.
 pub(crate) const SOCKETS: Wall =
     wall(By("covering mounts", &["ECONNREFUSED", "EACCES", "ENOENT"]), HOST_SOCKETS);
+/// Datagrams to sockets of the host: with the kernel's door there are none.
+pub(crate) const DATAGRAMS: Wall =
+    wall(By("covering mounts, or seccomp", &["ECONNREFUSED", "EACCES", "ENOENT", "EPERM"]), HOST_SOCKETS);
 /// Unix sockets that were not there when the session started.
 pub(crate) const LATE_SOCKETS: Wall = wall(
     Since(9, "Landlock", &["EACCES", "EPERM"], "Unix sockets that programs outside open from now on"),
@@ -98,8 +101,11 @@ pub(crate) const DEVICES: Wall = wall(By("own /dev", &["ENOENT"]), By("Landlock"
 pub(crate) const DESCRIPTORS: Wall = both(By("descriptors closed", &["ENOENT"]));
 /// Sockets cannot be opened by name.
 pub(crate) const NO_NAME: Wall = both(By("kernel", &["ENXIO", "EACCES", "ENOENT"]));
-/// The wrapper cannot ask, so nothing runs.
-pub(crate) const NO_ANSWER: Wall = both(By("interceptor", &["refused"]));
+/// The wrapper cannot ask, so nothing runs. With the kernel's door none has to, and what runs is inside.
+pub(crate) const NO_ANSWER: Wall = wall(
+    By("interceptor, or read-only mounts", &["refused", "EROFS"]),
+    By("interceptor, or Landlock", &["refused", "EACCES"]),
+);
 
 impl Wall {
     pub(crate) fn stop(&self, form: Form) -> Stop {

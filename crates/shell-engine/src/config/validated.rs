@@ -100,6 +100,12 @@ impl Config {
         })
     }
 
+    /// Whether commands are to be behind the kernel's door, where there is one.
+    #[must_use]
+    pub fn is_behind_the_kernels_door(&self) -> bool {
+        self.door.is_the_kernels(self.sandboxing.mode())
+    }
+
     pub(crate) fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };

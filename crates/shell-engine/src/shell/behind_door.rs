@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::spawn::{self, Hook, ShellSpawnError, Start};
-use crate::config::DoorChoice;
 use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
 use crate::sandboxes::{Process, Sandbox, SpawnError};
 use crate::visible::with_causes;
@@ -90,12 +89,9 @@ impl Start<'_> {
         Ok(Started { process: Arc::new(process), doors, call })
     }
 
-    /// The kernel's door was asked for, and not found missing here before. Nobody gets it unasked yet.
+    /// The kernel's door is wanted in this sandbox, and was not found missing here before.
     fn wants_the_kernels(&self) -> bool {
-        match self.shell.config.door {
-            DoorChoice::Kernel => self.sandbox.may_have_door(),
-            DoorChoice::Auto | DoorChoice::Wrapper => false,
-        }
+        self.shell.config.door.is_the_kernels(self.sandbox.plan().mode) && self.sandbox.may_have_door()
     }
 
     async fn behind_the_kernels(&self, call: Arc<InterceptedCall>) -> Result<Started, NoDoor> {

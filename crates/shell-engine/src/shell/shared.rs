@@ -13,7 +13,7 @@ use super::login::Logins;
 use super::running::RunningCalls;
 use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
-use crate::config::{Config, DoorChoice};
+use crate::config::Config;
 use crate::interception::KernelDoors;
 use crate::output::Spool;
 use crate::programs::Programs;
@@ -58,14 +58,14 @@ impl Shell {
 
     fn recording(config: Arc<Config>, audit: Audit) -> Shell {
         let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
-        let sandboxes = Arc::new(sandboxes.with_broker(config.door == DoorChoice::Kernel));
+        let sandboxes = Arc::new(sandboxes.with_broker(config.is_behind_the_kernels_door()));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let programs = Programs::new(&config.search_path());
         // Behind the kernel's door, so much more is judged that looking each time would cost more than judging.
-        let programs = match config.door {
-            DoorChoice::Kernel => programs.looking_every(BELIEVED),
-            DoorChoice::Auto | DoorChoice::Wrapper => programs,
+        let programs = match config.is_behind_the_kernels_door() {
+            true => programs.looking_every(BELIEVED),
+            false => programs,
         };
         let outputs = Spool::new(config.limits.spool);
         Shell {
