@@ -156,9 +156,9 @@ fn explain_goes_by_what_has_started_the_program() {
     let (_, shells, _) = explain(&["--", "git", "push"]);
     assert!(shells.contains("decision: none") && shells.contains("does not fit: prefix_rule"), "{shells}");
     // What looks dangerous is asked about where the command's own shell does it.
-    let (_, by, _) = explain(&["--by", "make clean", "--", "rm", "-rf", "x"]);
+    let (_, by, _) = explain(&["--by", "make clean", "--", "rm", "-rf", "/usr/x"]);
     assert!(by.contains("in the server: it runs inside the sandbox, unasked"), "{by}");
-    let (_, shells, _) = explain(&["--", "rm", "-rf", "x"]);
+    let (_, shells, _) = explain(&["--", "rm", "-rf", "/usr/x"]);
     assert!(shells.contains("in the server: it is asked about"), "{shells}");
     assert!(shells.contains("run=\"inside\")") && !shells.contains("\"forbidden\")"), "{shells}");
     let (code, _, error) = explain(&["--by", "'", "--", "git", "push"]);
