@@ -7,9 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
 pub(super) fn work_tree_of(folder: &Path) -> Option<PathBuf> {
-    let text = small_text(&folder.join("config"), 65_536)?;
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("worktree"))?;
-    folder.join(line.trim_start().strip_prefix('=')?.trim()).canonicalize().ok()
+    folder.join(value_of(&folder.join("config"), "worktree")?).canonicalize().ok()
+}
+
+/// Returns the first value of a key in a configuration of Git's, whose section is not looked at.
+pub(super) fn value_of(config: &Path, key: &str) -> Option<String> {
+    let text = small_text(config, 65_536)?;
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case(key).then(|| value.to_owned())
+    })
 }
 
 /// Reads a file that names a folder (`gitdir: ../x`, or a bare path) and returns it, canonical.

@@ -5,14 +5,14 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
-use super::links::{linked_folder, work_tree_of};
+use super::links::{linked_folder, value_of, work_tree_of};
 use super::repository::Elsewhere;
 use crate::git_names::{IN_GIT, IN_WORKTREE, MARKS};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Names at the top of a workspace. A missing one is held by an empty *folder*, also where a file is usual: Git does
 /// not take empty folders along with `git add -A`.
@@ -296,6 +296,7 @@ impl Found {
         if place.is_dir() && !is_placeholder(&place, &Placeholder::Folder) {
             if let Ok(folder) = place.canonicalize() {
                 self.protect_repository(&folder);
+                self.protect_hooks_of(root, &folder);
             }
             if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
                 self.notes.push(format!("{} is a link, which can be replaced", place.display()));
@@ -309,8 +310,22 @@ impl Found {
         let Some(folder) = linked_folder(&place, "gitdir:") else { return };
         self.protect_repository(&folder);
         // A linked worktree's settings are those of its main repository.
-        if let Some(common) = linked_folder(&folder.join("commondir"), "") {
-            self.protect_repository(&common);
+        let common = linked_folder(&folder.join("commondir"), "");
+        if let Some(common) = &common {
+            self.protect_repository(common);
+        }
+        self.protect_hooks_of(root, common.as_deref().unwrap_or(&folder));
+    }
+
+    /// Protects the folder in a work tree that `core.hooksPath` names. Where that is `X/_`, what is in it runs what is in `X` (husky).
+    fn protect_hooks_of(&mut self, work_tree: &Path, repository: &Path) {
+        let Some(named) = value_of(&repository.join("config"), "hookspath") else { return };
+        let path = Path::new(&named);
+        let path = if path.ends_with("_") { path.parent().unwrap_or(path) } else { path };
+        let is_plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let folder: PathBuf = work_tree.join(path).components().collect();
+        if (is_plain || path.is_absolute()) && !work_tree.starts_with(&folder) {
+            self.protect(folder, Some(Placeholder::Folder));
         }
     }
 
@@ -433,6 +448,8 @@ mod tests {
         for name in [".git/config", ".git/remotes", ".git/branches", ".codex", ".mcp.json"] {
             assert!(reserved(&plan).contains(&root.join(name)), "{name}: {:?}", plan.reserved);
         }
+        fs::write(root.join(".git/config"), "[core]\n\thooksPath = .husky/_\n").unwrap();
+        assert!(reserved(&plan_of(&root, &HostFacts::default())).contains(&root.join(".husky")));
         // Start-up files mean nothing outside a home folder, and `.git` itself stays writable for commits.
         for name in [".zshrc", ".git"] {
             assert!(!reserved(&plan).contains(&root.join(name)));
