@@ -51,6 +51,21 @@ pub(super) fn limit_processes(
     limited
 }
 
+/// Leaves most of the user's inotify instances to programs outside, and to sessions that are still to come: whoever notices what is
+/// replaced outside needs one. Where the kernel does not count them by user namespace, the start of a session says so.
+pub(super) fn limit_watches() {
+    /// One part of so many is for a session.
+    const SHARE: u64 = 4;
+    for (all, own) in
+        [("max_user_instances", "max_inotify_instances"), ("max_user_watches", "max_inotify_watches")]
+    {
+        let most = fs::read_to_string(format!("/proc/sys/fs/inotify/{all}")).ok();
+        if let Some(most) = most.and_then(|most| most.trim().parse::<u64>().ok()) {
+            let _ = fs::write(format!("/proc/sys/user/{own}"), (most / SHARE).max(1).to_string());
+        }
+    }
+}
+
 /// Compares with the running kernel's version, as `uname` tells it.
 fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();

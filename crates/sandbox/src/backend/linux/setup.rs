@@ -76,6 +76,9 @@ pub(super) fn apply(
         Ok(mechanism) => enforcement.process_limit = Some(mechanism),
         Err(reason) => enforcement.gaps.push(format!("the number of processes is not limited ({reason})")),
     }
+    if attempt.has(Namespace::User) {
+        limits::limit_watches();
+    }
     limits::limit_files(plan.limits).map_err(SetupError::LimitFiles)?;
     // A private network of loopback alone, so that servers and tests can talk to themselves.
     if attempt.has(Namespace::Network) {
