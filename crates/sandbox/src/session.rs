@@ -67,6 +67,14 @@ impl Session {
         self.inner.bind_writable(folder)
     }
 
+    /// Looks whether all mounts that protect or hide are in place, and puts back those that are not. Blocks for about a millisecond.
+    ///
+    /// # Errors
+    /// When not all is in place.
+    pub fn mend(&self) -> io::Result<()> {
+        if self.enforcement.has(Namespace::Mount) { self.inner.mend() } else { Ok(()) }
+    }
+
     /// Takes from this thread the capabilities that programs inside do not have.
     ///
     /// # Errors

@@ -67,6 +67,14 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Puts back whatever protects or hides and is not in its place.
+    ///
+    /// # Errors
+    /// When not all is in place.
+    fn mend(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Starts a program, without waiting for it.
     fn spawn(&self, request: SpawnRequest) -> Result<Self::Call, SessionError>;
 }

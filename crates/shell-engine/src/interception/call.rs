@@ -1,7 +1,7 @@
 //! One call, as all of its doors see it.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::escalated::Escalated;
 use super::kernel::RefusedNames;
@@ -10,7 +10,7 @@ use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
 use crate::judgement::{Action, CallFacts, Exec, Judge};
 use crate::programs::FileIdentity;
-use crate::sandboxes::SandboxPool;
+use crate::sandboxes::{Sandbox, SandboxPool};
 
 /// What a call's programs are judged by, what runs outside on its behalf, and how it ends.
 pub(crate) struct InterceptedCall {
@@ -24,6 +24,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) unproved: Arc<OnceLock<String>>,
     /// The patched Bash, which intercepts what it executes itself.
     pub(crate) bash: FileIdentity,
+    /// Where its programs run. It is not kept: its end takes longer than some may wait who hold this.
+    pub(crate) sandbox: Weak<Sandbox>,
     /// Where programs run that get more rights.
     pub(crate) sandboxes: Arc<SandboxPool>,
     /// Where decisions are recorded.

@@ -19,6 +19,9 @@ pub(super) enum EscalateError {
     /// There is nothing to run it in.
     #[error("the outside cannot be entered")]
     Outside(#[from] SandboxError),
+    /// What protects the places that it trusts is not in force.
+    #[error("the sandbox's protection of files is not in place")]
+    Unprotected(#[source] std::io::Error),
     /// Its working directory cannot be used.
     #[error("its working directory cannot be used outside the sandbox")]
     Directory(#[source] std::io::Error),
@@ -31,7 +34,7 @@ impl EscalateError {
     /// The errno, where there is one.
     pub(super) fn errno(&self) -> Option<i32> {
         match self {
-            EscalateError::Outside(_) => None,
+            EscalateError::Outside(_) | EscalateError::Unprotected(_) => None,
             EscalateError::Directory(source) => source.raw_os_error(),
             EscalateError::Spawn(error) => error.errno(),
         }
@@ -58,6 +61,12 @@ pub(super) async fn start(
             Some((ours.ok()?, number))
         })
         .collect();
+    // What it reads and obeys out there is what nobody inside could change.
+    let sandbox = call
+        .sandbox
+        .upgrade()
+        .ok_or_else(|| EscalateError::Unprotected(std::io::ErrorKind::NotFound.into()))?;
+    sandbox.mend().await.map_err(EscalateError::Unprotected)?;
     let outside = call.sandboxes.outside().await?;
     let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
     let request = SpawnRequest {

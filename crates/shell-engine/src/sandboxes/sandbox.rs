@@ -174,6 +174,11 @@ impl Sandbox {
         let _ = tokio::task::spawn_blocking(move || sandbox.session.retire()).await;
     }
 
+    /// Looks whether all that protects or hides is in place, and has put back what is not.
+    pub(crate) async fn mend(self: Arc<Self>) -> std::io::Result<()> {
+        tokio::task::spawn_blocking(move || self.session.mend()).await.map_err(std::io::Error::other)?
+    }
+
     /// Whether programs can still be started in here.
     pub(super) fn is_usable(&self) -> bool {
         self.session.is_alive() && !self.lacks_its_broker()

@@ -149,6 +149,7 @@ async fn begin(
         is_reported,
         unproved: Arc::clone(&unproved),
         bash: config.bash_identity,
+        sandbox: Arc::downgrade(&sandbox),
         sandboxes: Arc::clone(sandboxes),
         record: record.clone(),
         whereabouts: whereabouts.clone(),

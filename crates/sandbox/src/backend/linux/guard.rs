@@ -118,17 +118,8 @@ fn receive_plan(control: &OwnedFd) -> io::Result<(Plan, OwnedFd)> {
     Ok((serde_json::from_slice(&bytes).map_err(io::Error::other)?, errands))
 }
 
-/// What the guard tells a new init.
-#[derive(Clone, Copy)]
-enum BeginOrder {
-    /// Begin; nobody will put mounts back.
-    Unmended = 1,
-    /// Begin; mounts that something outside knocks off are put back.
-    Mended = 2,
-}
-
-/// Said of a session when the user has no inotify watches left.
-const NOT_MENDED: &str = "protected and hidden files that a program outside replaces lose their protection until the next session, because inotify watches are used up (sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)";
+/// Why a session that could not notice what programs outside replace does not start.
+const NOT_MENDED: &str = "protected and hidden files that a program outside replaces would lose their protection, because inotify is used up (sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)";
 
 /// Nothing hostile may be kept by a mark that it can take off.
 const NO_SUBREAPERS: &str = "this kernel does not give orphans to a subreaper (prctl PR_SET_CHILD_SUBREAPER), so processes could outlive their call";
@@ -175,6 +166,10 @@ struct Request<'a> {
 fn start(request: &Request<'_>) -> io::Result<Running> {
     let Request { proof, plan, .. } = *request;
     let wanted = namespaces::wanted(plan);
+    // A weaker form would hide that commands have used it up.
+    if wanted.contains(&Namespace::Mount) {
+        Watcher::start(plan).map_err(|error| io::Error::other(format!("{NOT_MENDED}: {error}")))?;
+    }
     let mut reasons: Vec<String> = Vec::new();
     let mut attempts = VecDeque::from([Attempt(wanted.clone())]);
     let mut tried = Vec::new();
@@ -221,8 +216,7 @@ fn start_as(
             if !matches!(rustix::io::read(&may_begin, &mut order), Ok(1)) {
                 sys::exit_now(71);
             }
-            let mended = order[0] == BeginOrder::Mended as u8;
-            become_init(request, attempt, reasons, mended, tell)
+            become_init(request, attempt, reasons, tell)
         }
         Forked::Parent(init) => {
             drop((may_begin, tell));
@@ -251,13 +245,13 @@ fn settle(
     // Before init closes itself to looks, and before it mounts: what is replaced from now on is noticed.
     let mending = match Doors::open(init, attempt)? {
         None => None,
-        Some(doors) => Watcher::start(plan).ok().and_then(|watcher| {
-            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network)).ok()?;
+        Some(doors) => {
+            let watcher = Watcher::start(plan)?;
+            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network))?;
             Some(Mending { doors, watcher, newcomers })
-        }),
+        }
     };
-    let order = if mending.is_some() { BeginOrder::Mended } else { BeginOrder::Unmended };
-    rustix::io::write(begin, &[order as u8])?;
+    rustix::io::write(begin, &[1])?;
     let mut told = Vec::new();
     File::from(outcome).take(4096).read_to_end(&mut told)?;
     match told.split_first() {
@@ -267,13 +261,7 @@ fn settle(
     }
 }
 
-fn become_init(
-    request: &Request<'_>,
-    attempt: &Attempt,
-    reasons: &[String],
-    mended: bool,
-    tell: OwnedFd,
-) -> ! {
+fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tell: OwnedFd) -> ! {
     let Request { proof, control, plan, caches, mark, .. } = *request;
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
@@ -281,9 +269,6 @@ fn become_init(
     let prepared =
         setup::apply(plan, caches, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
             enforcement.fallbacks = reasons.to_vec();
-            if attempt.has(Namespace::Mount) && !mended {
-                enforcement.gaps.push(NOT_MENDED.to_owned());
-            }
             if mark.is_some() {
                 enforcement.gaps.push(NOT_ADOPTED.to_owned());
             }
@@ -364,7 +349,8 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
         }
         if concerned {
             running.placeholders.restore(&placeholders_of(plan));
-            if repair::repair(proof, doors, plan).is_err() {
+            // Before the repair: what is replaced after it is noticed.
+            if watcher.look_again(plan).is_err() || repair::repair(proof, doors, plan).is_err() {
                 break;
             }
         }
@@ -379,6 +365,7 @@ fn run_errand(proof: SingleThreaded, errands: &OwnedFd, doors: &Doors, plan: &Pl
             let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
             repair::bind_writable(proof, doors, plan, folder).is_ok()
         }
+        Ok(GuardCommand::Mend) => repair::repair(proof, doors, plan).is_ok(),
         Err(_) => false,
     };
     let _ = packet::send_soon(errands, &done, &[]);

@@ -59,24 +59,32 @@ impl Watcher {
     /// Starts watching. A folder that cannot be watched is one that we may not read; its entries are not ours to replace.
     pub(super) fn start(plan: &Plan) -> io::Result<Self> {
         let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mut watcher = Watcher { descriptor, names: HashMap::new() };
+        watcher.look_again(plan)?;
+        Ok(watcher)
+    }
+
+    /// Watches the way to every place, as it is now: a folder that is replaced takes what is mounted in it along.
+    pub(super) fn look_again(&mut self, plan: &Plan) -> io::Result<()> {
         let mut folders: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
         for place in mounts::places(plan) {
-            if let (Some(folder), Some(name)) = (place.parent(), place.file_name()) {
-                folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
+            for path in place.ancestors() {
+                if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+                    folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
+                }
             }
         }
-        let mut names: HashMap<i32, HashSet<OsString>> = HashMap::new();
         let events = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
         for (folder, entries) in folders {
-            match inotify::add_watch(&descriptor, &folder, events | WatchFlags::ONLYDIR) {
-                Ok(watch) => names.entry(watch).or_default().extend(entries),
+            match inotify::add_watch(&self.descriptor, &folder, events | WatchFlags::ONLYDIR) {
+                Ok(watch) => self.names.entry(watch).or_default().extend(entries),
                 Err(rustix::io::Errno::NOSPC) => {
                     return Err(io::Error::other("the user's limit of inotify watches is reached"));
                 }
                 Err(_) => {}
             }
         }
-        Ok(Watcher { descriptor, names })
+        Ok(())
     }
 
     /// Watches one more place, and the way to it, as far as watches last.

@@ -97,6 +97,23 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Has the guard do something.
+    fn run_errand(&self, command: &GuardCommand) -> io::Result<()> {
+        let errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came too late for who asked before.
+        while packet::receive(&*errands, RecvFlags::DONTWAIT).is_ok_and(|packet| packet.is_some()) {}
+        packet::send_soon(&*errands, command, &[])?;
+        if !packet::wait_readable(errands.as_fd(), ERRAND_TIMEOUT) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let answer = packet::receive(&*errands, RecvFlags::DONTWAIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        wire::decode::<bool>(&answer.bytes)?
+            .then_some(())
+            .ok_or_else(|| io::Error::other("the guard could not do it"))
+    }
+}
+
 impl BackendSession for Session {
     type Call = Call;
 
@@ -138,16 +155,12 @@ impl BackendSession for Session {
     }
 
     fn bind_writable(&self, folder: &Path) -> io::Result<()> {
-        let errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
-        // What came too late for who asked before.
-        while packet::receive(&*errands, RecvFlags::DONTWAIT).is_ok_and(|packet| packet.is_some()) {}
-        packet::send_soon(&*errands, &GuardCommand::BindWritable { folder }, &[])?;
-        if !packet::wait_readable(errands.as_fd(), ERRAND_TIMEOUT) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let answer = packet::receive(&*errands, RecvFlags::DONTWAIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        wire::decode::<bool>(&answer.bytes)?.then_some(()).ok_or_else(|| io::Error::other("not bound"))
+        self.run_errand(&GuardCommand::BindWritable { folder })
+    }
+
+    fn mend(&self) -> io::Result<()> {
+        self.run_errand(&GuardCommand::Mend)
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {

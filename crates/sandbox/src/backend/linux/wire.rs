@@ -75,6 +75,8 @@ pub(crate) enum InitCommand<'a> {
 pub(crate) enum GuardCommand {
     /// Make this folder in a held one writable inside. The answer is whether it is.
     BindWritable { folder: CString },
+    /// Look whether all that protects or hides is in place, and put back what is not. The answer is whether it is.
+    Mend,
 }
 
 /// What init says once: set up, with what is in force, or what failed.
