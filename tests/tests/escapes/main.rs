@@ -18,6 +18,7 @@ mod attempts;
 mod files;
 mod interpreters;
 mod leaving;
+mod names;
 mod outside;
 mod place;
 mod processes;
