@@ -3,6 +3,7 @@
 //! The marker is a file that only a program outside can make. Each attempt has a twin in which it works: the same Git
 //! where the agent's settings count, or a push that arrives.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -164,13 +165,14 @@ async fn hooks_in_the_workspace_are_off_and_filters_there_are_asked_about() {
     for (key, value) in [("core.hooksPath", ".husky"), ("user.name", "u"), ("user.email", "u@example.com")] {
         git(&work, &["config", key, value]);
     }
+    // As a clone brings it: commands do not get at the folder once Git obeys it.
+    let hook = work.join(".husky/pre-commit");
+    std::fs::create_dir(work.join(".husky")).expect("a folder");
+    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", word(&repository.marker))).expect("a hook");
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
     let person = Person::answering([Deny]);
     let client = repository.client(&person).await;
-    let line = format!(
-        "mkdir .husky; printf '#!/bin/sh\\ntouch {}\\n' > .husky/pre-commit; chmod +x .husky/pre-commit; git commit -q --allow-empty -m x",
-        word(&repository.marker)
-    );
-    let outcome = client.run(&line).await;
+    let outcome = client.run("git commit -q --allow-empty -m x").await;
     assert_eq!(outcome.ran(), (0, ""), "{outcome:?}");
     assert_eq!(decisions(&outcome)[0]["decision"], "escalated");
     assert!(!repository.marker.exists(), "the hook ran outside");
