@@ -56,7 +56,7 @@ const NAMES: &[Row] = &[
     (libc::SYS_renameat, When::Always, "replaces names"),
     (libc::SYS_truncate, When::Always, "changes a file by its path"),
     (libc::SYS_fchmodat, When::Always, "as truncate"),
-    (libc::SYS_fchmodat2, When::Always, "as truncate"),
+    (FCHMODAT2, When::Always, "as truncate"),
     (libc::SYS_fchownat, When::Always, "as truncate"),
     (libc::SYS_utimensat, When::Always, "as truncate"),
     (libc::SYS_setxattr, When::Always, "as truncate"),
@@ -68,6 +68,9 @@ const NAMES: &[Row] = &[
     (libc::SYS_faccessat, When::With(2, WRITABLE), "asks whether there would be an answer"),
     (libc::SYS_faccessat2, When::With(2, WRITABLE), "as faccessat"),
 ];
+
+/// The same number on every processor (Linux 6.6); `libc` does not have it for all.
+const FCHMODAT2: c_long = 452;
 
 /// The older forms, which new processors do not have.
 #[cfg(target_arch = "x86_64")]

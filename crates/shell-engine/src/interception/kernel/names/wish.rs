@@ -14,6 +14,9 @@ const MAX_VALUE: u64 = 64 << 10;
 /// The longest name of an attribute (`XATTR_NAME_MAX`).
 const MAX_ATTRIBUTE: usize = 255;
 
+/// The same number on every processor (Linux 6.6); `libc` does not have it for all.
+const FCHMODAT2: libc::c_long = 452;
+
 /// The longest address of a Unix socket (unix(7)).
 const MAX_ADDRESS: usize = 110;
 
@@ -122,7 +125,7 @@ impl Wish {
             libc::SYS_faccessat => changing(at(first, second)?, Change::Access(low(third))),
             libc::SYS_faccessat2 => by_flags(at(first, second)?, fourth, Change::Access(low(third))),
             libc::SYS_fchmodat => changing(at(first, second)?, Change::Mode(low(third))),
-            libc::SYS_fchmodat2 => by_flags(at(first, second)?, fourth, Change::Mode(low(third))),
+            FCHMODAT2 => by_flags(at(first, second)?, fourth, Change::Mode(low(third))),
             libc::SYS_fchmod => changing(itself(first), Change::Mode(low(second))),
             libc::SYS_fchown => changing(itself(first), Change::Owner(low(second), low(third))),
             libc::SYS_fchownat => by_flags(at(first, second)?, fifth, Change::Owner(low(third), low(fourth))),
