@@ -140,8 +140,11 @@ test("a call's descriptors are closed when it ends", { ...MINUTE, skip: process.
     };
     await calls(10);
     const before = open();
-    await calls(20);
-    await eventually(() => open() <= before);
+    for (let first = 20; first < 70; first += 5) {
+      await calls(first);
+    }
+    // What a busy server keeps for its next call is less than one descriptor for each of these.
+    await eventually(() => open() < before + 25);
   }));
 
 /** Whether a process runs; one that ended and was not collected yet does not. */
