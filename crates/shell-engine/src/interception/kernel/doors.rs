@@ -92,6 +92,11 @@ impl KernelDoors {
     }
 
     fn start(&self) -> io::Result<Mailbox> {
+        if nobody_may_trace() {
+            return Err(io::Error::other(
+                "no process may be stopped to see what it executes (kernel.yama.ptrace_scope is 3)",
+            ));
+        }
         let identity = look(&self.wrapper).and_then(FileIdentity::of).ok_or(io::ErrorKind::NotFound)?;
         let wrapper = Wrapper { path: self.wrapper.clone(), identity };
         let (bell, button) = UnixStream::pair()?;
@@ -127,6 +132,12 @@ impl KernelDoors {
         })?;
         Ok(mailbox)
     }
+}
+
+/// Whether Yama forbids ptrace(2) to everybody, until the machine starts anew (admin-guide/LSM/Yama in the kernel's
+/// documentation).
+fn nobody_may_trace() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").is_ok_and(|scope| scope.trim() == "3")
 }
 
 impl Drop for KernelDoors {
