@@ -281,7 +281,9 @@ fuzz: need-rust ## Fuzz what reads a stranger's bytes, a minute each.
 
 .PHONY: demo
 demo: installed demo/node_modules/.package-lock.json ## Build, pack, install, and show a session with a real MCP client.
-	@cd demo && npm run --silent build && node build/demo.js $(LAUNCHER)
+	@# Beside the repository, not in it: a launcher that commands could replace starts nothing.
+	@place=$$(mktemp -d) && cp -R $(INSTALLED)/node_modules $$place/ && cd demo && npm run --silent build && \
+	  { node build/demo.js $$place/node_modules/.bin/shell-tool-mcp; status=$$?; rm -rf $$place; exit $$status; }
 
 .PHONY: demo-recording
 demo-recording: installed demo/node_modules/.package-lock.json ## Record the picture of the README from the real program.

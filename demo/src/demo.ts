@@ -81,11 +81,15 @@ class Demo {
     const status = await this.shell("git status --short --branch", REPOSITORY);
     this.check("it printed the branch", status.exit_code === 0 && status.output.startsWith("## "));
 
-    say.note("a folder that commands may not write: mkdir, which a rule allows, and the same started by env, which no rule mentions");
+    say.note("a folder that commands may not write: mkdir, which a rule allows, also below env, and a shell's own redirection, which no rule can allow");
     const outside = await this.shell(`mkdir ${word(this.elsewhere)}/by-rule`, this.scratch);
-    const inside = await this.shell(`env mkdir ${word(this.elsewhere)}/by-env`, this.scratch);
+    const below = await this.shell(`env mkdir ${word(this.elsewhere)}/by-env`, this.scratch);
+    const inside = await this.shell(`: > ${word(this.elsewhere)}/by-shell`, this.scratch);
     this.check("the allowed one ran outside the sandbox", outside.exit_code === 0 && existsSync(join(this.elsewhere, "by-rule")));
-    this.check("the other ran inside, which refused it", inside.exit_code !== 0 && !existsSync(join(this.elsewhere, "by-env")));
+    // Where there is no kernel's door, rules bind only what the command's own shell executes.
+    const judged = below.sandbox?.endsWith("+door") ?? false;
+    this.check("what env starts is judged like any other", judged === existsSync(join(this.elsewhere, "by-env")));
+    this.check("the shell itself was inside, which refused it", inside.exit_code !== 0 && !existsSync(join(this.elsewhere, "by-shell")));
     this.check("and the agent was told what would allow it", inside.denials?.some((denial) => denial.includes("--writable-root")) ?? false);
     this.check("nobody was asked so far", this.answers.length === 0);
   }
