@@ -57,11 +57,17 @@ pub(super) fn add(plan: &mut Plan, workspace: &[PathBuf], restrictions: &Restric
         return;
     }
     let homes: Vec<PathBuf> = facts.homes().cloned().collect();
+    // Where the server itself was installed (by `npx`, into `~/.npm/_npx`) commands must not replace its programs, and a
+    // layer would make other files of them.
+    let programs: Vec<PathBuf> =
+        facts.programs.iter().filter_map(|program| program.canonicalize().ok()).collect();
     let is_cache = |place: &PathBuf| {
         let is_systems = SYSTEM.iter().any(|system| place.starts_with(system));
         let holds_a_root = |root: &PathBuf| root.starts_with(place) || place.starts_with(root);
+        let holds_us = programs.iter().any(|program| program.starts_with(place));
         place.is_dir()
             && !is_systems
+            && !holds_us
             && !is_too_wide(place, &homes)
             && !plan.writable.iter().any(holds_a_root)
     };
@@ -187,6 +193,24 @@ mod tests {
         let mut plan = plan(&workspace);
         add(&mut plan, std::slice::from_ref(&workspace), &Restrictions::default(), &facts);
         assert_eq!(plan.caches.unwrap().places().count(), 0);
+    }
+
+    #[test]
+    fn where_the_servers_own_programs_are_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        let installed = home.join(".npm/_npx/x/bin");
+        for place in [&home.join("project"), &installed] {
+            std::fs::create_dir_all(place).unwrap();
+        }
+        std::fs::write(installed.join("bash"), "").unwrap();
+        for caches in [CachePolicy::Own(home.join("store")), CachePolicy::Shared] {
+            let programs = vec![installed.join("bash")];
+            let facts = HostFacts { home: Some(home.clone()), programs, caches, ..HostFacts::default() };
+            let mut plan = plan(&home.join("project"));
+            add(&mut plan, &[home.join("project")], &Restrictions::default(), &facts);
+            assert!(!plan.may_write(&installed.join("bash")) && !plan.may_write(&home.join(".npm/x")));
+        }
     }
 
     #[test]
