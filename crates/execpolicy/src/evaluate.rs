@@ -14,6 +14,7 @@ use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
 use crate::nested::{ReadBudget, nested, runs_in_its_own_process};
 use crate::policy::Policy;
+use crate::rights::Rights;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
 
@@ -65,7 +66,8 @@ impl Policy {
             (decision, decided_by) = (Decision::Prompt, DecidedBy::IncompleteRules);
         }
         let deciding = deciding.filter(|_| speaks);
-        Evaluation { decision, decided_by, matches, deciding, dangers, commands, doubt }
+        let rights = rights(&matches, deciding.and_then(|index| matches.get(index)));
+        Evaluation { rights, decision, decided_by, matches, deciding, dangers, commands, doubt }
     }
 
     /// The rule that would allow a command if it were known what has started it.
@@ -174,6 +176,20 @@ impl<'p> Findings<'p> {
         }
         all_allowed
     }
+}
+
+/// What the rules give to the program itself that say the same about it as the one that decides.
+fn rights(matches: &[RuleMatch], deciding: Option<&RuleMatch>) -> Rights {
+    let Some(deciding) = deciding.filter(|one| one.part == 0 && one.rule.decision < Decision::Forbidden)
+    else {
+        return Rights::none();
+    };
+    let counts = |one: &&RuleMatch| {
+        let settled = deciding.rule.overrides_prompt && one.rule.decision == Decision::Prompt;
+        one.part == 0 && (one.rule.decision == deciding.rule.decision || settled)
+    };
+    let others = matches.iter().filter(counts).map(|one| one.rule.rights());
+    others.fold(deciding.rule.rights(), Rights::common)
 }
 
 fn rule_match(

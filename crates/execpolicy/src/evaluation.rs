@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::dangerous::Danger;
 use crate::decision::Decision;
-use crate::rule::{PrefixRule, Run};
+use crate::rights::Rights;
+use crate::rule::PrefixRule;
 use crate::shell::Doubt;
 
 /// One rule that fits the command.
@@ -61,6 +62,7 @@ pub struct Evaluation {
     pub(crate) dangers: Vec<HeuristicMatch>,
     pub(crate) commands: Vec<Vec<OsString>>,
     pub(crate) doubt: Option<Doubt>,
+    pub(crate) rights: Rights,
 }
 
 impl Evaluation {
@@ -88,17 +90,10 @@ impl Evaluation {
         self.deciding.and_then(|index| self.matches.get(index))
     }
 
-    /// Whether the program stays inside the sandbox, if it runs: of rules that say the same about it, the one that
-    /// says inside is the stricter; so is one that asks, when its question is settled.
-    #[must_use]
-    pub fn runs_inside(&self) -> bool {
-        let Some(deciding) = self.deciding_rule() else { return false };
-        let decision = deciding.rule.decision;
-        self.matches.iter().any(|one| {
-            let counts = one.rule.decision == decision
-                || deciding.rule.overrides_prompt && one.rule.decision == Decision::Prompt;
-            counts && one.part == 0 && one.rule.run == Run::Inside
-        })
+    /// What the program gets, if it runs: of rules that say the same about it, what all of them give; so, when its
+    /// question is settled, what the rule gives that asks.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     /// Commands that look dangerous and that no rule spoke about.

@@ -6,6 +6,7 @@
 //! * `dialect`: one file's Starlark text → rules; bounded, so that no file can stall or exhaust the process.
 //! * [`rule`], [`pattern`]: what one rule says, and whether it fits a command.
 //! * [`Policy::evaluate`]: a [`Command`] → an [`Evaluation`]: every rule that matched, and which one decided.
+//! * [`rights`]: how a program runs that a rule lets run, and what it is granted for that.
 //! * [`dangerous`]: what is asked about when no rule speaks.
 //!
 //! Pure: text → rules → decision. It knows no file system, no process, no thread, no clock and no socket.
@@ -32,9 +33,11 @@ pub mod legacy;
 mod lint;
 mod nested;
 pub mod network;
+mod origin;
 pub mod pattern;
 pub mod policy;
 mod requirements;
+pub mod rights;
 pub mod rule;
 pub mod shell;
 mod sys;
@@ -48,4 +51,5 @@ pub use evaluate::{Nested, Options};
 pub use evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch};
 pub use evaluator::STACK;
 pub use policy::Policy;
+pub use rights::{Rights, Run};
 pub use rule::ProgramToken;

@@ -10,7 +10,8 @@ use toml::Spanned;
 use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::pattern::Element;
-use crate::rule::{Origin, PrefixRule, Run};
+use crate::rights::Grants;
+use crate::rule::{Origin, PrefixRule};
 
 /// The file, as far as it concerns rules; other tables belong to others.
 #[derive(Deserialize)]
@@ -85,7 +86,9 @@ fn convert(rule: Rule, origin: &Origin) -> Result<Vec<PrefixRule>, String> {
         arguments,
         conditions: Conditions::default(),
         decision,
-        run: Run::default(),
+        run: None,
+        profile: None,
+        grants: Grants::default(),
         overrides_prompt: false,
         justification: rule.justification.clone(),
         origin: origin.clone(),

@@ -4,31 +4,14 @@
 //! combines them.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
 
 use crate::command::Command;
 use crate::conditions::{Conditions, Unknown};
 use crate::decision::Decision;
 use crate::host::HostExecutables;
+pub use crate::origin::Origin;
 use crate::pattern::{Element, Reading};
-
-/// Where a rule was written; lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
-    /// The rule file.
-    pub file: Arc<Path>,
-    /// The line on which the call begins.
-    pub line: usize,
-    /// The column at which the call begins.
-    pub column: usize,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.file.display(), self.line)
-    }
-}
+use crate::rights::{Grants, ProfileName, Rights, Run};
 
 /// What stands for the program when rules are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,21 +24,6 @@ pub enum ProgramToken {
     /// The path exactly as given, or the base name of an absolute one that `host_executable` admits
     /// (`--resolve-host-executables`).
     ResolvedPath,
-}
-
-/// Where a program runs that a rule lets run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Run {
-    /// Outside the sandbox, with the user's rights.
-    #[default]
-    Outside,
-    /// Inside: unasked, and with no more than commands may do.
-    Inside,
-}
-
-impl Run {
-    /// The word for it in rules.
-    pub(crate) const INSIDE: &str = "inside";
 }
 
 /// How a rule's first element fitted.
@@ -78,8 +46,12 @@ pub struct PrefixRule {
     pub conditions: Conditions,
     /// What the rule says.
     pub decision: Decision,
-    /// Where the program runs, if it does.
-    pub run: Run,
+    /// How the program runs, if it does; `None`: as its kind of program does.
+    pub run: Option<Run>,
+    /// The profile that says how it runs, and with what.
+    pub profile: Option<ProfileName>,
+    /// What it is granted besides.
+    pub grants: Grants,
     /// Whether this rule, which allows, settles the questions of rules that ask (`answers`).
     pub overrides_prompt: bool,
     /// Why, in its author's words; never blank.
@@ -159,6 +131,16 @@ impl PrefixRule {
             && self.conditions.fulfilled(command, end, reading, unknown)
     }
 
+    /// What the rule gives to a program.
+    pub(crate) fn rights(&self) -> Rights {
+        Rights {
+            run: self.run.unwrap_or(Run::Outside),
+            profile: self.profile.clone(),
+            grants: self.grants.clone(),
+            origin: Some(self.origin.clone()),
+        }
+    }
+
     /// Number of words that the pattern fixes, the program included: the longest match explains a decision
     /// best.
     #[must_use]
@@ -175,8 +157,11 @@ impl fmt::Display for PrefixRule {
             write!(formatter, ", {argument}")?;
         }
         write!(formatter, "], \"{}\"", self.decision)?;
-        if self.run == Run::Inside {
-            write!(formatter, ", run=\"{}\"", Run::INSIDE)?;
+        if let Some(run) = self.run {
+            write!(formatter, ", run=\"{run}\"")?;
+        }
+        if let Some(profile) = &self.profile {
+            write!(formatter, ", profile=\"{profile}\"")?;
         }
         if self.overrides_prompt {
             formatter.write_str(", overrides_prompt=True")?;

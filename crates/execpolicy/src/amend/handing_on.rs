@@ -5,7 +5,8 @@ use crate::decision::Decision;
 use crate::nested::runs_commands;
 use crate::pattern::{Element, Reading, quoted};
 use crate::policy::Policy;
-use crate::rule::{PrefixRule, Run};
+use crate::rights::Run;
+use crate::rule::PrefixRule;
 
 /// One kind of such programs.
 struct Kind {
@@ -199,7 +200,7 @@ impl Policy {
 }
 
 fn handing_on(rule: &PrefixRule) -> Option<String> {
-    if rule.decision != Decision::Allow || rule.run == Run::Inside || rule.conditions.exact {
+    if rule.decision != Decision::Allow || rule.run == Some(Run::Inside) || rule.conditions.exact {
         return None;
     }
     let narrower = format!(

@@ -14,6 +14,7 @@ use crate::evaluation::{DecidedBy, Evaluation, RuleMatch};
 use crate::network::{Protocol, normalise_host};
 use crate::pattern::quoted;
 use crate::policy::Policy;
+use crate::rights::Run;
 
 /// A rule to be added, known to be valid and not too broad.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,7 +234,7 @@ pub fn suggest_answers(
         return Vec::new();
     };
     let Some(narrowest) = helps.then(|| Amendment::answer(whole).ok()).flatten() else { return Vec::new() };
-    if evaluation.runs_inside() {
+    if evaluation.rights().run == Run::Inside {
         return vec![narrowest.staying_inside()];
     }
     let words: Vec<_> = whole.iter().map(|word| word.to_string_lossy()).collect();

@@ -18,6 +18,7 @@ use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail, state};
 use crate::host;
 use crate::network::{self, NetworkRule, Protocol};
+use crate::rights::Grants;
 use crate::rule::{Origin, PrefixRule};
 
 /// Rules that one file may make: generated files stay usable, runaway ones end.
@@ -106,6 +107,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             conditions: conditions.clone(),
             decision,
             run,
+            profile: None,
+            grants: Grants::default(),
             overrides_prompt,
             justification: justification.clone(),
             origin: origin.clone(),

@@ -12,7 +12,7 @@ use crate::decision::Decision;
 use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail};
 use crate::pattern::{Element, Expression};
-use crate::rule::Run;
+use crate::rights::Run;
 
 /// A list or tuple of anything.
 pub(super) type Items<'v> = UnpackListOrTuple<Value<'v>>;
@@ -170,15 +170,17 @@ pub(super) fn time(what: &str, text: Option<&str>) -> starlark::Result<Option<Sy
     text.map(read).transpose()
 }
 
-/// Where a program runs that a rule with this decision lets run.
-pub(super) fn run(word: Option<&str>, decision: Decision) -> starlark::Result<Run> {
+/// How a program runs that a rule with this decision lets run.
+pub(super) fn run(word: Option<&str>, decision: Decision) -> starlark::Result<Option<Run>> {
     match (word, decision) {
-        (None, _) => Ok(Run::default()),
+        (None, _) => Ok(None),
         (Some(_), Decision::Forbidden) => Err(bad_rule("run is for rules that allow or ask".into())),
-        (Some(Run::INSIDE), Decision::Allow | Decision::Prompt) => Ok(Run::Inside),
-        (Some(word), Decision::Allow | Decision::Prompt) => {
-            Err(bad_rule(format!("run is \"{}\", or left out (got `{word}`)", Run::INSIDE)))
-        }
+        (Some(word), Decision::Allow | Decision::Prompt) => match Run::from_word(word) {
+            Some(Run::Inside) => Ok(Some(Run::Inside)),
+            Some(Run::Confined | Run::Outside | Run::Unconfined) | None => {
+                Err(bad_rule(format!("run is \"{}\", or left out (got `{word}`)", Run::Inside)))
+            }
+        },
     }
 }
 

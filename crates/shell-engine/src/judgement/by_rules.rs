@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, RuleMatch};
+use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, Rights, RuleMatch, Run};
 
 use super::environment::{self, Environment};
 use super::exec::Exec;
@@ -50,17 +50,19 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         named.evaluation.decided_by() == DecidedBy::Heuristic
             && removal::is_of_the_commands_own(&named.evaluation, exec, grounds.trust)
     };
+    let rights = rights(&own, named);
     let verdict = match (named.evaluation.decision(), by_rule) {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
-        (Decision::Prompt, true) if named.evaluation.runs_inside() => ask(exec, named, None),
+        // For a short time: what is confined runs as what is outside does, until the sandbox can hold it.
+        (Decision::Prompt, true) if rights.run == Run::Inside => ask(exec, named, None),
         (Decision::Prompt, true) => {
             ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
         }
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
         (Decision::Prompt, false) => ask(exec, named, None),
-        (Decision::Allow, true) if own.evaluation.runs_inside() => inside(grounds, exec, &variables),
+        (Decision::Allow, true) if rights.run == Run::Inside => inside(grounds, exec, &variables),
         (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
             Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
             Ok((outside, concerns)) if concerns.cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
@@ -76,6 +78,15 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         None => verdict,
     };
     Judgement { verdict, rule }
+}
+
+/// What a program gets, if it runs: where it is judged by another of its names, what the rules for both give.
+fn rights(own: &NamedEvaluation, named: &NamedEvaluation) -> Rights {
+    let own = own.evaluation.rights().clone();
+    match named.evaluation.decided_by() {
+        DecidedBy::Rule => own.common(named.evaluation.rights().clone()),
+        DecidedBy::Parts | DecidedBy::Heuristic | DecidedBy::IncompleteRules | DecidedBy::Nothing => own,
+    }
 }
 
 fn evaluate<A: AsRef<OsStr>>(
@@ -126,9 +137,7 @@ fn wrapped(own: &Evaluation) -> Option<String> {
         return None;
     }
     let lets_out = |one: &RuleMatch| {
-        one.part == 1
-            && one.rule.decision == Decision::Allow
-            && one.rule.run == execpolicy::rule::Run::Outside
+        one.part == 1 && one.rule.decision == Decision::Allow && one.rule.run != Some(Run::Inside)
     };
     let rule = own.matches().iter().find(|one| lets_out(one))?;
     let inner = inner.first().map(|word| code(&shortened(&visible(word.as_encoded_bytes()), 200)))?;

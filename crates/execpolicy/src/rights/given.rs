@@ -1,0 +1,111 @@
+//! What all rules that speak about one program give it together.
+
+use std::fmt;
+
+use super::grants::Grants;
+use super::run::Run;
+use crate::origin::Origin;
+
+/// The name of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProfileName(String);
+
+impl ProfileName {
+    /// Reads what a rules file says.
+    ///
+    /// # Errors
+    /// A text for the author.
+    pub fn parse(text: &str) -> Result<ProfileName, String> {
+        let is_good = |character: char| character.is_ascii_alphanumeric() || "._+-".contains(character);
+        if text.starts_with(|character: char| character.is_ascii_alphanumeric())
+            && text.chars().all(is_good)
+            && text.len() <= 64
+        {
+            return Ok(ProfileName(text.to_owned()));
+        }
+        Err(format!("`{text}` is no name of a profile: letters, digits and `._+-`, 64 at most"))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// How one program runs, and what it is granted for that.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// How it runs.
+    pub run: Run,
+    /// The profile that says so, if one does.
+    pub profile: Option<ProfileName>,
+    /// What it is granted besides; of nothing more where it has the user's rights.
+    pub grants: Grants,
+    /// The rule that gives the rights; `None`: none does.
+    pub origin: Option<Origin>,
+}
+
+impl Rights {
+    /// What commands may do anyway.
+    pub fn none() -> Rights {
+        Rights { run: Run::Inside, profile: None, grants: Grants::default(), origin: None }
+    }
+
+    /// Whether it is nothing but what commands may do anyway.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.run == Run::Inside && self.grants.is_empty()
+    }
+
+    /// What both give. With the user's rights everything that others grant is given.
+    pub fn common(self, other: Rights) -> Rights {
+        let (small, large) = if self.run <= other.run { (self, other) } else { (other, self) };
+        if large.run.has_the_users_rights() && !small.run.has_the_users_rights() {
+            return small;
+        }
+        let grants = small.grants.common(&large.grants);
+        let profile = small.profile.clone().filter(|_| grants == small.grants);
+        Rights { grants, profile, ..small }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rights::HostPattern;
+
+    #[test]
+    fn of_two_rights_the_smaller_are_given() {
+        let rights = |run, hosts: &[&str]| Rights {
+            run,
+            profile: None,
+            grants: Grants {
+                hosts: hosts.iter().map(|host| HostPattern::parse(host).expect(host)).collect(),
+                ..Grants::default()
+            },
+            origin: None,
+        };
+        let inside = rights(Run::Inside, &["a.test"]);
+        assert_eq!(rights(Run::Outside, &[]).common(inside.clone()), inside);
+        assert_eq!(inside.clone().common(rights(Run::Unconfined, &[])), inside);
+        let confined = rights(Run::Confined, &["b.test"]);
+        assert_eq!(inside.clone().common(confined), Rights::none());
+        assert_eq!(inside.clone().common(Rights::none()), Rights::none());
+    }
+
+    #[test]
+    fn names_are_words() {
+        assert!(["git", "g++", "npm.ci", "a-b_c"].into_iter().all(|name| ProfileName::parse(name).is_ok()));
+        assert!(
+            ["", "a b", "-x", "a/b", "a\"b", "ä"].into_iter().all(|name| ProfileName::parse(name).is_err())
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Grants on one machine, for one program: paths instead of what stands for them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::grants::Grants;
+use super::host::HostPattern;
+use super::place::Place;
+
+/// What the names in grants stand for.
+pub struct Surroundings<'a> {
+    /// A variable of the server's own environment, never the command's.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The user's home (`~`).
+    pub home: Option<&'a Path>,
+    /// The Git directory that the working directory belongs to (`$REPO`), found without obeying its configuration.
+    pub repository: Option<&'a Path>,
+}
+
+/// Grants whose places are paths, to be enforced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Granted {
+    /// What may be read, with all below it.
+    pub read: Vec<PathBuf>,
+    /// What may be read and written, with all below it; made when missing.
+    pub write: Vec<PathBuf>,
+    /// What may be reached over the network.
+    pub hosts: Vec<HostPattern>,
+    /// Sockets that it may connect to.
+    pub sockets: Vec<PathBuf>,
+    /// Devices that it may use, as `/dev/NAME`, where `*` stands for any text in a name.
+    pub devices: Vec<String>,
+    /// Variables that it gets as the command has set them; `*` at the end stands for any text.
+    pub env: Vec<String>,
+    /// Protected names that it may write, as `.git/config`.
+    pub protected: Vec<String>,
+    /// Programs that a confined one may execute, by name or full path.
+    pub may_run: Vec<String>,
+    /// Whether it gets the command's terminal.
+    pub tty: bool,
+    /// Whether it gets the command's standard input.
+    pub stdin: bool,
+    /// What was granted and is not given here, with the reason, each a phrase for people.
+    pub left_out: Vec<String>,
+}
+
+impl Grants {
+    /// The grants where this is around: what begins with a variable that is not set gives nothing, and is told.
+    #[must_use]
+    pub fn expand(&self, around: &Surroundings<'_>) -> Granted {
+        let mut left_out = Vec::new();
+        let mut paths = |places: &[Place]| {
+            let mut expanded = Vec::new();
+            for place in places {
+                match place.expand(around) {
+                    Some(path) if !expanded.contains(&path) => expanded.push(path),
+                    Some(_) => {}
+                    None => left_out.push(format!("{place}, which stands for no path here")),
+                }
+            }
+            expanded
+        };
+        let (read, write, sockets) = (paths(&self.read), paths(&self.write), paths(&self.sockets));
+        Granted {
+            read,
+            write,
+            sockets,
+            hosts: self.hosts.clone(),
+            devices: self.devices.clone(),
+            env: self.env.clone(),
+            protected: self.protected.clone(),
+            may_run: self.may_run.clone(),
+            tty: self.tty,
+            stdin: self.stdin,
+            left_out,
+        }
+    }
+}

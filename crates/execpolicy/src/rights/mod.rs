@@ -1,0 +1,24 @@
+//! What a program gets that a rule lets run: how it runs, and what it is granted for that.
+//!
+//! # Layout
+//!
+//! * `run`: the four ways to run. `place`, `host`: paths and hosts as rules name them.
+//! * `grants`: what a rule or a profile gives besides; `granted`: the same on one machine, in one folder.
+//! * `profile`: grants with a name, built in or written by the user. `caps`: what nobody may give.
+//! * `given`: what all rules together give to one program.
+//!
+//! Nothing here looks at a file or a variable: who enforces the grants says what is around them ([`Surroundings`]).
+
+mod given;
+mod granted;
+mod grants;
+mod host;
+mod place;
+mod run;
+
+pub use given::{ProfileName, Rights};
+pub use granted::{Granted, Surroundings};
+pub use grants::Grants;
+pub use host::HostPattern;
+pub use place::Place;
+pub use run::Run;
