@@ -3,7 +3,9 @@
 //! A plan travels from the server to a session's guard as JSON. It contains decisions only; nothing looks at the file
 //! system or the environment again to decide anything.
 
+use crate::execution::Execution;
 use crate::policy::{Mode, Network};
+use crate::raw_paths;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +47,8 @@ pub struct Plan {
     /// Whoever starts programs here answers for the names that they make ([`crate::Session::names`]), so that nothing has to
     /// stand for a protected name that is missing; where that cannot be, placeholders do.
     pub brokered: bool,
+    /// Which files are executed.
+    pub execution: Execution,
     /// Where build tools may keep what they fetch, if anywhere.
     pub caches: Option<Caches>,
     /// What one session may use up.
@@ -160,6 +164,7 @@ impl Plan {
             emptied: Vec::new(),
             only_readable: None,
             brokered: false,
+            execution: Execution::default(),
             caches: None,
             limits: Limits::default(),
             layers: Layers::Best,
@@ -217,6 +222,7 @@ impl Plan {
         if !self.mode.is_enforced() {
             return Plan {
                 brokered: self.brokered,
+                execution: self.execution.clone(),
                 limits: self.limits,
                 layers: self.layers,
                 debug: self.debug,
@@ -251,6 +257,7 @@ impl Plan {
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
             brokered: self.brokered,
+            execution: self.execution.clone(),
             caches: self.caches.clone().filter(|_| other.caches.is_some()),
             limits: self.limits,
             layers: self.layers,
@@ -272,85 +279,6 @@ fn common(one: &[PathBuf], another: &[PathBuf]) -> Vec<PathBuf> {
     let first: Vec<PathBuf> = one.iter().filter(|path| inside(path, another)).cloned().collect();
     let second: Vec<PathBuf> = another.iter().filter(|path| inside(path, one)).cloned().collect();
     union(&first, &second)
-}
-
-/// Paths in JSON: text where they are UTF-8, else their bytes. A file name may be any bytes, and one that a plan could not
-/// carry could not be protected.
-mod raw_paths {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, PathBuf};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Raw {
-        Text(String),
-        Bytes(Vec<u8>),
-    }
-
-    impl From<&Path> for Raw {
-        fn from(path: &Path) -> Self {
-            match path.to_str() {
-                Some(text) => Raw::Text(text.to_owned()),
-                None => Raw::Bytes(path.as_os_str().as_bytes().to_vec()),
-            }
-        }
-    }
-
-    impl From<Raw> for PathBuf {
-        fn from(raw: Raw) -> Self {
-            match raw {
-                Raw::Text(text) => text.into(),
-                Raw::Bytes(bytes) => OsString::from_vec(bytes).into(),
-            }
-        }
-    }
-
-    pub(super) fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(paths.iter().map(|path| Raw::from(path.as_path())))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-        Ok(Vec::<Raw>::deserialize(deserializer)?.into_iter().map(PathBuf::from).collect())
-    }
-
-    pub(super) mod one {
-        use super::{Deserialize, Deserializer, Path, PathBuf, Raw, Serialize, Serializer};
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            path: &Path,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            Raw::from(path).serialize(serializer)
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<PathBuf, D::Error> {
-            Raw::deserialize(deserializer).map(PathBuf::from)
-        }
-    }
-
-    pub(super) mod option {
-        use super::{Deserialize, Deserializer, PathBuf, Raw, Serialize, Serializer};
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            paths: &Option<Vec<PathBuf>>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            let raw: Option<Vec<Raw>> =
-                paths.as_ref().map(|paths| paths.iter().map(|path| Raw::from(path.as_path())).collect());
-            raw.serialize(serializer)
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Vec<PathBuf>>, D::Error> {
-            let raw = Option::<Vec<Raw>>::deserialize(deserializer)?;
-            Ok(raw.map(|paths| paths.into_iter().map(PathBuf::from).collect()))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ macro_rules! tell {
     ($($what:tt)*) => { eprintln!($($what)*) };
 }
 
+mod execution;
 mod impersonation;
 mod lifetime;
 mod programs;

@@ -68,8 +68,17 @@ pub(super) fn restrict(
     let ruleset = ruleset.scope(Scope::from_all(NEWEST))?.create()?;
     let ruleset = grant_reading(ruleset, plan, own)?;
     let ruleset = grant_writing(ruleset, plan, caches, own)?;
+    let ruleset = grant_execution(ruleset, plan)?;
     let status = ruleset.restrict_self()?;
     abi_in_force(&status)
+}
+
+/// Grants the right to be executed where only some files have it.
+fn grant_execution(mut ruleset: RulesetCreated, plan: &Plan) -> Result<RulesetCreated, LandlockError> {
+    for path in plan.execution.only.iter().flatten() {
+        ruleset = rule(ruleset, path, AccessFs::Execute.into())?;
+    }
+    Ok(ruleset)
 }
 
 /// From this ABI on, a domain need not forbid moving files between folders.
@@ -81,14 +90,24 @@ pub(super) fn enter_own_domain(abi: Option<u32>) -> Result<(), LandlockError> {
     if abi.is_none_or(|abi| abi < DOMAINS_SINCE) {
         return Ok(());
     }
-    // The one right that every domain denies unless it grants it.
-    let moving = BitFlags::from(AccessFs::Refer);
-    let ruleset = Ruleset::default().handle_access(moving)?.create()?;
-    let status = rule(ruleset, Path::new("/"), moving)?.restrict_self()?;
-    match status.ruleset {
+    match domain_of_its_own()?.ruleset {
         RulesetStatus::FullyEnforced => Ok(()),
         RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced => Err(LandlockError::Partly),
     }
+}
+
+/// Puts this process and what it starts into such a domain, in which nothing is mounted or unmounted either, whoever
+/// asks (`hook_sb_mount` and others in security/landlock/fs.c). Returns the ABI in force, or none where the kernel has no
+/// Landlock.
+pub(super) fn forbid_mounting() -> Result<Option<u32>, LandlockError> {
+    abi_in_force(&domain_of_its_own()?)
+}
+
+fn domain_of_its_own() -> Result<RestrictionStatus, LandlockError> {
+    // The one right that every domain denies unless it grants it.
+    let moving = BitFlags::from(AccessFs::Refer);
+    let ruleset = Ruleset::default().handle_access(moving)?.create()?;
+    Ok(rule(ruleset, Path::new("/"), moving)?.restrict_self()?)
 }
 
 fn abi_in_force(status: &RestrictionStatus) -> Result<Option<u32>, LandlockError> {
@@ -108,7 +127,10 @@ fn grant_reading(
     plan: &Plan,
     own: &OwnNamespaces,
 ) -> Result<RulesetCreated, LandlockError> {
-    let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+    let mut read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+    if plan.execution.only.is_some() {
+        read.remove(AccessFs::Execute);
+    }
     let everywhere = [PathBuf::from("/")];
     let roots: &[PathBuf] = plan.only_readable.as_deref().unwrap_or(&everywhere);
     let mut hidden: Vec<PathBuf> = plan.hidden.iter().chain(&plan.emptied).cloned().collect();
@@ -161,8 +183,12 @@ fn grant_writing(
     caches: &[PathBuf],
     own: &OwnNamespaces,
 ) -> Result<RulesetCreated, LandlockError> {
+    let mut everything = AccessFs::from_all(NEWEST);
+    if plan.execution.only.is_some() {
+        everything.remove(AccessFs::Execute);
+    }
     for root in plan.writable.iter().chain(caches) {
-        ruleset = rule(ruleset, root, AccessFs::from_all(NEWEST))?;
+        ruleset = rule(ruleset, root, everything)?;
     }
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev | AccessFs::Truncate;
     let terminals = if own.mounts { OWN_TERMINALS } else { &[] };
@@ -173,7 +199,7 @@ fn grant_writing(
     // The host's holds memory that other programs share.
     let shared = Path::new("/dev/shm");
     if own.mounts && shared.is_dir() {
-        return rule(ruleset, shared, AccessFs::from_all(NEWEST));
+        return rule(ruleset, shared, everything);
     }
     Ok(ruleset)
 }

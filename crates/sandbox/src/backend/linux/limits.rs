@@ -112,6 +112,18 @@ fn processes_of_user() -> u64 {
     mine.map(|entry| fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64)).sum()
 }
 
+/// Gives up the right to change mounts, for good, also across `execve`.
+pub(super) fn drop_right_to_mount() -> io::Result<()> {
+    let mounting = CapabilitySet::SYS_ADMIN;
+    let present = rustix::thread::capabilities(None)?;
+    if present.effective.contains(CapabilitySet::SETPCAP) {
+        rustix::thread::remove_capability_from_bounding_set(mounting)?;
+    }
+    let kept = present.permitted - mounting;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
 /// Gives every capability up, except for root those of [`KEPT`]; for good, also across `execve`.
 ///
 /// Where the processes of the host are in reach, the right to signal any of them goes, too.

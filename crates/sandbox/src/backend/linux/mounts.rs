@@ -6,6 +6,7 @@
 
 use super::{canonical, sys};
 use crate::caches::{Claim, Layer};
+use crate::execution::Execution;
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -84,6 +85,8 @@ enum Pin {
     Held,
     /// A folder in a held one: writable.
     Opened,
+    /// Nothing in it is executed, nor in what is mounted in it.
+    NotExecuted,
 }
 
 /// Folders of one held folder that are made writable when a session starts. More are when they are first used.
@@ -100,6 +103,9 @@ pub(super) fn build(
     // What the host mounts later stays outside, and nothing mounted here is seen there.
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|errno| MountError::Private(errno.into()))?;
+    let stand_in = plan.execution.shell.as_ref();
+    let stand_in = stand_in.map(|shell| Ok((&shell.place, copy(&shell.program)?)));
+    let stand_in = stand_in.transpose()?;
     // Copies taken before the tree becomes read-only keep their own flags.
     let mut roots = Vec::new();
     let own = caches.map(|caches| &caches.own);
@@ -131,16 +137,25 @@ pub(super) fn build(
     // Outer roots first: an inner one lies on top of its outer one.
     roots.sort_by_key(|(root, _)| root.components().count());
     for (root, tree) in &roots {
-        sys::change_mount(tree.as_fd(), true, NO_SUID | NO_DEVICES, 0)
+        let flags = NO_SUID | NO_DEVICES | no_exec(plan.execution.is_never_in(root));
+        sys::change_mount(tree.as_fd(), true, flags, 0)
             .map_err(|source| MountError::Change { path: (*root).clone(), source })?;
         place(tree, root)?;
+    }
+    for path in plan.execution.never_in.iter().filter(|path| !roots.iter().any(|(root, _)| root == path)) {
+        if_there(pin_down(path, Pin::NotExecuted))?;
+    }
+    if let Some((place_of_shell, program)) = &stand_in {
+        sys::change_mount(program.as_fd(), false, READ_ONLY | NO_SUID | NO_DEVICES, NO_EXEC)
+            .map_err(|source| MountError::Change { path: (*place_of_shell).clone(), source })?;
+        place(program, place_of_shell)?;
     }
     // Protected places, and everything on the way to them: a parent that could be renamed would take them along, and a
     // fresh one could be put in its place.
     for (path, pin) in pins(plan) {
         pin_down(&path, pin)?;
     }
-    own_devices(devices, granted)?;
+    own_devices(devices, granted, no_exec(!plan.execution.never_in.is_empty()))?;
     if own_processes {
         let processes = make("proc", &[])?;
         let flags = READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC;
@@ -156,6 +171,22 @@ pub(super) fn build(
     Ok(with_layers)
 }
 
+fn no_exec(applies: bool) -> u64 {
+    if applies { NO_EXEC } else { 0 }
+}
+
+/// Has nothing executed in some places, in a mount namespace that is like the host's in all else.
+pub(super) fn forbid_execution(execution: &Execution) -> Result<(), MountError> {
+    // What the host mounts later is seen here, and nothing mounted here is seen there.
+    rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(|errno| MountError::Private(errno.into()))?;
+    // Outer ones first: a copy of an inner one that is taken then has what the outer one has.
+    let places: BTreeSet<&PathBuf> = execution.never_in.iter().collect();
+    places.into_iter().try_for_each(|path| if_there(pin_down(path, Pin::NotExecuted)))?;
+    // A working folder from before would still be on the other mounts.
+    rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
+}
+
 /// Makes a file system that shows a place, and takes what is written. `userxattr`, because without it a mount in a user
 /// namespace cannot remove what the lower layer holds.
 fn overlay(layer: &Layer) -> Result<OwnedFd, MountError> {
@@ -169,6 +200,9 @@ fn overlay(layer: &Layer) -> Result<OwnedFd, MountError> {
 /// Puts back what was knocked off: every place that should be a mount and is none any more. Runs in the session's mount
 /// namespace, with the capabilities of its user namespace.
 pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
+    for path in plan.execution.never_in.iter().filter(|path| !is_mount(path)) {
+        if_there(pin_down(path, Pin::NotExecuted))?;
+    }
     for (path, pin) in
         pins(plan).into_iter().filter(|(path, _)| !is_mount(path) && path.symlink_metadata().is_ok())
     {
@@ -180,7 +214,7 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
 
 /// Lists every path that should be a mount and that programs outside may replace.
 pub(super) fn places(plan: &Plan) -> Vec<PathBuf> {
-    let covered = plan.hidden.iter().chain(&plan.emptied).cloned();
+    let covered = plan.hidden.iter().chain(&plan.emptied).chain(&plan.execution.never_in).cloned();
     // Opened folders come and go; whoever brokers names has them mounted when they are used.
     let pins = pins(plan).into_iter().filter(|(_, pin)| *pin != Pin::Opened);
     pins.map(|(path, _)| path).chain(covered).collect()
@@ -211,6 +245,7 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
         Pin::Held => change(false, READ_ONLY, 0)?,
         // Copied from a held folder, it is read-only.
         Pin::Opened => change(false, 0, READ_ONLY)?,
+        Pin::NotExecuted => change(true, NO_EXEC | NO_SUID | NO_DEVICES, 0)?,
         Pin::Writable => {}
     }
     match (place(&tree, path), pin) {
@@ -384,7 +419,11 @@ struct Granted<'a> {
 }
 
 /// Replaces `/dev` by one with the few nodes of [`DEVICES`], terminals of its own and a private `/dev/shm`.
-fn own_devices(devices: Vec<(&'static str, OwnedFd)>, granted: Vec<Granted<'_>>) -> Result<(), MountError> {
+fn own_devices(
+    devices: Vec<(&'static str, OwnedFd)>,
+    granted: Vec<Granted<'_>>,
+    no_exec: u64,
+) -> Result<(), MountError> {
     let folder = Path::new("/dev");
     let wrong = |name: &'static str| move |source: io::Error| MountError::Devices { name, source };
     let tree = make("tmpfs", &[("mode", "0755"), ("size", "64k")])?;
@@ -413,7 +452,7 @@ fn own_devices(devices: Vec<(&'static str, OwnedFd)>, granted: Vec<Granted<'_>>)
     change_and_place(&terminals, NO_SUID | NO_EXEC, &folder.join("pts"))?;
     // A share of memory that one session cannot exceed; nothing in it is seen outside.
     let shared = make("tmpfs", &[("mode", "1777"), ("size", "25%")])?;
-    change_and_place(&shared, NO_SUID | NO_DEVICES, &folder.join("shm"))?;
+    change_and_place(&shared, NO_SUID | NO_DEVICES | no_exec, &folder.join("shm"))?;
     let placed = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| wrong("read-only")(errno.into()))?;
     sys::change_mount(placed.as_fd(), false, READ_ONLY | NO_SUID | NO_EXEC, 0).map_err(wrong("read-only"))

@@ -16,11 +16,24 @@ pub(super) struct Attempt(pub(super) Vec<Namespace>);
 
 /// What a session should have, when the plan allows namespaces at all.
 pub(super) fn wanted(plan: &Plan) -> Vec<Namespace> {
-    if plan.layers == Layers::WithoutNamespaces || !plan.mode.is_enforced() {
+    if plan.layers == Layers::WithoutNamespaces {
         return Vec::new();
+    }
+    if !plan.mode.is_enforced() {
+        return wanted_outside(plan);
     }
     let unwanted = plan.network.is_enabled().then_some(Namespace::Network);
     Namespace::ALL.into_iter().filter(|kind| Some(*kind) != unwanted).collect()
+}
+
+/// What a session has that enforces no mode. Root keeps its rights: in a namespace of users it would have few of them.
+fn wanted_outside(plan: &Plan) -> Vec<Namespace> {
+    let is_root = rustix::process::geteuid().is_root();
+    match (plan.execution.needs_mounts(), is_root) {
+        (false, _) => Vec::new(),
+        (true, true) => vec![Namespace::Mount],
+        (true, false) => vec![Namespace::User, Namespace::Mount],
+    }
 }
 
 /// Finds out which kinds this process may make, each by itself: a limit of zero (`max_net_namespaces`) or a container
@@ -53,8 +66,13 @@ pub(super) fn obtainable(proof: SingleThreaded, wanted: &[Namespace]) -> Vec<Nam
 /// - without mounts, and without processes, whose `/proc` would then be that of others;
 /// - without any, where the plan allows Landlock alone.
 pub(super) fn attempts(plan: &Plan, obtainable: &[Namespace]) -> Vec<Attempt> {
+    if !plan.mode.is_enforced() {
+        // Root of a container may have no other way to mounts.
+        return vec![Attempt(vec![Namespace::User, Namespace::Mount])];
+    }
     let is_root = rustix::process::geteuid().is_root();
     let needs_mounts = match plan.layers {
+        _ if plan.execution.needs_mounts() => true,
         Layers::Best | Layers::WithoutNamespaces => false,
         Layers::RequireNamespaces | Layers::WithoutLandlock => true,
     };

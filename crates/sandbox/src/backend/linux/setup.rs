@@ -47,6 +47,10 @@ pub(super) enum SetupError {
         "without Landlock, a user namespace or a PID namespace, the files of the host can be reached through its processes"
     )]
     NothingKeepsProcessesApart,
+    #[error("only Landlock can say which files are executed, and this kernel has none")]
+    NothingLimitsExecution,
+    #[error("without a mount namespace, nothing can keep files that commands may write from being executed")]
+    NothingForbidsExecution,
     #[error(transparent)]
     Seccomp(#[from] SeccompError),
     #[error("the layers were applied, but {0} is not in force")]
@@ -68,7 +72,13 @@ pub(super) fn apply(
     let mut enforcement = Enforcement::none(plan.mode);
     enforcement.namespaces.clone_from(&attempt.0);
     enforcement.missing = namespaces::wanted(plan).into_iter().filter(|kind| !attempt.has(*kind)).collect();
+    if plan.execution.needs_mounts() && !attempt.has(Namespace::Mount) {
+        return Err(SetupError::NothingForbidsExecution);
+    }
     if !plan.mode.is_enforced() {
+        if plan.execution.needs_mounts() {
+            enforcement.landlock = limit_execution(plan, attempt)?;
+        }
         return Ok(enforcement);
     }
     // Before /proc/sys becomes read-only.
@@ -109,6 +119,18 @@ pub(super) fn apply(
     Ok(enforcement)
 }
 
+/// All that is enforced where a program has the user's rights, but executes nothing that commands can write. Returns the
+/// Landlock ABI in force.
+fn limit_execution(plan: &Plan, attempt: &Attempt) -> Result<Option<u32>, SetupError> {
+    mounts::forbid_execution(&plan.execution)?;
+    // What gains rights by being executed would take the mounts off.
+    rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
+    if attempt.has(Namespace::User) {
+        limits::drop_right_to_mount().map_err(SetupError::Capabilities)?;
+    }
+    Ok(landlock_rules::forbid_mounting()?)
+}
+
 fn apply_landlock(
     plan: &Plan,
     caches: &[PathBuf],
@@ -126,6 +148,9 @@ fn apply_landlock(
     }
     if abi == 0 && plan.only_readable.is_some() {
         return Err(SetupError::NothingRestrictsReading);
+    }
+    if abi == 0 && plan.execution.only.is_some() {
+        return Err(SetupError::NothingLimitsExecution);
     }
     // /proc/PID/root of a process outside leads to the host's mounts, on which nothing is read-only or hidden. Landlock forbids it,
     // and so does a user namespace (`ptrace_may_access` in kernel/ptrace.c); without processes from outside there is none.

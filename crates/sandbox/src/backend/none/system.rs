@@ -19,7 +19,7 @@ impl Backend for NoSandbox {
     type Session = Session;
 
     fn start(launcher: &Launcher, plan: &Plan) -> Result<(Session, Enforcement), SessionError> {
-        match plan.mode.is_enforced() {
+        match plan.mode.is_enforced() || plan.execution.is_limited() {
             true => Err(SessionError::NotEnforceable(NO_SANDBOX.to_owned())),
             false => Ok((Session::new(launcher), Enforcement::none(plan.mode))),
         }
@@ -47,6 +47,9 @@ mod tests {
     fn who_asks_for_a_sandbox_is_told_that_there_is_none() {
         let start = |mode| NoSandbox::start(&Launcher::default(), &Plan::unenforced(mode, Network::Enabled));
         assert!(start(Mode::DangerFullAccess).is_ok() && start(Mode::ExternalSandbox).is_ok());
+        let execution = crate::Execution { only: Some(Vec::new()), ..crate::Execution::default() };
+        let limited = Plan { execution, ..Plan::unenforced(Mode::DangerFullAccess, Network::Enabled) };
+        assert!(NoSandbox::start(&Launcher::default(), &limited).is_err());
         for mode in [Mode::ReadOnly, Mode::WorkspaceWrite] {
             assert!(matches!(start(mode), Err(SessionError::NotEnforceable(why)) if why == NO_SANDBOX));
         }
