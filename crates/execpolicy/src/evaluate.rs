@@ -12,9 +12,9 @@ use crate::conditions::Unknown;
 use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
+use crate::giving::Plain;
 use crate::nested::{ReadBudget, nested, runs_in_its_own_process};
 use crate::policy::Policy;
-use crate::rights::Rights;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
 
@@ -33,6 +33,8 @@ pub struct Options {
     pub heuristics: Heuristics,
     /// What becomes of commands inside it (`sh -c`, `env`, …).
     pub nested: Nested,
+    /// What a rule gives that says nothing of it.
+    pub plain: Plain,
 }
 
 /// What becomes of the commands that a command says it will run.
@@ -66,7 +68,9 @@ impl Policy {
             (decision, decided_by) = (Decision::Prompt, DecidedBy::IncompleteRules);
         }
         let deciding = deciding.filter(|_| speaks);
-        let rights = rights(&matches, deciding.and_then(|index| matches.get(index)));
+        let deciding_match = deciding.and_then(|index| matches.get(index));
+        let whole = commands.first().map(Vec::as_slice).unwrap_or_default();
+        let rights = self.rights((&matches, whole), deciding_match, options);
         Evaluation { rights, decision, decided_by, matches, deciding, dangers, commands, doubt }
     }
 
@@ -176,20 +180,6 @@ impl<'p> Findings<'p> {
         }
         all_allowed
     }
-}
-
-/// What the rules give to the program itself that say the same about it as the one that decides.
-fn rights(matches: &[RuleMatch], deciding: Option<&RuleMatch>) -> Rights {
-    let Some(deciding) = deciding.filter(|one| one.part == 0 && one.rule.decision < Decision::Forbidden)
-    else {
-        return Rights::none();
-    };
-    let counts = |one: &&RuleMatch| {
-        let settled = deciding.rule.overrides_prompt && one.rule.decision == Decision::Prompt;
-        one.part == 0 && (one.rule.decision == deciding.rule.decision || settled)
-    };
-    let others = matches.iter().filter(counts).map(|one| one.rule.rights());
-    others.fold(deciding.rule.rights(), Rights::common)
 }
 
 fn rule_match(

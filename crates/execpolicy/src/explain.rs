@@ -33,6 +33,7 @@ impl Policy {
                 &format!("note: rules that allow the commands inside do not allow the whole: {doubt}"),
             );
         }
+        self.describe_rights(&mut text, &evaluation, options);
         line(&mut text, &format!("\nto change it: {}", advice(&evaluation)));
         text
     }
@@ -54,6 +55,34 @@ impl Policy {
         if !any {
             line(text, "  none");
             self.describe_near_misses(text, words);
+        }
+    }
+
+    /// What the program gets, member by member, and where that comes from.
+    fn describe_rights(&self, text: &mut String, evaluation: &Evaluation, options: &Options) {
+        let rights = evaluation.rights();
+        let Some(origin) = &rights.origin else { return };
+        line(text, &format!("\nrights: {}", rights.way_in_words()));
+        if let Some(why) = rights.why() {
+            line(text, &format!("  because the rule at {origin} {why}"));
+        }
+        for member in rights.members() {
+            line(text, &format!("  {member}"));
+        }
+        let bounds = self.caps().in_words();
+        if rights.is_capped {
+            line(text, "  less than the rule gives, for an administrator bounds it");
+        }
+        for bound in bounds {
+            line(text, &format!("  never: {bound}"));
+        }
+        let differing = self.differing_rights(evaluation, options);
+        if !differing.is_empty() {
+            line(text, "  of these the smaller rights count:");
+            for one in differing {
+                let place = one.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+                line(text, &format!("    {place} gives: {}", one.in_words()));
+            }
         }
     }
 

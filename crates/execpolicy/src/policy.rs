@@ -12,7 +12,9 @@ use crate::examples::Example;
 use crate::host::HostExecutables;
 use crate::network::NetworkRule;
 use crate::pattern::Element;
+use crate::profiles::Profiles;
 use crate::requirements;
+use crate::rights::Caps;
 use crate::rule::PrefixRule;
 
 /// The rules in force. Cheap to clone; a clone shares its rules.
@@ -25,6 +27,8 @@ pub struct Policy {
     by_expression: Vec<usize>,
     hosts: HostExecutables,
     network: Vec<NetworkRule>,
+    profiles: Profiles,
+    caps: Arc<Caps>,
     examples: Vec<Example>,
     incomplete: bool,
     /// A rule has a condition on the environment.
@@ -88,6 +92,7 @@ impl Policy {
     pub fn add_text(&mut self, file: &Path, text: &str, home: Option<&str>) -> Result<(), ParseError> {
         let declared = dialect::read(file, text, home)
             .map_err(|problem| ParseError::Rules { file: file.to_owned(), problem: Box::new(problem) })?;
+        self.profiles.note_layer(file);
         self.add_declarations(declared);
         Ok(())
     }
@@ -97,9 +102,10 @@ impl Policy {
     /// # Errors
     /// What is wrong with the text; then nothing is added.
     pub fn add_requirements(&mut self, file: &Path, text: &str) -> Result<(), ParseError> {
-        let rules = requirements::read(file, text)
+        let read = requirements::read(file, text)
             .map_err(|what| ParseError::Requirements { file: file.to_owned(), what })?;
-        rules.into_iter().for_each(|rule| self.add(rule));
+        self.caps = Arc::new(read.caps);
+        read.rules.into_iter().for_each(|rule| self.add(rule));
         Ok(())
     }
 
@@ -150,6 +156,16 @@ impl Policy {
         &self.network
     }
 
+    pub(crate) fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
+    /// What no rule, grant or answer gives.
+    #[must_use]
+    pub fn caps(&self) -> &Arc<Caps> {
+        &self.caps
+    }
+
     /// All verified examples, in the order in which they were read.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
@@ -159,6 +175,7 @@ impl Policy {
     fn add_declarations(&mut self, declared: Declarations) {
         self.hosts.extend(declared.hosts);
         self.network.extend(declared.network);
+        declared.profiles.into_iter().for_each(|profile| self.profiles.add(profile));
         self.examples.extend(declared.examples);
         declared.rules.into_iter().for_each(|rule| self.add(rule));
     }

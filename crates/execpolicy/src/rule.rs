@@ -11,7 +11,7 @@ use crate::decision::Decision;
 use crate::host::HostExecutables;
 pub use crate::origin::Origin;
 use crate::pattern::{Element, Reading};
-use crate::rights::{Grants, ProfileName, Rights, Run};
+use crate::rights::{Grants, ProfileName, Run};
 
 /// What stands for the program when rules are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub(crate) enum ProgramFit {
     ByBasename,
 }
 
+/// What a rule grants besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleGrants {
+    /// What the profile of this name grants.
+    OfProfile(ProfileName),
+    /// These.
+    These(Grants),
+}
+
 /// One `prefix_rule(…)`, for one program (alternatives in the first position make one rule each).
 #[derive(Clone, Debug)]
 pub struct PrefixRule {
@@ -51,7 +60,7 @@ pub struct PrefixRule {
     /// The profile that says how it runs, and with what.
     pub profile: Option<ProfileName>,
     /// What it is granted besides.
-    pub grants: Grants,
+    pub grants: Option<RuleGrants>,
     /// Whether this rule, which allows, settles the questions of rules that ask (`answers`).
     pub overrides_prompt: bool,
     /// Why, in its author's words; never blank.
@@ -131,16 +140,6 @@ impl PrefixRule {
             && self.conditions.fulfilled(command, end, reading, unknown)
     }
 
-    /// What the rule gives to a program.
-    pub(crate) fn rights(&self) -> Rights {
-        Rights {
-            run: self.run.unwrap_or(Run::Outside),
-            profile: self.profile.clone(),
-            grants: self.grants.clone(),
-            origin: Some(self.origin.clone()),
-        }
-    }
-
     /// Number of words that the pattern fixes, the program included: the longest match explains a decision
     /// best.
     #[must_use]
@@ -162,6 +161,11 @@ impl fmt::Display for PrefixRule {
         }
         if let Some(profile) = &self.profile {
             write!(formatter, ", profile=\"{profile}\"")?;
+        }
+        match &self.grants {
+            Some(RuleGrants::OfProfile(name)) => write!(formatter, ", grants=\"{name}\"")?,
+            Some(RuleGrants::These(grants)) => write!(formatter, ", grants={grants}")?,
+            None => {}
         }
         if self.overrides_prompt {
             formatter.write_str(", overrides_prompt=True")?;

@@ -14,6 +14,9 @@ struct Kind {
     /// The sub-commands that do; none: whatever follows.
     subcommands: &'static [&'static str],
     why: &'static str,
+    /// A rule that lets one run and says nothing of its rights gives it none: its work is to run what it is given, or
+    /// to show what it reads. The others need what the user has for theirs.
+    inside: bool,
 }
 
 /// No list of these can be complete: what is not in it is not thereby narrow.
@@ -22,6 +25,7 @@ const KINDS: &[Kind] = &[
         programs: &["bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "pwsh", "busybox", "toybox", "ld.so"],
         subcommands: &[],
         why: "runs any code",
+        inside: true,
     },
     Kind {
         programs: &[
@@ -40,6 +44,7 @@ const KINDS: &[Kind] = &[
         ],
         subcommands: &[],
         why: "runs any code",
+        inside: true,
     },
     Kind {
         programs: &["docker", "podman", "nerdctl"],
@@ -56,22 +61,37 @@ const KINDS: &[Kind] = &[
             "import",
         ],
         why: "runs any program with the rights of its service",
+        inside: false,
     },
     Kind {
         programs: &["kubectl", "helm"],
         subcommands: &[],
         why: "runs programs that a --kubeconfig or a plug-in names",
+        inside: false,
     },
-    Kind { programs: &["find", "fd", "xargs", "parallel"], subcommands: &[], why: "runs any other program" },
+    Kind {
+        programs: &["find", "fd", "xargs", "parallel"],
+        subcommands: &[],
+        why: "runs any other program",
+        inside: true,
+    },
     Kind {
         programs: &["sed", "awk", "gawk", "mawk", "ed", "ex", "vi", "vim", "nvim", "emacs", "nano"],
         subcommands: &[],
         why: "runs and writes what its script says",
+        inside: true,
     },
     Kind {
-        programs: &["tar", "zip", "rsync", "cpio", "sort", "split"],
+        programs: &["tar", "zip", "cpio", "sort", "split"],
         subcommands: &[],
         why: "runs programs that its options name",
+        inside: true,
+    },
+    Kind {
+        programs: &["rsync"],
+        subcommands: &[],
+        why: "sends any file anywhere, and runs programs that its options name",
+        inside: false,
     },
     Kind {
         programs: &[
@@ -103,6 +123,7 @@ const KINDS: &[Kind] = &[
         ],
         subcommands: &[],
         why: "runs what the workspace says",
+        inside: true,
     },
     Kind {
         programs: &["npm", "pnpm", "yarn"],
@@ -130,6 +151,7 @@ const KINDS: &[Kind] = &[
             "init",
         ],
         why: "runs what the workspace and its packages say",
+        inside: true,
     },
     Kind {
         programs: &["cargo", "go"],
@@ -138,6 +160,7 @@ const KINDS: &[Kind] = &[
             "publish", "package", "fix", "generate", "vet",
         ],
         why: "runs what the workspace and its packages say",
+        inside: true,
     },
     Kind {
         programs: &[
@@ -145,21 +168,25 @@ const KINDS: &[Kind] = &[
         ],
         subcommands: &["install", "run", "tool", "sync", "add", "exec", "build", "update", "pip"],
         why: "runs what packages say",
+        inside: true,
     },
     Kind {
         programs: &["ssh", "scp", "sftp"],
         subcommands: &[],
         why: "runs programs that its options name, here and there",
+        inside: false,
     },
     Kind {
         programs: &["curl", "wget", "http", "nc", "ncat", "socat"],
         subcommands: &[],
         why: "sends any file anywhere, and writes what comes back",
+        inside: false,
     },
     Kind {
         programs: &["pyenv", "rbenv", "nodenv", "asdf", "mise", "volta", "rustup", "direnv", "nvm"],
         subcommands: &[],
         why: "runs what a file of the workspace chooses",
+        inside: true,
     },
     Kind {
         programs: &[
@@ -168,12 +195,36 @@ const KINDS: &[Kind] = &[
         ],
         subcommands: &[],
         why: "reads what is hidden from commands, or writes what they may not",
+        inside: true,
     },
 ];
 
 /// Why a program that begins so hands on what it gets; `None` when that is not known.
 #[must_use]
 pub fn hands_on<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
+    match kind_of(prefix) {
+        Some(kind) => Some(kind.why),
+        None => runs_others(prefix).then_some(RUNS_OTHERS),
+    }
+}
+
+/// Why a program that begins so gets nothing more than commands may do by a rule that says nothing of its rights: it
+/// runs what it is given. `None` when that is not known.
+#[must_use]
+pub fn runs_what_it_is_given<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
+    match kind_of(prefix) {
+        Some(kind) => kind.inside.then_some(kind.why),
+        None => runs_others(prefix).then_some(RUNS_OTHERS),
+    }
+}
+
+const RUNS_OTHERS: &str = "runs any other program";
+
+fn runs_others<S: AsRef<str>>(prefix: &[S]) -> bool {
+    prefix.first().is_some_and(|program| runs_commands(windows_name(program.as_ref()).as_bytes()))
+}
+
+fn kind_of<S: AsRef<str>>(prefix: &[S]) -> Option<&'static Kind> {
     let (program, arguments) = prefix.split_first()?;
     let name = windows_name(program.as_ref());
     // `python3.12` is `python`.
@@ -185,8 +236,7 @@ pub fn hands_on<S: AsRef<str>>(prefix: &[S]) -> Option<&'static str> {
             && (kind.subcommands.is_empty()
                 || subcommand.is_none_or(|subcommand| kind.subcommands.contains(&subcommand)))
     };
-    let kind = KINDS.iter().find(counts).map(|kind| kind.why);
-    kind.or_else(|| runs_commands(name.as_bytes()).then_some("runs any other program"))
+    KINDS.iter().find(counts)
 }
 
 impl Policy {

@@ -12,17 +12,20 @@ use starlark::values::none::{NoneOr, NoneType};
 use super::arguments::{self, Items};
 use super::collector::Collector;
 use super::examples::Pending;
+use super::rights;
 use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail, state};
 use crate::host;
 use crate::network::{self, NetworkRule, Protocol};
-use crate::rights::Grants;
+use crate::rights::Profile;
 use crate::rule::{Origin, PrefixRule};
 
 /// Rules that one file may make: generated files stay usable, runaway ones end.
 const MAX_RULES: usize = 50_000;
+/// The same for profiles.
+const MAX_PROFILES: usize = 1_000;
 
 /// The arguments of each function, for whoever has mistyped one.
 pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
@@ -44,7 +47,29 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
             "not_by",
             "until",
             "run",
+            "profile",
+            "grants",
             "overrides_prompt",
+        ],
+    ),
+    (
+        "profile",
+        &[
+            "name",
+            "base",
+            "run",
+            "read",
+            "write",
+            "hosts",
+            "sockets",
+            "devices",
+            "env",
+            "protected",
+            "may_run",
+            "tty",
+            "stdin",
+            "warning",
+            "justification",
         ],
     ),
     ("host_executable", &["name", "paths"]),
@@ -73,6 +98,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] not_by: NoneOr<Items<'v>>,
         #[starlark(require = named, default = NoneOr::None)] until: NoneOr<&'v str>,
         #[starlark(require = named, default = NoneOr::None)] run: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] profile: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] grants: NoneOr<Value<'v>>,
         #[starlark(require = named, default = false)] overrides_prompt: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -91,7 +118,9 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             until: arguments::time("until", until.into_option())?,
         };
         let decision = arguments::decision(decision.into_option().unwrap_or("allow"))?;
-        let run = arguments::run(run.into_option(), decision)?;
+        let run = rights::run(run.into_option(), decision)?;
+        let profile = rights::profile(profile.into_option(), decision)?;
+        let grants = rights::rule_grants(grants.into_option(), run, decision)?;
         let justification = arguments::justification(justification.into_option())?;
         let origin = origin(eval, collector);
         if overrides_prompt && decision != Decision::Allow {
@@ -107,8 +136,8 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             conditions: conditions.clone(),
             decision,
             run,
-            profile: None,
-            grants: Grants::default(),
+            profile: profile.clone(),
+            grants: grants.clone(),
             overrides_prompt,
             justification: justification.clone(),
             origin: origin.clone(),
@@ -120,6 +149,53 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         let span = eval.call_stack_top_location();
         collector.pending.borrow_mut().push(Pending { span, rules, matching, not_matching });
         Ok(NoneType)
+    }
+
+    /// Gives grants a name.
+    fn profile<'v>(
+        name: &'v str,
+        #[starlark(require = named, default = NoneOr::None)] base: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] run: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] read: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] write: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] hosts: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] sockets: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] devices: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] env: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] protected: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] may_run: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] tty: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] stdin: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] warning: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] justification: NoneOr<&'v str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let collector = state::<Collector>(eval)?;
+        let values = [read, write, hosts, sockets, devices, env, protected, may_run, tty, stdin];
+        let values = values.into_iter().map(NoneOr::into_option);
+        let members = rights::MEMBERS.iter().copied().zip(values);
+        let profile = Profile {
+            name: rights::profile_name(name)?,
+            base: base.into_option().map(rights::profile_name).transpose()?,
+            run: run.into_option().map(rights::way_to_run).transpose()?,
+            grants: rights::grants(members.filter_map(|(name, value)| Some((name, value?))))?,
+            warning: arguments::justification(warning.into_option())?,
+            justification: arguments::justification(justification.into_option())?,
+            origin: origin(eval, collector),
+        };
+        let mut declared = collector.declared.borrow_mut();
+        declared.profiles.push(profile);
+        if declared.profiles.len() > MAX_PROFILES {
+            return Err(fail(RuleError::Rule(format!(
+                "a rules file may not make more than {MAX_PROFILES} profiles"
+            ))));
+        }
+        Ok(NoneType)
+    }
+
+    /// The hosts that the configuration of a tool names, in a list of hosts.
+    fn configured_hosts<'v>(#[starlark(require = pos)] tool: &'v str) -> starlark::Result<Tagged> {
+        Ok(Tagged::new(rights::CONFIGURED_HOSTS, rights::tool(tool)?.word()))
     }
 
     /// Lists the files that a bare program name may stand for in rules that allow.

@@ -12,7 +12,6 @@ use crate::decision::Decision;
 use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail};
 use crate::pattern::{Element, Expression};
-use crate::rights::Run;
 
 /// A list or tuple of anything.
 pub(super) type Items<'v> = UnpackListOrTuple<Value<'v>>;
@@ -168,20 +167,6 @@ pub(super) fn time(what: &str, text: Option<&str>) -> starlark::Result<Option<Sy
             .map_err(|_| bad_rule(format!("{what} must be a time like 2026-11-30T18:00:00Z (got `{text}`)")))
     };
     text.map(read).transpose()
-}
-
-/// How a program runs that a rule with this decision lets run.
-pub(super) fn run(word: Option<&str>, decision: Decision) -> starlark::Result<Option<Run>> {
-    match (word, decision) {
-        (None, _) => Ok(None),
-        (Some(_), Decision::Forbidden) => Err(bad_rule("run is for rules that allow or ask".into())),
-        (Some(word), Decision::Allow | Decision::Prompt) => match Run::from_word(word) {
-            Some(Run::Inside) => Ok(Some(Run::Inside)),
-            Some(Run::Confined | Run::Outside | Run::Unconfined) | None => {
-                Err(bad_rule(format!("run is \"{}\", or left out (got `{word}`)", Run::Inside)))
-            }
-        },
-    }
 }
 
 pub(super) fn justification(text: Option<&str>) -> starlark::Result<Option<String>> {

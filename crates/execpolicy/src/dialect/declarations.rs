@@ -3,12 +3,14 @@
 use crate::examples::Example;
 use crate::host::HostExecutables;
 use crate::network::NetworkRule;
+use crate::rights::Profile;
 use crate::rule::PrefixRule;
 
 /// What one file declares.
 #[derive(Debug, Default)]
 pub(crate) struct Declarations {
     pub(crate) rules: Vec<PrefixRule>,
+    pub(crate) profiles: Vec<Profile>,
     pub(crate) hosts: HostExecutables,
     pub(crate) network: Vec<NetworkRule>,
     pub(crate) examples: Vec<Example>,

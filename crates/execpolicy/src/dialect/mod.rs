@@ -7,6 +7,7 @@ mod collector;
 mod declarations;
 mod examples;
 mod file;
+mod rights;
 mod wording;
 
 pub(crate) use declarations::Declarations;

@@ -1,7 +1,9 @@
 //! What all rules that speak about one program give it together.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::caps::Caps;
 use super::grants::Grants;
 use super::run::Run;
 use crate::origin::Origin;
@@ -39,9 +41,26 @@ impl fmt::Display for ProfileName {
     }
 }
 
+/// Where rights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// No rule speaks.
+    Nothing,
+    /// The rule says so.
+    Rule,
+    /// The rule says nothing of it; a profile of the program's name does.
+    ProfileOfProgram,
+    /// The rule says nothing of it, and the program runs what it is given: this way.
+    RunsWhatItIsGiven(&'static str),
+    /// The rule says nothing of it, and nothing else is known of the program.
+    PlainRule,
+    /// What the rule names is not there.
+    Missing,
+}
+
 /// How one program runs, and what it is granted for that.
 #[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Rights {
     /// How it runs.
     pub run: Run,
@@ -51,18 +70,37 @@ pub struct Rights {
     pub grants: Grants,
     /// The rule that gives the rights; `None`: none does.
     pub origin: Option<Origin>,
+    /// Where they come from.
+    pub source: Source,
+    /// Whether an administrator's bounds have made them smaller.
+    pub is_capped: bool,
+    pub(crate) caps: Arc<Caps>,
 }
 
 impl Rights {
     /// What commands may do anyway.
     pub fn none() -> Rights {
-        Rights { run: Run::Inside, profile: None, grants: Grants::default(), origin: None }
+        Rights {
+            run: Run::Inside,
+            profile: None,
+            grants: Grants::default(),
+            origin: None,
+            source: Source::Nothing,
+            is_capped: false,
+            caps: Arc::default(),
+        }
     }
 
     /// Whether it is nothing but what commands may do anyway.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.run == Run::Inside && self.grants.is_empty()
+    }
+
+    /// Whether they give the same.
+    #[must_use]
+    pub fn are_those_of(&self, other: &Rights) -> bool {
+        self.run == other.run && (self.run == Run::Unconfined || self.grants == other.grants)
     }
 
     /// What both give. With the user's rights everything that others grant is given.
@@ -86,19 +124,18 @@ mod tests {
     fn of_two_rights_the_smaller_are_given() {
         let rights = |run, hosts: &[&str]| Rights {
             run,
-            profile: None,
             grants: Grants {
                 hosts: hosts.iter().map(|host| HostPattern::parse(host).expect(host)).collect(),
                 ..Grants::default()
             },
-            origin: None,
+            ..Rights::none()
         };
         let inside = rights(Run::Inside, &["a.test"]);
-        assert_eq!(rights(Run::Outside, &[]).common(inside.clone()), inside);
-        assert_eq!(inside.clone().common(rights(Run::Unconfined, &[])), inside);
-        let confined = rights(Run::Confined, &["b.test"]);
-        assert_eq!(inside.clone().common(confined), Rights::none());
-        assert_eq!(inside.clone().common(Rights::none()), Rights::none());
+        let both = |one: &Rights, other: &Rights| one.clone().common(other.clone());
+        assert!(both(&rights(Run::Outside, &[]), &inside).are_those_of(&inside));
+        assert!(both(&inside, &rights(Run::Unconfined, &[])).are_those_of(&inside));
+        assert!(both(&inside, &rights(Run::Confined, &["b.test"])).is_none());
+        assert!(both(&inside, &Rights::none()).is_none());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Grants on one machine, for one program: paths instead of what stands for them.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::given::Rights;
 use super::grants::Grants;
 use super::host::HostPattern;
 use super::place::Place;
+use super::tool::Tool;
 
 /// What the names in grants stand for.
 pub struct Surroundings<'a> {
@@ -15,6 +18,8 @@ pub struct Surroundings<'a> {
     pub home: Option<&'a Path>,
     /// The Git directory that the working directory belongs to (`$REPO`), found without obeying its configuration.
     pub repository: Option<&'a Path>,
+    /// The hosts that the configuration of a tool names, as the user has it outside, never the project's own files.
+    pub configured: &'a dyn Fn(Tool) -> Vec<HostPattern>,
 }
 
 /// Grants whose places are paths, to be enforced.
@@ -40,14 +45,28 @@ pub struct Granted {
     pub tty: bool,
     /// Whether it gets the command's standard input.
     pub stdin: bool,
+    /// What is never read, with all below it, whatever is granted or the user may do.
+    pub denied_read: Vec<PathBuf>,
+    /// The same for writing.
+    pub denied_write: Vec<PathBuf>,
+    /// Hosts that are never reached.
+    pub denied_hosts: Vec<HostPattern>,
     /// What was granted and is not given here, with the reason, each a phrase for people.
     pub left_out: Vec<String>,
 }
 
-impl Grants {
+impl Rights {
     /// The grants where this is around: what begins with a variable that is not set gives nothing, and is told.
     #[must_use]
-    pub fn expand(&self, around: &Surroundings<'_>) -> Granted {
+    pub fn granted(&self, around: &Surroundings<'_>) -> Granted {
+        let mut granted = self.grants.expand(around);
+        self.caps.enforce(&mut granted, around);
+        granted
+    }
+}
+
+impl Grants {
+    fn expand(&self, around: &Surroundings<'_>) -> Granted {
         let mut left_out = Vec::new();
         let mut paths = |places: &[Place]| {
             let mut expanded = Vec::new();
@@ -61,17 +80,24 @@ impl Grants {
             expanded
         };
         let (read, write, sockets) = (paths(&self.read), paths(&self.write), paths(&self.sockets));
+        let mut hosts = self.hosts.clone();
+        hosts.extend(self.configured_hosts.iter().flat_map(|tool| (around.configured)(*tool)));
+        let mut seen = HashSet::new();
+        hosts.retain(|host| seen.insert(host.clone()));
         Granted {
             read,
             write,
             sockets,
-            hosts: self.hosts.clone(),
+            hosts,
             devices: self.devices.clone(),
             env: self.env.clone(),
             protected: self.protected.clone(),
             may_run: self.may_run.clone(),
             tty: self.tty,
             stdin: self.stdin,
+            denied_read: Vec::new(),
+            denied_write: Vec::new(),
+            denied_hosts: Vec::new(),
             left_out,
         }
     }

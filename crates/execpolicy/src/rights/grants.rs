@@ -2,6 +2,7 @@
 
 use super::host::HostPattern;
 use super::place::Place;
+use super::tool::Tool;
 
 /// Grants by kind. A member that is empty, or false, gives nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Grants {
     pub write: Vec<Place>,
     /// What may be reached over the network.
     pub hosts: Vec<HostPattern>,
+    /// The same, as the configuration of these tools names it.
+    pub configured_hosts: Vec<Tool>,
     /// Sockets that it may connect to.
     pub sockets: Vec<Place>,
     /// Devices that it may use, as `/dev/NAME`, where `*` stands for any text in a name.
@@ -38,11 +41,24 @@ impl Grants {
     /// These and others.
     #[must_use]
     pub fn and(&self, other: &Grants) -> Grants {
-        let Grants { read, write, hosts, sockets, devices, env, protected, may_run, tty, stdin } = other;
+        let Grants {
+            read,
+            write,
+            hosts,
+            configured_hosts,
+            sockets,
+            devices,
+            env,
+            protected,
+            may_run,
+            tty,
+            stdin,
+        } = other;
         Grants {
             read: joined(&self.read, read),
             write: joined(&self.write, write),
             hosts: joined(&self.hosts, hosts),
+            configured_hosts: joined(&self.configured_hosts, configured_hosts),
             sockets: joined(&self.sockets, sockets),
             devices: joined(&self.devices, devices),
             env: joined(&self.env, env),
@@ -61,9 +77,11 @@ impl Grants {
         let read = common(&readable(self), &readable(other), Place::holds);
         let is_written = |place: &Place| write.iter().any(|written| written.holds(place));
         let same = |one: &String, other: &String| one == other;
+        let same_tool = |one: &Tool, other: &Tool| one == other;
         Grants {
             read: read.into_iter().filter(|place| !is_written(place)).collect(),
             hosts: common(&self.hosts, &other.hosts, HostPattern::holds),
+            configured_hosts: common(&self.configured_hosts, &other.configured_hosts, same_tool),
             sockets: common(&self.sockets, &other.sockets, Place::holds),
             devices: common(&self.devices, &other.devices, same),
             env: common(&self.env, &other.env, same),

@@ -17,6 +17,9 @@ impl HostPattern {
     /// # Errors
     /// A text for the author.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
+        if text.contains('/') {
+            return Err(format!("`{text}` is no host: leave out scheme and path"));
+        }
         let (name, port) = split_port(text)?;
         if name == "*" {
             return Ok(HostPattern { name: name.to_owned(), port });

@@ -4,21 +4,28 @@
 //!
 //! * `run`: the four ways to run. `place`, `host`: paths and hosts as rules name them.
 //! * `grants`: what a rule or a profile gives besides; `granted`: the same on one machine, in one folder.
-//! * `profile`: grants with a name, built in or written by the user. `caps`: what nobody may give.
-//! * `given`: what all rules together give to one program.
+//! * `profile`: grants with a name. `tool`: whose configuration names hosts. `caps`: what nobody may give.
+//! * `given`: what all rules together give to one program. `words`: rights for people, and as a rule writes them.
 //!
 //! Nothing here looks at a file or a variable: who enforces the grants says what is around them ([`Surroundings`]).
 
+mod caps;
 mod given;
 mod granted;
 mod grants;
 mod host;
 mod place;
+mod profile;
 mod run;
+mod tool;
+mod words;
 
-pub use given::{ProfileName, Rights};
+pub use caps::Caps;
+pub use given::{ProfileName, Rights, Source};
 pub use granted::{Granted, Surroundings};
 pub use grants::Grants;
 pub use host::HostPattern;
 pub use place::Place;
+pub use profile::{Profile, WholeProfile};
 pub use run::Run;
+pub use tool::Tool;

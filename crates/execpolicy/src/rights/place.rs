@@ -142,7 +142,12 @@ mod tests {
             "UP" => Some("/x/../etc".into()),
             _ => None,
         };
-        let around = Surroundings { variable: &variable, home: Some(Path::new("/home/u")), repository: None };
+        let around = Surroundings {
+            variable: &variable,
+            home: Some(Path::new("/home/u")),
+            repository: None,
+            configured: &|_| Vec::new(),
+        };
         for (text, expected) in [
             ("~", Some("/home/u")),
             ("$HOME/.npm", Some("/home/u/.npm")),

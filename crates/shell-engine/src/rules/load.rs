@@ -127,8 +127,10 @@ pub(super) fn load(sources: &[RuleSource]) -> (Policy, Option<LoadErrors>) {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(file: &Path, text: String) -> Result<(), LoadError> {
-    let (_, errors) = parse(vec![Ok(SourceText { file: file.to_owned(), text, add: add_rules })]);
-    errors.into_iter().next().map_or(Ok(()), Err)
+    let text = SourceText { file: file.to_owned(), text, add: add_rules };
+    // Profiles that it names may be of other files.
+    let read = on_deep_stack(|| add_rules(&mut Policy::empty(), &text)).map_err(LoadError::Thread)?;
+    Ok(read?)
 }
 
 /// What was read, and how it is added to a policy.
@@ -167,7 +169,11 @@ fn parse(texts: Vec<Result<SourceText, LoadError>>) -> (Policy, Vec<LoadError>) 
         let add = |text: Result<SourceText, LoadError>| {
             text.and_then(|text| (text.add)(&mut policy, &text).map_err(LoadError::from)).err()
         };
-        let errors = texts.into_iter().filter_map(add).collect();
+        let mut errors: Vec<LoadError> = texts.into_iter().filter_map(add).collect();
+        // What a file that is broken would define is not missing.
+        if errors.is_empty() {
+            errors.extend(policy.problems().into_iter().map(LoadError::from));
+        }
         (policy, errors)
     });
     parsed.unwrap_or_else(|error| (Policy::empty(), vec![LoadError::Thread(error)]))

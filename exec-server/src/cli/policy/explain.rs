@@ -63,7 +63,7 @@ impl ExplainArguments {
         // What a list of ours calls dangerous is asked about only where the command's own shell does it.
         let heuristics = if ancestry.is_the_shells() { self.heuristics.lists() } else { Heuristics::NONE };
         let nested = if ancestry.is_the_shells() { Nested::Judged } else { Nested::ExecutedLater };
-        let options = Options { program_token, heuristics, nested };
+        let options = Options { program_token, heuristics, nested, ..Options::default() };
         let mut out = std::io::stdout().lock();
         write!(out, "{}", policy.explain(&command, &options))?;
         let outcome = match Config::new(Settings::default()) {
