@@ -37,9 +37,8 @@ pub enum CallEvent {
     Ended {
         /// How.
         status: ExitStatus,
-        /// How often anything in the session was told "network is unreachable" since
-        /// the session began (the kernel's counters, IPv4 and IPv6 together). Only means something in a session with a
-        /// network namespace, see [`crate::Session::routes_were_refused`].
+        /// How often anything in the session was told "network is unreachable" since the program was asked for (the kernel's
+        /// counters, IPv4 and IPv6 together); 0 in a session without a network namespace, where they are the host's.
         refused_routes: u64,
         /// It was the last process of the call: [`CallEvent::Gone`] follows at once, and need not be waited for.
         last: bool,

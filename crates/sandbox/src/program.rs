@@ -43,17 +43,11 @@ pub(crate) struct StartRequest {
     )]
     pub(crate) targets: Vec<i32>,
     pub(crate) inherited: Inherited,
-    /// What it executes is reported over the call's socket before it runs.
-    pub(crate) reported: bool,
-    /// What it connects to is, too, and Unix datagram sockets are refused.
-    pub(crate) connections: bool,
-    /// So are the calls that make names.
-    pub(crate) brokered: bool,
 }
 
 impl StartRequest {
     /// Checks what can never work.
-    pub(crate) fn new(request: &SpawnRequest, brokered: bool) -> Result<StartRequest, SessionError> {
+    pub(crate) fn new(request: &SpawnRequest) -> Result<StartRequest, SessionError> {
         let (directory, open_folder) = match &request.directory {
             Directory::Path(path) => (path.as_path(), None),
             Directory::Open(_) => (Path::new("/"), Some(WORKING_FOLDER)),
@@ -80,9 +74,6 @@ impl StartRequest {
             directory: c_string(directory.as_os_str())?,
             targets,
             inherited: request.inherited.clone(),
-            reported: request.reported,
-            connections: false,
-            brokered,
         })
     }
 }
@@ -222,11 +213,8 @@ mod tests {
                 blocked: 2,
                 limits: vec![(7, 100, u64::MAX)],
             },
-            reported: true,
-            connections: true,
-            brokered: true,
         };
-        let plain = StartRequest { inherited: Inherited::default(), reported: false, ..request.clone() };
+        let plain = StartRequest { inherited: Inherited::default(), ..request.clone() };
         for request in [request, plain] {
             assert_eq!(
                 postcard::from_bytes::<StartRequest>(&postcard::to_allocvec(&request).unwrap()).unwrap(),

@@ -1,7 +1,7 @@
 //! The server's side of a session: one set of processes per effective policy, entered by every call.
 //!
 //! On Linux, [`Session::start`] executes the launcher once; [`Session::spawn`] then only sends a message, so a call costs two
-//! forks of a small process and no start of a large binary. Dropping a session, or the server's death by any means, closes its
+//! forks of a small process and no start of a large binary, and after [`Session::make_ready`] not even those. Dropping a session, or the server's death by any means, closes its
 //! socket, and everything in the session is killed.
 //!
 //! Keep a session for as long as the *policy* is the same, not the plan: resolving again may find other sockets to hide, and
@@ -22,7 +22,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of processes that enforce one plan for many calls.
 #[derive(Debug)]
@@ -30,7 +29,6 @@ pub struct Session {
     inner: <Platform as Backend>::Session,
     enforcement: Enforcement,
     names: Option<Arc<NameRules>>,
-    refused_routes: AtomicU64,
 }
 
 impl Session {
@@ -43,7 +41,7 @@ impl Session {
     pub fn start(launcher: &Launcher, plan: &Plan) -> Result<Self, SessionError> {
         let (inner, enforcement) = Platform::start(launcher, plan)?;
         let names = enforcement.brokered.then(|| Arc::new(NameRules::of(plan)));
-        Ok(Session { inner, enforcement, names, refused_routes: AtomicU64::new(0) })
+        Ok(Session { inner, enforcement, names })
     }
 
     /// Returns what is in force.
@@ -125,13 +123,6 @@ impl Session {
         self.inner.who_listens(file, process)
     }
 
-    /// Takes a new count of refused routes and tells whether it is above the last one; false in a session without a network
-    /// namespace, where the count is the host's.
-    pub fn routes_were_refused(&self, count: u64) -> bool {
-        self.enforcement.has(Namespace::Network)
-            && self.refused_routes.fetch_max(count, Ordering::Relaxed) < count
-    }
-
     /// Starts a program; our copies of its descriptors are closed, whatever happens. Does not wait for it: [`crate::CallEvent::Started`] or [`crate::CallEvent::NotStarted`] follows on the call, usually
     /// within a millisecond. When nothing comes for seconds, the session is broken (without a PID namespace a command can
     /// stop its init): retire it and start another. Without [`crate::CallEvent::Accepted`] nothing of the program has run by then.
@@ -140,6 +131,12 @@ impl Session {
     /// [`SessionError::BadRequest`] for what can never work, [`SessionError::Lost`] when the session has ended.
     pub fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
         self.inner.spawn(request).map(Call::new)
+    }
+
+    /// Does before the next call what does not depend on it, so that it starts sooner. It will have to be one of which something
+    /// is reported or not ([`SpawnRequest::reported`]). Never waits.
+    pub fn make_ready(&self, is_reported: bool) {
+        self.inner.make_ready(is_reported);
     }
 }
 

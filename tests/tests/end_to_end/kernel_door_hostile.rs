@@ -258,3 +258,26 @@ async fn calls_at_once_are_each_judged_by_themselves() {
     calls.join_all().await;
     assert!(!world.workdir().join("x").exists());
 }
+
+/// Processes wait for a call before there is one, in reach of the commands before it.
+#[tokio::test]
+async fn whoever_ends_or_stops_what_waits_for_the_next_call_does_not_stop_that() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let said = |outcome: end_to_end_tests::client::Outcome| outcome.ran().1.to_owned();
+    assert_eq!(said(client.run("echo first").await), "first\n");
+    let waiting = "others=$(for entry in /proc/[0-9]*; do read -r name < $entry/comm; number=${entry#/proc/}; \
+                   [ \"$name\" = sandbox-call ] && [ $number != $PPID ] && echo $number; done);";
+    for signal in ["STOP", "KILL"] {
+        // It may not be there yet.
+        let attack = format!(
+            "until {waiting} [ -n \"$others\" ]; do sleep 0.01; done; kill -{signal} $others; echo sent"
+        );
+        assert_eq!(said(client.run_within(&attack, Duration::from_secs(20)).await), "sent\n", "{signal}");
+        for next in ["echo next", "env echo after; env touch x 2> refused; grep -c denied refused"] {
+            let expected = if next == "echo next" { "next\n" } else { "after\n1\n" };
+            assert_eq!(said(client.run_within(next, Duration::from_secs(20)).await), expected, "{signal}");
+        }
+    }
+    assert!(!world.workdir().join("x").exists());
+}

@@ -77,6 +77,9 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
 
     /// Starts a program, without waiting for it.
     fn spawn(&self, request: SpawnRequest) -> Result<Self::Call, SessionError>;
+
+    /// Does before the next call what does not depend on it, for one of which something is reported or not.
+    fn make_ready(&self, _is_reported: bool) {}
 }
 
 /// One program and everything that it starts. Dropping it kills the program at least. The descriptor is readable when there is

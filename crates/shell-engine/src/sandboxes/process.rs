@@ -61,7 +61,7 @@ struct Told {
     gone: bool,
     /// Answers so far, and the last one.
     alive: (u64, Remaining),
-    /// The session's count when the program failed.
+    /// How often the kernel has found no route since the program was asked for.
     refused_routes: u64,
 }
 
@@ -86,6 +86,7 @@ impl Process {
         reports: Option<Reports>,
         sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
+        let is_reported = request.reported;
         let call = match sandbox.session().spawn(request) {
             Err(SessionError::Lost) => return Err(SpawnError::NotBegun),
             call => call?,
@@ -98,6 +99,8 @@ impl Process {
         let follower = tokio::spawn(follower).abort_handle();
         let process = Process { call, told, follower, sandbox: Arc::clone(sandbox), arrival };
         process.started().await?;
+        // Meanwhile the program runs.
+        sandbox.session().make_ready(is_reported);
         Ok(process)
     }
 
@@ -109,9 +112,13 @@ impl Process {
                 // It may run, and may have stopped what watches over it: it has its time like any other.
                 return Ok(());
             }
-            tracing::warn!("a sandbox does not start a program; it is ended with everything in it");
-            self.sandbox.retire().await;
-            self.gone().await;
+            // A command may have stopped what waited for it.
+            self.call.get_ref().destroy();
+            if tokio::time::timeout(ANSWER_TIMEOUT, self.gone()).await.is_err() {
+                tracing::warn!("a sandbox does not start a program; it is ended with everything in it");
+                self.sandbox.retire().await;
+                self.gone().await;
+            }
         }
         let told = self.told.borrow();
         match &told.started {
@@ -122,7 +129,7 @@ impl Process {
             }
             // What watches over it was killed, perhaps by the program itself: it may have run, and nobody will know how
             // it ended.
-            None if told.may_have_run() || self.sandbox.session().is_alive() => Ok(()),
+            None if told.may_have_run() => Ok(()),
             None => Err(SpawnError::NotBegun),
             Some(Err(_)) => Err(SpawnError::SessionLost),
         }
@@ -207,7 +214,7 @@ impl Process {
         if !self.sandbox.enforcement().has(Namespace::Network) {
             return Routes::Uncounted;
         }
-        match (self.sandbox.session().routes_were_refused(count), ran_alone) {
+        match (count > 0, ran_alone) {
             (false, _) => Routes::NotRefused,
             (true, true) => Routes::Refused,
             (true, false) => Routes::RefusedToSomeone,

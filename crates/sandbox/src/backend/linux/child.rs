@@ -1,51 +1,100 @@
 //! The child of a supervisor that becomes the program.
 //!
-//! It shares the supervisor's memory, while the supervisor waits: copying that memory would take longer than all of its steps.
+//! It is started before there is a call, and waits for one: what does not depend on the call takes no time of it. It shares the
+//! supervisor's memory, while the supervisor waits: copying that memory would take longer than all of its steps.
 
-use super::packet;
-use super::reporting::{Reported, Reporter};
+use super::packet::{self, Packet};
+use super::process_tree::Mark;
+use super::reporting::Reporter;
 use super::sys::{self, SingleThreaded};
+use super::wire::{self, Begin, MAX_REQUEST, Reported};
 use crate::event::{CallEvent, StartStep};
 use crate::program::{NotStarted, Prepared, StartRequest};
 use crate::spawn_request::Inherited;
+use rustix::process::WaitOptions;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Starts the program and returns its number once `execve` has succeeded. The server is told over `socket` who reports what it
-/// executes, if it wants that.
+/// Waits for a call, starts its program, and returns the program's number once `execve` has succeeded; none when no call comes.
+/// The server is told over `socket` who reports what it executes, if it wants that.
 pub(super) fn start(
     proof: SingleThreaded,
-    request: &StartRequest,
-    descriptors: &[OwnedFd],
     socket: &OwnedFd,
-) -> Result<i32, NotStarted> {
-    let mut prepared = Prepared::new(request, descriptors.iter().map(AsFd::as_fd).collect());
-    let reported = Reported { connections: request.connections, names: request.brokered };
-    let reporter = request.reported.then(|| Reporter::new(reported));
+    mark: Option<&Mark>,
+    reported: Option<Reported>,
+) -> Result<Option<i32>, NotStarted> {
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
+    let mut has_request = false;
     let mut failed = None;
     let pid = sys::fork_sharing_memory(proof, &mut || {
-        let settle = || inherit(&request.inherited);
-        failed = Some(match reporter.as_ref().map(|reporter| report(reporter, socket)) {
-            Some(Err(error)) => error,
-            Some(Ok(())) | None => prepared.become_program(sys::close_all_on_exec, settle),
-        });
+        failed = become_program(socket, mark, reported, &mut has_request).err();
     })
     .map_err(NotStarted::at(StartStep::ForkProgram))?;
-    match failed {
-        None => Ok(pid.as_raw_nonzero().get()),
-        Some(failed) => {
-            // Left unwaited, it would look like a remnant to init.
-            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-            Err(failed)
-        }
+    if has_request && failed.is_none() {
+        return Ok(Some(pid.as_raw_nonzero().get()));
     }
+    // Left unwaited, it would look like a remnant to init.
+    let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+    failed.map_or(Ok(None), Err)
 }
 
-/// From here on an `execve` waits for the server. Before descriptors are placed: the socket may be in their way. Sending may
-/// allocate, because the memory is that of a process whose only thread waits.
-fn report(reporter: &Reporter, socket: &OwnedFd) -> Result<(), NotStarted> {
+/// Takes the steps up to `execve`. Returns without an error when no call comes.
+fn become_program(
+    socket: &OwnedFd,
+    mark: Option<&Mark>,
+    reported: Option<Reported>,
+    has_request: &mut bool,
+) -> Result<(), NotStarted> {
+    // Before descriptors are placed: the socket may be in their way.
+    reported.map_or(Ok(()), |reported| report(reported, socket))?;
+    let unread = NotStarted::at(StartStep::ReadRequest);
+    let Some(packet) = packet::receive_alone(socket).map_err(&unread)? else { return Ok(()) };
+    *has_request = true;
+    packet::send(socket, &CallEvent::Accepted, &[]).map_err(&unread)?;
+    let (mut request, descriptors) = read_request(packet, socket).map_err(&unread)?;
+    if let Some(mark) = mark {
+        // In front: of an environment, only so much is read.
+        let entry = CString::new(mark.entry()).map_err(io::Error::other).map_err(&unread)?;
+        request.environment.insert(0, entry);
+    }
+    let mut prepared = Prepared::new(&request, descriptors.iter().map(AsFd::as_fd).collect());
+    Err(prepared.become_program(sys::close_all_on_exec, || inherit(&request.inherited)))
+}
+
+fn read_request(
+    Packet { bytes, descriptors }: Packet,
+    socket: &OwnedFd,
+) -> io::Result<(StartRequest, Vec<OwnedFd>)> {
+    let Begin { request } = wire::decode(&bytes)?;
+    let mut descriptors = descriptors.into_iter();
+    let request: StartRequest = match request.is_empty() {
+        false => wire::decode(request)?,
+        true => wire::decode(&read_file(descriptors.next().ok_or(io::ErrorKind::UnexpectedEof)?)?)?,
+    };
+    let mut descriptors: Vec<OwnedFd> = descriptors.collect();
+    // Those that did not fit the message follow.
+    if descriptors.len() < request.targets.len() {
+        let rest = packet::receive_alone(socket)?;
+        descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
+    }
+    Ok((request, descriptors))
+}
+
+fn read_file(file: OwnedFd) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
+    // The server wrote through the same open file, so the position is at its end.
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+    File::from(file).take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// From here on an `execve` waits for the server.
+fn report(reported: Reported, socket: &OwnedFd) -> Result<(), NotStarted> {
     let failed = NotStarted::at(StartStep::Report);
-    let listener = reporter.start().map_err(&failed)?;
+    let listener = Reporter::new(reported).start().map_err(&failed)?;
     packet::send(socket, &CallEvent::Reports, &[listener.as_fd()]).map_err(failed)
 }
 

@@ -11,6 +11,7 @@ use super::newcomers::Newcomers;
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Watcher};
+use super::supervisor::InForce;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{init, packet, reporting, setup};
@@ -275,20 +276,21 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
                 enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
             }
-            let landlock = enforcement.landlock;
+            let session =
+                InForce { landlock: enforcement.landlock, network: enforcement.has(Namespace::Network) };
             let report = InitReport::Ready(enforcement);
             // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
             let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
             let sock_diag = sock_diag?;
             let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
             packet::send(control, &report, &descriptors)?;
-            Ok((ends, landlock))
+            Ok((ends, session))
         });
     match prepared {
-        Ok(((own_control, signals), landlock)) => {
+        Ok(((own_control, signals), session)) => {
             let _ = rustix::io::write(&tell, &[0]);
             drop(tell);
-            init::serve(proof, own_control, signals, mark, landlock)
+            init::serve(proof, own_control, signals, mark, session)
         }
         Err(error) => {
             let mut outcome = vec![1];

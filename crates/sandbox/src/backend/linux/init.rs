@@ -1,11 +1,11 @@
 //! A session's init: PID 1 of its namespaces, forks a supervisor per call, reaps, and kills what has no supervisor.
 //!
-//! It stays small (no runtime, one thread), because every call forks it. Its children are supervisors and nothing else:
+//! It stays small (no runtime, one thread), because every call forks it, mostly before it is known what the call is. Its children are supervisors and nothing else:
 //! any other child is the remnant of a call whose supervisor was killed, and is killed.
 
 use super::packet::{self, Packet};
 use super::process_tree::{self, Mark, Tree};
-use super::supervisor::{self, Start};
+use super::supervisor::{self, Call, InForce};
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, InitCommand};
 use crate::event::{CallEvent, ExitStatus, StartStep};
@@ -19,17 +19,17 @@ use std::os::fd::{AsFd, OwnedFd};
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Serves spawn requests until the server is gone, then exits (and, as PID 1, takes everything along). Also when it
+/// Serves until the server is gone, then exits (and, as PID 1, takes everything along). Also when it
 /// cannot look after its processes any more: the guard then kills them. The session has a mark where the kernel has no
-/// subreapers. `landlock` is the ABI in force.
+/// subreapers.
 pub(super) fn serve(
     proof: SingleThreaded,
     control: OwnedFd,
     signals: OwnedFd,
     mark: Option<&Mark>,
-    landlock: Option<u32>,
+    session: InForce,
 ) -> ! {
-    match serve_calls(proof, control, signals, mark, landlock) {
+    match serve_calls(proof, control, signals, mark, session) {
         Ok(()) => sys::exit_now(0),
         Err(_) => sys::exit_now(71),
     }
@@ -40,7 +40,7 @@ fn serve_calls(
     control: OwnedFd,
     signals: OwnedFd,
     mark: Option<&Mark>,
-    landlock: Option<u32>,
+    session: InForce,
 ) -> io::Result<()> {
     let myself = rustix::process::getpid();
     // For people who look at lists of processes.
@@ -84,18 +84,18 @@ fn serve_calls(
         };
         let Packet { bytes, descriptors } = packet;
         match wire::decode(&bytes) {
-            Ok(InitCommand::Spawn { call, request }) => {
-                let mark = of_call(Some(call));
-                let Some(start) = Start::new(myself, mark, landlock, request, descriptors) else { continue };
+            Ok(InitCommand::Prepare { call, reported }) => {
+                let Some(socket) = descriptors.into_iter().next() else { continue };
                 match sys::fork(proof) {
                     Ok(Forked::Child) => {
                         drop((control, signals, supervisors));
-                        supervisor::run(proof, start)
+                        let mark = of_call(Some(call));
+                        supervisor::run(proof, Call { socket, init: myself, mark, reported, session })
                     }
                     Ok(Forked::Parent(pid)) => {
                         supervisors.insert(pid.as_raw_nonzero().get(), call);
                     }
-                    Err(error) => refuse(&start.socket, &error),
+                    Err(error) => refuse(&socket, &error),
                 }
             }
             Ok(InitCommand::Destroy { call }) => {

@@ -22,6 +22,7 @@ mod probe;
 mod process_tree;
 mod repair;
 mod reporting;
+mod routes;
 mod seccomp;
 mod session;
 mod setup;

@@ -85,6 +85,11 @@ pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<
     })
 }
 
+/// Waits for one packet, without what is kept for others to come.
+pub(crate) fn receive_alone(socket: impl AsFd) -> io::Result<Option<Packet>> {
+    receive_into(socket, RecvFlags::empty(), &mut vec![0; MAX_PACKET])
+}
+
 fn receive_into(socket: impl AsFd, flags: RecvFlags, buffer: &mut [u8]) -> io::Result<Option<Packet>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

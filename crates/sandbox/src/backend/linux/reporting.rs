@@ -5,6 +5,7 @@
 //! process of the call is gone. Nothing is decided here.
 
 use super::sys::{self, Forked, SingleThreaded};
+use super::wire::Reported;
 use libc::c_long;
 use seccompiler::sock_filter;
 use std::io;
@@ -101,15 +102,6 @@ const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else {
 /// Calls by x32's numbers have this bit.
 const X32_BIT: u32 = 0x4000_0000;
 
-/// What is reported besides execs.
-#[derive(Clone, Copy)]
-pub(super) struct Reported {
-    /// Connections: only those to the session's own sockets are for the session.
-    pub(super) connections: bool,
-    /// What makes names: protected ones are held.
-    pub(super) names: bool,
-}
-
 impl Reported {
     fn rows(self) -> Vec<Row> {
         let connections = if self.connections { CONNECTIONS } else { &[] };
@@ -118,7 +110,7 @@ impl Reported {
     }
 }
 
-/// Built before the fork.
+/// The filter.
 pub(super) struct Reporter(Vec<sock_filter>);
 
 impl Reporter {

@@ -4,7 +4,8 @@ use super::call::Call;
 use super::own_sockets::OwnSockets;
 use super::packet;
 use super::wire::{
-    self, GuardCommand, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, SetUp, WITH_REQUEST,
+    self, Begin, GuardCommand, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, Reported, SetUp,
+    WITH_REQUEST,
 };
 use crate::backend::BackendSession;
 use crate::enforcement::Enforcement;
@@ -44,7 +45,16 @@ pub(crate) struct Session {
     errands: Mutex<OwnedFd>,
     brokered: bool,
     next_call: AtomicU64,
+    /// Processes that wait for a call.
+    ready: Mutex<Option<Ready>>,
     own_sockets: Option<OwnSockets>,
+}
+
+/// Processes that wait for a call, or are about to.
+#[derive(Debug)]
+struct Ready {
+    call: Call,
+    reported: Option<Reported>,
 }
 
 impl Session {
@@ -76,6 +86,7 @@ impl Session {
             errands: Mutex::new(errands),
             brokered: false,
             next_call: AtomicU64::new(1),
+            ready: Mutex::default(),
             own_sockets: None,
         };
         let (enforcement, sock_diag) = session.await_report()?;
@@ -98,6 +109,25 @@ impl Session {
 }
 
 impl Session {
+    /// Has processes made that wait for a call.
+    fn prepare(&self, reported: Option<Reported>) -> Result<Call, SessionError> {
+        let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        packet::send_soon(
+            &*self.control,
+            &InitCommand::Prepare { call: number, reported },
+            &[theirs.as_fd()],
+        )
+        .map_err(|_| SessionError::Lost)?;
+        Ok(Call::new(ours, Arc::clone(&self.control), number))
+    }
+
+    /// What is reported of a call of which something is. Where nothing lists the session's own sockets, none can be told from
+    /// the host's.
+    fn reported(&self, is_reported: bool) -> Option<Reported> {
+        is_reported.then(|| Reported { connections: self.own_sockets.is_some(), names: self.brokered })
+    }
+
     /// Has the guard do something.
     fn run_errand(&self, command: &GuardCommand) -> io::Result<()> {
         let errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,35 +194,29 @@ impl BackendSession for Session {
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
-        let start = StartRequest::new(&request, self.brokered)?;
-        // Where nothing lists the session's own sockets, none can be told from the host's.
-        let start = StartRequest { connections: start.reported && self.own_sockets.is_some(), ..start };
-        let encoded = wire::encode(&start).map_err(SessionError::Channel)?;
-        if encoded.len() > MAX_REQUEST {
-            return Err(SessionError::BadRequest("arguments and environment are too long"));
+        let beginning = Beginning::of(&request)?;
+        let reported = self.reported(request.reported);
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A command may have ended what waits; then nobody takes the request.
+        if let Some(ready) = ready.filter(|ready| ready.reported == reported)
+            && beginning.send(&ready.call).is_ok()
+        {
+            return Ok(ready.call);
         }
-        // A short request goes into the message itself.
-        let (encoded, file) = match encoded.len() <= MAX_IN_PACKET {
-            true => (encoded.as_slice(), None),
-            false => {
-                let file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
-                ([].as_slice(), Some(file))
-            }
-        };
-        let (ours, theirs) = packet::pair().map_err(SessionError::Channel)?;
-        let descriptors = request.all_descriptors();
-        let (with_request, rest) = descriptors.split_at(descriptors.len().min(WITH_REQUEST));
-        if !rest.is_empty() {
-            packet::send_soon(&ours, &"descriptors", rest).map_err(SessionError::Channel)?;
+        let call = self.prepare(reported)?;
+        match beginning.send(&call) {
+            // Whoever could not be made ready has said why.
+            Err(error) if !is_gone(&error) => Err(SessionError::Channel(error)),
+            Ok(()) | Err(_) => Ok(call),
         }
-        let passed: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd())
-            .chain(file.as_ref().map(AsFd::as_fd))
-            .chain(with_request.iter().copied())
-            .collect();
-        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        packet::send_soon(&*self.control, &InitCommand::Spawn { call: number, request: encoded }, &passed)
-            .map_err(|_| SessionError::Lost)?;
-        Ok(Call::new(ours, Arc::clone(&self.control), number))
+    }
+
+    fn make_ready(&self, is_reported: bool) {
+        let reported = self.reported(is_reported);
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.as_ref().is_none_or(|ready| ready.reported != reported) {
+            *ready = self.prepare(reported).ok().map(|call| Ready { call, reported });
+        }
     }
 }
 
@@ -200,6 +224,42 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.retire();
     }
+}
+
+/// What is said first in a call.
+struct Beginning<'a> {
+    encoded: Vec<u8>,
+    file: Option<OwnedFd>,
+    descriptors: Vec<BorrowedFd<'a>>,
+}
+
+impl Beginning<'_> {
+    fn of(request: &SpawnRequest) -> Result<Beginning<'_>, SessionError> {
+        let encoded = wire::encode(&StartRequest::new(request)?).map_err(SessionError::Channel)?;
+        if encoded.len() > MAX_REQUEST {
+            return Err(SessionError::BadRequest("arguments and environment are too long"));
+        }
+        let descriptors = request.all_descriptors();
+        // A short request goes into the message itself.
+        if encoded.len() <= MAX_IN_PACKET {
+            return Ok(Beginning { encoded, file: None, descriptors });
+        }
+        let file = memory_file("sandbox-request", &encoded).map_err(SessionError::Channel)?;
+        Ok(Beginning { encoded: Vec::new(), file: Some(file), descriptors })
+    }
+
+    fn send(&self, call: &Call) -> io::Result<()> {
+        let (first, rest) = self.descriptors.split_at(self.descriptors.len().min(WITH_REQUEST));
+        let passed: Vec<BorrowedFd<'_>> =
+            self.file.as_ref().map(AsFd::as_fd).into_iter().chain(first.iter().copied()).collect();
+        packet::send_soon(call, &Begin { request: &self.encoded }, &passed)?;
+        if rest.is_empty() { Ok(()) } else { packet::send_soon(call, &"descriptors", rest) }
+    }
+}
+
+/// Whether nobody is at the other end of a socket.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {

@@ -1,24 +1,22 @@
-//! One call inside a session: starts its program, reports its end, keeps and ends whatever it leaves behind.
+//! One call inside a session: has a process wait for the call's program, reports that program's end, keeps and ends whatever it
+//! leaves behind.
 //!
-//! Forked from init, never executed anew. It is a subreaper, so no descendant of the call can leave it (where there are
-//! no subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that end
-//! closes, the call is over and everything in it is killed. A command can kill its own supervisor: the remains then
+//! Forked from init, never executed anew, and before there is a call. It is a subreaper, so no descendant of the call can leave
+//! it (where there are no subreapers, a mark leads to those that have left). It trusts the server's end of its socket; when that
+//! end closes, the call is over and everything in it is killed. A command can kill its own supervisor: the remains then
 //! fall to init, which kills them.
 
-use super::child;
-use super::landlock_rules;
-use super::packet;
 use super::process_tree::{Mark, Tree};
+use super::routes::Routes;
 use super::sys::{self, Reap, SingleThreaded};
-use super::wire::{self, MAX_REQUEST};
+use super::wire::{self, Reported};
+use super::{child, landlock_rules, packet};
 use crate::event::{CallCommand, CallEvent, ExitStatus, StartStep};
-use crate::program::{NotStarted, StartRequest};
+use crate::program::NotStarted;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal};
-use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -27,127 +25,74 @@ const KILL_INTERVAL: Duration = Duration::from_millis(2);
 /// How often to look for processes whose end nobody tells.
 const ORPHAN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A start request, not decoded yet.
-pub(super) enum Request {
-    Bytes(Vec<u8>),
-    /// A memory file, because it is long.
-    File(OwnedFd),
-}
-
-/// What init hands to a new supervisor.
-pub(super) struct Start {
+/// A call that may come.
+pub(super) struct Call {
     pub(super) socket: OwnedFd,
-    pub(super) request: Request,
-    pub(super) descriptors: Vec<OwnedFd>,
     pub(super) init: Pid,
     /// For the environment of the program, where the kernel has no subreapers.
     pub(super) mark: Option<Mark>,
-    /// The Landlock ABI in force, if any is.
+    /// What of it is reported to the server.
+    pub(super) reported: Option<Reported>,
+    pub(super) session: InForce,
+}
+
+/// What is in force in the session, as far as its calls have to do with it.
+#[derive(Clone, Copy)]
+pub(super) struct InForce {
+    /// The Landlock ABI, if any is.
     pub(super) landlock: Option<u32>,
+    /// The session has a network namespace of its own.
+    pub(super) network: bool,
 }
 
-impl Start {
-    /// Takes apart what came with a message; `None` if something is missing.
-    pub(super) fn new(
-        init: Pid,
-        mark: Option<Mark>,
-        landlock: Option<u32>,
-        request: &[u8],
-        descriptors: Vec<OwnedFd>,
-    ) -> Option<Start> {
-        let mut descriptors = descriptors.into_iter();
-        let socket = descriptors.next()?;
-        let request = if request.is_empty() {
-            Request::File(descriptors.next()?)
-        } else {
-            Request::Bytes(request.to_vec())
-        };
-        Some(Start { socket, request, descriptors: descriptors.collect(), init, mark, landlock })
-    }
-}
-
-/// Runs a call to its end and exits.
-pub(super) fn run(proof: SingleThreaded, start: Start) -> ! {
-    let Start { socket, request, descriptors, init, mark, landlock } = start;
+/// Runs a call to its end, if it comes, and exits.
+pub(super) fn run(proof: SingleThreaded, call: Call) -> ! {
     // For people who look at lists of processes.
     let _ = rustix::thread::set_name(c"sandbox-call");
-    let tree = Tree::new(rustix::process::getpid(), mark.clone());
-    tell(&socket, &CallEvent::Accepted);
-    // Calls do not write into each other's output.
-    let apart = landlock_rules::enter_own_domain(landlock);
-    let apart = apart.map_err(io::Error::other).map_err(NotStarted::at(StartStep::PrepareSupervisor));
-    let outcome = apart.and_then(|()| begin(proof, init, mark, &socket, request, descriptors));
-    match outcome {
-        Err(failed) => tell(&socket, &CallEvent::NotStarted { step: failed.step, errno: failed.errno }),
-        Ok((signals, program)) => {
+    let tree = Tree::new(rustix::process::getpid(), call.mark.clone());
+    let routes = call.session.network.then(Routes::open);
+    let begun = prepare(&call).and_then(|signals| {
+        let program = child::start(proof, &call.socket, call.mark.as_ref(), call.reported)?;
+        Ok(program.map(|program| (signals, program)))
+    });
+    let Call { socket, .. } = call;
+    match begun {
+        Err(NotStarted { step, errno }) => tell(&socket, &CallEvent::NotStarted { step, errno }),
+        Ok(Some((signals, program))) => {
+            let refused_before = routes.as_ref().map(Routes::refused).unwrap_or_default();
             tell(&socket, &CallEvent::Started { pid: program });
-            let supervisor =
-                Supervisor { socket, signals, tree, program, ended: false, ending: Phase::Running };
+            let routes = routes.map(|routes| (routes, refused_before));
+            let (ended, ending) = (false, Phase::Running);
+            let supervisor = Supervisor { socket, signals, tree, program, routes, ended, ending };
             // What it leaves behind is init's to kill; that this did not end in order tells init so.
             if supervisor.serve().is_err() {
                 sys::exit_now(1);
             }
         }
+        // Nobody has called.
+        Ok(None) => {}
     }
     sys::exit_now(0)
 }
 
-/// The steps before the program runs.
-fn begin(
-    proof: SingleThreaded,
-    init: Pid,
-    mark: Option<Mark>,
-    socket: &OwnedFd,
-    request: Request,
-    mut descriptors: Vec<OwnedFd>,
-) -> Result<(OwnedFd, i32), NotStarted> {
-    let prepare = NotStarted::at(StartStep::PrepareSupervisor);
+/// The steps before there is a process for the program. Returns what tells of children's ends.
+fn prepare(call: &Call) -> Result<OwnedFd, NotStarted> {
+    let failed = NotStarted::at(StartStep::PrepareSupervisor);
+    // Calls do not look into each other's processes.
+    landlock_rules::enter_own_domain(call.session.landlock).map_err(io::Error::other).map_err(&failed)?;
     // Init gone means session gone, also where no PID namespace sees to it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|errno| prepare(errno.into()))?;
-    if rustix::process::getppid() != Some(init) {
-        return Err(prepare(io::Error::from_raw_os_error(libc::ESRCH)));
+        .map_err(|errno| failed(errno.into()))?;
+    if rustix::process::getppid() != Some(call.init) {
+        return Err(failed(io::Error::from_raw_os_error(libc::ESRCH)));
     }
     // Orphans of the call come to us, not to init.
-    if mark.is_none() {
+    if call.mark.is_none() {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|errno| prepare(errno.into()))?;
+            .map_err(|errno| failed(errno.into()))?;
     }
     // Children's ends wake us through a descriptor.
-    let signals = sys::signal_descriptor(&[libc::SIGCHLD]).map_err(&prepare)?;
-    let mut request = read_request(request).map_err(NotStarted::at(StartStep::ReadRequest))?;
-    if let Some(mark) = mark {
-        // In front: of an environment, only so much is read.
-        request.environment.insert(
-            0,
-            CString::new(mark.entry())
-                .map_err(io::Error::other)
-                .map_err(NotStarted::at(StartStep::ReadRequest))?,
-        );
-    }
-    // Those that did not fit the message wait in the call's socket.
-    if descriptors.len() < request.targets.len() {
-        let rest =
-            packet::receive(socket, RecvFlags::DONTWAIT).map_err(NotStarted::at(StartStep::ReadRequest))?;
-        descriptors.extend(rest.into_iter().flat_map(|packet| packet.descriptors));
-    }
-    let program = child::start(proof, &request, &descriptors, socket)?;
-    Ok((signals, program))
-}
-
-fn read_request(request: Request) -> io::Result<StartRequest> {
-    let bytes = match request {
-        Request::Bytes(bytes) => bytes,
-        Request::File(file) => {
-            let mut bytes = Vec::new();
-            let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
-            // The server wrote through the same open file, so the position is at its end.
-            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-            File::from(file).take(limit).read_to_end(&mut bytes)?;
-            bytes
-        }
-    };
-    wire::decode(&bytes)
+    sys::signal_descriptor(&[libc::SIGCHLD]).map_err(failed)
 }
 
 /// How far the end of the call has come.
@@ -173,6 +118,8 @@ struct Supervisor {
     signals: OwnedFd,
     tree: Tree,
     program: i32,
+    /// What counts routes, and the count before the program ran.
+    routes: Option<(Routes, u64)>,
     /// The program itself was waited for.
     ended: bool,
     ending: Phase,
@@ -226,8 +173,8 @@ impl Supervisor {
     }
 
     fn report_end(&self, status: ExitStatus, last: bool) {
-        // Of every program: what one that ended well was refused would else be the next one's.
-        tell(&self.socket, &CallEvent::Ended { status, refused_routes: refused_routes(), last });
+        let refused = self.routes.as_ref().map(|(routes, before)| routes.refused().saturating_sub(*before));
+        tell(&self.socket, &CallEvent::Ended { status, refused_routes: refused.unwrap_or_default(), last });
     }
 
     /// Takes one command from the server; false when the server is gone.
@@ -256,19 +203,6 @@ impl Supervisor {
         }
         Ok(true)
     }
-}
-
-/// Adds up the kernel's `OutNoRoutes` counters of this network namespace.
-fn refused_routes() -> u64 {
-    let older = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
-    let mut lines = older.lines().filter(|line| line.starts_with("Ip:"));
-    let names = lines.next().unwrap_or_default().split_ascii_whitespace();
-    let values = lines.next().unwrap_or_default().split_ascii_whitespace();
-    let mut pairs: Vec<(&str, &str)> = names.zip(values).collect();
-    let newer = std::fs::read_to_string("/proc/net/snmp6").unwrap_or_default();
-    pairs.extend(newer.lines().filter_map(|line| line.split_once(char::is_whitespace)));
-    let counters = pairs.into_iter().filter(|(name, _)| matches!(*name, "OutNoRoutes" | "Ip6OutNoRoutes"));
-    counters.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum()
 }
 
 /// Waits for the socket, a child's end or the timeout; true when the socket has something.

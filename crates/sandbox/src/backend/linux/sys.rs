@@ -8,10 +8,12 @@ use crate::event::ExitStatus;
 pub(crate) use crate::sys::exit_now;
 use crate::sys::no_signals;
 use rustix::process::Pid;
+use rustix::thread::futex;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Proof that this process has one thread, so that a forked child may use everything that the parent may.
 #[derive(Clone, Copy)]
@@ -49,6 +51,8 @@ pub(crate) fn fork(_proof: SingleThreaded) -> io::Result<Forked> {
 
 /// Runs `child` in a new process that shares the memory of this one, and returns when it has executed a program or has ended,
 /// as with vfork(2). What `child` does not undo in memory before that stays done.
+///
+/// Unlike there, this process sleeps meanwhile: in vfork(2) it would count as load on the machine, and `child` may wait for hours.
 pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut()) -> io::Result<Pid> {
     extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
         // SAFETY: the argument of the clone(2) below points to this reference, which lives until that returns: not before
@@ -62,15 +66,26 @@ pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut(
     let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
     let mut child = child;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is live, large enough for the steps before an `execve`, aligned, and grows downwards from its top. With
-    // CLONE_VFORK this thread, the only one (the proof), waits until the child is done with the memory; descriptors, folder
-    // and signal dispositions are copies. The unused last three arguments belong to flags that are not set.
-    let result = unsafe { libc::clone(run, top.cast(), flags, (&raw mut child).cast()) };
-    match result {
-        -1 => Err(io::Error::last_os_error()),
-        raw => Pid::from_raw(raw).ok_or_else(|| io::Error::other("clone returned no process")),
+    // The kernel clears it, and wakes who waits for that, when the new process is done with the memory (clone(2),
+    // CLONE_CHILD_CLEARTID): as it executes a program, and as it ends.
+    let has_memory = AtomicU32::new(1);
+    let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    let unused = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the stack is live, large enough for the steps before an `execve`, aligned, and grows downwards from its top. This
+    // thread, the only one (the proof), does nothing but wait until the child is done with the memory, which the kernel says by
+    // the last argument, live until then; descriptors, folder and signal dispositions are copies. The two before it belong to
+    // flags that are not set.
+    let result = unsafe {
+        libc::clone(run, top.cast(), flags, (&raw mut child).cast(), unused, unused, has_memory.as_ptr())
+    };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
     }
+    while has_memory.load(Ordering::Acquire) != 0 {
+        // Woken too early, it looks again. Not `PRIVATE`, which the kernel does not say either.
+        let _ = futex::wait(&has_memory, futex::Flags::empty(), 1, None);
+    }
+    Pid::from_raw(result).ok_or_else(|| io::Error::other("clone returned no process"))
 }
 
 /// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).

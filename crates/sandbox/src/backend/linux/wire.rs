@@ -3,9 +3,10 @@
 //! All travel over `SOCK_SEQPACKET`, so that one message is one packet:
 //! - server → guard: [`SetUp`], once, with the plan; init → server: [`InitReport`], once;
 //! - server → guard, over a socket of its own: [`GuardCommand`], and back whether it was done;
-//! - server → init: [`InitCommand`], with descriptors;
+//! - server → init: [`InitCommand`];
+//! - server → the process that becomes a call's program: [`Begin`], once, with descriptors;
 //! - server → supervisor: [`CallCommand`](crate::event::CallCommand);
-//! - supervisor → server: [`CallEvent`](crate::CallEvent).
+//! - supervisor, and before it that process → server: [`CallEvent`](crate::CallEvent).
 //!
 //! Supervisors run inside the sandbox, so what they say is decoded as hostile: a packet is bounded, no list in it is longer than
 //! its own bound, what is left over is an error. The start request itself (argv, environment: up to megabytes) travels in a
@@ -26,9 +27,8 @@ pub(crate) const MAX_IN_PACKET: usize = 8 * 1024;
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
 /// Most descriptors of one message: the kernel's own limit (unix(7), `SCM_MAX_FD`).
 pub(crate) const MAX_PASSED: usize = 253;
-/// How many of a program's descriptors come with the request itself, beside the call's socket and the request's memory file.
-/// Others wait in the call's socket.
-pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 2;
+/// How many of a program's descriptors come with the request itself, beside its memory file. Others follow.
+pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 1;
 
 /// What the server says first in a session. Its plan comes along as a memory file, and the guard's end of a socket for
 /// [`GuardCommand`]s.
@@ -58,16 +58,28 @@ impl SetUp {
 
 /// What the server asks of a session's init.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum InitCommand<'a> {
-    /// Start a call by this request, or by one in a memory file if this is empty. Descriptors: the call's socket, the memory
-    /// file if there is one, then the program's.
-    Spawn {
-        call: u64,
-        #[serde(borrow, serialize_with = "as_bytes")]
-        request: &'a [u8],
-    },
+pub(crate) enum InitCommand {
+    /// Make processes that wait for a call, on the socket that comes along; this of the call is reported.
+    Prepare { call: u64, reported: Option<Reported> },
     /// End a call whose supervisor does not answer.
     Destroy { call: u64 },
+}
+
+/// What the server says first in a call: start this request, or one in a memory file if this is empty. Descriptors: the memory
+/// file if there is one, then the program's.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begin<'a> {
+    #[serde(borrow, serialize_with = "as_bytes")]
+    pub(crate) request: &'a [u8],
+}
+
+/// What is reported of a call besides what its programs execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reported {
+    /// Connections: only those to the session's own sockets are for the session.
+    pub(crate) connections: bool,
+    /// What makes names: protected ones are held.
+    pub(crate) names: bool,
 }
 
 /// What the server asks of a session's guard.
@@ -149,11 +161,12 @@ mod tests {
         assert_read_back(CallCommand::Signal { number: 15 });
         assert_read_back(InitReport::Ready(Enforcement::none(Mode::ReadOnly)));
         assert_read_back(InitReport::Failed("no".into()));
-        for command in [InitCommand::Spawn { call: 9, request: &[1, 2] }, InitCommand::Destroy { call: 9 }] {
-            let bytes = encode(&command).unwrap();
-            assert_eq!(decode::<InitCommand<'_>>(&bytes).unwrap(), command);
-        }
-        assert!(decode::<InitCommand<'_>>(&[9]).is_err());
+        let reported = Some(Reported { connections: true, names: false });
+        assert_read_back(InitCommand::Prepare { call: 9, reported });
+        assert_read_back(InitCommand::Destroy { call: 9 });
+        assert!(decode::<InitCommand>(&[9]).is_err());
+        let bytes = encode(&Begin { request: &[1, 2] }).unwrap();
+        assert_eq!(decode::<Begin<'_>>(&bytes).unwrap(), Begin { request: &[1, 2] });
     }
 
     #[test]

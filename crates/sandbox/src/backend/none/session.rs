@@ -25,7 +25,7 @@ impl Session {
 
     /// Forks, and executes the program in the child. Returns once `execve` has succeeded or a step has failed.
     fn start(&self, request: &SpawnRequest) -> Result<Result<Pid, NotStarted>, SessionError> {
-        let start = StartRequest::new(request, false)?;
+        let start = StartRequest::new(request)?;
         let mut prepared = Prepared::new(&start, request.all_descriptors());
         Ok(sys::fork_reporting(&start.targets, &mut || {
             prepared.become_program(sys::close_all_on_exec, || {
