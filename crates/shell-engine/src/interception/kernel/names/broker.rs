@@ -59,7 +59,8 @@ impl Broker {
 
     /// Answers a call, now or soon. Never waits for a file system.
     pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
-        let wish = Wish::read(&call).filter(|wish| !happens(&self.names.rules, call.thread, wish));
+        let wish = Wish::read(&call)
+            .filter(|wish| !wish.is_of_a_device() && !happens(&self.names.rules, call.thread, wish));
         let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
         if !taken {
             // Who is gone needs no answer.

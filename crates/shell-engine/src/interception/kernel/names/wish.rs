@@ -149,6 +149,12 @@ impl Wish {
         })
     }
 
+    /// Whether it opens a device of the session's own, as every shell does.
+    pub(super) fn is_of_a_device(&self) -> bool {
+        const DEVICES: &[&[u8]] = &[b"/dev/null", b"/dev/tty", b"/dev/zero"];
+        matches!(self, Wish::Open { at, .. } if DEVICES.contains(&at.path.as_slice()))
+    }
+
     /// The forms without a folder, which new processors do not have.
     #[cfg(target_arch = "x86_64")]
     fn read_older(call: &Notification) -> Option<Wish> {
