@@ -87,6 +87,13 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
     denials
 }
 
+/// Whether something in an output may tell of a denial.
+#[must_use]
+pub fn may_tell(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&output[output.len().saturating_sub(LOOKED_AT)..]);
+    text.lines().any(|line| words::kind(line).is_some())
+}
+
 /// Finds what an error is about: in its own line, or else in one near it.
 fn in_error(plan: &Plan, lines: &[&str], at: usize, directories: &[PathBuf]) -> BTreeSet<Denied> {
     // A relative name is the first of its meanings that the sandbox refuses.

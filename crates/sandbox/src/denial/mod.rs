@@ -10,4 +10,4 @@ mod remedy;
 mod words;
 
 pub use evidence::{Denied, Evidence, Routes};
-pub use explain::{Denial, explain};
+pub use explain::{Denial, explain, may_tell};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::denial::{Denied, Evidence};
+use sandbox::denial::{Denied, Evidence, Routes};
 
 use crate::sandboxes::{Process, Sandbox};
 
@@ -20,6 +20,9 @@ pub(super) async fn explain(
         return Vec::new();
     }
     let routes = shell.refused_routes();
+    if routes != Routes::Refused && !sandbox::denial::may_tell(&output) {
+        return Vec::new();
+    }
     // The folders that it names may be on slow disks.
     let (plan, config) = (Arc::clone(sandbox.plan()), config.to_owned());
     let explained = tokio::task::spawn_blocking(move || {

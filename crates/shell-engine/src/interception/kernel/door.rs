@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use escalation_protocol::handover::Outcome;
 use tokio::net::UnixStream;
@@ -18,6 +19,8 @@ pub(crate) struct KernelDoor {
     mailbox: Mailbox,
     call: CallNumber,
     events: Mutex<mpsc::UnboundedReceiver<io::Result<Event>>>,
+    /// No process of the call is left, and the thread knows that.
+    is_over: AtomicBool,
 }
 
 impl KernelDoor {
@@ -26,13 +29,15 @@ impl KernelDoor {
         call: CallNumber,
         events: mpsc::UnboundedReceiver<io::Result<Event>>,
     ) -> KernelDoor {
-        KernelDoor { mailbox, call, events: Mutex::new(events) }
+        KernelDoor { mailbox, call, events: Mutex::new(events), is_over: AtomicBool::new(false) }
     }
 }
 
 impl Drop for KernelDoor {
     fn drop(&mut self) {
-        self.mailbox.send(Command::Leave { call: self.call });
+        if !*self.is_over.get_mut() {
+            self.mailbox.send(Command::Leave { call: self.call });
+        }
     }
 }
 
@@ -42,6 +47,10 @@ impl Door for KernelDoor {
     async fn next(&self) -> io::Result<Option<Event>> {
         match self.events.lock().await.recv().await {
             None if !self.mailbox.is_alive() => Err(io::Error::other("the thread that judges has ended")),
+            None => {
+                self.is_over.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             event => event.transpose(),
         }
     }
