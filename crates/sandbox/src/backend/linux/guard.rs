@@ -10,7 +10,7 @@ use super::namespaces::{self, Attempt};
 use super::newcomers::Newcomers;
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
-use super::repair::{self, Doors, Watcher};
+use super::repair::{self, Doors, Verified, Watcher};
 use super::supervisor::InForce;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
@@ -150,6 +150,7 @@ struct Mending {
     doors: Doors,
     watcher: Watcher,
     newcomers: Newcomers,
+    verified: Verified,
 }
 
 /// What init is started from, in whichever form.
@@ -249,7 +250,7 @@ fn settle(
         Some(doors) => {
             let watcher = Watcher::start(plan)?;
             let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network))?;
-            Some(Mending { doors, watcher, newcomers })
+            Some(Mending { doors, watcher, newcomers, verified: Verified::open(init)? })
         }
     };
     rustix::io::write(begin, &[1])?;
@@ -337,10 +338,8 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
             break;
         }
         let asked = polled[2].revents().contains(PollFlags::IN);
-        let Some(Mending { doors, watcher, newcomers }) = &mut running.mending else { continue };
-        if asked {
-            run_errand(proof, errands, doors, plan);
-        }
+        let Some(mending) = &mut running.mending else { continue };
+        let Mending { doors, watcher, newcomers, verified } = mending;
         let mut concerned = watcher.concerns_us();
         for socket in newcomers.come(session) {
             if !plan.hidden.contains(&socket) {
@@ -351,23 +350,29 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
         }
         if concerned {
             running.placeholders.restore(&placeholders_of(plan));
+            verified.forget();
             // Before the repair: what is replaced after it is noticed.
             if watcher.look_again(plan).is_err() || repair::repair(proof, doors, plan).is_err() {
                 break;
             }
         }
+        // What was replaced before it was asked for is noticed by now.
+        if asked {
+            run_errand(proof, errands, mending, plan);
+        }
     }
 }
 
 /// Takes one command of the server's and answers it. A server that is gone ends the session in any case.
-fn run_errand(proof: SingleThreaded, errands: &OwnedFd, doors: &Doors, plan: &Plan) {
+fn run_errand(proof: SingleThreaded, errands: &OwnedFd, mending: &mut Mending, plan: &Plan) {
+    let Mending { doors, verified, .. } = mending;
     let Ok(Some(packet)) = packet::receive(errands, RecvFlags::DONTWAIT) else { return };
     let done = match wire::decode(&packet.bytes) {
         Ok(GuardCommand::BindWritable { folder }) => {
             let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
             repair::bind_writable(proof, doors, plan, folder).is_ok()
         }
-        Ok(GuardCommand::Mend) => repair::repair(proof, doors, plan).is_ok(),
+        Ok(GuardCommand::Mend) => verified.renew(|| repair::repair(proof, doors, plan)).is_ok(),
         Err(_) => false,
     };
     let _ = packet::send_soon(errands, &done, &[]);

@@ -11,7 +11,7 @@ use super::sys::{self, Forked, SingleThreaded};
 use crate::enforcement::Namespace;
 use crate::names::NameRules;
 use crate::plan::Plan;
-use rustix::event::Timespec;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, WaitOptions};
@@ -46,6 +46,42 @@ impl Doors {
         };
         let user = if attempt.has(Namespace::User) { Some(open("user")?) } else { None };
         Ok(Some(Doors { user, mount: open("mnt")? }))
+    }
+}
+
+/// Whether all mounts were found in place, and none has come or gone since.
+pub(super) struct Verified {
+    /// Init's `mountinfo`, which tells that its namespace's mounts have changed since that was last asked
+    /// (proc_pid_mountinfo(5), poll(2)).
+    table: OwnedFd,
+    holds: bool,
+}
+
+impl Verified {
+    /// Opens it, while init may still be looked at.
+    pub(super) fn open(init: Pid) -> io::Result<Self> {
+        let path = format!("/proc/{}/mountinfo", init.as_raw_nonzero());
+        let table = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Verified { table, holds: false })
+    }
+
+    /// Has `verify` look, unless nothing has changed since it last did.
+    pub(super) fn renew(&mut self, verify: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut polled = [PollFd::new(&self.table, PollFlags::PRI)];
+        // Asked before it looks: what changes meanwhile is told the next time.
+        let told = rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        if self.holds && told == Ok(0) {
+            return Ok(());
+        }
+        self.holds = false;
+        verify()?;
+        self.holds = true;
+        Ok(())
+    }
+
+    /// Something was replaced, or has come, where there was no mount yet.
+    pub(super) fn forget(&mut self) {
+        self.holds = false;
     }
 }
 
