@@ -1,0 +1,290 @@
+//! One egress: listeners inside, and the life of each connection that comes to them.
+
+use crate::dns;
+use crate::exchange::{self, Broken, reset};
+use crate::hello::Inspector;
+use crate::judge::{Attempt, Failure, Judge, Record, Verdict};
+use crate::name::Host;
+use crate::open::{Connections, Limits, OpenConnection, Place};
+use crate::outside;
+use crate::range::{Names, Range};
+use crate::resolve::Resolve;
+use rustix::net::{AddressFamily, sockopt};
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+/// Connections that the kernel keeps for a listener until they are accepted.
+const BACKLOG: i32 = 4096;
+/// How long to wait when there are no descriptors left.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The sockets of an egress, which belong to a network namespace whose connections it makes outside.
+#[derive(Debug)]
+pub struct Inside {
+    /// The range that is local where the listeners are.
+    pub range: Range,
+    /// TCP sockets that are not bound yet, one for each port that will be listened on.
+    pub unbound: Vec<OwnedFd>,
+    /// Where names are asked for: bound UDP sockets, and TCP sockets that listen.
+    pub datagrams: Vec<OwnedFd>,
+    /// See above.
+    pub streams: Vec<OwnedFd>,
+}
+
+/// Makes connections outside for those made inside. Dropping it ends all of them.
+#[derive(Debug)]
+pub struct Egress {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    listening: Mutex<Listening>,
+}
+
+#[derive(Debug, Default)]
+struct Listening {
+    unbound: Vec<OwnedFd>,
+    ports: HashSet<u16>,
+    tasks: Vec<AbortHandle>,
+}
+
+struct Shared {
+    names: Arc<Names>,
+    connections: Arc<Connections>,
+    judge: Arc<dyn Judge>,
+    resolver: Arc<dyn Resolve>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+/// Why a port is not listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// All sockets are in use.
+    #[error("so many ports are listened on that there is no socket left for another")]
+    NoSocketLeft,
+    /// The system refuses.
+    #[error("port {0} cannot be listened on")]
+    Refused(u16, #[source] io::Error),
+}
+
+impl Egress {
+    /// Begins to answer for names, in the runtime that this is called in. No port is listened on yet.
+    ///
+    /// # Errors
+    /// When a socket is not what it should be.
+    pub fn start(
+        inside: Inside,
+        judge: Arc<dyn Judge>,
+        resolver: Arc<dyn Resolve>,
+        limits: Limits,
+    ) -> io::Result<Egress> {
+        let names = Arc::new(Names::new(inside.range));
+        let mut tasks = Vec::new();
+        for socket in inside.datagrams {
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            let socket = UdpSocket::from_std(socket.into())?;
+            tasks.push(tokio::spawn(dns::serve_datagrams(socket, Arc::clone(&names))).abort_handle());
+        }
+        for socket in inside.streams {
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            let socket = TcpListener::from_std(socket.into())?;
+            tasks.push(tokio::spawn(dns::serve_streams(socket, Arc::clone(&names))).abort_handle());
+        }
+        let connections = Arc::new(Connections::new(limits));
+        let listening = Listening { unbound: inside.unbound, ports: HashSet::new(), tasks };
+        Ok(Egress {
+            shared: Arc::new(Shared { names, connections, judge, resolver }),
+            runtime: Handle::current(),
+            listening: Mutex::new(listening),
+        })
+    }
+
+    /// Returns the names that have addresses.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.shared.names
+    }
+
+    /// Listens on a port of all addresses of the range, if that is not done yet.
+    ///
+    /// # Errors
+    /// When there is no socket for it, or the port is taken.
+    pub fn listen(&self, port: u16) -> Result<(), ListenError> {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if listening.ports.contains(&port) {
+            return Ok(());
+        }
+        let socket = listening.unbound.pop().ok_or(ListenError::NoSocketLeft)?;
+        let task = self.bind(socket, port).map_err(|error| ListenError::Refused(port, error))?;
+        listening.ports.insert(port);
+        listening.tasks.push(task);
+        Ok(())
+    }
+
+    /// Lists the connections that are made.
+    #[must_use]
+    pub fn open(&self) -> Vec<OpenConnection> {
+        self.shared.connections.list()
+    }
+
+    /// Ends the connections that are made and not to be kept, by what they are and why they were allowed.
+    pub fn retain(&self, keep: impl Fn(&Attempt, &str) -> bool) {
+        self.shared.connections.retain(keep);
+    }
+
+    fn bind(&self, socket: OwnedFd, port: u16) -> io::Result<AbortHandle> {
+        let any: IpAddr = match sockopt::socket_domain(&socket)? {
+            AddressFamily::INET6 => {
+                sockopt::set_ipv6_v6only(&socket, false)?;
+                Ipv6Addr::UNSPECIFIED.into()
+            }
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        rustix::net::bind(&socket, &SocketAddr::new(any, port))?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let _entered = self.runtime.enter();
+        let listener = TcpListener::from_std(socket.into())?;
+        Ok(self.runtime.spawn(accept(listener, Arc::clone(&self.shared))).abort_handle())
+    }
+}
+
+impl Drop for Egress {
+    fn drop(&mut self) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.tasks.iter().for_each(AbortHandle::abort);
+        self.shared.connections.end_all();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((program, _)) => shared.receive(program),
+            // There are no descriptors left, or what came is gone.
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+impl Shared {
+    /// Takes a connection from inside, or resets it at once.
+    fn receive(self: &Arc<Self>, program: TcpStream) {
+        let begin = Instant::now();
+        let (Ok(here), Ok(there)) = (program.local_addr(), program.peer_addr()) else {
+            return reset(&program);
+        };
+        let address = here.ip().to_canonical();
+        let name = self.names.connected(address);
+        let is_unknown = name.is_none() && self.names.range().place_of(address).is_some();
+        let host = name.map_or(Host::Address(address), Host::Name);
+        let attempt = Attempt { number: self.connections.number(), host, port: here.port(), program: there };
+        let share = self.judge.share(&attempt);
+        let place = (!is_unknown).then(|| self.connections.enter(&attempt, share));
+        let Some(Some(place)) = place else {
+            reset(&program);
+            let failure = if is_unknown { Failure::UnknownAddress } else { Failure::TooMany };
+            self.judge.ended(&Record { failure: Some(failure), ..record(attempt, begin) });
+            return;
+        };
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let record = shared.attend(attempt, program, place, begin).await;
+            shared.judge.ended(&record);
+        });
+    }
+
+    /// The life of one connection.
+    async fn attend(&self, attempt: Attempt, program: TcpStream, mut place: Place, begin: Instant) -> Record {
+        let mut record = record(attempt, begin);
+        let counts = Arc::clone(&place.counts);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let mut told = std::mem::replace(&mut place.ended, ended);
+        drop(end);
+        let attended = self.make(&mut record, &program, &place);
+        let outcome = tokio::select! {
+            outcome = attended => outcome,
+            // Or the egress itself ends.
+            told = &mut told => Err(told.ok()),
+        };
+        if let Err(failure) = outcome {
+            record.failure = failure;
+            reset(&program);
+        }
+        record.sent = counts.sent.load(Ordering::Relaxed);
+        record.received = counts.received.load(Ordering::Relaxed);
+        record.duration = begin.elapsed();
+        record
+    }
+
+    async fn make(
+        &self,
+        record: &mut Record,
+        program: &TcpStream,
+        place: &Place,
+    ) -> Result<(), Option<Failure>> {
+        let attempt = record.attempt.clone();
+        let allowed = tokio::select! {
+            verdict = self.judge.judge(&attempt) => match verdict {
+                Verdict::Allow(why) => why,
+                Verdict::Refuse => return Err(Some(Failure::Refused)),
+            },
+            () = gone(program) => return Err(None),
+        };
+        record.allowed = Some(allowed.clone());
+        let server = outside::connect(&attempt, &*self.judge, &*self.resolver).await.map_err(Some)?;
+        record.address = server.peer_addr().ok();
+        place.made(&allowed);
+        self.judge.opened(&attempt);
+        for stream in [program, &server] {
+            // Without, small messages wait for each other; and who is gone without a word holds a place for ever.
+            let _ = stream.set_nodelay(true);
+            let _ = sockopt::set_socket_keepalive(stream, true);
+        }
+        let inspector = Inspector::new(match attempt.host {
+            Host::Name(name) => Some(name),
+            Host::Address(_) => None,
+        });
+        exchange::exchange(program, &server, inspector, &place.counts).await.map_err(|broken| {
+            reset(&server);
+            match broken {
+                Broken::Reset => None,
+                Broken::Forbidden(failure) => Some(failure),
+            }
+        })
+    }
+}
+
+/// Completes when a program has given its connection up: it is reset, or ended without a word.
+async fn gone(program: &TcpStream) {
+    let mut byte = [0];
+    if program.readable().await.is_ok() && program.peek(&mut byte).await.is_ok_and(|length| length > 0) {
+        // It has said something, and may well have ended its side: it waits for the answer.
+        let _ = program.ready(Interest::ERROR).await;
+    }
+}
+
+fn record(attempt: Attempt, begin: Instant) -> Record {
+    Record {
+        attempt,
+        allowed: None,
+        address: None,
+        failure: None,
+        sent: 0,
+        received: 0,
+        duration: begin.elapsed(),
+    }
+}

@@ -1,0 +1,256 @@
+//! The connections that there are, whose shares they count to, and how they are ended.
+
+use crate::exchange::Counts;
+use crate::judge::{Attempt, Failure};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one egress.
+    pub connections: usize,
+    /// Of one share of it.
+    pub of_share: usize,
+    /// Of one share, those that are not made yet: judged, asked about, resolved, connecting.
+    pub waiting_of_share: usize,
+    /// Of all egresses of this process together.
+    pub of_process: usize,
+}
+
+impl Limits {
+    /// Returns what a process can afford that may open so many descriptors: a connection needs two, and four more while
+    /// bytes wait both ways; half of all is left for other work.
+    #[must_use]
+    pub fn with_descriptors(descriptors: u64) -> Limits {
+        let affordable = usize::try_from(descriptors / 12).unwrap_or(usize::MAX);
+        let connections = affordable.min(8192);
+        let of_share = connections.min(4096).min((connections / 2).max(64));
+        Limits { connections, of_share, waiting_of_share: of_share.min(1024), of_process: affordable }
+    }
+}
+
+/// Connections of all egresses.
+static OF_PROCESS: AtomicUsize = AtomicUsize::new(0);
+
+/// The connections of one egress.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    limits: Limits,
+    next: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<u64, Entry>,
+    shares: HashMap<u64, Share>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    attempt: Attempt,
+    share: u64,
+    /// Why it was allowed, once it is made.
+    allowed: Option<String>,
+    counts: Arc<Counts>,
+    since: Instant,
+    /// Ends it; for this reason, or for none when it is dropped.
+    end: Option<oneshot::Sender<Failure>>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    all: usize,
+    waiting: usize,
+}
+
+/// A connection that is open, as a person sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenConnection {
+    /// What it is.
+    pub attempt: Attempt,
+    /// Why it was allowed.
+    pub allowed: String,
+    /// Bytes that the program has sent and received so far.
+    pub sent: u64,
+    /// See above.
+    pub received: u64,
+    /// When it began.
+    pub since: Instant,
+}
+
+/// A place among the connections, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    number: u64,
+    pub(crate) counts: Arc<Counts>,
+    /// Completes when the connection is to end.
+    pub(crate) ended: oneshot::Receiver<Failure>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Connections {
+        Connections { limits, next: AtomicU64::new(1), state: Mutex::default() }
+    }
+
+    /// Returns a number for a connection that nobody else has.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes a place for a connection; none if there is no room for it.
+    pub(crate) fn enter(self: &Arc<Self>, attempt: &Attempt, share: u64) -> Option<Place> {
+        let mut state = self.lock();
+        let Limits { connections, of_share, waiting_of_share, of_process } = self.limits;
+        let own = state.shares.get(&share);
+        let has_room = state.open.len() < connections
+            && own.is_none_or(|own| own.all < of_share && own.waiting < waiting_of_share);
+        if !has_room {
+            return None;
+        }
+        if OF_PROCESS.fetch_add(1, Ordering::Relaxed) >= of_process {
+            OF_PROCESS.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let own = state.shares.entry(share).or_default();
+        own.all += 1;
+        own.waiting += 1;
+        let counts = Arc::new(Counts::default());
+        let (end, ended) = oneshot::channel();
+        let entry = Entry {
+            attempt: attempt.clone(),
+            share,
+            allowed: None,
+            counts: Arc::clone(&counts),
+            since: Instant::now(),
+            end: Some(end),
+        };
+        state.open.insert(attempt.number, entry);
+        Some(Place { connections: Arc::clone(self), number: attempt.number, counts, ended })
+    }
+
+    /// Lists those that are made.
+    pub(crate) fn list(&self) -> Vec<OpenConnection> {
+        let made = |entry: &Entry| {
+            let allowed = entry.allowed.clone()?;
+            let (sent, received) = (&entry.counts.sent, &entry.counts.received);
+            let (sent, received) = (sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
+            Some(OpenConnection {
+                attempt: entry.attempt.clone(),
+                allowed,
+                sent,
+                received,
+                since: entry.since,
+            })
+        };
+        self.lock().open.values().filter_map(made).collect()
+    }
+
+    /// Ends those that are made and not to be kept.
+    pub(crate) fn retain(&self, keep: impl Fn(&Attempt, &str) -> bool) {
+        for entry in self.lock().open.values_mut() {
+            let goes = entry.allowed.as_deref().is_some_and(|allowed| !keep(&entry.attempt, allowed));
+            if let Some(end) = entry.end.take_if(|_| goes) {
+                // It may be ending already.
+                let _ = end.send(Failure::Revoked);
+            }
+        }
+    }
+
+    /// Ends all of them.
+    pub(crate) fn end_all(&self) {
+        self.lock().open.values_mut().for_each(|entry| entry.end = None);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Notes that the connection is made.
+    pub(crate) fn made(&self, allowed: &str) {
+        let mut state = self.connections.lock();
+        let Some(entry) = state.open.get_mut(&self.number) else { return };
+        entry.allowed = Some(allowed.to_owned());
+        let share = entry.share;
+        if let Some(share) = state.shares.get_mut(&share) {
+            share.waiting = share.waiting.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        OF_PROCESS.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.connections.lock();
+        let Some(entry) = state.open.remove(&self.number) else { return };
+        if let Some(share) = state.shares.get_mut(&entry.share) {
+            share.all = share.all.saturating_sub(1);
+            if entry.allowed.is_none() {
+                share.waiting = share.waiting.saturating_sub(1);
+            }
+            if share.all == 0 {
+                state.shares.remove(&entry.share);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::{Host, Name};
+
+    fn attempt(connections: &Connections) -> Attempt {
+        let host = Host::Name(Name::new("a.example").unwrap());
+        Attempt { number: connections.number(), host, port: 443, program: ([127, 0, 0, 1], 1).into() }
+    }
+
+    #[test]
+    fn each_share_has_its_own_room() {
+        let limits = Limits { connections: 5, of_share: 3, waiting_of_share: 2, of_process: 1000 };
+        let connections = Arc::new(Connections::new(limits));
+        let enter = |share| connections.enter(&attempt(&connections), share);
+        let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
+        assert!(enter(1).is_none(), "two wait");
+        first.made("a rule");
+        let third = enter(1).unwrap();
+        third.made("a rule");
+        assert!(enter(1).is_none(), "three there are");
+        let _others = [enter(2).unwrap(), enter(2).unwrap()];
+        assert!(enter(3).is_none(), "five there are in all");
+        drop(third);
+        assert!(enter(1).is_some());
+        assert_eq!(connections.list().len(), 1);
+    }
+
+    #[test]
+    fn a_connection_whose_rule_is_gone_is_told_to_end() {
+        let connections = Arc::new(Connections::new(Limits::with_descriptors(12_000)));
+        let [mut kept, mut gone] =
+            [0, 0].map(|share| connections.enter(&attempt(&connections), share).unwrap());
+        kept.made("kept");
+        gone.made("gone");
+        connections.retain(|_, allowed| allowed == "kept");
+        assert_eq!(gone.ended.try_recv(), Ok(Failure::Revoked));
+        assert!(kept.ended.try_recv().is_err());
+        connections.end_all();
+        assert_eq!(kept.ended.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[test]
+    fn half_of_the_descriptors_is_left() {
+        for descriptors in [1024, 4096, 65_536, 1 << 20] {
+            let limits = Limits::with_descriptors(descriptors);
+            assert!(u64::try_from(limits.of_process).unwrap() * 6 <= descriptors / 2);
+            assert!(limits.of_share <= limits.connections && limits.waiting_of_share <= limits.of_share);
+        }
+        assert!(Limits::with_descriptors(65_536).of_share >= 1000);
+    }
+}

@@ -1,0 +1,18 @@
+//! The egress from socket to socket, on loopback: inside is a range of 127.0.0.0/8, outside is `::1`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in the code that tests share"
+)]
+
+/// Prints for whoever runs the tests with `--nocapture`; libtest captures standard error as well.
+macro_rules! tell {
+    ($($what:tt)*) => { eprintln!($($what)*) };
+}
+
+mod connections;
+mod names;
+mod refusals;
+mod speed;
+mod world;
