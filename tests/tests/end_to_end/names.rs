@@ -321,7 +321,19 @@ async fn other_work_in_the_root_works() {
             "modes",
             "echo x > x; chmod 640 x; test $(stat -c %a x) = 640; touch -d 2001-01-01 x; test $(stat -c %Y x) -lt 1000000000; truncate -s 10 x; test $(stat -c %s x) = 10; rm x; chmod 755 .; touch .",
         ),
-        ("a pipe", "mkfifo p; (echo through > p &); cat p; rm p"),
+        (
+            "a pipe",
+            "mkfifo p; (echo through > p &); cat p; chmod 600 p; test $(stat -c %a p) = 600 -a -w p; rm p",
+        ),
+        (
+            "a server's socket",
+            "python3 -c 'import socket, os; s = socket.socket(socket.AF_UNIX); s.bind(\"s\"); s.listen(); os.chmod(\"s\", 0o777); \
+             socket.socket(socket.AF_UNIX).connect(\"s\")'; test $(stat -c %a s) = 777 -a -w s; rm s",
+        ),
+        (
+            "what was just written, executed",
+            "for i in $(seq 60); do cp /bin/true new$i && ./new$i || exit 1; rm new$i; done",
+        ),
         (
             "errors",
             "! mkdir src 2> e; grep -q 'File exists' e; ! rmdir src 2> e; grep -q 'not empty' e; ! rm nothing 2> e; grep -q 'No such' e; ! cat < nothing 2> e; (set -C; ! echo > file) 2> e; grep -q 'cannot overwrite' e; rm e",

@@ -9,9 +9,9 @@ use crate::visible::{shortened, visible};
 const MOST_PARENTS: usize = 8;
 /// How much of a parent's command line is shown, in characters, and read, in bytes.
 const LONGEST_SHOWN: usize = 80;
-const LONGEST_READ: u64 = 400;
+const LONGEST_READ: usize = 400;
 /// Bytes of an auxiliary vector; it has some twenty pairs of words.
-const LONGEST_VECTOR: u64 = 1024;
+const LONGEST_VECTOR: usize = 1024;
 
 /// A program as it lies in memory. Forks are the same; whoever executes a program, even the same one, is another: the
 /// vector holds addresses that the kernel draws by lot (getauxval(3), `AT_RANDOM`).
@@ -93,9 +93,11 @@ fn command_line(process: i32) -> Option<String> {
     (!words.is_empty()).then(|| shortened(&words.join(" "), LONGEST_SHOWN))
 }
 
-fn read(path: &str, most: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+/// One read: the kernel gives as much as there is.
+fn read(path: &str, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    bytes.truncate(length);
     Some(bytes)
 }
 

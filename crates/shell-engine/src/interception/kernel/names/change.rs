@@ -32,9 +32,14 @@ impl Worker<'_> {
             return None;
         }
         let kind = FileType::from_raw_mode(fstat(&own).ok()?.st_mode);
-        // By their descriptor the others would be followed, or opened.
-        let by_descriptor_alone = matches!(change, Change::Owner(..) | Change::Times(_));
-        let may = by_descriptor_alone || matches!(kind, FileType::RegularFile | FileType::Directory);
+        // By their descriptor links would be followed, and the others opened.
+        let may = match change {
+            Change::Owner(..) | Change::Times(_) => true,
+            Change::Mode(_) | Change::Access(_) => kind != FileType::Symlink,
+            Change::Length(_) | Change::SetAttribute { .. } | Change::RemoveAttribute { .. } => {
+                matches!(kind, FileType::RegularFile | FileType::Directory)
+            }
+        };
         may.then(|| apply(&own, change).into())
     }
 }

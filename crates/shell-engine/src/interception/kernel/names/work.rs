@@ -477,7 +477,11 @@ impl Worker<'_> {
     }
 
     fn umask(&self) -> Option<Mode> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.asker.thread)).ok()?;
+        // The second line of many; one read has it.
+        let mut status = [0; 256];
+        let mut file = std::fs::File::open(format!("/proc/{}/status", self.asker.thread)).ok()?;
+        let length = std::io::Read::read(&mut file, &mut status).ok()?;
+        let status = String::from_utf8_lossy(status.get(..length)?);
         let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?.trim();
         let mask = u32::from_str_radix(mask, 8).ok()?;
         Some(Mode::from_raw_mode(mask & 0o777))
