@@ -180,3 +180,20 @@ fn a_command_that_its_client_has_given_up_is_listed_with_what_it_has_printed() {
     assert_eq!(read(&mut server, &listed[1]["id"]), "before\n");
     server.send(&cancel(silent).to_string());
 }
+
+/// Also of the first that leaves, for which there is no outside yet, and whose shell ends before it has executed anything. On
+/// a busy machine a fork may take longer for that than a result waits.
+#[tokio::test]
+async fn a_program_that_leaves_in_the_background_is_told_in_the_first_result() {
+    const SERVERS: usize = 20;
+    let world = World::with_rules("prefix_rule(pattern=[\"sleep\"], decision=\"allow\")\n").configured("");
+    for (door, command) in [("kernel", "sleep 3005 & echo"), ("wrapper", "sleep 3005 & echo")] {
+        let mut seen = Vec::new();
+        while seen.len() < SERVERS && seen.last() != Some(&json!([true, "sleep 3005"])) {
+            let client = Client::start_with(&world, &Person::absent(), &["--door", door]).await;
+            let first = client.run(command).await.json()["background"][0].clone();
+            seen.push(json!([first["outside_sandbox"], first["command"]]));
+        }
+        assert!(seen.len() < SERVERS, "{door} {command}: {seen:?}");
+    }
+}

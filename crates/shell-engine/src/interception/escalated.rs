@@ -1,6 +1,7 @@
 //! The programs of one call that were let out of the sandbox and still run.
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sandbox::LiveProcess;
@@ -11,6 +12,18 @@ use crate::sandboxes::{Process, Remaining};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Escalated {
     programs: Arc<Mutex<Vec<Known>>>,
+    /// How many are judged, or about to start.
+    starting: Arc<AtomicUsize>,
+}
+
+/// A program that is judged, or about to start, while this is held.
+#[derive(Debug)]
+pub(in crate::interception) struct Starting(Arc<AtomicUsize>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -27,9 +40,17 @@ pub(crate) struct AliveOutside {
     /// Programs that have not ended, by the command lines that they were started with; each has a wrapper inside that
     /// waits for it.
     pub(crate) awaited: Vec<String>,
+    /// Another one is judged, or about to start.
+    pub(crate) is_starting: bool,
 }
 
 impl Escalated {
+    /// One is to be judged, and started if it may leave.
+    pub(in crate::interception) fn starting(&self) -> Starting {
+        self.starting.fetch_add(1, Ordering::Relaxed);
+        Starting(Arc::clone(&self.starting))
+    }
+
     /// Remembers a program.
     pub(super) fn add(&self, program: &Arc<Process>, argv: &[OsString]) {
         let mut programs = self.programs();
@@ -40,7 +61,8 @@ impl Escalated {
 
     /// The processes of programs that have not ended. What others have left is ended with the shell.
     pub(crate) async fn alive(&self) -> AliveOutside {
-        let mut alive = AliveOutside::default();
+        let is_starting = self.starting.load(Ordering::Relaxed) > 0;
+        let mut alive = AliveOutside { is_starting, ..AliveOutside::default() };
         for (program, command_line) in self.known().into_iter().filter(|(program, _)| !program.has_ended()) {
             alive.awaited.push(command_line);
             let Remaining { total, listed } = program.alive().await;

@@ -312,8 +312,7 @@ impl Attended {
         let output = self.output.collect().await;
         self.entered.end(ending);
         if alive.total > 0 {
-            // Meanwhile what was just forked has become what it is to be, or has ended.
-            alive = self.processes.alive().await;
+            alive = self.processes.settled().await;
         }
         let background = alive.listed;
         let end = output.end(denials::LOOKED_AT);

@@ -1,6 +1,7 @@
 //! The processes of a call: which of them are alive, inside the sandbox and outside.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::interception::{AliveOutside, Escalated};
 use crate::sandboxes::{Process, Remaining};
@@ -39,6 +40,14 @@ pub(super) struct CallProcesses {
     pub(super) wrapper: Arc<str>,
 }
 
+/// How long that may take, also where there is no session outside yet; and between two looks.
+const BECOMING: Duration = Duration::from_millis(60);
+const STARTING: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// As a call's shell is started, and forks of it look until they execute something.
+const SHELL: &str = "bash -c -- ";
+
 /// Processes of a call that are alive.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alive {
@@ -46,6 +55,10 @@ pub(super) struct Alive {
     pub(super) total: usize,
     /// The first of them.
     pub(super) listed: Vec<CallProcess>,
+    /// Among them is one that has yet to execute what it was forked for, or that is judged.
+    pub(super) is_becoming: bool,
+    /// Another one is about to start outside.
+    pub(super) is_starting: bool,
 }
 
 impl CallProcesses {
@@ -53,6 +66,19 @@ impl CallProcesses {
     pub(super) async fn alive(&self) -> Alive {
         let outside = self.escalated.alive().await;
         together(self.shell.alive().await, outside, &self.wrapper)
+    }
+
+    /// What is alive when what was just forked has become what it is to be, outside the sandbox perhaps, or has ended.
+    pub(super) async fn settled(&self) -> Alive {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let alive = self.alive().await;
+            let may_take = if alive.is_starting { STARTING } else { BECOMING };
+            if !(alive.is_becoming || alive.is_starting) || begun.elapsed() >= may_take {
+                return alive;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Waits until nothing is left.
@@ -69,6 +95,9 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     };
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
     let mut total = inside.total.saturating_add(outside.remaining.total);
+    let is_fork = |(_, command): &(i32, String)| command.starts_with(SHELL);
+    let (is_starting, is_forked) = (outside.is_starting, listed.iter().any(is_fork));
+    let is_becoming = is_forked || wrappers.len() > outside.awaited.len();
     if wrappers.len() <= outside.awaited.len() {
         // Each only waits for a program that is listed itself.
         total -= wrappers.len().min(inside.total);
@@ -81,7 +110,7 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     };
     let inside = listed.into_iter().map(|process| named(process, false));
     let outside = outside.remaining.listed.into_iter().map(|process| named(process, true));
-    Alive { total, listed: inside.chain(outside).collect() }
+    Alive { total, listed: inside.chain(outside).collect(), is_becoming, is_starting }
 }
 
 /// What the wrapper's command line (`WRAPPER FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.
@@ -107,8 +136,9 @@ mod tests {
         let outside = AliveOutside {
             remaining: remaining(&[(70, "git fetch"), (71, "ssh")]),
             awaited: vec!["git fetch".into()],
+            is_starting: false,
         };
-        let Alive { total, listed } = together(inside.clone(), outside, wrapper);
+        let Alive { total, listed, .. } = together(inside.clone(), outside, wrapper);
         let shown: Vec<_> =
             listed.iter().map(|one| (one.pid, one.command.as_str(), one.outside_sandbox)).collect();
         assert_eq!(
@@ -116,11 +146,18 @@ mod tests {
             (3, &[(3, "sleep 9", false), (70, "git fetch", true), (71, "ssh", true)][..])
         );
         let same = remaining(&[(3, "sleep 9"), (4, "git fetch")]);
-        let outside =
-            AliveOutside { remaining: remaining(&[(70, "ssh")]), awaited: vec!["git fetch".into()] };
-        let Alive { total, listed } = together(same, outside, wrapper);
+        let outside = AliveOutside {
+            remaining: remaining(&[(70, "ssh")]),
+            awaited: vec!["git fetch".into()],
+            is_starting: false,
+        };
+        let Alive { total, listed, .. } = together(same, outside, wrapper);
         assert_eq!((total, listed[1].pid), (2, 70), "a wrapper that goes by the name of what it waits for");
-        let Alive { total, listed } = together(inside, AliveOutside::default(), wrapper);
+        let Alive { total, listed, .. } = together(inside, AliveOutside::default(), wrapper);
         assert_eq!((total, listed[1].command.as_str(), listed[1].outside_sandbox), (2, "git fetch", false));
+        let becoming = |command: &str| {
+            together(remaining(&[(4, command)]), AliveOutside::default(), wrapper).is_becoming
+        };
+        assert!(becoming("bash -c -- git fetch &") && becoming(&waiting) && !becoming("git fetch"));
     }
 }

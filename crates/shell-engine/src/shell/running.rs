@@ -156,7 +156,7 @@ impl Entry {
         if processes.is_none() && self.ended.is_some() {
             return None;
         }
-        let Alive { total, listed } = match processes {
+        let Alive { total, listed, .. } = match processes {
             Some(processes) => processes.alive().await,
             None => Alive::default(),
         };

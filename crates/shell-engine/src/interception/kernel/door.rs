@@ -96,11 +96,12 @@ impl Door for KernelDoor {
                         tracing::debug!(%error, "a wrapper was not told why");
                     }
                 }
-                Task::Lead { exec, stream, process, file, refusal: None } => {
+                Task::Lead { exec, stream, process, file, refusal: None, starting } => {
                     let allowed = Arc::clone(&exec);
                     let announce = Box::new(move || {
                         mailbox.send(Command::Allow { call: number, process, exec: allowed });
                     });
+                    drop(starting);
                     if let Err(error) = lead(stream, exec, Becomes { file, announce }, &call).await {
                         tracing::debug!(%error, "a dialogue with a wrapper ended early");
                     }

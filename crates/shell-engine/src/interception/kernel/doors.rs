@@ -123,6 +123,8 @@ impl KernelDoors {
             later: Vec::new(),
             connector: Connector::default(),
             beginnings: Beginnings::default(),
+            #[cfg(test)]
+            held_in_tests: Vec::new(),
             _alive: alive,
         };
         std::thread::Builder::new().name("kernel-door".into()).spawn(move || {
@@ -159,5 +161,27 @@ struct Rings(signal_hook::SigId);
 impl Drop for Rings {
     fn drop(&mut self) {
         signal_hook::low_level::unregister(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interception::door::Door;
+
+    /// What its processes wait for fails with the listener that the thread held.
+    #[tokio::test]
+    async fn a_thread_that_breaks_fails_its_calls_and_is_followed_by_another() {
+        let doors = KernelDoors::new("/bin/true".into());
+        for call in 0..20 {
+            let mailbox = doors.mailbox().unwrap();
+            let (events, told) = events::unbounded_channel();
+            let door = KernelDoor::new(mailbox.clone(), call, told);
+            mailbox.send(Command::Break { events });
+            let broken = door.next().await;
+            assert!(broken.is_err_and(|error| error.to_string().contains("thread that judges")));
+            assert!(!mailbox.is_alive());
+        }
+        assert!(doors.mailbox().unwrap().is_alive());
     }
 }

@@ -220,7 +220,10 @@ impl Thread {
         let taken = Taken { call, process };
         let turn = match is_traced {
             true => Err(std::io::ErrorKind::PermissionDenied.into()),
-            false => Turn::begin(&attended.listener, &self.wrapper, &asked, refusal),
+            false => {
+                let starting = (!is_decided).then(|| attended.facts.escalated.starting());
+                Turn::begin(&attended.listener, &self.wrapper, &asked, (refusal, starting))
+            }
         };
         let seized = turn.and_then(|turn| {
             self.seized.seize(thread, process, call)?;

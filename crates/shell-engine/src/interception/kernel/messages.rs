@@ -16,6 +16,7 @@ use super::files::Reach;
 use super::names::Names;
 use super::request::{Request, Unread};
 use crate::interception::call::InterceptedCall;
+use crate::interception::escalated::Starting;
 use crate::judgement::Exec;
 use crate::sandboxes::Sandbox;
 use crate::sys::notifications::{Listener, Notification};
@@ -53,6 +54,9 @@ pub(super) enum Command {
     Allow { call: CallNumber, process: i32, exec: Arc<Exec> },
     /// Nobody attends to this call any more.
     Leave { call: CallNumber },
+    /// End by a panic, with the events of a call.
+    #[cfg(test)]
+    Break { events: mpsc::UnboundedSender<io::Result<Event>> },
 }
 
 /// What becomes of an `execve` that waits.
@@ -138,7 +142,15 @@ pub(super) enum Task {
     /// To answer it while it waits.
     Decide(Arc<Exec>, Waiting),
     /// To lead the dialogue with the wrapper that its process has become; the answer, where there is one already.
-    Lead { exec: Arc<Exec>, stream: UnixStream, process: i32, file: Vec<u8>, refusal: Option<String> },
+    Lead {
+        exec: Arc<Exec>,
+        stream: UnixStream,
+        process: i32,
+        file: Vec<u8>,
+        refusal: Option<String>,
+        /// Held until the dialogue begins.
+        starting: Option<Starting>,
+    },
 }
 
 impl Task {

@@ -29,6 +29,9 @@ use crate::sys::ptrace::{self, Change};
 
 /// The thread's own state.
 pub(super) struct Thread {
+    /// While it is held, the thread lives. It comes first: whoever finds that a call has no thread any more must find that there is
+    /// none, not that the call is over.
+    pub(super) _alive: Arc<()>,
     pub(super) commands: Receiver<Command>,
     /// Readable when there is a command, or when a seized process has changed.
     pub(super) bell: UnixStream,
@@ -41,8 +44,9 @@ pub(super) struct Thread {
     pub(super) later: Vec<(CallNumber, u64, Answer)>,
     pub(super) connector: Connector,
     pub(super) beginnings: Beginnings,
-    /// While it is held, the thread lives.
-    pub(super) _alive: Arc<()>,
+    #[cfg(test)]
+    pub(super) held_in_tests:
+        Vec<tokio::sync::mpsc::UnboundedSender<std::io::Result<super::messages::Event>>>,
 }
 
 impl Thread {
@@ -141,6 +145,11 @@ impl Thread {
                 }
             }
             Command::Leave { call } => self.forget(call),
+            #[cfg(test)]
+            Command::Break { events } => {
+                self.held_in_tests.push(events);
+                panic!("a mistake in the thread that judges");
+            }
         }
     }
 
@@ -270,8 +279,8 @@ impl Thread {
         if !Expected::is_program(process, self.wrapper.identity) {
             return false;
         }
-        let Turn { stream, file, exec, refusal, .. } = turn;
-        attended.tell(Task::Lead { exec, stream, process, file, refusal });
+        let Turn { stream, file, exec, refusal, starting, .. } = turn;
+        attended.tell(Task::Lead { exec, stream, process, file, refusal, starting });
         true
     }
 

@@ -15,6 +15,7 @@ use super::attended::Asked;
 use super::files;
 use super::messages::Asks;
 use super::request::{Again, descriptor_path};
+use crate::interception::escalated::Starting;
 use crate::judgement::Exec;
 use crate::programs::{FileIdentity, reopen};
 use crate::sys::notifications::{Listener, Notification};
@@ -70,6 +71,8 @@ pub(super) struct Turn {
     pub(super) exec: Arc<Exec>,
     /// What the wrapper says, where that is decided.
     pub(super) refusal: Option<String>,
+    /// Held until that is asked for.
+    pub(super) starting: Option<Starting>,
 }
 
 impl Turn {
@@ -82,7 +85,7 @@ impl Turn {
         listener: &Listener,
         wrapper: &Wrapper,
         asked: &Asked,
-        refusal: Option<String>,
+        (refusal, starting): (Option<String>, Option<Starting>),
     ) -> io::Result<Turn> {
         let Asked { asks: Asks { notification: Notification { id, thread, .. }, .. }, request, exec } = asked;
         let program = wrapper.open(*thread)?;
@@ -120,6 +123,7 @@ impl Turn {
             stream,
             exec: Arc::clone(exec),
             refusal,
+            starting,
         })
     }
 

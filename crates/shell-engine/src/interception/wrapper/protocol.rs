@@ -85,10 +85,12 @@ async fn lead(
     call: &InterceptedCall,
 ) -> Result<(), WireError> {
     let end = &call.end;
+    let starting = call.escalated.starting();
     let let_out = tokio::select! {
         let_out = asking => let_out?,
         () = end.ended.cancelled() => return Ok(()),
     };
+    drop(starting);
     let Some((program, mut stream, record)) = let_out else { return Ok(()) };
     let outcome = attend(&program, &mut stream, end).await;
     record.ended(outcome);
