@@ -7,6 +7,9 @@
 #![expect(clippy::print_stdout, reason = "a table for people")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made must say so and end")]
 
+mod chart;
+mod doors;
+
 use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -42,9 +45,10 @@ fn main() {
         None => println!("The launcher is not measured: SHELL_TOOL_MCP_LAUNCHER does not name it"),
     }
     escalations();
-    doors();
+    doors::measure();
     sandboxes();
     approvals();
+    println!("\nRatios, with their goals ( | ):\n\n{}", chart::draw());
 }
 
 /// What a client waits for that starts the installed launcher, beside the least that anything in Node.js needs.
@@ -210,7 +214,7 @@ fn escalations() {
     let many = format!("for ((i = 0; i < {EXECS}; i++)); do /bin/true; done");
     let (plain, escalated, ratio) =
         in_turn(5, || plain_run(&bash, &many, &world), || call(&mut server, &world, &many));
-    compared(&format!("{EXECS} × /bin/true out of the sandbox"), plain, escalated, ratio, "2.5");
+    compared_with(&format!("{EXECS} × /bin/true out of the sandbox"), plain, escalated, ratio, 2.5);
 
     // Each counts its own errors; the call ends well only if there were none.
     let parallel = "pids=(); for ((i = 0; i < 200; i++)); do /bin/true & pids+=($!); done; for pid in \"${pids[@]}\"; do wait $pid || exit 1; done";
@@ -224,45 +228,10 @@ fn compared(what: &str, plain: Duration, measured: Duration, ratio: f64, goal: &
     println!("{what:<58} {plain:>7.2} ms {measured:>7.2} ms  {ratio:.2} ({goal})");
 }
 
-/// What the kernel's door costs, in each way of executing a program: the same work in the same sandbox, where nothing
-/// sees it (a Bash without the hook behind the wrapper's door), and where every `execve` is reported, judged and
-/// proved.
-fn doors() {
-    let world = World::with_rules("prefix_rule(pattern=[\"git\", \"push\"], decision=\"allow\")\n");
-    let start = |door| {
-        let mut server = Lines::start_with(&world, &["--door", door]);
-        server.initialize();
-        server
-    };
-    let (mut unseen, mut seen) = (start("wrapper"), start("kernel"));
-    let bash = binaries().join("bash");
-    println!("\n{:<58} {:>10} {:>10}  ratio (goal)", "median of each", "unseen", "judged");
-    let targets = "$(seq -s ' ' 1000)";
-    for (what, command) in [
-        ("from Bash", "for ((i = 0; i < 1000; i++)); do /bin/true; done".to_owned()),
-        ("from xargs", "seq 1000 | xargs -n 1 /bin/true".to_owned()),
-        (
-            "from Python's subprocess",
-            "python3 -c 'import subprocess\nfor _ in range(1000): subprocess.run([\"/bin/true\"])'"
-                .to_owned(),
-        ),
-        (
-            "from make -j2",
-            format!(
-                "printf 'all: %s\\n%s:\\n\\t@/bin/true\\n' \"{targets}\" \"{targets}\" > many.mk; make -s -j2 -f many.mk"
-            ),
-        ),
-    ] {
-        let script = world.workdir().join("work.sh");
-        std::fs::write(&script, command).expect("written");
-        let command = format!("/usr/bin/env {} work.sh", end_to_end_tests::word(&bash));
-        let (plain, measured, ratio) =
-            in_turn(9, || call(&mut unseen, &world, &command), || call(&mut seen, &world, &command));
-        compared(&format!("1000 × /bin/true {what}"), plain, measured, ratio, "1.10");
-    }
-    let (plain, measured, ratio) =
-        in_turn(100, || call(&mut unseen, &world, "true"), || call(&mut seen, &world, "true"));
-    compared("call of `true`", plain, measured, ratio, "1.1");
+/// As [`compared`], for the chart, too.
+fn compared_with(what: &str, plain: Duration, measured: Duration, ratio: f64, goal: f64) {
+    compared(what, plain, measured, ratio, &format!("{goal:.2}"));
+    chart::add(what, ratio, goal);
 }
 
 /// What a sandbox adds to a call, beside plain Bash: all that is done for one call, its session being there.
