@@ -260,7 +260,7 @@ check-freebsd: need-rust ## Check the types of everything for FreeBSD, without o
 .PHONY: bench
 bench: installed ## Measure speed, beside Codex's server where it can be installed.
 	$(call step,'Measuring')
-	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench -- $(PARTS)
 
 .PHONY: soak
 soak: build ## Make 10,000 calls in a row and look for what is left behind.

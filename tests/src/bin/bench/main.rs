@@ -22,7 +22,27 @@ use serde_json::{Value, json};
 
 const EXECS: usize = 1000;
 
+/// Parts that can be measured alone, by their names as arguments.
+const PARTS: [(&str, fn()); 5] = [
+    ("servers", servers),
+    ("escalations", escalations),
+    ("doors", doors::measure),
+    ("sandboxes", sandboxes),
+    ("approvals", approvals),
+];
+
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for (_, measure) in
+        PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|it| it == name))
+    {
+        measure();
+    }
+    println!("\nRatios, with their goals ( | ):\n\n{}", chart::draw());
+}
+
+/// Calls, beside plain Bash and beside Codex's server.
+fn servers() {
     let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n");
     let ours = Contestant {
         name: "ours",
@@ -44,11 +64,6 @@ fn main() {
         Some(launcher) => launcher_start(Path::new(&launcher), &world),
         None => println!("The launcher is not measured: SHELL_TOOL_MCP_LAUNCHER does not name it"),
     }
-    escalations();
-    doors::measure();
-    sandboxes();
-    approvals();
-    println!("\nRatios, with their goals ( | ):\n\n{}", chart::draw());
 }
 
 /// What a client waits for that starts the installed launcher, beside the least that anything in Node.js needs.
