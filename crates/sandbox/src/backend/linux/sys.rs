@@ -7,13 +7,15 @@
 use crate::event::ExitStatus;
 pub(crate) use crate::sys::exit_now;
 use crate::sys::no_signals;
-use rustix::process::Pid;
+use rustix::event::Timespec;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::thread::futex;
+use std::cell::UnsafeCell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Proof that this process has one thread, so that a forked child may use everything that the parent may.
 #[derive(Clone, Copy)]
@@ -54,38 +56,55 @@ pub(crate) fn fork(_proof: SingleThreaded) -> io::Result<Forked> {
 ///
 /// Unlike there, this process sleeps meanwhile: in vfork(2) it would count as load on the machine, and `child` may wait for hours.
 pub(crate) fn fork_sharing_memory(_proof: SingleThreaded, child: &mut dyn FnMut()) -> io::Result<Pid> {
-    extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: the argument of the clone(2) below points to this reference, which lives until that returns: not before
-        // this process has executed a program or has ended.
-        let child = unsafe { &mut *child.cast::<&mut dyn FnMut()>() };
-        child();
+    /// What both sides know.
+    struct Shared<'a> {
+        child: UnsafeCell<&'a mut dyn FnMut()>,
+        /// The kernel clears it, and wakes who waits for that, when the new process is done with the memory: as it executes a
+        /// program, and as it ends (set_tid_address(2)). Not by a flag of clone(2), which musl refuses.
+        has_memory: AtomicU32,
+        /// The kernel has been told so.
+        is_told: AtomicBool,
+    }
+    extern "C" fn run(shared: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the argument of the clone(2) below points to this, which lives until that process is done with the memory.
+        let shared = unsafe { &*shared.cast::<Shared<'_>>() };
+        // SAFETY: the address is of a live word, which the kernel writes when this process gives the memory up: before the other
+        // one goes on.
+        unsafe { libc::syscall(libc::SYS_set_tid_address, shared.has_memory.as_ptr()) };
+        shared.is_told.store(true, Ordering::Release);
+        // SAFETY: nobody else looks at the function before that process is done with the memory.
+        unsafe { (*shared.child.get())() };
         127
     }
     const STACK: usize = 128 << 10;
+    /// How long it takes to tell the kernel, about.
+    const BEGINNING: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     // Of `u128`s for its alignment.
     let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
-    let mut child = child;
-    // The kernel clears it, and wakes who waits for that, when the new process is done with the memory (clone(2),
-    // CLONE_CHILD_CLEARTID): as it executes a program, and as it ends.
-    let has_memory = AtomicU32::new(1);
-    let flags = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-    let unused = std::ptr::null_mut::<libc::c_void>();
+    let (has_memory, is_told) = (AtomicU32::new(1), AtomicBool::new(false));
+    let shared = Shared { child: UnsafeCell::new(child), has_memory, is_told };
+    let flags = libc::CLONE_VM | libc::SIGCHLD;
     // SAFETY: the stack is live, large enough for the steps before an `execve`, aligned, and grows downwards from its top. This
-    // thread, the only one (the proof), does nothing but wait until the child is done with the memory, which the kernel says by
-    // the last argument, live until then; descriptors, folder and signal dispositions are copies. The two before it belong to
-    // flags that are not set.
-    let result = unsafe {
-        libc::clone(run, top.cast(), flags, (&raw mut child).cast(), unused, unused, has_memory.as_ptr())
-    };
+    // thread, the only one (the proof), does nothing but wait until the child is done with the memory; descriptors, folder and
+    // signal dispositions are copies. The unused last three arguments belong to flags that are not set.
+    let result = unsafe { libc::clone(run, top.cast(), flags, (&raw const shared).cast_mut().cast()) };
     if result == -1 {
         return Err(io::Error::last_os_error());
     }
-    while has_memory.load(Ordering::Acquire) != 0 {
+    let pid = Pid::from_raw(result).ok_or_else(|| io::Error::other("clone returned no process"))?;
+    while shared.has_memory.load(Ordering::Acquire) != 0 {
+        let is_told = shared.is_told.load(Ordering::Acquire);
         // Woken too early, it looks again. Not `PRIVATE`, which the kernel does not say either.
-        let _ = futex::wait(&has_memory, futex::Flags::empty(), 1, None);
+        let patience = (!is_told).then_some(&BEGINNING);
+        let _ = futex::wait(&shared.has_memory, futex::Flags::empty(), 1, patience);
+        // One that was killed before it had told the kernel.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if !is_told && matches!(waitid(WaitId::Pid(pid), ended), Ok(Some(_)) | Err(_)) {
+            break;
+        }
     }
-    Pid::from_raw(result).ok_or_else(|| io::Error::other("clone returned no process"))
+    Ok(pid)
 }
 
 /// Makes a copy of this process that is the first one in new namespaces (`CLONE_NEW*` flags).
