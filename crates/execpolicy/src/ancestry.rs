@@ -83,6 +83,13 @@ impl Ancestry {
         self.is_whole && self.programs.is_empty()
     }
 
+    /// The ancestry of what is executed below these programs, which are below what is known here.
+    #[must_use]
+    pub fn above(&self, programs: Vec<Arc<Ancestor>>) -> Self {
+        let programs = programs.into_iter().chain(self.programs.iter().cloned()).collect();
+        Self { programs, is_whole: self.is_whole }
+    }
+
     /// The ancestry of what this program starts.
     pub(crate) fn below(&self, program: &OsStr) -> Self {
         let mut below = self.clone();

@@ -158,6 +158,21 @@ impl Policy {
         found
     }
 
+    /// What a profile gives to a program that no rule speaks about, as a rule in this place would mean it.
+    #[must_use]
+    pub fn rights_by_profile(&self, name: &str, origin: &Origin) -> Option<Rights> {
+        let profile = self.profile(name, origin)?;
+        let bounded = self.caps().bound(Rights {
+            run: profile.run,
+            grants: profile.grants,
+            profile: Some(profile.name),
+            origin: Some(origin.clone()),
+            source: Source::ProfileOfProgram,
+            ..Rights::none()
+        });
+        Some(Rights { caps: std::sync::Arc::clone(self.caps()), ..bounded })
+    }
+
     /// The profile of a name as a rule in this place would mean it.
     #[must_use]
     pub fn profile(&self, name: &str, origin: &Origin) -> Option<WholeProfile> {

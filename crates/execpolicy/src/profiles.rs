@@ -191,7 +191,8 @@ mod tests {
         let text =
             "profile(\"git\", base=\"git\", hosts=[\"a.test\"])\nprefix_rule([\"t\"], profile=\"git\")\n";
         let found = rights(&[(USER, text)], "t");
-        assert_eq!((found.run, hosts(&found)), (Run::Confined, vec!["a.test".to_owned()]));
+        let both = vec!["a.test".to_owned(), "*".to_owned()];
+        assert_eq!((found.run, hosts(&found)), (Run::Confined, both));
         assert!(!found.grants.may_run.is_empty(), "{found:?}");
         // Without a base nothing is taken but the way to run.
         let text = "profile(\"git\", hosts=[\"a.test\"])\nprefix_rule([\"t\"], profile=\"git\")\n";

@@ -14,9 +14,9 @@ use serde_json::Value;
 use crate::place::{Attacked, EVERY, Form, Place, User};
 
 const RULES: &str = r#"
-prefix_rule(["touch"])
-prefix_rule(["env"])
-prefix_rule(["git"])
+prefix_rule(["touch"], run="unconfined")
+prefix_rule(["env"], run="unconfined")
+prefix_rule(["git"], run="confined")
 prefix_rule(["id"], decision="forbidden", justification="no names")
 prefix_rule(["git", ["push", "tag"]], decision="forbidden", justification="no names")
 "#;
@@ -30,15 +30,15 @@ enum Layer {
     Trust,
     /// Left, without this variable.
     Environment(&'static str),
-    /// A Git that may be led astray stays inside where nobody can be asked.
-    GitCare,
+    /// It left with the rights of its rule, which are not enough; with Landlock alone it stays inside where nobody can be asked.
+    Rights,
     /// It is called otherwise than it was judged, so it stays inside where nobody can be asked.
     Name,
     /// No rule speaks about it, so it ran inside.
     Sandbox,
 }
 
-use Layer::{Environment, GitCare, Interceptor, Name, Sandbox, Trust};
+use Layer::{Environment, Interceptor, Name, Rights, Sandbox, Trust};
 
 impl Layer {
     fn name(self) -> &'static str {
@@ -46,7 +46,7 @@ impl Layer {
             Interceptor => "interceptor",
             Trust => "trust",
             Environment(_) => "environment",
-            GitCare => "git care",
+            Rights => "rights",
             Name => "name",
             Sandbox => "sandbox",
         }
@@ -58,7 +58,7 @@ impl Layer {
             Interceptor => "cp $(type -P true) yes; ./yes",
             Trust | Name | Sandbox => "touch OUT/marker",
             Environment(_) => "CI=hello env | grep -x CI=hello",
-            GitCare => "git status --short",
+            Rights => "git status --short",
         }
     }
 
@@ -77,16 +77,24 @@ impl Layer {
             Environment(name) => decisions.any(|made| {
                 let mut dropped = made["dropped_variables"].as_array().into_iter().flatten();
                 made["decision"] == "escalated" && dropped.any(|dropped| dropped == name)
+                    || was_to_be_asked(made, &why(made))
             }),
-            GitCare | Name => decisions.any(|made| {
-                made["decision"] == "ran_inside" && why(made).contains("a person would have been asked")
-            }),
+            Name => decisions.any(|made| was_to_be_asked(made, &why(made))),
+            Rights => {
+                let is_held =
+                    |made: &Value| made["decision"] == "escalated" || was_to_be_asked(made, &why(made));
+                decisions.any(is_held) && !output.contains("secret")
+            }
             Sandbox => {
                 decisions.next().is_none()
                     && (output.contains("Read-only file system") || output.contains("Permission denied"))
             }
         }
     }
+}
+
+fn was_to_be_asked(made: &Value, why: &str) -> bool {
+    made["decision"] == "ran_inside" && why.contains("a person would have been asked")
 }
 
 /// Number, name, the attack, what stops it.
@@ -142,23 +150,23 @@ const ATTEMPTS: &[(&str, &str, &str, Layer)] = &[
     ("40", "set -a", "set -a; GIT_SSH_COMMAND=EVIL; env", Environment("GIT_SSH_COMMAND")),
     ("40", "a file of TLS secrets", "SSLKEYLOGFILE=OUT/marker env", Environment("SSLKEYLOGFILE")),
     ("40", "options of zip", "ZIP='-T -TT EVIL' env", Environment("ZIP")),
-    ("25", "-c core.fsmonitor", "git -c core.fsmonitor=EVIL status", GitCare),
-    ("25", "-c core.pager", "git -c core.pager=EVIL -p status", GitCare),
-    ("25", "-c alias", "git -c alias.x='!EVIL' x", GitCare),
-    ("25", "-c diff.external", "git -c diff.external=EVIL diff", GitCare),
-    ("25", "--config-env", "WHAT=EVIL git --config-env=core.fsmonitor=WHAT status", GitCare),
-    ("26", "--exec-path", "cp EVIL git-x; git --exec-path=$PWD x", GitCare),
-    ("26", "-C into a repository of the agent's", "mkdir -p r/.git/objects r/.git/refs; echo 'ref: refs/heads/main' > r/.git/HEAD; printf '[core]\\nfsmonitor = EVIL\\n' > r/.git/config; git -C r status", GitCare),
-    ("27", "grep -O", "git grep --no-index -OEVIL inside", GitCare),
-    ("28", "diff --output", "git diff --output=OUT/marker", GitCare),
-    ("28", "merge-file", "echo x > base; echo evil > other; git merge-file OUT/kept base other", GitCare),
-    ("28", "format-patch", "mkdir -p .codex; cd .codex; git format-patch --suffix=.rules -1", GitCare),
-    ("-", "diff of a file that is hidden", "git diff /dev/null $HOME/.netrc", GitCare),
-    ("-", "diff --no-index", "git diff --no-index file $HOME/.netrc", GitCare),
-    ("-", "hash-object -w", "git hash-object -w $HOME/.netrc", GitCare),
-    ("-", "commit -F", "git commit --allow-empty -F $HOME/.netrc", GitCare),
-    ("29", "ext::", "git -c protocol.ext.allow=always fetch 'ext::EVIL'", GitCare),
-    ("29", "--upload-pack", "git fetch --upload-pack=EVIL .", GitCare),
+    ("25", "-c core.fsmonitor", "git -c core.fsmonitor=EVIL status", Rights),
+    ("25", "-c core.pager", "git -c core.pager=EVIL -p status", Rights),
+    ("25", "-c alias", "git -c alias.x='!EVIL' x", Rights),
+    ("25", "-c diff.external", "git -c diff.external=EVIL diff", Rights),
+    ("25", "--config-env", "WHAT=EVIL git --config-env=core.fsmonitor=WHAT status", Rights),
+    ("26", "--exec-path", "cp EVIL git-x; git --exec-path=$PWD x", Rights),
+    ("26", "-C into a repository of the agent's", "mkdir -p r/.git/objects r/.git/refs; echo 'ref: refs/heads/main' > r/.git/HEAD; printf '[core]\\nfsmonitor = EVIL\\n' > r/.git/config; git -C r status", Rights),
+    ("27", "grep -O", "git grep --no-index -OEVIL inside", Rights),
+    ("28", "diff --output", "git diff --output=OUT/marker", Rights),
+    ("28", "merge-file", "echo x > base; echo evil > other; git merge-file OUT/kept base other", Rights),
+    ("28", "format-patch", "mkdir -p .codex; cd .codex; git format-patch --suffix=.rules -1", Rights),
+    ("-", "diff of a file that is hidden", "git diff /dev/null $HOME/.netrc", Rights),
+    ("-", "diff --no-index", "git diff --no-index file $HOME/.netrc", Rights),
+    ("-", "hash-object -w", "git hash-object -w $HOME/.netrc", Rights),
+    ("-", "commit -F", "git commit --allow-empty -F $HOME/.netrc", Rights),
+    ("29", "ext::", "git -c protocol.ext.allow=always fetch 'ext::EVIL'", Rights),
+    ("29", "--upload-pack", "git fetch --upload-pack=EVIL .", Rights),
     ("30", "GIT_SSH_COMMAND", "cd OUT; GIT_SSH_COMMAND=EVIL git --version", Environment("GIT_SSH_COMMAND")),
     ("30", "GIT_EXTERNAL_DIFF", "cd OUT; GIT_EXTERNAL_DIFF=EVIL git --version", Environment("GIT_EXTERNAL_DIFF")),
     ("30", "GIT_CONFIG_COUNT", "cd OUT; GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=EVIL git --version", Environment("GIT_CONFIG_KEY_0")),
@@ -213,7 +221,7 @@ fn judge(
     let filled = |command: &str| command.replace("OUT", &out).replace("EVIL", &evil);
 
     // Without mounts the agent can write the settings of the workspace's own repository, so no Git leaves there.
-    if !matches!((layer, form), (GitCare, Form::Landlock)) {
+    if !matches!((layer, form), (Rights, Form::Landlock)) {
         let twin = attacked.run(&filled(layer.twin()))?;
         let has_left =
             twin["decisions"].as_array().into_iter().flatten().any(|made| made["decision"] == "escalated");

@@ -24,6 +24,7 @@ mod place;
 mod processes;
 mod programs;
 mod questions;
+mod rights;
 mod score;
 mod server;
 mod walls;

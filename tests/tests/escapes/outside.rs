@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use crate::place::{Attacked, EVERY, Form, Place, User};
 
-const RULES: &str = "prefix_rule([\"env\"])\nprefix_rule([\"git\"])\n";
+/// What is looked at here holds also for what nothing else holds.
+const RULES: &str =
+    "prefix_rule([\"env\"], run=\"unconfined\")\nprefix_rule([\"git\"], run=\"unconfined\")\n";
 
 /// A place whose user has programs of his own in `tools`, which is on the search path behind `before`.
 fn place(user: User, form: Form, before: &str, tools: &[(&str, &str)]) -> Option<(Place, Attacked)> {

@@ -73,6 +73,15 @@ fn too_broad_at<S: AsRef<str>>(prefix: &[S], depth: usize) -> Option<&'static st
     if runs_commands(name.as_bytes()) { runs_anything(&words, depth) } else { None }
 }
 
+/// The options of an interpreter behind which code stands, none where its first word is code; `None`: it is no
+/// interpreter.
+#[must_use]
+pub fn code_options(name: &str) -> Option<&'static [&'static str]> {
+    let family = name.trim_end_matches(|character: char| character.is_ascii_digit() || character == '.');
+    let row = INTERPRETERS.iter().find(|(names, _)| names.contains(&name) || names.contains(&family));
+    row.map(|(_, options)| *options)
+}
+
 /// Whether an interpreter is left to run any code: no file is named that it runs.
 fn interprets(name: &str, arguments: &[&str]) -> bool {
     // `python3.12` is `python`.

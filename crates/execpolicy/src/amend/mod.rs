@@ -5,6 +5,6 @@ mod broad;
 mod handing_on;
 mod line;
 
-pub use broad::too_broad;
+pub use broad::{code_options, too_broad};
 pub use handing_on::{hands_on, runs_what_it_is_given};
 pub use line::{Amendment, AmendmentError, suggest_answers, suggest_inside};

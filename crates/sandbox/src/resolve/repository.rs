@@ -40,6 +40,16 @@ pub(super) fn elsewhere(workspace: &Path, homes: &[PathBuf]) -> Option<Elsewhere
     (is_git_directory(&folder) && is_ours(&folder)).then(|| Elsewhere { folder, top: top.to_owned() })
 }
 
+/// The Git directory that a folder belongs to: its own, or one elsewhere that knows it. Its configuration is not obeyed.
+#[must_use]
+pub fn repository_of(folder: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
+    let own = folder.join(".git");
+    if own.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return (is_git_directory(&own) && is_ours(&own)).then_some(own);
+    }
+    elsewhere(folder, homes).map(|found| found.folder)
+}
+
 /// Whether a Git directory says that this `.git` file leads to it: `gitdir` of a linked work tree, the configuration of a submodule.
 fn names(own: &Path, place: &Path) -> bool {
     let back = small_text(&own.join("gitdir"), 8192);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use execpolicy::rights::Granted;
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
 use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, is_protected_name, resolve};
 use sandbox::{
@@ -242,13 +243,22 @@ impl Sandboxing {
 
     /// Looks at the file system and decides everything that will be enforced.
     pub(crate) fn plan(&self, wanted: &Wanted) -> Result<Plan, ResolveError> {
+        self.plan_with(wanted, &Granted::default())
+    }
+
+    /// The same, with what a rule grants besides but the network: places that are to be written or read, sockets, devices,
+    /// protected names. What the user denies stays denied.
+    pub(crate) fn plan_with(&self, wanted: &Wanted, granted: &Granted) -> Result<Plan, ResolveError> {
         let plan = match &wanted.client {
-            None => self.own_plan(&wanted.own)?,
+            None => self.own_plan(&wanted.own, granted)?,
             Some(client) => {
-                let facts = HostFacts { workspace: client.workspace.clone(), ..self.facts.clone() };
                 let restrictions = self.with_own_restrictions(&client.restrictions);
-                let theirs = resolve(&client.policy, &restrictions, &facts)?;
-                if self.distrust_client { self.own_plan(&wanted.own)?.narrowed_by(&theirs) } else { theirs }
+                let theirs = self.resolve(&client.policy, &restrictions, &client.workspace, granted)?;
+                if self.distrust_client {
+                    self.own_plan(&wanted.own, granted)?.narrowed_by(&theirs)
+                } else {
+                    theirs
+                }
             }
         };
         Ok(Plan { limits: self.limits, layers: self.layers, debug: self.debug, ..plan })
@@ -264,11 +274,57 @@ impl Sandboxing {
         self.trusted.check_without_mounts(plan)
     }
 
-    fn own_plan(&self, own: &OwnPolicy) -> Result<Plan, ResolveError> {
-        let facts = HostFacts { workspace: own.workspace.clone(), ..self.facts.clone() };
-        let mut plan = resolve(&own.policy, &self.restrictions, &facts)?;
+    fn own_plan(&self, own: &OwnPolicy, granted: &Granted) -> Result<Plan, ResolveError> {
+        let mut plan = self.resolve(&own.policy, &self.restrictions, &own.workspace, granted)?;
         plan.notes.extend(own.reason.clone());
         Ok(plan)
+    }
+
+    fn resolve(
+        &self,
+        policy: &SandboxPolicy,
+        restrictions: &Restrictions,
+        workspace: &[PathBuf],
+        granted: &Granted,
+    ) -> Result<Plan, ResolveError> {
+        let mut facts = HostFacts { workspace: workspace.to_vec(), ..self.facts.clone() };
+        facts.devices.extend(granted.devices.iter().cloned());
+        let mut restrictions = restrictions.clone();
+        let shown = granted.read.iter().chain(&granted.write).chain(&granted.sockets);
+        restrictions.allow_read.extend(shown.cloned());
+        restrictions.deny_read.extend(granted.denied_read.iter().cloned());
+        restrictions.read_only.extend(granted.denied_write.iter().cloned());
+        restrictions.protected.extend(granted.protected.iter().map(PathBuf::from));
+        if let Some(readable) = &mut restrictions.only_readable {
+            readable.extend(granted.read.iter().chain(&granted.write).cloned());
+        }
+        // What could not be made is not there to be written.
+        // Of a repository that is granted, what Git obeys stays as it is.
+        let repositories = granted.write.iter().filter(|place| place.join("HEAD").is_file());
+        let obeyed = |place: &PathBuf| ["config", "config.worktree", "hooks"].map(|name| place.join(name));
+        restrictions.read_only.extend(repositories.flat_map(obeyed));
+        let written: Vec<PathBuf> = granted.write.iter().filter(|place| place.exists()).cloned().collect();
+        match policy {
+            SandboxPolicy::WorkspaceWrite(asked) if !written.is_empty() => {
+                let mut asked = asked.clone();
+                asked.writable_roots.extend(written);
+                resolve(&SandboxPolicy::WorkspaceWrite(asked), &restrictions, &facts)
+            }
+            SandboxPolicy::ReadOnly { network } if !written.is_empty() => {
+                let asked = WorkspaceWrite {
+                    writable_roots: written,
+                    network: *network,
+                    exclude_tmpdir_env_var: true,
+                    exclude_slash_tmp: true,
+                };
+                facts.workspace.clear();
+                resolve(&SandboxPolicy::WorkspaceWrite(asked), &restrictions, &facts)
+            }
+            SandboxPolicy::WorkspaceWrite(_)
+            | SandboxPolicy::ReadOnly { .. }
+            | SandboxPolicy::DangerFullAccess
+            | SandboxPolicy::ExternalSandbox { .. } => resolve(policy, &restrictions, &facts),
+        }
     }
 
     /// A client may add to what cannot be read; what the user denies stays denied.

@@ -1,16 +1,33 @@
 //! One call, as all of its doors see it.
 
 use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
+use sandbox::SpawnRequest;
+
+use super::apart::{Apart, Unexecuted};
 use super::escalated::Escalated;
 use super::kernel::RefusedNames;
 use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
+use crate::config::Wanted;
 use crate::judgement::{Action, CallFacts, Exec, Judge};
 use crate::programs::FileIdentity;
-use crate::sandboxes::{Sandbox, SandboxPool};
+use crate::sandboxes::{Process, Sandbox, SandboxPool, SpawnError};
+
+/// Starts programs whose descendants are judged at a door of their own.
+pub(crate) trait StartBehindDoor: Send + Sync {
+    /// Starts one in a sandbox; `below` is what its descendants are judged by.
+    fn start(
+        &self,
+        below: Arc<InterceptedCall>,
+        request: SpawnRequest,
+        sandbox: Arc<Sandbox>,
+    ) -> Pin<Box<dyn Future<Output = Result<Process, SpawnError>> + Send + '_>>;
+}
 
 /// What a call's programs are judged by, what runs outside on its behalf, and how it ends.
 pub(crate) struct InterceptedCall {
@@ -26,8 +43,18 @@ pub(crate) struct InterceptedCall {
     pub(crate) bash: FileIdentity,
     /// Where its programs run. It is not kept: its end takes longer than some may wait who hold this.
     pub(crate) sandbox: Weak<Sandbox>,
-    /// Where programs run that get more rights.
+    /// Where programs run that get other rights.
     pub(crate) sandboxes: Arc<SandboxPool>,
+    /// The call's policy, to which rights are added.
+    pub(crate) wanted: Wanted,
+    /// Where doors are opened for what they start.
+    pub(crate) doors: Arc<dyn StartBehindDoor>,
+    /// The wrapper, which processes become, and which stands in for a shell.
+    pub(crate) wrapper: PathBuf,
+    /// The program that the door begins with, where that is not the call's shell.
+    pub(crate) apart: Option<Apart>,
+    /// What programs with other rights did not execute.
+    pub(crate) unexecuted: Unexecuted,
     /// Where decisions are recorded.
     pub(crate) record: CallRecord,
     /// Where its programs were executed.
@@ -48,6 +75,29 @@ impl InterceptedCall {
                 "programs that commands execute were judged, but that they are what was judged cannot be proved here, \
                  because they cannot be stopped (ptrace): {error}"
             ));
+        }
+    }
+
+    /// The same call, for what a program starts that runs in a sandbox of its own.
+    pub(super) fn below(&self, apart: Apart, sandbox: &Arc<Sandbox>) -> InterceptedCall {
+        InterceptedCall {
+            judge: self.judge.clone(),
+            facts: Arc::clone(&self.facts),
+            is_reported: true,
+            unproved: Arc::clone(&self.unproved),
+            bash: self.bash,
+            sandbox: Arc::downgrade(sandbox),
+            sandboxes: Arc::clone(&self.sandboxes),
+            wanted: self.wanted.clone(),
+            doors: Arc::clone(&self.doors),
+            wrapper: self.wrapper.clone(),
+            apart: Some(apart),
+            unexecuted: self.unexecuted.clone(),
+            record: self.record.clone(),
+            whereabouts: self.whereabouts.clone(),
+            refused: self.refused.clone(),
+            end: self.end.clone(),
+            escalated: self.escalated.clone(),
         }
     }
 

@@ -7,18 +7,22 @@
 //! # Layout
 //!
 //! * `wrapper`: the door of the patched Bash: execve-wrapper asks over a socket.
-//! * `outside`: starting a program with more rights. `escalated`: those that were started.
+//! * `outside`: starting a program with other rights. `git_filters`: what stands in its way, if it is Git. `apart`, `behind_door`: what it starts then. `escalated`: those that were started.
 //! * `shutdown`: how a call ends. `whereabouts`: where its programs were executed.
 
+mod apart;
+mod behind_door;
 mod call;
 mod door;
 mod escalated;
+mod git_filters;
 mod kernel;
 mod outside;
 mod shutdown;
 mod whereabouts;
 mod wrapper;
 
+pub(crate) use apart::Unexecuted;
 pub(crate) use call::InterceptedCall;
 pub(crate) use door::attend;
 pub(crate) use escalated::{AliveOutside, Escalated};

@@ -1,24 +1,25 @@
-//! Starts a program outside its call's sandbox, as the judge has decided.
+//! Starts a program outside its call's sandbox, as the judge has decided: in one of its own, with the rights that a rule gives.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use execpolicy::Run;
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
 use sandbox::{Directory, Inherited, SpawnRequest};
 
+use super::apart::Apart;
 use super::call::InterceptedCall;
+use super::git_filters;
 use crate::judgement::{Exec, Outside};
-use crate::sandboxes::{Process, SandboxError, SpawnError};
+use crate::sandboxes::{Given, Process, Sandbox, SandboxError, SpawnError};
 use crate::sys::reopen_terminal_to_write;
+use crate::visible::with_causes;
 
 /// Why an escalated program did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EscalateError {
-    /// There is nothing to run it in.
-    #[error("the outside cannot be entered")]
-    Outside(#[from] SandboxError),
     /// What protects the places that it trusts is not in force.
     #[error("the sandbox's protection of files is not in place")]
     Unprotected(#[source] std::io::Error),
@@ -34,7 +35,7 @@ impl EscalateError {
     /// The errno, where there is one.
     pub(super) fn errno(&self) -> Option<i32> {
         match self {
-            EscalateError::Outside(_) | EscalateError::Unprotected(_) => None,
+            EscalateError::Unprotected(_) => None,
             EscalateError::Directory(source) => source.raw_os_error(),
             EscalateError::Spawn(error) => error.errno(),
         }
@@ -48,18 +49,14 @@ impl EscalateError {
 /// us: they are handed on, never read. None of them is a terminal to be read from: whoever has made that types into it.
 pub(super) async fn start(
     call: &InterceptedCall,
-    exec: &Exec,
+    exec: &Arc<Exec>,
     program: Outside,
+    place: Arc<Sandbox>,
     (inherited, descriptors): (Inherited, Vec<(OwnedFd, i32)>),
 ) -> Result<Arc<Process>, EscalateError> {
     let descriptors = descriptors
         .into_iter()
-        .filter_map(|(theirs, number)| {
-            // What a person has not been told of is not there.
-            let ours =
-                if number == 0 && !exec.reads_input { nothing() } else { without_keyboard(theirs, number) };
-            Some((ours.ok()?, number))
-        })
+        .filter_map(|(theirs, number)| Some((handed_on(theirs, number, exec, &program).ok()??, number)))
         .collect();
     // What it reads and obeys out there is what nobody inside could change.
     let sandbox = call
@@ -67,20 +64,120 @@ pub(super) async fn start(
         .upgrade()
         .ok_or_else(|| EscalateError::Unprotected(std::io::ErrorKind::NotFound.into()))?;
     sandbox.mend().await.map_err(EscalateError::Unprotected)?;
-    let outside = call.sandboxes.outside().await?;
-    let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
+    // A descriptor leads through the mounts that it was opened on. A path does not, and what it leads to there is no more
+    // than a command could have gone to.
+    let directory = match program.run {
+        Run::Unconfined => {
+            let directory = exec.open_directory_outside(call.facts.trust.is_enforced());
+            Directory::Open(directory.map_err(EscalateError::Directory)?)
+        }
+        Run::Inside | Run::Confined | Run::Outside => Directory::Path(exec.workdir.clone()),
+    };
+    let apart = Apart::new(exec, &program, &place);
+    let is_judged = call.is_reported && program.run != Run::Unconfined && place.may_have_door();
     let request = SpawnRequest {
         program: program.program.path,
         arguments: program.argv,
         environment: program.env,
-        directory: Directory::Open(directory.map_err(EscalateError::Directory)?),
+        directory,
         descriptors,
         inherited,
         reported: false,
     };
-    let process = Arc::new(Process::start(request, &outside).await?);
+    let process = match is_judged {
+        true => {
+            let below = Arc::new(call.below(apart, &place));
+            call.doors.start(below, request, Arc::clone(&place)).await?
+        }
+        false => Process::start(request, &place).await?,
+    };
+    let process = Arc::new(process);
     call.escalated.add(&process, &exec.argv);
     Ok(process)
+}
+
+/// Finds the sandbox that holds a program with its rights, and what stands in its way there.
+///
+/// # Errors
+///
+/// Why it does not start, in words for whoever asks.
+pub(super) async fn prepare(
+    call: &InterceptedCall,
+    exec: &Exec,
+    program: &mut Outside,
+) -> Result<Arc<Sandbox>, String> {
+    let cannot =
+        |error: SandboxError| format!("it cannot be given the rights of its rule: {}", with_causes(&error));
+    let place = place(call, program).await.map_err(cannot)?;
+    if program.run == Run::Confined {
+        git_filters::settle(exec, program, &place).await?;
+    }
+    Ok(place)
+}
+
+/// The sandbox that holds a program with its rights.
+async fn place(call: &InterceptedCall, program: &Outside) -> Result<Arc<Sandbox>, SandboxError> {
+    if program.run == Run::Unconfined {
+        return call.sandboxes.outside().await;
+    }
+    let mut given = Given {
+        run: program.run,
+        granted: program.granted.clone(),
+        executes: program.executes.places.clone(),
+        shell: None,
+    };
+    if program.run == Run::Confined {
+        // What is refused there becomes the wrapper.
+        given.executes.push(call.wrapper.clone());
+        given.shell = (!program.executes.shell).then(|| call.wrapper.clone());
+    }
+    call.sandboxes.given(&call.wanted, &given).await
+}
+
+/// What takes the place of a descriptor of the asker's, if anything does.
+fn handed_on(
+    theirs: OwnedFd,
+    number: i32,
+    exec: &Exec,
+    program: &Outside,
+) -> std::io::Result<Option<OwnedFd>> {
+    let executes_nothing_written = matches!(program.run, Run::Confined | Run::Outside);
+    let is_told_of_input = match program.run {
+        Run::Inside => true,
+        Run::Confined => program.granted.stdin,
+        // What a person has not been told of is not there.
+        Run::Outside | Run::Unconfined => exec.reads_input,
+    };
+    if number == 0 && !is_told_of_input {
+        return nothing().map(Some);
+    }
+    let kind = fstat(&theirs).map(|state| FileType::from_raw_mode(state.st_mode))?;
+    // By a file or folder that was opened on the command's own mounts, what lies there could be executed.
+    match kind {
+        FileType::RegularFile if executes_nothing_written && number == 0 => poured(theirs).map(Some),
+        FileType::RegularFile if executes_nothing_written && number > 2 => Ok(None),
+        FileType::Directory if executes_nothing_written => Ok(None),
+        FileType::RegularFile
+        | FileType::Directory
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::Symlink
+        | FileType::Unknown => match program.run {
+            Run::Inside => Ok(Some(theirs)),
+            Run::Confined | Run::Outside | Run::Unconfined => without_keyboard(theirs, number).map(Some),
+        },
+    }
+}
+
+/// A pipe that a file's content comes out of.
+fn poured(file: OwnedFd) -> std::io::Result<OwnedFd> {
+    let (out, mut into) = std::io::pipe()?;
+    let mut file = File::from(file);
+    // It ends with the file, or when nobody reads any more.
+    tokio::task::spawn_blocking(move || std::io::copy(&mut file, &mut into));
+    Ok(out.into())
 }
 
 fn nothing() -> std::io::Result<OwnedFd> {

@@ -5,19 +5,23 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use execpolicy::rights::{Granted, Surroundings};
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, Rights, RuleMatch, Run};
 
-use super::environment::{self, Environment};
+use super::credentials;
+use super::environment::{self, Environment, Prepared};
 use super::exec::Exec;
-use super::git;
+use super::executes::Executes;
+use super::git_settings;
 use super::legacy::Legacy;
 use super::removal;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Concerns, Judgement, Outside, Verdict};
-use super::wording::{NamedEvaluation, ask, cautious, forbidden};
+use super::wording::{NamedEvaluation, ask, cautious, cautious_below, forbidden};
+use super::written_code;
 use crate::programs::look_at;
 use crate::visible::{code, shortened, visible};
 
@@ -55,19 +59,25 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
-        // For a short time: what is confined runs as what is outside does, until the sandbox can hold it.
-        (Decision::Prompt, true) if rights.run == Run::Inside => ask(exec, named, None),
+        (Decision::Prompt, true) if stays(grounds, exec, &rights) => ask(exec, named, None),
         (Decision::Prompt, true) => {
-            ask(exec, named, Some(outside(grounds, exec, &own.evaluation, &variables)))
+            ask(exec, named, Some(outside(grounds, exec, own.evaluation.matches(), &rights, &variables)))
         }
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
         (Decision::Prompt, false) => ask(exec, named, None),
-        (Decision::Allow, true) if rights.run == Run::Inside => inside(grounds, exec, &variables),
-        (Decision::Allow, true) => match outside(grounds, exec, &own.evaluation, &variables) {
-            Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
-            Ok((outside, concerns)) if concerns.cautions.is_empty() => Verdict::Escalate(Box::new(outside)),
-            Ok((outside, concerns)) => cautious(exec, &own, outside, &concerns),
-        },
+        (Decision::Allow, true) if exec.outside().is_some() => runs_outside(grounds, exec, named),
+        (Decision::Allow, true) if stays(grounds, exec, &rights) => inside(grounds, exec, &variables),
+        (Decision::Allow, true) => {
+            match outside(grounds, exec, own.evaluation.matches(), &rights, &variables) {
+                Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
+                Ok((outside, concerns)) if concerns.cautions.is_empty() => {
+                    Verdict::Escalate(Box::new(outside))
+                }
+                Ok((outside, concerns)) => cautious(exec, &own, outside, &concerns),
+            }
+        }
+        (Decision::Allow, false) if exec.outside().is_some() => runs_outside(grounds, exec, named),
+        (Decision::Allow, false) if exec.below.is_some() => below_confined(grounds, exec, &variables),
         (Decision::Allow, false) => {
             let why = kept_back(grounds, exec, &variables).or_else(|| wrapped(&own.evaluation));
             Verdict::Run { why_inside: why }
@@ -78,6 +88,42 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         None => verdict,
     };
     Judgement { verdict, rule }
+}
+
+/// Whether it runs where it is, whatever a rule gives: that is nothing more, or what started it has more already.
+fn stays(grounds: &Grounds<'_>, exec: &Exec, rights: &Rights) -> bool {
+    exec.outside().is_some()
+        || exec.below.as_ref().is_some_and(|below| below.has(rights))
+        || rights.is_none()
+        || rights.run == Run::Inside && !grounds.trust.is_enforced()
+}
+
+/// What runs with the user's rights, because what starts it does: asked about where it would run a command's code. A program
+/// that has a profile of its own is confined by that.
+fn runs_outside(grounds: &Grounds<'_>, exec: &Exec, named: &NamedEvaluation) -> Verdict {
+    let Some(top) = exec.outside() else { return Verdict::Run { why_inside: None } };
+    let Some(what) = written_code::found(exec, top, grounds.trust) else {
+        return Verdict::Run { why_inside: None };
+    };
+    cautious_below(exec, named, &what)
+}
+
+/// What a confined program starts that no rule speaks about. Where its profile names it, and it has a confined profile of
+/// its own, it runs by that: so Git needs no keys for what ssh does with them.
+fn below_confined(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsString)]) -> Verdict {
+    let here = Verdict::Run { why_inside: None };
+    let Some(below) = exec.confined() else { return here };
+    let Some(name) = exec.file.file_name().and_then(OsStr::to_str) else { return here };
+    let Some(origin) = below.origin.as_ref().filter(|_| below.may_run.iter().any(|known| known == name))
+    else {
+        return here;
+    };
+    let rights = grounds.policy.rights_by_profile(name, origin);
+    let Some(rights) = rights.filter(|rights| rights.run == Run::Confined) else { return here };
+    match outside(grounds, exec, &[], &rights, variables) {
+        Ok((outside, _)) => Verdict::Escalate(Box::new(outside)),
+        Err(_) => here,
+    }
 }
 
 /// What a program gets, if it runs: where it is judged by another of its names, what the rules for both give.
@@ -187,6 +233,9 @@ fn strictest_of_other_names(
 /// A file goes by more names than can be judged.
 struct TooManyNames;
 
+const GAINS_RIGHTS: &str = "it gains rights by being executed (set-user-ID or file capabilities), which nothing that holds it \
+                            would let it, so it would run with all that you may do";
+
 const TOO_MANY_NAMES: &str = "the file goes by more names (links and interpreters) than can be judged";
 
 /// Prepares what would run outside, if it is the program that the rules which speak for it mean; and says what in it
@@ -194,23 +243,81 @@ const TOO_MANY_NAMES: &str = "the file goes by more names (links and interpreter
 fn outside(
     grounds: &Grounds<'_>,
     exec: &Exec,
-    evaluation: &Evaluation,
+    matches: &[RuleMatch],
+    rights: &Rights,
     variables: &[(OsString, OsString)],
 ) -> Result<(Outside, Concerns), Untrusted> {
     let speaking = || {
         let of_the_program =
             |matched: &&RuleMatch| matched.part == 0 && matched.rule.decision < Decision::Forbidden;
-        evaluation.matches().iter().filter(of_the_program)
+        matches.iter().filter(of_the_program)
     };
     let program = grounds.trust.vouch(exec, speaking(), grounds.policy.host_executables())?;
-    let mut prepared = grounds.environment.prepare(variables, speaking(), grounds.trust.search_path());
-    let hardening = git::hardening(&program, exec, grounds.trust);
-    hardening.apply(&mut prepared.variables);
-    let env = environment::entries(&prepared.variables);
+    // Without a sandbox there is none to be left, nor anything that commands cannot write.
+    let wanted = if grounds.trust.is_enforced() { rights.run } else { Run::Unconfined };
+    let gains = wanted != Run::Unconfined && program.gains_rights();
+    let cannot = grounds.trust.cannot_hold(wanted).or_else(|| gains.then(|| GAINS_RIGHTS.to_owned()));
+    let run = if cannot.is_some() { Run::Unconfined } else { wanted };
+    let mut granted = granted(grounds, exec, rights);
+    let (origin, profile) = (rights.origin.clone(), rights.profile.clone());
     let (argv, renamed) = called_as_judged(exec);
-    let outside = Outside { program, argv, env, dropped: prepared.dropped, changed: prepared.changed };
-    let cautions = renamed.into_iter().chain(hardening.caution).collect();
+    if run == Run::Inside {
+        let (env, dropped, changed) = (exec.env.clone(), Vec::new(), Vec::new());
+        let executes = Executes::default();
+        let outside =
+            Outside { program, argv, env, run, granted, origin, profile, executes, dropped, changed };
+        return Ok((outside, Concerns { cautions: Vec::new(), reads: Vec::new() }));
+    }
+    let mut prepared = match exec.confined() {
+        // What a confined program gives its helpers is its own, as what it was given is the user's.
+        Some(_) => Prepared { variables: variables.iter().cloned().collect(), ..Prepared::default() },
+        None => {
+            let search_path = grounds.trust.search_path();
+            grounds.environment.prepare(variables, speaking(), &granted.env, search_path)
+        }
+    };
+    let executes = match run {
+        Run::Confined => {
+            git_settings::apply(&program, &granted.may_run, &mut prepared.variables);
+            if git_settings::needs_no_credentials(&program, exec.arguments()) {
+                granted.read.clear();
+            }
+            let executes = Executes::of(&program, &granted.may_run, grounds.trust);
+            if !executes.shell {
+                // Programs start others by it (ssh its ProxyCommand).
+                prepared.variables.insert("SHELL".into(), "/bin/sh".into());
+            }
+            executes
+        }
+        Run::Outside => {
+            let home = grounds.environment.of_server("HOME").map(PathBuf::from);
+            granted.read.extend(credentials::of(&program.canonical, home.as_deref()));
+            Executes::default()
+        }
+        Run::Inside | Run::Unconfined => Executes::default(),
+    };
+    let env = environment::entries(&prepared.variables);
+    let (dropped, changed) = (prepared.dropped, prepared.changed);
+    let outside = Outside { program, argv, env, run, granted, origin, profile, executes, dropped, changed };
+    let written = (run == Run::Outside).then(|| written_code::found(exec, exec, grounds.trust)).flatten();
+    let cautions = renamed.into_iter().chain(cannot).chain(written).collect();
     Ok((outside, Concerns { cautions, reads: reads(exec, grounds.trust) }))
+}
+
+/// What a rule grants, here.
+fn granted(grounds: &Grounds<'_>, exec: &Exec, rights: &Rights) -> Granted {
+    let variable = |name: &str| grounds.environment.of_server(name);
+    let home = variable("HOME").map(PathBuf::from);
+    let repository = sandbox::resolve::repository_of(&exec.workdir, home.as_slice());
+    let mut granted = rights.granted(&Surroundings {
+        variable: &variable,
+        home: home.as_deref(),
+        repository: repository.as_deref(),
+        configured: &|_| Vec::new(),
+    });
+    // What commands write anyway is protected as it is for them.
+    granted.write.retain(|place| !grounds.trust.may_be_written(place));
+    granted
 }
 
 /// What it would read that a command may have written, one sentence each.

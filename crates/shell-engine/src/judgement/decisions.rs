@@ -181,6 +181,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::exec::Starter::Shell,
+            below: None,
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),

@@ -55,12 +55,13 @@ impl Environment {
     }
 
     /// Prepares the environment of an escalated program from what the command would have given it. `rules` are those
-    /// that speak for it: a variable that one of them demands is passed. `search_path` takes the place of the server's
+    /// that speak for it: a variable that one of them demands is passed, as are those that are `granted`. `search_path` takes the place of the server's
     /// `PATH`.
     pub(super) fn prepare<'r>(
         &self,
         wanted: &[(OsString, OsString)],
         rules: impl Iterator<Item = &'r RuleMatch> + Clone,
+        granted: &[String],
         search_path: &OsStr,
     ) -> Prepared {
         let mut prepared = Prepared { variables: (*self.server).clone(), ..Prepared::default() };
@@ -70,7 +71,10 @@ impl Environment {
             unique.entry(name).or_insert(value);
         }
         let wanted = unique;
-        let demanded = |name: &OsStr| rules.clone().any(|matched| demands(matched, name));
+        let demanded = |name: &OsStr| {
+            rules.clone().any(|matched| demands(matched, name))
+                || granted.iter().any(|pattern| allowed::fits(pattern, name.as_bytes()))
+        };
         for (name, value) in &wanted {
             let is_given = self.given.get(*name).is_some_and(|given| given == value);
             if is_given || self.server.get(*name).is_some_and(|own| own == value) {
@@ -107,6 +111,13 @@ impl Environment {
             prepared.variables.insert((*name).into(), (*value).into());
         }
         prepared
+    }
+}
+
+impl Environment {
+    /// A variable of the server's own.
+    pub(super) fn of_server(&self, name: &str) -> Option<OsString> {
+        self.server.get(OsStr::new(name)).cloned()
     }
 }
 
@@ -218,7 +229,7 @@ mod tests {
     fn an_unchanged_environment_is_the_servers_with_what_the_user_set_for_commands() {
         let wanted =
             list(&[("PATH", "/usr/bin"), ("HOME", "/home/u"), ("A", "1"), ("SET", "x"), ("PWD", "/w")]);
-        let prepared = environment().prepare(&wanted, std::iter::empty(), OsStr::new("/usr/bin"));
+        let prepared = environment().prepare(&wanted, std::iter::empty(), &[], OsStr::new("/usr/bin"));
         let mut expected = with_nobody_there(SERVER);
         expected.extend(variables(&[("SET", "x"), ("PWD", "/w")]));
         assert_eq!(prepared, Prepared { variables: expected, ..Prepared::default() });
@@ -239,7 +250,7 @@ mod tests {
             ("LC_ALL", "../../ws/locale"),
             ("TERM", "xterm"),
         ]);
-        let prepared = environment().prepare(&wanted, std::iter::empty(), OsStr::new("/usr/bin"));
+        let prepared = environment().prepare(&wanted, std::iter::empty(), &[], OsStr::new("/usr/bin"));
         assert_eq!(
             prepared.dropped,
             ["A", "BASH_FUNC_git%%", "LANGUAGE", "LC_ALL", "LD_PRELOAD", "NEW", "PATH", "TERM"]
@@ -273,7 +284,8 @@ mod tests {
     fn what_the_script_unset_stays_as_the_user_has_it_unless_it_is_harmless() {
         let server = variables(&[("HOME", "/home/u"), ("LANG", "C"), ("A", "1")]);
         let environment = Environment::new(Arc::new(server.clone()), &entries(&server));
-        let prepared = environment.prepare(&list(&[("A", "1")]), std::iter::empty(), OsStr::new("/usr/bin"));
+        let prepared =
+            environment.prepare(&list(&[("A", "1")]), std::iter::empty(), &[], OsStr::new("/usr/bin"));
         assert_eq!(
             prepared.variables,
             with_nobody_there(&[("A", "1"), ("HOME", "/home/u"), ("PATH", "/usr/bin")])
@@ -294,7 +306,8 @@ mod tests {
         ]);
         let command = Command::new::<str, &str>("make", &[]).with_environment(&wanted);
         let evaluation = policy.evaluate(&command, &Options::default());
-        let prepared = environment().prepare(&wanted, evaluation.matches().iter(), OsStr::new("/usr/bin"));
+        let prepared =
+            environment().prepare(&wanted, evaluation.matches().iter(), &[], OsStr::new("/usr/bin"));
         for (name, value) in [("MAKEFLAGS", "-j4"), ("PAGER", "less")] {
             assert_eq!(prepared.variables.get(OsStr::new(name)), Some(&OsString::from(value)));
         }

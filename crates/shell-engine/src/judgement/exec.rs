@@ -6,7 +6,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use execpolicy::rights::ProfileName;
+use execpolicy::rule::Origin;
+use execpolicy::{Rights, Run};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::lineage::Lineage;
@@ -39,12 +43,37 @@ pub(crate) struct Exec {
     pub(crate) reads_input: bool,
     /// Who is about to execute it.
     pub(super) starter: Starter,
+    /// What was let out of the call's sandbox, and is starting it.
+    pub(super) below: Option<Arc<Below>>,
     /// Why it cannot leave the sandbox, whatever is decided.
     pub(super) kept_inside: Option<String>,
     /// Where it stands among the programs of its call.
     pub(crate) lineage: Lineage,
     /// Its file is where looking may take long.
     pub(super) is_far: bool,
+}
+
+/// A program that was let out of its call's sandbox.
+#[derive(Debug)]
+pub(crate) struct Below {
+    /// What was judged.
+    pub(crate) exec: Arc<Exec>,
+    /// How it runs.
+    pub(crate) run: Run,
+    /// What it may run besides its own helpers, where it is confined.
+    pub(crate) may_run: Vec<String>,
+    /// The rule that lets it out.
+    pub(crate) origin: Option<Origin>,
+    /// The profile that says how it runs, if one does.
+    pub(crate) profile: Option<ProfileName>,
+}
+
+impl Below {
+    /// Whether what it starts would get by these rights what it has already.
+    pub(super) fn has(&self, rights: &Rights) -> bool {
+        let is_same_profile = rights.profile.is_some() && rights.profile == self.profile;
+        self.run == rights.run && (is_same_profile || rights.origin == self.origin)
+    }
 }
 
 /// Who is about to execute a program.
@@ -100,6 +129,7 @@ impl Exec {
             opened,
             first_line: None,
             starter,
+            below: None,
             kept_inside: None,
             runs_as: None,
             lineage: Lineage::default(),
@@ -139,6 +169,21 @@ impl Exec {
         Exec { kept_inside: Some(why), ..self }
     }
 
+    /// The same, started by something that was let out.
+    pub(crate) fn below(self, below: &Arc<Below>) -> Exec {
+        Exec { below: Some(Arc::clone(below)), ..self }
+    }
+
+    /// What was let out to be confined, and is starting it.
+    pub(super) fn confined(&self) -> Option<&Below> {
+        self.below.as_deref().filter(|below| below.run == Run::Confined)
+    }
+
+    /// What was let out with the user's rights, and is starting it: so it has them, too.
+    pub(super) fn outside(&self) -> Option<&Exec> {
+        self.below.as_ref().filter(|below| below.run == Run::Outside).map(|below| &*below.exec)
+    }
+
     /// The same, standing there among the programs of its call.
     pub(crate) fn descended(self, lineage: Lineage) -> Exec {
         Exec { lineage, ..self }
@@ -156,6 +201,11 @@ impl Exec {
             && self.env == other.env
             && self.runs_as == other.runs_as
             && all(self) == all(other)
+    }
+
+    /// The file, as it was asked for, made absolute.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Who is about to execute it.

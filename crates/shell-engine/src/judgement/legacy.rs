@@ -102,6 +102,7 @@ mod tests {
             opened: None,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            below: None,
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),

@@ -6,7 +6,9 @@
 //! * `exec`: what is asked for; `lineage`: where it stands among the programs of its call.
 //! * `judge`: the rules first, then a person if they say so.
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
-//! * `trust`: is it that program? `environment`: what it would get. `git`: whose configuration it would obey.
+//! * `trust`: is it that program? `environment`: what it would get.
+//! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then.
+//! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `removal`: forced removals that nobody is asked about.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
@@ -15,11 +17,13 @@
 
 mod audit_trail;
 mod by_rules;
+mod credentials;
 mod decisions;
 mod environment;
 mod exec;
+mod executes;
 mod fingerprint;
-mod git;
+mod git_settings;
 mod judge;
 mod legacy;
 mod lineage;
@@ -29,14 +33,16 @@ mod rule_suggestions;
 mod trust;
 mod verdict;
 mod wording;
+mod written_code;
 
 pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
-pub(crate) use exec::{Exec, Starter};
+pub(crate) use exec::{Below, Exec, Starter};
+pub(crate) use git_settings::subcommand as git_subcommand;
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
 pub use preview::{find_program, preview, started_by};
 pub(crate) use rule_suggestions::Project;
-pub(crate) use trust::Trust;
+pub(crate) use trust::{Holds, Trust};
 pub(crate) use verdict::{Action, Outside};

@@ -78,6 +78,7 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
         opened,
         first_line: None,
         starter: if ancestry.is_the_shells() { Starter::Shell } else { Starter::Program(Vec::new()) },
+        below: None,
         kept_inside: None,
         runs_as: None,
         lineage: Lineage { ancestry: ancestry.clone(), place: None },

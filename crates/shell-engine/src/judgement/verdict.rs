@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 
-use execpolicy::RuleMatch;
+use execpolicy::rights::{Granted, ProfileName};
+use execpolicy::rule::Origin;
+use execpolicy::{RuleMatch, Run};
 
+use super::executes::Executes;
 use super::trust::Program;
 use crate::approval::Question;
 
@@ -21,7 +24,7 @@ pub(super) struct Judgement {
 pub(super) enum Verdict {
     /// It runs where it is. `why_inside`: a rule allows it, but it is not the program that the rule means.
     Run { why_inside: Option<String> },
-    /// It runs outside the sandbox.
+    /// It runs outside its call's sandbox.
     Escalate(Box<Outside>),
     /// A person decides; this is what a yes means, and what follows when nobody can be asked.
     Ask { question: Box<Question>, approved: Approved, unasked: Unasked },
@@ -29,7 +32,7 @@ pub(super) enum Verdict {
     Deny { reason: String },
 }
 
-/// What runs outside the sandbox.
+/// What runs outside its call's sandbox: in one of its own, with the rights that a rule gives.
 #[derive(Debug)]
 pub(crate) struct Outside {
     pub(crate) program: Program,
@@ -37,6 +40,16 @@ pub(crate) struct Outside {
     pub(crate) argv: Vec<OsString>,
     /// Its environment, `NAME=value` each.
     pub(crate) env: Vec<OsString>,
+    /// How it runs.
+    pub(crate) run: Run,
+    /// What it is granted.
+    pub(crate) granted: Granted,
+    /// The rule that says so.
+    pub(crate) origin: Option<Origin>,
+    /// The profile that says so, if one does.
+    pub(crate) profile: Option<ProfileName>,
+    /// All that it executes where it is confined.
+    pub(crate) executes: Executes,
     /// Variables that the command had changed and that it does not get.
     pub(super) dropped: Vec<String>,
     /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.

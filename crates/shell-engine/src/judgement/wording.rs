@@ -14,6 +14,7 @@ use crate::visible::{code, inert, visible};
 /// What a yes does, said in each question.
 const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
 const INSIDE: &str = "A yes runs it inside the sandbox.";
+const WHERE_IT_IS: &str = "A yes runs it outside the sandbox, where what starts it runs.";
 
 /// What is said of variables that a program does not get.
 const NOT_GOT: &str = "Changed variables that it will not get: ";
@@ -63,6 +64,15 @@ pub(super) fn cautious(exec: &Exec, own: &NamedEvaluation, outside: Outside, con
     let unasked = Unasked::Runs { why_inside: concerns.cautions.join("; ") };
     let question = Box::new(bound(question, exec, Some(&outside)));
     Verdict::Ask { question, approved: Approved::Escalates(Box::new(outside)), unasked }
+}
+
+/// It would run with the rights of what starts it, but what it would do depends on what was written inside.
+pub(super) fn cautious_below(exec: &Exec, named: &NamedEvaluation, what: &str) -> Verdict {
+    let mut question = question(exec, named, Placement::Inside);
+    question.cautions.push(careful(&format!("{what}, and a command may have written that")));
+    question.once = true;
+    let question = Box::new(bound(question, exec, None));
+    Verdict::Ask { question, approved: Approved::Runs { why_inside: None }, unasked: Unasked::Denies }
 }
 
 fn careful(caution: &str) -> String {
@@ -118,7 +128,11 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
     let known_as = named.name.iter().map(|name| format!("Careful: it is also known as {}.", code(name)));
     // Outside it is told what was judged.
     let is_told = matches!(placement, Placement::Inside);
-    let yes = if is_told { INSIDE } else { OUTSIDE };
+    let yes = match (is_told, exec.outside()) {
+        (true, Some(_)) => WHERE_IT_IS,
+        (true, None) => INSIDE,
+        (false, _) => OUTSIDE,
+    };
     let called =
         exec.argv.first().filter(|argv0| is_told && Path::new(argv0).file_name() != exec.file.file_name());
     let called = called.map(|argv0| {

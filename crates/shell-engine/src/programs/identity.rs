@@ -68,6 +68,12 @@ impl FileState {
         self.identity
     }
 
+    /// Whether who executes it gets the rights of its owner or group.
+    pub(crate) fn gives_its_owners_rights(&self) -> bool {
+        const SET_USER_OR_GROUP: RawMode = 0o6000;
+        self.is_regular() && self.mode & SET_USER_OR_GROUP != 0
+    }
+
     /// Whether somebody may execute it.
     pub(crate) fn may_be_executed(&self) -> bool {
         self.is_regular() && self.mode & 0o111 != 0

@@ -7,12 +7,14 @@
 //! * `opening`: opening what a command names without doing anything by it.
 //! * `walk`: a path, link by link.
 //! * `shebang`: `#!` lines.
+//! * `loader`: what the kernel starts a dynamic program by.
 //! * `search_path`: the programs as the user knows them. `index`: those on the search path by file, to recognise one
 //!   under another name.
 //! * `trial`: whether Bash and the wrapper are ours.
 
 mod identity;
 mod index;
+mod loader;
 mod opening;
 mod search_path;
 pub(crate) mod shebang;
@@ -20,6 +22,7 @@ mod trial;
 mod walk;
 
 pub(crate) use identity::{FileIdentity, FileState};
+pub(crate) use loader::loader;
 pub(crate) use opening::{look, look_at, open, reopen};
 pub(crate) use search_path::Programs;
 pub(crate) use trial::{TrialError, try_bash, try_wrapper};

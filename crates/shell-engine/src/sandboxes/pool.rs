@@ -1,12 +1,13 @@
 //! The sandboxes of one server: one per policy, and the outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
+use super::given::{Given, written_by};
 use super::sandbox::{Notices, Sandbox};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 
@@ -53,13 +54,22 @@ impl From<sandbox::SessionError> for SandboxError {
     }
 }
 
+/// What a sandbox is for. Whoever has the same purpose shares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Commands of this policy.
+    Commands(Wanted),
+    /// Programs that rules give these rights, in calls of this policy, where commands can write in these places.
+    Program(Wanted, Box<Given>, Vec<PathBuf>),
+}
+
 /// All sandboxes of a server.
 #[derive(Debug)]
 pub struct SandboxPool {
     launcher: sandbox::Launcher,
     sandboxing: Arc<Sandboxing>,
     /// Newest last.
-    known: Mutex<Vec<(Wanted, Arc<Sandbox>)>>,
+    known: Mutex<Vec<(Purpose, Arc<Sandbox>)>>,
     outside: Mutex<Option<Arc<Sandbox>>>,
     told: Notices,
     /// Names are brokered, as long as the kernel reports what makes them.
@@ -89,29 +99,67 @@ impl SandboxPool {
     /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
     pub async fn sandbox(&self, wanted: &Wanted) -> Result<Arc<Sandbox>, SandboxError> {
         let mut known = self.known.lock().await;
-        if let Some(at) = known.iter().position(|(other, _)| other == wanted) {
-            let found = known.remove(at);
-            if found.1.is_usable() {
-                let sandbox = Arc::clone(&found.1);
-                known.push(found);
-                return Ok(sandbox);
-            }
-            if found.1.lacks_its_broker() {
-                self.brokered.store(false, Ordering::Relaxed);
-            }
-            leave(found.1);
+        let purpose = Purpose::Commands(wanted.clone());
+        if let Some(sandbox) = self.kept(&mut known, &purpose) {
+            return Ok(sandbox);
         }
-        let plan = self.sandboxing.plan(wanted)?;
-        self.sandboxing.check(&plan)?;
-        let plan = Plan { brokered: self.brokered.load(Ordering::Relaxed), ..plan };
+        self.make(&mut known, purpose, self.sandboxing.plan(wanted)?).await
+    }
+
+    /// The sandbox for programs that a rule gives these rights in calls of this policy.
+    pub(crate) async fn given(&self, wanted: &Wanted, given: &Given) -> Result<Arc<Sandbox>, SandboxError> {
+        let mut known = self.known.lock().await;
+        let commands: Vec<Arc<Plan>> = known.iter().map(|(_, sandbox)| Arc::clone(sandbox.plan())).collect();
+        let purpose = Purpose::Program(wanted.clone(), Box::new(given.clone()), written_by(&commands));
+        if let Some(sandbox) = self.kept(&mut known, &purpose) {
+            return Ok(sandbox);
+        }
+        for place in given.granted.write.iter().filter(|place| !place.exists()) {
+            match make_missing(place) {
+                Ok(()) => tracing::info!("made {}, which a rule grants to be written", place.display()),
+                Err(error) => {
+                    tracing::warn!(%error, "{}, which a rule grants, cannot be made", place.display())
+                }
+            }
+        }
+        self.make(&mut known, purpose, given.plan(&self.sandboxing, wanted, &commands)?).await
+    }
+
+    /// The sandbox that is kept for a purpose, if it can still be used.
+    fn kept(&self, known: &mut Vec<(Purpose, Arc<Sandbox>)>, purpose: &Purpose) -> Option<Arc<Sandbox>> {
+        let at = known.iter().position(|(other, _)| other == purpose)?;
+        let found = known.remove(at);
+        if found.1.is_usable() {
+            let sandbox = Arc::clone(&found.1);
+            known.push(found);
+            return Some(sandbox);
+        }
+        if found.1.lacks_its_broker() {
+            self.brokered.store(false, Ordering::Relaxed);
+        }
+        leave(found.1);
+        None
+    }
+
+    async fn make(
+        &self,
+        known: &mut Vec<(Purpose, Arc<Sandbox>)>,
+        purpose: Purpose,
+        plan: Plan,
+    ) -> Result<Arc<Sandbox>, SandboxError> {
+        let is_enforced = plan.mode.is_enforced();
+        if is_enforced || matches!(purpose, Purpose::Commands(_)) {
+            self.sandboxing.check(&plan)?;
+        }
+        let plan = Plan { brokered: is_enforced && self.brokered.load(Ordering::Relaxed), ..plan };
         let sandbox = self.set_up(plan).await?;
-        if !sandbox.protects_names() {
+        if is_enforced && !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;
         }
         if known.len() >= MAX_SANDBOXES {
             leave(known.remove(0).1);
         }
-        known.push((wanted.clone(), Arc::clone(&sandbox)));
+        known.push((purpose, Arc::clone(&sandbox)));
         Ok(sandbox)
     }
 
@@ -144,6 +192,17 @@ impl SandboxPool {
         let (launcher, told) = (self.launcher.clone(), self.told.clone());
         let made = tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
         Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
+    }
+}
+
+/// Makes what a rule grants to be written: a folder, or one of the files that tools keep.
+fn make_missing(place: &Path) -> std::io::Result<()> {
+    const FILES: [&str; 1] = ["known_hosts"];
+    let is_file = FILES.iter().any(|name| place.file_name().is_some_and(|own| own == *name));
+    match place.parent().filter(|_| is_file) {
+        Some(folder) if folder.is_dir() => std::fs::File::create_new(place).map(drop),
+        Some(_) => Ok(()),
+        None => std::fs::create_dir_all(place),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use execpolicy::{Nested, Options};
+use sandbox::Enforcement;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,8 @@ use super::shared::Shell;
 use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
 use crate::config::{AfterCall, Wanted};
-use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Whereabouts};
-use crate::judgement::{CallFacts, Decisions, Environment, Judge, Project, Trust};
+use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
+use crate::judgement::{CallFacts, Decisions, Environment, Holds, Judge, Project, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -97,6 +98,14 @@ struct Begun {
     started: Started,
 }
 
+/// What sandboxes here can hold beyond what commands may do, as the command's own shows.
+fn holds(enforcement: &Enforcement) -> Holds {
+    Holds {
+        never_executed: enforcement.protects_names(),
+        only_executed: enforcement.landlock.is_some() || enforcement.seatbelt,
+    }
+}
+
 /// Starts a call: the sandbox, the clock, the pipe, the doors, the shell.
 async fn begin(
     shell: &Shell,
@@ -118,7 +127,7 @@ async fn begin(
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let plan = Arc::clone(sandbox.plan());
-    let trust = Trust::new(Arc::clone(programs), plan);
+    let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
     let given = sandbox.environment();
     let facts = CallFacts {
         environment: Environment::new(Arc::clone(&config.environment), given)
@@ -133,7 +142,7 @@ async fn begin(
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);
     let (record, whereabouts, escalated) = (audit.call(), Whereabouts::default(), Escalated::default());
-    let unproved = Arc::default();
+    let (unproved, unexecuted) = (Arc::default(), Unexecuted::default());
     let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
             rules: Arc::clone(rules),
@@ -151,6 +160,11 @@ async fn begin(
         bash: config.bash_identity,
         sandbox: Arc::downgrade(&sandbox),
         sandboxes: Arc::clone(sandboxes),
+        wanted: wanted.clone(),
+        doors: Arc::clone(&shell.kernel_doors) as Arc<_>,
+        wrapper: config.execve_wrapper.clone(),
+        apart: None,
+        unexecuted: unexecuted.clone(),
         record: record.clone(),
         whereabouts: whereabouts.clone(),
         refused: RefusedNames::default(),
@@ -191,6 +205,7 @@ async fn start(
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
     let refused = intercepted.refused.clone();
+    let unexecuted = intercepted.unexecuted.clone();
     let unproved = Arc::clone(&intercepted.unproved);
     let (stopwatch, decisions) = (intercepted.facts.stopwatch.clone(), intercepted.facts.decisions.clone());
     let approver = Arc::clone(&intercepted.facts.approver);
@@ -231,6 +246,7 @@ async fn start(
         approver,
         whereabouts,
         refused,
+        unexecuted,
         config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
@@ -262,6 +278,7 @@ struct Attended {
     approver: Arc<dyn Approver>,
     whereabouts: Whereabouts,
     refused: RefusedNames,
+    unexecuted: Unexecuted,
     /// The file with the user's settings.
     config: PathBuf,
 }
@@ -301,6 +318,7 @@ impl Attended {
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
+        notes.extend(self.unexecuted.read());
         notes.extend(self.sandbox.shortcomings());
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));

@@ -6,7 +6,6 @@
 
 use super::{canonical, sys};
 use crate::caches::{Claim, Layer};
-use crate::execution::Execution;
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -175,14 +174,18 @@ fn no_exec(applies: bool) -> u64 {
     if applies { NO_EXEC } else { 0 }
 }
 
-/// Has nothing executed in some places, in a mount namespace that is like the host's in all else.
-pub(super) fn forbid_execution(execution: &Execution) -> Result<(), MountError> {
+/// Has nothing executed in some places, and others hidden or read-only, in a mount namespace that is like the host's in all
+/// else.
+pub(super) fn build_outside(plan: &Plan) -> Result<(), MountError> {
     // What the host mounts later is seen here, and nothing mounted here is seen there.
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|errno| MountError::Private(errno.into()))?;
     // Outer ones first: a copy of an inner one that is taken then has what the outer one has.
-    let places: BTreeSet<&PathBuf> = execution.never_in.iter().collect();
+    let places: BTreeSet<&PathBuf> = plan.execution.never_in.iter().collect();
     places.into_iter().try_for_each(|path| if_there(pin_down(path, Pin::NotExecuted)))?;
+    plan.read_only.iter().try_for_each(|path| if_there(pin_down(path, Pin::ReadOnly)))?;
+    plan.hidden.iter().try_for_each(|path| if_there(hide(path)))?;
+    plan.emptied.iter().try_for_each(|path| if_there(show_empty(path)))?;
     // A working folder from before would still be on the other mounts.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))
 }
@@ -271,11 +274,19 @@ fn show_empty(path: &Path) -> Result<(), MountError> {
     if !path.is_file() {
         return Ok(());
     }
-    cover(path, &Path::new("/dev").join(EMPTY_FILE))
+    let empty = Path::new("/dev").join(EMPTY_FILE);
+    match empty.is_file() {
+        true => cover(path, &empty),
+        // The host's devices have no such file.
+        false => change_and_place(&copy(Path::new("/dev/null"))?, READ_ONLY | NO_SUID | NO_EXEC, path),
+    }
 }
 
 /// Lists what becomes a mount point inside the writable roots, parents before children.
 fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+    if !plan.mode.is_enforced() {
+        return plan.read_only.iter().map(|path| (path.clone(), Pin::ReadOnly)).collect();
+    }
     let mut pins = if plan.brokered { pins_of_held(plan) } else { pins_of_protected(plan) };
     keep_ways(plan, &mut pins);
     pins

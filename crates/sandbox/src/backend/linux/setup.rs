@@ -122,7 +122,7 @@ pub(super) fn apply(
 /// All that is enforced where a program has the user's rights, but executes nothing that commands can write. Returns the
 /// Landlock ABI in force.
 fn limit_execution(plan: &Plan, attempt: &Attempt) -> Result<Option<u32>, SetupError> {
-    mounts::forbid_execution(&plan.execution)?;
+    mounts::build_outside(plan)?;
     // What gains rights by being executed would take the mounts off.
     rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
     if attempt.has(Namespace::User) {

@@ -92,6 +92,15 @@ const READING_TO_START: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is granted where the plan enforces no mode.
+const EVERYTHING: &[(&str, &str)] = &[("(allow default)", "the user's rights")];
+
+/// What stands for the system's shell where something is to be found in its place, which cannot be had here.
+const SHELL: &[(&str, &str)] = &[(
+    "(allow process-exec (literal \"/bin/sh\") (literal \"/bin/bash\") (literal \"/bin/dash\"))",
+    "programs start their helpers by it; it executes nothing but what is listed",
+)];
+
 /// A command line that runs a program under a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SeatbeltCommand {
@@ -119,6 +128,11 @@ pub(super) fn seatbelt_command(plan: &Plan, program: &Path, arguments: &[OsStrin
 /// Returns the profile's text; its parameters are those that [`seatbelt_command`] defines.
 fn seatbelt_profile(plan: &Plan) -> String {
     let mut text = Text(String::from("(version 1)\n"));
+    if !plan.mode.is_enforced() {
+        text.section("no mode is enforced", EVERYTHING);
+        text.execution(plan);
+        return text.0;
+    }
     text.section("what every command needs", BASE);
     text.section("network", if plan.network.is_enabled() { NETWORK } else { NO_NETWORK });
     text.section("reading", if plan.only_readable.is_some() { READING_TO_START } else { READING_EVERYWHERE });
@@ -133,6 +147,7 @@ fn seatbelt_profile(plan: &Plan) -> String {
     text.section("devices", DEVICES);
     let protected = plan.read_only.len() + plan.reserved.len();
     text.places("protected inside them, also when missing", "deny file-write*", "PROTECTED", protected);
+    text.execution(plan);
     let hidden = plan.hidden.len() + plan.emptied.len();
     text.places("hidden", "deny file-read* file-write*", "HIDDEN", hidden);
     // Renaming a parent would take a protected place along.
@@ -162,6 +177,19 @@ impl Text {
         }
     }
 
+    fn execution(&mut self, plan: &Plan) {
+        if let Some(only) = &plan.execution.only {
+            self.line("; nothing else is executed");
+            self.line("(deny process-exec)");
+            if plan.execution.shell.is_some() {
+                self.section("a shell", SHELL);
+            }
+            self.places("but this", "allow process-exec", "EXECUTED", only.len());
+        }
+        let never_in = plan.execution.never_in.len();
+        self.places("nor here", "deny process-exec file-map-executable", "NOT_EXECUTED", never_in);
+    }
+
     fn places(&mut self, title: &str, verb: &str, name: &str, count: usize) {
         if count > 0 {
             self.line(&format!("; {title}"));
@@ -175,12 +203,14 @@ impl Text {
 fn parameters(plan: &Plan) -> Vec<(String, PathBuf)> {
     let reserved = plan.reserved.iter().chain(&plan.socket_folders).map(|reserved| &reserved.path);
     let ways = ways(plan);
-    let groups: [(&str, Vec<&PathBuf>); 5] = [
+    let groups: [(&str, Vec<&PathBuf>); 7] = [
         ("READABLE", plan.only_readable.iter().flatten().collect()),
         ("WRITABLE", plan.writable.iter().collect()),
         ("PROTECTED", plan.read_only.iter().chain(reserved).collect()),
         ("HIDDEN", plan.hidden.iter().chain(&plan.emptied).collect()),
         ("WAY", ways.iter().collect()),
+        ("EXECUTED", plan.execution.only.iter().flatten().collect()),
+        ("NOT_EXECUTED", plan.execution.never_in.iter().collect()),
     ];
     groups
         .into_iter()
@@ -212,6 +242,7 @@ fn ways(plan: &Plan) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execution::{Execution, StandIn};
     use crate::plan::{Placeholder, Reserved};
     use crate::policy::{Mode, Network};
 
@@ -222,6 +253,29 @@ mod tests {
         plan.reserved = vec![Reserved { path: "/ws/.codex".into(), placeholder: Placeholder::Folder }];
         plan.hidden = vec!["/Users/a/.ssh".into()];
         plan
+    }
+
+    fn limited(plan: Plan) -> Plan {
+        let shell = Some(StandIn { place: "/bin/sh".into(), program: "/opt/splitter".into() });
+        let execution =
+            Execution { never_in: vec!["/ws".into()], only: Some(vec!["/usr/bin/git".into()]), shell };
+        Plan { execution, ..plan }
+    }
+
+    #[test]
+    fn what_is_executed_is_listed_and_nothing_in_such_a_place() {
+        for plan in [plan(), Plan::unenforced(Mode::DangerFullAccess, Network::Enabled)] {
+            assert!(!seatbelt_profile(&plan).contains("deny process-exec"));
+            let profile = seatbelt_profile(&limited(plan));
+            let at = |rule: &str| profile.find(rule).unwrap_or_else(|| panic!("no {rule} in\n{profile}"));
+            let order = [
+                "(deny process-exec)",
+                "(literal \"/bin/sh\")",
+                "(allow process-exec (subpath (param \"EXECUTED_0\")))",
+                "(deny process-exec file-map-executable (subpath (param \"NOT_EXECUTED_0\")))",
+            ];
+            assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{profile}");
+        }
     }
 
     #[test]
@@ -245,6 +299,8 @@ mod tests {
     fn brackets_are_balanced_in_every_kind_of_plan() {
         let mut plans = vec![plan()];
         plans.push(Plan { network: Network::Enabled, ..plan() });
+        plans.push(limited(plan()));
+        plans.push(limited(Plan::unenforced(Mode::DangerFullAccess, Network::Enabled)));
         plans.push(Plan { only_readable: Some(vec!["/opt".into()]), writable: Vec::new(), ..plan() });
         for plan in plans {
             let profile = seatbelt_profile(&plan);

@@ -29,12 +29,13 @@ impl Backend for MacOs {
     type Session = Session;
 
     fn start(launcher: &Launcher, plan: &Plan) -> Result<(Session, Enforcement), SessionError> {
-        let enforced = plan.mode.is_enforced();
-        if enforced && !has_seatbelt() {
+        let needs_profile = plan.mode.is_enforced() || plan.execution.is_limited();
+        if needs_profile && !has_seatbelt() {
             return Err(SessionError::NotEnforceable(NO_SEATBELT.to_owned()));
         }
-        let session = Session { plan: enforced.then(|| plan.clone()), inner: none::Session::new(launcher) };
-        Ok((session, Enforcement { seatbelt: enforced, ..Enforcement::none(plan.mode) }))
+        let session =
+            Session { plan: needs_profile.then(|| plan.clone()), inner: none::Session::new(launcher) };
+        Ok((session, Enforcement { seatbelt: needs_profile, ..Enforcement::none(plan.mode) }))
     }
 
     fn run_session_process() -> ! {

@@ -62,7 +62,7 @@ pub(super) struct Shell {
 impl Shell {
     /// Remembers what it looks like. At the first `execve` after its own it still is what it was started as.
     pub(super) fn look(&mut self, call: &InterceptedCall) {
-        if self.image.is_none() && Expected::is_program(self.process, call.bash) {
+        if call.apart.is_none() && self.image.is_none() && Expected::is_program(self.process, call.bash) {
             self.image = Image::of(self.process);
             self.root =
                 call.facts.trust.is_enforced().then(|| files::root(self.process).map(Arc::new)).flatten();
@@ -81,7 +81,15 @@ impl Attended {
     /// Lets the first of all happen: that of the session's own process, which becomes the shell. Nothing of the command's has run.
     pub(super) fn start_shell(&mut self, notification: &Notification) {
         self.shell = Some(Shell { process: notification.thread, image: None, root: None });
-        self.descent = Descent::of(notification.thread, self.facts.judge.looks_at_ancestry());
+        let looks = self.facts.judge.looks_at_ancestry();
+        self.descent = match &self.facts.apart {
+            None => Descent::of(notification.thread, looks),
+            Some(apart) => {
+                let program = &apart.program.exec;
+                let names = Arc::new(self.facts.facts.trust.ancestor(program));
+                Descent::of_program(notification.thread, looks, &program.lineage, names)
+            }
+        };
         let started = self.listener.let_happen(notification.id);
         if let Some(opened) = self.opened.take() {
             let _ = opened.send(started.map_err(|error| error.to_string()));
@@ -108,6 +116,9 @@ impl Attended {
 
     /// Whether a process is the shell, or a fork of it that has executed nothing since. While that is not known, it is.
     pub(super) fn is_shell(&self, process: i32) -> bool {
+        if self.facts.apart.is_some() {
+            return false;
+        }
         let image = self.shell.as_ref().and_then(|shell| shell.image.as_ref());
         image.is_none_or(|image| Image::of(process).as_ref() == Some(image))
     }

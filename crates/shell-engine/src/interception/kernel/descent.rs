@@ -9,6 +9,7 @@ use std::sync::Arc;
 use execpolicy::{Ancestor, Ancestry};
 
 use super::family::{Stat, stat};
+use crate::judgement::Lineage;
 
 /// Longest chain of processes that is followed.
 const MOST_PARENTS: usize = 64;
@@ -27,6 +28,8 @@ pub(super) struct Descent {
     programs: HashMap<i32, Ran>,
     /// What they are about to execute.
     becoming: HashMap<i32, Ran>,
+    /// Below what the first of them was started, where that is not the command's shell.
+    above: Option<Ancestry>,
 }
 
 /// What a process has executed.
@@ -42,6 +45,22 @@ impl Descent {
     /// Of a call whose shell is this process.
     pub(super) fn of(root: i32, goes_by_names: bool) -> Descent {
         Descent { root, goes_by_names, ..Descent::default() }
+    }
+
+    /// Of what a program starts that stands among those of its call already, and has these names.
+    pub(super) fn of_program(
+        root: i32,
+        goes_by_names: bool,
+        lineage: &Lineage,
+        names: Arc<Ancestor>,
+    ) -> Descent {
+        let mut descent = Descent::of(root, goes_by_names);
+        if let Some(place) = lineage.place {
+            descent.becomes(root, place.number, || Arc::clone(&names));
+            descent.has_become(root);
+        }
+        descent.above = Some(lineage.ancestry.clone());
+        descent
     }
 
     /// Whether it matters to a rule what its processes have executed.
@@ -77,7 +96,11 @@ impl Descent {
     }
 
     fn known(&self, programs: Vec<Arc<Ancestor>>) -> Ancestry {
-        if self.goes_by_names { Ancestry::whole(programs) } else { Ancestry::default() }
+        match (self.goes_by_names, &self.above) {
+            (false, _) => Ancestry::default(),
+            (true, None) => Ancestry::whole(programs),
+            (true, Some(above)) => above.above(programs),
+        }
     }
 
     /// A process is about to execute the program of this number and these names.

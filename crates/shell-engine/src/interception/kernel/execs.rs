@@ -83,6 +83,17 @@ impl Thread {
         let Some(attended) = self.calls.get_mut(&call) else { return };
         attended.facts.whereabouts.note(&exec.workdir);
         let exec = exec.descended(attended.lineage(asks.process));
+        let exec = match &attended.facts.apart {
+            None => exec,
+            // It would start any file, also one that is not to be executed there.
+            Some(apart) if apart.is_loader(&exec) => {
+                return self.fail(call, &asks.notification, libc::EACCES);
+            }
+            Some(apart) => {
+                attended.facts.unexecuted.note(apart, exec.file());
+                exec.below(&apart.program)
+            }
+        };
         let (decided, exec) = match decide(attended, asks, &mut request, exec) {
             Ok(decided) => decided,
             Err(errno) => return self.fail(call, &asks.notification, errno as i32),

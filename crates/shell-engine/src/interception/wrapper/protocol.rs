@@ -27,6 +27,9 @@ use crate::sandboxes::{Process, Signal};
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
 const WRAPPER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Characters of a reason that is not a judgement's.
+const MOST_OF_REASON: usize = 500;
+
 /// Bytes that a string of a request takes while it is judged, beside those of its text.
 const BYTES_PER_STRING: usize = 128;
 
@@ -144,10 +147,19 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, 
             respond(&mut stream, Response::Run { keep_interceptor, file }).await?;
         }
         Action::Deny { reason } => respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?,
-        Action::Escalate(outside) => {
+        Action::Escalate(mut outside) => {
+            let place = match outside::prepare(call, &exec, &mut outside).await {
+                Ok(place) => place,
+                Err(reason) => {
+                    record.ended(Outcome::NotStarted(libc::EPERM.unsigned_abs()));
+                    let reason: String = reason.chars().take(MOST_OF_REASON).collect();
+                    respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await?;
+                    return Ok(None);
+                }
+            };
             respond(&mut stream, Response::Escalate).await?;
             let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
-            match outside::start(call, &exec, *outside, inherited).await {
+            match outside::start(call, &exec, *outside, place, inherited).await {
                 Ok(program) => return Ok(Some((program, stream, record))),
                 Err(error) => {
                     tracing::warn!(

@@ -68,6 +68,7 @@ impl World {
             opened,
             first_line: None,
             starter: crate::judgement::Starter::Shell,
+            below: None,
             kept_inside: None,
             runs_as: None,
             lineage: crate::judgement::Lineage::default(),

@@ -36,11 +36,16 @@ const ROWS: &[(&[&str], Passage)] = &[
 
 /// How a name is passed; `None` when it is not passed.
 pub(super) fn passage(name: &[u8]) -> Option<Passage> {
-    let fits = |pattern: &&str| match pattern.strip_suffix('*') {
+    let row = ROWS.iter().find(|(names, _)| names.iter().any(|pattern| fits(pattern, name)));
+    row.map(|(_, passage)| *passage)
+}
+
+/// Whether a name is one that a pattern stands for.
+pub(super) fn fits(pattern: &str, name: &[u8]) -> bool {
+    match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start.as_bytes()),
         None => name == pattern.as_bytes(),
-    };
-    ROWS.iter().find(|(names, _)| names.iter().any(fits)).map(|(_, passage)| *passage)
+    }
 }
 
 /// What every program outside gets, whatever the command or the user says: no editor, pager or terminal there obeys a

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use execpolicy::Run;
 use sandbox::Plan;
 use sandbox::resolve::has_protected_name;
 
@@ -19,12 +20,44 @@ pub(crate) struct Trust {
     /// Where programs outside look for programs: found when the first one leaves, since most calls need it never.
     search_path: OnceLock<OsString>,
     remembered: Arc<Mutex<Remembered>>,
+    /// What sandboxes here can hold.
+    holds: Holds,
+}
+
+/// What sandboxes here can hold beyond what commands may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holds {
+    /// That nothing in some places is executed.
+    pub(crate) never_executed: bool,
+    /// That nothing but some files is executed.
+    pub(crate) only_executed: bool,
 }
 
 impl Trust {
     /// What is on `programs`' search path and cannot be written under `plan`.
     pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
-        Trust { programs, plan, search_path: OnceLock::new(), remembered: Arc::default() }
+        let holds = Holds { never_executed: true, only_executed: true };
+        Trust { programs, plan, search_path: OnceLock::new(), remembered: Arc::default(), holds }
+    }
+
+    /// The same, where sandboxes can hold no more than this.
+    pub(crate) fn holding(self, holds: Holds) -> Trust {
+        Trust { holds, ..self }
+    }
+
+    /// Why a program cannot run this way here, so that it would have all that the user has.
+    pub(in crate::judgement) fn cannot_hold(&self, run: Run) -> Option<String> {
+        let Holds { never_executed, only_executed } = self.holds;
+        let missing = match run {
+            Run::Confined | Run::Outside if !never_executed => {
+                "there is no mount namespace here, so nothing keeps it from executing what commands write"
+            }
+            Run::Confined if !only_executed => {
+                "there is no Landlock here, so nothing keeps it to its own helpers"
+            }
+            Run::Inside | Run::Confined | Run::Outside | Run::Unconfined => return None,
+        };
+        Some(format!("{missing}, and it would run with all that you may do"))
     }
 
     /// Whether commands are kept from anything at all; without a sandbox only the ownership of files speaks for them.
@@ -53,16 +86,6 @@ impl Trust {
     /// The folders that commands may write.
     pub(in crate::judgement) fn writable(&self) -> &[PathBuf] {
         &self.plan.writable
-    }
-
-    /// Whether something is hidden from commands.
-    pub(in crate::judgement) fn is_hidden(&self, path: &Path) -> bool {
-        self.plan.hidden.iter().any(|hidden| path.starts_with(hidden))
-    }
-
-    /// What is hidden from commands below a folder.
-    pub(in crate::judgement) fn hidden_below(&self, folder: &Path) -> Option<&Path> {
-        self.plan.hidden.iter().find(|hidden| hidden.starts_with(folder)).map(PathBuf::as_path)
     }
 
     /// Every other name of what is about to run, for rules that ask or forbid; `None` when there are more than can be
@@ -96,7 +119,7 @@ impl Trust {
     }
 
     /// The file that a bare name means to programs outside the sandbox.
-    pub(super) fn meaning_outside(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
+    pub(in crate::judgement) fn meaning_outside(&self, name: &OsStr) -> Option<(PathBuf, FileIdentity)> {
         Programs::find_in(self.search_path(), name)
     }
 }

@@ -26,7 +26,7 @@ mod script;
 mod untrusted;
 mod vouch;
 
-pub(crate) use known::Trust;
+pub(crate) use known::{Holds, Trust};
 pub(super) use names::OtherName;
 pub(super) use untrusted::Untrusted;
 pub(crate) use vouch::Program;

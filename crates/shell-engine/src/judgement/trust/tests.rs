@@ -36,6 +36,7 @@ fn exec(file: &Path, argv: &[&str]) -> Exec {
         opened,
         first_line: None,
         starter: crate::judgement::Starter::Shell,
+        below: None,
         kept_inside: None,
         runs_as: None,
         lineage: crate::judgement::Lineage::default(),

@@ -24,6 +24,15 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Whether it gains rights by being executed (set-user-ID, file capabilities), which no sandbox lets it.
+    pub(in crate::judgement) fn gains_rights(&self) -> bool {
+        let has_capabilities = || {
+            let mut value = [0_u8; 64];
+            rustix::fs::getxattr(&self.canonical, "security.capability", &mut value[..]).is_ok()
+        };
+        self.state.gives_its_owners_rights() || has_capabilities()
+    }
+
     /// Whether what would be executed now is what was judged.
     pub(in crate::judgement) fn is_unchanged(&self) -> bool {
         look_at(&self.path).is_some_and(|now| now == self.state)

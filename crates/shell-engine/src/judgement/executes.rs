@@ -1,0 +1,124 @@
+//! What a confined program executes: itself, its own helpers, and what its profile names. The kernel lets it execute
+//! nothing else.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::trust::{Program, Trust};
+use crate::programs::shebang::{MOST_INTERPRETERS, interpreter};
+use crate::programs::{loader, open};
+
+/// Folders of programs' own helpers, below the folder that holds the `bin` with the program.
+const HELPERS: &[(&str, &[&str])] = &[
+    // `git --exec-path`.
+    ("git", &["lib/git-core", "libexec/git-core"]),
+    // ssh-keysign, ssh-sk-helper, ssh-pkcs11-helper.
+    ("ssh", &["lib/openssh", "libexec/openssh", "lib/ssh", "libexec"]),
+    // keyboxd, gpg-protect-tool, scdaemon.
+    ("gpg", &["lib/gnupg", "lib/gnupg2", "libexec", "libexec/gnupg"]),
+    // Subcommands that are programs (`docker compose`).
+    ("docker", &["lib/docker/cli-plugins", "libexec/docker/cli-plugins"]),
+];
+
+/// Folders that hold helpers of many programs: only those that begin with the program's name are its own.
+const SHARED: &str = "libexec";
+
+/// Files that a confined program executes, and folders of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Executes {
+    /// All of them; what starts dynamic programs is among them.
+    pub(crate) places: Vec<PathBuf>,
+    /// What starts dynamic programs: not to be executed itself, for it would start any file.
+    pub(crate) loaders: Vec<PathBuf>,
+    /// The system's shell is among them.
+    pub(crate) shell: bool,
+}
+
+impl Executes {
+    /// Of a program whose profile names others that it may run, by name or full path.
+    pub(super) fn of(program: &Program, may_run: &[String], trust: &Trust) -> Executes {
+        let mut executes = Executes::default();
+        executes.add(&program.canonical, 0);
+        for name in may_run {
+            executes.shell |= ["sh", "/bin/sh"].contains(&name.as_str());
+            let found = match name.starts_with('/') {
+                true => Some(PathBuf::from(name)),
+                false => trust.meaning_outside(OsStr::new(name)).map(|(path, _)| path),
+            };
+            // What commands can write is executed by nobody here, whoever names it.
+            let found = found.and_then(|path| path.canonicalize().ok());
+            if let Some(found) = found.filter(|found| !trust.may_be_written(found)) {
+                executes.add(&found, 0);
+            }
+        }
+        executes
+    }
+
+    fn add(&mut self, canonical: &Path, depth: usize) {
+        if self.places.iter().any(|place| place == canonical) || depth > MOST_INTERPRETERS {
+            return;
+        }
+        self.places.push(canonical.to_owned());
+        if canonical.is_dir() {
+            return;
+        }
+        self.places.extend(helpers(canonical));
+        let Some(file) = open(canonical) else { return };
+        if let Some(loader) = loader(&file).and_then(|path| path.canonicalize().ok()) {
+            for list in [&mut self.places, &mut self.loaders] {
+                if !list.contains(&loader) {
+                    list.push(loader.clone());
+                }
+            }
+        }
+        if let Some(interpreter) = interpreter(&file).and_then(|found| found.path.canonicalize().ok()) {
+            // A script of the user's needs the real one.
+            self.shell |= Path::new("/bin/sh").canonicalize().is_ok_and(|shell| shell == interpreter);
+            self.add(&interpreter, depth + 1);
+        }
+    }
+}
+
+fn helpers(program: &Path) -> Vec<PathBuf> {
+    let name = program.file_name().unwrap_or_default();
+    let folders = HELPERS.iter().find(|(of, _)| name == *of).map(|(_, folders)| *folders).unwrap_or_default();
+    let Some(prefix) = program.parent().and_then(Path::parent) else { return Vec::new() };
+    let found = folders.iter().flat_map(|folder| {
+        let path = prefix.join(folder);
+        match *folder == SHARED {
+            true => own_files(&path, name),
+            false => vec![path],
+        }
+    });
+    found.filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+fn own_files(folder: &Path, name: &OsStr) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_own = |file: &OsStr| {
+        let rest = file.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"-"))
+    };
+    entries.filter(|entry| is_own(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_lie_beside_the_folder_of_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().canonicalize().unwrap();
+        for made in ["bin", "libexec/git-core", "lib/openssh"] {
+            std::fs::create_dir_all(prefix.join(made)).unwrap();
+        }
+        for file in ["libexec/ssh-keysign", "libexec/sshd", "libexec/other"] {
+            std::fs::write(prefix.join(file), "").unwrap();
+        }
+        assert_eq!(helpers(&prefix.join("bin/git")), [prefix.join("libexec/git-core")]);
+        let of_ssh = [prefix.join("lib/openssh"), prefix.join("libexec/ssh-keysign")];
+        assert_eq!(helpers(&prefix.join("bin/ssh")), of_ssh);
+        assert_eq!(helpers(&prefix.join("bin/other")), Vec::<PathBuf>::new());
+    }
+}
