@@ -1,5 +1,6 @@
 //! The egress from socket to socket, on loopback: inside is a range of 127.0.0.0/8, outside is `::1`.
 
+#![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
