@@ -19,7 +19,7 @@ pub const CONTEXT: &str = "BASH_EXEC_CONTEXT";
 /// Set by the wrapper alone: the errno with which execve(2) failed, in decimal.
 pub const FAILED: &str = "BASH_EXEC_FAILED";
 
-/// The number of a descriptor from which Bash reads the command string of `-c` when that is too long for argv.
+/// The number of a descriptor from which Bash reads the command string of `-c`, with a wrapper and without one.
 pub const COMMAND_STRING: &str = "BASH_COMMAND_STRING_FD";
 
 /// All of them: no program but the wrapper and the patched Bash may see one.

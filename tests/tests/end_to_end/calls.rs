@@ -54,6 +54,26 @@ async fn a_command_of_a_megabyte_runs_as_a_short_one_does() {
     );
 }
 
+/// In plain Bash it ends its own shell, whose arguments hold the pattern.
+#[tokio::test]
+async fn pkill_by_command_line_ends_what_it_means_and_not_its_own_shell() {
+    let world = World::with_rules("");
+    for door in ["wrapper", "auto"] {
+        let client = Client::start_with(&world, &Person::absent(), &["--door", door]).await;
+        assert_eq!(client.run("sleep 4713 & (sleep 4714; :) & echo started").await.ran(), (0, "started\n"));
+        let listed = client.structured("background_list", json!({})).await;
+        assert!(listed.to_string().contains("(sleep 4714; :)"), "its shell goes by its command: {listed}");
+        let kill = "pkill -f 'sleep 471[34]'; echo \"$? $0 $BASH_EXECUTION_STRING\" | head -c 20; pgrep -fc 'sleep 471'; no-such";
+        assert_eq!(
+            client.run(kill).await.ran(),
+            (127, "0 bash pkill -f 'sle0\nbash: line 1: no-such: command not found\n"),
+            "{door}"
+        );
+        let login = json!({"command": "pkill -f logged-in; echo alive; cat", "workdir": world.workdir(), "login": true});
+        assert_eq!(client.call(login).await.ran(), (0, "alive\n"));
+    }
+}
+
 #[tokio::test]
 async fn shell_and_programs_have_only_the_descriptors_that_are_theirs() {
     let world = World::with_rules("");

@@ -22,7 +22,7 @@ use super::settings::Settings;
 use super::trusted::Trusted;
 use super::variables::Variables;
 use crate::private::{make_private, private_folders};
-use crate::programs::{FileIdentity, Programs};
+use crate::programs::{FileIdentity, Programs, takes_command_by_descriptor};
 use crate::rules::{AnswerFile, OWN_RULES, RuleFiles, project_rules, started_in};
 use crate::user_command::launcher;
 
@@ -31,6 +31,8 @@ use crate::user_command::launcher;
 pub struct Config {
     pub(crate) bash: PathBuf,
     pub(crate) bash_identity: FileIdentity,
+    /// Whether it takes its command from a descriptor.
+    pub(crate) bash_reads_command: bool,
     pub(crate) execve_wrapper: PathBuf,
     /// Where rules are.
     pub rules: RuleFiles,
@@ -83,6 +85,7 @@ impl Config {
         let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
         let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
         Ok(Config {
+            bash_reads_command: takes_command_by_descriptor(&bash),
             bash,
             bash_identity,
             execve_wrapper,

@@ -25,5 +25,5 @@ pub(crate) use identity::{FileIdentity, FileState};
 pub(crate) use loader::loader;
 pub(crate) use opening::{look, look_at, open, reopen};
 pub(crate) use search_path::Programs;
-pub(crate) use trial::{TrialError, try_bash, try_wrapper};
+pub(crate) use trial::{TrialError, takes_command_by_descriptor, try_bash, try_wrapper};
 pub(crate) use walk::walk;

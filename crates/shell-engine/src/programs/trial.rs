@@ -35,6 +35,20 @@ pub(crate) fn try_bash(bash: &Path) -> Result<(), TrialError> {
     }
 }
 
+/// Whether a Bash takes its command from a descriptor: ours does, Codex's does not. The command there is empty, the one
+/// among the arguments fails.
+pub(crate) fn takes_command_by_descriptor(bash: &Path) -> bool {
+    let status = Command::new(bash)
+        .args(["-c", "exit 1"])
+        .env_clear()
+        .env(variables::COMMAND_STRING, "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
 /// Something else in the wrapper's place would run in the place of every program. Without a program, ours says how it is
 /// used.
 pub(crate) fn try_wrapper(wrapper: &Path) -> Result<(), TrialError> {

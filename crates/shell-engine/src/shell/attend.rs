@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
-use super::behind_door::{Doors, Started};
+use super::behind_door::{CallDoor, Started};
 use super::call::Call;
 use super::denials;
 use super::login::Login;
@@ -20,7 +20,8 @@ use super::outcome::{CallOutcome, Ending};
 use super::processes::{Alive, CallProcesses};
 use super::protected;
 use super::request::CallRequest;
-use super::running::Entered;
+use super::running::{self, Entered};
+
 use super::shared::Shell;
 use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
@@ -106,7 +107,7 @@ fn holds(enforcement: &Enforcement) -> Holds {
     }
 }
 
-/// Starts a call: the sandbox, the clock, the pipe, the doors, the shell.
+/// Starts a call: the sandbox, the clock, the pipe, the door, the shell.
 async fn begin(
     shell: &Shell,
     wanted: &Wanted,
@@ -174,7 +175,7 @@ async fn begin(
     let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
     // From here on it may run, also when nobody waits for its start any more.
     turn.use_it();
-    let entered = shell.running.enter(&request.command.to_string_lossy(), output.recording());
+    let entered = shell.running.enter(&request.command, output.recording());
     let start = Start { shell, sandbox: &sandbox, request, login: login.as_ref(), output: pipe };
     let started = match start.start(intercepted).await {
         Ok(started) => started,
@@ -201,7 +202,7 @@ async fn start(
         begun => begun?,
     };
     let Begun { cancel, sandbox, login, output, entered, started } = begun;
-    let Started { process, doors, call: intercepted } = started;
+    let Started { process, door, call: intercepted } = started;
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
     let refused = intercepted.refused.clone();
@@ -213,10 +214,11 @@ async fn start(
         shell: Arc::clone(&process),
         escalated: intercepted.escalated.clone(),
         wrapper: config.execve_wrapper.to_string_lossy().into(),
+        command: running::beginning(&request.command).into(),
     };
-    let level = if doors.are_the_kernels() { "+door" } else { "" };
+    let level = if door.is_the_kernels() { "+door" } else { "" };
     let level = format!("{}{level}", sandbox.level());
-    shell.calls.spawn(keep(doors, intercepted, Arc::clone(&process), cancel.clone()));
+    shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
         outcome,
@@ -364,7 +366,7 @@ impl Attended {
 
 /// Serves the call's door and keeps its processes; also after the shell's exit, for background processes, until the last of
 /// them has ended or the server ends the call. That nobody is left is told by the processes, not by the door.
-async fn keep(doors: Doors, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
+async fn keep(door: CallDoor, call: Arc<InterceptedCall>, shell: Arc<Process>, cancel: CancellationToken) {
     let end = &call.end;
     let processes = async {
         tokio::select! {
@@ -374,7 +376,7 @@ async fn keep(doors: Doors, call: Arc<InterceptedCall>, shell: Arc<Process>, can
         shell.gone().await;
     };
     let attended = async {
-        if doors.attend(&call).await.is_err() {
+        if door.attend(&call).await.is_err() {
             // Without a judge nothing runs: what the call still wants to execute fails, so it has nothing left to do.
             end.ending.cancel();
             end.end(&shell).await;

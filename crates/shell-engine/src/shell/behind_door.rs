@@ -11,40 +11,39 @@ use crate::visible::with_causes;
 /// A shell that has started, and what its programs meet.
 pub(super) struct Started {
     pub(super) process: Arc<Process>,
-    pub(super) doors: Doors,
+    pub(super) door: CallDoor,
     pub(super) call: Arc<InterceptedCall>,
 }
 
-/// The doors of one call.
-pub(super) struct Doors {
-    wrapper: WrapperDoor,
-    kernel: Option<(KernelDoor, Arc<Sandbox>)>,
+/// The door of one call.
+pub(super) enum CallDoor {
+    Wrapper(WrapperDoor),
+    Kernel(KernelDoor, Arc<Sandbox>),
 }
 
-impl Doors {
-    /// Serves them until nobody can come any more or the call has ended.
+impl CallDoor {
+    /// Serves it until nobody can come any more or the call has ended.
     ///
     /// # Errors
     ///
-    /// When one of them is broken.
+    /// When it is broken.
     pub(super) async fn attend(self, call: &Arc<InterceptedCall>) -> io::Result<()> {
-        let wrapper = interception::attend(self.wrapper, Arc::clone(call));
-        let Some((kernel, sandbox)) = self.kernel else { return wrapper.await };
-        let kernel = async {
-            let served = interception::attend(kernel, Arc::clone(call)).await;
-            let is_broken = |error: &io::Error| error.kind() != io::ErrorKind::PermissionDenied;
-            if served.as_ref().is_err_and(is_broken) {
-                // Whoever was judged there has no judge any more, and what it wants to execute fails from now on.
-                sandbox.retire().await;
-            }
-            served
+        let (kernel, sandbox) = match self {
+            CallDoor::Wrapper(wrapper) => return interception::attend(wrapper, Arc::clone(call)).await,
+            CallDoor::Kernel(kernel, sandbox) => (kernel, sandbox),
         };
-        tokio::try_join!(wrapper, kernel).map(|_| ())
+        let served = interception::attend(kernel, Arc::clone(call)).await;
+        let is_broken = |error: &io::Error| error.kind() != io::ErrorKind::PermissionDenied;
+        if served.as_ref().is_err_and(is_broken) {
+            // Whoever was judged there has no judge any more, and what it wants to execute fails from now on.
+            sandbox.retire().await;
+        }
+        served
     }
 
     /// Whether the kernel reports what programs execute.
-    pub(super) fn are_the_kernels(&self) -> bool {
-        self.kernel.is_some()
+    pub(super) fn is_the_kernels(&self) -> bool {
+        matches!(self, CallDoor::Kernel(..))
     }
 }
 
@@ -85,8 +84,7 @@ impl Start<'_> {
     async fn behind_the_wrappers(&self, call: Arc<InterceptedCall>) -> Result<Started, ShellSpawnError> {
         let (wrapper, socket) = WrapperDoor::new()?;
         let process = spawn::bash(self, Hook::Wrapper(socket), None).await?;
-        let doors = Doors { wrapper, kernel: None };
-        Ok(Started { process: Arc::new(process), doors, call })
+        Ok(Started { process: Arc::new(process), door: CallDoor::Wrapper(wrapper), call })
     }
 
     /// The kernel's door is wanted in this sandbox, and was not found missing here before.
@@ -95,7 +93,6 @@ impl Start<'_> {
     }
 
     async fn behind_the_kernels(&self, call: Arc<InterceptedCall>) -> Result<Started, NoDoor> {
-        let (wrapper, socket) = WrapperDoor::new().map_err(|error| NoDoor::Missing(error.to_string()))?;
         let (reports, listener) = tokio::sync::oneshot::channel();
         let opening = async {
             match listener.await {
@@ -105,11 +102,11 @@ impl Start<'_> {
                 Err(_) => None,
             }
         };
-        let (started, opened) = tokio::join!(spawn::bash(self, Hook::Kernel(socket), Some(reports)), opening);
+        let (started, opened) = tokio::join!(spawn::bash(self, Hook::Kernel, Some(reports)), opening);
         match (started, opened) {
             (Ok(process), Some(Ok(kernel))) => {
-                let doors = Doors { wrapper, kernel: Some((kernel, Arc::clone(self.sandbox))) };
-                Ok(Started { process: Arc::new(process), doors, call })
+                let door = CallDoor::Kernel(kernel, Arc::clone(self.sandbox));
+                Ok(Started { process: Arc::new(process), door, call })
             }
             (Err(error @ ShellSpawnError::Spawn(SpawnError::SessionLost | SpawnError::NotBegun)), _) => {
                 Err(NoDoor::Shell(error))

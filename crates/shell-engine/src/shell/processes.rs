@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::spawn::shown_with_command;
 use crate::interception::{AliveOutside, Escalated};
 use crate::sandboxes::{Process, Remaining};
 use schemars::JsonSchema;
@@ -38,6 +39,8 @@ pub(super) struct CallProcesses {
     pub(super) escalated: Escalated,
     /// The execve-wrapper, as its command lines begin.
     pub(super) wrapper: Arc<str>,
+    /// The beginning of the command, which is not in its shell's command line.
+    pub(super) command: Arc<str>,
 }
 
 /// How long that may take, also where there is no session outside yet; and between two looks.
@@ -65,7 +68,13 @@ impl CallProcesses {
     /// What is alive, inside and outside the sandbox.
     pub(super) async fn alive(&self) -> Alive {
         let outside = self.escalated.alive().await;
-        together(self.shell.alive().await, outside, &self.wrapper)
+        let mut inside = self.shell.alive().await;
+        for (_, line) in &mut inside.listed {
+            if let Some(shown) = shown_with_command(line, &self.command) {
+                *line = shown;
+            }
+        }
+        together(inside, outside, &self.wrapper)
     }
 
     /// What is alive when what was just forked has become what it is to be, outside the sandbox perhaps, or has ended.

@@ -6,6 +6,7 @@
 //! (`notifications/cancelled`), others only stop listening, the quickest after five seconds. Their model learns that the
 //! call failed, and nothing of what it did.
 
+use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -130,13 +131,15 @@ struct Started {
     shell: Weak<Process>,
     escalated: Escalated,
     wrapper: Arc<str>,
+    command: Arc<str>,
 }
 
 impl Started {
     /// The call's processes, if there may be any.
     fn processes(&self) -> Option<CallProcesses> {
-        let (escalated, wrapper) = (self.escalated.clone(), Arc::clone(&self.wrapper));
-        Some(CallProcesses { shell: self.shell.upgrade()?, escalated, wrapper })
+        let (wrapper, command) = (Arc::clone(&self.wrapper), Arc::clone(&self.command));
+        let (shell, escalated) = (self.shell.upgrade()?, self.escalated.clone());
+        Some(CallProcesses { shell, escalated, wrapper, command })
     }
 }
 
@@ -180,9 +183,9 @@ impl RunningCalls {
     }
 
     /// A call starts.
-    pub(super) fn enter(&self, command: &str, output: &Recording) -> Entered {
+    pub(super) fn enter(&self, command: &OsStr, output: &Recording) -> Entered {
         let known = Entry {
-            command: command.chars().take(MAX_COMMAND).collect(),
+            command: beginning(command),
             output: output.clone(),
             started: Instant::now(),
             attached: None,
@@ -316,6 +319,7 @@ impl Entered {
             shell: Arc::downgrade(&processes.shell),
             escalated: processes.escalated.clone(),
             wrapper: Arc::clone(&processes.wrapper),
+            command: Arc::clone(&processes.command),
         };
         let mut calls = self.running.calls();
         if let Some(known) = calls.iter_mut().find(|known| known.output.id() == self.output.id()) {
@@ -344,6 +348,11 @@ impl Drop for Entered {
     }
 }
 
+/// As much of a command as is shown where it goes by that.
+pub(super) fn beginning(command: &OsStr) -> String {
+    command.to_string_lossy().chars().take(MAX_COMMAND).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,7 +374,7 @@ mod tests {
         let spool = Spool::new(LIMITS);
         let running = RunningCalls::new(spool.clone());
         let output = spool.finished(b"x");
-        let entered = running.enter("one", &output);
+        let entered = running.enter("one".as_ref(), &output);
         assert!(running.find("other").await.is_none());
         let found = running.find(output.id()).await.unwrap();
         assert_eq!((found.command.as_str(), found.state, found.total), ("one", CallState::Starting, 0));
@@ -381,7 +390,7 @@ mod tests {
         let running = RunningCalls::new(spool.clone());
         let begin = |command| {
             let output = spool.finished(b"x");
-            (running.enter(command, &output), output)
+            (running.enter(OsStr::new(command), &output), output)
         };
         let (quick, quick_output) = begin("quick");
         let (cancelled, cancelled_output) = begin("cancelled");
@@ -416,7 +425,7 @@ mod tests {
         let running = RunningCalls::new(spool.clone());
         for number in 0..MOST_RECENT + 3 {
             let output = spool.finished(b"x");
-            running.enter(&number.to_string(), &output).end(Ending::Cancelled);
+            running.enter(number.to_string().as_ref(), &output).end(Ending::Cancelled);
         }
         let listed = listed(&running);
         assert_eq!((listed.len(), listed[0].0.as_str()), (MOST_RECENT, "3"));

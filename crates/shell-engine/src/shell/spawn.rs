@@ -20,11 +20,12 @@ use crate::sys::unnamed_file;
 /// own (255 downwards by a few).
 const SOCKET_NUMBER: RawFd = 240;
 
-/// The number of the descriptor that holds a long command.
+/// The number of the descriptor that holds the command.
 const COMMAND_NUMBER: RawFd = 241;
 
-/// The longest command that is passed as an argument. The kernel takes 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
-const MAX_ARGUMENT_BYTES: usize = 100 << 10;
+/// What stands for the command among the shell's arguments. The command itself is in nobody's: `pkill -f PATTERN` finds
+/// what it looks for, and not the shell that runs it. It may be longer than an argument, too.
+const PLACEHOLDER: &str = ":";
 
 /// Why the shell did not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,8 @@ pub(super) struct Start<'a> {
 pub(super) enum Hook {
     /// The wrapper, over this socket.
     Wrapper(OwnedFd),
-    /// The kernel. The socket is for a shell that gets a long command in a way that only one with the hook knows.
-    Kernel(OwnedFd),
+    /// The kernel.
+    Kernel,
 }
 
 /// Starts `bash -c COMMAND`, or a login shell, with the call's pipe as standard output and standard error, the
@@ -63,11 +64,6 @@ pub(super) async fn bash(
     reports: Option<Reports>,
 ) -> Result<Process, ShellSpawnError> {
     let Start { shell: Shell { config, .. }, sandbox, request, login, output } = start;
-    let is_long = request.command.len() > MAX_ARGUMENT_BYTES;
-    let socket = match hook {
-        Hook::Wrapper(socket) => Some(socket),
-        Hook::Kernel(socket) => is_long.then_some(socket),
-    };
     let stdin: OwnedFd = File::open("/dev/null")?.into();
     let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output.try_clone()?, 2)];
     let mut env = sandbox.environment().to_vec();
@@ -75,24 +71,20 @@ pub(super) async fn bash(
         descriptors.push((unnamed_file(&prelude.code)?, PRELUDE_NUMBER));
         set_prelude(&mut env);
     }
-    if let Some(socket) = socket {
+    // Last, they leave no gap where the shell removes them.
+    if let Hook::Wrapper(socket) = hook {
         descriptors.push((socket, SOCKET_NUMBER));
         env.extend(private_variables(config));
     }
     let mut command = request.command.clone();
-    if is_long {
+    if config.bash_reads_command {
         descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
-        command = OsString::from(":");
+        command = PLACEHOLDER.into();
     }
-    let options: Vec<OsString> = match login {
-        Some(_) => login_options().collect(),
-        None => vec!["bash".into(), "-c".into()],
-    };
     let shell = SpawnRequest {
         program: config.bash.clone(),
-        // A command may begin with `-` or `+`.
-        arguments: options.into_iter().chain(["--".into(), command]).collect(),
+        arguments: arguments(login.is_some(), command),
         environment: env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
@@ -105,7 +97,21 @@ pub(super) async fn bash(
     })
 }
 
-/// The interceptor's variables for Bash, which keeps them to itself. Last, they leave no gap where they are removed.
+fn arguments(is_login: bool, command: OsString) -> Vec<OsString> {
+    let options: Vec<OsString> =
+        if is_login { login_options().collect() } else { vec!["bash".into(), "-c".into()] };
+    // A command may begin with `-` or `+`.
+    options.into_iter().chain(["--".into(), command]).collect()
+}
+
+/// Returns the command line of a call's shell with the command in it, for people, if this is what `/proc` says of one.
+pub(super) fn shown_with_command(line: &str, command: &str) -> Option<String> {
+    let options = line.strip_suffix(PLACEHOLDER)?;
+    let is_shells = |is_login| arguments(is_login, PLACEHOLDER.into()).join(OsStr::new(" ")) == *line;
+    (is_shells(false) || is_shells(true)).then(|| format!("{options}{command}"))
+}
+
+/// The interceptor's variables for Bash, which keeps them to itself.
 fn private_variables(config: &Config) -> [OsString; 2] {
     [
         assignment(variables::WRAPPER, &config.execve_wrapper),

@@ -1,5 +1,5 @@
-//! A command longer than the kernel's limit for one argument reaches Bash through a descriptor, and is `bash -c` in
-//! every other respect.
+//! A command reaches Bash through a descriptor, with the hook and without it: it is among nobody's arguments and as long
+//! as it likes, and `bash -c` in every other respect.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -10,9 +10,9 @@ use super::fixture::{Fixture, Mode, Outcome, place};
 /// Standard input is the descriptor here: tests may hand down no other without unsafe code. The shell closes it.
 const FD: &str = "0";
 
-fn run_by_descriptor(fixture: &Fixture, script: &[u8], arguments: &[&str]) -> Outcome {
+fn run_by_descriptor(fixture: &Fixture, mode: Mode, script: &[u8], arguments: &[&str]) -> Outcome {
     let all: Vec<&str> = ["-c", "placeholder"].iter().chain(arguments).copied().collect();
-    fixture.run_with(Mode::Hooked, &all, |command| hand_over(command, script))
+    fixture.run_with(mode, &all, |command| hand_over(command, script))
 }
 
 fn hand_over(command: &mut Command, script: &[u8]) {
@@ -45,12 +45,14 @@ fn a_command_by_descriptor_is_like_one_by_argument() {
         "# only a comment",
         "kill -TERM $$",
     ] {
-        for arguments in [&[][..], &["name", "é", ""][..]] {
+        for (mode, arguments) in
+            [(Mode::Hooked, &[][..]), (Mode::Hooked, &["name", "é", ""][..]), (Mode::Plain, &["name"][..])]
+        {
             let all: Vec<&str> = ["-c", script].iter().chain(arguments).copied().collect();
             // Descriptor 0 is closed afterwards, and so it is in the twin.
             let closed = format!("exec <&-\n{script}");
-            let by_argument = fixture.run_with(Mode::Hooked, &all, |_| {});
-            let by_descriptor = run_by_descriptor(&fixture, script.as_bytes(), arguments);
+            let by_argument = fixture.run_with(mode, &all, |_| {});
+            let by_descriptor = run_by_descriptor(&fixture, mode, script.as_bytes(), arguments);
             assert_eq!(by_descriptor, by_argument, "{script:?} {closed:?}");
         }
     }
@@ -61,21 +63,24 @@ fn a_megabyte_runs() {
     let fixture = Fixture::new();
     let script =
         format!(": {}\necho \"${{#BASH_EXECUTION_STRING}} $0\"; show end; exit 9", "x".repeat(1 << 20));
-    let outcome = run_by_descriptor(&fixture, script.as_bytes(), &["name"]);
+    let outcome = run_by_descriptor(&fixture, Mode::Hooked, script.as_bytes(), &["name"]);
     let expected = format!("{} name\nran\n", script.len());
     assert_eq!((outcome.status, outcome.stdout, outcome.stderr), (9, expected, String::new()));
     assert_eq!(fixture.execs_of_show().len(), 1);
 }
 
 #[test]
-fn neither_descriptor_nor_variable_is_left() {
+fn neither_descriptor_nor_variable_nor_text_is_left() {
     let fixture = Fixture::new();
     let script =
-        b"[ -e /proc/$$/fd/0 ] && echo open; ls /proc/self/fd; env; echo \"[$BASH_COMMAND_STRING_FD]\"";
-    let outcome = run_by_descriptor(&fixture, script, &[]);
-    assert!(!outcome.stdout.contains("open"), "{outcome:?}");
-    assert!(!outcome.stdout.contains("BASH_COMMAND_STRING_FD="), "{outcome:?}");
-    assert!(outcome.stdout.ends_with("[]\n"), "{outcome:?}");
+        b"[ -e /proc/$$/fd/0 ] && echo open; ls /proc/self/fd; env; tr '\\0' ' ' < /proc/$$/cmdline; echo; \
+        echo \"[$BASH_COMMAND_STRING_FD]\"";
+    for mode in [Mode::Hooked, Mode::Plain] {
+        let outcome = run_by_descriptor(&fixture, mode, script, &[]);
+        assert!(!outcome.stdout.contains("open"), "{outcome:?}");
+        assert!(!outcome.stdout.contains("BASH_COMMAND_STRING_FD="), "{outcome:?}");
+        assert!(outcome.stdout.ends_with(" -c placeholder \n[]\n"), "{outcome:?}");
+    }
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn a_descriptor_that_cannot_be_read_is_an_error() {
 #[test]
 fn a_null_byte_is_an_error() {
     let fixture = Fixture::new();
-    let outcome = run_by_descriptor(&fixture, b"echo one\0echo two", &[]);
+    let outcome = run_by_descriptor(&fixture, Mode::Hooked, b"echo one\0echo two", &[]);
     assert_eq!((outcome.status, outcome.stdout.as_str()), (126, ""));
     assert_eq!(outcome.stderr, "bash: BASH_COMMAND_STRING_FD: the command contains a null byte\n");
 }
