@@ -81,6 +81,14 @@ const NEVER: &[&str] = &[
     "CODEX_ESCALATE_SOCKET",
 ];
 
+/// What keeps tools from trying again for long where there is no network: npm alone waits for more than a minute.
+const OFFLINE: &[(&str, &str)] = &[
+    ("npm_config_fetch_retries", "0"),
+    ("PIP_RETRIES", "0"),
+    ("UV_HTTP_RETRIES", "0"),
+    ("CARGO_NET_RETRY", "0"),
+];
+
 /// Which variables commands get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentPolicy {
@@ -211,6 +219,13 @@ pub fn command_environment(
         }
         result.variables.insert(name, value);
     }
+    if !network.is_enabled() {
+        // npm's may be written in any case.
+        let is_known = |name: &str| result.variables.keys().any(|known| known.eq_ignore_ascii_case(name));
+        let unwanted = |name: &str| matches_any(&exclude, OsStr::new(name)) || is_known(name);
+        let added: Vec<_> = OFFLINE.iter().filter(|(name, _)| !unwanted(name)).collect();
+        result.variables.extend(added.iter().map(|(name, value)| (name.into(), value.into())));
+    }
     for (name, value) in &policy.set {
         result.variables.insert(name.into(), value.into());
     }
@@ -305,7 +320,8 @@ mod tests {
         let environment =
             command_environment(own(), &EnvironmentPolicy::default(), true, Network::Restricted).unwrap();
         assert_eq!(environment.dropped_secrets, ["GITHUB_TOKEN", "aws_secret_access_key"]);
-        let names: Vec<_> = environment.to_list();
+        let mut names: Vec<_> = environment.to_list();
+        names.retain(|entry| !OFFLINE.iter().any(|(name, _)| entry.to_string_lossy().starts_with(name)));
         assert_eq!(names, ["CODEX_SANDBOX_NETWORK_DISABLED=1", "EDITOR=vi", "HOME=/h", "PATH=/bin"]);
     }
 
@@ -327,7 +343,32 @@ mod tests {
         let all = EnvironmentPolicy { keep_secret_names: true, ..EnvironmentPolicy::default() };
         assert!(names(&all, true, Network::Enabled).contains(&"GITHUB_TOKEN".to_owned()));
         let none = EnvironmentPolicy { inherit: Inherit::None, ..EnvironmentPolicy::default() };
-        assert_eq!(names(&none, true, Network::Restricted), ["CODEX_SANDBOX_NETWORK_DISABLED"]);
+        assert_eq!(names(&none, true, Network::Enabled), [""; 0]);
+        let only = EnvironmentPolicy { include_only: vec!["CODEX*".into()], ..none };
+        assert_eq!(names(&only, true, Network::Restricted), ["CODEX_SANDBOX_NETWORK_DISABLED"]);
+    }
+
+    #[test]
+    fn tools_give_up_at_once_where_there_is_no_network_unless_the_user_says_how_often_they_try() {
+        let made = |own: &[(&str, &str)], network| {
+            let own: Vec<_> = own.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let policy = EnvironmentPolicy {
+                exclude: vec!["PIP_*".into()],
+                set: BTreeMap::from([("UV_HTTP_RETRIES".into(), "2".into())]),
+                ..EnvironmentPolicy::default()
+            };
+            command_environment(own, &policy, true, network).unwrap().to_list()
+        };
+        assert_eq!(
+            made(&[("NPM_CONFIG_FETCH_RETRIES", "3")], Network::Restricted),
+            [
+                "CARGO_NET_RETRY=0",
+                "CODEX_SANDBOX_NETWORK_DISABLED=1",
+                "NPM_CONFIG_FETCH_RETRIES=3",
+                "UV_HTTP_RETRIES=2"
+            ]
+        );
+        assert_eq!(made(&[], Network::Enabled), ["UV_HTTP_RETRIES=2"]);
     }
 
     #[test]
