@@ -47,6 +47,35 @@ async fn the_network_is_denied_to_whom_it_was_denied() {
     assert_eq!(denials(&silent), "null", "{silent:?}");
 }
 
+/// What listens outside is somebody else's localhost. A port where nobody listens is nobody's doing.
+#[tokio::test]
+async fn a_server_outside_that_cannot_be_reached_is_explained() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    let connect = format!(
+        "python3 -c 'import socket; socket.create_connection((\"localhost\", {port}))' 2>&1 | tail -1"
+    );
+    let outcome = client.run(&connect).await;
+    assert!(outcome.ran().1.contains("Connection refused"), "{outcome:?}");
+    let said = format!("possibly denied by the sandbox: port {port} of the host's localhost");
+    assert!(denials(&outcome).contains(&said), "{outcome:?}");
+    drop(listener);
+    let outcome = client.run(&connect).await;
+    assert_eq!((outcome.ran().0, &*denials(&outcome)), (0, "null"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn tools_do_not_try_again_for_long_where_there_is_no_network() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client.run("echo $npm_config_fetch_retries $PIP_RETRIES").await;
+    assert_eq!(outcome.ran(), (0, "0 0\n"));
+    let online = Client::start_with(&world, &Person::absent(), &["--network"]).await;
+    assert_eq!(online.run("echo ${npm_config_fetch_retries-none}").await.ran(), (0, "none\n"));
+}
+
 #[tokio::test]
 async fn forced_removal_is_asked_about_where_it_takes_more_than_its_own() {
     let world = World::with_rules("").configured("");

@@ -13,6 +13,8 @@ pub enum Denied {
     Call(&'static str),
     /// To reach the network.
     Network,
+    /// To reach what listens on this port of the host's own localhost.
+    HostPort(u16),
     /// To trace a process, as debuggers do.
     Tracing,
     /// To read the processor's counters, as profilers do.

@@ -7,6 +7,7 @@
 //! certain where nothing else ran beside the command.
 
 use super::evidence::{Denied, Evidence, Routes};
+use super::host_ports;
 use super::remedy::remedy;
 use super::words::{self, Kind};
 use crate::plan::Plan;
@@ -40,6 +41,7 @@ impl std::fmt::Display for Denial {
             Denied::Read(path) => write!(formatter, "reading {}", path.display())?,
             Denied::Call(what) => formatter.write_str(what)?,
             Denied::Network => formatter.write_str("the network")?,
+            Denied::HostPort(port) => write!(formatter, "port {port} of the host's localhost")?,
             Denied::Tracing => formatter.write_str("tracing a process (ptrace)")?,
             Denied::Counters => formatter.write_str("the processor's counters (perf_event_open)")?,
         }
@@ -61,6 +63,7 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
         match words::kind(line) {
             None => {}
             Some(Kind::Network) => network_named = true,
+            Some(Kind::Connection) => found.extend(on_the_host(plan, line, evidence)),
             Some(Kind::Call(denied)) => {
                 found.extend((denied != Denied::Tracing || !plan.debug).then_some(denied));
             }
@@ -119,10 +122,18 @@ fn in_error(plan: &Plan, lines: &[&str], at: usize, directories: &[PathBuf]) -> 
     found
 }
 
+/// A refused connection is the sandbox's doing where the host has what listens on that port and the command has a loopback
+/// of its own.
+fn on_the_host(plan: &Plan, line: &str, evidence: &Evidence<'_>) -> Option<Denied> {
+    let has_its_own = !plan.network.is_enabled() && evidence.routes != Routes::Uncounted;
+    let ports = has_its_own.then(|| words::ports(line, evidence.command));
+    host_ports::first_served(ports.into_iter().flatten()).map(Denied::HostPort)
+}
+
 fn is_in_a_folder(denied: &Denied) -> bool {
     match denied {
         Denied::Write(path) | Denied::Read(path) => path.parent().is_some_and(Path::is_dir),
-        Denied::Call(_) | Denied::Network | Denied::Tracing | Denied::Counters => false,
+        Denied::Call(_) | Denied::Network | Denied::HostPort(_) | Denied::Tracing | Denied::Counters => false,
     }
 }
 
@@ -216,6 +227,37 @@ mod tests {
                 "{output}"
             );
         }
+    }
+
+    #[test]
+    fn a_connection_that_only_the_host_would_have_taken_is_explained() {
+        let (_folder, plan, base) = place();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let explained = |command: &str, output: &str, routes| {
+            let directories = [base.join("ws")];
+            let config = Path::new("/c/config.toml");
+            let evidence =
+                Evidence { command, output: output.as_bytes(), directories: &directories, config, routes };
+            explain(&plan, &evidence).iter().map(|denial| denial.denied.clone()).collect::<Vec<_>>()
+        };
+        for output in [
+            format!(
+                "curl: (7) Failed to connect to localhost port {port} after 0 ms: Couldn't connect to server"
+            ),
+            format!("Error: connect ECONNREFUSED 127.0.0.1:{port}"),
+            format!(
+                "connection to server at \"localhost\" (127.0.0.1), port {port} failed: Connection refused"
+            ),
+        ] {
+            assert_eq!(explained("x", &output, Routes::NotRefused), [Denied::HostPort(port)], "{output}");
+            assert_eq!(explained("x", &output, Routes::Uncounted), []);
+        }
+        let silent = "[Errno 111] Connection refused";
+        let named = format!("python3 -c 'connect((\"127.0.0.1\", {port}))'");
+        assert_eq!(explained(&named, silent, Routes::NotRefused), [Denied::HostPort(port)]);
+        drop(listener);
+        assert_eq!(explained(&named, silent, Routes::NotRefused), [], "nobody listens outside either");
     }
 
     #[test]

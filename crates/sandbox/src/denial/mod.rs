@@ -6,6 +6,7 @@
 mod caches;
 mod evidence;
 mod explain;
+mod host_ports;
 mod remedy;
 mod words;
 

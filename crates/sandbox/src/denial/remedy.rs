@@ -34,6 +34,10 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
         Denied::Network => format!(
             "a person can allow it: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
         ),
+        Denied::HostPort(port) => format!(
+            "commands have a localhost of their own, where nothing listens on {port}; start the server in a command, or have a person allow \
+             the network: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
+        ),
         Denied::Tracing => format!("a person can allow it: add debug = true below [shell_tool] in {config}"),
         Denied::Counters => "nothing inside may use them; run the profiler outside the sandbox".to_owned(),
         Denied::Call(_) => "no command may do this, because it leads around the sandbox; a person can have a program do it outside, by a \

@@ -12,11 +12,16 @@ const QUOTES: [char; 5] = ['\'', '"', '`', '‘', '’'];
 const BEFORE: usize = 6;
 const AFTER: usize = 2;
 
+/// More ports than this are looked at for nobody.
+const MOST_PORTS: usize = 64;
+
 /// What a line sounds like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
     Network,
+    /// Nobody listens there.
+    Connection,
     /// A system call that the sandbox refuses, whatever it is about.
     Call(Denied),
 }
@@ -43,6 +48,8 @@ const NETWORK: &[&str] = &[
     "server misbehaving",
 ];
 const NETWORK_CODES: &[&str] = &["ENETUNREACH", "EAI_AGAIN"];
+const CONNECTION: &[&str] = &["connection refused", "couldn't connect to server"];
+const CONNECTION_CODES: &[&str] = &["ECONNREFUSED"];
 
 const NAMESPACES: Denied = Denied::Call("new namespaces");
 const BROWSER: Denied = Denied::Call("new namespaces (a browser's own sandbox; --no-sandbox does without)");
@@ -54,6 +61,8 @@ const CALLS: &[(&[&str], Denied)] = &[
     (&["could not trace the inferior"], Denied::Tracing),
     (&["ptrace", "permission denied"], Denied::Tracing),
     (&["leaksanitizer does not work under ptrace"], Denied::Tracing),
+    // gdb, which then waits for what will not come.
+    (&["opening /proc/", "/mem file"], Denied::Tracing),
     (&["perf_event", "not permitted"], Denied::Counters),
     (&["perf_event", "permission"], Denied::Counters),
     (&["no permission to enable", "event"], Denied::Counters),
@@ -80,10 +89,32 @@ pub(super) fn kind(line: &str) -> Option<Kind> {
     if says(NETWORK) || has_code(NETWORK_CODES) {
         return Some(Kind::Network);
     }
+    if says(CONNECTION) || has_code(CONNECTION_CODES) {
+        return Some(Kind::Connection);
+    }
     if let Some((_, call)) = CALLS.iter().find(|(all, _)| all.iter().all(|word| lower.contains(word))) {
         return Some(Kind::Call(call.clone()));
     }
     (says(FILE) || has_code(FILE_CODES)).then_some(Kind::File)
+}
+
+/// Lists what may be ports: in an error what stands where ports do, in a command every number.
+pub(super) fn ports<'a>(error: &'a str, command: &'a str) -> impl Iterator<Item = u16> {
+    let is_port = |before: &str| before.ends_with(':') || before.trim_end().to_lowercase().ends_with("port");
+    let told = numbers(error).filter(move |(before, _)| is_port(before));
+    told.chain(numbers(command)).map(|(_, number)| number).take(MOST_PORTS)
+}
+
+/// The numbers in a text, each with what stands before it.
+fn numbers(text: &str) -> impl Iterator<Item = (&str, u16)> {
+    let starts = text.char_indices().filter(|(at, letter)| {
+        letter.is_ascii_digit() && !text[..*at].ends_with(|before: char| before.is_ascii_digit())
+    });
+    starts.filter_map(|(at, _)| {
+        let (before, rest) = text.split_at(at);
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+        Some((before, rest[..digits].parse().ok()?))
+    })
 }
 
 /// Lists the lines that may name what an error is about that does not name it itself, the likeliest first.
