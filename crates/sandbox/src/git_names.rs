@@ -14,6 +14,7 @@ pub(crate) const IN_GIT: &[(&str, Option<&str>, &str)] = &[
     ("commondir", Some(".\n"), "names the folder whose config and hooks count instead"),
     ("remotes", None, "names repositories to talk to, as config does"),
     ("branches", None, "as remotes"),
+    ("info/attributes", Some(""), "names the filters and drivers through which files go"),
 ];
 
 /// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
@@ -25,6 +26,7 @@ const HELD_WHOLE: &[(&str, &str)] = &[
     ("refs", "as logs"),
     ("modules", "holds Git directories, also those that come later"),
     ("worktrees", "as modules"),
+    ("info", "holds `attributes`"),
 ];
 
 /// What makes a folder a Git directory, if all of them are in it (gitrepository-layout(5)).
@@ -82,6 +84,7 @@ pub(crate) fn is_obeyed(below: &Path) -> bool {
         Some(trees) if trees == "worktrees" => parts
             .nth(1)
             .is_some_and(|name| is_obeyed_at_top(name) || IN_WORKTREE.iter().any(|file| name == *file)),
+        Some(info) if info == INFO => parts.next().is_some_and(is_attributes),
         Some(name) => is_obeyed_at_top(name),
     }
 }
@@ -94,16 +97,24 @@ fn is_obeyed_at_top(name: &OsStr) -> bool {
         || name == "config.worktree.lock"
 }
 
+/// The folder that holds them.
+const INFO: &str = "info";
+
+fn is_attributes(name: &OsStr) -> bool {
+    name == "attributes" || name == "attributes.lock"
+}
+
 /// The names of submodules may have many parts, so any part may be in a Git directory. Only below `refs` are two of the names
 /// usual.
 fn is_in_some_repository<'a>(parts: impl Iterator<Item = &'a OsStr>) -> bool {
-    let mut in_refs = false;
+    let (mut in_refs, mut in_info) = (false, false);
     for part in parts {
         let is_usual = in_refs && (part == "remotes" || part == "branches");
-        if is_obeyed_at_top(part) && !is_usual {
+        if is_obeyed_at_top(part) && !is_usual || in_info && is_attributes(part) {
             return true;
         }
         in_refs |= part == "refs";
+        in_info = part == INFO && !in_refs;
     }
     false
 }
@@ -141,6 +152,11 @@ mod tests {
             ("modules/a/refs/remotes/origin/main", false),
             ("modules/a/remotes/x", true),
             ("modules/a/index", false),
+            ("info/attributes", true),
+            ("info/exclude", false),
+            ("info", false),
+            ("modules/a/info/attributes", true),
+            ("modules/a/refs/heads/info/attributes", false),
         ] {
             assert_eq!(is_obeyed(Path::new(path)), is, "{path}");
         }

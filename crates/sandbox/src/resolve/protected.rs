@@ -109,8 +109,9 @@ pub fn has_protected_name(path: &Path) -> bool {
     names.iter().any(|name| {
         let start_up = START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).any(|listed| is(name, listed));
         start_up || IN_WORKSPACE.iter().any(|(listed, _)| is(name, listed))
-    }) || names.windows(2).any(|two| {
-        matches!(two, [folder, name] if is(folder, ".git") && IN_GIT.iter().any(|(listed, _, _)| is(name, listed)))
+    }) || (1..names.len()).filter(|at| is(names[at - 1], ".git")).any(|at| {
+        let below: PathBuf = names[at..].iter().collect();
+        IN_GIT.iter().any(|(listed, _, _)| below.starts_with(listed))
     })
 }
 
