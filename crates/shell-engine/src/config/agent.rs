@@ -29,6 +29,10 @@ pub(crate) const EDITOR_VARIABLES: &[&str] = &["EDITOR", "VISUAL"];
 /// Git's settings that name one. They come before `EDITOR`, and what a command itself says by `git -c` before them.
 const EDITOR_SETTINGS: &[&str] = &["core.editor", "sequence.editor"];
 
+/// Git tidies up while the command waits: in the background it would be one of the user's processes, and may be ended
+/// half-way.
+const TIDYING: &[(&str, &str)] = &[("maintenance.autoDetach", "false"), ("gc.autoDetach", "false")];
+
 /// The argument by which this program is the editor of commands.
 pub(crate) const EDITOR_ARGUMENT: &str = "no-editor";
 
@@ -48,9 +52,12 @@ impl Set {
     pub(super) fn new(program: Option<&Path>) -> Set {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut variables: Vec<_> = VARIABLES.iter().map(|(name, value)| pair(name, value)).collect();
-        let Some(editor) = program.and_then(editor) else { return Set { variables, git_config: Vec::new() } };
-        variables.extend(EDITOR_VARIABLES.iter().map(|name| pair(name, &editor)));
-        Set { variables, git_config: EDITOR_SETTINGS.iter().map(|key| pair(key, &editor)).collect() }
+        let mut git_config: Vec<_> = TIDYING.iter().map(|(key, value)| pair(key, value)).collect();
+        if let Some(editor) = program.and_then(editor) {
+            variables.extend(EDITOR_VARIABLES.iter().map(|name| pair(name, &editor)));
+            git_config.extend(EDITOR_SETTINGS.iter().map(|key| pair(key, &editor)));
+        }
+        Set { variables, git_config }
     }
 }
 

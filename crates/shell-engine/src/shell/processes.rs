@@ -103,7 +103,10 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
         wrapped(wrapper, command).is_some() || outside.awaited.contains(command)
     };
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
+    let before = listed.len();
+    listed.retain(|(_, command)| !is_gits_own(command));
     let mut total = inside.total.saturating_add(outside.remaining.total);
+    total -= (before - listed.len()).min(inside.total);
     let is_fork = |(_, command): &(i32, String)| command.starts_with(SHELL);
     let (is_starting, is_forked) = (outside.is_starting, listed.iter().any(is_fork));
     let is_becoming = is_forked || wrappers.len() > outside.awaited.len();
@@ -120,6 +123,11 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     let inside = listed.into_iter().map(|process| named(process, false));
     let outside = outside.remaining.listed.into_iter().map(|process| named(process, true));
     Alive { total, listed: inside.chain(outside).collect(), is_becoming, is_starting }
+}
+
+/// Git tidies up by itself, in the background where it is told to: nobody has started that and wants to end it.
+fn is_gits_own(command: &str) -> bool {
+    command.starts_with("git maintenance run ") && command.split(' ').any(|word| word == "--detach")
 }
 
 /// What the wrapper's command line (`WRAPPER FILE ARGV0 ARG…`) says that it wraps; it is being judged, or runs outside.
@@ -154,6 +162,9 @@ mod tests {
             (total, &shown[..]),
             (3, &[(3, "sleep 9", false), (70, "git fetch", true), (71, "ssh", true)][..])
         );
+        let tidying = remaining(&[(3, "sleep 9"), (4, "git maintenance run --auto --quiet --detach")]);
+        let Alive { total, listed, .. } = together(tidying, AliveOutside::default(), wrapper);
+        assert_eq!((total, listed.len()), (1, 1));
         let same = remaining(&[(3, "sleep 9"), (4, "git fetch")]);
         let outside = AliveOutside {
             remaining: remaining(&[(70, "ssh")]),
