@@ -197,3 +197,54 @@ async fn a_program_that_leaves_in_the_background_is_told_in_the_first_result() {
         assert!(seen.len() < SERVERS, "{door} {command}: {seen:?}");
     }
 }
+
+/// What Git does for itself is not what the command has left.
+#[tokio::test]
+async fn git_tidies_up_before_its_command_ends() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    // Git counts the objects whose names begin with 17: these two are.
+    let many = "git init -q && echo 263 > a && echo 410 > b && git add . && \
+        git -c user.name=a -c user.email=a@b -c gc.auto=1 commit -qm x && [ -n \"$(ls .git/objects/pack)\" ] && echo tidy";
+    let outcome = client.run(many).await;
+    assert_eq!(outcome.ran(), (0, "tidy\n"), "{outcome:?}");
+    assert!(outcome.json().get("background").is_none(), "{outcome:?}");
+}
+
+/// Other roots are another sandbox, with a localhost of its own.
+#[test]
+fn what_cannot_be_reached_after_a_change_of_roots_is_said_once() {
+    let world = World::with_rules("").configured("");
+    let mut server = Lines::start_with(&world, &[]);
+    server.initialize_as("2025-06-18", &json!({"roots": {"listChanged": true}}));
+    let run = |server: &mut Lines, command: &str, root: &std::path::Path| {
+        let mut call = shell(&world, command);
+        call["arguments"]["workdir"] = json!(root);
+        let id = server.send_request("tools/call", call);
+        loop {
+            let message = server.receive_call();
+            if message["method"] == "roots/list" {
+                let roots = json!({"roots": [{"uri": format!("file://{}", root.display())}]});
+                server.respond(&message["id"], &roots);
+            } else if message["id"] == json!(id) {
+                break message["result"]["structuredContent"].clone();
+            }
+        }
+    };
+    let (one, other) = (world.home().join("one"), world.home().join("other"));
+    std::fs::create_dir(&one).expect("made");
+    std::fs::create_dir(&other).expect("made");
+    let left = run(&mut server, "sleep 1000 & echo left", &one);
+    if !left["sandbox"].as_str().is_some_and(|level| level.starts_with("namespaces")) {
+        return;
+    }
+    let id = left["output_id"].as_str().expect("an id").to_owned();
+    assert!(!run(&mut server, "true", &one)["notes"].to_string().contains(&id), "it can be reached");
+    server.send(&json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}).to_string());
+    let mut said = 0;
+    for _ in 0..3 {
+        let result = run(&mut server, "true", &other);
+        said += usize::from(result["notes"].to_string().contains(&id));
+    }
+    assert_eq!(said, 1);
+}

@@ -207,6 +207,12 @@ impl Process {
         }
     }
 
+    /// Whether programs in this sandbox cannot reach what it listens on, because a loopback of one's own lies between them.
+    pub(crate) fn is_out_of_reach(&self, sandbox: &Arc<Sandbox>) -> bool {
+        let has_its_own = |sandbox: &Arc<Sandbox>| sandbox.enforcement().has(Namespace::Network);
+        !Arc::ptr_eq(&self.sandbox, sandbox) && (has_its_own(&self.sandbox) || has_its_own(sandbox))
+    }
+
     /// Whether the sandbox has refused the network to the program, or to one that ran beside it.
     pub(crate) fn refused_routes(&self) -> Routes {
         let (ran_alone, count) =

@@ -233,7 +233,6 @@ async fn start(
     let attended = Attended {
         shell: process,
         processes,
-        sandbox,
         level,
         unproved,
         output,
@@ -249,6 +248,8 @@ async fn start(
         whereabouts,
         refused,
         unexecuted,
+        out_of_reach: shell.running.out_of_reach_of(&sandbox),
+        sandbox,
         config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
@@ -281,6 +282,8 @@ struct Attended {
     whereabouts: Whereabouts,
     refused: RefusedNames,
     unexecuted: Unexecuted,
+    /// What earlier calls have left that this one cannot reach.
+    out_of_reach: Vec<String>,
     /// The file with the user's settings.
     config: PathBuf,
 }
@@ -305,7 +308,7 @@ impl Attended {
     }
 
     /// From the running shell to the outcome.
-    async fn until_end(self, cancel: &CancellationToken) -> CallOutcome {
+    async fn until_end(mut self, cancel: &CancellationToken) -> CallOutcome {
         let ending = self.ending(cancel).await;
         if matches!(ending, Ending::Cancelled | Ending::TimedOut) {
             self.end_all().await;
@@ -317,6 +320,7 @@ impl Attended {
         let mut alive = self.processes.alive().await;
         let (protected, about_protected) = protected::explain(&self.refused.read(), &self.request.workdir);
         let mut notes = about_protected;
+        notes.append(&mut self.out_of_reach);
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }

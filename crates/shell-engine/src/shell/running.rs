@@ -18,7 +18,8 @@ use super::outcome::Ending;
 use super::processes::{Alive, CallProcess, CallProcesses};
 use crate::interception::Escalated;
 use crate::output::{Recording, Spool};
-use crate::sandboxes::Process;
+use crate::sandboxes::{Process, Sandbox};
+use crate::visible::visible;
 
 /// Calls that have ended and were long or given up, as far as they are remembered.
 const MOST_RECENT: usize = 32;
@@ -122,6 +123,8 @@ struct Entry {
     ended: Option<(Ending, Instant)>,
     /// Its result may have reached nobody.
     is_recent: bool,
+    /// It was said that what it has left cannot be reached any more.
+    is_told_apart: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -191,6 +194,7 @@ impl RunningCalls {
             attached: None,
             ended: None,
             is_recent: false,
+            is_told_apart: false,
         };
         self.calls().push(known);
         Entered { running: self.clone(), output: output.clone(), ended: false }
@@ -227,6 +231,25 @@ impl RunningCalls {
             (total > 0).then_some(BackgroundCall { id, command, age: ago, processes, total })
         });
         left.collect()
+    }
+
+    /// Says of what earlier calls have left in other sandboxes that commands in this one cannot reach it: the client's roots
+    /// have changed, or a command asked for another sandbox. Once for each call.
+    pub(super) fn out_of_reach_of(&self, sandbox: &Arc<Sandbox>) -> Vec<String> {
+        let mut notes = Vec::new();
+        for known in self.calls().iter_mut().filter(|known| known.ended.is_some() && !known.is_told_apart) {
+            let left = known.attached.as_ref().and_then(|attached| attached.shell.upgrade());
+            if left.is_some_and(|left| left.is_out_of_reach(sandbox)) {
+                known.is_told_apart = true;
+                notes.push(format!(
+                    "what \"{}\" left in the background runs on in the sandbox of before, with a localhost of its own: it cannot be \
+                     reached from here; end it (background_kill with id {}) and start it again",
+                    visible(known.command.as_bytes()),
+                    known.output.id()
+                ));
+            }
+        }
+        notes
     }
 
     /// Ends what is left of a call whose shell has ended, and returns the processes that were alive; `None`: there is no such
