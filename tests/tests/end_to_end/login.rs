@@ -3,6 +3,7 @@
 use end_to_end_tests::World;
 use end_to_end_tests::client::Answer::Accept;
 use end_to_end_tests::client::{Client, Outcome, Person};
+use end_to_end_tests::machine::is_installed;
 use serde_json::{Value, json};
 
 const PROFILE: &str = r#"
@@ -198,4 +199,42 @@ async fn what_stands_behind_a_guard_for_terminals_is_exported_all_the_same() {
     )
     .await;
     assert_eq!((outcome.ran(), notes(&outcome)), ((0, "here\nfirst\nnone\n"), "null".to_owned()));
+}
+
+/// Whoever logs in with another shell has their variables there.
+#[tokio::test]
+async fn what_the_users_own_shell_exports_is_there() {
+    for (shell, file, code) in [
+        ("zsh", ".zshrc", "export MANAGER=here\nexport PATH=\"$HOME/shims:$PATH\"\n"),
+        ("fish", ".config/fish/config.fish", "set -gx MANAGER here\nset -gx PATH $HOME/shims $PATH\n"),
+    ] {
+        if !is_installed(shell) {
+            continue;
+        }
+        let world = world("", "");
+        let file = world.home().join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, code).expect("written");
+        let mut server = world.server(&[]);
+        server.env("SHELL", format!("/usr/bin/{shell}"));
+        let client = Client::start_command(&world, &Person::absent(), server).await;
+        let asks = "echo $MANAGER; case $PATH in \"$HOME\"/shims:*) echo first;; esac";
+        let outcome = login(&client, &world, asks).await;
+        assert_eq!((outcome.ran(), notes(&outcome)), ((0, "here\nfirst\n"), "null".to_owned()), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn direnv_loads_what_is_allowed() {
+    if !is_installed("direnv") {
+        return;
+    }
+    let world = world("eval \"$(direnv hook bash)\"", "");
+    std::fs::write(world.workdir().join(".envrc"), "export LOADED=yes\nPATH_add tools\n").expect("written");
+    let mut allow = std::process::Command::new("direnv");
+    world.surround(&mut allow);
+    assert!(allow.arg("allow").current_dir(world.workdir()).status().expect("it starts").success());
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = login(&client, &world, "direnv exec . sh -c 'echo $LOADED ${PATH%%:*}' 2> /dev/null").await;
+    assert_eq!(outcome.ran(), (0, &*format!("yes {}/tools\n", world.workdir().display())), "{outcome:?}");
 }
