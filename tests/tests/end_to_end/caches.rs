@@ -166,3 +166,14 @@ async fn until_nobody_uses_them(world: &World) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn that_no_caches_can_be_kept_is_said_once() {
+    let world = warm("");
+    // A file where the folder would be.
+    fs::create_dir_all(world.home().join(".local")).expect("made");
+    fs::write(world.home().join(".local/share"), "").expect("written");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let said = |result: &serde_json::Value| result["notes"].to_string().contains("caches read-only");
+    assert!(said(client.run("true").await.json()) && !said(client.run("true").await.json()));
+}

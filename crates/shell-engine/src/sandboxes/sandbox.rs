@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use escalation_protocol::variables;
@@ -13,6 +13,7 @@ use sandbox::{Enforcement, Namespace, Plan};
 
 use super::company::Company;
 use crate::sys::{LOOK, device_and_inode};
+use crate::visible::visible;
 
 /// Where programs run. Dropping the last reference ends everything in it.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Sandbox {
     sockets: Vec<OwnedFd>,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
+    /// Why build tools have no caches of their own, if they should have some.
+    no_caches: Option<String>,
 }
 
 /// What a server has said already about its sandboxes, to the log and to callers: each thing is told once, not once per policy.
@@ -70,6 +73,11 @@ impl Sandbox {
         };
         // Where there are none, nothing of them can be written.
         let caches = plan.caches.clone().filter(|_| enforcement.caches.is_some());
+        let has_lost = plan.mode.is_enforced() && caches.is_none();
+        let no_caches = plan.caches.as_ref().filter(|_| has_lost).map(|caches| no_caches(&caches.store));
+        for why in no_caches.iter().filter(|why| told.is_news(why)) {
+            tracing::warn!("{why}");
+        }
         let plan = Plan { caches, ..plan };
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
@@ -81,6 +89,7 @@ impl Sandbox {
             told,
             session,
             no_door: OnceLock::new(),
+            no_caches,
         })
     }
 
@@ -115,6 +124,11 @@ impl Sandbox {
             self.enforcement().gaps.join("; ")
         );
         Some(words).filter(|words| self.told.is_news(words))
+    }
+
+    /// That build tools find their caches read-only, once for each sandbox.
+    pub(crate) fn missing_caches(&self) -> Option<String> {
+        self.no_caches.clone().filter(|why| self.told.is_news(&format!("in a result: {why}")))
     }
 
     /// Whether the kernel may report here what programs execute; it has not refused so far.
@@ -193,6 +207,13 @@ impl Sandbox {
     pub fn level(&self) -> String {
         self.enforcement().to_string()
     }
+}
+
+fn no_caches(store: &Path) -> String {
+    format!(
+        "build tools find their caches read-only, because none can be kept below {}",
+        visible(store.as_os_str().as_encoded_bytes())
+    )
 }
 
 /// Gives tmux inside a place of the session's own for its socket: the usual one is held for the user's.

@@ -327,6 +327,7 @@ impl Attended {
         notes.extend(self.unexecuted.read());
         notes.extend(self.sandbox.shortcomings());
         notes.extend(self.sandbox.missing_door());
+        notes.extend(self.sandbox.missing_caches());
         notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));
