@@ -71,6 +71,42 @@ async fn without_the_setting_nothing_is_traced_and_a_result_says_what_allows_it(
     }
 }
 
+/// AddressSanitizer looks for leaks by stopping its own threads.
+#[tokio::test]
+async fn leaks_are_found_without_the_setting_and_nothing_is_executed_by_what_is_stopped() {
+    let world = World::with_rules(RULES);
+    let source =
+        "#include <stdlib.h>\nint main(void) { char *volatile lost = malloc(9); lost = 0; return 0; }\n";
+    std::fs::write(world.workdir().join("leaks.c"), source).expect("a program");
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    let build = client.run("cc -fsanitize=address leaks.c -o leaks").await;
+    if build.ran().0 == 0 {
+        let outcome = client.run("./leaks 2>&1 | grep -c 'Leak\\|leaked'; ./leaks 2> /dev/null").await;
+        assert_eq!(outcome.ran(), (1, "2\n"), "{outcome:?}");
+    }
+    let script = r#"python3 -c '
+import ctypes, os, signal, time
+libc = ctypes.CDLL(None, use_errno=True)
+ATTACH, CONT, DETACH, PEEKTEXT, POKETEXT, SETREGS, TRACEME, SEIZE = 16, 7, 17, 1, 4, 13, 0, 0x4206
+def ask(*request): return libc.ptrace(*request) and ctypes.get_errno()
+print("traceme", ask(TRACEME, 0, 0, 0))
+victim = os.fork()
+if not victim:
+    time.sleep(1)
+    os.execv("/bin/echo", ["echo", "executed"])
+print("attach", ask(ATTACH, victim, 0, 0), "init", ask(ATTACH, 1, 0, 0), "seize", ask(SEIZE, victim, 0, 0))
+os.waitpid(victim, 0)
+for name, request in ("peek", PEEKTEXT), ("poke", POKETEXT), ("registers", SETREGS):
+    print(name, ask(request, victim, 0, 0))
+libc.ptrace(CONT, victim, 0, 0)
+os.waitpid(victim, 0)
+' 2> /dev/null"#;
+    let tried = client.run(script).await;
+    let said = tried.ran().1;
+    // What it would execute could not be proved.
+    assert_eq!(said, "traceme 1\nattach 0 init 1 seize 1\npeek 1\npoke 1\nregisters 1\n", "{tried:?}");
+}
+
 #[tokio::test]
 async fn rules_hold_for_what_is_traced_which_cannot_leave() {
     if !is_installed("strace") {

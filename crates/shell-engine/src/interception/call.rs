@@ -68,6 +68,11 @@ pub(crate) struct InterceptedCall {
 }
 
 impl InterceptedCall {
+    /// Whether the user has said that commands may trace their own processes.
+    pub(super) fn may_debug(&self) -> bool {
+        self.sandbox.upgrade().is_some_and(|sandbox| sandbox.plan().debug)
+    }
+
     /// A program that was let run could not be stopped to be looked at. One that is gone needs no proof.
     pub(super) fn is_unproved(&self, error: &io::Error) {
         if error.raw_os_error() != Some(libc::ESRCH) {

@@ -8,7 +8,7 @@ use super::attended::{Asked, Attended};
 use super::files::Reach;
 use super::messages::{Answer, Asks, CallNumber, Reading, Task, Waiting};
 use super::request::{Request, Unread, executes_nothing};
-use super::seized::{Phase, Proof, Taken};
+use super::seized::{self, Phase, Proof, Taken};
 use super::thread::Thread;
 use super::turning::{FAILED_WITH, Turn};
 use super::watched::Looks;
@@ -182,14 +182,19 @@ impl Thread {
         let Some(attended) = self.calls.get_mut(&call) else { return false };
         attended.becomes(process, &exec);
         if let Err(error) = seized {
-            attended.facts.is_unproved(&error);
+            let before = family::is_traced(thread).then(|| Looks::of(process));
+            // Who only stops its own threads, to look for leaks, executes nothing meanwhile. Who does may have let it go by now.
+            let is_traced = before.is_some() || seized::is_traced(&error);
+            let may_be_traced = !is_traced || attended.facts.may_debug();
+            if may_be_traced {
+                attended.facts.is_unproved(&error);
+            }
             // Something inside traces it, nobody may be traced here, or it is gone. It has been judged; that nothing
             // else runs cannot be proved.
-            if !is_clear {
+            if !is_clear || !may_be_traced {
                 let _ = attended.listener.fail(notification.id, libc::EPERM);
                 return false;
             }
-            let before = family::is_traced(thread).then(|| Looks::of(process));
             let happens = attended.listener.let_happen(notification.id).is_ok();
             match before {
                 Some(before) if happens => self.watched.watch(thread, (process, call), proof, before),

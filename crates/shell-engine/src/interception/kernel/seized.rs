@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::messages::CallNumber;
@@ -11,6 +12,14 @@ use crate::sys::ptrace;
 
 /// How long an `execve` may take before its process is asked to stop: one that fails tells nobody.
 const LONGEST: Duration = Duration::from_millis(10);
+
+/// Whether anything can be seized here: known by the first program of the first call, before anything of a command's has run.
+static IS_POSSIBLE: AtomicBool = AtomicBool::new(false);
+
+/// Tells of an error of [`AllSeized::seize`] whether something else traces the thread, or has while it was tried.
+pub(super) fn is_traced(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPERM) && IS_POSSIBLE.load(Ordering::Relaxed)
+}
 
 /// One thread that this thread has seized.
 #[derive(Debug)]
@@ -74,6 +83,7 @@ impl AllSeized {
     pub(super) fn seize(&mut self, thread: i32, process: i32, call: CallNumber) -> io::Result<()> {
         if !self.contains(thread) {
             ptrace::seize(thread)?;
+            IS_POSSIBLE.store(true, Ordering::Relaxed);
             self.enter(thread, &Taken { call, process }, Phase::Executing(Proof::Judged));
         }
         Ok(())
