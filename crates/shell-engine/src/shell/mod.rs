@@ -5,8 +5,8 @@
 //! # Layout, in the order in which a call meets it
 //! - `shared`: what all calls of one server share.
 //! - `request`: what is wanted, checked. `admission`: waiting until it may start.
-//! - `login`: what the user's start-up files set. `spawn`: starting Bash. `behind_door`: so that its programs are judged.
-//!   `attend`: from there to the end.
+//! - `login`: what the user's start-up files set. `command_line`, `spawn`: starting Bash. `behind_door`: so that its programs are
+//!   judged. `attend`: from there to the end.
 //! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
 //! - `denials`, `protected`: what the sandbox refused. `outcome`: what it came to.
 //! - `processes`: what it has started, inside the sandbox and outside.
@@ -16,6 +16,7 @@ mod admission;
 mod attend;
 mod behind_door;
 mod call;
+mod command_line;
 mod denials;
 mod login;
 mod outcome;

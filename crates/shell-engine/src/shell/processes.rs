@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spawn::shown_with_command;
+use super::command_line::shown_with_command;
 use crate::interception::{AliveOutside, Escalated};
 use crate::sandboxes::{Process, Remaining};
 use schemars::JsonSchema;

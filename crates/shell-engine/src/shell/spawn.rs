@@ -9,7 +9,8 @@ use std::sync::Arc;
 use escalation_protocol::variables;
 use sandbox::{Directory, Inherited, SpawnRequest};
 
-use super::login::{Login, PRELUDE_NUMBER, login_options, set_prelude};
+use super::command_line::{self, PLACEHOLDER};
+use super::login::{Login, PRELUDE_NUMBER, set_prelude};
 use super::request::CallRequest;
 use super::shared::Shell;
 use crate::config::Config;
@@ -22,10 +23,6 @@ const SOCKET_NUMBER: RawFd = 240;
 
 /// The number of the descriptor that holds the command.
 const COMMAND_NUMBER: RawFd = 241;
-
-/// What stands for the command among the shell's arguments. The command itself is in nobody's: `pkill -f PATTERN` finds
-/// what it looks for, and not the shell that runs it. It may be longer than an argument, too.
-const PLACEHOLDER: &str = ":";
 
 /// Why the shell did not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +81,7 @@ pub(super) async fn bash(
     }
     let shell = SpawnRequest {
         program: config.bash.clone(),
-        arguments: arguments(login.is_some(), command),
+        arguments: command_line::of(login.is_some(), command),
         environment: env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
@@ -95,20 +92,6 @@ pub(super) async fn bash(
         Some(reports) => Process::start_reported(shell, reports, sandbox).await?,
         None => Process::start(shell, sandbox).await?,
     })
-}
-
-fn arguments(is_login: bool, command: OsString) -> Vec<OsString> {
-    let options: Vec<OsString> =
-        if is_login { login_options().collect() } else { vec!["bash".into(), "-c".into()] };
-    // A command may begin with `-` or `+`.
-    options.into_iter().chain(["--".into(), command]).collect()
-}
-
-/// Returns the command line of a call's shell with the command in it, for people, if this is what `/proc` says of one.
-pub(super) fn shown_with_command(line: &str, command: &str) -> Option<String> {
-    let options = line.strip_suffix(PLACEHOLDER)?;
-    let is_shells = |is_login| arguments(is_login, PLACEHOLDER.into()).join(OsStr::new(" ")) == *line;
-    (is_shells(false) || is_shells(true)).then(|| format!("{options}{command}"))
 }
 
 /// The interceptor's variables for Bash, which keeps them to itself.
