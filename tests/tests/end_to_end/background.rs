@@ -48,7 +48,7 @@ async fn what_a_background_process_prints_later_can_be_read_and_the_process_ende
 /// Escalated programs that still run. What those have left that ended is ended with the shell.
 #[tokio::test]
 async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
-    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n";
+    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\", run=\"unconfined\")\n";
     let world = World::with_rules(rules).configured("");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     let command = "sh -c 'sleep 3001 & echo $! > left'; sh -c 'echo $$ > runs; sleep 3004 & exec sleep 3002' & until [ -s runs ]; do sleep 0.02; done; sleep 3003 & echo now";
@@ -87,7 +87,7 @@ async fn programs_outside_the_sandbox_are_listed_as_such_and_can_be_ended() {
 /// Also those that do not end when they are told to: none is left, or listed, when the result comes.
 #[tokio::test]
 async fn a_timeout_ends_processes_outside_the_sandbox_before_the_result_comes() {
-    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n";
+    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"allow\", run=\"unconfined\")\n";
     let world = World::with_rules(rules).configured("[shell_tool]\ngrace_ms = 300\n");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     let command = "sh -c \"trap '' TERM; echo \\$\\$ > pid; while :; do sleep 0.05; done\"";
@@ -101,7 +101,8 @@ async fn a_timeout_ends_processes_outside_the_sandbox_before_the_result_comes() 
 /// So it is with what an escalated program that has ended left behind.
 #[tokio::test]
 async fn a_timeout_ends_what_an_escalated_program_has_left_before_the_result_comes() {
-    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"allow\")\n").configured("");
+    let world = World::with_rules("prefix_rule(pattern=[\"sh\"], decision=\"allow\", run=\"unconfined\")\n")
+        .configured("");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     std::fs::write(
         world.workdir().join("stubborn"),

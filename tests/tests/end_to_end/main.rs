@@ -44,6 +44,7 @@ mod policy;
 mod progress;
 mod protocol;
 mod refusals;
+mod rights_held;
 mod rules;
 mod sandbox;
 mod servers_inside;
