@@ -20,6 +20,9 @@ const HELPERS: &[(&str, &[&str])] = &[
     ("docker", &["lib/docker/cli-plugins", "libexec/docker/cli-plugins"]),
 ];
 
+/// Files of a folder that are looked at.
+const MOST_ENTRIES: usize = 256;
+
 /// Folders that hold helpers of many programs: only those that begin with the program's name are its own.
 const SHARED: &str = "libexec";
 
@@ -60,9 +63,17 @@ impl Executes {
         }
         self.places.push(canonical.to_owned());
         if canonical.is_dir() {
+            // What its scripts and programs need to start.
+            let entries = std::fs::read_dir(canonical).into_iter().flatten().flatten().take(MOST_ENTRIES);
+            let files = entries.filter_map(|entry| entry.path().canonicalize().ok());
+            files.filter(|file| file.is_file()).for_each(|file| self.add_what_starts(&file, depth));
             return;
         }
         self.places.extend(helpers(canonical));
+        self.add_what_starts(canonical, depth);
+    }
+
+    fn add_what_starts(&mut self, canonical: &Path, depth: usize) {
         let Some(file) = open(canonical) else { return };
         if let Some(loader) = loader(&file).and_then(|path| path.canonicalize().ok()) {
             for list in [&mut self.places, &mut self.loaders] {

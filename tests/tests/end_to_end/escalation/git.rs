@@ -147,6 +147,32 @@ async fn hooks_do_not_run_and_nothing_fails_on_them() {
 }
 
 #[tokio::test]
+async fn hooks_run_where_the_profile_names_them() {
+    let repository = Repository::new("");
+    let work = repository.world.workdir();
+    let hook = work.join(".git/hooks/pre-commit");
+    std::fs::write(&hook, "#!/bin/sh\necho hook >&2\n").expect("written");
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    let hooks = work.join(".git/hooks");
+    let rules = format!(
+        "prefix_rule([\"git\"], profile=\"git\", grants={{\"may_run\": [\"{}\"]}})\n",
+        hooks.display()
+    );
+    std::fs::write(repository.world.rules_file(), rules).expect("rules");
+    let client = repository.client().await;
+    if !confines(&client).await {
+        return;
+    }
+    let outcome = client.run("git commit -q --allow-empty -m x 2>&1").await;
+    assert_eq!(outcome.ran(), (0, "hook\n"), "{outcome:?}");
+    // Others in the workspace still do not.
+    repository.script("evil");
+    let outcome = client.run("git -c alias.x='!./evil' x 2>&1; echo > .git/hooks/pre-commit").await;
+    assert_ne!(outcome.ran().0, 0, "{outcome:?}");
+    assert!(!repository.marker.exists(), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_filter_that_cannot_run_is_an_error_and_nothing_is_stored_unfiltered() {
     let repository = Repository::new(RULES);
     let work = repository.world.workdir();

@@ -86,6 +86,8 @@ enum Pin {
     Opened,
     /// Nothing in it is executed, nor in what is mounted in it.
     NotExecuted,
+    /// It is executed all the same, and not written.
+    Executed,
 }
 
 /// Folders of one held folder that are made writable when a session starts. More are when they are first used.
@@ -143,6 +145,10 @@ pub(super) fn build(
     }
     for path in plan.execution.never_in.iter().filter(|path| !roots.iter().any(|(root, _)| root == path)) {
         if_there(pin_down(path, Pin::NotExecuted))?;
+    }
+    // What is listed by name in such a place.
+    for path in plan.execution.only.iter().flatten().filter(|path| plan.execution.is_never_in(path)) {
+        if_there(pin_down(path, Pin::Executed))?;
     }
     if let Some((place_of_shell, program)) = &stand_in {
         sys::change_mount(program.as_fd(), false, READ_ONLY | NO_SUID | NO_DEVICES, NO_EXEC)
@@ -249,6 +255,7 @@ fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
         // Copied from a held folder, it is read-only.
         Pin::Opened => change(false, 0, READ_ONLY)?,
         Pin::NotExecuted => change(true, NO_EXEC | NO_SUID | NO_DEVICES, 0)?,
+        Pin::Executed => change(true, READ_ONLY | NO_SUID | NO_DEVICES, NO_EXEC)?,
         Pin::Writable => {}
     }
     match (place(&tree, path), pin) {
