@@ -142,12 +142,18 @@ impl NameRules {
     }
 }
 
-/// Lists the folders of protected names inside writable roots; not the root of everything, on which nothing can be laid.
+/// Lists the folders of protected names inside writable roots, and those on the way to a repository, with which it could be moved
+/// away; not the root of everything, on which nothing can be laid.
 pub(crate) fn held(plan: &Plan) -> BTreeSet<PathBuf> {
     let inside = |folder: &Path| plan.writable.iter().any(|root| folder.starts_with(root));
+    let is_root = |folder: &Path| plan.writable.iter().any(|root| root == folder);
+    let ways = plan.repositories.iter().flat_map(|known| {
+        let above = known.ancestors().skip(1).take_while(|folder| !is_root(folder));
+        std::iter::once(known.as_path()).chain(above)
+    });
     protected(plan)
         .filter_map(Path::parent)
-        .chain(plan.repositories.iter().map(PathBuf::as_path))
+        .chain(ways)
         .filter(|folder| *folder != Path::new("/") && inside(folder) && !is_in_held_whole(plan, folder))
         .map(Path::to_owned)
         .collect()

@@ -179,6 +179,39 @@ async fn submodules_and_repositories_within_work_and_stay_what_they_are() {
 }
 
 #[tokio::test]
+async fn repositories_below_the_workspace_stay_what_they_are() {
+    let world = World::with_rules("").configured("");
+    let top = world.workdir();
+    for folder in ["one", "group/two"] {
+        std::fs::create_dir_all(top.join(folder)).expect("a folder");
+        git(&top.join(folder), "init -q -b main && git commit -q --allow-empty -m 1");
+    }
+    git(&top, "init -q --bare bare.git");
+    let client = behind_the_door(&world).await;
+    for folder in ["one", "group/two"] {
+        let work = format!(
+            "cd {folder}; git() {{ command git -c user.name=a -c user.email=a@b \"$@\"; }}; echo 1 > 1; mkdir d; git add 1; \
+             git commit -qm 2; git checkout -q -b x; git stash list; rm -r d"
+        );
+        all_succeed(&client, &[(folder, &work)]).await;
+        let attacked = client
+            .run(&format!(
+                "cd {folder}; git config core.fsmonitor ./evil; echo evil >> .git/config; mv .git x; mkdir -p .git/hooks; \
+                 echo evil > .git/hooks/pre-commit; cd ..; mv {name} gone; mv ../group ../gone; cat {name}/.git/config {name}/.git/hooks/pre-commit; true",
+                name = folder.rsplit('/').next().unwrap_or_default(),
+            ))
+            .await;
+        assert!(!attacked.ran().1.contains("evil\n"), "{attacked:?}");
+        git(
+            &top.join(folder),
+            "log --oneline | grep -q 2 && ! grep -q evil .git/config && ! test -e .git/hooks/pre-commit",
+        );
+    }
+    client.run("cd bare.git; echo evil >> config; echo evil > hooks/update; true").await;
+    git(&top, "init -q && ! grep -q evil bare.git/config && ! test -e bare.git/hooks/update");
+}
+
+#[tokio::test]
 async fn a_root_may_be_a_git_directory_or_lie_in_a_repository() {
     let world = World::with_rules("").configured("");
     git(&world.workdir(), "init -q --bare .");

@@ -1,9 +1,15 @@
 //! Small files by which Git says where something lies: `.git`, `commondir`, `config`.
 
+use crate::git_names::MARKS;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Tells whether Git takes a folder for a Git directory.
+pub(super) fn is_git_directory(folder: &Path) -> bool {
+    MARKS.iter().all(|mark| folder.join(mark).exists())
+}
 
 /// Returns the work tree that a submodule's own folder names (`worktree = ../../../x` in its `config`).
 pub(super) fn work_tree_of(folder: &Path) -> Option<PathBuf> {

@@ -12,6 +12,7 @@ mod hidden;
 mod host_facts;
 mod host_sockets;
 mod links;
+mod nested;
 mod pipeline;
 mod protected;
 mod repository;

@@ -5,9 +5,10 @@
 
 use super::error::ResolveError;
 use super::host_facts::HostFacts;
-use super::links::{linked_folder, value_of, work_tree_of};
+use super::links::{is_git_directory, linked_folder, value_of, work_tree_of};
+use super::nested::repositories_below;
 use super::repository::Elsewhere;
-use crate::git_names::{IN_GIT, IN_WORKTREE, MARKS};
+use crate::git_names::{IN_GIT, IN_WORKTREE};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
@@ -127,8 +128,7 @@ pub(crate) fn runs_outside(folder: &Path, homes: &[PathBuf]) -> bool {
     let in_home: Vec<&&str> = in_home.chain(START_UP_PLACES).chain(RUN_FROM_HOME).collect();
     let homes = homes.iter().map(|home| home.canonicalize().unwrap_or_else(|_| home.clone()));
     let search_path = std::env::var_os("PATH").unwrap_or_default();
-    let is_git_directory = MARKS.iter().all(|mark| folder.join(mark).exists());
-    is_git_directory
+    is_git_directory(folder)
         || folder.components().any(|part| is_trusted_name(part.as_os_str()))
         || homes.into_iter().any(|home| in_home.iter().any(|name| meets(&home.join(name))))
         || std::env::split_paths(&search_path).any(|place| place.is_absolute() && meets(&place))
@@ -166,10 +166,20 @@ pub(super) fn add(
         for name in START_UP_FILES.iter().chain(START_UP_FILES_NOT_HELD).chain(START_UP_PLACES) {
             found.protect(root.join(name), None);
         }
-        if MARKS.iter().all(|mark| root.join(mark).exists()) {
+        if is_git_directory(root) {
             found.protect_repository(root);
         }
         found.protect_git(root);
+        let nested = repositories_below(root);
+        for folder in &nested.repositories {
+            found.protect_nested(folder);
+        }
+        if nested.is_cut {
+            found.notes.push(format!(
+                "not every repository below {} is protected: too many folders",
+                root.display()
+            ));
+        }
         // A workspace may lie in a repository's work tree.
         for folder in
             root.ancestors().skip(1).map(|folder| folder.join(".git")).filter(|folder| folder.is_dir())
@@ -327,6 +337,19 @@ impl Found {
         let folder: PathBuf = work_tree.join(path).components().collect();
         if (is_plain || path.is_absolute()) && !work_tree.starts_with(&folder) {
             self.protect(folder, Some(Placeholder::Folder));
+        }
+    }
+
+    /// Protects a repository below a workspace's top folder, bare or not; of a submodule, what leads to it.
+    fn protect_nested(&mut self, folder: &Path) {
+        let place = folder.join(".git");
+        let is_known = |target: PathBuf| self.repositories.iter().any(|known| target.starts_with(known));
+        if is_git_directory(folder) {
+            self.protect_repository(folder);
+        } else if linked_folder(&place, "gitdir:").is_some_and(is_known) {
+            self.protect(place, None);
+        } else {
+            self.protect_git(folder);
         }
     }
 
