@@ -18,18 +18,23 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Waits for a call, starts its program, and returns the program's number once `execve` has succeeded; none when no call comes.
-/// The server is told over `socket` who reports what it executes, if it wants that.
+/// The server is told over `socket` who reports what it executes, if it wants that; `called` is run when a call has come.
 pub(super) fn start(
     proof: SingleThreaded,
     socket: &OwnedFd,
     mark: Option<&Mark>,
     reported: Option<Reported>,
+    called: &mut dyn FnMut(),
 ) -> Result<Option<i32>, NotStarted> {
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
     let mut has_request = false;
     let mut failed = None;
     let pid = sys::fork_sharing_memory(proof, &mut || {
-        failed = become_program(socket, mark, reported, &mut has_request).err();
+        let mut called = || {
+            has_request = true;
+            called();
+        };
+        failed = become_program(socket, mark, reported, &mut called).err();
     })
     .map_err(NotStarted::at(StartStep::ForkProgram))?;
     if has_request && failed.is_none() {
@@ -45,13 +50,13 @@ fn become_program(
     socket: &OwnedFd,
     mark: Option<&Mark>,
     reported: Option<Reported>,
-    has_request: &mut bool,
+    called: &mut dyn FnMut(),
 ) -> Result<(), NotStarted> {
     // Before descriptors are placed: the socket may be in their way.
     reported.map_or(Ok(()), |reported| report(reported, socket))?;
     let unread = NotStarted::at(StartStep::ReadRequest);
     let Some(packet) = packet::receive_alone(socket).map_err(&unread)? else { return Ok(()) };
-    *has_request = true;
+    called();
     packet::send(socket, &CallEvent::Accepted, &[]).map_err(&unread)?;
     let (mut request, descriptors) = read_request(packet, socket).map_err(&unread)?;
     if let Some(mark) = mark {

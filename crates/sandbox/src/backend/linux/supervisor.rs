@@ -51,15 +51,16 @@ pub(super) fn run(proof: SingleThreaded, call: Call) -> ! {
     let _ = rustix::thread::set_name(c"sandbox-call");
     let tree = Tree::new(rustix::process::getpid(), call.mark.clone());
     let routes = call.session.network.then(Routes::open);
+    let mut refused_before = 0;
+    let mut called = || refused_before = routes.as_ref().map(Routes::refused).unwrap_or_default();
     let begun = prepare(&call).and_then(|signals| {
-        let program = child::start(proof, &call.socket, call.mark.as_ref(), call.reported)?;
+        let program = child::start(proof, &call.socket, call.mark.as_ref(), call.reported, &mut called)?;
         Ok(program.map(|program| (signals, program)))
     });
     let Call { socket, .. } = call;
     match begun {
         Err(NotStarted { step, errno }) => tell(&socket, &CallEvent::NotStarted { step, errno }),
         Ok(Some((signals, program))) => {
-            let refused_before = routes.as_ref().map(Routes::refused).unwrap_or_default();
             tell(&socket, &CallEvent::Started { pid: program });
             let routes = routes.map(|routes| (routes, refused_before));
             let (ended, ending) = (false, Phase::Running);
