@@ -36,6 +36,7 @@ mod lint;
 mod nested;
 pub mod network;
 mod origin;
+pub mod patch;
 pub mod pattern;
 pub mod policy;
 mod profiles;

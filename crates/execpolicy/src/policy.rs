@@ -1,7 +1,7 @@
 //! All rules that are in force, indexed by the program that they name.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::command::Command;
@@ -11,6 +11,7 @@ use crate::errors::ParseError;
 use crate::examples::Example;
 use crate::host::HostExecutables;
 use crate::network::NetworkRule;
+use crate::patch::{self, PatchRule, PatchVerdict};
 use crate::pattern::Element;
 use crate::profiles::Profiles;
 use crate::requirements;
@@ -29,6 +30,7 @@ pub struct Policy {
     network: Vec<NetworkRule>,
     profiles: Profiles,
     caps: Arc<Caps>,
+    patches: Vec<PatchRule>,
     examples: Vec<Example>,
     incomplete: bool,
     /// A rule has a condition on the environment.
@@ -166,6 +168,20 @@ impl Policy {
         &self.caps
     }
 
+    /// All patch rules, in the order in which they were read.
+    #[must_use]
+    pub fn patch_rules(&self) -> &[PatchRule] {
+        &self.patches
+    }
+
+    /// What the rules say about a patch that changes this file, an absolute path without links. Relative globs are seen from
+    /// each of the `roots`. Whoever cannot read all rules asks.
+    pub fn patch(&self, path: &Path, roots: &[PathBuf]) -> PatchVerdict<'_> {
+        let verdict = patch::judge(&self.patches, path, roots);
+        let least = self.incomplete.then_some(Decision::Prompt);
+        PatchVerdict { decision: verdict.decision.max(least), ..verdict }
+    }
+
     /// All verified examples, in the order in which they were read.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
@@ -176,6 +192,7 @@ impl Policy {
         self.hosts.extend(declared.hosts);
         self.network.extend(declared.network);
         declared.profiles.into_iter().for_each(|profile| self.profiles.add(profile));
+        self.patches.extend(declared.patches);
         self.examples.extend(declared.examples);
         declared.rules.into_iter().for_each(|rule| self.add(rule));
     }

@@ -141,3 +141,37 @@ fn arguments_need_not_be_utf8() {
     let evaluation = policy.evaluate(&Command::new("/x/a", &args), &Options::default());
     assert_eq!(evaluation.decided_by(), DecidedBy::Nothing);
 }
+
+#[test]
+fn a_patch_rule_judges_files_and_what_is_below_folders() {
+    let policy = policy(
+        "patch_rule([\"migrations\", \"**/*.lock\"], \"prompt\", justification = \"ask me\")\n\
+         patch_rule(paths = (\"/ws/migrations/old/**\", \"./secret.txt\"), decision = \"forbidden\")\n\
+         patch_rule([\".vscode\"], \"allow\")\n",
+    );
+    let roots = ["/ws".into(), "/other".into()];
+    for (path, decision, line) in [
+        ("/ws/migrations/1.sql", Some(Decision::Prompt), Some(1)),
+        ("/ws/migrations", Some(Decision::Prompt), Some(1)),
+        ("/other/migrations/1.sql", Some(Decision::Prompt), Some(1)),
+        ("/third/migrations/1.sql", None, None),
+        ("/ws/sub/Cargo.lock", Some(Decision::Prompt), Some(1)),
+        ("/ws/Cargo.lock", Some(Decision::Prompt), Some(1)),
+        ("/ws/migrations/old/0.sql", Some(Decision::Forbidden), Some(2)),
+        ("/ws/secret.txt", Some(Decision::Forbidden), Some(2)),
+        ("/ws/a/secret.txt", None, None),
+        ("/ws/.vscode/tasks.json", Some(Decision::Allow), Some(3)),
+        ("/ws/src/main.rs", None, None),
+    ] {
+        let verdict = policy.patch(Path::new(path), &roots);
+        let rule = verdict.rule.map(|rule| rule.origin.line);
+        assert_eq!((verdict.decision, rule), (decision, line), "{path}");
+    }
+    assert!(error("patch_rule([], \"prompt\")").contains("paths cannot be an empty list"));
+    assert!(error("patch_rule([\"a/../b\"], \"prompt\")").contains("without `..`"));
+    assert!(error("patch_rule([\"a\"], \"deny\")").contains("deny"));
+    let mut doubtful = policy;
+    doubtful.mark_incomplete();
+    let verdict = doubtful.patch(Path::new("/ws/src/main.rs"), &roots);
+    assert_eq!(verdict.decision, Some(Decision::Prompt));
+}

@@ -19,6 +19,7 @@ use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail, state};
 use crate::host;
 use crate::network::{self, NetworkRule, Protocol};
+use crate::patch::PatchRule;
 use crate::rights::Profile;
 use crate::rule::{Origin, PrefixRule};
 
@@ -74,6 +75,7 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
     ),
     ("host_executable", &["name", "paths"]),
     ("network_rule", &["host", "protocol", "decision", "justification"]),
+    ("patch_rule", &["paths", "decision", "justification"]),
 ];
 
 /// The functions of the language.
@@ -230,6 +232,28 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             origin: origin(eval, collector),
         };
         collector.declared.borrow_mut().network.push(rule);
+        Ok(NoneType)
+    }
+
+    /// Judges which files a patch may change.
+    fn patch_rule<'v>(
+        paths: Items<'v>,
+        decision: &'v str,
+        #[starlark(default = NoneOr::None)] justification: NoneOr<&'v str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let collector = state::<Collector>(eval)?;
+        let rule = PatchRule {
+            paths: arguments::patch_globs(&paths, collector.home.as_deref())?,
+            decision: arguments::decision(decision)?,
+            justification: arguments::justification(justification.into_option())?,
+            origin: origin(eval, collector),
+        };
+        let mut declared = collector.declared.borrow_mut();
+        declared.patches.push(rule);
+        if declared.patches.len() > MAX_RULES {
+            return Err(fail(RuleError::TooMany(MAX_RULES)));
+        }
         Ok(NoneType)
     }
 

@@ -11,6 +11,7 @@ use crate::conditions::EnvTest;
 use crate::decision::Decision;
 use crate::errors::RuleError;
 use crate::evaluator::{Tagged, fail};
+use crate::patch::PatchGlob;
 use crate::pattern::{Element, Expression};
 
 /// A list or tuple of anything.
@@ -116,6 +117,31 @@ pub(super) fn path_globs(
 }
 
 fn path_glob(what: &str, value: Value<'_>, home: Option<&str>) -> starlark::Result<Expression> {
+    let (text, expanded) = expanded(what, value, home)?;
+    if !expanded.starts_with('/') && !expanded.starts_with("**/") {
+        return Err(bad_rule(format!("{what} must hold absolute paths (got `{text}`)")));
+    }
+    glob_of_path(&expanded)
+}
+
+/// The files of `patch_rule`: absolute, below the home folder, or relative to the folders that commands may write.
+pub(super) fn patch_globs(values: &Items<'_>, home: Option<&str>) -> starlark::Result<Vec<PatchGlob>> {
+    if values.items.is_empty() {
+        return Err(bad_rule("paths cannot be an empty list".to_owned()));
+    }
+    let glob = |value: &Value<'_>| {
+        let (text, expanded) = expanded("paths", *value, home)?;
+        let plain = expanded.strip_prefix("./").unwrap_or(&expanded);
+        if plain.is_empty() || plain.split('/').any(|part| part == "..") {
+            return Err(bad_rule(format!("paths must name files or folders, without `..` (got `{text}`)")));
+        }
+        Ok(PatchGlob { is_absolute: plain.starts_with('/'), glob: glob_of_path(plain)? })
+    };
+    values.items.iter().map(glob).collect()
+}
+
+/// A path as it is written, and with the home folder for `~`.
+fn expanded<'v>(what: &str, value: Value<'v>, home: Option<&str>) -> starlark::Result<(&'v str, String)> {
     let Some(text) = value.unpack_str() else {
         return Err(bad_rule(format!("{what} must hold strings (got {})", value.get_type())));
     };
@@ -127,11 +153,12 @@ fn path_glob(what: &str, value: Value<'_>, home: Option<&str>) -> starlark::Resu
         }
         (None, false, _) => text.to_owned(),
     };
-    if !expanded.starts_with('/') && !expanded.starts_with("**/") {
-        return Err(bad_rule(format!("{what} must hold absolute paths (got `{text}`)")));
-    }
+    Ok((text, expanded))
+}
+
+fn glob_of_path(expanded: &str) -> starlark::Result<Expression> {
     // A folder is the same with and without a slash at its end.
-    let trimmed = if expanded.len() > 1 { expanded.trim_end_matches('/') } else { &expanded };
+    let trimmed = if expanded.len() > 1 { expanded.trim_end_matches('/') } else { expanded };
     Expression::glob(trimmed).map_err(bad_rule)
 }
 

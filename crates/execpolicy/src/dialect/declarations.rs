@@ -3,6 +3,7 @@
 use crate::examples::Example;
 use crate::host::HostExecutables;
 use crate::network::NetworkRule;
+use crate::patch::PatchRule;
 use crate::rights::Profile;
 use crate::rule::PrefixRule;
 
@@ -13,5 +14,6 @@ pub(crate) struct Declarations {
     pub(crate) profiles: Vec<Profile>,
     pub(crate) hosts: HostExecutables,
     pub(crate) network: Vec<NetworkRule>,
+    pub(crate) patches: Vec<PatchRule>,
     pub(crate) examples: Vec<Example>,
 }
