@@ -62,13 +62,17 @@ pub use time::Stopwatch;
 pub use user_command::{learn_user_command, user_command, user_command_name};
 
 /// Becomes what this program is started as besides itself, and never returns then; else does nothing: a process of the
-/// sandbox, or the editor of commands, which says that there is none.
+/// sandbox, `apply_patch` by that name, or the editor of commands, which says that there is none.
 ///
 /// The server starts its own program anew to set a sandbox up, so `main` must call this before anything else, and certainly
 /// before it starts a thread. A program that embeds the server and cannot do that names one that does in
 /// [`Settings::session_program`].
 pub fn become_session_process() {
-    let Some(first) = std::env::args_os().nth(1) else { return };
+    let mut arguments = std::env::args_os();
+    if arguments.next().is_some_and(|name| patches::program::is_named(&name)) {
+        std::process::exit(patches::program::run(arguments).into());
+    }
+    let Some(first) = arguments.next() else { return };
     if first == config::EDITOR_ARGUMENT {
         refuse_to_edit();
     }

@@ -13,7 +13,7 @@ use super::program::linkage;
 use super::report::{Check, Report};
 use shell_engine::approval::{Answer, Approver, Question};
 use shell_engine::audit::check_writable;
-use shell_engine::config::{self, Config, DoorChoice, Settings};
+use shell_engine::config::{self, Config, DoorChoice, Settings, ShellProgram};
 use shell_engine::rules::Rules;
 use shell_engine::sandboxes::{Sandbox, SandboxError, SandboxPool};
 use shell_engine::shell::{CallOutcome, CallRequest, Ending, Shell};
@@ -56,22 +56,28 @@ struct Examination {
 
 impl Examination {
     fn programs(&mut self, settings: &Settings) {
+        let shell = config::find_shell(settings.bash.clone());
+        let explained = shell.as_ref().ok().and_then(ShellProgram::explain);
         for (name, found) in [
             ("server", Ok(std::env::current_exe().unwrap_or_default())),
-            ("bash", config::find_bash(settings.bash.clone())),
+            ("bash", shell.map(|shell| shell.path)),
             ("wrapper", config::find_wrapper(settings.execve_wrapper.clone())),
         ] {
             let shown = |path: PathBuf| match linkage(&path) {
                 Some(linkage) => format!("{} ({linkage})", path.display()),
                 None => path.display().to_string(),
             };
-            self.checks.push(Check::needed(name, found.map(shown).map_err(|error| error.to_string())));
+            let hints = explained.clone().filter(|_| name == "bash");
+            let check = Check::needed(name, found.map(shown).map_err(|error| error.to_string()));
+            self.checks.push(check.with_hints(hints));
         }
     }
 
     /// Goes on with a server that could start.
     async fn configured(&mut self, config: Arc<Config>) {
         self.checks.push(record(&config.codex_home));
+        let patches = config.patch_program().map(|path| path.display().to_string());
+        self.checks.push(Check::welcome("patches", patches));
         self.checks.push(rules(&config).await);
         self.checks.append(&mut self.layers.checks);
         let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
@@ -273,7 +279,7 @@ async fn trial(config: Arc<Config>) -> Check {
 async fn door(config: Arc<Config>, is_behind_it: bool) -> Check {
     let shell = Shell::unrecorded(config);
     let found = match run(&shell).await {
-        Ok(outcome) if outcome.sandbox.ends_with("+door") => {
+        Ok(outcome) if outcome.sandbox.contains("+door") => {
             let rules = if is_behind_it { "rules bind" } else { "with --door kernel, rules would bind" };
             Ok(format!("{rules} what every process of a command executes"))
         }
@@ -285,7 +291,7 @@ async fn door(config: Arc<Config>, is_behind_it: bool) -> Check {
 }
 
 async fn run(shell: &Shell) -> Result<Arc<CallOutcome>, String> {
-    let request = CallRequest::new("\"$BASH\" -c 'exit 0'", "/", TRIAL_TIMEOUT, false)
+    let request = CallRequest::new("\"${BASH:-/bin/sh}\" -c 'exit 0'", "/", TRIAL_TIMEOUT, false)
         .map_err(|error| error.to_string())?;
     let turn = shell.turn().await;
     let started = shell.start(request, Arc::new(Nobody), turn).await;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::RoleServer;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
@@ -16,7 +16,7 @@ use super::progress::{self, Progress};
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
-use super::{background, read_output, result, shell_tool};
+use super::{apply_patch, background, read_output, result, shell_tool};
 use shell_engine::approval::{CallApprover, Channel};
 use shell_engine::config::{ApprovalSettings, Wanted};
 use shell_engine::shell::{Ending, Turn};
@@ -38,19 +38,25 @@ impl ShellServer {
         let arguments = request.arguments.as_ref();
         let format = self.shell.config().results.format;
         match &*request.name {
-            shell_tool::NAME => self.call_shell(request, context).await,
+            shell_tool::NAME | apply_patch::NAME => self.call_shell(request, context).await,
             read_output::NAME => Ok(read_output::call(arguments, format, self.shell.outputs()).await.into()),
             background::LIST => Ok(background::list(arguments, format, self.shell.running()).await.into()),
             background::KILL => Ok(background::kill(arguments, format, self.shell.running()).await.into()),
             other => {
-                let tools = [shell_tool::NAME, read_output::NAME, background::LIST, background::KILL];
+                let tools = [
+                    shell_tool::NAME,
+                    read_output::NAME,
+                    apply_patch::NAME,
+                    background::LIST,
+                    background::KILL,
+                ];
                 let text = format!("tool not found: {other:?}; this server has {tools:?}");
                 Err(ErrorData::invalid_params(text, None))
             }
         }
     }
 
-    /// One `tools/call` of `shell`: starts a call, or finds the one that it resumes, and attends to it.
+    /// One `tools/call` of `shell` or `apply_patch`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
@@ -71,16 +77,32 @@ impl ShellServer {
                 let sandboxing = &self.shell.config().sandboxing;
                 let (wanted, folder) = self.sandbox_state.wanted(sandboxing, &context).await?;
                 let home = sandboxing.home().map(Path::to_owned);
-                let base = WorkdirBase::new(folder, home, self.workdir_told.clone());
-                let read = shell_tool::read(request.arguments.as_ref(), &self.shell.config().limits, &base);
+                let base = WorkdirBase::new(folder.clone(), home, self.workdir_told.clone());
+                let (given, config) = (request.arguments.as_ref(), self.shell.config());
+                let is_patch = request.name == apply_patch::NAME;
+                let read = match is_patch {
+                    true => apply_patch::read(given, config, &base),
+                    false => shell_tool::read(given, &config.limits, &base),
+                };
+                if is_patch && read.is_ok() {
+                    progress.say("started", &self.client_gone).await;
+                }
                 let started = match read {
                     Ok(arguments) => self.start(arguments, &wanted, mode, &mut progress, &context).await,
                     Err(error) => Err(error.to_string()),
                 };
                 match started {
-                    Ok(ticket) => ticket,
+                    Ok(ticket) => {
+                        self.first_result.begin(&self.shell, wanted, folder);
+                        ticket
+                    }
                     Err(why) => {
                         self.workdir_told.forget();
+                        if is_patch {
+                            let failed = apply_patch::failed(why, config.results.format);
+                            progress.say(apply_patch::FAILED, &self.client_gone).await;
+                            return Ok(failed.into());
+                        }
                         return Ok(problem(why).into());
                     }
                 }
@@ -164,6 +186,16 @@ impl ShellServer {
         let client = Arc::clone(&ticket.client);
         let shown = Arc::clone(&ticket.shown);
         let watched = ticket.call.clone();
+        let is_patch = request.name == apply_patch::NAME;
+        let has_told_of_question = AtomicBool::new(false);
+        let how_it_goes = || match is_patch {
+            true if watched.is_waiting() => {
+                has_told_of_question.store(true, Ordering::Relaxed);
+                progress::WAITING.to_owned()
+            }
+            true => "applying".to_owned(),
+            false => progress::of_call(&watched),
+        };
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -171,7 +203,7 @@ impl ShellServer {
                 () = context.ct.cancelled() => break ticket.end().await,
                 () = self.client_gone.cancelled() => break ticket.end().await,
                 () = client.has_questions() => {}
-                never = progress.tell(|| progress::of_call(&watched)) => match never {},
+                never = progress.tell(&how_it_goes) => match never {},
             }
             progress.settle(&self.client_gone).await;
             let rules = self.shell.rules().current().await;
@@ -191,6 +223,15 @@ impl ShellServer {
             shown.notes.push(CLOSED.to_owned());
         }
         let results = self.shell.config().results;
+        if is_patch {
+            if !outcome.waiting.is_zero() && !has_told_of_question.load(Ordering::Relaxed) {
+                progress.say(progress::WAITING, &self.client_gone).await;
+            }
+            let (encoded, status) = apply_patch::encode(&outcome, &shown, results.format).await;
+            progress.say(status, &self.client_gone).await;
+            return Ok(encoded.into());
+        }
+        shown.session = self.first_result.take().await;
         Ok(result::encode(&outcome, &shown, results, self.shell.outputs()).await.into())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Requests come in here and attach to a call of [`shell_engine::shell`]; nothing below this module knows MCP.
 
+mod apply_patch;
 mod arguments;
 mod background;
 mod calls;
@@ -20,6 +21,7 @@ mod schema;
 mod serve;
 mod server;
 mod server_info;
+mod session;
 mod session_file;
 mod shell_tool;
 mod stdio;

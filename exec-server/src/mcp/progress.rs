@@ -26,6 +26,9 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// A command that prints nothing is mentioned every so many periods.
 const QUIET_PERIODS: u32 = 4;
 
+/// What is said while a person is asked.
+pub(super) const WAITING: &str = "waiting for approval";
+
 /// How one request's client is told; nothing, if it did not ask.
 pub(super) struct Progress {
     asked: Option<Asked>,
@@ -73,6 +76,17 @@ impl Progress {
                 asked.last = text;
             }
         }
+    }
+
+    /// Tells something at once.
+    pub(super) async fn say(&mut self, text: &str, client_gone: &CancellationToken) {
+        self.settle(client_gone).await;
+        if let Some(asked) = self.asked.as_mut().filter(|_| !client_gone.is_cancelled()) {
+            asked.quiet = 0;
+            asked.begin_sending(text);
+            text.clone_into(&mut asked.last);
+        }
+        self.settle(client_gone).await;
     }
 
     /// Waits until the notification that is being sent has been, so that it does not come after the answer.
@@ -131,7 +145,7 @@ pub(super) fn wants(level: &LoggingLevel) -> bool {
 /// How a running call is getting on: its last line, or what it waits for.
 pub(super) fn of_call(call: &Call) -> String {
     if call.is_waiting() {
-        return "waiting for approval".into();
+        return WAITING.into();
     }
     call.announcement().or_else(|| call.output().last_line()).unwrap_or_default()
 }

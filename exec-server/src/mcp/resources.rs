@@ -7,6 +7,19 @@ use shell_engine::output::{Presentation, Recording, Spool};
 
 const PREFIX: &str = "shell://output/";
 
+/// Where commands run.
+pub(super) const SESSION: &str = "shell://session";
+
+/// What commands run in, for lists.
+pub(super) fn session() -> Resource {
+    Resource::new(SESSION, "session")
+        .with_title("Where commands run")
+        .with_description(
+            "Workspace, repositories (branch, commit, changes), sandbox, door, shell and limits, as JSON.",
+        )
+        .with_mime_type("application/json")
+}
+
 /// One output, for lists and links.
 pub(super) fn describe(recording: &Recording) -> Resource {
     Resource::new(format!("{PREFIX}{}", recording.id()), format!("output {}", recording.id()))
@@ -18,7 +31,7 @@ pub(super) fn describe(recording: &Recording) -> Resource {
 
 /// What is kept now.
 pub(super) fn list(outputs: &Spool) -> Vec<Resource> {
-    outputs.list().iter().map(describe).collect()
+    std::iter::once(session()).chain(outputs.list().iter().map(describe)).collect()
 }
 
 /// How resources are named.

@@ -12,7 +12,7 @@ use super::{read_output, resources};
 use shell_engine::config::Results;
 use shell_engine::judgement::DecisionRecord;
 use shell_engine::output::{Presentation, Recording, Spool, View};
-use shell_engine::shell::{CallOutcome, CallProcess, Ending};
+use shell_engine::shell::{CallOutcome, CallProcess, Ending, SessionFacts};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
 // In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
@@ -61,12 +61,15 @@ pub(super) struct ShellResult {
     /// Rule files that are broken, and what that means for this command; absent when none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules_trouble: Option<String>,
+    /// Where commands run; in the first result only. The resource `shell://session` has it at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionFacts>,
 }
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub(super) enum Status {
     /// The exit code is 0.
     Completed,
     /// The exit code is another one, or a signal ended it.
@@ -96,7 +99,7 @@ struct Truncation {
 
 /// A length of time.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Span {
+pub(super) struct Span {
     /// Whole seconds.
     secs: u64,
     /// The rest, in nanoseconds.
@@ -110,7 +113,7 @@ impl From<Duration> for Span {
 }
 
 impl Status {
-    fn of(outcome: &CallOutcome) -> Status {
+    pub(super) fn of(outcome: &CallOutcome) -> Status {
         match outcome.ending {
             Ending::TimedOut => Status::TimedOut,
             Ending::Cancelled => Status::Cancelled,
@@ -156,6 +159,7 @@ impl ShellResult {
             output_id: readable.then(|| recording.id().to_owned()),
             rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
             notes: [outcome.notes.as_slice(), &notes].concat(),
+            session: None,
         }
     }
 }
@@ -184,6 +188,8 @@ pub(super) struct ResultContext {
     pub(super) timeout: Duration,
     /// What the caller should know about the arguments.
     pub(super) notes: Vec<String>,
+    /// Where commands run, where that is to be said.
+    pub(super) session: Option<SessionFacts>,
 }
 
 /// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.
@@ -204,7 +210,8 @@ pub(super) async fn encode(
     if let Some(why) = outcome.output.no_file().filter(|_| view.omitted.is_some()) {
         notes.push(format!("only the beginning and the end of the output could be kept: {why}"));
     }
-    let result = ShellResult::new(outcome, view, notes);
+    let session = shown.session.clone();
+    let result = ShellResult { session, ..ShellResult::new(outcome, view, notes) };
     let mut encoded = encoding::encode(&result, results.format);
     if result.output_id.is_some() {
         outputs.keep(&outcome.output);
@@ -295,7 +302,7 @@ mod tests {
 
     fn shown(presentation: Presentation, notes: &[&str]) -> ResultContext {
         let notes = notes.iter().map(ToString::to_string).collect();
-        ResultContext { presentation, timeout: Duration::from_secs(10), notes }
+        ResultContext { presentation, timeout: Duration::from_secs(10), notes, session: None }
     }
 
     async fn encoded(outcome: &CallOutcome, shown: &ResultContext, results: Results) -> CallToolResult {

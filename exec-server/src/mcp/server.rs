@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::parked_calls::ParkedCalls;
 use super::progress;
 use super::sandbox_state::{self, SandboxState};
+use super::session::FirstResult;
 use super::workdir::ToldWorkdir;
 use super::{instructions, resources, server_info, tools};
 use shell_engine::approval::ApprovalChain;
@@ -38,6 +39,7 @@ pub struct ShellServer {
     /// Messages are wanted about all requests.
     pub(super) messages: Arc<AtomicBool>,
     pub(super) workdir_told: ToldWorkdir,
+    pub(super) first_result: FirstResult,
 }
 
 impl ShellServer {
@@ -57,6 +59,7 @@ impl ShellServer {
             initialized: Arc::default(),
             messages: Arc::default(),
             workdir_told: ToldWorkdir::default(),
+            first_result: FirstResult::default(),
         })
     }
 
@@ -71,6 +74,7 @@ impl ShellServer {
             initialized: Arc::default(),
             messages: Arc::default(),
             workdir_told: ToldWorkdir::default(),
+            first_result: FirstResult::default(),
             ..self.clone()
         }
     }
@@ -196,7 +200,10 @@ impl ServerHandler for ShellServer {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let mut read = resources::read(self.shell.outputs(), &request.uri).await?;
+        let mut read = match request.uri.as_str() {
+            resources::SESSION => self.read_session(&context).await?,
+            uri => resources::read(self.shell.outputs(), uri).await?,
+        };
         server_info::add_if_wanted(&context, &mut read.meta);
         Ok(read.into())
     }

@@ -120,7 +120,7 @@ pub(super) fn read(
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
-    Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes } })
+    Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes, session: None } })
 }
 
 #[cfg(test)]

@@ -2,12 +2,16 @@
 
 use rmcp::model::Tool;
 
-use super::{background, read_output, shell_tool};
+use super::{apply_patch, background, read_output, shell_tool};
 use shell_engine::config::{Limits, ResultFormat};
 
 /// Describes all of them.
 pub(super) fn all(limits: &Limits, format: ResultFormat) -> Vec<Tool> {
-    let mut tools = vec![shell_tool::describe(limits, format), read_output::describe(format)];
+    let mut tools = vec![
+        shell_tool::describe(limits, format),
+        read_output::describe(format),
+        apply_patch::describe(format),
+    ];
     tools.extend(background::describe(format));
     tools
 }
@@ -45,6 +49,6 @@ mod tests {
         let with = |format| {
             all(&Limits::default(), format).iter().filter(|tool| tool.output_schema.is_some()).count()
         };
-        assert_eq!((with(ResultFormat::Json), with(ResultFormat::Text)), (4, 0));
+        assert_eq!((with(ResultFormat::Json), with(ResultFormat::Text)), (5, 0));
     }
 }

@@ -11,7 +11,7 @@ async fn first_result(world: &World, command: Command) -> String {
     let client = Client::start_command(world, &Person::absent(), command).await;
     let tools = client.service().list_all_tools().await.expect("a list");
     let names: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
-    assert_eq!(names, ["shell", "read_output", "background_list", "background_kill"]);
+    assert_eq!(names, ["shell", "read_output", "apply_patch", "background_list", "background_kill"]);
     match client.run("echo ran").await {
         Outcome::Problem(words) => words,
         Outcome::Ran { json, .. } => panic!("the command ran: {json}"),
@@ -34,7 +34,7 @@ async fn without_its_programs_it_says_where_they_come_from() {
     let mut command = Command::new(&alone);
     world.surround(&mut command);
     let words = first_result(&world, command).await;
-    assert!(words.contains("no patched Bash") && words.contains("The npm package brings one"), "{words}");
+    assert!(words.contains("no execve-wrapper") && words.contains("The npm package brings one"), "{words}");
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub struct Question {
     pub line: Option<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
     pub once: bool,
+    /// What is to be allowed, where that is more than a program's run, as in *change 2 files*; nothing in it hides.
+    pub subject: Option<String>,
 }
 
 /// A rule for less than always and everywhere.
@@ -59,9 +61,10 @@ impl Question {
     /// The question as a person reads it. The first line is the one that clients of this kind of server have always
     /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
     pub fn message(&self) -> String {
+        let run = || format!("run {}", code(&with_both_ends(&self.command_line())));
         let mut message = format!(
-            "Allow agent to run {} in {}?",
-            code(&with_both_ends(&self.command_line())),
+            "Allow agent to {} in {}?",
+            self.subject.clone().unwrap_or_else(run),
             code(&quoted(self.workdir.as_os_str().as_encoded_bytes()))
         );
         for caution in &self.cautions {

@@ -60,6 +60,12 @@ pub enum ConfigError {
         /// How it differs.
         problem: &'static str,
     },
+    /// The patched Bash is missing, and what would do without it is not wanted.
+    #[error(
+        "{0}, and without it only the kernel's door shows what commands execute, which --door wrapper (door in [shell_tool]) switches \
+         off; leave that out, or mend the installation"
+    )]
+    Unjudged(String),
     /// The configuration file cannot be used.
     #[error(transparent)]
     File(#[from] ConfigFileError),
@@ -92,6 +98,7 @@ impl ConfigError {
             | ConfigError::NoCodexHome(_)
             | ConfigError::NoHome
             | ConfigError::NotOurs { .. }
+            | ConfigError::Unjudged(_)
             | ConfigError::File(ConfigFileError::Read { .. })
             | ConfigError::Sandbox(_)
             | ConfigError::Approvals(_)

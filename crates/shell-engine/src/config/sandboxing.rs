@@ -85,6 +85,8 @@ pub(super) struct Own {
     pub(super) private: Vec<PathBuf>,
     /// Its own program, which is the editor of commands.
     pub(super) program: Option<PathBuf>,
+    /// The folder with the programs that commands find besides the user's.
+    pub(super) offered: Option<PathBuf>,
 }
 
 /// The user's side of the sandbox.
@@ -113,6 +115,24 @@ pub struct Sandboxing {
 pub struct Wanted {
     own: OwnPolicy,
     client: Option<ClientState>,
+    /// Protected names that may be written all the same, because a person is asked about each change.
+    opened: Vec<PathBuf>,
+}
+
+impl Wanted {
+    /// The folders of the workspace.
+    #[must_use]
+    pub fn workspace(&self) -> &[PathBuf] {
+        self.client.as_ref().map_or(&self.own.workspace, |client| &client.workspace)
+    }
+
+    /// The same, where these protected names may be written.
+    #[must_use]
+    pub(crate) fn opening(&self, mut names: Vec<PathBuf>) -> Wanted {
+        names.sort();
+        names.dedup();
+        Wanted { opened: names, ..self.clone() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -174,7 +194,10 @@ impl Sandboxing {
                 devices: file.shell_tool.devices.clone(),
                 ..facts(own.trusted.programs.clone(), own.private, &own.trusted.home)
             },
-            environment: environment(file, own.program.as_deref()),
+            environment: EnvironmentPolicy {
+                search_first: own.offered,
+                ..environment(file, own.program.as_deref())
+            },
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
         // Errors are told at the start, not with the first call.
@@ -192,7 +215,7 @@ impl Sandboxing {
 
     /// What a call gets: the client's state where there is one, else what the user asked for, else the default.
     pub fn wanted(&self, client_roots: &[PathBuf], client: Option<ClientState>) -> Wanted {
-        Wanted { own: self.own(client_roots), client }
+        Wanted { own: self.own(client_roots), client, opened: Vec::new() }
     }
 
     /// The user's own mode, as long as the client says nothing.
@@ -249,6 +272,9 @@ impl Sandboxing {
     /// The same, with what a rule grants besides but the network: places that are to be written or read, sockets, devices,
     /// protected names. What the user denies stays denied.
     pub(crate) fn plan_with(&self, wanted: &Wanted, granted: &Granted) -> Result<Plan, ResolveError> {
+        let mut granted = granted.clone();
+        granted.protected.extend(wanted.opened.iter().map(|name| name.to_string_lossy().into_owned()));
+        let granted = &granted;
         let plan = match &wanted.client {
             None => self.own_plan(&wanted.own, granted)?,
             Some(client) => {
@@ -398,6 +424,7 @@ fn environment(file: &ConfigFile, program: Option<&Path>) -> EnvironmentPolicy {
         exclude: table.exclude.clone(),
         set: table.set.clone(),
         git_config: Vec::new(),
+        search_first: None,
         include_only: table.include_only.clone(),
     };
     if file.shell_tool.for_agents() {

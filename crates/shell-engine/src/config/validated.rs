@@ -1,6 +1,7 @@
 //! What was typed and what the configuration file says, validated once.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,21 +16,23 @@ use super::door::DoorChoice;
 use super::error::ConfigError;
 use super::file::ConfigFile;
 use super::limits::{self, Limits};
-use super::programs::{find_bash, find_wrapper, usable};
+use super::programs::{find_wrapper, usable};
 use super::results::{self, Results};
 use super::sandboxing::{Own, SandboxSettings, Sandboxing};
 use super::settings::Settings;
+use super::shell_program::{ShellKind, ShellProgram, find_shell};
 use super::trusted::Trusted;
 use super::variables::Variables;
 use crate::private::{make_private, private_folders};
-use crate::programs::{FileIdentity, Programs, takes_command_by_descriptor};
-use crate::rules::{AnswerFile, OWN_RULES, RuleFiles, project_rules, started_in};
+use crate::programs::{FileIdentity, Programs, offer, takes_command_by_descriptor};
+use crate::rules::{AnswerFile, OWN, OWN_RULES, RuleFiles, project_rules, started_in};
 use crate::user_command::launcher;
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
 #[derive(Debug)]
 pub struct Config {
-    pub(crate) bash: PathBuf,
+    /// The shell that commands run in.
+    pub shell: ShellProgram,
     pub(crate) bash_identity: FileIdentity,
     /// Whether it takes its command from a descriptor.
     pub(crate) bash_reads_command: bool,
@@ -51,6 +54,10 @@ pub struct Config {
     /// How results are written.
     pub results: Results,
     pub(crate) door: DoorChoice,
+    /// The folder with the programs that commands find besides the user's.
+    pub(crate) offered: Option<PathBuf>,
+    /// Why there is none.
+    pub(crate) no_offer: Option<String>,
     /// The environment that the user started the server with.
     pub(crate) environment: Arc<Variables>,
 }
@@ -65,7 +72,8 @@ impl Config {
         // The next start follows the same links.
         let named = [&settings.bash, &settings.execve_wrapper, &settings.approvals.command];
         let named = named.into_iter().flatten().map(|path| absolute(path)).collect::<Vec<_>>();
-        let bash = find_bash(settings.bash)?;
+        let shell = find_shell(settings.bash)?;
+        let bash = shell.path.clone();
         let bash_identity =
             std::fs::File::open(&bash).ok().as_ref().and_then(FileIdentity::of).ok_or_else(|| {
                 ConfigError::Program {
@@ -83,10 +91,26 @@ impl Config {
         let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
         let programs = programs.chain(named);
         let own_program = settings.session_program.clone().or_else(|| std::env::current_exe().ok());
-        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own_program)?;
+        let offered = own_program.as_deref().map_or_else(
+            || Err(io::ErrorKind::NotFound.into()),
+            |program| offer(&codex_home.join(OWN), program),
+        );
+        let no_offer = offered.as_ref().err().map(ToString::to_string);
+        let programs = programs.chain(offered.iter().cloned());
+        let own = OwnPrograms { program: own_program, offered: offered.as_ref().ok().cloned() };
+        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own)?;
+        let door = settings.door.or(file.shell_tool.door);
+        let door = match (shell.kind, door) {
+            (ShellKind::Patched, door) => door.unwrap_or_default(),
+            (ShellKind::SystemBash | ShellKind::SystemSh, Some(DoorChoice::Wrapper)) => {
+                return Err(ConfigError::Unjudged(shell.why.unwrap_or_default()));
+            }
+            // Nothing else shows what it executes.
+            (ShellKind::SystemBash | ShellKind::SystemSh, _) => DoorChoice::Kernel,
+        };
         Ok(Config {
-            bash_reads_command: takes_command_by_descriptor(&bash),
-            bash,
+            bash_reads_command: shell.kind == ShellKind::Patched && takes_command_by_descriptor(&bash),
+            shell,
             bash_identity,
             execve_wrapper,
             rules,
@@ -97,7 +121,9 @@ impl Config {
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,
-            door: settings.door.or(file.shell_tool.door).unwrap_or_default(),
+            offered: offered.ok(),
+            no_offer,
+            door,
             results: results::results(settings.results, file.shell_tool.result, file.shell_tool.result_links),
             environment: Arc::new(own_environment(file.shell_tool.for_agents())),
         })
@@ -107,6 +133,22 @@ impl Config {
     #[must_use]
     pub fn is_behind_the_kernels_door(&self) -> bool {
         self.door.is_the_kernels(self.sandboxing.mode())
+    }
+
+    /// The program that applies patches, as commands find it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the text says why.
+    pub fn patch_program(&self) -> Result<PathBuf, String> {
+        let name = patches::program::NAMES[0];
+        self.offered.as_ref().map(|folder| folder.join(name)).ok_or_else(|| {
+            let why = self.no_offer.as_deref().unwrap_or("it is not said why");
+            format!(
+                "{} cannot be made: {why}",
+                self.codex_home.join(OWN).join("programs").join(name).display()
+            )
+        })
     }
 
     pub(crate) fn policy_options(&self) -> Options {
@@ -182,6 +224,12 @@ fn approvals(mut settings: ApprovalSettings, file: &ConfigFile) -> Result<Approv
     Ok(settings)
 }
 
+/// The server's own program, and the folder with what commands find of it.
+struct OwnPrograms {
+    program: Option<PathBuf>,
+    offered: Option<PathBuf>,
+}
+
 /// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
 fn sandboxing(
     settings: SandboxSettings,
@@ -189,7 +237,7 @@ fn sandboxing(
     codex_home: &Path,
     rules: &RuleFiles,
     programs: impl IntoIterator<Item = PathBuf>,
-    program: Option<PathBuf>,
+    OwnPrograms { program, offered }: OwnPrograms,
 ) -> Result<Sandboxing, ConfigError> {
     let private = private_folders(codex_home);
     for folder in &private {
@@ -208,6 +256,7 @@ fn sandboxing(
         },
         private,
         program,
+        offered,
     };
     Ok(Sandboxing::new(settings, file, own)?)
 }

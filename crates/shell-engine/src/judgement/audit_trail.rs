@@ -4,11 +4,9 @@
 
 use std::path::Path;
 
-use execpolicy::RuleMatch;
-
 use super::decisions::{Decided, DecisionRecord, Decisions};
 use super::exec::Exec;
-use super::verdict::Action;
+use super::verdict::{Action, SpokenRule};
 use crate::approval::{Answer, Scope};
 use crate::audit::{ActionKind, AnswerKind, Asked, AuditError, Decision, ExecRecord};
 use crate::visible::with_causes;
@@ -19,7 +17,7 @@ pub(super) struct AuditTrail<'a> {
     decisions: &'a Decisions,
     exec: &'a Exec,
     /// The rule that decides or asks.
-    rule: Option<RuleMatch>,
+    rule: Option<SpokenRule>,
     /// Who was asked, and what came of it.
     asked: Option<Asked>,
     /// Why it stays inside although a rule or a person lets it out.
@@ -33,7 +31,7 @@ impl<'a> AuditTrail<'a> {
     }
 
     /// The rule that decides or asks.
-    pub(super) fn rule(&mut self, rule: Option<RuleMatch>) {
+    pub(super) fn rule(&mut self, rule: Option<SpokenRule>) {
         self.rule = rule;
     }
 
@@ -134,7 +132,7 @@ impl<'a> AuditTrail<'a> {
 
     fn decision(&self, decision: ActionKind, program: &Path, reason: Option<&str>) -> Decision {
         Decision {
-            rule: self.rule.as_ref().map(|matched| matched.rule.origin.to_string()),
+            rule: self.rule.as_ref().map(|rule| rule.origin.clone()),
             asked: self.asked.clone(),
             reason: reason.map(str::to_owned),
             ..self.record.decision(decision, program, &self.exec.argv, &self.exec.workdir)

@@ -43,7 +43,11 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let variables = exec.variables();
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
     let Ok(other) = strictest_of_other_names(grounds, exec, &own, &variables) else {
-        return Judgement { verdict: Verdict::Deny { reason: TOO_MANY_NAMES.into() }, rule: None };
+        return Judgement {
+            verdict: Verdict::Deny { reason: TOO_MANY_NAMES.into() },
+            rule: None,
+            patch_rule: None,
+        };
     };
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
@@ -87,7 +91,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
         None => verdict,
     };
-    Judgement { verdict, rule }
+    Judgement { verdict, rule, patch_rule: None }
 }
 
 /// Whether it runs where it is, whatever a rule gives: that is nothing more, or what started it has more already.

@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use execpolicy::RuleMatch;
 use serde::Serialize;
 
+use super::verdict::SpokenRule;
 use crate::visible::{shortened, visible};
 
 /// Records of one call; more are counted only.
@@ -134,9 +134,9 @@ impl DecisionRecord {
     }
 
     /// The record with the rule that decided.
-    pub(super) fn by(mut self, rule: Option<&RuleMatch>) -> DecisionRecord {
-        self.rule = rule.map(|matched| matched.rule.origin.to_string());
-        let justification = rule.and_then(|matched| matched.rule.justification.as_deref());
+    pub(super) fn by(mut self, rule: Option<&SpokenRule>) -> DecisionRecord {
+        self.rule = rule.map(|rule| rule.origin.clone());
+        let justification = rule.and_then(|rule| rule.justification.as_deref());
         self.justification = justification.map(|text| shortened(&visible(text.as_bytes()), LONGEST_TEXT));
         self
     }

@@ -12,9 +12,10 @@ use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
 use super::legacy::Legacy;
+use super::patches::{self, CallPatch};
 use super::rule_suggestions::{Project, scoped, suggest};
 use super::trust::Trust;
-use super::verdict::{Action, Approved, Judgement, Outside, Unasked, Verdict};
+use super::verdict::{Action, Approved, Judgement, Outside, SpokenRule, Unasked, Verdict};
 use super::wording::unasked;
 use crate::approval::{Answer, Approver, Choice, Question, Scope};
 use crate::audit::ExecRecord;
@@ -52,6 +53,8 @@ pub(crate) struct CallFacts {
     pub(crate) stopwatch: Stopwatch,
     /// What the call's result says about its programs.
     pub(crate) decisions: Decisions,
+    /// The patch that the call was made for.
+    pub(crate) patch: Option<Arc<CallPatch>>,
     /// The call's own script.
     pub(crate) script: Arc<str>,
     /// Ends the call.
@@ -80,7 +83,9 @@ pub(crate) struct Ran {
 impl Ran {
     fn of(judgement: Judgement) -> Option<Ran> {
         match judgement {
-            Judgement { verdict: Verdict::Run { why_inside }, rule } => Some(Ran { rule, why_inside }),
+            Judgement { verdict: Verdict::Run { why_inside }, rule, patch_rule: _ } => {
+                Some(Ran { rule, why_inside })
+            }
             Judgement { .. } => None,
         }
     }
@@ -102,7 +107,7 @@ impl Judge {
     pub(crate) fn ran(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, ran: Ran) {
         let Ran { rule, why_inside } = ran;
         let mut trail = AuditTrail::new(record, &call.decisions, exec);
-        trail.rule(rule);
+        trail.rule(rule.as_ref().map(SpokenRule::from));
         trail.inside(why_inside);
         trail.runs();
     }
@@ -164,8 +169,8 @@ impl Judge {
     }
 
     async fn consider(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, trail: &mut AuditTrail<'_>) -> Action {
-        let Judgement { verdict, rule } = self.judgement(exec, call).await;
-        trail.rule(rule);
+        let Judgement { verdict, rule, patch_rule } = self.judgement(exec, call).await;
+        trail.rule(rule.as_ref().map(SpokenRule::from).or(patch_rule));
         match verdict {
             Verdict::Run { why_inside } => inside(why_inside, trail),
             Verdict::Escalate(outside) => escalate(exec, call, outside, trail),
@@ -243,7 +248,7 @@ impl Judge {
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
                 let reason = "judging it failed inside the server; its log says where".into();
-                Judgement { verdict: Verdict::Deny { reason }, rule: None }
+                Judgement { verdict: Verdict::Deny { reason }, rule: None, patch_rule: None }
             }
         }
     }
@@ -263,6 +268,10 @@ impl Judge {
             environment: &call.environment,
         };
         let mut judgement = judge(&grounds, exec);
+        if matches!(judgement.verdict, Verdict::Run { .. }) && patches::is_about(exec) {
+            let patch = patches::judge(policy, exec, call.patch.as_deref(), call.trust.writable());
+            return patch.unwrap_or(judgement);
+        }
         if let Verdict::Ask { question, .. } = &mut judgement.verdict {
             question.line = line_of(&call.script, exec);
         }
@@ -300,7 +309,7 @@ fn line_of(script: &str, exec: &Exec) -> Option<String> {
 
 fn takes_long(exec: &Exec, call: &CallFacts) -> bool {
     let length: usize = exec.argv.iter().map(|argument| argument.len()).sum();
-    exec.is_far || length > JUDGED_AT_ONCE || call.trust.must_read(exec)
+    exec.is_far || length > JUDGED_AT_ONCE || patches::is_about(exec) || call.trust.must_read(exec)
 }
 
 /// What was judged is what runs: not a file that was put in its place while a person was thinking.

@@ -61,6 +61,7 @@ impl Legacy<'_> {
                     details: Vec::new(),
                     line: None,
                     once: false,
+                    subject: None,
                 };
                 let approved = Approved::Runs { why_inside: None };
                 Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }

@@ -12,6 +12,7 @@
 //! * `removal`: forced removals that nobody is asked about.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
+//! * `patches`: the same for what `apply_patch` would change.
 //! * `audit_trail`: what is put on record, and told in the call's result (`decisions`).
 //! * `preview`: the same for `policy explain`, without a call.
 
@@ -27,6 +28,7 @@ mod git_settings;
 mod judge;
 mod legacy;
 mod lineage;
+mod patches;
 mod preview;
 mod removal;
 mod rule_suggestions;
@@ -42,6 +44,7 @@ pub(crate) use exec::{Below, Exec, Starter};
 pub(crate) use git_settings::subcommand as git_subcommand;
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
+pub(crate) use patches::{CallPatch, in_words};
 pub use preview::{find_program, preview, started_by};
 pub(crate) use rule_suggestions::Project;
 pub(crate) use trust::{Holds, Trust};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use execpolicy::patch::PatchRule;
 use execpolicy::rights::{Granted, ProfileName};
 use execpolicy::rule::Origin;
 use execpolicy::{RuleMatch, Run};
@@ -16,6 +17,30 @@ use crate::approval::Question;
 pub(super) struct Judgement {
     pub(super) verdict: Verdict,
     pub(super) rule: Option<RuleMatch>,
+    /// The rule about patches that says so, where one does.
+    pub(super) patch_rule: Option<SpokenRule>,
+}
+
+/// A rule as it is told of.
+#[derive(Clone, Debug)]
+pub(super) struct SpokenRule {
+    /// Where it is written.
+    pub(super) origin: String,
+    /// Why, in its author's words.
+    pub(super) justification: Option<String>,
+}
+
+impl SpokenRule {
+    pub(super) fn of(rule: &PatchRule) -> SpokenRule {
+        SpokenRule { origin: rule.origin.to_string(), justification: rule.justification.clone() }
+    }
+}
+
+impl From<&RuleMatch> for SpokenRule {
+    fn from(matched: &RuleMatch) -> SpokenRule {
+        let rule = &matched.rule;
+        SpokenRule { origin: rule.origin.to_string(), justification: rule.justification.clone() }
+    }
 }
 
 /// What is to be done about one program.

@@ -156,6 +156,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         details: std::iter::once(yes.to_owned()).chain(unknown_starter).collect(),
         line: None,
         once: false,
+        subject: None,
     };
     // What a person has not read counts for this once.
     question.once = question.is_shortened();
@@ -230,6 +231,14 @@ pub(super) fn unasked(question: &Question, why: &str, own_rules: &Path) -> Strin
             reason.push_str(&format!(": {BROKEN_RULES}"));
             "a person has to mend them; the server's log and every result say what is wrong with them"
                 .to_owned()
+        }
+        None if question.subject.is_some() => {
+            let what = question.danger.as_deref().unwrap_or_default();
+            reason = format!("the patch needs a person's approval: {}", visible(what.as_bytes()));
+            format!(
+                "only a person can allow it: by an answer, or by patch_rule([…], \"allow\") or the like in {}; nothing was changed",
+                own_rules.display()
+            )
         }
         None => {
             if let Some(danger) = &question.danger {

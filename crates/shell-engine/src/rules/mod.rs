@@ -18,6 +18,6 @@ pub use legacy::read_legacy_policy;
 pub(crate) use legacy::{LegacyVerdict, judge_by_legacy};
 pub use load::{LoadError, LoadErrors, load_rules};
 pub use reload::Rules;
-pub(crate) use settings::{OWN_RULES, project_rules, started_in};
+pub(crate) use settings::{OWN, OWN_RULES, project_rules, started_in};
 pub use settings::{RuleFiles, RuleSettings, RulesError};
 pub use sources::RuleSource;

@@ -15,6 +15,9 @@ use super::sources::{RuleSource, rule_files};
 /// start for such a word. Of the same rank.
 pub(crate) const OWN_RULES: &str = "shell-tool/rules";
 
+/// The folder that those and the server's own programs for commands lie in.
+pub(crate) const OWN: &str = "shell-tool";
+
 /// The machine's folder, which only an administrator can change.
 const SYSTEM_FOLDER: &str = "/etc/codex";
 

@@ -136,6 +136,11 @@ impl Sandbox {
         self.no_door.get().is_none()
     }
 
+    /// Why the kernel reports nothing here, if that has been found out.
+    pub(crate) fn why_no_door(&self) -> Option<&str> {
+        self.no_door.get().map(String::as_str)
+    }
+
     /// The kernel does not report here what programs execute, for this reason.
     pub(crate) fn has_no_door(&self, why: String) {
         let why = self.no_door.get_or_init(|| why);

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::denials;
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
+use super::patching;
 use super::processes::{Alive, CallProcesses};
 use super::protected;
 use super::request::CallRequest;
@@ -25,7 +26,7 @@ use super::running::{self, Entered};
 use super::shared::Shell;
 use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
-use crate::config::{AfterCall, Wanted};
+use crate::config::{AfterCall, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{CallFacts, Decisions, Environment, Holds, Judge, Project, Trust};
 use crate::output::Output;
@@ -51,6 +52,8 @@ enum StartStep {
     Output(#[source] io::Error),
     #[error(transparent)]
     Spawn(#[from] ShellSpawnError),
+    #[error("{0}")]
+    Patch(String),
 }
 
 impl Shell {
@@ -120,11 +123,14 @@ async fn begin(
         return Err(StartStep::Rules(obstacle));
     }
     let cancel = shell.closing.child_token();
-    let sandbox = sandboxes.sandbox(wanted).await.map_err(StartStep::Sandbox)?;
+    let (wanted, patch) = patching::prepare(shell, wanted, request).await.map_err(StartStep::Patch)?;
+    let sandbox = sandboxes.sandbox(&wanted).await.map_err(StartStep::Sandbox)?;
     // The start-up files' time is not the command's.
-    let login = match request.login {
-        true => Some(shell.logins.login(&config.bash, &sandbox, sandboxes).await),
-        false => None,
+    let login = match (request.login, config.shell.kind) {
+        (true, ShellKind::Patched | ShellKind::SystemBash) => {
+            Some(shell.logins.login(&config.shell.path, &sandbox, sandboxes).await)
+        }
+        (true, ShellKind::SystemSh) | (false, _) => None,
     };
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let plan = Arc::clone(sandbox.plan());
@@ -137,6 +143,7 @@ async fn begin(
         approver,
         stopwatch,
         decisions: Decisions::default(),
+        patch,
         script: request.command.to_string_lossy().into(),
         cancel: cancel.clone(),
     };
@@ -161,7 +168,7 @@ async fn begin(
         bash: config.bash_identity,
         sandbox: Arc::downgrade(&sandbox),
         sandboxes: Arc::clone(sandboxes),
-        wanted: wanted.clone(),
+        wanted: wanted.clone().into_owned(),
         doors: Arc::clone(&shell.kernel_doors) as Arc<_>,
         wrapper: config.execve_wrapper.clone(),
         apart: None,
@@ -217,7 +224,9 @@ async fn start(
         command: running::beginning(&request.command).into(),
     };
     let level = if door.is_the_kernels() { "+door" } else { "" };
-    let level = format!("{}{level}", sandbox.level());
+    let other_shell = config.shell.kind.word().map(|word| format!("+{word}")).unwrap_or_default();
+    let level = format!("{}{level}{other_shell}", sandbox.level());
+    let other_shell = config.shell.explain();
     shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let call = Call {
@@ -234,6 +243,7 @@ async fn start(
         shell: process,
         processes,
         level,
+        other_shell,
         unproved,
         output,
         stopwatch,
@@ -267,6 +277,8 @@ struct Attended {
     sandbox: Arc<Sandbox>,
     /// What is in force, in one word.
     level: String,
+    /// That the shell is not ours, and why.
+    other_shell: Option<String>,
     /// Why what ran may not be what was judged.
     unproved: Arc<OnceLock<String>>,
     output: Output,
@@ -328,6 +340,7 @@ impl Attended {
         notes.extend(self.sandbox.shortcomings());
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.sandbox.missing_caches());
+        notes.extend(self.other_shell.clone().filter(|words| self.sandbox.is_news(words)));
         notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));

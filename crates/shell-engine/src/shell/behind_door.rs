@@ -71,12 +71,19 @@ impl Start<'_> {
                 // It may have run, or there is nothing left to run it in.
                 Err(NoDoor::Shell(error)) => return Err(error),
                 Err(NoDoor::Missing(why)) => {
+                    if let Some(shell) = self.shell.config.shell.explain() {
+                        return Err(ShellSpawnError::Unjudged { shell, why });
+                    }
                     let started = self.behind_the_wrappers(Arc::new(call(false))).await?;
                     // That was the reason, then.
                     self.sandbox.has_no_door(why);
                     return Ok(started);
                 }
             }
+        }
+        if let Some(shell) = self.shell.config.shell.explain() {
+            let why = self.sandbox.why_no_door().unwrap_or("it is switched off").to_owned();
+            return Err(ShellSpawnError::Unjudged { shell, why });
         }
         self.behind_the_wrappers(Arc::new(call(false))).await
     }

@@ -5,11 +5,13 @@
 //! # Layout, in the order in which a call meets it
 //! - `shared`: what all calls of one server share.
 //! - `request`: what is wanted, checked. `admission`: waiting until it may start.
+//! - `patching`: which sandbox a patch is applied in.
 //! - `login`: what the user's start-up files set. `command_line`, `spawn`: starting Bash. `behind_door`: so that its programs are
 //!   judged. `attend`: from there to the end.
 //! - `call`: what others see of it meanwhile. `running`: the list of all, to be attached to.
 //! - `denials`, `protected`: what the sandbox refused. `outcome`: what it came to.
 //! - `processes`: what it has started, inside the sandbox and outside.
+//! - `facts`: what clients should know about where commands run. `git_head`: a repository's branch and commit.
 //! - `user_program`: what is no call: a program of the user's own.
 
 mod admission;
@@ -18,8 +20,11 @@ mod behind_door;
 mod call;
 mod command_line;
 mod denials;
+mod facts;
+mod git_head;
 mod login;
 mod outcome;
+mod patching;
 mod processes;
 mod protected;
 mod request;
@@ -31,6 +36,7 @@ mod user_program;
 pub use admission::Turn;
 pub use attend::StartError;
 pub use call::Call;
+pub use facts::{Dirty, GitFacts, LimitFacts, SessionFacts, ShellFacts, Unknown};
 pub use outcome::{CallOutcome, Ending};
 pub use processes::CallProcess;
 pub use request::{CallRequest, RequestError};

@@ -12,7 +12,13 @@ const MOST: usize = 8;
 /// and one for what is in a Git directory.
 pub(super) fn explain(refused: &[PathBuf], workdir: &Path) -> (Vec<PathBuf>, Vec<String>) {
     let in_git = |path: &PathBuf| path.iter().any(|part| part == OsStr::new(".git"));
-    let (git, tree): (Vec<PathBuf>, Vec<PathBuf>) = refused.iter().cloned().partition(in_git);
+    // A patch says itself what it has left as it was.
+    let is_of_a_patch = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(patches::TEMPORARY.as_bytes())
+    };
+    let others = refused.iter().filter(|path| !is_of_a_patch(path)).cloned();
+    let (git, tree): (Vec<PathBuf>, Vec<PathBuf>) = others.partition(in_git);
     // What Git replaces by way of NAME.lock.
     let mut git: Vec<PathBuf> = git
         .into_iter()

@@ -1,8 +1,15 @@
 //! What a caller wants to have run, checked once.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use patches::Patch;
+use patches::program::REPORT_ARGUMENT;
+
+use crate::config::Config;
 
 /// A command to be run. Its fields have been checked; see [`CallRequest::new`].
 #[derive(Clone, Debug)]
@@ -11,6 +18,15 @@ pub struct CallRequest {
     pub(super) workdir: PathBuf,
     pub(super) timeout: Duration,
     pub(super) login: bool,
+    /// The patch that is applied, which is what it reads.
+    pub(super) patch: Option<Arc<PatchText>>,
+}
+
+/// A patch, and what it says.
+#[derive(Debug)]
+pub(super) struct PatchText {
+    pub(super) text: Vec<u8>,
+    pub(super) patch: Patch,
 }
 
 /// Why a request cannot be run. The texts tell the agent how to mend it.
@@ -43,6 +59,9 @@ pub enum RequestError {
     /// The working directory is not there, or cannot be looked at.
     #[error("workdir {0:?} cannot be used: {1}; give an existing folder, for example \"/tmp\"")]
     Workdir(PathBuf, std::io::Error),
+    /// The program that applies patches is missing.
+    #[error("patches cannot be applied here: {0}")]
+    NoPatches(String),
     /// The working directory is not a folder.
     #[error("workdir {0:?} is not a folder; give an existing folder, for example \"/tmp\"")]
     NotAFolder(PathBuf),
@@ -82,8 +101,29 @@ impl CallRequest {
         match std::fs::metadata(&workdir) {
             Err(error) => Err(RequestError::Workdir(workdir, error)),
             Ok(metadata) if !metadata.is_dir() => Err(RequestError::NotAFolder(workdir)),
-            Ok(_) => Ok(CallRequest { command, workdir, timeout, login }),
+            Ok(_) => Ok(CallRequest { command, workdir, timeout, login, patch: None }),
         }
+    }
+}
+
+impl CallRequest {
+    /// Asks for a patch to be applied in an absolute folder, which its relative paths are seen from.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be, as things are.
+    pub fn to_patch(
+        text: Vec<u8>,
+        patch: Patch,
+        workdir: impl Into<PathBuf>,
+        timeout: Duration,
+        config: &Config,
+    ) -> Result<CallRequest, RequestError> {
+        let program = config.patch_program().map_err(RequestError::NoPatches)?;
+        let program = shlex::bytes::try_quote(program.as_os_str().as_encoded_bytes()).unwrap_or_default();
+        let command = [b"exec ", &*program, b" ", REPORT_ARGUMENT.as_bytes()].concat();
+        let request = CallRequest::new(OsString::from_vec(command), workdir, timeout, false)?;
+        Ok(CallRequest { patch: Some(Arc::new(PatchText { text, patch })), ..request })
     }
 }
 

@@ -13,9 +13,9 @@ use super::command_line::{self, PLACEHOLDER};
 use super::login::{Login, PRELUDE_NUMBER, set_prelude};
 use super::request::CallRequest;
 use super::shared::Shell;
-use crate::config::Config;
+use crate::config::{Config, ShellKind};
 use crate::sandboxes::{Process, Reports, Sandbox, SpawnError};
-use crate::sys::unnamed_file;
+use crate::sys::{DESCRIPTORS, unnamed_file};
 
 /// The number that the escalation socket has in the shell: above what scripts use by number, below where Bash keeps its
 /// own (255 downwards by a few).
@@ -23,6 +23,10 @@ const SOCKET_NUMBER: RawFd = 240;
 
 /// The number of the descriptor that holds the command.
 const COMMAND_NUMBER: RawFd = 241;
+
+/// The longest command that a shell which is not ours gets as an argument. The kernel takes 128 KiB (`MAX_ARG_STRLEN`,
+/// execve(2)).
+const MAX_ARGUMENT_BYTES: usize = 100 << 10;
 
 /// Why the shell did not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,18 @@ pub(super) enum ShellSpawnError {
     /// The shell itself could not be started.
     #[error("cannot start the shell")]
     Spawn(#[from] SpawnError),
+    /// What it executes would be judged by nobody.
+    #[error(
+        "{shell}, and there is no kernel's door here ({why}), so nothing would judge what commands execute; install the patched Bash \
+         (the npm package brings it), or see what `{} doctor` says about the door",
+        crate::user_command::user_command()
+    )]
+    Unjudged {
+        /// Which shell it is, and why.
+        shell: String,
+        /// Why there is no door.
+        why: String,
+    },
 }
 
 /// What a shell is started with.
@@ -61,7 +77,11 @@ pub(super) async fn bash(
     reports: Option<Reports>,
 ) -> Result<Process, ShellSpawnError> {
     let Start { shell: Shell { config, .. }, sandbox, request, login, output } = start;
-    let stdin: OwnedFd = File::open("/dev/null")?.into();
+    let kind = config.shell.kind;
+    let stdin: OwnedFd = match &request.patch {
+        Some(patch) => unnamed_file(&patch.text)?,
+        None => File::open("/dev/null")?.into(),
+    };
     let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output.try_clone()?, 2)];
     let mut env = sandbox.environment().to_vec();
     if let Some(Login::Prelude(prelude)) = login {
@@ -78,10 +98,13 @@ pub(super) async fn bash(
         descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = PLACEHOLDER.into();
+    } else if kind != ShellKind::Patched && command.len() > MAX_ARGUMENT_BYTES {
+        descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
+        command = format!(". {DESCRIPTORS}/{COMMAND_NUMBER}").into();
     }
     let shell = SpawnRequest {
-        program: config.bash.clone(),
-        arguments: command_line::of(login.is_some(), command),
+        program: config.shell.path.clone(),
+        arguments: command_line::of(kind.name(), login.is_some(), command),
         environment: env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,

@@ -363,6 +363,7 @@ mod tests {
             details: vec!["Careful.".into()],
             line: None,
             once: false,
+            subject: None,
         };
         let offers = Offers { session: true, always: Vec::new(), end: false };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })

@@ -93,6 +93,7 @@ fn question(words: &str) -> Question {
         details: Vec::new(),
         line: None,
         once: false,
+        subject: None,
     }
 }
 
