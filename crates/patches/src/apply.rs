@@ -19,17 +19,13 @@ use rustix::process::{Gid, Uid};
 
 use crate::check::{Checked, Content, Seen, Stamp, Step};
 use crate::failure::Failure;
+use crate::sys::FOLDER;
 
 /// What the names begin with under which new contents and old files lie meanwhile.
 pub const TEMPORARY: &str = ".apply_patch-";
 
 /// Permissions of new folders, before the umask.
 const NEW_FOLDER: Mode = Mode::from_raw_mode(0o777);
-
-#[cfg(target_os = "linux")]
-const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-#[cfg(not(target_os = "linux"))]
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Checked {
     /// Applies it.

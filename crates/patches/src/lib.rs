@@ -19,6 +19,7 @@ mod patch;
 mod place;
 pub mod program;
 mod report;
+mod sys;
 mod text;
 mod unified;
 mod words;

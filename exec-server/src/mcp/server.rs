@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::parked_calls::ParkedCalls;
 use super::progress;
 use super::sandbox_state::{self, SandboxState};
-use super::session::FirstResult;
+use super::session::{self, FirstResult};
 use super::workdir::ToldWorkdir;
 use super::{instructions, resources, server_info, tools};
 use shell_engine::approval::ApprovalChain;
@@ -201,7 +201,7 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let mut read = match request.uri.as_str() {
-            resources::SESSION => self.read_session(&context).await?,
+            resources::SESSION => session::read(&self.shell, &self.sandbox_state, &context).await?,
             uri => resources::read(self.shell.outputs(), uri).await?,
         };
         server_info::add_if_wanted(&context, &mut read.meta);

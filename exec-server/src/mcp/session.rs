@@ -10,7 +10,7 @@ use rmcp::service::RequestContext;
 use tokio::task::JoinHandle;
 
 use super::resources;
-use super::server::ShellServer;
+use super::sandbox_state::SandboxState;
 use shell_engine::config::Wanted;
 use shell_engine::shell::{SessionFacts, Shell};
 
@@ -64,21 +64,17 @@ fn folders(wanted: &Wanted, start: PathBuf) -> Vec<PathBuf> {
     }
 }
 
-impl ShellServer {
-    /// The resource, looked up anew.
-    pub(super) async fn read_session(
-        &self,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResult, ErrorData> {
-        let (wanted, folder) = self.sandbox_state.wanted(&self.shell.config().sandboxing, context).await?;
-        let broken = |error: String| ErrorData::internal_error(error, None);
-        let facts = self
-            .shell
-            .facts(&wanted, &folders(&wanted, folder), true)
-            .await
-            .map_err(|error| broken(error.to_string()))?;
-        let text = serde_json::to_string_pretty(&facts).map_err(|error| broken(error.to_string()))?;
-        let contents = ResourceContents::text(text, resources::SESSION).with_mime_type("application/json");
-        Ok(ReadResourceResult::new(vec![contents]))
-    }
+/// The resource, looked up anew.
+pub(super) async fn read(
+    shell: &Shell,
+    state: &SandboxState,
+    context: &RequestContext<RoleServer>,
+) -> Result<ReadResourceResult, ErrorData> {
+    let (wanted, folder) = state.wanted(&shell.config().sandboxing, context).await?;
+    let broken = |error: String| ErrorData::internal_error(error, None);
+    let folders = folders(&wanted, folder);
+    let facts = shell.facts(&wanted, &folders, true).await.map_err(|error| broken(error.to_string()))?;
+    let text = serde_json::to_string_pretty(&facts).map_err(|error| broken(error.to_string()))?;
+    let contents = ResourceContents::text(text, resources::SESSION).with_mime_type("application/json");
+    Ok(ReadResourceResult::new(vec![contents]))
 }

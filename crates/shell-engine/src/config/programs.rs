@@ -3,16 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
-use super::shell_program::is_for_this_machine;
 use crate::programs::{TrialError, try_bash, try_wrapper};
 
 /// The patched Bash: `given`, else `$CODEX_BASH_PATH`, else the one beside this executable; tried.
 pub fn find_bash(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
     let bash = locate_bash(given)?;
-    if !is_for_this_machine(&bash) {
-        let problem = "it was built for another kind of machine".to_owned();
-        return Err(ConfigError::Program { what: "Bash", path: bash, problem });
-    }
     try_bash(&bash).map_err(|error| refused(&bash, error))?;
     Ok(bash)
 }

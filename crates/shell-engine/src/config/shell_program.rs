@@ -1,12 +1,12 @@
 //! The shell that commands run in: ours, or the system's where ours is missing or cannot run here. Then nothing but the
 //! kernel's door shows what commands execute, so there is no running without it.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::ConfigError;
 use super::programs::{find_bash, usable};
+use crate::sys::REPORTS_EXECS;
 
 /// The shell that commands run in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn find_shell(given: Option<PathBuf>) -> Result<ShellProgram, ConfigError> {
 
 /// The system's own, where there is a kernel's door.
 fn systems(why: String) -> Option<ShellProgram> {
-    if !cfg!(target_os = "linux") {
+    if !REPORTS_EXECS {
         return None;
     }
     SYSTEMS.iter().find_map(|(path, kind)| {
@@ -125,45 +125,4 @@ fn runs(shell: &Path) -> bool {
     command.args(["-c", "exit 7"]).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.code() == Some(7))
-}
-
-/// Bytes at the beginning of a program that say for which machine it is (`e_ident` to `e_machine`, elf(5)).
-const MACHINE: usize = 20;
-
-/// Whether a program is for this machine, as far as its beginning says. A shell may answer for one that is not, as
-/// `execvp` has it run.
-pub(super) fn is_for_this_machine(program: &Path) -> bool {
-    let beginning = |path: &Path| {
-        let mut bytes = [0; MACHINE];
-        let mut file = std::fs::File::open(path).ok()?;
-        file.read_exact(&mut bytes).ok()?;
-        Some(bytes)
-    };
-    let own = std::env::current_exe().ok().and_then(|own| beginning(&own));
-    match (beginning(program), own) {
-        (Some(found), Some(own)) if found.starts_with(b"\x7fELF") && own.starts_with(b"\x7fELF") => {
-            // The class and the byte order, and the machine; not the kind of file, nor whose system it was built for.
-            found.get(4..6) == own.get(4..6) && found.get(18..) == own.get(18..)
-        }
-        (_, _) => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn what_was_built_for_another_machine_is_known() {
-        let own = std::env::current_exe().expect("a program");
-        assert!(is_for_this_machine(&own));
-        let folder = tempfile::tempdir().expect("a folder");
-        let other = folder.path().join("bash");
-        let mut bytes = vec![0; 64];
-        std::fs::File::open(own).expect("it is there").read_exact(&mut bytes).expect("read");
-        bytes[18] ^= 1;
-        std::fs::write(&other, &bytes).expect("written");
-        assert!(!is_for_this_machine(&other));
-    }
 }

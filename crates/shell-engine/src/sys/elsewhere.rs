@@ -60,6 +60,9 @@ pub(crate) fn device_and_inode(stat: &Stat) -> (u64, u64) {
 /// Pipes are as large as the system makes them.
 pub(crate) fn grow_pipe(_: impl AsFd, _: usize) {}
 
+/// Whether the kernel can report what programs execute.
+pub(crate) const REPORTS_EXECS: bool = false;
+
 /// Makes a file without a name that holds `bytes`, read from its beginning.
 pub(crate) fn unnamed_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     let path = std::env::temp_dir().join(format!("shell-command-{}-{:p}", std::process::id(), bytes));

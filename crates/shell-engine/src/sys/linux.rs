@@ -63,6 +63,9 @@ pub(crate) fn grow_pipe(pipe: impl AsFd, bytes: usize) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, bytes);
 }
 
+/// Whether the kernel can report what programs execute.
+pub(crate) const REPORTS_EXECS: bool = true;
+
 /// Makes a file without a name that holds `bytes`, read from its beginning.
 pub(crate) fn unnamed_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("command", MemfdFlags::CLOEXEC)?);
