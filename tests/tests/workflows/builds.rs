@@ -4,7 +4,7 @@ use crate::workflow::Workflow;
 
 const C: &str = "printf '#include <stdio.h>\\nint main(void){puts(\"hi\");return 0;}\\n' > m.c; \
     printf 'all: m\\nm: m.o\\n\\tcc -o m m.o\\nm.o: m.c\\n\\tcc -c m.c\\nclean:\\n\\trm -f m m.o\\ntest: m\\n\\t./m\\n' > Makefile";
-const RUST: &str = "mkdir src; printf '[package]\\nname = \"x\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n' > Cargo.toml; \
+const RUST: &str = "mkdir src; printf '[package]\\nname = \"x\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n[workspace]\\n' > Cargo.toml; \
     printf 'fn main() { println!(\"hi\"); }\\n#[test]\\nfn t() {}\\n' > src/main.rs";
 const GO: &str = "printf 'module x\\ngo 1.19\\n' > go.mod; printf 'package main\\nimport \"fmt\"\\nfunc main() { fmt.Println(1) }\\n' > m.go; \
     printf 'package main\\nimport \"testing\"\\nfunc TestX(t *testing.T) {}\\n' > m_test.go; git init -q; git add .; git commit -qm x";

@@ -163,5 +163,12 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         "git branch -q x && git push -q . x:refs/remotes/origin/x && git branch -qD x; git switch -q --track origin/x; true",
         ".git/config",
     ),
-    refused("git hooks", REPOSITORY, "printf '#!/bin/sh\\n' > .git/hooks/pre-commit", ".git/hooks"),
+    Workflow {
+        expected: Expected::Kept(".git/hooks"),
+        ..git("git hooks", REPOSITORY, "printf '#!/bin/sh\\n' > .git/hooks/pre-commit")
+    },
+    Workflow {
+        expected: Expected::Kept(".git/info/attributes"),
+        ..git("git attributes of one's own", REPOSITORY, "echo '* filter=x' > .git/info/attributes")
+    },
 ];

@@ -32,15 +32,18 @@ pub(crate) struct Workflow {
 pub(crate) enum Expected {
     /// Exit code, files and repository are those of plain Bash.
     Same,
-    /// It fails, or does less, and the result names this.
+    /// It fails, or does less, and the result names this; with the remedy that it names, it is the same.
     Refused(&'static str),
+    /// As refused, and no remedy is offered: a command must not get it.
+    Kept(&'static str),
 }
 
 impl Expected {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Expected::Same => "same",
-            Expected::Refused(_) => "refused, by name",
+            Expected::Refused(_) => "refused",
+            Expected::Kept(_) => "kept",
         }
     }
 }
@@ -90,7 +93,8 @@ pub(crate) struct Ran {
     /// For whoever reads a failure.
     pub(crate) result: String,
     /// What the sandbox says besides the output.
-    said: String,
+    pub(crate) denials: Vec<String>,
+    pub(crate) notes: Vec<String>,
     state: State,
 }
 
@@ -112,8 +116,8 @@ impl Twin {
     }
 
     /// The server, with the variables that plain Bash has, too.
-    pub(crate) fn server(&self, workflow: &Workflow) -> Command {
-        let mut server = self.world.server(if workflow.network { &["--network"] } else { &[] });
+    pub(crate) fn server(&self, workflow: &Workflow, arguments: &[&str]) -> Command {
+        let mut server = self.world.server(arguments);
         surround(&mut server);
         server.current_dir(self.folder(workflow));
         server
@@ -142,17 +146,18 @@ impl Twin {
             exit_code: output.status.code().unwrap_or(-1).into(),
             seconds,
             result: format!("{output:?}"),
-            said: String::new(),
+            denials: Vec::new(),
+            notes: Vec::new(),
             state: State::of(&self.world, &self.folder(workflow), workflow.ignoring),
         }
     }
 
-    pub(crate) async fn run_inside(&self, workflow: &Workflow, client: &Client) -> Ran {
+    pub(crate) async fn run_inside(&self, workflow: &Workflow, script: &str, client: &Client) -> Ran {
         // The sandbox is made with the first call.
         client.run("true").await;
         let begun = Instant::now();
         let arguments = json!({
-            "command": workflow.script, "workdir": self.folder(workflow), "login": false, "timeout_ms": 300_000,
+            "command": script, "workdir": self.folder(workflow), "login": false, "timeout_ms": 300_000,
         });
         let outcome = client.call(arguments).await;
         let seconds = begun.elapsed().as_secs_f64();
@@ -160,7 +165,8 @@ impl Twin {
         Ran {
             exit_code: result["exit_code"].as_i64().unwrap_or(-1),
             seconds,
-            said: format!("{}{}", text(&result["denials"]), text(&result["notes"])),
+            denials: texts(&result["denials"]),
+            notes: texts(&result["notes"]),
             result: result.to_string(),
             state: State::of(&self.world, &self.folder(workflow), workflow.ignoring),
         }
@@ -177,8 +183,9 @@ fn surround(command: &mut Command) {
     }
 }
 
-fn text(value: &Value) -> String {
-    if value.is_null() { String::new() } else { value.to_string() }
+fn texts(value: &Value) -> Vec<String> {
+    let texts = value.as_array().into_iter().flatten();
+    texts.map(|text| text.as_str().unwrap_or_default().to_owned()).collect()
 }
 
 impl Ran {
@@ -192,6 +199,7 @@ impl Ran {
 
     /// Why this is not a refusal that names a file.
     pub(crate) fn not_refused(&self, named: &str) -> Option<String> {
-        (!self.said.contains(named)).then(|| format!("nothing names {named}"))
+        let said = self.denials.iter().chain(&self.notes).any(|text| text.contains(named));
+        (!said).then(|| format!("nothing names {named}"))
     }
 }
