@@ -89,7 +89,7 @@ import ctypes, os, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
 ATTACH, CONT, DETACH, PEEKTEXT, POKETEXT, SETREGS, TRACEME, SEIZE = 16, 7, 17, 1, 4, 13, 0, 0x4206
 def ask(*request): return libc.ptrace(*request) and ctypes.get_errno()
-print("traceme", ask(TRACEME, 0, 0, 0))
+print("traceme", ask(TRACEME, 0, 0, 0), flush=True)
 victim = os.fork()
 if not victim:
     time.sleep(1)
