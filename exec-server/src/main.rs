@@ -56,6 +56,9 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             for doubt in shell.rules().doubts().iter().chain(&shell.search_path_doubts()) {
                 say::warn(doubt);
             }
+            if let Some(doubt) = shell.config().allow_means.doubt() {
+                say::warn(doubt);
+            }
             if std::io::stdin().is_terminal() {
                 say::say(&greeting());
             }

@@ -6,6 +6,9 @@ use std::sync::{Arc, OnceLock};
 use crate::dialect;
 use crate::rights::Profile;
 
+/// What stands for the folder of these files where a profile was written.
+pub const FOLDER: &str = "(built-in)";
+
 /// One file of profiles, read when one of them is needed.
 struct File {
     name: &'static str,
@@ -18,7 +21,7 @@ struct File {
 macro_rules! file {
     ($name:literal, $($profile:literal),+) => {
         File {
-            name: concat!("built-in/", $name),
+            name: concat!("(built-in)/", $name),
             text: include_str!(concat!("../profiles/", $name)),
             profiles: &[$($profile),+],
             read: OnceLock::new(),

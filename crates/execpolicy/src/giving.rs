@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::amend::runs_what_it_is_given;
+use crate::amend::{beginnings, runs_what_it_is_given};
 use crate::command::basename;
 use crate::decision::Decision;
 use crate::errors::{ParseError, Problem};
@@ -129,6 +129,22 @@ impl Policy {
         }
     }
 
+    /// The rules that give a program the user's rights, or everything, by file and line.
+    #[must_use]
+    pub fn giving_the_users_rights(&self, options: &Options) -> Vec<(Origin, Run)> {
+        let given = |rule: &PrefixRule| {
+            let words: Vec<OsString> =
+                beginnings(rule).into_iter().next().unwrap_or_default().iter().map(OsString::from).collect();
+            let rights = self.caps().bound(self.rights_by(rule, &words, options));
+            rights.run.has_the_users_rights().then(|| (rule.origin.clone(), rights.run))
+        };
+        let lets_run = self.rules().filter(|rule| rule.decision < Decision::Forbidden);
+        let mut found: Vec<_> = lets_run.filter_map(given).collect();
+        // Alternatives make several rules of one call.
+        found.dedup();
+        found
+    }
+
     /// What is wrong between files that are good by themselves: profiles that are named and not there, or there twice.
     #[must_use]
     pub fn problems(&self) -> Vec<ParseError> {
@@ -171,6 +187,30 @@ impl Policy {
             ..Rights::none()
         });
         Some(Rights { caps: std::sync::Arc::clone(self.caps()), ..bounded })
+    }
+
+    /// All profiles that the narrowest rules see, by name.
+    #[must_use]
+    pub fn profiles_in_force(&self) -> Vec<WholeProfile> {
+        self.profiles().in_force()
+    }
+
+    /// What each rule that lets something run and says nothing of rights gives now, where it once gave all that the user
+    /// has: the rule, and the rights.
+    #[must_use]
+    pub fn changes(&self, options: &Options) -> Vec<(&PrefixRule, Rights)> {
+        let says_nothing = |rule: &&PrefixRule| {
+            rule.decision < Decision::Forbidden
+                && rule.run.is_none()
+                && rule.profile.is_none()
+                && rule.grants.is_none()
+        };
+        let now = |rule| {
+            let words: Vec<OsString> =
+                beginnings(rule).into_iter().next().unwrap_or_default().iter().map(OsString::from).collect();
+            (rule, self.caps().bound(self.rights_by(rule, &words, options)))
+        };
+        self.rules().filter(says_nothing).map(now).collect()
     }
 
     /// The profile of a name as a rule in this place would mean it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::pattern::{Element, quoted};
 use crate::policy::Policy;
-use crate::rule::PrefixRule;
+use crate::rule::{PrefixRule, RuleGrants};
 
 impl Policy {
     /// What is probably a mistake in the rules, a line each, with file and line. The rules hold all the same.
@@ -14,6 +14,13 @@ impl Policy {
         for rule in self.rules() {
             let told = |text| format!("{}: {text}", rule.origin);
             found.extend(words(rule).map(told));
+            if let Some(RuleGrants::These(grants)) = &rule.grants {
+                found.extend(grants.opens().into_iter().map(told));
+            }
+        }
+        for profile in self.profiles().written() {
+            let told = |text| format!("{}: profile \"{}\": {text}", profile.origin, profile.name);
+            found.extend(profile.grants.opens().into_iter().map(told));
         }
         // Alternatives make several rules of one call.
         found.dedup();
@@ -126,6 +133,32 @@ mod tests {
         ] {
             assert_eq!(lint(fine), [""; 0], "{fine}");
         }
+    }
+
+    #[test]
+    fn grants_that_open_much_are_named_with_what_they_open() {
+        for (rule, expected) in [
+            (
+                "prefix_rule([\"a\"], grants={\"hosts\": [\"*\"]})",
+                "x.rules:1: hosts `*` opens the whole network",
+            ),
+            ("prefix_rule([\"a\"], grants={\"read\": [\"/\"]})", "read `/` shows every secret"),
+            ("prefix_rule([\"a\"], grants={\"read\": [\"~/\"]})", "read `~` shows every secret"),
+            ("prefix_rule([\"a\"], grants={\"read\": [\"$CODEX_HOME\"]})", "shows what the server keeps"),
+            (
+                "profile(\"p\", protected=[\".git/hooks\"])",
+                "x.rules:1: profile \"p\": protected `.git/hooks` can be written",
+            ),
+            (
+                "prefix_rule([\"a\"], grants={\"sockets\": [\"/run/docker.sock\"]})",
+                "does what it is told with root's rights",
+            ),
+        ] {
+            let found = Policy::from_text(Path::new("x.rules"), rule).unwrap().lint();
+            assert!(matches!(&found[..], [one] if one.contains(expected)), "{rule}: {found:?}");
+        }
+        let fine = "prefix_rule([\"a\"], grants={\"read\": [\"~/.config/gh\"], \"hosts\": [\"*.test\"]})";
+        assert_eq!(Policy::from_text(Path::new("x.rules"), fine).unwrap().lint(), [""; 0]);
     }
 
     #[test]

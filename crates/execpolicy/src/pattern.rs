@@ -173,7 +173,7 @@ impl fmt::Display for Expression {
 }
 
 /// A string literal that JSON and Starlark read alike.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -188,6 +188,14 @@ impl Policy {
         &self.examples
     }
 
+    /// The same with one rule more.
+    #[must_use]
+    pub fn with_rule(&self, rule: PrefixRule) -> Self {
+        let mut policy = self.clone();
+        policy.add(rule);
+        policy
+    }
+
     fn add_declarations(&mut self, declared: Declarations) {
         self.hosts.extend(declared.hosts);
         self.network.extend(declared.network);

@@ -3,7 +3,7 @@
 //! A rule sees the profiles of its own layer first, then those of the wider ones before it, the built-in ones last: so
 //! a user's profile stands in for the built-in one of its name, and a project's changes nothing for the user's rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +55,15 @@ impl Profiles {
     /// Profiles of files, in no order.
     pub(crate) fn written(&self) -> impl Iterator<Item = &Profile> {
         self.by_name.values().flatten().map(|layered| layered.profile.as_ref())
+    }
+
+    /// What each name means to the narrowest layer, by name; those that are wrong are left out.
+    pub(crate) fn in_force(&self) -> Vec<WholeProfile> {
+        let mut names: BTreeSet<&str> = built_in::names().collect();
+        names.extend(self.by_name.keys().map(String::as_str));
+        let narrowest = self.layers.len().checked_sub(1);
+        let found = names.into_iter().filter_map(|name| self.find(name, narrowest));
+        found.filter_map(|found| self.with_bases(found).ok()).collect()
     }
 
     /// A second profile of a name in one layer, and the first.
@@ -111,6 +120,7 @@ impl Profiles {
     fn with_bases(&self, found: Found) -> Result<WholeProfile, String> {
         let name = found.1.name.clone();
         let origin = found.1.origin.clone();
+        let justification = found.1.justification.clone();
         let mut run = None;
         let mut grants = Grants::default();
         let mut warnings = Vec::new();
@@ -118,7 +128,7 @@ impl Profiles {
         for _ in 0..MOST_BASES {
             let Some(current) = next else {
                 let run = run.unwrap_or(Run::Inside);
-                return Ok(WholeProfile { name, run, grants, warnings, origin });
+                return Ok(WholeProfile { name, run, grants, warnings, justification, origin });
             };
             let profile = &current.1;
             run = run.or(profile.run);

@@ -1,13 +1,14 @@
-//! Every example in `docs/rules.md` is what it says.
+//! Every example in `docs/rules.md` and `docs/rights.md` is what it says.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use execpolicy::{Ancestor, Ancestry, Command, DecidedBy, Decision, Options, Policy};
+use execpolicy::{Ancestor, Ancestry, Command, DecidedBy, Decision, Options, Plain, Policy};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+const RIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rights.md");
 
 /// The fenced blocks of the document: language, text, line.
 fn blocks(document: &str) -> Vec<(String, String, usize)> {
@@ -63,9 +64,21 @@ fn decide(policy: &Policy, question: &str) -> &'static str {
     }
 }
 
+/// How a command runs by the rules that let it.
+fn run(policy: &Policy, line: &str) -> &'static str {
+    let words = shlex::split(line).expect("a command");
+    let options = Options { plain: Plain::ByProgram, ..Options::default() };
+    policy.evaluate(&Command::from_words(&words).expect("a command"), &options).rights().run.word()
+}
+
 #[test]
 fn every_example_is_what_it_says() {
-    let document = std::fs::read_to_string(DOCUMENT).expect("docs/rules.md");
+    assert!(tried(DOCUMENT) > 50, "only few examples were found");
+    assert!(tried(RIGHTS) > 10, "only few examples were found");
+}
+
+fn tried(document: &str) -> usize {
+    let document = std::fs::read_to_string(document).expect("a document");
     let blocks = blocks(&document);
     let mut tried = 0;
     for (index, (language, text, line)) in blocks.iter().enumerate() {
@@ -82,6 +95,13 @@ fn every_example_is_what_it_says() {
             continue;
         }
         read.unwrap_or_else(|error| panic!("line {line}: {error}"));
+        assert!(policy.problems().is_empty(), "line {line}: {:?}", policy.problems());
+        if let Some(("rights", rights)) = next {
+            for (expected, command) in rights.lines().filter_map(|line| line.split_once(' ')) {
+                assert_eq!(run(&policy, command.trim_start()), expected, "line {line}: {command}");
+                tried += 1;
+            }
+        }
         let Some(("decisions", decisions)) = next else { continue };
         for question in decisions.lines() {
             let (expected, command) = question.split_once(' ').expect("a decision and a command");
@@ -89,17 +109,20 @@ fn every_example_is_what_it_says() {
             tried += 1;
         }
     }
-    assert!(tried > 50, "only {tried} examples were found");
+    tried
 }
 
 #[test]
 fn the_requirements_example_is_valid() {
-    let document = std::fs::read_to_string(DOCUMENT).expect("docs/rules.md");
-    let toml =
-        blocks(&document).into_iter().find(|(language, _, _)| language == "toml").expect("an example").1;
+    let toml_of = |document: &str| {
+        let document = std::fs::read_to_string(document).expect("a document");
+        blocks(&document).into_iter().find(|(language, _, _)| language == "toml").expect("an example").1
+    };
+    let toml = toml_of(DOCUMENT) + &toml_of(RIGHTS);
     let mut policy = Policy::empty();
     policy.add_requirements(Path::new("requirements.toml"), &toml).expect("valid requirements");
     let words = ["rm", "-rf", "x"];
     let evaluation = policy.evaluate(&Command::from_words(&words).expect("words"), &Options::default());
     assert_eq!(evaluation.decision(), Decision::Forbidden);
+    assert!(!policy.caps().is_empty());
 }

@@ -172,7 +172,7 @@ impl VerifyArguments {
 }
 
 /// A time of the user's, or how long ago it was.
-fn since(text: &str) -> Result<SystemTime, String> {
+pub(crate) fn since(text: &str) -> Result<SystemTime, String> {
     let today = Local::now().date_naive();
     let day = match text {
         "today" => Some(today),

@@ -3,7 +3,10 @@
 mod check;
 mod examples;
 mod explain;
+mod learn;
 mod legacy;
+mod profiles;
+mod replay;
 mod sources;
 
 use std::process::ExitCode;
@@ -21,6 +24,9 @@ pub(crate) struct PolicyArguments {
 enum Action {
     Check(check::CheckArguments),
     Explain(explain::ExplainArguments),
+    Profiles(profiles::ProfilesArguments),
+    Learn(learn::LearnArguments),
+    Replay(replay::ReplayArguments),
     Test(examples::TestArguments),
     CheckLegacy(legacy::LegacyArguments),
 }
@@ -30,6 +36,9 @@ impl PolicyArguments {
         match self.action {
             Action::Check(arguments) => arguments.run(),
             Action::Explain(arguments) => arguments.run(),
+            Action::Profiles(arguments) => arguments.run(),
+            Action::Learn(arguments) => arguments.run(),
+            Action::Replay(arguments) => arguments.run(),
             Action::Test(arguments) => arguments.run(),
             Action::CheckLegacy(arguments) => arguments.run(),
         }

@@ -172,7 +172,9 @@ async fn rules(config: &Config) -> Check {
     // Places and programs of a public list: what else is in rules is nobody's business.
     let broad = policy.handing_on();
     let broad = broad.iter().filter_map(|line| line.split(", so ").next().map(str::to_owned));
-    Check::needed("rules", Ok(text)).with_hints(broad)
+    let much = policy.giving_the_users_rights(&config.policy_options());
+    let much = much.iter().map(|(origin, run)| format!("{origin}: gives {run}"));
+    Check::needed("rules", Ok(text)).with_hints(broad.chain(much))
 }
 
 /// Keeps the places of errors, and nothing of what is written there.

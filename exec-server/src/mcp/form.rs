@@ -100,6 +100,7 @@ fn title(choice: Choice, open: &OpenQuestion) -> String {
         Choice::SessionFirst(_) => format!("Allow {} for this session", beginning(choice, open)),
         Choice::Project(_) => format!("Always allow {} in this project", beginning(choice, open)),
         Choice::Hour(_) => format!("Allow {} for one hour", beginning(choice, open)),
+        Choice::Inside => "Allow once, inside the sandbox only".into(),
         Choice::Deny => "Deny".into(),
         Choice::End => "Deny, and end the call".into(),
     }

@@ -12,6 +12,7 @@ mod form;
 mod instructions;
 mod malformed;
 mod parked_calls;
+mod permissions;
 mod progress;
 mod read_output;
 mod resources;

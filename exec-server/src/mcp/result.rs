@@ -292,6 +292,7 @@ mod tests {
                 rule: Some("default.rules:3".into()),
                 justification: None,
                 reason: None,
+                rights: None,
                 why_not_escalated: None,
                 parents: Vec::new(),
                 dropped_variables: Vec::new(),

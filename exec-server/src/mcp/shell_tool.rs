@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments};
 use super::encoding::with_output_schema;
+use super::permissions;
 use super::result::{ResultContext, ShellResult};
 use super::schema::object;
 use super::workdir::WorkdirBase;
@@ -45,7 +46,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
         limits.default_timeout.as_millis()
     );
     let tokens = format!("About how many tokens of output to return. Defaults to {}.", limits.output_tokens);
-    object(json!({
+    let mut schema = json!({
         "type": "object",
         "properties": {
             "command": {
@@ -77,7 +78,11 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             }
         },
         "required": ["command"]
-    }))
+    });
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.extend(permissions::properties());
+    }
+    object(schema)
 }
 
 /// The names of all arguments.
@@ -99,7 +104,8 @@ pub(super) fn read(
 ) -> Result<ShellArguments, ArgumentError> {
     let arguments = Arguments::new(given);
     let command = arguments.required("command", &json!({"command": "ls -l"}))?;
-    let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    let known = [KNOWN, &permissions::NAMES].concat();
+    let mut notes: Vec<String> = arguments.unknown(&known).into_iter().collect();
     let workdir = base.workdir(arguments.text("workdir", "/home/user/project")?);
     notes.extend(workdir.note);
     let most = limits.max_timeout.unwrap_or(Duration::MAX);
@@ -120,6 +126,7 @@ pub(super) fn read(
         arguments.flag("strip_ansi")?.unwrap_or(true),
     );
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
+    let request = request.asking_for(permissions::read(given)?);
     Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes, session: None } })
 }
 

@@ -64,7 +64,7 @@ fn a_line_of_shell_is_explained_and_idle_rules_are_named() {
         World::with_rules("prefix_rule([\"git\", \"push\"], \"prompt\")\nprefix_rule([\"git push\"])\n");
     let (code, said, warned) = run_subcommand(&world, &["policy", "explain", "git push origin"]);
     assert_eq!(code, Some(0));
-    for words in ["decision: prompt", "was split", "a yes runs it outside the sandbox"] {
+    for words in ["decision: prompt", "was split", "a yes runs it confined"] {
         assert!(said.contains(words), "{words} in {said}");
     }
     assert!(warned.contains("default.rules:2: no program is called \"git push\""), "{warned}");

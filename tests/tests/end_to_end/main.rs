@@ -47,6 +47,7 @@ mod policy;
 mod progress;
 mod protocol;
 mod refusals;
+mod rights;
 mod rights_held;
 mod rules;
 mod sandbox;

@@ -88,9 +88,7 @@ fn explain_names_rule_line_remedy_and_consequence() {
     let place = format!("{}:3", world.rules_file().display());
     let (code, out, _) = run_subcommand(&world, &["policy", "explain", "--", "git", "push"]);
     assert_eq!(code, Some(0));
-    for words in
-        ["decision: prompt", &place, "others see it", "to change it: ", "a yes runs it outside the sandbox"]
-    {
+    for words in ["decision: prompt", &place, "others see it", "to change it: ", "a yes runs it confined"] {
         assert!(out.contains(words), "{words} in {out}");
     }
     let (_, out, _) = run_subcommand(&world, &["policy", "explain", "--", "sh", "-c", "ls; git push"]);

@@ -250,7 +250,13 @@ impl Policy {
 }
 
 fn handing_on(rule: &PrefixRule) -> Option<String> {
-    if rule.decision != Decision::Allow || rule.run == Some(Run::Inside) || rule.conditions.exact {
+    let gives_them = match rule.run {
+        Some(Run::Outside | Run::Unconfined) => true,
+        Some(Run::Inside | Run::Confined) => return None,
+        None => false,
+    };
+    let is_bounded = rule.profile.is_some() || rule.grants.is_some();
+    if rule.decision != Decision::Allow || rule.conditions.exact || (is_bounded && !gives_them) {
         return None;
     }
     let narrower = format!(
@@ -267,27 +273,40 @@ fn handing_on(rule: &PrefixRule) -> Option<String> {
             rule.origin, rule.program
         ));
     }
-    let program = rule.program.literals().first().copied()?.to_owned();
+    let (kind, program) = beginnings(rule).iter().find_map(|words| {
+        let program = words.first()?.clone();
+        Some((kind(words)?, program))
+    })?;
+    let (why, stays_inside) = kind;
+    let program = quoted(&program);
+    Some(match stays_inside && !gives_them {
+        true => format!(
+            "{}: {program} {why}, so this rule runs it inside the sandbox, with no more than commands may do; write {} to say \
+             that you know, or run=\"outside\" where it needs what you have",
+            rule.origin,
+            inside(rule)
+        ),
+        false => format!("{}: {program} {why}, so this rule hands your rights on; {narrower}", rule.origin),
+    })
+}
+
+/// Why a program that begins so hands on what it gets, and whether it gets nothing by a rule that says nothing.
+fn kind(words: &[String]) -> Option<(&'static str, bool)> {
+    Some((hands_on(words)?, runs_what_it_is_given(words).is_some()))
+}
+
+/// How commands begin that a rule fits, as far as it says: of alternatives in the second place each.
+pub(crate) fn beginnings(rule: &PrefixRule) -> Vec<Vec<String>> {
     let literals = |element: &Element| element.literals().first().map(|word| (*word).to_owned());
-    // Of alternatives one is enough.
+    let Some(program) = literals(&rule.program) else { return Vec::new() };
     let second = rule.arguments.first().map(Element::literals).unwrap_or_default();
     let rest: Vec<String> = rule.arguments.iter().skip(1).map_while(literals).collect();
-    let candidates: Vec<Vec<String>> = if second.is_empty() {
-        vec![vec![program.clone()]]
-    } else {
-        second
-            .iter()
-            .map(|word| {
-                [program.clone(), (*word).to_owned()].into_iter().chain(rest.iter().cloned()).collect()
-            })
-            .collect()
-    };
-    let why = candidates.iter().find_map(|words| hands_on(words))?;
-    Some(format!(
-        "{}: {} {why}, so this rule hands your rights on; {narrower}",
-        rule.origin,
-        quoted(&program)
-    ))
+    if second.is_empty() {
+        return vec![vec![program]];
+    }
+    let with =
+        |word: &&str| [program.clone(), (*word).to_owned()].into_iter().chain(rest.iter().cloned()).collect();
+    second.iter().map(with).collect()
 }
 
 /// The rule with which the program stays inside.
@@ -340,9 +359,14 @@ mod tests {
                 matches!(&said[..], [one] if one.starts_with("x.rules:1: ") && one.contains("run = \"inside\")")),
                 "{pattern}: {said:?}"
             );
-            for narrower in
-                ["run = \"inside\"", "exact = True", "decision = \"prompt\"", "decision = \"forbidden\""]
-            {
+            for narrower in [
+                "run = \"inside\"",
+                "grants = \"npm\"",
+                "profile = \"git\"",
+                "exact = True",
+                "decision = \"prompt\"",
+                "decision = \"forbidden\"",
+            ] {
                 let said = lines(&format!("prefix_rule({pattern}, {narrower})"));
                 assert_eq!(said, [""; 0], "{pattern}, {narrower}");
             }

@@ -11,10 +11,11 @@ use crate::command::Command;
 use crate::decision::Decision;
 use crate::evaluate::Options;
 use crate::evaluation::{DecidedBy, Evaluation, RuleMatch};
+use crate::giving::Plain;
 use crate::network::{Protocol, normalise_host};
 use crate::pattern::quoted;
 use crate::policy::Policy;
-use crate::rights::Run;
+use crate::rights::{Rights, Run};
 
 /// A rule to be added, known to be valid and not too broad.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,19 @@ impl Amendment {
 
     fn staying_inside(self) -> Self {
         Self { inside: true, ..self.with("run=\"inside\"") }
+    }
+
+    /// The same rule, saying what it gives: what was shown when it was asked about.
+    #[must_use]
+    pub fn giving(self, rights: &Rights) -> Self {
+        let run = format!("run={}", quoted(rights.run.word()));
+        let inside = rights.run == Run::Inside;
+        let rule = Self { inside: self.inside || (inside && rights.grants.is_empty()), ..self.with(&run) };
+        match &rights.profile {
+            Some(profile) => rule.with(&format!("profile={}", quoted(profile.as_str()))),
+            None if rights.grants.is_empty() || rights.run == Run::Unconfined => rule,
+            None => rule.with(&format!("grants={}", rights.grants)),
+        }
     }
 
     /// The same rule for these words and nothing after them.
@@ -234,13 +248,16 @@ pub fn suggest_answers(
         return Vec::new();
     };
     let Some(narrowest) = helps.then(|| Amendment::answer(whole).ok()).flatten() else { return Vec::new() };
-    if evaluation.rights().run == Run::Inside {
+    let rights = evaluation.rights();
+    if rights.is_none() {
         return vec![narrowest.staying_inside()];
     }
+    let says_rights =
+        |rule: Amendment| if options.plain == Plain::Outside { rule } else { rule.giving(rights) };
     let words: Vec<_> = whole.iter().map(|word| word.to_string_lossy()).collect();
     // Of what hands its rights on, this very command line alone.
     if hands_on(&words).is_some() {
-        return vec![narrowest.exactly()];
+        return vec![says_rights(narrowest.exactly())];
     }
     let begins_with_option = whole.get(1).is_none_or(|word| word.as_encoded_bytes().starts_with(b"-"));
     let shortest = asking().map(|one| one.rule.length()).max().unwrap_or_default().max(2);
@@ -250,7 +267,7 @@ pub fn suggest_answers(
         .take(MOST_SHORTER)
         .collect();
     shorter.reverse();
-    std::iter::once(narrowest).chain(shorter).collect()
+    std::iter::once(narrowest).chain(shorter).map(says_rights).collect()
 }
 
 #[cfg(test)]

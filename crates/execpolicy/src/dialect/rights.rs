@@ -104,25 +104,8 @@ pub(super) fn grants<'v>(
             }
         }
     }
-    refuse_everything(&grants)?;
+    grants.refused().map_err(bad)?;
     Ok(grants)
-}
-
-/// Refuses grants that are another way to run.
-fn refuse_everything(grants: &Grants) -> starlark::Result<()> {
-    const OURS: &[&str] = &["$CODEX_HOME", "~/.codex", "$HOME/.codex"];
-    let all = grants.write.iter().find(|place| ["/", "~", "$HOME"].contains(&place.as_str()));
-    if let Some(place) = all {
-        return Err(bad(format!(
-            "write `{place}` gives all that is there; name what the program needs, or say run=\"outside\""
-        )));
-    }
-    let ours =
-        |place: &&Place| OURS.iter().any(|ours| Place::parse(ours).is_ok_and(|ours| ours.holds(place)));
-    match grants.write.iter().find(ours) {
-        Some(place) => Err(bad(format!("write `{place}`: the rules are there, so it would give everything"))),
-        None => Ok(()),
-    }
 }
 
 fn items<'v>(name: &str, value: Value<'v>) -> starlark::Result<Items<'v>> {

@@ -4,7 +4,7 @@
 //!
 //! * `run`: the four ways to run. `place`, `host`: paths and hosts as rules name them.
 //! * `grants`: what a rule or a profile gives besides; `granted`: the same on one machine, in one folder.
-//! * `profile`: grants with a name. `tool`: whose configuration names hosts. `caps`: what nobody may give.
+//! * `opening`: what they open that may not be meant. `profile`: grants with a name. `tool`: whose configuration names hosts. `caps`: what nobody may give.
 //! * `given`: what all rules together give to one program. `words`: rights for people, and as a rule writes them.
 //!
 //! Nothing here looks at a file or a variable: who enforces the grants says what is around them ([`Surroundings`]).
@@ -14,6 +14,7 @@ mod given;
 mod granted;
 mod grants;
 mod host;
+mod opening;
 mod place;
 mod profile;
 mod run;

@@ -36,6 +36,8 @@ pub struct WholeProfile {
     pub grants: Grants,
     /// What to be careful about, its bases' words after its own.
     pub warnings: Vec<String>,
+    /// What it is for, in its author's words.
+    pub justification: Option<String>,
     /// Where it was written.
     pub origin: Origin,
 }

@@ -120,7 +120,8 @@ fn listed(values: &[String]) -> Option<String> {
 
 impl Grants {
     /// What is granted, a line for each kind: `hosts: a.test, b.test`.
-    pub(crate) fn members(&self) -> Vec<String> {
+    #[must_use]
+    pub fn members(&self) -> Vec<String> {
         let configured = self.configured_hosts.iter().map(|tool| format!("those that {tool} is set up for"));
         let hosts = texts(&self.hosts).into_iter().chain(configured).collect();
         let lists = [

@@ -36,6 +36,8 @@ pub enum Answer {
 pub enum Scope {
     /// For the program that waits now.
     Once,
+    /// The same, inside the sandbox and with nothing more than commands may do.
+    Inside,
     /// For the very same command (program, arguments, folder, environment) until the server ends.
     Session,
     /// For every command that begins so; this rule has been written.

@@ -163,8 +163,9 @@ impl Lead<'_> {
         let state = match answer {
             Answer::Declined { .. } => Some(QuestionState::Refused(answer.clone())),
             // What was said, and any rule that was written, counts once.
-            Answer::Approved { .. } if repeats => {
-                let (scope, reason) = (Scope::Once, None);
+            Answer::Approved { scope, .. } if repeats => {
+                let scope = if *scope == Scope::Inside { Scope::Inside } else { Scope::Once };
+                let reason = None;
                 Some(QuestionState::Allowed(Answer::Approved { scope, reason, by: "call" }))
             }
             Answer::Approved { .. } | Answer::Cancelled { .. } | Answer::Unanswered(_) => None,

@@ -79,6 +79,7 @@ impl ApprovalChain {
             offers: Offers {
                 session: self.memory.has_room() && !question.once,
                 always,
+                inside: question.gives_more,
                 end: has_asked_before,
             },
             question,
@@ -87,7 +88,7 @@ impl ApprovalChain {
         let mut answer = decide(&self.channels(client), &open, timeout).await;
         if let Answer::Approved { scope, .. } = &mut answer {
             match scope {
-                Scope::Once => {}
+                Scope::Once | Scope::Inside => {}
                 Scope::Session => self.memory.allow(open.question.identity),
                 Scope::Always(rule) => {
                     // When it cannot be written, the yes counts once.
@@ -142,6 +143,7 @@ fn answer(question: &Question, choice: Choice, reason: Option<&str>, by: &'stati
         Choice::Deny => return Answer::Declined { reason, ends_call: false, by },
         Choice::End => return Answer::Declined { reason, ends_call: true, by },
         Choice::Once => Scope::Once,
+        Choice::Inside => Scope::Inside,
         Choice::Session => Scope::Session,
         Choice::Always | Choice::AlwaysFirst(_) | Choice::Project(_) | Choice::Hour(_) => {
             question.rule_of(choice).map_or(Scope::Once, |rule| Scope::Always(rule.line().to_owned()))

@@ -50,6 +50,8 @@ pub struct Offers {
     pub session: bool,
     /// The rules that *always* may write, the narrowest first; none: *always* is not on offer.
     pub always: Vec<OfferedRule>,
+    /// It may be let run inside the sandbox, with nothing more than commands may do.
+    pub inside: bool,
     /// The call may be ended: it has asked before.
     pub end: bool,
 }
@@ -60,8 +62,10 @@ impl Offers {
     pub fn choices(&self) -> Vec<Choice> {
         let session = self.session.then_some(Choice::Session);
         let always = self.always.iter().map(|rule| rule.choice);
+        let inside = self.inside.then_some(Choice::Inside);
         let end = self.end.then_some(Choice::End);
-        std::iter::once(Choice::Once).chain(session).chain(always).chain([Choice::Deny]).chain(end).collect()
+        let yes = std::iter::once(Choice::Once).chain(session).chain(always).chain(inside);
+        yes.chain([Choice::Deny]).chain(end).collect()
     }
 }
 

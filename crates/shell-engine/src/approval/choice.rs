@@ -17,6 +17,8 @@ pub enum Choice {
     Project(usize),
     /// The same for one hour.
     Hour(usize),
+    /// Allow this once, inside the sandbox and with nothing more than commands may do.
+    Inside,
     /// Do not run it.
     Deny,
     /// Do not run it, and end the call.
@@ -35,6 +37,7 @@ impl Choice {
             Choice::SessionFirst(words) => format!("session:{words}"),
             Choice::Project(words) => format!("project:{words}"),
             Choice::Hour(words) => format!("hour:{words}"),
+            Choice::Inside => "inside".to_owned(),
             Choice::Deny => "deny".to_owned(),
             Choice::End => "end".to_owned(),
         }
@@ -52,7 +55,7 @@ impl Choice {
             _ => None,
         };
         let shorter = scope.zip(words.parse().ok()).map(|(choice, words)| choice(words));
-        [Choice::Once, Choice::Session, Choice::Always, Choice::Deny, Choice::End]
+        [Choice::Once, Choice::Session, Choice::Always, Choice::Inside, Choice::Deny, Choice::End]
             .into_iter()
             .chain(shorter)
             // There is one word for each: neither `always:02` nor `always:+2`.
@@ -68,7 +71,7 @@ impl Choice {
             | Choice::SessionFirst(_)
             | Choice::Project(_)
             | Choice::Hour(_) => true,
-            Choice::Once | Choice::Session | Choice::Deny | Choice::End => false,
+            Choice::Once | Choice::Session | Choice::Inside | Choice::Deny | Choice::End => false,
         }
     }
 }
@@ -95,6 +98,7 @@ mod tests {
             Choice::Session,
             Choice::Always,
             Choice::AlwaysFirst(2),
+            Choice::Inside,
             Choice::Deny,
             Choice::End,
             Choice::SessionFirst(1),

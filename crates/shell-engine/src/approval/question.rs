@@ -40,6 +40,8 @@ pub struct Question {
     pub details: Vec<String>,
     /// The line of the command's script that has led to it. Not a part of what is answered.
     pub line: Option<String>,
+    /// A yes gives it more than commands may do, so that it may be let run with nothing more.
+    pub gives_more: bool,
     /// A yes counts for this once: what it depends on may be another thing the next time.
     pub once: bool,
     /// What is to be allowed, where that is more than a program's run, as in *change 2 files*; nothing in it hides.

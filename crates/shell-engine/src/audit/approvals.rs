@@ -86,7 +86,10 @@ impl Approvals {
         let approved = decision.decision != ActionKind::Deny
             && decision.cut.is_none()
             && decision.asked.is_some_and(|asked| {
-                matches!(asked.answer, AnswerKind::Once | AnswerKind::Session | AnswerKind::Always)
+                matches!(
+                    asked.answer,
+                    AnswerKind::Once | AnswerKind::Inside | AnswerKind::Session | AnswerKind::Always
+                )
             });
         if approved && (self.newest.len() < MAX_PROGRAMS || self.newest.contains_key(&decision.program)) {
             let (program, argv, cwd) = (decision.program, decision.argv, decision.cwd);
@@ -116,6 +119,7 @@ mod tests {
             rule: None,
             asked: answer.map(|answer| Asked { answer, channel: None, words: None, adds: None }),
             reason: None,
+            rights: None,
         }))
     }
 

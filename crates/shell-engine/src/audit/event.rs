@@ -4,6 +4,7 @@ use escalation_protocol::handover::Outcome;
 use serde::{Deserialize, Serialize};
 
 use super::files::Log;
+use super::rights_record::RightsRecord;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +109,9 @@ pub struct Decision {
     /// Why it was denied, or what else there is to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it got, where it ran by a rule or an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Box<RightsRecord>>,
 }
 
 /// How much of an argument vector is not in the log, and the hash by which the whole is recognised.
@@ -155,6 +159,8 @@ pub struct Asked {
 pub enum AnswerKind {
     /// Yes, once.
     Once,
+    /// Yes, once, inside the sandbox only.
+    Inside,
     /// Yes, for this session.
     Session,
     /// Yes, from now on, by a rule.

@@ -108,6 +108,7 @@ impl ExecRecord {
             rule: None,
             asked: None,
             reason: None,
+            rights: None,
         }
     }
 

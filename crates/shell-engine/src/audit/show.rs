@@ -185,10 +185,14 @@ fn broken(line: &str, width: Option<usize>) -> String {
 }
 
 pub(super) fn decided(decision: &Decision) -> String {
-    let verb = match decision.decision {
-        ActionKind::Run => "ran inside",
-        ActionKind::Escalate => "ran OUTSIDE",
-        ActionKind::Deny => "DENIED",
+    let run = decision.rights.as_ref().map(|rights| rights.run.as_str());
+    let verb = match (decision.decision, run) {
+        (ActionKind::Run, _) => "ran inside",
+        (ActionKind::Escalate, Some("inside")) => "ran inside with grants",
+        (ActionKind::Escalate, Some("confined")) => "ran CONFINED",
+        (ActionKind::Escalate, Some("unconfined")) => "ran UNCONFINED",
+        (ActionKind::Escalate, _) => "ran OUTSIDE",
+        (ActionKind::Deny, _) => "DENIED",
     };
     let arguments = decision.argv.iter().skip(1).map(String::as_str);
     let command: Vec<String> = std::iter::once(&*decision.program).chain(arguments).map(quoted).collect();
@@ -208,6 +212,7 @@ pub(super) fn decided(decision: &Decision) -> String {
     if let Some(asked) = &decision.asked {
         let answer = match asked.answer {
             AnswerKind::Once => "allowed once",
+            AnswerKind::Inside => "allowed once, inside only",
             AnswerKind::Session => "allowed for the session",
             AnswerKind::Always => "allowed from now on",
             AnswerKind::Declined => "declined",
@@ -225,6 +230,9 @@ pub(super) fn decided(decision: &Decision) -> String {
         if let Some(rule) = &asked.adds {
             text.push_str(&format!(", adding {}", visible(rule.as_bytes())));
         }
+    }
+    for line in decision.rights.iter().flat_map(|rights| rights.in_words()) {
+        text.push_str(&format!("; {}", visible(line.as_bytes())));
     }
     if let Some(reason) = &decision.reason {
         text.push_str(&format!("; {}", visible(reason.as_bytes())));
@@ -268,6 +276,7 @@ mod tests {
             rule: Some("default.rules:7".into()),
             asked,
             reason: None,
+            rights: None,
         }))
     }
 

@@ -178,6 +178,7 @@ mod tests {
             rule: None,
             asked: None,
             reason: None,
+            rights: None,
         }))
     }
 

@@ -268,6 +268,7 @@ mod tests {
             rule: None,
             asked: None,
             reason: None,
+            rights: None,
         }))
     }
 

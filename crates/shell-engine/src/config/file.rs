@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::approvals::ReasonField;
 use super::door::DoorChoice;
 use super::results::ResultFormat;
+use super::rights::AllowMeans;
 
 /// The file as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -125,6 +126,8 @@ pub(crate) struct ShellToolTable {
     pub(super) background: Option<String>,
     /// `auto`, `kernel` or `wrapper`: by which door programs reach the judge.
     pub(super) door: Option<DoorChoice>,
+    /// `program` or `unconfined`: what a rule gives that says nothing of rights.
+    pub(super) allow_means: Option<AllowMeans>,
     /// `json` or `text`: how results are written.
     pub(super) result: Option<ResultFormat>,
     /// Results link to outputs that they do not show whole.

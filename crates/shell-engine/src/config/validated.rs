@@ -18,6 +18,7 @@ use super::file::ConfigFile;
 use super::limits::{self, Limits};
 use super::programs::{find_wrapper, usable};
 use super::results::{self, Results};
+use super::rights::AllowMeans;
 use super::sandboxing::{Own, SandboxSettings, Sandboxing};
 use super::settings::Settings;
 use super::shell_program::{ShellKind, ShellProgram, find_shell};
@@ -40,6 +41,8 @@ pub struct Config {
     /// Where rules are.
     pub rules: RuleFiles,
     pub(crate) heuristics: Heuristics,
+    /// What a rule gives that says nothing of rights.
+    pub allow_means: AllowMeans,
     /// The user's folder.
     pub codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
@@ -115,6 +118,7 @@ impl Config {
             execve_wrapper,
             rules,
             heuristics: settings.rules.heuristics,
+            allow_means: file.shell_tool.allow_means.unwrap_or_default(),
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
@@ -151,10 +155,17 @@ impl Config {
         })
     }
 
-    pub(crate) fn policy_options(&self) -> Options {
+    /// How rules are applied.
+    #[must_use]
+    pub fn policy_options(&self) -> Options {
         let program_token =
             if self.preserve_program_paths { ProgramToken::FullPath } else { ProgramToken::Basename };
-        Options { program_token, heuristics: self.heuristics, ..Options::default() }
+        Options {
+            program_token,
+            heuristics: self.heuristics,
+            plain: self.allow_means.plain(),
+            ..Options::default()
+        }
     }
 
     /// The folder of the user's rules that Codex reads, too.

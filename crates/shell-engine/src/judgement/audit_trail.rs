@@ -8,7 +8,7 @@ use super::decisions::{Decided, DecisionRecord, Decisions};
 use super::exec::Exec;
 use super::verdict::{Action, SpokenRule};
 use crate::approval::{Answer, Scope};
-use crate::audit::{ActionKind, AnswerKind, Asked, AuditError, Decision, ExecRecord};
+use crate::audit::{ActionKind, AnswerKind, Asked, AuditError, Decision, ExecRecord, RightsRecord};
 use crate::visible::with_causes;
 
 /// What is known so far of one decision. Dropped while a person is asked, it records that the question was withdrawn.
@@ -52,6 +52,7 @@ impl<'a> AuditTrail<'a> {
             Answer::Approved { scope, reason, by } => {
                 let (kind, adds) = match scope {
                     Scope::Once => (AnswerKind::Once, None),
+                    Scope::Inside => (AnswerKind::Inside, None),
                     Scope::Session => (AnswerKind::Session, None),
                     Scope::Always(rule) => (AnswerKind::Always, Some(rule.clone())),
                     Scope::SessionRule(rule) => (AnswerKind::Session, Some(rule.clone())),
@@ -93,7 +94,10 @@ impl<'a> AuditTrail<'a> {
     /// Waits until an escalation is on record.
     async fn escalates(&self, action: Action) -> Action {
         let Action::Escalate(outside) = &action else { return action };
-        let decision = self.decision(ActionKind::Escalate, &outside.program.path, None);
+        let decision = Decision {
+            rights: Some(Box::new(outside.rights())),
+            ..self.decision(ActionKind::Escalate, &outside.program.path, None)
+        };
         match self.record.escalates(decision).await {
             Ok(()) => action,
             Err(error) => Action::Deny { reason: unrecorded(&error) },
@@ -103,23 +107,34 @@ impl<'a> AuditTrail<'a> {
     /// What the call's result says; a program that simply runs is not worth a word.
     fn tell(&self, action: &Action) {
         let answer = self.asked.as_ref().map(|asked| asked.answer);
-        let approved = matches!(answer, Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always));
+        let approved = matches!(
+            answer,
+            Some(AnswerKind::Once | AnswerKind::Inside | AnswerKind::Session | AnswerKind::Always)
+        );
         let words = self.asked.as_ref().and_then(|asked| asked.words.as_deref());
         let record = |decided| DecisionRecord::new(self.exec, decided).by(self.rule.as_ref()).said(words);
         self.decisions.add(match action {
-            Action::Run if approved => record(Decided::ApprovedRan).because(self.why_inside.as_deref()),
+            Action::Run if approved => {
+                record(Decided::ApprovedRan).because(self.why_inside.as_deref()).with(RightsRecord::inside())
+            }
             Action::Run if self.why_inside.is_some() => {
-                record(Decided::RanInside).because(self.why_inside.as_deref())
+                record(Decided::RanInside).because(self.why_inside.as_deref()).with(RightsRecord::inside())
             }
             Action::Run => return,
             Action::Escalate(outside) => {
                 let decided = if approved { Decided::ApprovedEscalated } else { Decided::Escalated };
-                record(decided).outside(&outside.program.path, &outside.dropped)
+                record(decided).outside(&outside.program.path, &outside.dropped).with(outside.rights())
             }
             Action::Deny { reason } => record(match answer {
                 Some(AnswerKind::Declined | AnswerKind::Cancelled) => Decided::Declined,
                 Some(AnswerKind::Nobody) => Decided::Unanswered,
-                Some(AnswerKind::Once | AnswerKind::Session | AnswerKind::Always | AnswerKind::Withdrawn)
+                Some(
+                    AnswerKind::Once
+                    | AnswerKind::Inside
+                    | AnswerKind::Session
+                    | AnswerKind::Always
+                    | AnswerKind::Withdrawn,
+                )
                 | None => Decided::Refused,
             })
             .because(Some(reason)),

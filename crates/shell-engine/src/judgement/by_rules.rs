@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use execpolicy::rights::{Granted, Surroundings};
+use execpolicy::rights::{Granted, Source};
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, Rights, RuleMatch, Run};
 
 use super::credentials;
@@ -16,11 +16,12 @@ use super::environment::{self, Environment, Prepared};
 use super::exec::Exec;
 use super::executes::Executes;
 use super::git_settings;
+use super::granted;
 use super::legacy::Legacy;
 use super::removal;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Concerns, Judgement, Outside, Verdict};
-use super::wording::{NamedEvaluation, ask, cautious, cautious_below, forbidden};
+use super::wording::{NamedEvaluation, ask, cautious, cautious_below, forbidden, tell_rights};
 use super::written_code;
 use crate::programs::look_at;
 use crate::visible::{code, shortened, visible};
@@ -43,11 +44,8 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let variables = exec.variables();
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
     let Ok(other) = strictest_of_other_names(grounds, exec, &own, &variables) else {
-        return Judgement {
-            verdict: Verdict::Deny { reason: TOO_MANY_NAMES.into() },
-            rule: None,
-            patch_rule: None,
-        };
+        let verdict = Verdict::Deny { reason: TOO_MANY_NAMES.into() };
+        return Judgement { verdict, rule: None, patch_rule: None };
     };
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
@@ -70,7 +68,9 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
         (Decision::Prompt, false) => ask(exec, named, None),
         (Decision::Allow, true) if exec.outside().is_some() => runs_outside(grounds, exec, named),
-        (Decision::Allow, true) if stays(grounds, exec, &rights) => inside(grounds, exec, &variables),
+        (Decision::Allow, true) if stays(grounds, exec, &rights) => {
+            inside(grounds, exec, &rights, &variables)
+        }
         (Decision::Allow, true) => {
             match outside(grounds, exec, own.evaluation.matches(), &rights, &variables) {
                 Err(why) => Verdict::Run { why_inside: Some(why.to_string()) },
@@ -87,6 +87,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
             Verdict::Run { why_inside: why }
         }
     };
+    let verdict = tell_rights(verdict, &rights, grounds.trust.is_enforced());
     let verdict = match &grounds.legacy {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
         None => verdict,
@@ -169,13 +170,28 @@ fn kept_back(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsStrin
 
 /// What a rule allows inside. Where no sandbox keeps it there the rule says nothing, so what looks dangerous is asked
 /// about.
-fn inside(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, OsString)]) -> Verdict {
+fn inside(
+    grounds: &Grounds<'_>,
+    exec: &Exec,
+    rights: &Rights,
+    variables: &[(OsString, OsString)],
+) -> Verdict {
     let command = command(exec, exec.file.as_os_str(), exec.arguments(), variables);
     let evaluation = Policy::empty().evaluate(&command, grounds.options);
     if grounds.trust.is_enforced() || evaluation.decision() == Decision::Allow {
-        return Verdict::Run { why_inside: None };
+        return Verdict::Run { why_inside: why_nothing(rights) };
     }
     ask(exec, &NamedEvaluation { name: None, evaluation }, None)
+}
+
+/// Why a rule that lets a program run gives it nothing, where it says nothing of that.
+fn why_nothing(rights: &Rights) -> Option<String> {
+    match (rights.source, &rights.origin, rights.why()) {
+        (Source::RunsWhatItIsGiven(_) | Source::Missing, Some(origin), Some(why)) => {
+            Some(format!("the rule {origin} {why}"))
+        }
+        _ => None,
+    }
 }
 
 /// Why a program that a rule lets out stays inside, where another one runs it that is all that is seen here.
@@ -311,14 +327,7 @@ fn outside(
 /// What a rule grants, here.
 fn granted(grounds: &Grounds<'_>, exec: &Exec, rights: &Rights) -> Granted {
     let variable = |name: &str| grounds.environment.of_server(name);
-    let home = variable("HOME").map(PathBuf::from);
-    let repository = sandbox::resolve::repository_of(&exec.workdir, home.as_slice());
-    let mut granted = rights.granted(&Surroundings {
-        variable: &variable,
-        home: home.as_deref(),
-        repository: repository.as_deref(),
-        configured: &|_| Vec::new(),
-    });
+    let mut granted = granted::granted(rights, grounds.trust, &variable, &exec.workdir);
     // What commands write anyway is protected as it is for them.
     granted.write.retain(|place| !grounds.trust.may_be_written(place));
     granted

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::verdict::SpokenRule;
+use crate::audit::RightsRecord;
 use crate::visible::{shortened, visible};
 
 /// Records of one call; more are counted only.
@@ -67,6 +68,9 @@ pub struct DecisionRecord {
     /// The rule that decided, as `file:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// What it had, where it ran by a rule or an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rights: Option<RightsRecord>,
     /// Its justification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
@@ -126,6 +130,7 @@ impl DecisionRecord {
             decision,
             parents: exec.starter.parents().to_vec(),
             rule: None,
+            rights: None,
             justification: None,
             why_not_escalated: None,
             reason: None,
@@ -138,6 +143,12 @@ impl DecisionRecord {
         self.rule = rule.map(|rule| rule.origin.clone());
         let justification = rule.and_then(|rule| rule.justification.as_deref());
         self.justification = justification.map(|text| shortened(&visible(text.as_bytes()), LONGEST_TEXT));
+        self
+    }
+
+    /// The record with what the program had.
+    pub(super) fn with(mut self, rights: RightsRecord) -> DecisionRecord {
+        self.rights = Some(rights);
         self
     }
 

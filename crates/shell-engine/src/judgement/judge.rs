@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use execpolicy::{Heuristics, Nested, Options, Policy, RuleMatch};
+use execpolicy::{Heuristics, Nested, Options, Plain, Policy, RuleMatch};
 use tokio_util::sync::CancellationToken;
 
+use super::asked_for::AskedByCall;
 use super::audit_trail::AuditTrail;
 use super::by_rules::{Grounds, judge};
 use super::decisions::Decisions;
@@ -57,6 +58,8 @@ pub(crate) struct CallFacts {
     pub(crate) patch: Option<Arc<CallPatch>>,
     /// The call's own script.
     pub(crate) script: Arc<str>,
+    /// What its caller asks for beyond what commands may do.
+    pub(crate) asked: Option<AskedByCall>,
     /// Ends the call.
     pub(crate) cancel: CancellationToken,
 }
@@ -183,9 +186,11 @@ impl Judge {
                 drop(pause);
                 match (answer, otherwise) {
                     (Answer::Approved { scope, .. }, _) => {
+                        let scope_is_inside = scope == Scope::Inside;
                         if let Scope::SessionRule(rule) = scope {
                             self.rules.add_for_session(rule).await;
                         }
+                        let approved = if scope_is_inside { inside_only() } else { approved };
                         self.confirm(exec, call, (&question, approved), trail).await
                     }
                     (Answer::Declined { reason, ends_call, .. }, _) => {
@@ -260,9 +265,13 @@ impl Judge {
             Starter::Shell => self.options.heuristics,
             Starter::Program(_) => Heuristics::NONE,
         };
+        // Where nothing keeps commands inside, what a rule lets run has what the user has.
+        let plain = if call.trust.is_enforced() { self.options.plain } else { Plain::Outside };
+        let with_asked = call.asked.as_ref().and_then(|asked| asked.rules_for(exec, policy));
+        let policy = with_asked.as_ref().unwrap_or(policy);
         let grounds = Grounds {
             policy,
-            options: &Options { heuristics, ..self.options },
+            options: &Options { heuristics, plain, ..self.options },
             legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: call.trust.writable() }),
             trust: &call.trust,
             environment: &call.environment,
@@ -281,7 +290,7 @@ impl Judge {
             && question.cautions.is_empty()
         {
             // A rule for good would let out whatever it runs, by whichever door that is seen.
-            let options = Options { nested: Nested::Judged, ..self.options };
+            let options = Options { nested: Nested::Judged, plain, ..self.options };
             question.always = suggest(policy, &options, &self.users_rules, exec);
             // Where nothing keeps it inside, a rule that does would give it all.
             question.always.retain(|rule| call.trust.is_enforced() || !rule.stays_inside());
@@ -328,6 +337,10 @@ fn escalate(exec: &Exec, call: &CallFacts, outside: Box<Outside>, trail: &mut Au
         true => Action::Escalate(outside),
         false => Action::Deny { reason: CHANGED.into() },
     }
+}
+
+fn inside_only() -> Approved {
+    Approved::Runs { why_inside: Some("the person who was asked let it run inside the sandbox only".into()) }
 }
 
 fn inside(why: Option<String>, trail: &mut AuditTrail<'_>) -> Action {

@@ -62,6 +62,7 @@ impl Legacy<'_> {
                     line: None,
                     once: false,
                     subject: None,
+                    gives_more: false,
                 };
                 let approved = Approved::Runs { why_inside: None };
                 Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies }

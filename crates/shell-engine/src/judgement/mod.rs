@@ -6,16 +6,17 @@
 //! * `exec`: what is asked for; `lineage`: where it stands among the programs of its call.
 //! * `judge`: the rules first, then a person if they say so.
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
-//! * `trust`: is it that program? `environment`: what it would get.
+//! * `trust`: is it that program? `environment`: what it would get. `granted`: what rights are on this machine.
 //! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `removal`: forced removals that nobody is asked about.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
-//! * `patches`: the same for what `apply_patch` would change.
+//! * `patches`: the same for what `apply_patch` would change. `asked_for`: what the caller of a command asks for.
 //! * `audit_trail`: what is put on record, and told in the call's result (`decisions`).
 //! * `preview`: the same for `policy explain`, without a call.
 
+mod asked_for;
 mod audit_trail;
 mod by_rules;
 mod credentials;
@@ -25,6 +26,7 @@ mod exec;
 mod executes;
 mod fingerprint;
 mod git_settings;
+mod granted;
 mod judge;
 mod legacy;
 mod lineage;
@@ -37,6 +39,8 @@ mod verdict;
 mod wording;
 mod written_code;
 
+pub(crate) use asked_for::AskedByCall;
+pub use asked_for::AskedFor;
 pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;

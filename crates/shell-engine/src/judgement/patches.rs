@@ -140,6 +140,7 @@ impl<'r> Judged<'r> {
             again: None,
             always: Vec::new(),
             scoped: Vec::new(),
+            gives_more: false,
             // What was not shown whole counts for this once.
             once: !cautions.is_empty() || lines.len() > MOST_LINES,
             cautions,

@@ -4,19 +4,20 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use execpolicy::{Ancestor, Ancestry, Options, Policy};
+use execpolicy::{Ancestor, Ancestry, Command, Options, Policy, Rights, Run};
 
 use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
+use super::granted;
 use super::lineage::Lineage;
 use super::trust::Trust;
-use super::verdict::{Approved, Unasked, Verdict};
+use super::verdict::{Approved, Outside, Unasked, Verdict};
 use crate::config::Config;
 use crate::programs::{FileState, Programs, look};
 
 /// Says in one sentence what the server would do with a command that is executed in this folder, with this environment,
-/// in the sandbox of the user's configuration.
+/// in the sandbox of the user's configuration; and what it would be granted here, a line for each kind.
 ///
 /// # Errors
 ///
@@ -27,7 +28,7 @@ pub fn preview(
     options: &Options,
     (file, arguments): (&Path, &[OsString]),
     ancestry: &Ancestry,
-) -> Result<String, String> {
+) -> Result<(String, Vec<String>), String> {
     let plan = config.sandboxing.plan(&config.sandboxing.wanted(&[], None));
     let plan = plan.map_err(|error| format!("nothing runs: {error}"))?;
     let exec = here(file, arguments, ancestry)
@@ -40,7 +41,16 @@ pub fn preview(
         environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
         trust: &trust,
     };
-    Ok(in_words(judge(&grounds, &exec).verdict))
+    let command = Command::new(&exec.file, arguments).with_cwd(&exec.workdir).with_ancestry(ancestry);
+    let variables = exec.variables();
+    let evaluation = policy.evaluate(&command.with_environment(&variables), options);
+    let rights = evaluation.rights();
+    let lines = if rights.run == Run::Unconfined { Vec::new() } else { lines(rights, &trust, &exec.workdir) };
+    Ok((in_words(judge(&grounds, &exec).verdict), lines))
+}
+
+fn lines(rights: &Rights, trust: &Trust, workdir: &Path) -> Vec<String> {
+    granted::in_words(&granted::granted(rights, trust, &|name| std::env::var_os(name), workdir))
 }
 
 /// The ancestry of what is executed below these command lines, the nearest first, and below nothing else.
@@ -88,19 +98,23 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
 }
 
 fn in_words(verdict: Verdict) -> String {
-    const OUTSIDE: &str = "outside the sandbox, with your rights";
     match verdict {
         Verdict::Run { why_inside: None } => "it runs inside the sandbox, unasked".into(),
         Verdict::Run { why_inside: Some(why) } => {
             format!("a rule allows it, but it runs inside the sandbox: {why}")
         }
-        Verdict::Escalate(_) => format!("it runs {OUTSIDE}, unasked"),
-        Verdict::Ask { approved: Approved::Escalates(_), unasked: Unasked::Denies, .. } => {
-            format!("it is asked about; a yes runs it {OUTSIDE}")
+        Verdict::Escalate(outside) => format!("it runs {}, unasked", way(&outside)),
+        Verdict::Ask { approved: Approved::Escalates(outside), unasked: Unasked::Denies, .. } => {
+            format!("it is asked about; a yes runs it {}", way(&outside))
         }
-        Verdict::Ask { approved: Approved::Escalates(_), unasked: Unasked::Runs { why_inside }, .. } => {
+        Verdict::Ask {
+            approved: Approved::Escalates(outside),
+            unasked: Unasked::Runs { why_inside },
+            ..
+        } => {
             format!(
-                "it is asked about, because {why_inside}; a yes runs it {OUTSIDE}; when nobody can be asked, it runs inside"
+                "it is asked about, because {why_inside}; a yes runs it {}; when nobody can be asked, it runs inside",
+                way(&outside)
             )
         }
         Verdict::Ask { approved: Approved::Runs { why_inside: None }, .. } => {
@@ -110,6 +124,15 @@ fn in_words(verdict: Verdict) -> String {
             format!("it is asked about; a yes runs it inside the sandbox: {why}")
         }
         Verdict::Deny { .. } => "it is refused".into(),
+    }
+}
+
+fn way(outside: &Outside) -> &'static str {
+    match outside.run {
+        Run::Inside => "inside the sandbox, with what it is granted",
+        Run::Confined => "confined",
+        Run::Outside => "outside the sandbox, with your rights, executing nothing that commands can write",
+        Run::Unconfined => "outside the sandbox, with your rights",
     }
 }
 

@@ -10,6 +10,7 @@ use execpolicy::{RuleMatch, Run};
 use super::executes::Executes;
 use super::trust::Program;
 use crate::approval::Question;
+use crate::audit::RightsRecord;
 
 /// What is to be done about one program, and the rule that says so.
 #[must_use]
@@ -79,6 +80,13 @@ pub(crate) struct Outside {
     pub(super) dropped: Vec<String>,
     /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.
     pub(super) changed: Vec<String>,
+}
+
+impl Outside {
+    /// What it has, for records and results.
+    pub(super) fn rights(&self) -> RightsRecord {
+        RightsRecord::new(self.run, self.profile.as_ref(), &self.granted)
+    }
 }
 
 /// What a person should know before something runs outside.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use execpolicy::{DecidedBy, Evaluation, RuleMatch};
+use execpolicy::{DecidedBy, Evaluation, Rights, RuleMatch};
 
 use super::exec::{Exec, Starter};
 use super::fingerprint::{Placement, identity, identity_in_call};
@@ -53,6 +53,29 @@ pub(super) fn ask(
     };
     let question = Box::new(bound(question, exec, outside));
     Verdict::Ask { question, approved, unasked: Unasked::Denies }
+}
+
+/// Says in a question what a yes gives, which is part of what is answered.
+pub(super) fn tell_rights(verdict: Verdict, rights: &Rights, is_enforced: bool) -> Verdict {
+    match verdict {
+        // Where nothing keeps commands inside, it has what they have.
+        Verdict::Ask { mut question, approved: approved @ Approved::Escalates(_), unasked }
+            if is_enforced =>
+        {
+            let words = rights.in_words();
+            let line = format!("A yes runs it {}.", inert(&visible(words.as_bytes())));
+            match question.details.iter_mut().find(|detail| *detail == OUTSIDE) {
+                Some(detail) => *detail = line,
+                None => question.details.insert(0, line),
+            }
+            let gives = [words.as_bytes()];
+            question.identity = question.identity.with(gives);
+            question.again = question.again.as_ref().map(|again| again.with(gives));
+            question.gives_more = !rights.is_none();
+            Verdict::Ask { question, approved, unasked }
+        }
+        Verdict::Ask { .. } | Verdict::Run { .. } | Verdict::Escalate(_) | Verdict::Deny { .. } => verdict,
+    }
 }
 
 /// A rule allows it, but what it would do outside depends on what was written inside.
@@ -157,6 +180,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         line: None,
         once: false,
         subject: None,
+        gives_more: false,
     };
     // What a person has not read counts for this once.
     question.once = question.is_shortened();

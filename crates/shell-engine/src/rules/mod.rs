@@ -11,6 +11,7 @@ mod reload;
 mod settings;
 mod sources;
 mod stamps;
+mod tool_hosts;
 
 pub use answers::AnswerFile;
 pub use doubts::doubts;
@@ -21,3 +22,4 @@ pub use reload::Rules;
 pub(crate) use settings::{OWN, OWN_RULES, project_rules, started_in};
 pub use settings::{RuleFiles, RuleSettings, RulesError};
 pub use sources::RuleSource;
+pub(crate) use tool_hosts::ToolConfiguration;

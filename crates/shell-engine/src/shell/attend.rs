@@ -28,7 +28,7 @@ use super::spawn::{ShellSpawnError, Start};
 use crate::approval::Approver;
 use crate::config::{AfterCall, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
-use crate::judgement::{CallFacts, Decisions, Environment, Holds, Judge, Project, Trust};
+use crate::judgement::{AskedByCall, CallFacts, Decisions, Environment, Holds, Judge, Project, Trust};
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -132,6 +132,12 @@ async fn begin(
         }
         (true, ShellKind::SystemSh) | (false, _) => None,
     };
+    let script = request.command.to_string_lossy().into();
+    let asked = request.asked.as_ref().filter(|_| sandbox.plan().mode.is_enforced());
+    let asked =
+        asked.map(|asked| AskedByCall::new(asked, &config.shell.path, &request.command.to_string_lossy()));
+    let becomes = asked.as_ref().map(|asked| CallRequest { command: asked.script(), ..request.clone() });
+    let request = becomes.as_ref().unwrap_or(request);
     let stopwatch = Stopwatch::start(Some(request.timeout));
     let plan = Arc::clone(sandbox.plan());
     let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
@@ -144,7 +150,8 @@ async fn begin(
         stopwatch,
         decisions: Decisions::default(),
         patch,
-        script: request.command.to_string_lossy().into(),
+        script,
+        asked,
         cancel: cancel.clone(),
     };
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());

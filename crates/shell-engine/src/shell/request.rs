@@ -10,6 +10,7 @@ use patches::Patch;
 use patches::program::REPORT_ARGUMENT;
 
 use crate::config::Config;
+use crate::judgement::AskedFor;
 
 /// A command to be run. Its fields have been checked; see [`CallRequest::new`].
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct CallRequest {
     pub(super) login: bool,
     /// The patch that is applied, which is what it reads.
     pub(super) patch: Option<Arc<PatchText>>,
+    /// What is asked for beyond what commands may do.
+    pub(super) asked: Option<AskedFor>,
 }
 
 /// A patch, and what it says.
@@ -101,8 +104,14 @@ impl CallRequest {
         match std::fs::metadata(&workdir) {
             Err(error) => Err(RequestError::Workdir(workdir, error)),
             Ok(metadata) if !metadata.is_dir() => Err(RequestError::NotAFolder(workdir)),
-            Ok(_) => Ok(CallRequest { command, workdir, timeout, login, patch: None }),
+            Ok(_) => Ok(CallRequest { command, workdir, timeout, login, patch: None, asked: None }),
         }
+    }
+
+    /// The same, asking a person for more than commands may do. Nothing is given without that.
+    #[must_use]
+    pub fn asking_for(self, asked: Option<AskedFor>) -> CallRequest {
+        CallRequest { asked, ..self }
     }
 }
 

@@ -364,8 +364,9 @@ mod tests {
             line: None,
             once: false,
             subject: None,
+            gives_more: false,
         };
-        let offers = Offers { session: true, always: Vec::new(), end: false };
+        let offers = Offers { session: true, ..Offers::default() };
         Arc::new(OpenQuestion { id: QuestionId::next(), question, offers, since: SystemTime::now() })
     }
 

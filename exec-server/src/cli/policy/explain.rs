@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
-use execpolicy::{Command, Heuristics, Nested, Options, ProgramToken};
+use execpolicy::{Command, Heuristics, Nested, Options, Policy, ProgramToken};
 use shell_engine::{Config, Settings, find_program, preview, started_by};
 
 use super::sources::SourceArguments;
@@ -40,15 +40,28 @@ pub(super) struct ExplainArguments {
     #[arg(long, value_name = "COMMAND")]
     by: Vec<String>,
 
+    /// Instead of a command: what each rule that says nothing of rights gives now
+    #[arg(long, conflicts_with_all = ["words", "by"])]
+    changes: bool,
+
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(
+        required_unless_present = "changes",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     words: Vec<OsString>,
 }
 
 impl ExplainArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let policy = self.sources.policy()?;
+        if self.changes {
+            return changes(&policy);
+        }
         self.sources.warn(&policy)?;
+        let config = Config::new(Settings::default());
         let Words { words, note } = understood(self.words);
         let (program, arguments) = words.split_first().context("no command was given")?;
         let found = find_program(program);
@@ -63,21 +76,40 @@ impl ExplainArguments {
         // What a list of ours calls dangerous is asked about only where the command's own shell does it.
         let heuristics = if ancestry.is_the_shells() { self.heuristics.lists() } else { Heuristics::NONE };
         let nested = if ancestry.is_the_shells() { Nested::Judged } else { Nested::ExecutedLater };
-        let options = Options { program_token, heuristics, nested, ..Options::default() };
+        let plain = config.as_ref().map(|config| config.policy_options().plain).unwrap_or_default();
+        let options = Options { program_token, heuristics, nested, plain };
         let mut out = std::io::stdout().lock();
         write!(out, "{}", policy.explain(&command, &options))?;
-        let outcome = match Config::new(Settings::default()) {
-            Ok(config) => {
-                preview(&config, &policy, &options, (&file, arguments), &ancestry).unwrap_or_else(|why| why)
-            }
-            Err(error) => format!("nothing runs: {error}"),
+        let (outcome, here) = match config {
+            Ok(config) => preview(&config, &policy, &options, (&file, arguments), &ancestry)
+                .unwrap_or_else(|why| (why, Vec::new())),
+            Err(error) => (format!("nothing runs: {error}"), Vec::new()),
         };
         writeln!(out, "in the server: {outcome}")?;
+        for line in here {
+            writeln!(out, "  {line}")?;
+        }
         for note in note.iter().map(String::as_str).chain(found.is_none().then_some(NOT_FOUND)) {
             writeln!(out, "note: {note}")?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Lists what existing rules mean, for whoever comes from a version in which each of them gave everything.
+fn changes(policy: &Policy) -> anyhow::Result<ExitCode> {
+    let options = Config::new(Settings::default()).map(|config| config.policy_options());
+    let options = options.unwrap_or_default();
+    let mut out = std::io::stdout().lock();
+    let changes = policy.changes(&options);
+    for (rule, rights) in &changes {
+        writeln!(out, "{}: {rule}\n    runs {}", rule.origin, rights.in_words())?;
+        if let Some(why) = rights.why() {
+            writeln!(out, "    because it {why}")?;
+        }
+    }
+    writeln!(out, "{} rules let something run and say nothing of rights", changes.len())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 const NOT_FOUND: &str = "the program was not found, so it was judged by its name alone";

@@ -94,6 +94,7 @@ fn question(words: &str) -> Question {
         line: None,
         once: false,
         subject: None,
+        gives_more: false,
     }
 }
 

@@ -183,6 +183,7 @@ fn footer<'b>(view: &'b ViewState, style: &Style, now: Instant, width: u16) -> L
                     ("o", " once  ", " once ", Choice::Once),
                     ("s", " session  ", " session ", Choice::Session),
                     ("a", " always…  ", " always ", Choice::Always),
+                    ("i", " inside  ", " inside ", Choice::Inside),
                     ("d", " deny…  ", " deny ", Choice::Deny),
                     ("e", " end call  ", " end ", Choice::End),
                 ] {

@@ -220,7 +220,9 @@ impl ViewState {
             KeyCode::PageUp => self.scroll = self.scroll.saturating_sub(5),
             KeyCode::Home => self.scroll = 0,
             KeyCode::End => self.scroll = usize::MAX,
-            KeyCode::Char(letter @ ('o' | 's' | 'a' | 'd' | 'e')) => return self.press_answer(letter, now),
+            KeyCode::Char(letter @ ('o' | 's' | 'a' | 'i' | 'd' | 'e')) => {
+                return self.press_answer(letter, now);
+            }
             _ => {}
         }
         Wish::Nothing
@@ -259,6 +261,7 @@ impl ViewState {
             'o' => Choice::Once,
             's' => Choice::Session,
             'a' => Choice::Always,
+            'i' => Choice::Inside,
             'e' => Choice::End,
             _ => Choice::Deny,
         };
@@ -274,7 +277,7 @@ impl ViewState {
         }
         self.note = None;
         match choice {
-            Choice::Once | Choice::Session | Choice::End => self.answer(choice, None, now),
+            Choice::Once | Choice::Session | Choice::Inside | Choice::End => self.answer(choice, None, now),
             Choice::Always
             | Choice::AlwaysFirst(_)
             | Choice::SessionFirst(_)
@@ -301,6 +304,7 @@ impl ViewState {
         let (server, id) = entry.name();
         let done = match choice {
             Choice::Once => "Allowed once",
+            Choice::Inside => "Allowed once, inside only",
             Choice::Session | Choice::SessionFirst(_) => "Allowed for the session",
             Choice::Always | Choice::AlwaysFirst(_) => "Allowed from now on",
             Choice::Project(_) => "Allowed in this project from now on",

@@ -1,0 +1,50 @@
+//! What rights are on this machine, in this folder: paths in place of what stands for them, hosts in place of tools.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use execpolicy::Rights;
+use execpolicy::rights::{Granted, Surroundings};
+
+use super::trust::Trust;
+use crate::rules::ToolConfiguration;
+
+/// What a rule grants where `variable` is the server's own environment, to a program that starts in this folder.
+pub(super) fn granted(
+    rights: &Rights,
+    trust: &Trust,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    workdir: &Path,
+) -> Granted {
+    let home = variable("HOME").map(PathBuf::from).or_else(home_folder::find);
+    let repository = sandbox::resolve::repository_of(workdir, home.as_slice());
+    let tools = ToolConfiguration {
+        home: home.as_deref(),
+        variable,
+        may_be_written: &|path| trust.may_be_written(path),
+    };
+    rights.granted(&Surroundings {
+        variable,
+        home: home.as_deref(),
+        repository: repository.as_deref(),
+        configured: &|tool| tools.hosts(tool),
+    })
+}
+
+/// What is granted here, a line for each kind, and what is not and why.
+pub(super) fn in_words(granted: &Granted) -> Vec<String> {
+    let paths =
+        |paths: &[PathBuf]| -> Vec<String> { paths.iter().map(|path| path.display().to_string()).collect() };
+    let lists = [
+        ("hosts", granted.hosts.iter().map(ToString::to_string).collect()),
+        ("read", paths(&granted.read)),
+        ("write", paths(&granted.write)),
+        ("sockets", paths(&granted.sockets)),
+        ("left out", granted.left_out.clone()),
+        ("never read", paths(&granted.denied_read)),
+        ("never written", paths(&granted.denied_write)),
+        ("never reached", granted.denied_hosts.iter().map(ToString::to_string).collect()),
+    ];
+    let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
+    lists.map(|(name, values): (_, Vec<String>)| format!("{name}: {}", values.join(", "))).collect()
+}

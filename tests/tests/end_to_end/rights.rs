@@ -1,0 +1,101 @@
+//! Rights in rules, questions, answers and records.
+
+use end_to_end_tests::World;
+use end_to_end_tests::asking::{Asking, ERAS, choose};
+use end_to_end_tests::lines::run_subcommand;
+use serde_json::json;
+
+const SANDBOX: [&str; 2] = ["--sandbox", "workspace-write"];
+
+#[test]
+fn a_question_says_what_a_yes_gives_and_inside_gives_nothing() {
+    for era in ERAS {
+        let world = World::with_rules("").configured("");
+        let kept = world.codex_home().parent().expect("a folder").join("granted");
+        std::fs::create_dir(&kept).expect("a folder outside");
+        let rule = format!("prefix_rule([\"touch\"], \"prompt\", grants={{\"write\": [{kept:?}]}})\n");
+        std::fs::write(world.rules_file(), rule).expect("written");
+        let mut asking = Asking::start_with(&world, era, &SANDBOX);
+        let command = format!("touch {}/a", kept.display());
+        let given = asking.run(&command, &choose("once"));
+        let line = format!("A yes runs it inside the sandbox, with writing {}.", kept.display());
+        assert!(given.messages()[0].contains(&line), "{given:?}");
+        assert!(given.choices().contains(&"inside"), "{given:?}");
+        let rights = &given.result["decisions"][0]["rights"];
+        assert_eq!(rights, &json!({"run": "inside", "write": [kept]}), "{given:?}");
+        assert!(kept.join("a").exists(), "{given:?}");
+        let command = format!("touch {}/b", kept.display());
+        let inside = asking.run(&command, &choose("inside"));
+        assert_eq!(inside.result["decisions"][0]["rights"], json!({"run": "inside"}), "{inside:?}");
+        assert!(!kept.join("b").exists(), "{inside:?}");
+    }
+}
+
+#[test]
+fn what_a_caller_asks_for_is_given_by_one_answer_and_never_without() {
+    for era in ERAS {
+        let world = World::with_rules("").configured("");
+        let kept = world.codex_home().parent().expect("a folder").join("granted");
+        std::fs::create_dir(&kept).expect("a folder outside");
+        let mut asking = Asking::start_with(&world, era, &SANDBOX);
+        let more = json!({
+            "additional_permissions": {"file_system": {"write": [kept]}},
+            "justification": "the report goes there"
+        });
+        let script = |name: &str| format!("echo a > {0}/{name} && cat {0}/{name}", kept.display());
+        let refused = asking.run_with(&script("no"), &more, &choose("deny"));
+        assert_eq!((refused.questions.len(), kept.join("no").exists()), (1, false), "{refused:?}");
+        assert_eq!(refused.result["status"], "declined", "{refused:?}");
+        let given = asking.run_with(&script("yes"), &more, &choose("once"));
+        let message = given.messages()[0];
+        assert!(message.contains("the agent says: the report goes there"), "{message}");
+        assert!(message.contains(&format!("with writing {}", kept.display())), "{message}");
+        assert_eq!((given.questions.len(), given.output()), (1, "a\n"), "{given:?}");
+        let later = asking.run(&script("later"), &choose("once"));
+        assert_eq!((later.questions.len(), kept.join("later").exists()), (0, false), "{later:?}");
+    }
+}
+
+#[test]
+fn the_record_is_learned_from_and_replayed() {
+    let world = World::with_rules("prefix_rule([\"touch\"], \"prompt\")\n").configured("");
+    let mut asking = Asking::start_with(&world, ERAS[0], &SANDBOX);
+    assert_eq!(asking.run("touch c", &choose("deny")).questions.len(), 1);
+    // What lets a program out is on record before it runs, with all before it.
+    for name in ["a", "b"] {
+        assert_eq!(asking.run(&format!("touch {name}"), &choose("once")).questions.len(), 1);
+    }
+    drop(asking);
+    let (code, learned, error) = run_subcommand(&world, &["policy", "learn", "--since", "1h"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(learned.contains("match=[\"touch a\"") && learned.contains("\"c\"], \"forbidden\""), "{learned}");
+    let file = world.workdir().join("other.rules");
+    std::fs::write(&file, "prefix_rule([\"touch\"], \"forbidden\")\n").expect("written");
+    let (code, replayed, error) =
+        run_subcommand(&world, &["policy", "replay", file.to_str().expect("UTF-8")]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(replayed.contains("- asked") && replayed.contains("+ denied"), "{replayed}");
+    assert!(replayed.contains("3 of ") && replayed.contains(" decisions would be others"), "{replayed}");
+}
+
+#[test]
+fn profiles_and_what_old_rules_give_are_listed() {
+    let own = "profile(\"deploy\", base=\"git\", hosts=[\"build.example.org\"], justification=\"ours\")\n\
+               prefix_rule([[\"git\", \"make\", \"some-tool\"]])\n";
+    let world = World::with_rules(own);
+    let (code, listed, error) = run_subcommand(&world, &["policy", "profiles"]);
+    assert_eq!(code, Some(0), "{error}");
+    for line in ["deploy     confined   ours", "git        confined", "npm        inside"] {
+        assert!(listed.contains(line), "{listed}");
+    }
+    let (code, one, _) = run_subcommand(&world, &["policy", "profiles", "deploy"]);
+    assert!(code == Some(0) && one.contains("hosts: build.example.org"), "{one}");
+    assert_eq!(run_subcommand(&world, &["policy", "profiles", "none"]).0, Some(1));
+    let (code, changes, error) = run_subcommand(&world, &["policy", "explain", "--changes"]);
+    assert_eq!(code, Some(0), "{error}");
+    for line in ["confined to what the profile \"git\" names", "inside the sandbox", "outside the sandbox"] {
+        assert!(changes.contains(line), "{changes}");
+    }
+    let (code, explained, error) = run_subcommand(&world, &["policy", "explain", "git fetch"]);
+    assert!(code == Some(0) && explained.contains("rights: confined"), "{explained}{error}");
+}
