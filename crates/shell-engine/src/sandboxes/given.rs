@@ -41,7 +41,9 @@ impl Given {
         wanted: &Wanted,
         commands: &[Arc<Plan>],
     ) -> Result<Plan, ResolveError> {
-        let reaches_hosts = !self.granted.hosts.is_empty();
+        // One host cannot be kept from a network that is given whole.
+        let has_network = self.granted.denied_hosts.is_empty();
+        let reaches_hosts = has_network && !self.granted.hosts.is_empty();
         match self.run {
             Run::Inside => {
                 let plan = sandboxing.plan_with(wanted, &self.granted)?;
@@ -71,13 +73,15 @@ impl Given {
                 // What is not its own to read: a program that shows files is told by a command which.
                 let Plan { mut hidden, emptied, .. } = sandboxing.plan_with(wanted, &self.granted)?;
                 let is_at_home = |place: &Path| sandboxing.home().is_some_and(|home| place.starts_with(home));
-                hidden.retain(|place| is_secret(place, is_at_home(place)));
+                let denied = real(&self.granted.denied_read);
+                let is_denied = |place: &Path| denied.iter().any(|denied| place.starts_with(denied));
+                hidden.retain(|place| is_denied(place) || is_secret(place, is_at_home(place)));
                 Ok(Plan {
                     execution,
                     hidden,
                     emptied,
-                    read_only: self.granted.denied_write.clone(),
-                    ..Plan::unenforced(Mode::DangerFullAccess, Network::Enabled)
+                    read_only: real(&self.granted.denied_write),
+                    ..Plan::unenforced(Mode::DangerFullAccess, has_network.into())
                 })
             }
         }
@@ -92,6 +96,11 @@ fn is_secret(place: &Path, is_at_home: bool) -> bool {
     let is_socket = place.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
     let is_in = |places: &[&str]| places.iter().any(|other| place.starts_with(other));
     !is_socket && (is_at_home || is_in(&SECRETS) || !is_in(&OTHERS))
+}
+
+/// Those that exist, as mounts know them.
+fn real(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().filter_map(|path| path.canonicalize().ok()).collect()
 }
 
 /// Where any of these commands can write.
