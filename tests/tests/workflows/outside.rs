@@ -31,6 +31,13 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         "/out",
     ),
     outside(
+        "a folder that is missing",
+        &[],
+        "",
+        "mkdir -p ../new/deep && echo x > ../new/deep/x && cp ../new/deep/x got",
+        "/new",
+    ),
+    outside(
         "make install",
         &["make"],
         "mkdir ../opt; printf 'install:\\n\\tmkdir -p ../opt/bin\\n\\tcp Makefile ../opt/bin/tool\\n' > Makefile",

@@ -78,7 +78,10 @@ fn write(plan: &Plan, path: &Path, evidence: &Evidence<'_>) -> String {
             "it is the user's cache, which the user's own tools trust; the command can have its own: begin it with `export {assignment};`"
         );
     }
-    let Some((folder, is_there)) = root_for(path).filter(|(folder, _)| may_be_offered(folder)) else {
+    let itself =
+        || (words::is_about_a_folder(evidence.output) && !path.exists()).then(|| (path.to_owned(), false));
+    let offered = |root: &(PathBuf, bool)| may_be_offered(&root.0);
+    let Some((folder, is_there)) = root_for(path).filter(offered).or_else(itself).filter(offered) else {
         return match temporary {
             Some(place) => {
                 format!("commands may write in the workspace and in {}; use a folder there", place.display())

@@ -98,6 +98,12 @@ pub(super) fn kind(line: &str) -> Option<Kind> {
     (says(FILE) || has_code(FILE_CODES)).then_some(Kind::File)
 }
 
+/// Whether what was to be made is a folder.
+pub(super) fn is_about_a_folder(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output).to_lowercase();
+    ["mkdir", "create directory", "create folder"].iter().any(|words| text.contains(words))
+}
+
 /// Lists what may be ports: in an error what stands where ports do, in a command every number.
 pub(super) fn ports<'a>(error: &'a str, command: &'a str) -> impl Iterator<Item = u16> {
     let is_port = |before: &str| before.ends_with(':') || before.trim_end().to_lowercase().ends_with("port");
