@@ -13,5 +13,8 @@ mod sys;
 mod told_to_end;
 
 pub use channels::{Look, ScreenError, ScriptError, approval_chain, approve_by_script, approve_on_screen};
-pub use mcp::{ServeError, SessionFile, ShellServer, check_output, explain_over_stdio, serve_stdio};
+pub use mcp::{
+    Offer, Preset, ServeError, SessionFile, ShellServer, UnknownPreset, check_output, explain_over_stdio,
+    serve_stdio,
+};
 pub use sys::restore_signals;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli::{Cli, Subcommand};
-use exec_server::{SessionFile, ShellServer};
+use exec_server::{Offer, SessionFile, ShellServer};
 use shell_engine::{Config, Settings, Shell};
 use tracing_subscriber::EnvFilter;
 
@@ -35,7 +35,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             // Before anything is opened that could have its number.
             let session = cli.server.session_fd.map(SessionFile::adopt).transpose();
             let session = session.context("--session-fd names no session file")?;
-            serve(cli.server.settings(), session)
+            let offer = cli.server.offer()?;
+            serve(cli.server.settings(), offer, session)
         }
         Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
@@ -46,7 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
+fn serve(settings: Settings, offer: Offer, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
     match Config::new(settings) {
         Ok(config) => {
             // Before the shell: its sandboxes keep the limit that the user started the server with.
@@ -62,7 +63,7 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
             if std::io::stdin().is_terminal() {
                 say::say(&greeting());
             }
-            until_end(serve_calls(shell, session))?;
+            until_end(serve_calls(shell, offer, session))?;
             Ok(ExitCode::SUCCESS)
         }
         // Whoever has started it in a terminal reads the error. A client's user would only be told that the server
@@ -77,9 +78,9 @@ fn serve(settings: Settings, session: Option<SessionFile>) -> anyhow::Result<Exi
     }
 }
 
-async fn serve_calls(shell: Shell, session: Option<SessionFile>) -> anyhow::Result<()> {
+async fn serve_calls(shell: Shell, offer: Offer, session: Option<SessionFile>) -> anyhow::Result<()> {
     let approvals = exec_server::approval_chain(&shell);
-    let server = ShellServer::new(shell, approvals).context("cannot get random numbers")?;
+    let server = ShellServer::new(shell, approvals).context("cannot get random numbers")?.offering(offer);
     Ok(exec_server::serve_stdio(server, session).await?)
 }
 

@@ -57,6 +57,14 @@ impl Call {
         self.0.command(&CallCommand::Signal { number })
     }
 
+    /// Sends a signal to the program and those of its process group.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] when the call is over.
+    pub fn signal_group(&self, number: i32) -> Result<(), SessionError> {
+        self.0.command(&CallCommand::SignalGroup { number })
+    }
+
     /// Kills the call's supervisor, which makes init kill everything in the call: the way out when the supervisor does
     /// not answer (a command may have stopped it). [`Call::try_event`] then says [`SessionError::Lost`].
     pub fn destroy(&self) {

@@ -58,6 +58,8 @@ pub(crate) enum CallCommand {
     EndAll { grace: Duration },
     /// Send a signal to the program alone.
     Signal { number: i32 },
+    /// Send a signal to the program's process group.
+    SignalGroup { number: i32 },
 }
 
 /// How a program ended.
@@ -143,6 +145,8 @@ pub enum StartStep {
     ChangeDirectory,
     /// Having what it executes reported.
     Report,
+    /// Giving its session a terminal.
+    Terminal,
     /// Starting the program itself.
     Execute,
 }
@@ -160,6 +164,7 @@ impl StartStep {
             StartStep::PlaceDescriptors => "hand the program its descriptors",
             StartStep::ChangeDirectory => "enter the working folder",
             StartStep::Report => "have what the program executes reported (seccomp user notification)",
+            StartStep::Terminal => "give the program's session its terminal",
             StartStep::Execute => "execute the program",
         }
     }

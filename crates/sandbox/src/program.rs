@@ -144,6 +144,11 @@ impl<'a> Prepared<'a> {
         if let Err(error) = self.place_descriptors(mark_all) {
             return NotStarted::at(StartStep::PlaceDescriptors)(error);
         }
+        if self.request.inherited.terminal
+            && let Err(errno) = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+        {
+            return NotStarted::at(StartStep::Terminal)(errno.into());
+        }
         settle();
         let error = sys::execute(&self.request.program, &self.arguments, &self.environment);
         NotStarted::at(StartStep::Execute)(error)
@@ -212,6 +217,7 @@ mod tests {
                 ignored: 1,
                 blocked: 2,
                 limits: vec![(7, 100, u64::MAX)],
+                terminal: true,
             },
         };
         let plain = StartRequest { inherited: Inherited::default(), ..request.clone() };

@@ -64,4 +64,6 @@ pub struct Inherited {
     /// Resource limits (number, soft, hard); each applies where it is lower than what there is.
     #[serde(deserialize_with = "at_most::<MAX_LIMITS, _, _>", serialize_with = "within::<MAX_LIMITS, _, _>")]
     pub limits: Vec<(u8, u64, u64)>,
+    /// Its standard input is a terminal, which becomes that of its session.
+    pub terminal: bool,
 }

@@ -28,6 +28,10 @@ pub(super) struct LimitArguments {
     /// end
     #[arg(long, value_name = "WORD")]
     background: Option<AfterCall>,
+
+    /// Seconds after which a session that nobody asks for, and that prints nothing, is ended; by default 3600
+    #[arg(long, value_name = "SECONDS")]
+    session_idle: Option<u64>,
 }
 
 impl LimitArguments {
@@ -38,6 +42,7 @@ impl LimitArguments {
             output_tokens: self.max_output_tokens,
             concurrent_calls: self.max_calls,
             after_call: self.background,
+            session_idle: self.session_idle.map(Duration::from_secs),
         }
     }
 }

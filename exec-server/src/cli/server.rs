@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use exec_server::{Offer, Preset};
 use shell_engine::{ApprovalSettings, ChannelKind, DoorChoice, Mode, SandboxSettings, Settings};
 
 use super::limits::LimitArguments;
@@ -27,6 +28,9 @@ pub(crate) struct ServerArguments {
 
     #[command(flatten)]
     results: ResultArguments,
+
+    #[command(flatten)]
+    tools: ToolArguments,
 
     #[command(flatten)]
     advanced: Advanced,
@@ -58,6 +62,20 @@ struct SandboxArguments {
     /// folder
     #[arg(long, value_name = "MODE")]
     sandbox: Option<Mode>,
+}
+
+/// Which tools there are.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Tools")]
+struct ToolArguments {
+    /// Offer only these tools
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    tools: Option<Vec<String>>,
+
+    /// The names and schemas that a model was trained on: codex (exec_command, write_stdin), claude (Bash, BashOutput,
+    /// KillShell), plain (shell and what reads and ends what goes on) or all (the default)
+    #[arg(long, value_name = "WORD")]
+    preset: Option<Preset>,
 }
 
 /// What few people need.
@@ -116,6 +134,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ServerArguments {
+    /// Which tools are offered.
+    ///
+    /// # Errors
+    ///
+    /// When a name is none of a tool.
+    pub(crate) fn offer(&self) -> anyhow::Result<Offer> {
+        let offer = Offer { preset: self.tools.preset.unwrap_or_default(), names: self.tools.tools.clone() };
+        let unknown = offer.unknown_names();
+        anyhow::ensure!(unknown.is_empty(), "--tools: there is no tool {}", unknown.join(", "));
+        Ok(offer)
+    }
+
     pub(crate) fn settings(self) -> Settings {
         Settings {
             execve_wrapper: self.advanced.execve,

@@ -70,7 +70,8 @@ pub(super) fn read(
     let timeout = config.limits.max_timeout.map_or(TIMEOUT, |most| TIMEOUT.min(most));
     let request = CallRequest::to_patch(text.as_bytes().to_vec(), patch, workdir.folder, timeout, config)?;
     let presentation = Presentation { max_bytes: MAX_REPORT, strip_ansi: false };
-    Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes, session: None } })
+    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+    Ok(ShellArguments { request, shown, wait: None, first: None })
 }
 
 /// The longest that applying a patch may take.
@@ -156,7 +157,7 @@ pub(super) async fn encode(
     let status = Status::of(outcome);
     let Report { mut changes, failures, error } = match status {
         Status::Completed => report,
-        Status::TimedOut | Status::Cancelled | Status::Failed | Status::Declined => {
+        Status::Running | Status::TimedOut | Status::Cancelled | Status::Failed | Status::Declined => {
             Report { changes: Vec::new(), ..report }
         }
     };
@@ -178,7 +179,8 @@ pub(super) async fn encode(
     let word = match status {
         Status::Completed => "completed",
         Status::Declined => "declined",
-        Status::Failed => FAILED,
+        // A patch is attended to until its end.
+        Status::Running | Status::Failed => FAILED,
         Status::TimedOut => "timed out",
         Status::Cancelled => "cancelled",
     };
@@ -199,7 +201,7 @@ impl Plain for PatchResult {
         }
         says.extend(self.rules_trouble.iter().chain(&self.notes).cloned());
         let text = match self.status {
-            Status::Completed | Status::Failed => report.to_string(),
+            Status::Completed | Status::Running | Status::Failed => report.to_string(),
             Status::Declined => format!("declined; {report}"),
             Status::TimedOut => format!("timed out; {report}"),
             Status::Cancelled => format!("cancelled; {report}"),

@@ -10,7 +10,7 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
 use super::schema::object;
 use shell_engine::config::ResultFormat;
-use shell_engine::shell::{BackgroundCall, CallProcess, Ending, RecentCall, RunningCalls};
+use shell_engine::shell::{BackgroundCall, CallProcess, Ending, RecentCall, RunningCalls, Session, Shell};
 
 /// The name of the tool that shows them.
 pub(super) const LIST: &str = "background_list";
@@ -23,11 +23,12 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     let schema = |properties, required: &[&str]| {
         object(json!({"type": "object", "properties": properties, "required": required}))
     };
-    let id = json!({"id": {"type": "string", "description": "The `id` of a call in `background_list`."}});
+    let id =
+        json!({"id": {"type": "string", "description": "The `id` or `session_id` in `background_list`."}});
     let list = Tool::new(
         LIST,
-        "Lists the processes that earlier `shell` commands have left running in the background, and commands whose results \
-            may not have arrived (cancelled, or longer than 4 s). `read_output` reads what they print.",
+        "Lists the processes that earlier commands have left running in the background, sessions with state, exit code and last \
+            line, and commands whose results may not have arrived (cancelled, or longer than 4 s).",
         schema(json!({}), &[]),
     )
     .with_title("List background processes")
@@ -40,7 +41,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     );
     let kill = Tool::new(
         KILL,
-        "Ends all processes that one `shell` command has left running in the background: SIGTERM, and SIGKILL half a second later.",
+        "Ends a session, or all processes that one command has left running in the background: SIGTERM, and SIGKILL half a second later.",
         schema(id, &["id"]),
     )
     .with_title("End background processes")
@@ -59,6 +60,9 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
 struct Listed {
     /// The calls that have left processes, oldest first.
     calls: Vec<ListedCall>,
+    /// The commands that go on, or have ended within the last hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sessions: Vec<ListedSession>,
     /// The commands whose results may not have arrived: the client has cancelled them, or may have stopped waiting.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recent: Vec<ListedRecent>,
@@ -76,10 +80,59 @@ struct ListedCall {
     command: String,
     /// Seconds since its shell has ended.
     seconds: u64,
+    /// The exit code of its shell.
+    exit_code: i32,
+    /// The last line that was printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_line: Option<String>,
     /// Its processes, or the first of them.
     processes: Vec<CallProcess>,
     /// How many there are.
     total: usize,
+}
+
+/// A command that goes on, or has.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ListedSession {
+    /// What `write_stdin` and `background_kill` need.
+    session_id: u32,
+    /// What `read_output` needs.
+    id: String,
+    /// The beginning of the command.
+    command: String,
+    /// What it does: `running`, `waiting` (for a person's approval) or `ended`.
+    state: &'static str,
+    /// Its exit code, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    /// The last line that it has printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_line: Option<String>,
+    /// Seconds since it has started.
+    seconds: u64,
+    /// Bytes that it has printed.
+    total_bytes: u64,
+}
+
+impl ListedSession {
+    fn of(session: &Session) -> ListedSession {
+        let call = session.call();
+        let state = match (call.has_ended(), call.is_waiting()) {
+            (true, _) => "ended",
+            (false, true) => "waiting",
+            (false, false) => "running",
+        };
+        ListedSession {
+            session_id: session.number(),
+            id: call.output().id().to_owned(),
+            command: session.command().to_owned(),
+            state,
+            exit_code: call.output().exit_code(),
+            last_line: call.output().last_line(),
+            seconds: session.age().as_secs(),
+            total_bytes: call.output().total(),
+        }
+    }
 }
 
 /// A command whose result may not have arrived.
@@ -109,29 +162,35 @@ struct Killed {
 }
 
 /// Lists them.
-pub(super) async fn list(
-    given: Option<&JsonObject>,
-    format: ResultFormat,
-    running: &RunningCalls,
-) -> CallToolResult {
+pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
+    let running = shell.running();
+    let sessions = shell.sessions().list_all();
     let notes = Arguments::new(given).unknown(&[]).into_iter().collect();
     let calls = running.background().await.into_iter().map(ListedCall::from).collect();
-    let recent = running.recent().into_iter().map(ListedRecent::from).collect();
-    encode(&Listed { calls, recent, notes }, format)
+    let is_session =
+        |call: &RecentCall| sessions.iter().any(|session| session.call().output().id() == call.output.id());
+    let recent =
+        running.recent().into_iter().filter(|call| !is_session(call)).map(ListedRecent::from).collect();
+    let sessions = sessions.iter().map(|session| ListedSession::of(session)).collect();
+    encode(&Listed { calls, sessions, recent, notes }, format)
 }
 
 /// Ends those of one call.
-pub(super) async fn kill(
-    given: Option<&JsonObject>,
-    format: ResultFormat,
-    running: &RunningCalls,
-) -> CallToolResult {
+pub(super) async fn kill(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
+    let running = shell.running();
     let arguments = Arguments::new(given);
     let id = match arguments.required("id", &json!({"id": "1a2b3-4"})) {
         Ok(id) => id,
         Err(error) => return problem(error.to_string()),
     };
-    match running.end_background(id).await {
+    let sessions = shell.sessions();
+    let session = id.parse().ok().and_then(|number| sessions.find(number)).or_else(|| sessions.of_output(id));
+    // Whether its shell runs or has left something behind.
+    let ended = match &session {
+        Some(session) => running.end(session.call()).await,
+        None => running.end_background(id).await,
+    };
+    match ended {
         Some(ended) => {
             encode(&Killed { ended, notes: arguments.unknown(&["id"]).into_iter().collect() }, format)
         }
@@ -156,6 +215,8 @@ impl From<BackgroundCall> for ListedCall {
             id: call.id,
             command: call.command,
             seconds: call.age.as_secs(),
+            exit_code: call.ending.exit_code(),
+            last_line: call.output.last_line(),
             processes: call.processes,
             total: call.total,
         }
@@ -186,6 +247,15 @@ impl Plain for Listed {
             if call.total > call.processes.len() {
                 text.push_str(&format!("  and {} more\n", call.total - call.processes.len()));
             }
+        }
+        for session in &self.sessions {
+            let ListedSession { session_id, id, command, state, seconds, .. } = session;
+            let exit = session.exit_code.map_or_else(String::new, |code| format!(", exit {code}"));
+            text.push_str(&format!(
+                "session {session_id} ({id}): {command} ({state}{exit}, started {seconds} s ago)"
+            ));
+            text.extend(session.last_line.iter().map(|line| format!(": {line}")));
+            text.push('\n');
         }
         for call in &self.recent {
             let how = call.exit_code.map_or("running".to_owned(), |code| format!("exit {code}"));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rmcp::RoleServer;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
@@ -11,15 +12,15 @@ use rmcp::service::RequestContext;
 
 use super::client::{ClientChannel, ElicitationMode};
 use super::encoding::problem;
-use super::parked_calls::Ticket;
+use super::parked_calls::{Form, Going, Ticket};
 use super::progress::{self, Progress};
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
-use super::{apply_patch, background, read_output, result, shell_tool};
+use super::{apply_patch, background, exec_tool, offer, read_output, result, shell_tool, tasks, tools};
 use shell_engine::approval::{CallApprover, Channel};
 use shell_engine::config::{ApprovalSettings, Wanted};
-use shell_engine::shell::{Ending, Turn};
+use shell_engine::shell::{Call, CommandEnd, Ending, Turn};
 
 /// For whoever has cancelled a command that was still waiting, or has ended the server.
 const NOT_STARTED: &str = "the command was cancelled before it started";
@@ -35,60 +36,85 @@ impl ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let request = offer::translated(request, self.shell.sessions());
         let arguments = request.arguments.as_ref();
         let format = self.shell.config().results.format;
         match &*request.name {
-            shell_tool::NAME | apply_patch::NAME => self.call_shell(request, context).await,
-            read_output::NAME => Ok(read_output::call(arguments, format, self.shell.outputs()).await.into()),
-            background::LIST => Ok(background::list(arguments, format, self.shell.running()).await.into()),
-            background::KILL => Ok(background::kill(arguments, format, self.shell.running()).await.into()),
+            shell_tool::NAME => self.call_shell(request, context, Form::Shell).await,
+            apply_patch::NAME => self.call_shell(request, context, Form::Patch).await,
+            exec_tool::EXEC => self.call_shell(request, context, Form::Exec).await,
+            exec_tool::WRITE => self.call_write(request, context).await,
+            read_output::NAME => {
+                let kept = (self.shell.outputs(), self.shell.sessions());
+                Ok(read_output::call(arguments, format, kept, self.unwanted(&context)).await.into())
+            }
+            background::LIST => Ok(background::list(arguments, format, &self.shell).await.into()),
+            background::KILL => Ok(background::kill(arguments, format, &self.shell).await.into()),
             other => {
-                let tools = [
-                    shell_tool::NAME,
-                    read_output::NAME,
-                    apply_patch::NAME,
-                    background::LIST,
-                    background::KILL,
-                ];
-                let text = format!("tool not found: {other:?}; this server has {tools:?}");
+                let text = format!("tool not found: {other:?}; this server has {:?}", tools::NAMES);
                 Err(ErrorData::invalid_params(text, None))
             }
         }
     }
 
-    /// One `tools/call` of `shell` or `apply_patch`: starts a call, or finds the one that it resumes, and attends to it.
+    /// How the client of this request can be asked.
+    pub(super) fn elicitation_mode(&self, context: &RequestContext<RoleServer>) -> ElicitationMode {
+        let reason = self.shell.config().approvals.reason.unwrap_or_default();
+        ElicitationMode::of(context, reason, &self.client_gone)
+    }
+
+    /// Whether messages are wanted about all requests.
+    pub(super) fn wants_messages(&self) -> bool {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Finds the call that a request resumes.
+    pub(super) async fn resume(
+        &self,
+        request: &CallToolRequestParams,
+        state: &str,
+        mode: ElicitationMode,
+    ) -> Result<Ticket, ErrorData> {
+        let ticket = self.parked_calls.resume(request, state, &self.shell.rules().current().await)?;
+        ticket.client.attach(mode);
+        Ok(ticket)
+    }
+
+    /// One `tools/call` of `shell`, `exec_command` or `apply_patch`: starts a call, or finds the one that it resumes, and attends to it.
     async fn call_shell(
         self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
+        form: Form,
     ) -> Result<CallToolResponse, ErrorData> {
-        let reason = self.shell.config().approvals.reason.unwrap_or_default();
-        let mode = ElicitationMode::of(&context, reason, &self.client_gone);
-        let mut progress = Progress::of(&context, self.messages.load(Ordering::Relaxed));
+        let mode = self.elicitation_mode(&context);
+        let mut progress = Progress::of(&context, self.wants_messages());
         let ticket = match &request.request_state {
             // A request that brings a state never starts anything.
-            Some(state) => {
-                let ticket =
-                    self.parked_calls.resume(&request, state, &self.shell.rules().current().await)?;
-                ticket.client.attach(mode);
-                ticket
-            }
+            Some(state) => self.resume(&request, state, mode).await?,
+            None if self.names_session(&request) => match self.start_kept(&request, mode) {
+                Ok(ticket) => ticket,
+                Err(why) => return Ok(problem(why).into()),
+            },
             None => {
                 let sandboxing = &self.shell.config().sandboxing;
                 let (wanted, folder) = self.sandbox_state.wanted(sandboxing, &context).await?;
                 let home = sandboxing.home().map(Path::to_owned);
                 let base = WorkdirBase::new(folder.clone(), home, self.workdir_told.clone());
                 let (given, config) = (request.arguments.as_ref(), self.shell.config());
-                let is_patch = request.name == apply_patch::NAME;
-                let read = match is_patch {
-                    true => apply_patch::read(given, config, &base),
-                    false => shell_tool::read(given, &config.limits, &base),
+                let is_patch = form == Form::Patch;
+                let read = match form {
+                    Form::Patch => apply_patch::read(given, config, &base),
+                    Form::Shell => shell_tool::read(given, &config.limits, &base),
+                    Form::Exec => exec_tool::read(given, &config.limits, &base),
                 };
                 if is_patch && read.is_ok() {
                     progress.say("started", &self.client_gone).await;
                 }
                 let started = match read {
-                    Ok(arguments) => self.start(arguments, &wanted, mode, &mut progress, &context).await,
+                    Ok(arguments) => {
+                        self.start((arguments, form), &wanted, mode, &mut progress, &context).await
+                    }
                     Err(error) => Err(error.to_string()),
                 };
                 match started {
@@ -114,13 +140,19 @@ impl ShellServer {
     /// Starts a call; a problem is told in words that reach the agent.
     async fn start(
         &self,
-        ShellArguments { request, shown }: ShellArguments,
+        (ShellArguments { request, shown, wait, first }, form): (ShellArguments, Form),
         wanted: &Wanted,
         mode: ElicitationMode,
         progress: &mut Progress,
         context: &RequestContext<RoleServer>,
     ) -> Result<Ticket, String> {
         let config = self.shell.config();
+        let place = match wait {
+            Some(_) => Some(self.shell.sessions().reserve().map_err(|full| full.to_string())?),
+            None => None,
+        };
+        let asked = Instant::now();
+        let code = request.command().into_owned();
         self.approvals.prepare();
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;
         // Whoever has to come back may never do so.
@@ -145,7 +177,24 @@ impl ShellServer {
             started = &mut start => started,
         };
         match started {
-            Ok(call) => Ok(Ticket { call, client, shown: Arc::new(shown) }),
+            Ok(call) => {
+                let command = match first.map(|first| call.run(&first)).transpose() {
+                    Ok(run) => run.map(|run| (run, shown.timeout)),
+                    Err(error) => {
+                        call.cancel();
+                        return Err(error.to_string());
+                    }
+                };
+                let going = place.zip(wait).map(|(place, until)| Going {
+                    session: place.open(&code, call.clone()),
+                    until,
+                    form,
+                    is_first: true,
+                    command,
+                    asked,
+                });
+                Ok(Ticket { call, client, shown: Arc::new(shown), going })
+            }
             Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
         }
     }
@@ -176,7 +225,7 @@ impl ShellServer {
     }
 
     /// Attaches a request to a call until the call ends, or has questions for the client to take along.
-    async fn attend(
+    pub(super) async fn attend(
         &self,
         mut ticket: Ticket,
         request: &CallToolRequestParams,
@@ -196,13 +245,40 @@ impl ShellServer {
             true => "applying".to_owned(),
             false => progress::of_call(&watched),
         };
+        let mut call = ticket.call.clone();
         let outcome = loop {
             tokio::select! {
                 biased;
-                outcome = ticket.call.finished() => break outcome,
+                outcome = call.finished() => break outcome,
+                // Who only asks for more ends nothing.
+                () = context.ct.cancelled(), if ticket.going.as_ref().is_some_and(|going| !going.is_first) => {
+                    if ticket.going.as_ref().is_some_and(|going| going.form == Form::Shell) {
+                        watched.interrupt(); // A command of a kept shell.
+                    }
+                    return Ok(problem("nobody waits for this any more; the session goes on").into());
+                }
                 () = context.ct.cancelled() => break ticket.end().await,
                 () = self.client_gone.cancelled() => break ticket.end().await,
                 () = client.has_questions() => {}
+                end = command_end(ticket.going.as_ref()) => {
+                    progress.settle(&self.client_gone).await;
+                    let Some(going) = &ticket.going else { continue };
+                    return Ok(self.command_ended(&ticket, going, end, false).await.into());
+                }
+                () = is_too_late(&watched, ticket.going.as_ref()) => {
+                    progress.settle(&self.client_gone).await;
+                    let Some(going) = &ticket.going else { continue };
+                    return Ok(self.command_timed_out(&ticket, going).await.into());
+                }
+                () = tasks::is_due(&context, &ticket) => {
+                    progress.settle(&self.client_gone).await;
+                    return Ok(self.as_task(ticket));
+                }
+                () = has_waited(&watched, ticket.going.as_ref()) => {
+                    progress.settle(&self.client_gone).await;
+                    let Some(going) = &ticket.going else { continue };
+                    return Ok(self.goes_on(&ticket, going).await.into());
+                }
                 never = progress.tell(&how_it_goes) => match never {},
             }
             progress.settle(&self.client_gone).await;
@@ -223,6 +299,23 @@ impl ShellServer {
             shown.notes.push(CLOSED.to_owned());
         }
         let results = self.shell.config().results;
+        if let Some(going) = &ticket.going {
+            if going.form == Form::Exec {
+                return Ok(self.ended(going, &outcome, &shown, results).await.into());
+            }
+            if going.session.call().is_kept() {
+                going.session.tell_end();
+                return Ok(result::encode_last(
+                    &outcome,
+                    (&going.session, going.asked.elapsed()),
+                    &shown,
+                    results,
+                )
+                .await
+                .into());
+            }
+            self.shell.sessions().forget(&going.session);
+        }
         if is_patch {
             if !outcome.waiting.is_zero() && !has_told_of_question.load(Ordering::Relaxed) {
                 progress.say(progress::WAITING, &self.client_gone).await;
@@ -233,5 +326,29 @@ impl ShellServer {
         }
         shown.session = self.first_result.take().await;
         Ok(result::encode(&outcome, &shown, results, self.shell.outputs()).await.into())
+    }
+}
+
+/// Completes when the request has waited long enough for a call that goes on without it; never for another one.
+async fn has_waited(call: &Call, going: Option<&Going>) {
+    match going {
+        Some(going) => call.has_run_for(going.until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes with the end of the command of a kept shell that the request waits for; never without one.
+async fn command_end(going: Option<&Going>) -> CommandEnd {
+    match going.and_then(|going| going.command.as_ref()) {
+        Some((command, _)) => command.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes when that command has had its time.
+async fn is_too_late(call: &Call, going: Option<&Going>) {
+    match going.and_then(|going| going.command.as_ref()) {
+        Some((_, until)) => call.has_run_for(*until).await,
+        None => std::future::pending().await,
     }
 }

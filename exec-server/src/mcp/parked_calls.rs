@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use execpolicy::Policy;
 use rmcp::model::{
@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use super::client::ClientChannel;
 use super::result::ResultContext;
 use shell_engine::approval::nobody_answered;
-use shell_engine::shell::{Call, CallOutcome};
+use shell_engine::shell::{Call, CallOutcome, KeptCommand, Session};
 
 /// Calls that wait at the same time; the one that has waited longest gives way. Open questions are limited long before.
 const MOST: usize = 256;
@@ -32,6 +32,33 @@ pub(super) struct Ticket {
     pub(super) client: Arc<ClientChannel>,
     /// How its result is to be shown.
     pub(super) shown: Arc<ResultContext>,
+    /// It may go on when its request has returned.
+    pub(super) going: Option<Going>,
+}
+
+/// A call that its caller comes back to, as one request sees it.
+#[derive(Clone)]
+pub(super) struct Going {
+    pub(super) session: Arc<Session>,
+    /// The request returns when the call has run for so long.
+    pub(super) until: Duration,
+    pub(super) form: Form,
+    /// The request has started the call, which ends with it.
+    pub(super) is_first: bool,
+    /// The command of a kept shell that the request waits for, and when it is interrupted.
+    pub(super) command: Option<(KeptCommand, Duration)>,
+    pub(super) asked: Instant,
+}
+
+/// Which tool's result is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// That of `shell`.
+    Shell,
+    /// That of `exec_command`.
+    Exec,
+    /// That of `apply_patch`.
+    Patch,
 }
 
 impl Ticket {
@@ -173,10 +200,13 @@ impl ParkedCalls {
             tokio::time::sleep(parked_calls.timeout).await;
             let waiting = parked_calls.parked().calls.remove(&number);
             if let Some(waiting) = waiting {
-                let Ticket { call, client, .. } = waiting.ticket.clone();
+                let Ticket { call, client, going, .. } = waiting.ticket.clone();
                 let why = nobody_answered(parked_calls.timeout);
-                tracing::warn!("{why}, so the command was ended");
+                tracing::warn!("{why}");
                 client.give_up(&why);
+                if going.is_some_and(|going| !going.is_first) {
+                    return; // The command goes on, without what was asked about.
+                }
                 // The programs that waited are refused before the rest is ended.
                 tokio::task::yield_now().await;
                 client.end();

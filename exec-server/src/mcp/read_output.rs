@@ -1,5 +1,8 @@
 //! The `read_output` tool: parts of an output that did not fit into an answer, or that came after it.
 
+use std::time::Duration;
+
+use regex::{Regex, RegexBuilder};
 use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +12,8 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{self, Plain, problem, with_output_schema, with_status};
 use super::schema::object;
 use shell_engine::config::ResultFormat;
-use shell_engine::output::{Found, Query, Recording, Spool};
+use shell_engine::output::{Awaited, Found, Query, Recording, Spool};
+use shell_engine::shell::Sessions;
 
 /// The tool's name.
 pub(super) const NAME: &str = "read_output";
@@ -26,36 +30,53 @@ const MAX_TAIL: u64 = 100_000;
 /// The largest program that a pattern may become, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
+/// The longest that can be waited, in milliseconds.
+const MAX_WAIT: u64 = 300_000;
+
+/// How long is waited for a line when nothing is said.
+const UNTIL_WAIT: Duration = Duration::from_secs(10);
+
+/// How long output gathers before it is looked at again.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// The names of all arguments.
-const KNOWN: &[&str] = &["id", "offset", "limit", "tail", "grep", "strip_ansi"];
+const KNOWN: &[&str] = &["id", "offset", "limit", "tail", "grep", "strip_ansi", "wait_ms", "until"];
 
 /// Describes the tool.
 pub(super) fn describe(format: ResultFormat) -> Tool {
-    let description = "Reads more of a command's output: what `shell` left out because it did not fit, or what background \
-        processes printed since. Runs nothing and needs no approval.";
+    let description =
+        "Reads more of a command's output: what did not fit, or was printed since; can wait for it.";
     let schema = object(json!({
         "type": "object",
         "properties": {
-            "id": {"type": "string", "description": "The `output_id` of a result of `shell`."},
+            "id": {"type": "string", "description": "The `output_id` or `session_id` of a result."},
             "offset": {
                 "type": "integer", "minimum": 0,
                 "description": "Where to begin, in bytes. Defaults to 0."
             },
             "limit": {
                 "type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
-                "description": "The most bytes to return, as JSON. Defaults to 36000."
+                "description": "The most bytes to return. Defaults to 36000."
             },
             "tail": {
                 "type": "integer", "minimum": 1, "maximum": MAX_TAIL,
-                "description": "Only so many lines, counted from the end; with `grep`, from the last match."
+                "description": "Only so many lines, from the end."
             },
             "grep": {
                 "type": "string",
-                "description": "Only lines that match this regular expression (Rust's regex; (?i) ignores case)."
+                "description": "Only lines that match this regular expression."
+            },
+            "wait_ms": {
+                "type": "integer", "minimum": 0, "maximum": MAX_WAIT,
+                "description": "Wait for new output, or for `until` (then 10000 by default)."
+            },
+            "until": {
+                "type": "string",
+                "description": "Wait for a line that matches this, or for the end: `exit`."
             },
             "strip_ansi": {
                 "type": "boolean",
-                "description": "Remove escape sequences and overwritten progress bars. Defaults to true."
+                "description": "Remove escape sequences. Defaults to true."
             }
         },
         "required": ["id"]
@@ -90,6 +111,12 @@ struct OutputPart {
     total_bytes: u64,
     /// A process may still print more.
     open: bool,
+    /// The command's exit code, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    /// Whether what `until` says has come; absent without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<bool>,
     /// Bytes that are not UTF-8 and are written as \xNN.
     #[serde(skip_serializing_if = "Option::is_none")]
     invalid_bytes: Option<u64>,
@@ -102,47 +129,151 @@ struct OutputPart {
 pub(super) async fn call(
     given: Option<&JsonObject>,
     format: ResultFormat,
-    outputs: &Spool,
+    (outputs, sessions): (&Spool, &Sessions),
+    given_up: impl Future<Output = ()>,
 ) -> CallToolResult {
-    let (recording, query, notes) = match read(given, outputs) {
+    let Wanted { recording, query, wait, notes } = match read(given, outputs, sessions) {
         Ok(read) => read,
         Err(error) => return problem(error.to_string()),
     };
+    let matched = match wait {
+        Some((wait, time)) => match wait.wait(&recording, time, given_up).await {
+            Ok(matched) => matched,
+            Err(error) => return problem(format!("the output cannot be read: {error}")),
+        },
+        None => None,
+    };
+    let exit_code = recording.exit_code();
     // Before reading: what is printed meanwhile is read next time.
     let open = recording.is_open();
     match tokio::task::spawn_blocking(move || recording.find(&query)).await {
-        Ok(Ok(found)) => encoding::encode(&part(found, open, notes), format),
+        Ok(Ok(found)) => {
+            encoding::encode(&OutputPart { exit_code, matched, ..part(found, open, notes) }, format)
+        }
         Ok(Err(error)) => problem(format!("the output cannot be read: {error}")),
         Err(error) => problem(format!("reading the output broke: {error}")),
     }
 }
 
-fn read(
-    given: Option<&JsonObject>,
-    outputs: &Spool,
-) -> Result<(Recording, Query, Vec<String>), ArgumentError> {
+/// What is asked for.
+struct Wanted {
+    recording: Recording,
+    query: Query,
+    /// What is waited for before, and how long.
+    wait: Option<(Wait, Duration)>,
+    notes: Vec<String>,
+}
+
+fn read(given: Option<&JsonObject>, outputs: &Spool, sessions: &Sessions) -> Result<Wanted, ArgumentError> {
     let arguments = Arguments::new(given);
     let id = arguments.required("id", &json!({"id": "1a2b3-4", "offset": 0}))?;
-    let recording = outputs.find(id).ok_or_else(|| unknown_id(id, outputs))?;
-    let grep = match arguments.text("grep", "error|warning")? {
-        None => None,
-        Some(pattern) => Some(
-            regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build().map_err(|error| {
-                let expected = format!("a regular expression ({})", error.to_string().replace('\n', " "));
-                wrong("grep", expected, &pattern.into(), &json!({"grep": "error|warning"}))
-            })?,
-        ),
+    let session = id.parse().ok().and_then(|number| sessions.find(number)).or_else(|| sessions.of_output(id));
+    let recording = match (outputs.find(id), &session) {
+        (Some(recording), _) => recording,
+        (None, Some(session)) => session.call().output().clone(),
+        (None, None) => return Err(unknown_id(id, outputs)),
     };
+    let grep = arguments.text("grep", "error|warning")?.map(|given| pattern("grep", given)).transpose()?;
     let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let offset = arguments.number("offset", "bytes", u64::MAX, 40_000)?;
+    let until = arguments.text("until", "listening on")?;
+    let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    let time = match arguments.number("wait_ms", "milliseconds", u64::MAX, 30_000)? {
+        Some(wanted) if wanted > MAX_WAIT => {
+            notes.push(format!("wait_ms was taken as {MAX_WAIT}, the most there is"));
+            Duration::from_millis(MAX_WAIT)
+        }
+        Some(wanted) => Duration::from_millis(wanted),
+        None if until.is_some() => UNTIL_WAIT,
+        None => Duration::ZERO,
+    };
+    let told = session.map_or(0, |session| session.taken());
+    let wait = match until {
+        None => Some(Wait::More(offset.unwrap_or_else(|| recording.total()))).filter(|_| !time.is_zero()),
+        Some("exit") => Some(Wait::End { of_the_shell: recording.exit_code().is_none() }),
+        Some(given) => Some(Wait::Line(Awaited::new(pattern("until", given)?, offset.unwrap_or(told)))),
+    };
     let query = Query {
-        offset: arguments.number("offset", "bytes", u64::MAX, 40_000)?.unwrap_or(0),
+        offset: offset.unwrap_or(0),
         limit: small(arguments.number("limit", "bytes", MAX_LIMIT, DEFAULT_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
             .max(4),
         tail: arguments.number("tail", "lines", MAX_TAIL, 50)?.map(small),
         grep,
         strip_ansi: arguments.flag("strip_ansi")?.unwrap_or(true),
     };
-    Ok((recording, query, arguments.unknown(KNOWN).into_iter().collect()))
+    let wait = wait.map(|wait| (wait, time));
+    Ok(Wanted { recording, query, wait, notes })
+}
+
+/// A pattern that takes a time in proportion to the text, and no more memory than it may.
+fn pattern(name: &'static str, given: &str) -> Result<Regex, ArgumentError> {
+    RegexBuilder::new(given).size_limit(MAX_PATTERN_BYTES).build().map_err(|error| {
+        let expected = format!("a regular expression ({})", error.to_string().replace('\n', " "));
+        wrong(name, expected, &given.into(), &json!({name: "error|warning"}))
+    })
+}
+
+/// What is waited for.
+enum Wait {
+    /// Something after this offset, or the end.
+    More(u64),
+    /// A line, or the end.
+    Line(Awaited),
+    /// The end of the command's shell; of what it has left behind, if it has ended already.
+    End { of_the_shell: bool },
+}
+
+impl Wait {
+    /// Waits at most so long. Tells whether a line or an end that was wanted has come.
+    async fn wait(
+        self,
+        recording: &Recording,
+        time: Duration,
+        given_up: impl Future<Output = ()>,
+    ) -> std::io::Result<Option<bool>> {
+        let is_over = |recording: &Recording| recording.exit_code().is_some() && !recording.is_open();
+        let in_vain = match &self {
+            Wait::More(_) => None,
+            Wait::Line(_) | Wait::End { .. } => Some(false),
+        };
+        let waiting = async {
+            match self {
+                Wait::More(offset) => {
+                    recording
+                        .until(|recording| recording.total() > offset || recording.exit_code().is_some())
+                        .await;
+                    Ok(None)
+                }
+                Wait::End { of_the_shell: true } => {
+                    recording.until(|recording| recording.exit_code().is_some()).await;
+                    Ok(Some(true))
+                }
+                Wait::End { of_the_shell: false } => {
+                    recording.until(is_over).await;
+                    Ok(Some(true))
+                }
+                Wait::Line(mut awaited) => loop {
+                    let (total, was_over) = (recording.total(), is_over(recording));
+                    let looked_in = recording.clone();
+                    let looking = tokio::task::spawn_blocking(move || {
+                        awaited.has_come(&looked_in).map(|has_come| (has_come, awaited))
+                    });
+                    let (has_come, rest) = looking.await.map_err(std::io::Error::other)??;
+                    if has_come || was_over {
+                        return Ok(Some(has_come));
+                    }
+                    awaited = rest;
+                    recording.until(|recording| recording.total() > total || is_over(recording)).await;
+                    tokio::time::sleep(BREATH).await;
+                },
+            }
+        };
+        tokio::select! {
+            waited = waiting => waited,
+            () = tokio::time::sleep(time) => Ok(in_vain),
+            () = given_up => Ok(in_vain),
+        }
+    }
 }
 
 fn unknown_id(id: &str, outputs: &Spool) -> ArgumentError {
@@ -170,6 +301,8 @@ fn part(found: Found, open: bool, mut notes: Vec<String>) -> OutputPart {
         next_offset: found.next_offset,
         total_bytes: found.total,
         open,
+        exit_code: None,
+        matched: None,
         invalid_bytes: Some(found.invalid).filter(|count| *count > 0),
         notes,
     }
@@ -183,6 +316,11 @@ impl Plain for OutputPart {
             says.push(format!("more of {} bytes from offset {next} on", self.total_bytes));
         } else if self.output.is_empty() {
             says.push("nothing".to_owned());
+        }
+        if let Some(matched) = self.matched {
+            let not = if matched { "" } else { "not " };
+            says.push(format!("what was waited for has {not}come"));
+            says.extend(self.exit_code.map(|code| format!("exit {code}")));
         }
         if self.open {
             says.push("a process may print more".to_owned());
@@ -198,8 +336,13 @@ mod tests {
     use serde_json::Value;
     use shell_engine::config::SpoolLimits;
 
+    async fn asked(arguments: &Value, format: ResultFormat, outputs: &Spool) -> CallToolResult {
+        let sessions = Sessions::new(1, Duration::from_secs(60), outputs.clone());
+        call(arguments.as_object(), format, (outputs, &sessions), std::future::pending()).await
+    }
+
     async fn called(arguments: Value, outputs: &Spool) -> CallToolResult {
-        call(arguments.as_object(), ResultFormat::Json, outputs).await
+        asked(&arguments, ResultFormat::Json, outputs).await
     }
 
     fn text(result: &CallToolResult) -> String {
@@ -228,7 +371,7 @@ mod tests {
         let recording = outputs.finished(b"one\ntwo\nthree\n");
         outputs.keep(&recording);
         let as_text = async |arguments: Value| {
-            let result = call(arguments.as_object(), ResultFormat::Text, &outputs).await;
+            let result = asked(&arguments, ResultFormat::Text, &outputs).await;
             assert_eq!((result.content.len(), &result.structured_content), (1, &None));
             text(&result)
         };
@@ -264,5 +407,24 @@ mod tests {
         // A pattern that would take long elsewhere takes a time in proportion to the text here.
         let grep = json!({"id": recording.id(), "grep": "(x+x+)+y"});
         assert_eq!(called(grep, &outputs).await.is_error, Some(false));
+    }
+
+    #[tokio::test]
+    async fn what_is_waited_for_may_never_come() {
+        let outputs = Spool::new(SpoolLimits::default());
+        let recording = outputs.finished(b"one\n");
+        outputs.keep(&recording);
+        for until in ["two", "exit", "(x+x+)+y"] {
+            let waited = called(json!({"id": recording.id(), "until": until, "wait_ms": 20}), &outputs).await;
+            let waited = waited.structured_content.unwrap();
+            assert_eq!((&waited["matched"], &waited["output"]), (&json!(false), &json!("one\n")), "{until}");
+        }
+        let found =
+            called(json!({"id": recording.id(), "until": "^on", "wait_ms": u64::MAX}), &outputs).await;
+        let found = found.structured_content.unwrap();
+        assert_eq!(found["matched"], true);
+        assert!(found["notes"][0].as_str().unwrap().contains("300000"), "{found}");
+        let bad = called(json!({"id": recording.id(), "until": "("}), &outputs).await;
+        assert!(text(&bad).contains("until must be a regular expression"), "{bad:?}");
     }
 }

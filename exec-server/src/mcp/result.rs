@@ -1,5 +1,6 @@
 //! What a call came to, as the client gets it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -12,15 +13,16 @@ use super::{read_output, resources};
 use shell_engine::config::Results;
 use shell_engine::judgement::DecisionRecord;
 use shell_engine::output::{Presentation, Recording, Spool, View};
-use shell_engine::shell::{CallOutcome, CallProcess, Ending, SessionFacts};
+use shell_engine::shell::{CallOutcome, CallProcess, Ending, Session, SessionFacts};
 
 /// The result of a command that ran. A command that fails is a normal result; see `status` and `exit_code`.
 // In the order in which a reader wants them: what is cut off at the end of a long text is the least needed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ShellResult {
-    /// Exit code of the shell: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was
+    /// Exit code of the shell, unless it still runs: 124 when the timeout was reached, 128 + N when signal N killed it, 130 when it was
     /// cancelled; 125 when the sandbox broke under the command, so that nobody knows how it ended.
-    exit_code: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
     /// Standard output and standard error, in the order in which they were written.
     output: String,
     /// What became of the command.
@@ -52,6 +54,9 @@ pub(super) struct ShellResult {
     /// Processes that live on in the background. What they print later can be read with `read_output` and `output_id`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     background: Vec<CallProcess>,
+    /// What `write_stdin` needs while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<u32>,
     /// What `read_output` needs to read the whole output.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_id: Option<String>,
@@ -70,6 +75,8 @@ pub(super) struct ShellResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
+    /// It goes on.
+    Running,
     /// The exit code is 0.
     Completed,
     /// The exit code is another one, or a signal ended it.
@@ -84,7 +91,7 @@ pub(super) enum Status {
 
 /// What is not shown of an output.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Truncation {
+pub(super) struct Truncation {
     /// Bytes that were printed.
     total_bytes: u64,
     /// Bytes that are shown.
@@ -94,7 +101,7 @@ struct Truncation {
     /// How long it is.
     omitted_bytes: u64,
     /// How to read it.
-    rest: String,
+    pub(super) rest: String,
 }
 
 /// A length of time.
@@ -109,6 +116,20 @@ pub(super) struct Span {
 impl From<Duration> for Span {
     fn from(duration: Duration) -> Span {
         Span { secs: duration.as_secs(), nanos: duration.subsec_nanos() }
+    }
+}
+
+impl Truncation {
+    /// What is not shown in a view of this output, if not all is.
+    pub(super) fn of(view: &View, output: &Recording) -> Option<Truncation> {
+        let omitted = view.omitted.as_ref()?;
+        Some(Truncation {
+            total_bytes: view.total,
+            shown_bytes: view.total.saturating_sub(omitted.end - omitted.start),
+            omitted_offset: omitted.start,
+            omitted_bytes: omitted.end - omitted.start,
+            rest: read_output::how_to_read(output, omitted.start),
+        })
     }
 }
 
@@ -132,18 +153,12 @@ impl Status {
 impl ShellResult {
     fn new(outcome: &CallOutcome, view: View, notes: Vec<String>) -> ShellResult {
         let recording = &outcome.output;
-        let truncation = view.omitted.as_ref().map(|omitted| Truncation {
-            total_bytes: view.total,
-            shown_bytes: view.total.saturating_sub(omitted.end - omitted.start),
-            omitted_offset: omitted.start,
-            omitted_bytes: omitted.end - omitted.start,
-            rest: read_output::how_to_read(recording, omitted.start),
-        });
+        let truncation = Truncation::of(&view, recording);
         let readable = truncation.is_some() || !outcome.background.is_empty();
         let decisions =
             outcome.decisions.iter().map(|judged| said_once(judged.clone(), &view.text)).collect();
         ShellResult {
-            exit_code: outcome.ending.exit_code(),
+            exit_code: Some(outcome.ending.exit_code()),
             output: view.text,
             status: Status::of(outcome),
             timed_out: outcome.ending == Ending::TimedOut,
@@ -156,20 +171,112 @@ impl ShellResult {
             decisions,
             denials: outcome.denials.clone(),
             background: outcome.background.clone(),
+            session_id: None,
             output_id: readable.then(|| recording.id().to_owned()),
             rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
             notes: [outcome.notes.as_slice(), &notes].concat(),
             session: None,
         }
     }
+
+    /// The result of a command that goes on.
+    fn running(session: &Session, view: View, notes: Vec<String>) -> ShellResult {
+        let call = session.call();
+        let (running, waiting) = call.times();
+        let decisions = session.take_decisions(call.decisions());
+        ShellResult {
+            exit_code: None,
+            truncation: Truncation::of(&view, call.output()),
+            decisions: decisions.into_iter().map(|judged| said_once(judged, &view.text)).collect(),
+            output: view.text,
+            status: Status::Running,
+            timed_out: false,
+            duration: (running + waiting).into(),
+            signal: None,
+            invalid_bytes: view.invalid,
+            approval_wait: None,
+            sandbox: call.sandbox().to_owned(),
+            denials: Vec::new(),
+            background: Vec::new(),
+            session_id: Some(session.number()),
+            output_id: Some(call.output().id().to_owned()),
+            rules_trouble: None,
+            session: None,
+            notes,
+        }
+    }
 }
 
-fn is_zero(number: &u64) -> bool {
+/// Encodes what a command has come to whose shell goes on.
+pub(super) fn encode_command(
+    session: &Session,
+    (exit_code, timed_out, took): (i32, bool, Duration),
+    view: View,
+    notes: Vec<String>,
+    results: Results,
+) -> CallToolResult {
+    let running = ShellResult::running(session, view, notes);
+    let is_refused = running.decisions.iter().any(|judged| judged.decision.is_refusal());
+    let status = match (exit_code, is_refused) {
+        _ if timed_out => Status::TimedOut,
+        (0, _) => Status::Completed,
+        (_, true) => Status::Declined,
+        (_, false) => Status::Failed,
+    };
+    let duration = took.into();
+    let result = ShellResult { exit_code: Some(exit_code), status, timed_out, duration, ..running };
+    encoding::encode(&result, results.format)
+}
+
+/// Encodes what a command has come to that has ended its kept shell.
+pub(super) async fn encode_last(
+    outcome: &CallOutcome,
+    (session, took): (&Arc<Session>, Duration),
+    shown: &ResultContext,
+    results: Results,
+) -> CallToolResult {
+    let view = new_output(session, shown.presentation).await;
+    let mut notes = shown.notes.clone();
+    notes.push(format!("session {} has ended with this command", session.number()));
+    let decisions = session.take_decisions(outcome.decisions.clone());
+    let result = ShellResult { decisions, duration: took.into(), ..ShellResult::new(outcome, view, notes) };
+    encoding::encode(&result, results.format)
+}
+
+/// What a session has printed since the last result, up to this offset.
+pub(super) async fn output_until(session: &Arc<Session>, end: u64, presentation: Presentation) -> View {
+    if end.saturating_sub(session.taken()) <= SMALL_BYTES {
+        return session.take_until(end, presentation);
+    }
+    let session = Arc::clone(session);
+    shown(tokio::task::spawn_blocking(move || session.take_until(end, presentation)).await)
+}
+
+/// Encodes what a command that goes on has printed since the last result.
+pub(super) async fn encode_running(
+    session: &Arc<Session>,
+    shown: &ResultContext,
+    results: Results,
+) -> CallToolResult {
+    let view = new_output(session, shown.presentation).await;
+    encoding::encode(&ShellResult::running(session, view, shown.notes.clone()), results.format)
+}
+
+/// What a session has printed since the last result; beside the runtime when it has to be read from a file.
+pub(super) async fn new_output(session: &Arc<Session>, presentation: Presentation) -> View {
+    if session.call().output().total() - session.taken() <= SMALL_BYTES {
+        return session.take_output(presentation);
+    }
+    let session = Arc::clone(session);
+    shown(tokio::task::spawn_blocking(move || session.take_output(presentation)).await)
+}
+
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 /// The record without the sentence that the output has already: what a program was refused for is printed in its stead.
-fn said_once(mut judged: DecisionRecord, output: &str) -> DecisionRecord {
+pub(super) fn said_once(mut judged: DecisionRecord, output: &str) -> DecisionRecord {
     if let Some(why) = &judged.why_not_escalated
         && judged.decision.is_refusal()
         && output.contains(why.trim_end_matches('…'))
@@ -190,6 +297,8 @@ pub(super) struct ResultContext {
     pub(super) notes: Vec<String>,
     /// Where commands run, where that is to be said.
     pub(super) session: Option<SessionFacts>,
+    /// What is on its terminal is wanted.
+    pub(super) screen: bool,
 }
 
 /// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.
@@ -202,7 +311,8 @@ pub(super) async fn encode(
     let mut notes = shown.notes.clone();
     if outcome.ending == Ending::TimedOut {
         notes.push(format!(
-            "the command was ended at its timeout of {} ms; a higher timeout_ms gives it more time",
+            "the command was ended at its timeout of {} ms; a higher timeout_ms gives it more time, and with yield_time_ms \
+                it goes on while the result returns: its output and processes are kept",
             shown.timeout.as_millis()
         ));
     }
@@ -222,16 +332,26 @@ pub(super) async fn encode(
     encoded
 }
 
+impl ShellResult {
+    fn exit(&self) -> String {
+        format!("exit {}", self.exit_code.unwrap_or_default())
+    }
+}
+
 impl Plain for ShellResult {
     /// The output; then how it ended, and what else is worth a word.
     fn plain(&self) -> String {
         let mut says = Vec::new();
         match (self.status, &self.signal) {
             (Status::Completed, _) => {}
+            (Status::Running, _) => {
+                let session = self.session_id.unwrap_or_default();
+                says.push(format!("running with session_id {session}"));
+            }
             (Status::TimedOut, _) => says.push("timed out".to_owned()),
             (Status::Cancelled, _) => says.push("cancelled".to_owned()),
             (Status::Failed | Status::Declined, Some(signal)) => says.push(format!("killed by {signal}")),
-            (Status::Failed | Status::Declined, None) => says.push(format!("exit {}", self.exit_code)),
+            (Status::Failed | Status::Declined, None) => says.push(self.exit()),
         }
         says.extend(self.denials.iter().cloned());
         says.extend(self.decisions.iter().filter_map(|judged| {
@@ -246,7 +366,7 @@ impl Plain for ShellResult {
         says.extend(self.rules_trouble.iter().chain(&self.notes).cloned());
         // No model can be shown nothing.
         if says.is_empty() && self.output.is_empty() {
-            says.push(format!("exit {}", self.exit_code));
+            says.push(self.exit());
         }
         if !says.is_empty() {
             says.insert(1.min(says.len()), seconds(Duration::new(self.duration.secs, self.duration.nanos)));
@@ -257,13 +377,18 @@ impl Plain for ShellResult {
 
 /// The output as text; beside the runtime when it has to be read from a file.
 async fn view(recording: &Recording, presentation: Presentation) -> View {
-    /// What is cleaned at once.
-    const SMALL_BYTES: u64 = 16 << 10;
     if recording.total() <= SMALL_BYTES {
         return recording.view(presentation);
     }
     let recording = recording.clone();
-    tokio::task::spawn_blocking(move || recording.view(presentation)).await.unwrap_or_else(|error| {
+    shown(tokio::task::spawn_blocking(move || recording.view(presentation)).await)
+}
+
+/// What is cleaned at once.
+const SMALL_BYTES: u64 = 16 << 10;
+
+fn shown(view: Result<View, tokio::task::JoinError>) -> View {
+    view.unwrap_or_else(|error| {
         tracing::error!(%error, "showing an output broke");
         View { text: "(the output cannot be shown; the server's log says why)\n".into(), ..View::default() }
     })
@@ -303,7 +428,7 @@ mod tests {
 
     fn shown(presentation: Presentation, notes: &[&str]) -> ResultContext {
         let notes = notes.iter().map(ToString::to_string).collect();
-        ResultContext { presentation, timeout: Duration::from_secs(10), notes, session: None }
+        ResultContext { presentation, timeout: Duration::from_secs(10), notes, session: None, screen: false }
     }
 
     async fn encoded(outcome: &CallOutcome, shown: &ResultContext, results: Results) -> CallToolResult {

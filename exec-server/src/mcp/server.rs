@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, DiscoverResult, ErrorCode, ErrorData, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, DiscoverResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult,
+    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::task_manager::TaskManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+use super::offer::Offer;
 use super::parked_calls::ParkedCalls;
 use super::progress;
 use super::sandbox_state::{self, SandboxState};
 use super::session::{self, FirstResult};
+use super::session_clients::SessionClients;
 use super::workdir::ToldWorkdir;
-use super::{instructions, resources, server_info, tools};
+use super::{instructions, resources, server_info};
 use shell_engine::approval::ApprovalChain;
 use shell_engine::config::{ApprovalSettings, Limits, ResultFormat};
 use shell_engine::shell::Shell;
@@ -40,6 +43,9 @@ pub struct ShellServer {
     pub(super) messages: Arc<AtomicBool>,
     pub(super) workdir_told: ToldWorkdir,
     pub(super) first_result: FirstResult,
+    pub(super) session_clients: SessionClients,
+    pub(super) tasks: TaskManager,
+    offer: Arc<Offer>,
 }
 
 impl ShellServer {
@@ -60,7 +66,16 @@ impl ShellServer {
             messages: Arc::default(),
             workdir_told: ToldWorkdir::default(),
             first_result: FirstResult::default(),
+            session_clients: SessionClients::default(),
+            tasks: TaskManager::new(),
+            offer: Arc::default(),
         })
+    }
+
+    /// The same server, which offers these tools.
+    #[must_use]
+    pub fn offering(self, offer: Offer) -> ShellServer {
+        ShellServer { offer: Arc::new(offer), ..self }
     }
 
     /// The server for one more client, for transports that several clients share (HTTP): each session needs one of its own.
@@ -97,6 +112,7 @@ impl ServerHandler for ShellServer {
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
+            .enable_tasks()
             .build();
         capabilities.logging = Some(rmcp::model::JsonObject::new());
         capabilities.experimental = Some(sandbox_state::capabilities().into_iter().collect());
@@ -138,7 +154,7 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let config = self.shell.config();
-        let mut tools = list_tools(request, &config.limits, config.results.format)?;
+        let mut tools = list_tools(request, &self.offer, &config.limits, config.results.format)?;
         if server_info::is_wanted(&context) {
             server_info::add(&mut tools.meta);
             // The list is a part of this program.
@@ -163,10 +179,37 @@ impl ServerHandler for ShellServer {
             CallToolResponse::Complete(result) if is_wanted => server_info::add(&mut result.meta),
             CallToolResponse::InputRequired(result) if is_wanted => server_info::add(&mut result.meta),
             CallToolResponse::Complete(_) | CallToolResponse::InputRequired(_) => {}
+            CallToolResponse::Task(task) if is_wanted => server_info::add(&mut task.meta),
             // This program makes no others.
             CallToolResponse::Task(_) | _ => {}
         }
         Ok(response)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let mut task = GetTaskResult::new(self.tasks.get_task(&request.task_id)?);
+        server_info::add_if_wanted(&context, &mut task.meta);
+        Ok(task)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.cancel_task(&request.task_id)
     }
 
     async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
@@ -242,6 +285,7 @@ impl ServerHandler for ShellServer {
             // Each of these is known in one era only.
             ("logging/setLevel", false) => Some("level must be one of MCP's, such as info"),
             ("initialize", false) => Some("protocolVersion, capabilities and clientInfo are needed"),
+            ("tasks/get" | "tasks/update" | "tasks/cancel", true) => Some("taskId must be a string"),
             ("subscriptions/listen", true) => Some("notifications must be an object"),
             _ => None,
         };
@@ -257,11 +301,12 @@ impl ServerHandler for ShellServer {
 /// The tools of this program.
 pub(super) fn list_tools(
     request: Option<PaginatedRequestParams>,
+    offer: &Offer,
     limits: &Limits,
     format: ResultFormat,
 ) -> Result<ListToolsResult, ErrorData> {
     one_page(request)?;
-    Ok(ListToolsResult::with_all_items(tools::all(limits, format)))
+    Ok(ListToolsResult::with_all_items(offer.tools(limits, format)))
 }
 
 fn not_offered(method: &str) -> ErrorData {

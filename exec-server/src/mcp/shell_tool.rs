@@ -11,19 +11,20 @@ use super::encoding::with_output_schema;
 use super::permissions;
 use super::result::{ResultContext, ShellResult};
 use super::schema::object;
+use super::session_argument;
+use super::waits;
 use super::workdir::WorkdirBase;
 use shell_engine::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
 use shell_engine::output::Presentation;
-use shell_engine::shell::CallRequest;
+use shell_engine::shell::{CallRequest, Input, Session, Sessions};
 
 /// The tool's name.
 pub(super) const NAME: &str = "shell";
 
 /// Describes the tool.
 pub(super) fn describe(limits: &Limits, format: ResultFormat) -> Tool {
-    let description = "Runs a Bash command and returns its output and exit code. Of a long output the beginning and the end \
-        are returned; `read_output` reads the rest. Processes that the command leaves in the background live on \
-        (`background_list`).";
+    let description = "Runs a Bash command. Of a long output the beginning and the end are returned; `read_output` reads the rest. \
+        Background processes live on (`background_list`).";
     let tool = Tool::new(NAME, description, input_schema(limits))
         .with_title("Shell")
         .with_annotations(
@@ -42,10 +43,10 @@ const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
 
 fn input_schema(limits: &Limits) -> Arc<JsonObject> {
     let timeout = format!(
-        "Milliseconds after which the command is ended: give more for builds and tests. Defaults to {}. Time in which a person is asked does not count.",
+        "Milliseconds after which it is ended: give more for builds and tests. Defaults to {}.",
         limits.default_timeout.as_millis()
     );
-    let tokens = format!("About how many tokens of output to return. Defaults to {}.", limits.output_tokens);
+    let tokens = format!("Tokens of output. Defaults to {}.", limits.output_tokens);
     let mut schema = json!({
         "type": "object",
         "properties": {
@@ -55,16 +56,25 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "workdir": {
                 "type": "string",
-                "description": "The folder to run it in; absolute, relative to the workspace, or beginning with ~. Defaults to the workspace."
+                "description": "Where to run it. Defaults to the workspace."
             },
             "timeout_ms": {
                 "type": "integer",
                 "minimum": 0,
                 "description": timeout
             },
+            "yield_time_ms": {
+                "type": "integer",
+                "description": "Return after so long (250 to 30000); it goes on, with a session_id."
+            },
+            "keep": {
+                "type": "boolean",
+                "description": "Keep the shell, with its folder, variables and functions, for commands with session_id."
+            },
+            "session_id": {"type": "integer", "description": "Run it in this kept shell."},
             "login": {
                 "type": "boolean",
-                "description": "Run it in a login shell. Defaults to true."
+                "description": "As a login shell. Defaults to true."
             },
             "max_output_tokens": {
                 "type": "integer",
@@ -74,7 +84,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "strip_ansi": {
                 "type": "boolean",
-                "description": "Remove escape sequences and overwritten progress bars. Defaults to true."
+                "description": "Defaults to true."
             }
         },
         "required": ["command"]
@@ -86,7 +96,17 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
 }
 
 /// The names of all arguments.
-const KNOWN: &[&str] = &["command", "workdir", "timeout_ms", "login", "max_output_tokens", "strip_ansi"];
+const KNOWN: &[&str] = &[
+    "command",
+    "workdir",
+    "timeout_ms",
+    waits::YIELD,
+    "keep",
+    "session_id",
+    "login",
+    "max_output_tokens",
+    "strip_ansi",
+];
 
 /// A call as it is wanted.
 pub(super) struct ShellArguments {
@@ -94,6 +114,68 @@ pub(super) struct ShellArguments {
     pub(super) request: CallRequest,
     /// How its result is to be shown.
     pub(super) shown: ResultContext,
+    /// The request returns after so long, and the command goes on.
+    pub(super) wait: Option<Duration>,
+    /// The first command of a shell that is kept.
+    pub(super) first: Option<String>,
+}
+
+/// A command for a kept shell.
+pub(super) struct KeptArguments {
+    pub(super) session: Arc<Session>,
+    pub(super) command: String,
+    pub(super) shown: ResultContext,
+    pub(super) wait: Option<Duration>,
+}
+
+/// Reads the arguments of a call that names a session; `None`: it names none.
+pub(super) fn read_kept(
+    given: Option<&JsonObject>,
+    limits: &Limits,
+    sessions: &Sessions,
+) -> Result<Option<KeptArguments>, ArgumentError> {
+    let arguments = Arguments::new(given);
+    let Some(session) = session_argument::if_given(arguments, sessions)? else { return Ok(None) };
+    let command = arguments.required("command", &json!({"command": "ls -l"}))?.to_owned();
+    let mut notes: Vec<String> = arguments.unknown(KNOWN).into_iter().collect();
+    if arguments.text("workdir", "/tmp")?.is_some() {
+        notes.push("a kept shell stays in its folder: use cd; workdir changed nothing".to_owned());
+    }
+    let wait = waits::read(arguments, &waits::SHORT, &mut notes)?;
+    let (timeout, _) = timeout(arguments, limits, &mut notes)?;
+    let presentation = presentation(arguments, limits)?;
+    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+    Ok(Some(KeptArguments { session, command, shown, wait }))
+}
+
+/// The timeout, and whether one was asked for or is the most there is.
+fn timeout(
+    arguments: Arguments<'_>,
+    limits: &Limits,
+    notes: &mut Vec<String>,
+) -> Result<(Duration, bool), ArgumentError> {
+    let most = limits.max_timeout.unwrap_or(Duration::MAX);
+    let timeout = arguments.number("timeout_ms", "milliseconds", u64::MAX, 60_000)?;
+    let has_timeout = timeout.is_some() || limits.max_timeout.is_some();
+    let timeout = match timeout {
+        None => limits.default_timeout.min(most),
+        Some(milliseconds) if Duration::from_millis(milliseconds) > most => {
+            let text =
+                format!("the timeout was lowered to {} ms, the most that the user allows", most.as_millis());
+            notes.push(text);
+            most
+        }
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+    };
+    Ok((timeout, has_timeout))
+}
+
+fn presentation(arguments: Arguments<'_>, limits: &Limits) -> Result<Presentation, ArgumentError> {
+    let tokens = arguments.number("max_output_tokens", "tokens", MAX_TOKENS, DEFAULT_TOKENS)?;
+    Ok(Presentation::of_tokens(
+        tokens.unwrap_or(limits.output_tokens),
+        arguments.flag("strip_ansi")?.unwrap_or(true),
+    ))
 }
 
 /// Reads the arguments. Unknown ones are passed over and named in a note.
@@ -108,26 +190,26 @@ pub(super) fn read(
     let mut notes: Vec<String> = arguments.unknown(&known).into_iter().collect();
     let workdir = base.workdir(arguments.text("workdir", "/home/user/project")?);
     notes.extend(workdir.note);
-    let most = limits.max_timeout.unwrap_or(Duration::MAX);
-    let timeout = match arguments.number("timeout_ms", "milliseconds", u64::MAX, 60_000)? {
-        None => limits.default_timeout.min(most),
-        Some(milliseconds) if Duration::from_millis(milliseconds) > most => {
-            let text =
-                format!("the timeout was lowered to {} ms, the most that the user allows", most.as_millis());
-            notes.push(text);
-            most
-        }
-        Some(milliseconds) => Duration::from_millis(milliseconds),
-    };
+    // One that goes on is ended when somebody says so.
+    let (timeout, has_timeout) = timeout(arguments, limits, &mut notes)?;
     let login = arguments.flag("login")?.unwrap_or(true);
-    let tokens = arguments.number("max_output_tokens", "tokens", MAX_TOKENS, DEFAULT_TOKENS)?;
-    let presentation = Presentation::of_tokens(
-        tokens.unwrap_or(limits.output_tokens),
-        arguments.flag("strip_ansi")?.unwrap_or(true),
-    );
+    let presentation = presentation(arguments, limits)?;
+    let wait = waits::read(arguments, &waits::SHORT, &mut notes)?;
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
     let request = request.asking_for(permissions::read(given)?);
-    Ok(ShellArguments { request, shown: ResultContext { presentation, timeout, notes, session: None } })
+    let request = if wait.is_some() && !has_timeout { request.without_timeout() } else { request };
+    if arguments.flag("keep")?.unwrap_or(false) {
+        let first = Some(command.to_owned());
+        let request = request.without_timeout().with_input(Input::Commands);
+        let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+        return Ok(ShellArguments { request, shown, wait: Some(wait.unwrap_or(Duration::MAX)), first });
+    }
+    Ok(ShellArguments {
+        first: None,
+        request,
+        shown: ResultContext { presentation, timeout, notes, session: None, screen: false },
+        wait,
+    })
 }
 
 #[cfg(test)]
@@ -207,10 +289,10 @@ mod tests {
         let schema = Value::Object((*tool.output_schema.expect("has one")).clone());
         assert!(!schema.to_string().contains("Codex"), "words of the source: {schema}");
         let required = schema["required"].as_array().expect("a list");
-        for field in ["exit_code", "output", "duration", "timed_out"] {
+        for field in ["output", "duration", "timed_out"] {
             assert!(required.contains(&json!(field)), "{field} is missing in {schema}");
         }
-        for field in ["notes", "decisions", "denials", "invalid_bytes"] {
+        for field in ["exit_code", "notes", "decisions", "denials", "invalid_bytes"] {
             assert!(!required.contains(&json!(field)), "{field} is left out when there is nothing to say");
         }
     }

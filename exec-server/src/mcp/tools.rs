@@ -2,16 +2,26 @@
 
 use rmcp::model::Tool;
 
-use super::{apply_patch, background, read_output, shell_tool};
+use super::{apply_patch, background, exec_tool, read_output, shell_tool};
 use shell_engine::config::{Limits, ResultFormat};
+
+/// Their names.
+pub(super) const NAMES: &[&str] = &[
+    shell_tool::NAME,
+    exec_tool::EXEC,
+    exec_tool::WRITE,
+    read_output::NAME,
+    apply_patch::NAME,
+    background::LIST,
+    background::KILL,
+];
 
 /// Describes all of them.
 pub(super) fn all(limits: &Limits, format: ResultFormat) -> Vec<Tool> {
-    let mut tools = vec![
-        shell_tool::describe(limits, format),
-        read_output::describe(format),
-        apply_patch::describe(format),
-    ];
+    let mut tools = vec![shell_tool::describe(limits, format)];
+    tools.extend(exec_tool::describe(format));
+    tools.push(read_output::describe(format));
+    tools.push(apply_patch::describe(format));
     tools.extend(background::describe(format));
     tools
 }
@@ -49,6 +59,6 @@ mod tests {
         let with = |format| {
             all(&Limits::default(), format).iter().filter(|tool| tool.output_schema.is_some()).count()
         };
-        assert_eq!((with(ResultFormat::Json), with(ResultFormat::Text)), (5, 0));
+        assert_eq!((with(ResultFormat::Json), with(ResultFormat::Text)), (NAMES.len(), 0));
     }
 }

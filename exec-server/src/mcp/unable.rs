@@ -11,6 +11,7 @@ use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 
 use super::encoding::problem;
+use super::offer::Offer;
 use super::server::list_tools;
 use super::{instructions, server_info};
 use shell_engine::config::{Limits, ResultFormat};
@@ -49,7 +50,7 @@ impl ServerHandler for UnableServer {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut tools = list_tools(request, &Limits::default(), ResultFormat::default())?;
+        let mut tools = list_tools(request, &Offer::default(), &Limits::default(), ResultFormat::default())?;
         server_info::add_if_wanted(&context, &mut tools.meta);
         Ok(tools)
     }

@@ -27,7 +27,7 @@ from session import SERVER_ARGUMENTS, Folders, gone, launcher
 
 set_tracing_disabled(True)
 
-TOOLS = {"shell", "read_output", "background_list", "background_kill"}
+TOOLS = {"shell", "exec_command", "write_stdin", "read_output", "apply_patch", "background_list", "background_kill"}
 
 
 class Scripted(Model):

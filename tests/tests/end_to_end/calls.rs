@@ -21,7 +21,20 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
     assert_eq!(meta, json!({"anthropic/alwaysLoad": true}));
     let mut properties: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
     properties.sort();
-    assert_eq!(properties, ["command", "login", "max_output_tokens", "strip_ansi", "timeout_ms", "workdir"]);
+    assert_eq!(
+        properties,
+        [
+            "command",
+            "keep",
+            "login",
+            "max_output_tokens",
+            "session_id",
+            "strip_ansi",
+            "timeout_ms",
+            "workdir",
+            "yield_time_ms"
+        ]
+    );
     assert!(tool.output_schema.is_some() && tool.annotations.is_some() && tool.title.is_some());
 }
 

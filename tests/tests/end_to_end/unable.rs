@@ -11,7 +11,16 @@ async fn first_result(world: &World, command: Command) -> String {
     let client = Client::start_command(world, &Person::absent(), command).await;
     let tools = client.service().list_all_tools().await.expect("a list");
     let names: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
-    assert_eq!(names, ["shell", "read_output", "apply_patch", "background_list", "background_kill"]);
+    let expected = [
+        "shell",
+        "exec_command",
+        "write_stdin",
+        "read_output",
+        "apply_patch",
+        "background_list",
+        "background_kill",
+    ];
+    assert_eq!(names, expected);
     match client.run("echo ran").await {
         Outcome::Problem(words) => words,
         Outcome::Ran { json, .. } => panic!("the command ran: {json}"),

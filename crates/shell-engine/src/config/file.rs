@@ -122,6 +122,8 @@ pub(crate) struct ShellToolTable {
     pub(super) max_output_tokens: Option<u64>,
     /// Commands that run at once; more wait.
     pub(super) max_calls: Option<usize>,
+    /// How long a session may be unused.
+    pub(super) session_idle_seconds: Option<u64>,
     /// `live` or `end`: what becomes of background processes.
     pub(super) background: Option<String>,
     /// `auto`, `kernel` or `wrapper`: by which door programs reach the judge.

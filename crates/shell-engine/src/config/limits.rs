@@ -20,6 +20,12 @@ const DEFAULT_PLACES: usize = 64;
 /// A command's timeout when the caller gives none; that of Codex's server, which agents know.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Sessions that may run at once: as many as in Codex.
+const DEFAULT_SESSIONS: usize = 64;
+
+/// How long a session may be unused.
+const DEFAULT_SESSION_IDLE: Duration = Duration::from_secs(60 * 60);
+
 /// Enough for programs to save what they have at hand.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -40,6 +46,10 @@ pub struct Limits {
     pub concurrent_calls: usize,
     /// What becomes of background processes.
     pub after_call: AfterCall,
+    /// Sessions that may run at once.
+    pub sessions: usize,
+    /// How long one may be unused before it is ended.
+    pub session_idle: Duration,
 }
 
 impl Default for Limits {
@@ -52,6 +62,8 @@ impl Default for Limits {
             spool: SpoolLimits::default(),
             concurrent_calls: DEFAULT_PLACES,
             after_call: AfterCall::default(),
+            sessions: DEFAULT_SESSIONS,
+            session_idle: DEFAULT_SESSION_IDLE,
         }
     }
 }
@@ -69,7 +81,7 @@ pub struct SpoolLimits {
 
 impl Default for SpoolLimits {
     fn default() -> SpoolLimits {
-        SpoolLimits { per_output: 64 << 20, total: 1 << 30, outputs: 128 }
+        SpoolLimits { per_output: 64 << 20, total: 1 << 30, outputs: 256 }
     }
 }
 
@@ -113,6 +125,8 @@ pub struct LimitSettings {
     pub concurrent_calls: Option<usize>,
     /// What becomes of background processes.
     pub after_call: Option<AfterCall>,
+    /// How long a session may be unused before it is ended.
+    pub session_idle: Option<Duration>,
 }
 
 /// Why the bounds cannot be.
@@ -138,6 +152,9 @@ pub enum LimitError {
 /// The longest time between asking processes to end and killing them.
 const MAX_GRACE: Duration = Duration::from_secs(60);
 
+/// The longest time that a session may be unused.
+const MAX_SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// The most commands that can run at once.
 const MAX_CALLS: usize = 4096;
 
@@ -157,12 +174,18 @@ pub(super) fn limits(settings: LimitSettings, file: &ShellToolTable) -> Result<L
         concurrent_calls: settings.concurrent_calls.or(file.max_calls).unwrap_or(default.concurrent_calls),
         after_call: settings.after_call.or(after_call).unwrap_or_default(),
         spool: default.spool,
+        sessions: default.sessions,
+        session_idle: settings
+            .session_idle
+            .or(file.session_idle_seconds.map(Duration::from_secs))
+            .unwrap_or(default.session_idle),
     };
     let calls = u128::try_from(limits.concurrent_calls).unwrap_or(u128::MAX);
     let most_calls = u128::try_from(MAX_CALLS).unwrap_or(u128::MAX);
     for (what, given, least, most) in [
         ("max-output-tokens", limits.output_tokens.into(), 0, MAX_TOKENS.into()),
         ("max-calls", calls, 1, most_calls),
+        ("session-idle", limits.session_idle.as_secs().into(), 1, MAX_SESSION_IDLE.as_secs().into()),
         ("grace_ms", limits.grace.as_millis(), 0, MAX_GRACE.as_millis()),
     ] {
         if !(least..=most).contains(&given) {

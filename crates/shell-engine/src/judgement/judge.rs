@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::asked_for::AskedByCall;
 use super::audit_trail::AuditTrail;
 use super::by_rules::{Grounds, judge};
+use super::call_script::Script;
 use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
@@ -57,7 +58,7 @@ pub(crate) struct CallFacts {
     /// The patch that the call was made for.
     pub(crate) patch: Option<Arc<CallPatch>>,
     /// The call's own script.
-    pub(crate) script: Arc<str>,
+    pub(crate) script: Script,
     /// What its caller asks for beyond what commands may do.
     pub(crate) asked: Option<AskedByCall>,
     /// Ends the call.
@@ -282,7 +283,7 @@ impl Judge {
             return patch.unwrap_or(judgement);
         }
         if let Verdict::Ask { question, .. } = &mut judgement.verdict {
-            question.line = line_of(&call.script, exec);
+            question.line = line_of(&call.script.read(), exec);
         }
         if let Verdict::Ask { question, .. } = &mut judgement.verdict
             // What was not shown whole is not allowed for good, nor what would be asked about again by another check.

@@ -19,6 +19,7 @@
 mod asked_for;
 mod audit_trail;
 mod by_rules;
+mod call_script;
 mod credentials;
 mod decisions;
 mod environment;
@@ -41,6 +42,7 @@ mod written_code;
 
 pub(crate) use asked_for::AskedByCall;
 pub use asked_for::AskedFor;
+pub(crate) use call_script::Script;
 pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;

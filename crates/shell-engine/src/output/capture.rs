@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::recording::Recording;
@@ -46,8 +46,20 @@ const LATE_OUTPUT: Duration = Duration::from_millis(30);
 pub(crate) struct Output {
     recording: Recording,
     reader: JoinHandle<()>,
-    /// Asks the reader to say when it has read what is in the pipe now.
-    catch_up: oneshot::Sender<oneshot::Sender<()>>,
+    catch_up: CatchUp,
+}
+
+/// Asks a reader to say when it has read what is in its pipe now, and how much it has read then.
+#[derive(Clone, Debug)]
+pub(crate) struct CatchUp(mpsc::UnboundedSender<oneshot::Sender<u64>>);
+
+impl CatchUp {
+    /// How much had been printed by now, once that is recorded; `None`: nothing more is read.
+    pub(crate) async fn now(&self) -> Option<u64> {
+        let (reply, caught_up) = oneshot::channel();
+        self.0.send(reply).ok()?;
+        caught_up.await.ok()
+    }
 }
 
 impl Output {
@@ -55,14 +67,18 @@ impl Output {
     /// pipe is the only way to keep their order.
     pub(crate) fn capture(spool: &Spool) -> io::Result<(Output, OwnedFd)> {
         let (read, write) = io::pipe()?;
-        let read: OwnedFd = read.into();
+        Ok((Output::read(read.into(), spool)?, write.into()))
+    }
+
+    /// Starts to read what comes from this descriptor: a pipe, or the server's end of a terminal.
+    pub(crate) fn read(read: OwnedFd, spool: &Spool) -> io::Result<Output> {
         rustix::io::ioctl_fionbio(&read, true)?;
         let pipe = Arc::new(watch_readable(read)?);
         let recording = spool.begin();
-        let (catch_up, asked) = oneshot::channel();
-        let reader = Reader { pipe, recording: recording.clone(), read: 0, waiting: None };
+        let (catch_up, asked) = mpsc::unbounded_channel();
+        let reader = Reader { pipe, recording: recording.clone(), read: 0, waiting: Vec::new() };
         let reader = tokio::spawn(reader.run(asked));
-        Ok((Output { recording, reader, catch_up }, write.into()))
+        Ok(Output { recording, reader, catch_up: CatchUp(catch_up) })
     }
 
     /// What is printed, while it is being printed.
@@ -70,13 +86,15 @@ impl Output {
         &self.recording
     }
 
+    /// What asks how much was printed by then.
+    pub(crate) fn catch_up(&self) -> CatchUp {
+        self.catch_up.clone()
+    }
+
     /// What was printed, once the shell has ended: everything that is in the pipe then, and what comes within a moment. Does
     /// not wait for background processes that hold the pipe; what they print is added later.
     pub(crate) async fn collect(mut self) -> Recording {
-        let (reply, caught_up) = oneshot::channel();
-        if self.catch_up.send(reply).is_ok() {
-            let _ = caught_up.await;
-        }
+        self.catch_up.now().await;
         let _ = tokio::time::timeout(LATE_OUTPUT, &mut self.reader).await;
         self.recording
     }
@@ -87,7 +105,7 @@ struct Reader {
     recording: Recording,
     read: u64,
     /// Who is told when so many bytes have been read.
-    waiting: Option<(u64, oneshot::Sender<()>)>,
+    waiting: Vec<(u64, oneshot::Sender<u64>)>,
 }
 
 /// Why reading paused.
@@ -101,15 +119,16 @@ enum Paused {
 }
 
 impl Reader {
-    async fn run(mut self, mut asked: oneshot::Receiver<oneshot::Sender<()>>) {
+    async fn run(mut self, mut asked: mpsc::UnboundedReceiver<oneshot::Sender<u64>>) {
         let mut may_be_asked = true;
         loop {
             let pipe = Arc::clone(&self.pipe);
             let readable = tokio::select! {
                 readable = pipe.readable() => readable,
-                reply = &mut asked, if may_be_asked => {
-                    may_be_asked = false;
-                    self.waiting = reply.ok().map(|reply| (self.read + in_pipe(pipe.get_ref()), reply));
+                reply = asked.recv(), if may_be_asked => {
+                    may_be_asked = reply.is_some();
+                    let enough = self.read + in_pipe(pipe.get_ref());
+                    self.waiting.extend(reply.map(|reply| (enough, reply)));
                     self.tell();
                     continue;
                 }
@@ -163,8 +182,8 @@ impl Reader {
 
     /// Tells who waits, if it is time.
     fn tell(&mut self) {
-        if let Some((_, reply)) = self.waiting.take_if(|(enough, _)| self.read >= *enough) {
-            let _ = reply.send(());
+        for (enough, reply) in self.waiting.extract_if(.., |(enough, _)| self.read >= *enough) {
+            let _ = reply.send(enough);
         }
     }
 }
@@ -188,7 +207,8 @@ fn read_some(
             filled = 0;
         }
         match rustix::io::read(pipe, buffer.get_mut(filled..).unwrap_or_default()) {
-            Ok(0) => break Ok(Paused::End),
+            // Of a terminal that nobody has open any more.
+            Ok(0) | Err(Errno::IO) => break Ok(Paused::End),
             Ok(length) => {
                 filled += length;
                 read += u64::try_from(length).unwrap_or(u64::MAX);

@@ -20,7 +20,7 @@ mod spool;
 mod text;
 
 pub use budget::{Presentation, View};
-pub(crate) use capture::Output;
+pub(crate) use capture::{CatchUp, Output};
 pub use recording::Recording;
-pub use search::{Found, Query};
+pub use search::{Awaited, Found, Query};
 pub use spool::Spool;

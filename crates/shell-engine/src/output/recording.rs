@@ -1,7 +1,10 @@
 //! One output: written by the reader of its pipe, looked at by everybody else.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::watch;
 
 use super::budget::{self, Presentation, View, WINDOW_BYTES, Windows};
 use super::head_and_tail::HeadAndTail;
@@ -24,6 +27,10 @@ struct Inner {
     kept: Mutex<HeadAndTail>,
     open: AtomicBool,
     total: AtomicU64,
+    /// The exit code of the command, once its shell has ended.
+    exit_code: OnceLock<i32>,
+    /// Announces what changes in the fields above.
+    changed: watch::Sender<()>,
 }
 
 impl Recording {
@@ -34,6 +41,8 @@ impl Recording {
             kept: Mutex::default(),
             open: AtomicBool::new(true),
             total: AtomicU64::new(0),
+            exit_code: OnceLock::new(),
+            changed: watch::Sender::new(()),
         };
         Recording { inner: Arc::new(inner) }
     }
@@ -66,11 +75,36 @@ impl Recording {
         let mut kept = self.kept();
         kept.add(bytes, &self.inner.space);
         self.inner.total.store(kept.total(), Ordering::Release);
+        drop(kept);
+        self.inner.changed.send_replace(());
     }
 
     /// Nobody holds the pipe any more.
     pub(super) fn close(&self) {
         self.inner.open.store(false, Ordering::Release);
+        self.inner.changed.send_replace(());
+    }
+
+    /// Its command has ended so; what it has started may still print.
+    pub(crate) fn ended(&self, exit_code: i32) {
+        let _ = self.inner.exit_code.set(exit_code);
+        self.inner.changed.send_replace(());
+    }
+
+    /// The exit code of the command; `None` while its shell runs.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.inner.exit_code.get().copied()
+    }
+
+    /// Waits until this is so of the output, which is looked at again whenever something about it changes.
+    pub async fn until(&self, is_so: impl Fn(&Recording) -> bool) {
+        let mut changed = self.inner.changed.subscribe();
+        while !is_so(self) {
+            if changed.changed().await.is_err() {
+                return; // Cannot be: this value holds the sender.
+            }
+        }
     }
 
     pub(super) fn move_to_file(&self) {
@@ -80,7 +114,33 @@ impl Recording {
     /// The output as text that fits: all of it, or its beginning and its end. Reads files.
     #[must_use]
     pub fn view(&self, presentation: Presentation) -> View {
-        budget::fit(&self.windows(), presentation)
+        self.view_between(0..self.total(), presentation)
+    }
+
+    /// The same for a part of it; what the view says of offsets is about the whole output.
+    #[must_use]
+    pub fn view_between(&self, part: Range<u64>, presentation: Presentation) -> View {
+        let mut view = budget::fit(&self.windows(&part), presentation);
+        if let Some(omitted) = &mut view.omitted {
+            *omitted = omitted.start + part.start..omitted.end + part.start;
+        }
+        view
+    }
+
+    /// How far the output can be shown now without cutting a character in two that is being written.
+    pub(crate) fn whole_characters(&self) -> u64 {
+        let bytes = self.end(3);
+        let total = self.total();
+        let begun = bytes.iter().rposition(|byte| *byte >= 0xc0).and_then(|at| {
+            let length = match bytes.get(at)? {
+                0xc0..=0xdf => 2,
+                0xe0..=0xef => 3,
+                _ => 4,
+            };
+            let there = bytes.len() - at;
+            (there < length).then_some(there)
+        });
+        total.saturating_sub(begun.and_then(|length| u64::try_from(length).ok()).unwrap_or(0))
     }
 
     /// All bytes that are kept, the gap left out; for embedders and tests.
@@ -88,8 +148,13 @@ impl Recording {
     pub fn bytes(&self) -> Vec<u8> {
         let kept = self.kept();
         let ranges = kept.ranges();
-        let read = |range: &std::ops::Range<u64>| read_range(&kept, range.start, range.end);
+        let read = |range: &Range<u64>| read_range(&kept, range.start, range.end);
         ranges.iter().map(read).collect::<Vec<_>>().concat()
+    }
+
+    /// The bytes between two offsets, as far as they are kept.
+    pub(crate) fn between(&self, part: Range<u64>) -> Vec<u8> {
+        read_range(&self.kept(), part.start, part.end)
     }
 
     /// At most so many of the last bytes.
@@ -108,16 +173,19 @@ impl Recording {
         Some(line.trim().chars().take(MAX_LAST_LINE).collect())
     }
 
-    fn windows(&self) -> Windows {
+    /// The beginning and the end of a part; its total is that of the part.
+    fn windows(&self, part: &Range<u64>) -> Windows {
         let kept = self.kept();
-        let total = kept.total();
-        let whole = kept.ranges().len() == 1 && total <= 2 * WINDOW_BYTES;
-        if whole {
-            return Windows { head: read_range(&kept, 0, total), tail: Vec::new(), total };
+        let end = part.end.min(kept.total());
+        let start = part.start.min(end);
+        let total = end - start;
+        let is_kept = kept.ranges().iter().any(|range| range.start <= start && end <= range.end);
+        if is_kept && total <= 2 * WINDOW_BYTES {
+            return Windows { head: read_range(&kept, start, end), tail: Vec::new(), total };
         }
         Windows {
-            head: read_range(&kept, 0, WINDOW_BYTES),
-            tail: read_range(&kept, total.saturating_sub(WINDOW_BYTES), total),
+            head: read_range(&kept, start, start + WINDOW_BYTES),
+            tail: read_range(&kept, end.saturating_sub(WINDOW_BYTES).max(start), end),
             total,
         }
     }
@@ -129,12 +197,16 @@ impl Recording {
 
 /// The kept bytes between two offsets; fewer when a gap begins before the second one.
 fn read_range(kept: &HeadAndTail, start: u64, end: u64) -> Vec<u8> {
-    let start = match kept.ranges().last() {
+    if start >= end {
+        return Vec::new();
+    }
+    let ranges = kept.ranges();
+    let start = match ranges.last() {
         // A tail that is kept shorter than the window.
-        Some(last) if start > 0 && end == last.end => start.max(last.start),
+        Some(last) if end > last.start && !ranges.iter().any(|range| range.contains(&start)) => last.start,
         _ => start,
     };
-    let mut bytes = vec![0; usize::try_from(end - start).unwrap_or_default()];
+    let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or_default()];
     match kept.read_at(start, &mut bytes) {
         Ok(read) => bytes.truncate(read),
         Err(error) => {
@@ -143,4 +215,28 @@ fn read_range(kept: &HeadAndTail, start: u64, end: u64) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spool::Spool;
+    use super::*;
+    use crate::config::SpoolLimits;
+
+    #[test]
+    fn parts_follow_each_other() {
+        let limits = SpoolLimits { per_output: 128 << 10, ..SpoolLimits::default() };
+        let recording = Spool::new(limits).begin();
+        let shown = |part| recording.view_between(part, Presentation::default()).text;
+        recording.add("one\nzwei ü".as_bytes());
+        assert_eq!((shown(0..4), shown(4..4), shown(4..11)), ("one\n".into(), "".into(), "zwei ü".into()));
+        recording.add(&"界".as_bytes()[..2]);
+        assert_eq!((recording.whole_characters(), recording.total()), (11, 13));
+        // Beyond what is kept: the part's end is shown.
+        let lines: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+        recording.add(lines.as_bytes());
+        let total = recording.total();
+        let view = recording.view_between(100_000..total, Presentation::default());
+        assert!(view.text.ends_with("\n99999\n") && view.omitted.is_some_and(|gap| gap.start >= 100_000));
+    }
 }

@@ -81,6 +81,40 @@ impl Recording {
     }
 }
 
+/// Looks for the first line that matches, in an output that grows.
+#[derive(Debug)]
+pub struct Awaited {
+    pattern: Regex,
+    offset: u64,
+}
+
+impl Awaited {
+    /// Looks from this offset on.
+    #[must_use]
+    pub fn new(pattern: Regex, offset: u64) -> Awaited {
+        Awaited { pattern, offset }
+    }
+
+    /// Whether there is such a line now. What was looked at is not looked at again, but for a line that has no end yet.
+    ///
+    /// # Errors
+    ///
+    /// When what is kept cannot be read.
+    pub fn has_come(&mut self, recording: &Recording) -> std::io::Result<bool> {
+        let mut lines = Lines::of(recording, self.offset);
+        while let Some(line) = lines.next()? {
+            let cleaned = text::clean(&line.bytes, true);
+            if self.pattern.is_match(cleaned.text.trim_end_matches(['\n', '\r'])) {
+                return Ok(true);
+            }
+            if line.bytes.ends_with(b"\n") || line.bytes.len() >= MAX_LINE_BYTES - 3 {
+                self.offset = line.offset + u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Lines that were chosen so far, within the limit.
 struct Selection<'a> {
     query: &'a Query,

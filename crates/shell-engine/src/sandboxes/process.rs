@@ -167,7 +167,12 @@ impl Process {
         self.sandbox.session().follows_descendants()
     }
 
-    /// Sends a signal to the program's process group; it may be gone already.
+    /// Sends a signal to the program and those of its process group; they may be gone already.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let _ = self.call.get_ref().signal_group(signal as i32);
+    }
+
+    /// Sends a signal to the program alone; it may be gone already.
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = self.call.get_ref().signal(signal as i32);
     }

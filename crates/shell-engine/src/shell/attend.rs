@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use execpolicy::{Nested, Options};
@@ -15,6 +15,8 @@ use super::admission::Turn;
 use super::behind_door::{CallDoor, Started};
 use super::call::Call;
 use super::denials;
+use super::input::InputWriter;
+use super::kept::KeptShell;
 use super::login::Login;
 use super::outcome::{CallOutcome, Ending};
 use super::patching;
@@ -25,10 +27,14 @@ use super::running::{self, Entered};
 
 use super::shared::Shell;
 use super::spawn::{ShellSpawnError, Start};
+use super::streams::Streams;
+use super::terminal::Terminal;
 use crate::approval::Approver;
 use crate::config::{AfterCall, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
-use crate::judgement::{AskedByCall, CallFacts, Decisions, Environment, Holds, Judge, Project, Trust};
+use crate::judgement::{
+    AskedByCall, CallFacts, Decisions, Environment, Holds, Judge, Project, Script, Trust,
+};
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -48,8 +54,8 @@ enum StartStep {
     Rules(String),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    #[error("cannot make the pipe for the command's output")]
-    Output(#[source] io::Error),
+    #[error("cannot make the pipes of the command")]
+    Streams(#[source] io::Error),
     #[error(transparent)]
     Spawn(#[from] ShellSpawnError),
     #[error("{0}")]
@@ -98,6 +104,9 @@ struct Begun {
     sandbox: Arc<Sandbox>,
     login: Option<Login>,
     output: Output,
+    input: Option<InputWriter>,
+    terminal: Option<Terminal>,
+    kept: Option<KeptShell>,
     entered: Entered,
     started: Started,
 }
@@ -132,13 +141,13 @@ async fn begin(
         }
         (true, ShellKind::SystemSh) | (false, _) => None,
     };
-    let script = request.command.to_string_lossy().into();
+    let script = Script::new(&request.command.to_string_lossy());
     let asked = request.asked.as_ref().filter(|_| sandbox.plan().mode.is_enforced());
     let asked =
         asked.map(|asked| AskedByCall::new(asked, &config.shell.path, &request.command.to_string_lossy()));
     let becomes = asked.as_ref().map(|asked| CallRequest { command: asked.script(), ..request.clone() });
     let request = becomes.as_ref().unwrap_or(request);
-    let stopwatch = Stopwatch::start(Some(request.timeout));
+    let stopwatch = Stopwatch::start(request.timeout);
     let plan = Arc::clone(sandbox.plan());
     let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
     let given = sandbox.environment();
@@ -186,11 +195,12 @@ async fn begin(
         end: end.clone(),
         escalated: escalated.clone(),
     };
-    let (output, pipe) = Output::capture(&shell.outputs).map_err(StartStep::Output)?;
+    let streams = Streams::make(&shell.outputs, request.input).map_err(StartStep::Streams)?;
+    let Streams { output, input, terminal, kept, theirs } = streams;
     // From here on it may run, also when nobody waits for its start any more.
     turn.use_it();
     let entered = shell.running.enter(&request.command, output.recording());
-    let start = Start { shell, sandbox: &sandbox, request, login: login.as_ref(), output: pipe };
+    let start = Start { shell, sandbox: &sandbox, request, login: login.as_ref(), streams: theirs };
     let started = match start.start(intercepted).await {
         Ok(started) => started,
         Err(error) => {
@@ -198,7 +208,7 @@ async fn begin(
             return Err(StartStep::Spawn(error));
         }
     };
-    Ok(Begun { cancel, sandbox, login, output, entered, started })
+    Ok(Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started })
 }
 
 /// Starts a call, then attends to it until its end.
@@ -215,7 +225,7 @@ async fn start(
         }
         begun => begun?,
     };
-    let Begun { cancel, sandbox, login, output, entered, started } = begun;
+    let Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started } = begun;
     let Started { process, door, call: intercepted } = started;
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
@@ -232,12 +242,22 @@ async fn start(
     };
     let level = if door.is_the_kernels() { "+door" } else { "" };
     let other_shell = config.shell.kind.word().map(|word| format!("+{word}")).unwrap_or_default();
-    let level = format!("{}{level}{other_shell}", sandbox.level());
+    let level: Arc<str> = format!("{}{level}{other_shell}", sandbox.level()).into();
     let other_shell = config.shell.explain();
+    let script = intercepted.facts.script.clone();
     shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
+    let turn = Arc::new(Mutex::new(Some(turn)));
     let call = Call {
         outcome,
+        shell: Arc::downgrade(&process),
+        input,
+        terminal,
+        kept,
+        script,
+        turn: Arc::clone(&turn),
+        decisions: decisions.clone(),
+        sandbox: Arc::clone(&level),
         cancel: cancel.clone(),
         stopwatch: stopwatch.clone(),
         output: output.recording().clone(),
@@ -271,7 +291,7 @@ async fn start(
     };
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
-        drop(turn);
+        turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         announce.send_replace(Some(Arc::new(outcome)));
     });
     Ok(call)
@@ -283,7 +303,7 @@ struct Attended {
     processes: CallProcesses,
     sandbox: Arc<Sandbox>,
     /// What is in force, in one word.
-    level: String,
+    level: Arc<str>,
     /// That the shell is not ours, and why.
     other_shell: Option<String>,
     /// Why what ran may not be what was judged.
@@ -314,7 +334,7 @@ impl Attended {
             biased;
             () = cancel.cancelled() => Ending::Cancelled,
             // A shell may be quicker than we look; no time is no time all the same.
-            () = std::future::ready(()), if self.request.timeout.is_zero() => Ending::TimedOut,
+            () = std::future::ready(()), if self.request.timeout == Some(Duration::ZERO) => Ending::TimedOut,
             end = self.shell.wait() => match end {
                 Ok(status) => Ending::Ended(status),
                 Err(error) => {
@@ -355,6 +375,7 @@ impl Attended {
             alive = Alive::default();
         }
         let output = self.output.collect().await;
+        output.ended(ending.exit_code());
         self.entered.end(ending);
         if alive.total > 0 {
             alive = self.processes.settled().await;
@@ -364,7 +385,7 @@ impl Attended {
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
         let denials = denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config).await;
-        let sandbox = self.level;
+        let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();
         if more > 0 {

@@ -1,14 +1,22 @@
 //! A call, as those see it who have started it or attach to it.
 
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Turn;
+use super::input::{InputWriter, WriteError};
+use super::kept::{CommandError, KeptCommand, KeptShell};
+use super::keys;
 use super::outcome::CallOutcome;
+use super::terminal::{Screen, Terminal, TerminalSize};
+use crate::judgement::{DecisionRecord, Decisions, Script};
 use crate::output::{Recording, Spool};
+use crate::sandboxes::{Process, Signal};
 use crate::time::Stopwatch;
 
 /// A call that takes so long may be given up: openai-agents and AutoGen wait for five seconds by default.
@@ -16,6 +24,17 @@ pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// How long it is said where the output of a long call stays.
 const ANNOUNCED: Duration = Duration::from_secs(1);
+
+/// What is typed on a terminal.
+#[derive(Clone, Copy, Debug)]
+pub enum Typed<'a> {
+    /// Text; a line's end is the Enter key. Nothing but names of keys means the keys.
+    Text(&'a str),
+    /// Keys by their names (`<C-c>`, `<Up>`), and text between them.
+    Keys(&'a str),
+    /// Text that is pasted.
+    Paste(&'a str),
+}
 
 /// A running or finished call. Clones are the same call; dropping them does not end it.
 #[derive(Clone, Debug)]
@@ -27,6 +46,15 @@ pub struct Call {
     pub(super) outputs: Spool,
     pub(super) started: Instant,
     pub(super) announced: Arc<OnceLock<Instant>>,
+    /// Whoever keeps the call owns it.
+    pub(super) shell: Weak<Process>,
+    pub(super) input: Option<InputWriter>,
+    pub(super) terminal: Option<Terminal>,
+    pub(super) kept: Option<KeptShell>,
+    pub(super) script: Script,
+    pub(super) turn: Arc<Mutex<Option<Turn>>>,
+    pub(super) decisions: Decisions,
+    pub(super) sandbox: Arc<str>,
 }
 
 impl Call {
@@ -60,6 +88,135 @@ impl Call {
     /// Waits for the call's end. `None`: the call's task itself broke.
     pub async fn finished(&mut self) -> Option<Arc<CallOutcome>> {
         self.outcome.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// Whether its shell has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.outcome.borrow().is_some()
+    }
+
+    /// Time that has counted so far, and time in which a person was asked.
+    #[must_use]
+    pub fn times(&self) -> (Duration, Duration) {
+        self.stopwatch.read()
+    }
+
+    /// Completes when it has run for so long; time in which a person is asked does not count.
+    pub async fn has_run_for(&self, time: Duration) {
+        self.stopwatch.counted(time).await;
+    }
+
+    /// What was decided about its programs so far.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<DecisionRecord> {
+        self.decisions.read().0
+    }
+
+    /// What is in force of its sandbox, in one word.
+    #[must_use]
+    pub fn sandbox(&self) -> &str {
+        &self.sandbox
+    }
+
+    /// Lets another command start in its place: it goes on for nobody knows how long.
+    pub fn give_up_turn(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Writes to its standard input, and returns how many bytes wait for it to read them.
+    ///
+    /// # Errors
+    ///
+    /// When it has none, has ended, or does not read.
+    pub fn write(&self, bytes: Vec<u8>) -> Result<usize, WriteError> {
+        if self.has_ended() {
+            return Err(WriteError::Ended);
+        }
+        let input = self.input.as_ref().ok_or(WriteError::Closed)?;
+        input.write(bytes)?;
+        Ok(input.waiting())
+    }
+
+    /// Whether its shell is kept for commands.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Gives its kept shell a command.
+    ///
+    /// # Errors
+    ///
+    /// When it is not kept, has ended, runs one, or it is none.
+    pub fn run(&self, command: &str) -> Result<KeptCommand, CommandError> {
+        let kept = self.kept.as_ref().ok_or(CommandError::NotKept)?;
+        if self.has_ended() {
+            return Err(CommandError::Ended);
+        }
+        let running = kept.run(command)?;
+        self.script.replace(command);
+        Ok(running)
+    }
+
+    /// The command that its kept shell runs, or has run last.
+    #[must_use]
+    pub fn last_command(&self) -> Option<KeptCommand> {
+        self.kept.as_ref()?.last()
+    }
+
+    /// Whether it has a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// What is on its terminal now; `None`: it has none. May read files.
+    #[must_use]
+    pub fn screen(&self) -> Option<Screen> {
+        Some(self.terminal.as_ref()?.screen())
+    }
+
+    /// Makes its terminal larger or smaller.
+    ///
+    /// # Errors
+    ///
+    /// When it has none.
+    pub fn resize(&self, size: TerminalSize) -> io::Result<()> {
+        self.terminal.as_ref().ok_or(io::ErrorKind::Unsupported)?.resize(size)
+    }
+
+    /// The bytes that its terminal sends for what is typed; as they are, where it has none.
+    #[must_use]
+    pub fn keyboard(&self, typed: &Typed<'_>) -> Vec<u8> {
+        match (&self.terminal, typed) {
+            (Some(terminal), Typed::Text(text)) if keys::are_names(text) => terminal.keys(text),
+            (Some(terminal), Typed::Text(text)) => terminal.typed(text),
+            (Some(terminal), Typed::Keys(text)) => terminal.keys(text),
+            (Some(terminal), Typed::Paste(text)) => terminal.pasted(text),
+            (None, Typed::Text(text) | Typed::Keys(text) | Typed::Paste(text)) => text.as_bytes().to_vec(),
+        }
+    }
+
+    /// What its terminal has shown, from an offset of its output on, as asciicast (version 2), and where to go on; `None`: it
+    /// has no terminal. Reads files.
+    #[must_use]
+    pub fn asciicast(&self, from: u64, limit: u64) -> Option<(String, u64)> {
+        Some(self.terminal.as_ref()?.asciicast(from, limit))
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&self) {
+        if let Some(input) = &self.input {
+            input.close();
+        }
+    }
+
+    /// Sends SIGINT to its shell and the programs that this has started in its own group, as `Ctrl-C` would.
+    pub fn interrupt(&self) {
+        if let Some(shell) = self.shell.upgrade() {
+            shell.signal_group(Signal::SIGINT);
+        }
     }
 
     /// Ends the call with all its processes. [`finished`](Self::finished) tells when that is done.

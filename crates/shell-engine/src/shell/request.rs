@@ -1,5 +1,6 @@
 //! What a caller wants to have run, checked once.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -9,16 +10,34 @@ use std::time::Duration;
 use patches::Patch;
 use patches::program::REPORT_ARGUMENT;
 
+use super::terminal::TerminalSize;
 use crate::config::Config;
 use crate::judgement::AskedFor;
+
+/// What a command can read on its standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing: it is at its end at once.
+    #[default]
+    Nothing,
+    /// What is written to the call.
+    Written,
+    /// A terminal of this size, which is its standard output and standard error, too.
+    Terminal(TerminalSize),
+    /// Nothing: its shell is given commands instead, one after the other, see `Call::run`; the request's own is for those who
+    /// ask what runs.
+    Commands,
+}
 
 /// A command to be run. Its fields have been checked; see [`CallRequest::new`].
 #[derive(Clone, Debug)]
 pub struct CallRequest {
     pub(super) command: OsString,
     pub(super) workdir: PathBuf,
-    pub(super) timeout: Duration,
+    /// `None`: it may run as long as it likes.
+    pub(super) timeout: Option<Duration>,
     pub(super) login: bool,
+    pub(super) input: Input,
     /// The patch that is applied, which is what it reads.
     pub(super) patch: Option<Arc<PatchText>>,
     /// What is asked for beyond what commands may do.
@@ -104,8 +123,34 @@ impl CallRequest {
         match std::fs::metadata(&workdir) {
             Err(error) => Err(RequestError::Workdir(workdir, error)),
             Ok(metadata) if !metadata.is_dir() => Err(RequestError::NotAFolder(workdir)),
-            Ok(_) => Ok(CallRequest { command, workdir, timeout, login, patch: None, asked: None }),
+            Ok(_) => Ok(CallRequest {
+                command,
+                workdir,
+                timeout: Some(timeout),
+                login,
+                input: Input::Nothing,
+                patch: None,
+                asked: None,
+            }),
         }
+    }
+
+    /// The command.
+    #[must_use]
+    pub fn command(&self) -> Cow<'_, str> {
+        self.command.to_string_lossy()
+    }
+
+    /// The same without a timeout.
+    #[must_use]
+    pub fn without_timeout(self) -> CallRequest {
+        CallRequest { timeout: None, ..self }
+    }
+
+    /// The same with something to read.
+    #[must_use]
+    pub fn with_input(self, input: Input) -> CallRequest {
+        CallRequest { input, ..self }
     }
 
     /// The same, asking a person for more than commands may do. Nothing is given without that.

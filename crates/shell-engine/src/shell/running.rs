@@ -25,7 +25,7 @@ use crate::visible::visible;
 const MOST_RECENT: usize = 32;
 
 /// Characters of a command that are remembered.
-const MAX_COMMAND: usize = 200;
+pub(super) const MAX_COMMAND: usize = 200;
 
 /// How long processes may take to be gone when they are ended: the longest grace, and what killing takes.
 const END_TIMEOUT: Duration = Duration::from_secs(65);
@@ -70,7 +70,7 @@ pub enum CallState {
 }
 
 /// A call that has left processes behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BackgroundCall {
     /// The id of its output.
     pub id: String,
@@ -82,6 +82,10 @@ pub struct BackgroundCall {
     pub processes: Vec<CallProcess>,
     /// How many there are.
     pub total: usize,
+    /// How its shell has ended.
+    pub ending: Ending,
+    /// What it has printed.
+    pub output: Recording,
 }
 
 /// A call whose result may have reached nobody.
@@ -226,9 +230,9 @@ impl RunningCalls {
     pub async fn background(&self) -> Vec<BackgroundCall> {
         let ended = self.describe(|call| call.ended.is_some()).await;
         let left = ended.into_iter().filter_map(|call| {
-            let RunningCall { id, state, command, processes, total, .. } = call;
-            let CallState::Left { ago, .. } = state else { return None };
-            (total > 0).then_some(BackgroundCall { id, command, age: ago, processes, total })
+            let RunningCall { id, state, command, processes, total, output, .. } = call;
+            let CallState::Left { ago, ending } = state else { return None };
+            (total > 0).then_some(BackgroundCall { id, command, age: ago, processes, total, ending, output })
         });
         left.collect()
     }
@@ -255,13 +259,19 @@ impl RunningCalls {
     /// Ends what is left of a call whose shell has ended, and returns the processes that were alive; `None`: there is no such
     /// call any more.
     pub async fn end_background(&self, id: &str) -> Option<Vec<CallProcess>> {
-        // Held until all are gone.
-        let kept = self.known(id)?.attached?.processes()?;
-        let RunningCall { state: CallState::Left { .. }, call: Some(call), processes, .. } =
-            self.find(id).await?
-        else {
+        let RunningCall { state: CallState::Left { .. }, call: Some(call), .. } = self.find(id).await? else {
             return None;
         };
+        self.end(&call).await
+    }
+
+    /// Ends a call, whether its shell runs or not, with all its processes, and returns those that were alive; `None`:
+    /// nothing is left of it.
+    pub async fn end(&self, call: &Call) -> Option<Vec<CallProcess>> {
+        let id = call.output().id();
+        // Held until all are gone.
+        let kept = self.known(id)?.attached?.processes()?;
+        let RunningCall { processes, .. } = self.find(id).await?;
         call.cancel();
         if tokio::time::timeout(END_TIMEOUT, kept.gone()).await.is_err() {
             tracing::error!(id, "background processes do not end");
@@ -294,7 +304,7 @@ impl RunningCalls {
     }
 
     /// A call ends. One that was quick has told its client.
-    fn end(&self, output: &Recording, ending: Ending) {
+    fn ended(&self, output: &Recording, ending: Ending) {
         let mut calls = self.calls();
         let Some(known) = calls.iter_mut().find(|known| known.output.id() == output.id()) else { return };
         known.ended = Some((ending, Instant::now()));
@@ -353,7 +363,7 @@ impl Entered {
     /// Its shell has ended.
     pub(super) fn end(mut self, ending: Ending) {
         self.ended = true;
-        self.running.end(&self.output, ending);
+        self.running.ended(&self.output, ending);
     }
 
     /// It could not start, and its client is told why.
@@ -366,7 +376,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         if !self.ended {
-            self.running.end(&self.output, Ending::Cancelled);
+            self.running.ended(&self.output, Ending::Cancelled);
         }
     }
 }

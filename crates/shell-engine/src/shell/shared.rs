@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::{Admission, Turn};
 use super::login::Logins;
 use super::running::RunningCalls;
+use super::sessions::Sessions;
 use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
@@ -38,6 +39,7 @@ pub struct Shell {
     pub(super) outputs: Spool,
     pub(super) admission: Admission,
     pub(super) running: RunningCalls,
+    pub(super) sessions: Sessions,
     pub(super) logins: Logins,
     pub(super) audit: Audit,
     pub(super) kernel_doors: Arc<KernelDoors>,
@@ -70,6 +72,7 @@ impl Shell {
         let outputs = Spool::new(config.limits.spool);
         Shell {
             running: RunningCalls::new(outputs.clone()),
+            sessions: Sessions::new(config.limits.sessions, config.limits.session_idle, outputs.clone()),
             outputs,
             admission: Admission::new(config.limits.concurrent_calls),
             logins: Logins::default(),
@@ -113,6 +116,12 @@ impl Shell {
     #[must_use]
     pub fn running(&self) -> &RunningCalls {
         &self.running
+    }
+
+    /// The calls that their callers come back to.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Waits until a command may start, in the order of asking. Dropping the future leaves the queue.

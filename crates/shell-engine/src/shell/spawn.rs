@@ -1,7 +1,6 @@
 //! Starts the patched Bash for one call.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
@@ -10,9 +9,11 @@ use escalation_protocol::variables;
 use sandbox::{Directory, Inherited, SpawnRequest};
 
 use super::command_line::{self, PLACEHOLDER};
+use super::kept;
 use super::login::{Login, PRELUDE_NUMBER, set_prelude};
 use super::request::CallRequest;
 use super::shared::Shell;
+use super::streams::Theirs;
 use crate::config::{Config, ShellKind};
 use crate::sandboxes::{Process, Reports, Sandbox, SpawnError};
 use crate::sys::{DESCRIPTORS, unnamed_file};
@@ -28,12 +29,18 @@ const COMMAND_NUMBER: RawFd = 241;
 /// execve(2)).
 const MAX_ARGUMENT_BYTES: usize = 100 << 10;
 
+/// What our terminals understand.
+const TERMINAL: &str = "TERM=xterm-256color";
+
 /// Why the shell did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ShellSpawnError {
     /// A pipe, or a file in memory, could not be made.
     #[error("cannot prepare the shell's descriptors")]
     Descriptors(#[from] io::Error),
+    /// Only our Bash can be given commands one by one.
+    #[error("a shell can be kept where the patched Bash runs, and it does not run here")]
+    NotKept,
     /// The shell itself could not be started.
     #[error("cannot start the shell")]
     Spawn(#[from] SpawnError),
@@ -57,8 +64,7 @@ pub(super) struct Start<'a> {
     pub(super) sandbox: &'a Arc<Sandbox>,
     pub(super) request: &'a CallRequest,
     pub(super) login: Option<&'a Login>,
-    /// Where its output goes.
-    pub(super) output: OwnedFd,
+    pub(super) streams: Theirs,
 }
 
 /// Who shows the server what the shell is about to execute.
@@ -76,14 +82,23 @@ pub(super) async fn bash(
     hook: Hook,
     reports: Option<Reports>,
 ) -> Result<Process, ShellSpawnError> {
-    let Start { shell: Shell { config, .. }, sandbox, request, login, output } = start;
+    let Start { shell: Shell { config, .. }, sandbox, request, login, streams } = start;
     let kind = config.shell.kind;
+    if streams.commands.is_some() && kind != ShellKind::Patched {
+        return Err(ShellSpawnError::NotKept);
+    }
     let stdin: OwnedFd = match &request.patch {
         Some(patch) => unnamed_file(&patch.text)?,
-        None => File::open("/dev/null")?.into(),
+        None => streams.input.try_clone()?,
     };
-    let mut descriptors = vec![(stdin, 0), (output.try_clone()?, 1), (output.try_clone()?, 2)];
+    let mut descriptors =
+        vec![(stdin, 0), (streams.output.try_clone()?, 1), (streams.output.try_clone()?, 2)];
     let mut env = sandbox.environment().to_vec();
+    if streams.are_terminal {
+        let terminals = |entry: &OsString| entry.as_encoded_bytes().starts_with(b"TERM=");
+        env.retain(|entry| !terminals(entry));
+        env.push(TERMINAL.into());
+    }
     if let Some(Login::Prelude(prelude)) = login {
         descriptors.push((unnamed_file(&prelude.code)?, PRELUDE_NUMBER));
         set_prelude(&mut env);
@@ -94,7 +109,11 @@ pub(super) async fn bash(
         env.extend(private_variables(config));
     }
     let mut command = request.command.clone();
-    if config.bash_reads_command {
+    if let Some(commands) = &streams.commands {
+        descriptors.push((commands.try_clone()?, kept::NUMBER));
+        env.push(assignment(kept::VARIABLE, kept::NUMBER.to_string()));
+        command = ":".into();
+    } else if config.bash_reads_command {
         descriptors.push((unnamed_file(command.as_encoded_bytes())?, COMMAND_NUMBER));
         env.push(assignment(variables::COMMAND_STRING, COMMAND_NUMBER.to_string()));
         command = PLACEHOLDER.into();
@@ -108,7 +127,7 @@ pub(super) async fn bash(
         environment: env,
         directory: Directory::Path(request.workdir.clone()),
         descriptors,
-        inherited: Inherited::default(),
+        inherited: Inherited { terminal: streams.are_terminal, ..Inherited::default() },
         reported: false,
     };
     Ok(match reports {

@@ -32,6 +32,12 @@ pub(crate) fn reopen(descriptor: &OwnedFd, _: OFlags) -> Option<File> {
     descriptor.try_clone().ok().map(File::from)
 }
 
+/// Opens the end of a pseudoterminal that programs have.
+pub(crate) fn other_end(terminal: &OwnedFd) -> io::Result<OwnedFd> {
+    let path = rustix::pty::ptsname(terminal, Vec::new())?;
+    Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
 /// Not known here.
 pub(crate) fn reopen_terminal_to_write(_: &OwnedFd) -> Option<OwnedFd> {
     None

@@ -44,6 +44,12 @@ pub(crate) fn reopen_terminal_to_write(terminal: &OwnedFd) -> Option<OwnedFd> {
     Some(opened.into())
 }
 
+/// Opens the end of a pseudoterminal that programs have, by the other one: its path may lead elsewhere.
+pub(crate) fn other_end(terminal: &OwnedFd) -> io::Result<OwnedFd> {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+    Ok(ioctl_tiocgptpeer(terminal, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?)
+}
+
 /// Finds the path of an open file or directory.
 pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
     std::fs::read_link(link(descriptor)).ok()

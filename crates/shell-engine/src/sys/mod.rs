@@ -27,8 +27,8 @@ pub(crate) use code_memory::release_code;
 pub(crate) use elsewhere::release_code;
 pub(crate) use system::{
     DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, REPORTS_EXECS, device_and_inode, grow_pipe,
-    path_of, reopen, reopen_terminal_to_write, unnamed_file,
+    other_end, path_of, reopen, reopen_terminal_to_write, unnamed_file,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use threads::own_umask;
-pub(crate) use watch::watch_readable;
+pub(crate) use watch::{watch_readable, watch_writable};

@@ -17,6 +17,12 @@ pub(crate) fn watch_readable<T: Owned>(owner: T) -> io::Result<AsyncFd<T>> {
     Ok(unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }?)
 }
 
+/// Has the runtime watch a descriptor for being writable.
+pub(crate) fn watch_writable<T: Owned>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: as above.
+    Ok(unsafe { AsyncFd::register_with_interest(owner, Interest::WRITABLE) }?)
+}
+
 /// What owns one descriptor, and keeps it open and the same until its own end.
 pub(crate) trait Owned: AsRawFd {}
 

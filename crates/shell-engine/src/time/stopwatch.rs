@@ -62,10 +62,19 @@ impl Stopwatch {
 
     /// Completes when the limit has been counted; never without a limit.
     pub async fn expired(&self) {
+        self.until(|| self.remaining()).await;
+    }
+
+    /// Completes when so much time has been counted since the start.
+    pub async fn counted(&self, time: Duration) {
+        self.until(|| self.state().remaining(time)).await;
+    }
+
+    async fn until(&self, remaining: impl Fn() -> Remaining) {
         let mut changed = self.inner.changed.subscribe();
         loop {
             changed.borrow_and_update();
-            let remaining = match self.remaining() {
+            let remaining = match remaining() {
                 Remaining::Nothing => return,
                 Remaining::Unknown => None,
                 Remaining::Time(time) => Some(time),
@@ -102,15 +111,12 @@ impl Stopwatch {
     fn remaining(&self) -> Remaining {
         let mut state = self.state();
         let Some(limit) = self.inner.limit else { return Remaining::Unknown };
-        let counted = state.counted + state.running_since.map_or(Duration::ZERO, |since| since.elapsed());
-        if state.expired || counted >= limit {
-            state.expired = true;
+        if state.expired {
             return Remaining::Nothing;
         }
-        match state.running_since {
-            None => Remaining::Unknown,
-            Some(_) => Remaining::Time(limit.saturating_sub(counted)),
-        }
+        let remaining = state.remaining(limit);
+        state.expired = matches!(remaining, Remaining::Nothing);
+        remaining
     }
 
     fn resume(&self) {
@@ -126,6 +132,18 @@ impl Stopwatch {
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is consistent between any two statements, so a panic elsewhere does not spoil it.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is left until so much has been counted.
+    fn remaining(&self, limit: Duration) -> Remaining {
+        let counted = self.counted + self.running_since.map_or(Duration::ZERO, |since| since.elapsed());
+        match (counted >= limit, self.running_since) {
+            (true, _) => Remaining::Nothing,
+            (false, None) => Remaining::Unknown,
+            (false, Some(_)) => Remaining::Time(limit.saturating_sub(counted)),
+        }
     }
 }
 

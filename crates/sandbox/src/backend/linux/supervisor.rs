@@ -192,7 +192,10 @@ impl Supervisor {
         match wire::decode(&packet.bytes) {
             Ok(CallCommand::List) => tell(&self.socket, &CallEvent::Alive(self.tree.live()?)),
             Ok(CallCommand::Signal { number }) if !self.ended => sys::signal_process(self.program, number),
-            Ok(CallCommand::Signal { .. }) => {}
+            Ok(CallCommand::SignalGroup { number }) if !self.ended => {
+                sys::signal_group(self.program, number);
+            }
+            Ok(CallCommand::Signal { .. } | CallCommand::SignalGroup { .. }) => {}
             Ok(CallCommand::EndAll { grace }) if grace.is_zero() => self.ending = Phase::Killing,
             Ok(CallCommand::EndAll { grace }) => {
                 if matches!(self.ending, Phase::Running) {

@@ -420,6 +420,14 @@ pub(crate) fn signal_process(pid: i32, signal: i32) {
     }
 }
 
+/// Sends a signal to the process group that this process leads; one that is gone is not an error.
+pub(crate) fn signal_group(leader: i32, signal: i32) {
+    if leader > 1 {
+        // SAFETY: kill(2) takes two integers; the first names one group, not everyone.
+        unsafe { libc::kill(-leader, signal) };
+    }
+}
+
 fn owned(raw: RawFd) -> io::Result<OwnedFd> {
     if raw < 0 {
         return Err(io::Error::last_os_error());

@@ -110,6 +110,13 @@ impl BackendCall for Call {
                     let _ = kill_process(pid, signal);
                 }
             }
+            CallCommand::SignalGroup { number } => {
+                if let Some(signal) = Signal::from_named_raw(*number)
+                    && !self.told.ended.load(Ordering::SeqCst)
+                {
+                    let _ = kill_process_group(pid, signal);
+                }
+            }
             CallCommand::EndAll { grace } => {
                 self.told.is_ending.store(true, Ordering::SeqCst);
                 if grace.is_zero() || self.told.ended.load(Ordering::SeqCst) {

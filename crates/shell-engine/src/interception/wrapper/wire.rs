@@ -150,6 +150,7 @@ fn inherited(attributes: &InheritedAttributes) -> Inherited {
         limits: limits
             .filter_map(|(number, limit)| Some((u8::try_from(number).ok()?, limit.soft, limit.hard)))
             .collect(),
+        terminal: false,
     }
 }
 

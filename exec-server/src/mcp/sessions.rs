@@ -1,0 +1,192 @@
+//! `write_stdin`, and what requests to sessions return.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rmcp::RoleServer;
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData};
+use rmcp::service::RequestContext;
+
+use super::client::{ClientChannel, ElicitationMode};
+use super::encoding::problem;
+use super::exec_result::ExecResult;
+use super::exec_tool::{self, Means, WriteArguments};
+use super::parked_calls::{Form, Going, Ticket};
+use super::progress::Progress;
+use super::result::{self, ResultContext};
+use super::server::ShellServer;
+use shell_engine::config::Results;
+use shell_engine::output::View;
+use shell_engine::shell::{CallOutcome, Screen, Session, Typed, WriteError};
+
+/// `Ctrl-C` and `Ctrl-D`, as models write them.
+const INTERRUPT: [&str; 2] = ["\u{3}", "<C-c>"];
+const END_OF_INPUT: [&str; 2] = ["\u{4}", "<C-d>"];
+
+fn is_key(chars: &str, key: [&str; 2]) -> bool {
+    key.iter().any(|name| chars.eq_ignore_ascii_case(name))
+}
+
+impl ShellServer {
+    /// One `tools/call` of `write_stdin`: writes, then attends to the session for a while.
+    pub(super) async fn call_write(
+        self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let mode = self.elicitation_mode(&context);
+        let ticket = match &request.request_state {
+            // What it writes was written by the request that it repeats.
+            Some(state) => self.resume(&request, state, mode).await?,
+            None => {
+                let arguments = request.arguments.as_ref();
+                let read =
+                    exec_tool::read_write(arguments, &self.shell.config().limits, self.shell.sessions());
+                let written = match read {
+                    Ok(arguments) => self.write(arguments, mode),
+                    Err(error) => Err(error.to_string()),
+                };
+                match written {
+                    Ok(ticket) => ticket,
+                    Err(why) => return Ok(problem(why).into()),
+                }
+            }
+        };
+        let mut progress = Progress::of(&context, self.wants_messages());
+        self.attend(ticket, &request, &mut progress, context).await
+    }
+
+    /// Writes to a session.
+    fn write(&self, arguments: WriteArguments, mode: ElicitationMode) -> Result<Ticket, String> {
+        let WriteArguments { session, chars, means, size, wait, mut shown } = arguments;
+        let call = session.call().clone();
+        session.touch();
+        let number = session.number();
+        if call.has_ended() && !session.tell_end() {
+            let id = call.output().id();
+            let code = call.output().exit_code().unwrap_or_default();
+            return Err(format!(
+                "session {number} has ended with exit code {code}, as was told; read_output has all that it printed, with {{\"id\":\"{id}\"}}"
+            ));
+        }
+        let client = self.session_clients.find(&session);
+        let client = client.unwrap_or_else(|| Arc::new(ClientChannel::new(mode.clone())));
+        client.attach(mode);
+        if let Some(size) = size
+            && let Err(error) = call.resize(size)
+        {
+            return Err(format!("the terminal of session {number} keeps its size: {error}"));
+        }
+        let typed = match means {
+            Means::Chars => Typed::Text(&chars),
+            Means::Keys => Typed::Keys(&chars),
+            Means::Paste => Typed::Paste(&chars),
+        };
+        let mut command = session.command_to_tell();
+        match &*chars {
+            "" => {}
+            _ if is_key(&chars, INTERRUPT) && !call.has_terminal() => call.interrupt(),
+            _ if is_key(&chars, END_OF_INPUT) && !call.has_terminal() && !call.is_kept() => {
+                call.close_input();
+            }
+            code if call.is_kept() => {
+                let code = if is_key(code, END_OF_INPUT) { "exit" } else { code };
+                let run = call.run(code);
+                command = Some(run.map_err(|error| format!("session {number} did not take this: {error}"))?);
+            }
+            _ => match call.write(call.keyboard(&typed)) {
+                Ok(waiting) => shown.notes.extend(still_waiting(waiting)),
+                Err(WriteError::Ended) => {
+                    shown.notes.push("it had ended before this was written".to_owned());
+                }
+                Err(WriteError::Closed) => {
+                    return Err(format!(
+                        "stdin of session {number} is closed; start the command with tty=true, or stdin=true, to write to it"
+                    ));
+                }
+                Err(error @ WriteError::Full { .. }) => {
+                    return Err(format!("nothing was written to session {number}: {error}"));
+                }
+            },
+        }
+        let until = call.times().0.saturating_add(wait);
+        let command = command.map(|command| (command, Duration::MAX));
+        let (form, asked) = (Form::Exec, Instant::now());
+        let going = Going { session, until, form, is_first: false, command, asked };
+        Ok(Ticket { call, client, shown: Arc::new(shown), going: Some(going) })
+    }
+
+    /// The result of a request whose call goes on.
+    pub(super) async fn goes_on(&self, ticket: &Ticket, going: &Going) -> CallToolResult {
+        let sessions = self.shell.sessions();
+        let results = self.shell.config().results;
+        let Going { session, form, asked, .. } = going;
+        self.settle(ticket, going);
+        let mut shown = (*ticket.shown).clone();
+        shown.notes.push(idle_note(sessions.idle_limit()));
+        if session.call().is_waiting() {
+            shown.notes.push("it waits for a person's approval".to_owned());
+        }
+        match form {
+            Form::Shell | Form::Patch => result::encode_running(session, &shown, results).await,
+            Form::Exec => {
+                let (view, screen) = seen(session, &shown).await;
+                let waited = asked.elapsed();
+                let result = ExecResult::new(session, None, view, waited, true, shown.notes);
+                result.with_screen(screen).encode(results.format)
+            }
+        }
+    }
+
+    /// The result of a request to a session that has ended.
+    pub(super) async fn ended(
+        &self,
+        going: &Going,
+        outcome: &CallOutcome,
+        shown: &ResultContext,
+        results: Results,
+    ) -> CallToolResult {
+        let Going { session, is_first, asked, .. } = going;
+        session.tell_end();
+        let (view, screen) = seen(session, shown).await;
+        let waited = asked.elapsed();
+        let notes = shown.notes.clone();
+        let result = ExecResult::new(session, Some(outcome), view, waited, !is_first, notes);
+        let result = result.with_screen(screen);
+        if result.is_readable() {
+            self.shell.outputs().keep(session.call().output());
+        }
+        if *is_first {
+            self.shell.sessions().forget(session);
+        }
+        result.encode(results.format)
+    }
+}
+
+/// What was printed since the last result, and the screen if that is wanted.
+async fn seen(session: &Arc<Session>, shown: &ResultContext) -> (View, Option<Screen>) {
+    let mut view = result::new_output(session, shown.presentation).await;
+    if session.has_terminal() {
+        // As a terminal has them; a reader wants the lines.
+        view.text = view.text.replace("\r\n", "\n");
+    }
+    if !shown.screen {
+        return (view, None);
+    }
+    let call = session.call().clone();
+    let screen = tokio::task::spawn_blocking(move || call.screen()).await;
+    (view, screen.unwrap_or_default())
+}
+
+fn still_waiting(waiting: usize) -> Option<String> {
+    // What was just written waits for a moment, always.
+    const MUCH: usize = 64 << 10;
+    (waiting > MUCH).then(|| format!("{waiting} bytes wait until it reads them"))
+}
+
+fn idle_note(limit: Duration) -> String {
+    format!(
+        "it is ended when nobody asks for it and it prints nothing for {} min",
+        limit.as_secs().div_ceil(60)
+    )
+}
