@@ -68,7 +68,7 @@ const MOST_OF_A_LINE: usize = 200;
 const MOST_COMPARED: usize = 5000;
 
 /// How alike a line must be to be worth showing.
-const ALIKE: f64 = 0.7;
+const ALIKE: f64 = 0.6;
 
 /// The lines that are most like those that are wanted: where most of these are, else where one like the first is.
 pub(crate) fn nearest(lines: &[&[u8]], wanted: &[&[u8]]) -> Vec<Nearest> {
@@ -109,7 +109,7 @@ fn most_of(lines: &[&[u8]], wanted: &[&[u8]]) -> Option<usize> {
 fn like_the_first(lines: &[&[u8]], wanted: &[&[u8]]) -> Option<usize> {
     let text = |line: &[u8]| shown_part(line.trim_ascii());
     let first = wanted.iter().map(|line| text(line)).find(|line| !line.is_empty())?;
-    let likeness = |line: &&[u8]| strsim::jaro(&first, &text(line));
+    let likeness = |line: &&[u8]| strsim::normalized_damerau_levenshtein(&first, &text(line));
     let best = lines.iter().take(MOST_COMPARED).map(likeness).enumerate();
     let (at, how) =
         best.max_by(|(one_at, one), (other_at, other)| one.total_cmp(other).then(other_at.cmp(one_at)))?;
