@@ -50,7 +50,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     let tokens = json!({"type": "integer", "minimum": 0, "maximum": MAX_TOKENS});
     let size = json!({"type": "integer"});
     let screen = json!({"type": "boolean", "description": "With tty: `output` is what is on the screen."});
-    let exec = object(json!({
+    let mut exec = json!({
         "type": "object",
         "properties": {
             "cmd": {"type": "string", "description": "Shell command to execute."},
@@ -64,26 +64,25 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
                 "description": "Wait so long for its end (250 to 30000). Defaults to 10000."
             },
             "rows": size, "cols": size, "screen": screen,
-            "max_output_tokens": tokens,
-            "sandbox_permissions": {
-                "type": "string", "enum": ["use_default", "require_escalated", "with_additional_permissions"]
-            },
-            "additional_permissions": {"type": "object"},
-            "justification": {"type": "string"}
+            "max_output_tokens": tokens
         },
         "required": ["cmd"]
-    }));
+    });
+    if let Some(properties) = exec["properties"].as_object_mut() {
+        properties.extend(permissions::properties());
+    }
+
     let write = object(json!({
         "type": "object",
         "properties": {
             "session_id": {"type": "integer"},
             "chars": {"type": "string", "description": "What to write; empty only asks for more output."},
-            "keys": {"type": "string", "description": "With tty, instead of chars: keys by name in text: ihi<Esc>:wq<Enter> <C-c> <Up> <Tab>"},
+            "keys": {"type": "string", "description": "With tty: keys by name: ihi<Esc>:wq<Enter>, <C-c>, <Up>"},
             "paste": {"type": "boolean", "description": "With tty: chars are pasted, not typed."},
             "rows": size, "cols": size, "screen": screen,
             "yield_time_ms": {
-                "type": "integer", "minimum": 0,
-                "description": "How long to wait for output: after writing 250 to 30000, else 5000 to 300000; less if it ends."
+                "type": "integer",
+                "description": "How long to wait: after writing 250 to 30000, else 5000 to 300000."
             },
             "max_output_tokens": tokens
         },
@@ -91,12 +90,12 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     }));
     let exec = Tool::new(
         EXEC,
-        "Runs a command; returns its output and `exit_code`, or a `session_id` when it still runs after `yield_time_ms`.",
-        exec,
+        "Runs a command; returns its output and `exit_code`, or a `session_id` while it runs.",
+        object(exec),
     );
     let write = Tool::new(
         WRITE,
-        "Writes to a session of `exec_command` and returns what it printed since, and its `exit_code` when it has ended. \
+        "Writes to a session; returns what it printed since, and its `exit_code` once it has ended. \
             \"\\u0003\" interrupts it.",
         write,
     );

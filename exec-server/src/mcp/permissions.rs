@@ -16,39 +16,13 @@ const WORDS: [&str; 3] = ["use_default", "with_additional_permissions", "require
 /// Places and hosts of one list; nobody reads more in a question.
 const MOST: usize = 32;
 
-/// Describes the arguments.
+/// Describes the arguments, in few words: every request to a model carries them.
 pub(super) fn properties() -> Map<String, Value> {
-    let paths = |what: &str| json!({"type": "array", "items": {"type": "string"}, "maxItems": MOST, "description": what});
+    let forms = "{network: {enabled, hosts}, file_system: {read, write}}";
     let properties = json!({
-        "sandbox_permissions": {
-            "type": "string",
-            "enum": WORDS,
-            "description": "Defaults to use_default. The others ask a person: with_additional_permissions for what additional_permissions names, require_escalated to run outside the sandbox."
-        },
-        "additional_permissions": {
-            "type": "object",
-            "description": "What the command needs beyond the sandbox. A person is asked once; nothing is given without that.",
-            "properties": {
-                "network": {
-                    "type": "object",
-                    "properties": {
-                        "enabled": {"type": "boolean"},
-                        "hosts": paths("HOST or HOST:PORT; without them every host.")
-                    }
-                },
-                "file_system": {
-                    "type": "object",
-                    "properties": {
-                        "read": paths("Absolute paths, or beginning with ~."),
-                        "write": paths("Absolute paths, or beginning with ~.")
-                    }
-                }
-            }
-        },
-        "justification": {
-            "type": "string",
-            "description": "One sentence for the person who is asked: why the command needs that."
-        }
+        "sandbox_permissions": {"type": "string", "enum": WORDS},
+        "additional_permissions": {"type": "object", "description": forms},
+        "justification": {"type": "string"}
     });
     match properties {
         Value::Object(properties) => properties,

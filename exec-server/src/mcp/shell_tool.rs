@@ -69,7 +69,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
             },
             "keep": {
                 "type": "boolean",
-                "description": "Keep the shell, with its folder, variables and functions, for commands with session_id."
+                "description": "Keep the shell for commands with session_id."
             },
             "session_id": {"type": "integer", "description": "Run it in this kept shell."},
             "login": {
