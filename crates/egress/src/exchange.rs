@@ -5,7 +5,7 @@
 
 use crate::hello::{FirstWords, Inspector, ServerSays, Step};
 use crate::judge::Failure;
-use crate::pipes::Pipe;
+use crate::sys::Pipe;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -12,7 +12,7 @@
 //! - `resolve`: [`Resolve`], the addresses of a name outside; `address`: which of them are the public Internet's.
 //! - `outside`: the connection there.
 //! - `hello`: what the program says inside the connection must name the same host.
-//! - `exchange`: the bytes, both ways; `pipes`, or `buffers`: what they go through.
+//! - `exchange`: the bytes, both ways; `sys`: what they go through.
 //! - `name`, `range`: hosts; which name has which address.
 //!
 //! Whoever is inside is hostile: each connection, name and byte that waits is bounded. What comes from outside is the business
@@ -27,10 +27,9 @@ mod judge;
 mod name;
 mod open;
 mod outside;
-#[cfg_attr(not(target_os = "linux"), path = "buffers.rs")]
-mod pipes;
 mod range;
 mod resolve;
+mod sys;
 
 pub use address::{Special, special};
 pub use egress::{Egress, Inside, ListenError};
