@@ -24,10 +24,13 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
     assert_eq!(
         properties,
         [
+            "additional_permissions",
             "command",
+            "justification",
             "keep",
             "login",
             "max_output_tokens",
+            "sandbox_permissions",
             "session_id",
             "strip_ansi",
             "timeout_ms",

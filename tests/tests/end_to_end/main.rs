@@ -57,6 +57,7 @@ mod sessions;
 mod setup;
 mod static_programs;
 mod succession;
+mod tasks;
 mod terminals;
 mod texts;
 mod unable;

@@ -92,7 +92,7 @@ async fn keys_jobs_sizes_and_pasting_are_as_on_any_terminal() {
 
 #[tokio::test]
 async fn a_program_that_leaves_the_sandbox_cannot_be_typed_to() {
-    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"prompt\")\n";
+    let rules = "prefix_rule(pattern=[\"sh\"], decision=\"prompt\", run=\"unconfined\")\n";
     let world = World::with_rules(rules).configured("");
     let person = Person::answering([Answer::Accept]);
     let client = Client::start_with(&world, &person, &[]).await;
