@@ -103,8 +103,8 @@ pub struct EnvironmentPolicy {
     pub set: BTreeMap<String, String>,
     /// Settings of Git, over its files and behind those that the environment has (git-config(1), `GIT_CONFIG_COUNT`).
     pub git_config: Vec<(String, String)>,
-    /// A folder in which commands look for programs before those of their search path.
-    pub search_first: Option<PathBuf>,
+    /// A folder in which commands look for programs after those of their search path.
+    pub search_last: Option<PathBuf>,
     /// When not empty, patterns of the only names to keep, also among the ones set.
     pub include_only: Vec<String>,
 }
@@ -236,7 +236,7 @@ pub fn command_environment(
     if !include_only.is_empty() {
         result.variables.retain(|name, _| matches_any(&include_only, name));
     }
-    search_first(&mut result.variables, policy.search_first.as_deref());
+    search_last(&mut result.variables, policy.search_last.as_deref());
     if !network.is_enabled() {
         result.variables.insert("CODEX_SANDBOX_NETWORK_DISABLED".into(), "1".into());
     } else {
@@ -246,14 +246,14 @@ pub fn command_environment(
     Ok(result)
 }
 
-/// Puts a folder before those of a search path, if there is one.
-fn search_first(variables: &mut BTreeMap<OsString, OsString>, folder: Option<&Path>) {
+/// Puts a folder behind those of a search path, if there is one.
+fn search_last(variables: &mut BTreeMap<OsString, OsString>, folder: Option<&Path>) {
     let path = variables.get_mut(OsStr::new("PATH")).filter(|path| !path.is_empty());
     // One with a colon cannot be on it.
     if let (Some(path), Some(folder)) =
         (path, folder.filter(|folder| !folder.as_os_str().as_bytes().contains(&b':')))
     {
-        *path = [folder.as_os_str(), path].join(OsStr::new(":"));
+        *path = [path.as_os_str(), folder.as_os_str()].join(OsStr::new(":"));
     }
 }
 

@@ -269,9 +269,9 @@ async fn whoever_ends_or_stops_what_waits_for_the_next_call_does_not_stop_that()
     let waiting = "others=$(for entry in /proc/[0-9]*; do read -r name < $entry/comm; number=${entry#/proc/}; \
                    [ \"$name\" = sandbox-call ] && [ $number != $PPID ] && echo $number; done);";
     for signal in ["STOP", "KILL"] {
-        // It may not be there yet.
+        // It may not be there yet, or no longer.
         let attack = format!(
-            "until {waiting} [ -n \"$others\" ]; do sleep 0.01; done; kill -{signal} $others; echo sent"
+            "until {waiting} [ -n \"$others\" ]; do sleep 0.01; done; kill -{signal} $others 2> gone; echo sent"
         );
         assert_eq!(said(client.run_within(&attack, Duration::from_secs(20)).await), "sent\n", "{signal}");
         for next in ["echo next", "env echo after; env touch x 2> refused; grep -c denied refused"] {

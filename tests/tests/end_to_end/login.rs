@@ -89,7 +89,9 @@ async fn the_clients_search_path_stays_in_front() {
     for folder in ["/usr/bin", "/from/profile"] {
         assert_eq!(folders.iter().filter(|one| **one == folder).count(), 1, "{path}");
     }
-    assert_eq!(client.run("echo $PATH").await.ran(), (0, "/venv/bin:/usr/bin:/bin\n"));
+    let offered = world.codex_home().join("shell-tool/programs");
+    let expected = format!("/venv/bin:/usr/bin:/bin:{}\n", offered.display());
+    assert_eq!(client.run("echo $PATH").await.ran(), (0, expected.as_str()));
 }
 
 #[tokio::test]

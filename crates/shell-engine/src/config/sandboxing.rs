@@ -195,7 +195,7 @@ impl Sandboxing {
                 ..facts(own.trusted.programs.clone(), own.private, &own.trusted.home)
             },
             environment: EnvironmentPolicy {
-                search_first: own.offered,
+                search_last: own.offered,
                 ..environment(file, own.program.as_deref())
             },
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
@@ -424,7 +424,7 @@ fn environment(file: &ConfigFile, program: Option<&Path>) -> EnvironmentPolicy {
         exclude: table.exclude.clone(),
         set: table.set.clone(),
         git_config: Vec::new(),
-        search_first: None,
+        search_last: None,
         include_only: table.include_only.clone(),
     };
     if file.shell_tool.for_agents() {

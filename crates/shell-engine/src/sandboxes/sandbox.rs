@@ -20,6 +20,8 @@ use crate::visible::visible;
 pub struct Sandbox {
     plan: Arc<Plan>,
     environment: Vec<OsString>,
+    /// The last folder of the search path, where it is the server's own.
+    search_last: Option<PathBuf>,
     told: Notices,
     company: Company,
     session: sandbox::Session,
@@ -63,6 +65,7 @@ impl Sandbox {
                 tracing::warn!("not protected by the sandbox ({enforcement}): {gap}");
             }
         }
+        let search_last = environment.search_last.clone();
         let mut environment = command_variables(&plan, enforcement, environment);
         if enforcement.has(Namespace::Mount) {
             own_terminals_sockets(&mut environment);
@@ -86,6 +89,7 @@ impl Sandbox {
             sockets,
             plan: Arc::new(plan),
             environment,
+            search_last,
             told,
             session,
             no_door: OnceLock::new(),
@@ -96,6 +100,11 @@ impl Sandbox {
     /// What is enforced: a protected place that nothing here protects is not in it.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The folder of the server's own programs, last on the search path of commands.
+    pub(crate) fn search_last(&self) -> Option<&Path> {
+        self.search_last.as_deref()
     }
 
     /// The environment that commands in here start with, `NAME=value` each.

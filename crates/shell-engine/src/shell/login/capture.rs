@@ -65,6 +65,7 @@ pub(super) async fn prelude(
     let (before, mut after) = (before?, after?);
     after.keep_search_path(&before);
     after.add_exported(&before, &exported);
+    sandbox.search_last().into_iter().for_each(|folder| after.search_last(folder));
     after.keep_editors(&before);
     let code = after.code_from(&before, FIRST);
     verify(bash, sandbox, &code).await?;

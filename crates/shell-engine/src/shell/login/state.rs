@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use crate::config::{EDITOR_ARGUMENT, EDITOR_VARIABLES, UNSET};
 
@@ -195,6 +196,19 @@ impl LoginState {
                 self.variables.insert(name.to_vec(), export(name, value));
             }
         }
+    }
+
+    /// Puts a folder last on the search path, where it is on it.
+    pub(super) fn search_last(&mut self, folder: &Path) {
+        const NAME: &[u8] = b"PATH";
+        let folder = folder.as_os_str().as_bytes();
+        let Some(entry) = self.variables.get(NAME).and_then(|code| exported(code)) else { return };
+        let value = entry.into_vec().split_off(NAME.len() + 1);
+        let (its, mut folders): (Vec<&[u8]>, Vec<&[u8]>) =
+            value.split(|byte| *byte == b':').partition(|one| *one == folder);
+        folders.extend(its.first());
+        let value = folders.join(&b':');
+        self.variables.insert(NAME.to_vec(), export(NAME, &value));
     }
 
     /// Puts the editors that a shell had `before` in force again, where these are the ones that say that nobody is there: one that
