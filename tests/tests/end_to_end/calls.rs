@@ -79,7 +79,8 @@ async fn pkill_by_command_line_ends_what_it_means_and_not_its_own_shell() {
         assert_eq!(client.run("sleep 4713 & (sleep 4714; :) & echo started").await.ran(), (0, "started\n"));
         let listed = client.structured("background_list", json!({})).await;
         assert!(listed.to_string().contains("(sleep 4714; :)"), "its shell goes by its command: {listed}");
-        let kill = "pkill -f 'sleep 471[34]'; echo \"$? $0 $BASH_EXECUTION_STRING\" | head -c 20; pgrep -fc 'sleep 471'; no-such";
+        let kill = "pkill -f 'sleep 471[34]'; echo \"$? $0 $BASH_EXECUTION_STRING\" | head -c 20; \
+                    for _ in {1..100}; do left=$(pgrep -fc 'sleep 471') || break; sleep 0.1; done; echo $left; no-such";
         assert_eq!(
             client.run(kill).await.ran(),
             (127, "0 bash pkill -f 'sle0\nbash: line 1: no-such: command not found\n"),
