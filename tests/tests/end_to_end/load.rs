@@ -14,7 +14,7 @@ const CALLS: u64 = 300;
 const WARM_UP: u64 = 100;
 
 /// Outputs that the server keeps, with a file each.
-const KEPT_OUTPUTS: u64 = 128;
+const KEPT_OUTPUTS: u64 = 256;
 
 /// A command whose output does not fit into an answer.
 const LONG: &str = "head -c 100000 /dev/zero";
