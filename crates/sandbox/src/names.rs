@@ -34,6 +34,8 @@ pub struct NameRules {
     closed: Vec<PathBuf>,
     /// Writable roots, folded.
     open: Vec<PathBuf>,
+    /// Protected names that the user lets commands write, folded.
+    opened: Vec<PathBuf>,
     /// Git directories, also those that roots may get.
     repositories: Vec<PathBuf>,
     /// The same, folded.
@@ -58,6 +60,7 @@ impl NameRules {
             held: held(plan),
             closed: closed.chain(hidden).map(folded).collect(),
             open: plan.writable.iter().map(|root| folded(root)).collect(),
+            opened: plan.opened.iter().map(|path| folded(path)).collect(),
             repositories: plan.repositories.clone(),
             folded_repositories: plan.repositories.iter().map(|path| folded(path)).collect(),
         }
@@ -81,7 +84,13 @@ impl NameRules {
         let mut all = self.closed.iter().chain(&self.open).chain(&self.folded_repositories);
         closed.is_none_or(|closed| open.is_some_and(|open| open > closed))
             && !all.any(|place| place.starts_with(&path))
-            && !self.below_repositories(&path).any(git_names::is_obeyed)
+            && (self.is_let(&path) || !self.below_repositories(&path).any(git_names::is_obeyed))
+    }
+
+    /// Whether the user lets commands write it: a name that is opened, what lies in it, or the file by which Git replaces it.
+    fn is_let(&self, folded: &Path) -> bool {
+        let replaced = (folded.extension() == Some(OsStr::new("lock"))).then(|| folded.with_extension(""));
+        self.opened.iter().any(|opened| folded.starts_with(opened) || replaced.as_ref() == Some(opened))
     }
 
     /// Tells whether a folder in a held one is writable for commands: not where every name in it is of consequence.

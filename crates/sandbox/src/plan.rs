@@ -22,6 +22,9 @@ pub struct Plan {
     /// Existing places inside writable ones that stay read-only.
     #[serde(with = "raw_paths")]
     pub read_only: Vec<PathBuf>,
+    /// Protected names inside writable folders that the user lets commands write.
+    #[serde(with = "raw_paths")]
+    pub opened: Vec<PathBuf>,
     /// Names inside writable folders that must not come into being.
     pub reserved: Vec<Reserved>,
     /// Folders in which programs outside look for each other's sockets by name: held where they are missing.
@@ -155,6 +158,7 @@ impl Plan {
             network,
             writable: vec![PathBuf::from("/")],
             read_only: Vec::new(),
+            opened: Vec::new(),
             reserved: Vec::new(),
             socket_folders: Vec::new(),
             repositories: Vec::new(),
@@ -248,6 +252,7 @@ impl Plan {
             network: (self.network.is_enabled() && other.network.is_enabled()).into(),
             writable,
             read_only: union(&self.read_only, &other.read_only),
+            opened: self.opened.iter().filter(|path| other.opened.contains(path)).cloned().collect(),
             reserved: union(&self.reserved, &other.reserved),
             socket_folders: union(&self.socket_folders, &other.socket_folders),
             hidden: union(&self.hidden, &other.hidden),

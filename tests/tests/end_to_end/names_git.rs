@@ -179,6 +179,31 @@ async fn submodules_and_repositories_within_work_and_stay_what_they_are() {
 }
 
 #[tokio::test]
+async fn a_protected_name_that_is_let_is_written_and_no_other() {
+    let grants = "profile=\"git\", grants={\"protected\": [\".git/config\"]}";
+    let by_rule = format!("prefix_rule([\"git\", [\"config\", \"remote\"]], decision=\"allow\", {grants})\n");
+    for (rules, arguments) in [("", &["--protected", ".git/config"][..]), (&by_rule, &[])] {
+        let world = World::with_rules(rules).configured("");
+        project(&world);
+        let client = Client::start_with(&world, &Person::absent(), arguments).await;
+        let change =
+            "git config a.b c && git remote add x /y && git config --unset a.b && git config remote.x.url";
+        assert_eq!(client.run(change).await.ran(), (0, "/y\n"), "{arguments:?}");
+        client
+            .run("git config -f .git/config.worktree a.b evil; echo evil > .git/hooks/x; mkdir .vscode; true")
+            .await;
+        git(
+            &world.workdir(),
+            "version && ! test -e .git/hooks/x && ! test -e .vscode && ! test -e .git/config.worktree",
+        );
+        if arguments.is_empty() {
+            client.run("echo '[evil]' >> .git/config; true").await;
+            git(&world.workdir(), "version && ! grep -q evil .git/config");
+        }
+    }
+}
+
+#[tokio::test]
 async fn repositories_below_the_workspace_stay_what_they_are() {
     let world = World::with_rules("").configured("");
     let top = world.workdir();

@@ -26,6 +26,6 @@ pub use host_facts::{CachePolicy, HostFacts};
 pub(crate) use host_sockets::HostSockets;
 pub use pipeline::resolve;
 pub(crate) use protected::runs_outside;
-pub use protected::{has_protected_name, is_protected_name};
+pub use protected::{changed_by_git, has_protected_name, is_protected_name};
 pub use repository::repository_of;
 pub use roots::real_path;

@@ -149,6 +149,13 @@ pub fn is_protected_name(name: &Path) -> bool {
         || name.strip_prefix(".git").is_ok_and(in_git)
 }
 
+/// Lists what work with Git changes of what is protected: its configuration, and what a commit may hold for other programs.
+pub fn changed_by_git() -> impl Iterator<Item = &'static str> {
+    let of_work_trees =
+        IN_WORKSPACE.iter().map(|(name, _)| *name).filter(|name| ![".codex", ".agents"].contains(name));
+    [".git/config", ".git/config.worktree"].into_iter().chain(of_work_trees)
+}
+
 /// Adds what must not change to the plan. `workspaces` are the roots asked for, `repositories` theirs that lie elsewhere;
 /// temporary folders hold no configuration.
 pub(super) fn add(
@@ -223,6 +230,7 @@ pub(super) fn add(
     found.reserved.retain(|reserved| !plan.writable.contains(&reserved.path));
     plan.read_only = found.read_only;
     plan.reserved = found.reserved;
+    plan.opened = found.opened;
     plan.repositories = found.repositories;
     plan.notes.extend(found.notes);
     Ok(())
@@ -243,6 +251,7 @@ struct Found {
     read_only: Vec<PathBuf>,
     reserved: Vec<Reserved>,
     repositories: Vec<PathBuf>,
+    opened: Vec<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -293,6 +302,7 @@ impl Found {
             self.read_only.retain(|place| !is_it(place));
             self.reserved.retain(|reserved| !is_it(&reserved.path));
             if self.read_only.len() + self.reserved.len() < before {
+                self.opened.push(real.unwrap_or_else(|| path.clone()));
                 self.notes.push(format!(
                     "commands may write {}, which programs outside obey: the user lets them",
                     path.display()

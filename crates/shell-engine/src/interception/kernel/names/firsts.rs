@@ -96,6 +96,10 @@ impl Worker<'_> {
     /// The rename by which a Git directory of this call gets its configuration.
     pub(super) fn configure(&self, from: &Free, to: &Free) -> Option<Outcome> {
         let (repository, GitName::Config) = self.rules.git_name(&to.path)? else { return None };
+        // One that the user lets commands write is a file like any other.
+        if self.rules.is_free(&to.path) {
+            return None;
+        }
         if self.rules.git_name(&from.path) != Some((repository, GitName::ConfigLock)) {
             return Some(Outcome::Fails(Errno::ROFS));
         }
