@@ -159,32 +159,6 @@ impl Asking {
     }
 }
 
-/// A yes is bound to what was shown, also to what was *not* to be careful about.
-#[test]
-fn what_a_repository_becomes_while_a_person_reads_is_not_run_unread() {
-    for user in [User::Root, User::Ordinary] {
-        let Some(mut asking) = Asking::of(user, Form::Namespaces, &[]) else { continue };
-        let rules = "prefix_rule([\"git\"], decision=\"prompt\")\n";
-        std::fs::write(asking.place.world.rules_file(), rules).expect("rules");
-        for (change, is_the_same) in [
-            (":", true),
-            (
-                "mkdir -p sub/.git/{objects,refs}; echo 'ref: refs/heads/main' > sub/.git/HEAD; : > sub/.git/config",
-                false,
-            ),
-        ] {
-            let result = asking.run(&format!(
-                "(until [ -e go ]; do sleep 0.02; done; {change}; echo > done) & git status > said; code=$?; wait; exit $code"
-            ));
-            let made = &result["decisions"][0];
-            let expected = if is_the_same { "approved_escalated" } else { "refused" };
-            assert_eq!(made["decision"], expected, "{user:?}: {change}: {result}");
-            let output = result["output"].as_str().unwrap_or_default();
-            assert_eq!(output.contains("has changed while the question was open"), !is_the_same, "{result}");
-        }
-    }
-}
-
 /// A yes for the session is one to what was read, and what a program reads is another thing each time.
 #[test]
 fn no_yes_for_the_session_covers_what_a_program_reads() {
@@ -205,7 +179,9 @@ fn no_yes_for_the_session_covers_what_a_program_reads() {
             let (words, choices) = asked.first().unwrap_or_else(|| panic!("no question: {result}"));
             assert!(words.contains(said), "{user:?}, {form:?}: {command}: {words}");
             let offers_session = choices.iter().any(|choice| choice == "session");
-            assert_eq!(offers_session, said.is_empty(), "{command}: {choices:?}");
+            // With Landlock alone nothing holds it outside, so a yes is to all rights, and to one program.
+            let may_last = said.is_empty() && matches!(form, Form::Namespaces);
+            assert_eq!(offers_session, may_last, "{user:?}, {form:?}: {command}: {choices:?}: {words}");
         }
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         // parts are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) if stays(grounds, exec, &rights) => ask(exec, named, None),
         (Decision::Prompt, true) => {
+            let rights = with_a_yes(rights.clone());
             ask(exec, named, Some(outside(grounds, exec, own.evaluation.matches(), &rights, &variables)))
         }
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
@@ -87,12 +88,24 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
             Verdict::Run { why_inside: why }
         }
     };
+    let rights = if named.evaluation.decision() == Decision::Prompt { with_a_yes(rights) } else { rights };
     let verdict = tell_rights(verdict, &rights, grounds.trust.is_enforced());
     let verdict = match &grounds.legacy {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
         None => verdict,
     };
     Judgement { verdict, rule, patch_rule: None }
+}
+
+/// What a program has that a person says yes to: what `git` is told changes what is protected, and a person who is asked sees what
+/// that is.
+fn with_a_yes(mut rights: Rights) -> Rights {
+    let is_git =
+        rights.run == Run::Confined && rights.profile.as_ref().is_some_and(|name| name.as_str() == "git");
+    if is_git && rights.grants.protected.is_empty() {
+        rights.grants.protected = sandbox::resolve::changed_by_git().map(str::to_owned).collect();
+    }
+    rights
 }
 
 /// Whether it runs where it is, whatever a rule gives: that is nothing more, or what started it has more already.

@@ -59,10 +59,11 @@ pub(super) fn ask(
 pub(super) fn tell_rights(verdict: Verdict, rights: &Rights, is_enforced: bool) -> Verdict {
     match verdict {
         // Where nothing keeps commands inside, it has what they have.
-        Verdict::Ask { mut question, approved: approved @ Approved::Escalates(_), unasked }
-            if is_enforced =>
-        {
-            let words = rights.in_words();
+        Verdict::Ask { mut question, approved: Approved::Escalates(outside), unasked } if is_enforced => {
+            // Where what a rule gives cannot be held, it has more.
+            let mut had = rights.clone();
+            had.run = outside.run;
+            let words = had.in_words();
             let line = format!("A yes runs it {}.", inert(&visible(words.as_bytes())));
             match question.details.iter_mut().find(|detail| *detail == OUTSIDE) {
                 Some(detail) => *detail = line,
@@ -72,7 +73,7 @@ pub(super) fn tell_rights(verdict: Verdict, rights: &Rights, is_enforced: bool) 
             question.identity = question.identity.with(gives);
             question.again = question.again.as_ref().map(|again| again.with(gives));
             question.gives_more = !rights.is_none();
-            Verdict::Ask { question, approved, unasked }
+            Verdict::Ask { question, approved: Approved::Escalates(outside), unasked }
         }
         Verdict::Ask { .. } | Verdict::Run { .. } | Verdict::Escalate(_) | Verdict::Deny { .. } => verdict,
     }
