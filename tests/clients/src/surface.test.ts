@@ -13,13 +13,14 @@ test("the server says who it is", () =>
     assert.ok(client.getInstructions());
   }));
 
-test("there is a tool, shell, with the arguments of Codex's server and two more", () =>
+test("there is a tool, shell, with the arguments of Codex's server and our own", () =>
   Session.with({}, async ({ client }) => {
     const { tools } = await client.listTools();
     const shell = tools.find(({ name }) => name === "shell");
     const argumentsOf = shell?.inputSchema;
-    const names = ["command", "login", "max_output_tokens", "strip_ansi", "timeout_ms", "workdir"];
-    assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), names);
+    const codex = ["command", "justification", "login", "sandbox_permissions", "timeout_ms", "workdir"];
+    const ours = ["additional_permissions", "keep", "max_output_tokens", "session_id", "strip_ansi", "yield_time_ms"];
+    assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), [...codex, ...ours].sort());
     assert.deepEqual([...(argumentsOf?.required ?? [])].sort(), ["command"]);
     const results = Object.keys(shell?.outputSchema?.properties ?? {});
     for (const field of ["exit_code", "output", "duration", "timed_out", "approval_wait"]) assert.ok(results.includes(field), field);
