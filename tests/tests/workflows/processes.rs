@@ -26,7 +26,7 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
     processes(
         "ps, pgrep of its own",
         &[],
-        "sleep 61 & pgrep -f 'sleep 61' > /dev/null; echo $? > found; kill $!; ps > /dev/null",
+        "sleep 61 & for i in $(seq 200); do pgrep -f '^sleep 61' > /dev/null && break; sleep 0.02; done; pgrep -f '^sleep 61' > /dev/null; echo $? > found; kill $!; ps > /dev/null",
     ),
     processes(
         "xargs -P, parallel subshells",
