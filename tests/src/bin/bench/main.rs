@@ -43,7 +43,7 @@ fn main() {
 
 /// Calls, beside plain Bash and beside Codex's server.
 fn servers() {
-    let world = World::with_rules("prefix_rule(pattern=[\"env\"], decision=\"allow\")\n");
+    let world = World::with_rules("prefix_rule(pattern=[\"printenv\"], decision=\"allow\")\n");
     let ours = Contestant {
         name: "ours",
         bash: binaries().join("bash"),
@@ -124,10 +124,10 @@ impl Contestant {
             in_turn(7, || self.plain(&many, world), || call(&mut server, world, &many));
         self.row(&format!("{EXECS} × /bin/true under the hook"), Some((plain, ratio)), ours, "1.5");
 
-        let many = format!("for ((i = 0; i < {EXECS}; i++)); do /usr/bin/env; done > /dev/null");
+        let many = format!("for ((i = 0; i < {EXECS}; i++)); do /usr/bin/printenv; done > /dev/null");
         let (plain, ours, ratio) =
             in_turn(5, || self.plain(&many, world), || call(&mut server, world, &many));
-        self.row(&format!("{EXECS} × /usr/bin/env escalated"), Some((plain, ratio)), ours, "2.5");
+        self.row(&format!("{EXECS} × /usr/bin/printenv escalated"), Some((plain, ratio)), ours, "2.5");
         println!(
             "{:<58} {:>10} {:>7} KiB",
             format!("{}: resident memory afterwards", self.name),
@@ -288,10 +288,10 @@ fn plain_run(bash: &Path, command: &str, world: &World) -> Duration {
 /// What it costs to ask, when the client answers at once, beside the same program allowed by a rule.
 fn approvals() {
     println!("\n{:<58} {:>10} {:>10}  difference (goal)", "median of each", "allowed", "asked");
-    let rules = "prefix_rule(pattern=[\"env\"], decision=\"allow\")\nprefix_rule(pattern=[\"printenv\"], decision=\"prompt\")\n";
+    let rules = "prefix_rule(pattern=[\"uname\"], decision=\"allow\")\nprefix_rule(pattern=[\"printenv\"], decision=\"prompt\")\n";
     let world = World::with_rules(rules);
     let start = || Lines::start_with(&world, &["--sandbox", "danger-full-access"]);
-    let (allowed, asked) = ("/usr/bin/env > /dev/null", "/usr/bin/printenv > /dev/null");
+    let (allowed, asked) = ("/usr/bin/uname > /dev/null", "/usr/bin/printenv > /dev/null");
 
     let server = std::cell::RefCell::new(start());
     server.borrow_mut().initialize_as("2025-11-25", &json!({"elicitation": {"form": {}}}));
