@@ -188,10 +188,11 @@ impl Shared {
             return reset(&program);
         };
         let address = here.ip().to_canonical();
+        let from = SocketAddr::new(there.ip().to_canonical(), there.port());
         let name = self.names.connected(address);
         let is_unknown = name.is_none() && self.names.range().place_of(address).is_some();
         let host = name.map_or(Host::Address(address), Host::Name);
-        let attempt = Attempt { number: self.connections.number(), host, port: here.port(), program: there };
+        let attempt = Attempt { number: self.connections.number(), host, port: here.port(), program: from };
         let share = self.judge.share(&attempt);
         let place = (!is_unknown).then(|| self.connections.enter(&attempt, share));
         let Some(Some(place)) = place else {
@@ -202,19 +203,27 @@ impl Shared {
         };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let record = shared.attend(attempt, program, place, begin).await;
+            let record = shared.attend(attempt, &program, place, begin).await;
+            // Before the program sees its end, which it may tell of at once.
             shared.judge.ended(&record);
+            drop(program);
         });
     }
 
     /// The life of one connection.
-    async fn attend(&self, attempt: Attempt, program: TcpStream, mut place: Place, begin: Instant) -> Record {
+    async fn attend(
+        &self,
+        attempt: Attempt,
+        program: &TcpStream,
+        mut place: Place,
+        begin: Instant,
+    ) -> Record {
         let mut record = record(attempt, begin);
         let counts = Arc::clone(&place.counts);
         let (end, ended) = tokio::sync::oneshot::channel();
         let mut told = std::mem::replace(&mut place.ended, ended);
         drop(end);
-        let attended = self.make(&mut record, &program, &place);
+        let attended = self.make(&mut record, program, &place);
         let outcome = tokio::select! {
             outcome = attended => outcome,
             // Or the egress itself ends.
@@ -222,7 +231,7 @@ impl Shared {
         };
         if let Err(failure) = outcome {
             record.failure = failure;
-            reset(&program);
+            reset(program);
         }
         record.sent = counts.sent.load(Ordering::Relaxed);
         record.received = counts.received.load(Ordering::Relaxed);

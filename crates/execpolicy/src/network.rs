@@ -1,23 +1,87 @@
-//! `network_rule`: what a program may reach. Parsed and normalised here, enforced elsewhere.
+//! `network_rule`: what a program may reach. Pure: what a rule says about a host and a port; asking and connecting is done
+//! elsewhere.
 
 use std::fmt;
 
+use crate::ancestry::Ancestry;
 use crate::decision::Decision;
+use crate::pattern::{Element, Reading};
+use crate::policy::Policy;
+use crate::rights::HostPattern;
 use crate::rule::Origin;
 
 /// One `network_rule(…)`.
 #[derive(Clone, Debug)]
 pub struct NetworkRule {
-    /// The host: lower case, without port, brackets and trailing dots.
-    pub host: String,
-    /// The protocol.
-    pub protocol: Protocol,
+    /// The hosts, and a port where the host was written with one.
+    pub host: HostPattern,
+    /// The protocol, where it was said.
+    pub protocol: Option<Protocol>,
+    /// The ports; with none, all that the host and the protocol leave.
+    pub ports: Vec<u16>,
     /// What the rule says.
     pub decision: Decision,
     /// Why, in its author's words; never blank.
     pub justification: Option<String>,
+    /// The programs that it is about, or below which these are; with none, all.
+    pub by: Vec<Element>,
     /// Where it was written.
     pub origin: Origin,
+}
+
+impl NetworkRule {
+    /// Whether it is about a host at a TCP port, whichever program wants to reach it.
+    #[must_use]
+    pub fn fits(&self, host: &str, port: u16) -> bool {
+        let by_protocol = match self.protocol {
+            _ if !self.ports.is_empty() || self.host.port().is_some() => true,
+            None | Some(Protocol::Socks5Tcp) => true,
+            Some(Protocol::Http) => port == 80,
+            Some(Protocol::Https) => port == 443,
+            Some(Protocol::Socks5Udp) => false,
+        };
+        by_protocol && (self.ports.is_empty() || self.ports.contains(&port)) && self.host.fits(host, port)
+    }
+
+    /// Whether it is about a program: the one that connects, or one that has started it. What is not known, and what a
+    /// program only calls itself, does not allow it anything.
+    fn is_about(&self, programs: &Ancestry) -> bool {
+        let reading = match self.decision {
+            Decision::Allow => Reading::Narrow,
+            Decision::Prompt | Decision::Forbidden => Reading::Wide,
+        };
+        self.by.is_empty() || programs.has(&self.by, reading)
+    }
+}
+
+impl Policy {
+    /// The strictest rule about a host at a port, for a program and those that have started it; `None` if there is none.
+    #[must_use]
+    pub fn network_rule_for(&self, host: &str, port: u16, programs: &Ancestry) -> Option<&NetworkRule> {
+        let rules = self.network_rules().iter();
+        let fitting = rules.filter(|rule| rule.fits(host, port) && rule.is_about(programs));
+        // The first of the strictest.
+        fitting.reduce(|one, other| if other.decision > one.decision { other } else { one })
+    }
+}
+
+/// The host and the port that an example names: `https://HOST/…`, or `HOST:PORT`.
+///
+/// # Errors
+/// A text for the author.
+pub(crate) fn example(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("network_rule examples are URLs or HOST:PORT (got `{text}`)");
+    let (default, rest) = match text.split_once("://") {
+        Some(("https" | "wss", rest)) => (Some(443), rest),
+        Some(("http" | "ws", rest)) => (Some(80), rest),
+        Some(("ssh", rest)) => (Some(22), rest),
+        Some((_, rest)) => (None, rest),
+        None => (None, text),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = HostPattern::parse(authority.rsplit('@').next().unwrap_or_default()).map_err(|_| wrong())?;
+    let port = host.port().or(default).ok_or_else(wrong)?;
+    if host.name().starts_with('*') { Err(wrong()) } else { Ok((host.name().to_owned(), port)) }
 }
 
 /// The protocols that a network rule can speak about.
@@ -69,6 +133,23 @@ pub fn decision_from_word(word: &str) -> Option<Decision> {
         "deny" => Some(Decision::Forbidden),
         "ask" => Some(Decision::Prompt),
         other => Decision::from_word(other),
+    }
+}
+
+/// Reads the hosts of a rule: one, all proper subdomains of one (`*.example.org`), or all (`*`).
+///
+/// # Errors
+/// A text for the author.
+pub(crate) fn host(given: &str) -> Result<HostPattern, String> {
+    let given = given.trim();
+    if given == "*" || given.starts_with("*.") {
+        return HostPattern::parse(given);
+    }
+    let name = normalise_host(given)?;
+    match HostPattern::parse(given) {
+        Ok(pattern) => Ok(pattern),
+        // With a trailing dot before the port, or the like.
+        Err(_) => HostPattern::parse(&name),
     }
 }
 
@@ -125,7 +206,65 @@ fn is_port(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::normalise_host;
+    use crate::ancestry::{Ancestor, Ancestry};
+    use crate::decision::Decision;
+    use crate::policy::Policy;
+
+    fn policy(text: &str) -> Policy {
+        Policy::from_text(Path::new("/r/default.rules"), text).unwrap()
+    }
+
+    #[test]
+    fn the_strictest_rule_about_a_host_and_a_port_decides() {
+        let policy = policy(
+            r#"
+network_rule("API.example.com:443", "https", "allow")
+network_rule("telemetry.example.com", "https", "deny", justification = "not from here")
+network_rule(host="*.example.org", ports=[443, 8443], decision="allow", match=["https://a.example.org/x"], not_match=["https://example.org", "a.example.org:22"])
+network_rule(host="secret.example.org", decision="prompt")
+network_rule(host="by.example", decision="allow", by=["npm", "/usr/bin/curl"])
+network_rule(host="10.1.2.3", ports=[5432], decision="allow")
+"#,
+        );
+        let by = |host: &str, port, program: &str| {
+            let programs = Ancestry::whole(vec![Arc::new(Ancestor::named(OsStr::new(program)))]);
+            policy.network_rule_for(host, port, &programs).map(|rule| rule.decision)
+        };
+        let of = |host, port| by(host, port, "/usr/bin/x");
+        assert_eq!(of("api.example.com", 443), Some(Decision::Allow));
+        assert_eq!(of("api.example.com", 80), None);
+        assert_eq!(of("telemetry.example.com", 443), Some(Decision::Forbidden));
+        assert_eq!(of("A.Example.org.", 8443), Some(Decision::Allow));
+        assert_eq!(of("example.org", 443), None);
+        assert_eq!(of("xexample.org", 443), None);
+        assert_eq!(of("secret.example.org", 443), Some(Decision::Prompt));
+        assert_eq!(of("by.example", 443), None);
+        assert_eq!(by("by.example", 443, "/opt/bin/npm"), Some(Decision::Allow));
+        assert_eq!(by("by.example", 443, "/usr/bin/curl"), Some(Decision::Allow));
+        assert_eq!(by("by.example", 443, "/opt/curl"), None);
+        assert_eq!((of("10.1.2.3", 5432), of("10.1.2.3", 80)), (Some(Decision::Allow), None));
+    }
+
+    #[test]
+    fn what_a_rule_cannot_mean_is_an_error() {
+        for text in [
+            "network_rule(\"x.example\")",
+            "network_rule(\"x.example\", decision=\"allow\", ports=[0])",
+            "network_rule(\"x.example\", decision=\"allow\", ports=[])",
+            "network_rule(\"a.*.example\", decision=\"allow\")",
+            "network_rule(\"**\", decision=\"allow\")",
+            "network_rule(\"x.example\", decision=\"allow\", match=[\"https://y.example\"])",
+            "network_rule(\"x.example\", decision=\"allow\", not_match=[\"https://x.example\"])",
+            "network_rule(\"x.example\", decision=\"allow\", match=[\"x.example\"])",
+        ] {
+            assert!(Policy::from_text(Path::new("/r"), text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn hosts_are_normalised() {

@@ -198,6 +198,7 @@ impl Policy {
 
     fn add_declarations(&mut self, declared: Declarations) {
         self.hosts.extend(declared.hosts);
+        self.looks_at_ancestry |= declared.network.iter().any(|rule| !rule.by.is_empty());
         self.network.extend(declared.network);
         declared.profiles.into_iter().for_each(|profile| self.profiles.add(profile));
         self.patches.extend(declared.patches);

@@ -22,6 +22,10 @@ pub struct Enforcement {
     pub seccomp: bool,
     /// Names are made, replaced and removed by whoever answers the kernel's reports ([`crate::Session::names`]).
     pub brokered: bool,
+    /// Hosts are reached by name, through the session's gateway.
+    pub by_name: bool,
+    /// Why they are not, although the plan says so.
+    pub no_gateway: Option<String>,
     /// Everything that the plan asks for, by macOS's own sandbox.
     pub seatbelt: bool,
     /// How the number of processes is limited.
@@ -97,6 +101,8 @@ impl Enforcement {
             landlock: None,
             seccomp: false,
             brokered: false,
+            by_name: false,
+            no_gateway: None,
             seatbelt: false,
             process_limit: None,
             caches: None,

@@ -16,6 +16,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Whether the host's network is reachable.
     pub network: Network,
+    /// Whether hosts are reached by name, through whoever has the session's gateway ([`crate::Session::take_gateway`]).
+    pub by_name: bool,
     /// Folders (or files) that can be written; canonical, none inside another unless both were asked for.
     #[serde(with = "raw_paths")]
     pub writable: Vec<PathBuf>,
@@ -156,6 +158,7 @@ impl Plan {
         Plan {
             mode,
             network,
+            by_name: false,
             writable: vec![PathBuf::from("/")],
             read_only: Vec::new(),
             opened: Vec::new(),
@@ -225,6 +228,7 @@ impl Plan {
         }
         if !self.mode.is_enforced() {
             return Plan {
+                by_name: self.by_name,
                 brokered: self.brokered,
                 execution: self.execution.clone(),
                 limits: self.limits,
@@ -250,6 +254,7 @@ impl Plan {
         Plan {
             mode: if writable.is_empty() { Mode::ReadOnly } else { Mode::WorkspaceWrite },
             network: (self.network.is_enabled() && other.network.is_enabled()).into(),
+            by_name: self.by_name,
             writable,
             read_only: union(&self.read_only, &other.read_only),
             opened: self.opened.iter().filter(|path| other.opened.contains(path)).cloned().collect(),

@@ -12,6 +12,7 @@
 use crate::backend::{Backend, BackendSession, Platform};
 use crate::call::Call;
 use crate::enforcement::{Enforcement, Namespace};
+use crate::gateway::Gateway;
 use crate::launcher::Launcher;
 use crate::listening::Listening;
 use crate::names::NameRules;
@@ -55,6 +56,13 @@ impl Session {
     #[must_use]
     pub fn names(&self) -> Option<&Arc<NameRules>> {
         self.names.as_ref()
+    }
+
+    /// Hands out the sockets of the session's gateway, once, where [`Enforcement::by_name`] says that it has one. Who has
+    /// them makes connections outside for programs inside, or refuses them.
+    #[must_use]
+    pub fn take_gateway(&self) -> Option<Gateway> {
+        self.inner.take_gateway()
     }
 
     /// Makes a folder in a held one writable for the programs inside, if it is not. Blocks for less than a millisecond.

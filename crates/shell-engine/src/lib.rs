@@ -15,6 +15,7 @@
 //! * `audit`: the record of every decision.
 //! * `time`: the clock that stands still while a person is asked.
 //! * `sandboxes`: where programs run, in the sandbox of one policy or outside; starting them, waiting for them.
+//! * `network`: hosts that are reached by name.
 //! * `rules`: the rules in force, followed while their files change.
 //! * `programs`: which file a program is, under all its names.
 //! * `config`: what was asked for and written down, validated once.
@@ -28,6 +29,7 @@ pub mod config;
 mod descriptor_limit;
 mod interception;
 pub mod judgement;
+mod network;
 pub mod output;
 pub mod private;
 mod programs;
@@ -51,6 +53,7 @@ pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use execpolicy::RuleMatch;
 pub use execpolicy::amend::Amendment;
 pub use judgement::{AskedFor, Decided, DecisionRecord, find_program, preview, started_by};
+pub use network::explain_host;
 pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::{ExitStatus, Mode};

@@ -57,6 +57,11 @@ struct SandboxArguments {
     #[arg(long)]
     network: bool,
 
+    /// A host that commands may reach by name, without the network at large: HOST, HOST:PORT, or *.HOST for all below it;
+    /// can be repeated
+    #[arg(long, value_name = "PATTERN")]
+    allow_host: Vec<String>,
+
     /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates
     /// already) or danger-full-access (none); by default workspace-write, or read-only when started in / or a home
     /// folder
@@ -159,6 +164,7 @@ impl ServerArguments {
                 protected: self.sandbox.protected,
                 distrust_client: self.advanced.no_trust_client_sandbox,
             },
+            allowed_hosts: self.sandbox.allow_host,
             session_program: None,
             limits: self.limits.settings(),
             door: self.advanced.door,

@@ -25,6 +25,7 @@ mod escalation;
 mod faithful;
 mod fallback;
 mod first_hour;
+mod hosts_by_name;
 mod inherited;
 mod kept_shells;
 mod kernel_door;

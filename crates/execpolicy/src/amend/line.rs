@@ -181,6 +181,20 @@ impl Amendment {
         })
     }
 
+    /// A rule about one host at one port.
+    ///
+    /// # Errors
+    /// The host is not one.
+    pub fn host(host: &str, port: u16, decision: Decision) -> Result<Self, AmendmentError> {
+        let host = normalise_host(host).map_err(AmendmentError::Host)?;
+        let (host, decision) = (quoted(&host), quoted(decision.word()));
+        Ok(Self {
+            line: format!("network_rule(host={host}, ports=[{port}], decision={decision})"),
+            length: 0,
+            inside: false,
+        })
+    }
+
     /// The rule as one line of a rules file, without the newline.
     #[must_use]
     pub fn line(&self) -> &str {

@@ -74,7 +74,7 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("host_executable", &["name", "paths"]),
-    ("network_rule", &["host", "protocol", "decision", "justification"]),
+    ("network_rule", &["host", "protocol", "decision", "justification", "ports", "by", "match", "not_match"]),
     ("patch_rule", &["paths", "decision", "justification"]),
 ];
 
@@ -217,21 +217,40 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
     /// Judges what may be reached over the network.
     fn network_rule<'v>(
         host: &'v str,
-        protocol: &'v str,
-        decision: &'v str,
+        #[starlark(default = NoneOr::None)] protocol: NoneOr<&'v str>,
+        #[starlark(default = NoneOr::None)] decision: NoneOr<&'v str>,
         #[starlark(default = NoneOr::None)] justification: NoneOr<&'v str>,
+        #[starlark(require = named, default = NoneOr::None)] ports: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] by: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] r#match: NoneOr<Items<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] not_match: NoneOr<Items<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let collector = state::<Collector>(eval)?;
-        let rule = NetworkRule {
-            host: network::normalise_host(host).map_err(|what| fail(RuleError::Rule(what)))?,
-            protocol: Protocol::from_word(protocol).map_err(|what| fail(RuleError::Rule(what)))?,
+        let rule = |what| fail(RuleError::Rule(what));
+        let protocol = protocol.into_option().map(Protocol::from_word).transpose().map_err(rule)?;
+        let decision = decision.into_option().ok_or_else(|| rule("network_rule needs a decision".into()))?;
+        let made = NetworkRule {
+            host: network::host(host).map_err(rule)?,
+            protocol,
+            ports: arguments::ports(ports.into_option())?,
             decision: network::decision_from_word(decision)
                 .ok_or_else(|| fail(RuleError::NetworkDecision(decision.to_owned())))?,
             justification: arguments::justification(justification.into_option())?,
+            by: arguments::programs("network_rule by", by.into_option())?,
             origin: origin(eval, collector),
         };
-        collector.declared.borrow_mut().network.push(rule);
+        for (examples, matches) in [(r#match, true), (not_match, false)] {
+            let Some(examples) = examples.into_option() else { continue };
+            for text in arguments::strings("network_rule examples", &examples)? {
+                let (host, port) = network::example(text).map_err(rule)?;
+                if made.fits(&host, port) != matches {
+                    let not = if matches { "does not match" } else { "matches" };
+                    return Err(rule(format!("the network_rule {not} its example `{text}`")));
+                }
+            }
+        }
+        collector.declared.borrow_mut().network.push(made);
         Ok(NoneType)
     }
 

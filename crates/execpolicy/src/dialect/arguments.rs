@@ -85,6 +85,19 @@ pub(super) fn elements(values: Option<Items<'_>>) -> starlark::Result<Vec<Elemen
     values.map_or_else(|| Ok(Vec::new()), |list| list.items.iter().map(|value| element(*value)).collect())
 }
 
+/// Ports of TCP, from 1 to 65535.
+pub(super) fn ports(values: Option<Items<'_>>) -> starlark::Result<Vec<u16>> {
+    let Some(values) = values else { return Ok(Vec::new()) };
+    if values.items.is_empty() {
+        return Err(bad_rule("ports cannot be an empty list".into()));
+    }
+    let port = |value: &Value<'_>| {
+        let port = value.unpack_i32().and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0);
+        port.ok_or_else(|| bad_rule(format!("ports must hold numbers from 1 to 65535 (got {value})")))
+    };
+    values.items.iter().map(port).collect()
+}
+
 /// Programs, each by its name or its full path (`by`, `not_by`).
 pub(super) fn programs(what: &str, values: Option<Items<'_>>) -> starlark::Result<Vec<Element>> {
     if values.as_ref().is_some_and(|values| values.items.is_empty()) {

@@ -3,6 +3,7 @@
 use crate::enforcement::Enforcement;
 use crate::event::{CallCommand, CallEvent};
 use crate::findings::{Hint, Probe};
+use crate::gateway::Gateway;
 use crate::launcher::Launcher;
 use crate::listening::Listening;
 use crate::plan::Plan;
@@ -58,6 +59,11 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
 
     /// Tells who listens on the socket that a file is, which a process of the session means.
     fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening>;
+
+    /// Hands out the sockets of the session's gateway, once, where it has one.
+    fn take_gateway(&self) -> Option<Gateway> {
+        None
+    }
 
     /// Makes a folder in a held one writable, if it is not.
     ///

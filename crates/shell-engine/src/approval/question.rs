@@ -42,6 +42,8 @@ pub struct Question {
     pub line: Option<String>,
     /// A yes gives it more than commands may do, so that it may be let run with nothing more.
     pub gives_more: bool,
+    /// The host and the port that it wants to connect to, where that is what is asked about.
+    pub connection: Option<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
     pub once: bool,
     /// What is to be allowed, where that is more than a program's run, as in *change 2 files*; nothing in it hides.
@@ -63,12 +65,17 @@ impl Question {
     /// The question as a person reads it. The first line is the one that clients of this kind of server have always
     /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
     pub fn message(&self) -> String {
-        let run = || format!("run {}", code(&with_both_ends(&self.command_line())));
-        let mut message = format!(
-            "Allow agent to {} in {}?",
-            self.subject.clone().unwrap_or_else(run),
-            code(&quoted(self.workdir.as_os_str().as_encoded_bytes()))
-        );
+        let program = || code(&with_both_ends(&self.command_line()));
+        let mut message = match &self.connection {
+            None => {
+                let workdir = code(&quoted(self.workdir.as_os_str().as_encoded_bytes()));
+                let subject = self.subject.clone().unwrap_or_else(|| format!("run {}", program()));
+                format!("Allow agent to {subject} in {workdir}?")
+            }
+            Some(place) => {
+                format!("Allow agent to connect to {} with {}?", code(&visible(place.as_bytes())), program())
+            }
+        };
         for caution in &self.cautions {
             message.push_str(&format!("\n{caution}"));
         }
@@ -119,7 +126,10 @@ impl Question {
     pub(super) fn rules_on_offer(&self) -> Vec<OfferedRule> {
         let offered = |(place, rule): (usize, &Amendment)| OfferedRule {
             choice: if place == 0 { Choice::Always } else { Choice::AlwaysFirst(rule.length()) },
-            beginning: self.beginning(rule.length()),
+            beginning: match &self.connection {
+                Some(place) => visible(place.as_bytes()),
+                None => self.beginning(rule.length()),
+            },
             line: rule.line().to_owned(),
         };
         let scoped = |scoped: &ScopedRule| OfferedRule {

@@ -29,6 +29,8 @@ pub enum Event {
         #[serde(flatten)]
         end: Outcome,
     },
+    /// A connection by name was made and has ended, or was refused.
+    Connection(Box<Connection>),
     /// Decisions are missing here, because the log could not be written.
     Lost {
         /// How many.
@@ -69,6 +71,8 @@ impl Event {
                 (ActionKind::Run, None) => Log::Runs,
                 (ActionKind::Run, Some(_)) | (ActionKind::Escalate | ActionKind::Deny, _) => Log::Decisions,
             },
+            Event::Connection(connection) if connection.refused.is_none() => Log::Runs,
+            Event::Connection(_) => Log::Decisions,
             Event::LostRuns { .. } | Event::MoreRuns { .. } => Log::Runs,
             // Each log writes its own.
             Event::Repaired { .. } => Log::Decisions,
@@ -77,6 +81,35 @@ impl Event {
             }
         }
     }
+}
+
+/// What became of one connection by name; never what was said in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The call.
+    pub call: String,
+    /// The host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The program's file, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The rule, setting or person that has allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<String>,
+    /// Why it was refused or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The address that it was made to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Bytes that the program has sent.
+    pub sent: u64,
+    /// Bytes that it has received.
+    pub received: u64,
+    /// From its beginning to its end.
+    pub milliseconds: u64,
 }
 
 /// What was decided about one program, and why.

@@ -29,6 +29,7 @@ mod verify;
 pub use approvals::{Approval, Approvals};
 pub use audit_log::Audit;
 pub use error::AuditError;
+pub use event::Connection;
 pub use event::{ActionKind, AnswerKind, Asked, Decision, Event};
 pub use files::check_writable;
 pub use read::ReadError;

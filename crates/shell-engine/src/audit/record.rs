@@ -11,7 +11,7 @@ use escalation_protocol::handover::Outcome;
 use super::audit_log::Audit;
 use super::bounded;
 use super::error::AuditError;
-use super::event::{ActionKind, Asked, Decision, Event};
+use super::event::{ActionKind, Asked, Connection, Decision, Event};
 
 /// Bytes of argument vectors of programs that simply ran, of one call, that are recorded; of more a hash is.
 const MOST_TEXT: u64 = 1 << 20;
@@ -19,6 +19,8 @@ const MOST_TEXT: u64 = 1 << 20;
 /// Programs of one call that simply ran, or that rules refused, which are recorded one by one; more are counted.
 const MOST_RUNS: u64 = 32 << 10;
 const MOST_REFUSALS: u64 = 256;
+/// Connections of one call that were made and that are recorded.
+const MOST_CONNECTIONS: u64 = 4096;
 
 /// One call, as the log knows it.
 #[derive(Clone, Debug)]
@@ -33,6 +35,7 @@ struct Recorded {
     text: AtomicU64,
     runs: AtomicU64,
     refusals: AtomicU64,
+    connections: AtomicU64,
 }
 
 /// The place of a program among those of its call.
@@ -68,6 +71,7 @@ impl CallRecord {
             text: AtomicU64::new(0),
             runs: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
         }))
     }
 
@@ -80,6 +84,20 @@ impl CallRecord {
     pub(crate) fn program(&self, place: Option<Place>) -> ExecRecord {
         let place = place.unwrap_or_else(|| self.place(None));
         ExecRecord { call: Arc::clone(&self.0), place }
+    }
+}
+
+impl CallRecord {
+    /// Records what became of a connection of the call; of so many, those that come first.
+    pub(crate) fn connection(&self, connection: Connection) {
+        let (so_far, most) = match &connection.refused {
+            Some(_) => (&self.0.refusals, MOST_REFUSALS),
+            None => (&self.0.connections, MOST_CONNECTIONS),
+        };
+        if so_far.fetch_add(1, Ordering::Relaxed) < most {
+            let connection = Connection { call: self.0.call.clone(), ..connection };
+            self.0.audit.record(Event::Connection(Box::new(connection)));
+        }
     }
 }
 

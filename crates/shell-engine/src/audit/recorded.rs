@@ -33,6 +33,7 @@ pub fn recorded(
             Event::Decision(_)
             | Event::Started { .. }
             | Event::Ended { .. }
+            | Event::Connection(_)
             | Event::Lost { .. }
             | Event::LostRuns { .. }
             | Event::MoreRuns { .. }

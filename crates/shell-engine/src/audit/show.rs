@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeZone};
 use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
-use super::event::{ActionKind, AnswerKind, Decision, Event};
+use super::event::{ActionKind, AnswerKind, Connection, Decision, Event};
 use super::files::{Folder, Log};
 use super::line::Line;
 use super::read::{ReadError, ReadLine, snapshot};
@@ -27,6 +27,22 @@ pub struct Filter {
     pub width: Option<usize>,
     /// The lines as they are, instead of words.
     pub json: bool,
+}
+
+/// A connection in words.
+pub(super) fn connected(connection: &Connection) -> String {
+    let Connection { host, port, program, allowed, refused, sent, received, milliseconds, .. } = connection;
+    let place = visible(format!("{host}:{port}").as_bytes());
+    let by =
+        program.as_ref().map(|program| format!(" by {}", visible(program.as_bytes()))).unwrap_or_default();
+    let inert = |text: &String| visible(text.as_bytes());
+    match (allowed.as_ref().map(inert), refused.as_ref().map(inert)) {
+        (_, Some(refused)) => format!("connection to {place}{by} refused: {refused}"),
+        (Some(allowed), None) => format!(
+            "connection to {place}{by}: {sent} bytes sent, {received} received in {milliseconds} ms, allowed by {allowed}"
+        ),
+        (None, None) => format!("connection to {place}{by} given up"),
+    }
 }
 
 /// Why the log was not shown to its end.
@@ -135,6 +151,7 @@ fn words(line: &Line, log: Log) -> String {
             Event::Ended { call, exec, end } => {
                 format!("{}/{call}.{exec} ended: {}", line.server, ended(*end))
             }
+            Event::Connection(connection) => connected(connection),
             Event::Lost { decisions } => format!(
                 "{} decisions of server {} are missing: they could not be written",
                 decisions, line.server

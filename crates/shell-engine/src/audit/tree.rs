@@ -9,7 +9,7 @@ use super::event::{Decision, Event};
 use super::files::{Folder, Log};
 use super::line::Line;
 use super::read::snapshot;
-use super::show::{ShowError, at_the_readers, decided, ended};
+use super::show::{ShowError, at_the_readers, connected, decided, ended};
 
 /// Which call: `SERVER/CALL`, as `audit show` has it before the dot, or `CALL`: of the newest server that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,7 @@ pub fn tree(codex_home: &Path, name: &CallName, output: &mut dyn Write) -> Resul
 fn of_call(event: &Event) -> Option<&String> {
     match event {
         Event::Decision(decision) => Some(&decision.call),
+        Event::Connection(connection) => Some(&connection.call),
         Event::Ended { call, .. } | Event::MoreRuns { call, .. } | Event::MoreRefusals { call, .. } => {
             Some(call)
         }
@@ -112,6 +113,7 @@ impl Found {
             }
             Event::MoreRuns { runs, .. } => self.more.push(format!("{runs} more ran inside")),
             Event::MoreRefusals { refusals, .. } => self.more.push(format!("{refusals} more were refused")),
+            Event::Connection(connection) => self.more.push(connected(&connection)),
             Event::Started { .. } | Event::Lost { .. } | Event::LostRuns { .. } | Event::Repaired { .. } => {}
         }
     }

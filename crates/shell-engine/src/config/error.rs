@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::file::ConfigFileError;
 use super::limits::LimitError;
+use super::network::BadHost;
 use super::sandboxing::SandboxSettingsError;
 use crate::rules::RulesError;
 use crate::user_command::user_command;
@@ -78,6 +79,9 @@ pub enum ConfigError {
     /// The rules cannot be read, or are wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// What is said about hosts is no host.
+    #[error(transparent)]
+    Host(#[from] BadHost),
     /// The bounds of calls cannot be.
     #[error(transparent)]
     Limits(#[from] LimitError),
@@ -102,6 +106,7 @@ impl ConfigError {
             | ConfigError::File(ConfigFileError::Read { .. })
             | ConfigError::Sandbox(_)
             | ConfigError::Approvals(_)
+            | ConfigError::Host(_)
             | ConfigError::Limits(_) => self.to_string(),
         }
     }

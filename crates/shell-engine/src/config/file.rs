@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::approvals::ReasonField;
 use super::door::DoorChoice;
+use super::network::NetworkTable;
 use super::results::ResultFormat;
 use super::rights::AllowMeans;
 
@@ -136,6 +137,8 @@ pub(crate) struct ShellToolTable {
     pub(super) result_links: Option<bool>,
     #[serde(default)]
     pub(super) approval: ApprovalTable,
+    /// Which hosts may be reached by name.
+    pub(super) network: Option<NetworkTable>,
 }
 
 /// `[shell_tool.approval]`.

@@ -117,6 +117,8 @@ pub struct Wanted {
     client: Option<ClientState>,
     /// Protected names that may be written all the same, because a person is asked about each change.
     opened: Vec<PathBuf>,
+    /// Hosts are reached by name, where the network is not the host's.
+    by_name: bool,
 }
 
 impl Wanted {
@@ -132,6 +134,12 @@ impl Wanted {
         names.sort();
         names.dedup();
         Wanted { opened: names, ..self.clone() }
+    }
+
+    /// The same, where hosts are reached by name or not.
+    #[must_use]
+    pub(crate) fn by_name(&self, by_name: bool) -> Wanted {
+        Wanted { by_name, ..self.clone() }
     }
 }
 
@@ -215,7 +223,7 @@ impl Sandboxing {
 
     /// What a call gets: the client's state where there is one, else what the user asked for, else the default.
     pub fn wanted(&self, client_roots: &[PathBuf], client: Option<ClientState>) -> Wanted {
-        Wanted { own: self.own(client_roots), client, opened: Vec::new() }
+        Wanted { own: self.own(client_roots), client, opened: Vec::new(), by_name: false }
     }
 
     /// The user's own mode, as long as the client says nothing.
@@ -287,7 +295,8 @@ impl Sandboxing {
                 }
             }
         };
-        Ok(Plan { limits: self.limits, layers: self.layers, debug: self.debug, ..plan })
+        let by_name = wanted.by_name && plan.mode.is_enforced() && !plan.network.is_enabled();
+        Ok(Plan { by_name, limits: self.limits, layers: self.layers, debug: self.debug, ..plan })
     }
 
     /// Refuses a plan in which a command could write what says what commands may do.

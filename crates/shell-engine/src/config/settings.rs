@@ -24,6 +24,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// A program that calls [`crate::become_session_process`] first; by default the running one.
     pub session_program: Option<PathBuf>,
+    /// Hosts that commands may reach by name: `HOST`, `HOST:PORT`, `*.HOST`.
+    pub allowed_hosts: Vec<String>,
     /// Timeouts, sizes, numbers.
     pub limits: LimitSettings,
     /// Which rules there are besides the machine's and the user's own.

@@ -104,6 +104,7 @@ pub fn find_shell(given: Option<PathBuf>) -> Result<ShellProgram, ConfigError> {
         | ConfigError::Sandbox(_)
         | ConfigError::Approvals(_)
         | ConfigError::Rules(_)
+        | ConfigError::Host(_)
         | ConfigError::Limits(_) => return Err(error),
     };
     systems(why).ok_or(error)

@@ -16,6 +16,7 @@ use super::door::DoorChoice;
 use super::error::ConfigError;
 use super::file::ConfigFile;
 use super::limits::{self, Limits};
+use super::network::Hosts;
 use super::programs::{find_wrapper, usable};
 use super::results::{self, Results};
 use super::rights::AllowMeans;
@@ -48,6 +49,8 @@ pub struct Config {
     pub(crate) preserve_program_paths: bool,
     /// The sandbox that commands run in.
     pub sandboxing: Arc<Sandboxing>,
+    /// Which hosts commands may reach by name, besides what rules say.
+    pub hosts: Arc<Hosts>,
     /// A program that becomes a process of the sandbox; none: the running one.
     pub session_program: Option<PathBuf>,
     /// The bounds that calls keep.
@@ -122,6 +125,7 @@ impl Config {
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
+            hosts: Arc::new(Hosts::new(&settings.allowed_hosts, file.shell_tool.network.as_ref())?),
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,

@@ -14,7 +14,8 @@ use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
 use crate::config::Wanted;
-use crate::judgement::{Action, CallFacts, Exec, Judge};
+use crate::judgement::{Action, CallConnections, CallFacts, Exec, Judge};
+use crate::network::{Entered, Party};
 use crate::programs::FileIdentity;
 use crate::sandboxes::{Process, Sandbox, SandboxPool, SpawnError};
 
@@ -39,6 +40,10 @@ pub(crate) struct InterceptedCall {
     pub(crate) is_reported: bool,
     /// Why what runs is not proved to be what was judged, once that has been found out.
     pub(crate) unproved: Arc<OnceLock<String>>,
+    /// Where its connections are told from those of other calls, where hosts are reached by name.
+    pub(crate) network: Option<Arc<Entered>>,
+    /// What became of its connections.
+    pub(crate) connections: Arc<CallConnections>,
     /// The patched Bash, which intercepts what it executes itself.
     pub(crate) bash: FileIdentity,
     /// Where its programs run. It is not kept: its end takes longer than some may wait who hold this.
@@ -85,7 +90,10 @@ impl InterceptedCall {
 
     /// The same call, for what a program starts that runs in a sandbox of its own.
     pub(super) fn below(&self, apart: Apart, sandbox: &Arc<Sandbox>) -> InterceptedCall {
+        let party: Arc<dyn Party> = self.connections.clone();
         InterceptedCall {
+            network: sandbox.network().map(|network| Arc::new(network.enter(party))),
+            connections: Arc::clone(&self.connections),
             judge: self.judge.clone(),
             facts: Arc::clone(&self.facts),
             is_reported: true,

@@ -60,6 +60,7 @@ impl Legacy<'_> {
                     cautions: Vec::new(),
                     details: Vec::new(),
                     line: None,
+                    connection: None,
                     once: false,
                     subject: None,
                     gives_more: false,

@@ -9,6 +9,7 @@
 //! * `trust`: is it that program? `environment`: what it would get. `granted`: what rights are on this machine.
 //! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
+//! * `connections`: the same for connections by name.
 //! * `removal`: forced removals that nobody is asked about.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
@@ -20,6 +21,7 @@ mod asked_for;
 mod audit_trail;
 mod by_rules;
 mod call_script;
+mod connections;
 mod credentials;
 mod decisions;
 mod environment;
@@ -43,6 +45,7 @@ mod written_code;
 pub(crate) use asked_for::AskedByCall;
 pub use asked_for::AskedFor;
 pub(crate) use call_script::Script;
+pub(crate) use connections::CallConnections;
 pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;

@@ -141,6 +141,7 @@ impl<'r> Judged<'r> {
             always: Vec::new(),
             scoped: Vec::new(),
             gives_more: false,
+            connection: None,
             // What was not shown whole counts for this once.
             once: !cautions.is_empty() || lines.len() > MOST_LINES,
             cautions,

@@ -179,6 +179,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         cautions: known_as.chain(called).collect(),
         details: std::iter::once(yes.to_owned()).chain(unknown_starter).collect(),
         line: None,
+        connection: None,
         once: false,
         subject: None,
         gives_more: false,

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::given::{Given, written_by};
 use super::sandbox::{Notices, Sandbox};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
+use crate::network::Networks;
 
 /// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
 /// time; what the oldest sandbox still runs ends with it.
@@ -72,6 +73,8 @@ pub struct SandboxPool {
     known: Mutex<Vec<(Purpose, Arc<Sandbox>)>>,
     outside: Mutex<Option<Arc<Sandbox>>>,
     told: Notices,
+    /// Makes connections for programs in the sandboxes.
+    networks: Option<Arc<Networks>>,
     /// Names are brokered, as long as the kernel reports what makes them.
     brokered: AtomicBool,
 }
@@ -86,6 +89,7 @@ impl SandboxPool {
             known: Mutex::default(),
             outside: Mutex::default(),
             told: Notices::default(),
+            networks: None,
             brokered: AtomicBool::new(false),
         }
     }
@@ -94,6 +98,12 @@ impl SandboxPool {
     #[must_use]
     pub(crate) fn with_broker(self, brokered: bool) -> SandboxPool {
         SandboxPool { brokered: brokered.into(), ..self }
+    }
+
+    /// The same, for programs that reach hosts by name.
+    #[must_use]
+    pub(crate) fn with_networks(self, networks: Arc<Networks>) -> SandboxPool {
+        SandboxPool { networks: Some(networks), ..self }
     }
 
     /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
@@ -190,7 +200,10 @@ impl SandboxPool {
     async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
         let (launcher, told) = (self.launcher.clone(), self.told.clone());
-        let made = tokio::task::spawn_blocking(move || Sandbox::set_up(&launcher, plan, &environment, told));
+        let networks = self.networks.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            Sandbox::set_up(&launcher, plan, &environment, told, networks.as_deref())
+        });
         Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
     }
 }

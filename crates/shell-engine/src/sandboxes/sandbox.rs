@@ -12,6 +12,7 @@ use sandbox::environment::{EnvironmentPolicy, command_environment};
 use sandbox::{Enforcement, Namespace, Plan};
 
 use super::company::Company;
+use crate::network::{Networks, SandboxNetwork};
 use crate::sys::{LOOK, device_and_inode};
 use crate::visible::visible;
 
@@ -27,6 +28,8 @@ pub struct Sandbox {
     session: sandbox::Session,
     /// Sockets of the host that may be reached. While they are held, their inodes are theirs.
     sockets: Vec<OwnedFd>,
+    /// Hosts that are reached by name.
+    network: Option<SandboxNetwork>,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
     /// Why build tools have no caches of their own, if they should have some.
@@ -51,6 +54,7 @@ impl Sandbox {
         plan: Plan,
         environment: &EnvironmentPolicy,
         told: Notices,
+        networks: Option<&Networks>,
     ) -> Result<Sandbox, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
         let enforcement = session.enforcement();
@@ -84,7 +88,12 @@ impl Sandbox {
         let plan = Plan { caches, ..plan };
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
+        let network = session.take_gateway().zip(networks).and_then(|(gateway, networks)| {
+            let served = networks.serve(gateway);
+            served.inspect_err(|error| tracing::error!(%error, "no host can be reached by name")).ok()
+        });
         Ok(Sandbox {
+            network,
             company: Company::default(),
             sockets,
             plan: Arc::new(plan),
@@ -178,6 +187,18 @@ impl Sandbox {
             .iter()
             .filter_map(|held| fstat(held).ok())
             .any(|held| device_and_inode(&held) == device_and_inode(file))
+    }
+
+    /// The hosts that are reached by name, where there are any.
+    pub(crate) fn network(&self) -> Option<&SandboxNetwork> {
+        self.network.as_ref()
+    }
+
+    /// That hosts should be reached by name and are not, and why, unless a caller has been told before.
+    pub(crate) fn missing_gateway(&self) -> Option<String> {
+        let why = self.enforcement().no_gateway.as_ref()?;
+        let words = format!("no host can be reached by name here, so there is no network: {why}");
+        Some(words).filter(|words| self.told.is_news(words))
     }
 
     /// Who runs in here beside whom.

@@ -33,8 +33,9 @@ use crate::approval::Approver;
 use crate::config::{AfterCall, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{
-    AskedByCall, CallFacts, Decisions, Environment, Holds, Judge, Project, Script, Trust,
+    AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Script, Trust,
 };
+use crate::network::Party;
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -132,7 +133,8 @@ async fn begin(
         return Err(StartStep::Rules(obstacle));
     }
     let cancel = shell.closing.child_token();
-    let (wanted, patch) = patching::prepare(shell, wanted, request).await.map_err(StartStep::Patch)?;
+    let wanted = wanted.by_name(shell.networks.are_wanted().await);
+    let (wanted, patch) = patching::prepare(shell, &wanted, request).await.map_err(StartStep::Patch)?;
     let sandbox = sandboxes.sandbox(&wanted).await.map_err(StartStep::Sandbox)?;
     // The start-up files' time is not the command's.
     let login = match (request.login, config.shell.kind) {
@@ -155,8 +157,8 @@ async fn begin(
         environment: Environment::new(Arc::clone(&config.environment), given)
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         trust,
-        approver,
-        stopwatch,
+        approver: Arc::clone(&approver),
+        stopwatch: stopwatch.clone(),
         decisions: Decisions::default(),
         patch,
         script,
@@ -167,6 +169,9 @@ async fn begin(
     let facts = Arc::new(facts);
     let (record, whereabouts, escalated) = (audit.call(), Whereabouts::default(), Escalated::default());
     let (unproved, unexecuted) = (Arc::default(), Unexecuted::default());
+    let connections = Arc::new(CallConnections::new(approver, stopwatch, cancel.clone(), record.clone()));
+    let party: Arc<dyn Party> = connections.clone();
+    let network = sandbox.network().map(|network| Arc::new(network.enter(party)));
     let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
             rules: Arc::clone(rules),
@@ -181,6 +186,8 @@ async fn begin(
         facts: Arc::clone(&facts),
         is_reported,
         unproved: Arc::clone(&unproved),
+        network: network.clone(),
+        connections: Arc::clone(&connections),
         bash: config.bash_identity,
         sandbox: Arc::downgrade(&sandbox),
         sandboxes: Arc::clone(sandboxes),
@@ -231,6 +238,7 @@ async fn start(
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
     let refused = intercepted.refused.clone();
     let unexecuted = intercepted.unexecuted.clone();
+    let connections = Arc::clone(&intercepted.connections);
     let unproved = Arc::clone(&intercepted.unproved);
     let (stopwatch, decisions) = (intercepted.facts.stopwatch.clone(), intercepted.facts.decisions.clone());
     let approver = Arc::clone(&intercepted.facts.approver);
@@ -287,6 +295,7 @@ async fn start(
         unexecuted,
         out_of_reach: shell.running.out_of_reach_of(&sandbox),
         sandbox,
+        connections,
         config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
@@ -323,6 +332,7 @@ struct Attended {
     unexecuted: Unexecuted,
     /// What earlier calls have left that this one cannot reach.
     out_of_reach: Vec<String>,
+    connections: Arc<CallConnections>,
     /// The file with the user's settings.
     config: PathBuf,
 }
@@ -368,6 +378,7 @@ impl Attended {
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.sandbox.missing_caches());
         notes.extend(self.other_shell.clone().filter(|words| self.sandbox.is_news(words)));
+        notes.extend(self.sandbox.missing_gateway());
         notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));
@@ -384,7 +395,8 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let denials = denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config).await;
+        let explained = denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config);
+        let denials = self.connections.refusals().into_iter().chain(explained.await).collect();
         let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();
         let (decisions, more) = self.decisions.read();

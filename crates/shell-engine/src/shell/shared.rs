@@ -16,6 +16,7 @@ use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::interception::KernelDoors;
+use crate::network::Networks;
 use crate::output::Spool;
 use crate::programs::Programs;
 use crate::rules::Rules;
@@ -34,6 +35,7 @@ pub struct Shell {
     pub(super) rules: Arc<Rules>,
     pub(super) programs: Arc<Programs>,
     pub(super) sandboxes: Arc<SandboxPool>,
+    pub(super) networks: Arc<Networks>,
     pub(super) calls: TaskTracker,
     pub(super) closing: CancellationToken,
     pub(super) outputs: Spool,
@@ -60,7 +62,10 @@ impl Shell {
 
     fn recording(config: Arc<Config>, audit: Audit) -> Shell {
         let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
-        let sandboxes = Arc::new(sandboxes.with_broker(config.is_behind_the_kernels_door()));
+        let rules = Arc::new(Rules::start(config.rules.clone()));
+        let networks = Arc::new(Networks::new(Arc::clone(&rules), Arc::clone(&config.hosts)));
+        let sandboxes = sandboxes.with_broker(config.is_behind_the_kernels_door());
+        let sandboxes = Arc::new(sandboxes.with_networks(Arc::clone(&networks)));
         let sandbox = Some(config.sandboxing.mode().to_string());
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned(), sandbox });
         let programs = Programs::new(&config.search_path());
@@ -76,7 +81,8 @@ impl Shell {
             outputs,
             admission: Admission::new(config.limits.concurrent_calls),
             logins: Logins::default(),
-            rules: Arc::new(Rules::start(config.rules.clone())),
+            rules,
+            networks,
             kernel_doors: Arc::new(KernelDoors::new(config.execve_wrapper.clone())),
             programs: Arc::new(programs),
             config,

@@ -362,6 +362,7 @@ mod tests {
             cautions: Vec::new(),
             details: vec!["Careful.".into()],
             line: None,
+            connection: None,
             once: false,
             subject: None,
             gives_more: false,

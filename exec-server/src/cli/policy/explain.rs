@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::Args;
 use execpolicy::{Command, Heuristics, Nested, Options, Policy, ProgramToken};
-use shell_engine::{Config, Settings, find_program, preview, started_by};
+use shell_engine::{Config, Settings, explain_host, find_program, preview, started_by};
 
 use super::sources::SourceArguments;
 use crate::cli::rules::HeuristicArguments;
@@ -41,12 +41,17 @@ pub(super) struct ExplainArguments {
     by: Vec<String>,
 
     /// Instead of a command: what each rule that says nothing of rights gives now
-    #[arg(long, conflicts_with_all = ["words", "by"])]
+    #[arg(long, conflicts_with_all = ["words", "by", "host"])]
     changes: bool,
+
+    /// A host and a port that a program wants to connect to, instead of a command, as in packages.example.org:443; with
+    /// --by, the programs that do
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "words")]
+    host: Option<String>,
 
     /// The program and its arguments
     #[arg(
-        required_unless_present = "changes",
+        required_unless_present_any = ["changes", "host"],
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "COMMAND"
@@ -61,6 +66,14 @@ impl ExplainArguments {
             return changes(&policy);
         }
         self.sources.warn(&policy)?;
+        if let Some(host) = &self.host {
+            let hosts = Config::new(Settings::default())?.hosts;
+            let explained =
+                explain_host(&policy, &hosts, host, &started_by(&self.by).map_err(anyhow::Error::msg)?)
+                    .map_err(anyhow::Error::msg)?;
+            writeln!(std::io::stdout().lock(), "{explained}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let config = Config::new(Settings::default());
         let Words { words, note } = understood(self.words);
         let (program, arguments) = words.split_first().context("no command was given")?;

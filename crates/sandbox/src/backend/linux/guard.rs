@@ -14,7 +14,7 @@ use super::repair::{self, Doors, Verified, Watcher};
 use super::supervisor::InForce;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
-use super::{init, packet, reporting, setup};
+use super::{gateway, init, packet, reporting, setup};
 use crate::caches::Claim;
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
@@ -268,8 +268,12 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
+    let gateway = (own_network && plan.by_name).then(gateway::open).transpose();
+    let plan = &Plan { by_name: matches!(gateway, Ok(Some(_))), ..plan.clone() };
     let prepared =
         setup::apply(plan, caches, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
+            enforcement.by_name = plan.by_name;
+            enforcement.no_gateway = gateway.as_ref().err().map(ToString::to_string);
             enforcement.fallbacks = reasons.to_vec();
             if mark.is_some() {
                 enforcement.gaps.push(NOT_ADOPTED.to_owned());
@@ -283,7 +287,9 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
             let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
             let sock_diag = sock_diag?;
-            let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().map(AsFd::as_fd).collect();
+            let made = gateway.ok().flatten();
+            let gateway = made.iter().flat_map(gateway::sockets);
+            let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().chain(gateway).map(AsFd::as_fd).collect();
             packet::send(control, &report, &descriptors)?;
             Ok((ends, session))
         });

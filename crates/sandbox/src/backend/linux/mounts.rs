@@ -4,7 +4,7 @@
 //! instead of pivoting into a new one. A new mount covers what it lies on, cannot be taken off without a capability that
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
-use super::{canonical, sys};
+use super::{canonical, gateway, sys};
 use crate::caches::{Claim, Layer};
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
@@ -160,7 +160,8 @@ pub(super) fn build(
     for (path, pin) in pins(plan) {
         pin_down(&path, pin)?;
     }
-    own_devices(devices, granted, no_exec(!plan.execution.never_in.is_empty()))?;
+    let texts = if plan.by_name { gateway::name_files().to_vec() } else { Vec::new() };
+    own_devices(devices, granted, &texts, no_exec(!plan.execution.never_in.is_empty()))?;
     if own_processes {
         let processes = make("proc", &[])?;
         let flags = READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC;
@@ -171,6 +172,7 @@ pub(super) fn build(
     // Last, so that no later mount uncovers a secret.
     plan.hidden.iter().try_for_each(|path| if_there(hide(path)))?;
     plan.emptied.iter().try_for_each(|path| if_there(show_empty(path)))?;
+    covered_names(plan).iter().try_for_each(|(path, text)| if_there(cover(path, text)))?;
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))?;
     Ok(with_layers)
@@ -218,7 +220,18 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
         pin_down(&path, pin)?;
     }
     plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(hide(path)))?;
-    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(show_empty(path)))
+    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(show_empty(path)))?;
+    let uncovered = covered_names(plan).into_iter().filter(|(path, _)| !is_mount(path));
+    uncovered.into_iter().try_for_each(|(path, text)| if_there(cover(&path, &text)))
+}
+
+/// Lists the files that say how names are found, and what lies over each where hosts are reached by name. One that is not there
+/// says nothing either.
+fn covered_names(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
+    let files = gateway::NAME_FILES.iter().filter(|_| plan.by_name);
+    let placed =
+        |(path, text): &(&str, &str)| Some((fs::canonicalize(path).ok()?, Path::new("/dev").join(text)));
+    files.filter_map(placed).collect()
 }
 
 /// Lists every path that should be a mount and that programs outside may replace.
@@ -226,7 +239,8 @@ pub(super) fn places(plan: &Plan) -> Vec<PathBuf> {
     let covered = plan.hidden.iter().chain(&plan.emptied).chain(&plan.execution.never_in).cloned();
     // Opened folders come and go; whoever brokers names has them mounted when they are used.
     let pins = pins(plan).into_iter().filter(|(_, pin)| *pin != Pin::Opened);
-    pins.map(|(path, _)| path).chain(covered).collect()
+    let names = covered_names(plan).into_iter().map(|(path, _)| path);
+    pins.map(|(path, _)| path).chain(covered).chain(names).collect()
 }
 
 /// Tells whether something is mounted exactly here; what is not there is not.
@@ -440,6 +454,7 @@ struct Granted<'a> {
 fn own_devices(
     devices: Vec<(&'static str, OwnedFd)>,
     granted: Vec<Granted<'_>>,
+    texts: &[(&'static str, String)],
     no_exec: u64,
 ) -> Result<(), MountError> {
     let folder = Path::new("/dev");
@@ -460,6 +475,9 @@ fn own_devices(
     let read = Mode::RUSR | Mode::RGRP | Mode::ROTH;
     rustix::fs::open(folder.join(EMPTY_FILE), OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, read)
         .map_err(|errno| wrong(EMPTY_FILE)(errno.into()))?;
+    for (name, text) in texts {
+        fs::write(folder.join(name), text).map_err(wrong(name))?;
+    }
     for (name, target) in DEVICE_LINKS {
         std::os::unix::fs::symlink(target, folder.join(name)).map_err(wrong(name))?;
     }

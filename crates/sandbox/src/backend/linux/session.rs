@@ -2,13 +2,14 @@
 
 use super::call::Call;
 use super::own_sockets::OwnSockets;
-use super::packet;
 use super::wire::{
     self, Begin, GuardCommand, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, Reported, SetUp,
     WITH_REQUEST,
 };
+use super::{gateway, packet};
 use crate::backend::BackendSession;
 use crate::enforcement::Enforcement;
+use crate::gateway::Gateway;
 use crate::launcher::Launcher;
 use crate::listening::Listening;
 use crate::plan::Plan;
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     /// Processes that wait for a call.
     ready: Mutex<Option<Ready>>,
     own_sockets: Option<OwnSockets>,
+    gateway: Mutex<Option<Gateway>>,
 }
 
 /// Processes that wait for a call, or are about to.
@@ -88,14 +90,19 @@ impl Session {
             next_call: AtomicU64::new(1),
             ready: Mutex::default(),
             own_sockets: None,
+            gateway: Mutex::default(),
         };
-        let (enforcement, sock_diag) = session.await_report()?;
-        session.own_sockets = sock_diag.map(OwnSockets::new);
+        let (enforcement, descriptors) = session.await_report()?;
+        let mut descriptors = descriptors.into_iter();
+        session.own_sockets = descriptors.next().map(OwnSockets::new);
+        if enforcement.by_name {
+            session.gateway = Mutex::new(gateway::put_together(descriptors));
+        }
         session.brokered = enforcement.brokered;
         Ok((session, enforcement))
     }
 
-    fn await_report(&self) -> Result<(Enforcement, Option<OwnedFd>), SessionError> {
+    fn await_report(&self) -> Result<(Enforcement, Vec<OwnedFd>), SessionError> {
         if !packet::wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
             return Err(SessionError::Lost);
         }
@@ -103,7 +110,7 @@ impl Session {
         let packet = packet.ok_or(SessionError::Lost)?;
         match wire::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
             InitReport::Failed(reason) => Err(SessionError::NotEnforceable(reason)),
-            InitReport::Ready(enforcement) => Ok((enforcement, packet.descriptors.into_iter().next())),
+            InitReport::Ready(enforcement) => Ok((enforcement, packet.descriptors)),
         }
     }
 }
@@ -182,6 +189,10 @@ impl BackendSession for Session {
 
     fn who_listens(&self, file: BorrowedFd<'_>, process: i32) -> io::Result<Listening> {
         self.own_sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?.who_listens(file, process)
+    }
+
+    fn take_gateway(&self) -> Option<Gateway> {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn bind_writable(&self, folder: &Path) -> io::Result<()> {

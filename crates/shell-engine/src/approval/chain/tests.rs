@@ -92,6 +92,7 @@ fn question(words: &str) -> Question {
         cautions: Vec::new(),
         details: Vec::new(),
         line: None,
+        connection: None,
         once: false,
         subject: None,
         gives_more: false,

@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
+use execpolicy::Ancestry;
 use tokio::sync::{mpsc, oneshot};
 
 use super::descent::Descent;
-use super::family::Image;
+use super::family::{Image, process_of};
 use super::files;
 use super::messages::{Asks, Event, Load, Task, Weight};
 use super::names::Broker;
@@ -100,6 +101,14 @@ impl Attended {
     pub(super) fn lineage(&self, process: i32) -> Lineage {
         let (parent, ancestry) = self.descent.of_process(process);
         Lineage { ancestry, place: Some(self.facts.record.place(parent)) }
+    }
+
+    /// The programs that a thread is of, and that have started it, where rules go by names.
+    pub(super) fn ancestry(&self, thread: i32) -> Ancestry {
+        if !self.descent.goes_by_names() {
+            return Ancestry::default();
+        }
+        self.descent.of_process(process_of(thread).unwrap_or(thread)).1
     }
 
     /// A process is about to become this.

@@ -171,8 +171,13 @@ impl Thread {
                 }
             }
             libc::SYS_connect => {
-                let listener = Arc::downgrade(&attended.listener);
-                let connection = Connection { listener, sandbox: attended.sandbox.clone(), notification };
+                let connection = Connection {
+                    listener: Arc::downgrade(&attended.listener),
+                    sandbox: attended.sandbox.clone(),
+                    call: Arc::downgrade(&attended.facts),
+                    ancestry: attended.ancestry(notification.thread),
+                    notification,
+                };
                 self.connector.begin(call, connection);
             }
             _ => match &mut attended.broker {

@@ -1,15 +1,21 @@
 //! One `connect`: judged by what is behind its address, and made in its process's place.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
+use execpolicy::Ancestry;
 use nix::errno::Errno;
 use rustix::fs::{FileType, fstat};
-use rustix::net::{AddressFamily, SocketAddrUnix, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
 use sandbox::Listening;
 
+use super::address::internet_address;
+use super::caller::caller;
 use super::following::follow;
+use crate::interception::call::InterceptedCall;
 use crate::interception::kernel::memory::Memory;
+use crate::network::{Caller, Entered};
 use crate::sandboxes::Sandbox;
 use crate::sys::connections::{Identity, connect, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
@@ -25,6 +31,8 @@ const FAMILY: usize = 2;
 pub(in crate::interception::kernel) struct Connection {
     pub(in crate::interception::kernel) listener: Weak<Listener>,
     pub(in crate::interception::kernel) sandbox: Weak<Sandbox>,
+    pub(in crate::interception::kernel) call: Weak<InterceptedCall>,
+    pub(in crate::interception::kernel) ancestry: Ancestry,
     pub(in crate::interception::kernel) notification: Notification,
 }
 
@@ -66,6 +74,10 @@ impl Connection {
         let address = Memory::of(self.notification.thread).bytes(address, length)?;
         let target = self.judge(&socket, domain, address)?;
         let asker = Identity::of(self.notification.thread).ok_or(Errno::ESRCH)?;
+        let named = match &target {
+            Target::Address(address) => self.expect(&socket, address),
+            Target::File(_) => None,
+        };
         // What was read and taken is of the process that asks only if it still does.
         if !self.is_wanted() {
             return Err(Errno::EINTR);
@@ -78,7 +90,25 @@ impl Connection {
                 Ok(SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address))?)
             }
         });
+        // A socket that does not wait has its address already.
+        if let (Some((entered, caller)), Ok(Ok(from))) =
+            (named, getsockname(&socket).map(SocketAddr::try_from))
+        {
+            entered.has_connected(from, caller);
+        }
         connected.map_err(raw)
+    }
+
+    /// Makes ready for a connection to an address that stands for a name, and finds out whose it is.
+    fn expect(&self, socket: &OwnedFd, address: &[u8]) -> Option<(Arc<Entered>, Caller)> {
+        let sandbox = self.sandbox.upgrade()?;
+        let (network, entered) = (sandbox.network()?, self.call.upgrade()?.network.clone()?);
+        let address = internet_address(address).filter(|address| network.has(*address))?;
+        let is_stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
+        is_stream.then(|| {
+            network.expect(address);
+            (entered, caller(self.notification.thread, self.ancestry.clone()))
+        })
     }
 
     /// Decides. To grant it is harmless, although we follow paths and connect with rights that the asker may

@@ -6,8 +6,11 @@
 //! a duplicate of the socket, to the file that was judged, in a thread that may wait for it.
 //!
 //! * `connector`: those threads, bounded in number. `connection`: one of what they do.
-//! * `following`: which file a path means.
+//! * `following`: which file a path means. `address`: which Internet address; `caller`: who connects to one that stands for a
+//!   name.
 
+mod address;
+mod caller;
 mod connection;
 mod connector;
 mod following;

@@ -1,0 +1,23 @@
+//! What makes connections possible that are made by somebody outside: the sockets of a session's gateway.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+
+/// The IPv4 addresses that lead to the gateway: a range for benchmarks of network devices (RFC 2544), which no network routes.
+/// The first of them, and how many bits are the same for all.
+pub const RANGE_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 18, 0, 0), 15);
+
+/// The same for IPv6: a unique local range (RFC 4193) whose identifier was drawn by lot.
+pub const RANGE_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd5e, 0x94a1, 0x7c3b, 0, 0, 0, 0, 0), 64);
+
+/// The sockets of a gateway, to be served outside. What is accepted on them has as its own address the one that a program
+/// inside has connected to.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Bound UDP sockets to which programs send their questions for names.
+    pub datagrams: Vec<OwnedFd>,
+    /// TCP sockets that listen for the same.
+    pub streams: Vec<OwnedFd>,
+    /// TCP sockets that are not bound: one for each port that shall be listened on.
+    pub unbound: Vec<OwnedFd>,
+}

@@ -1,0 +1,158 @@
+//! Decides about the connections of one sandbox.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use egress::{Attempt, Record, Verdict, Waiting};
+use execpolicy::{Ancestry, Decision, Policy};
+
+use super::callers::{Call, Callers};
+use super::grounds::{Ground, decide, grants_address};
+use super::party::{Caller, Ended, Said, Wish};
+use crate::config::Hosts;
+use crate::rules::Rules;
+
+/// The judge of one sandbox.
+pub(super) struct SandboxJudge {
+    pub(super) rules: Arc<Rules>,
+    pub(super) hosts: Arc<Hosts>,
+    pub(super) callers: Arc<Callers>,
+    pub(super) known: Mutex<HashMap<u64, Known>>,
+    /// The rules that were last looked at.
+    pub(super) seen: Mutex<Arc<Policy>>,
+}
+
+/// What is known of a connection until its end.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    call: Option<Call>,
+    caller: Caller,
+    refused: Option<String>,
+    /// A person has allowed it.
+    by_person: bool,
+}
+
+impl SandboxJudge {
+    async fn decide(&self, attempt: &Attempt) -> Verdict {
+        let (call, caller) = self.callers.whose(attempt.program).await;
+        let policy = self.rules.current().await;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&policy);
+        let ground = self.ground(&policy, attempt, &caller.ancestry);
+        let mut known = Known { call, caller, ..Known::default() };
+        let verdict = match ground.decision {
+            Decision::Allow => Verdict::Allow(ground.by),
+            Decision::Forbidden => {
+                known.refused = Some(with_justification(&ground));
+                Verdict::Refuse
+            }
+            Decision::Prompt => match ask(attempt, &known, ground).await {
+                Said::Yes(by) => {
+                    known.by_person = true;
+                    Verdict::Allow(by)
+                }
+                Said::No(why) => {
+                    known.refused = Some(why);
+                    Verdict::Refuse
+                }
+            },
+        };
+        self.known().insert(attempt.number, known);
+        verdict
+    }
+
+    fn ground(&self, policy: &Policy, attempt: &Attempt, programs: &Ancestry) -> Ground {
+        decide(policy, &self.hosts, &host(attempt), attempt.port, programs)
+    }
+
+    /// Whether a connection that is open may stay, by other rules than those that it was judged by.
+    pub(super) fn may_stay(&self, policy: &Policy, attempt: &Attempt) -> bool {
+        let known = self.known().get(&attempt.number).cloned().unwrap_or_default();
+        match self.ground(policy, attempt, &known.caller.ancestry).decision {
+            Decision::Allow => true,
+            Decision::Prompt => known.by_person,
+            Decision::Forbidden => false,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl egress::Judge for SandboxJudge {
+    fn judge<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, Verdict> {
+        Box::pin(self.decide(attempt))
+    }
+
+    fn grants_address(&self, attempt: &Attempt, address: IpAddr) -> bool {
+        let policy = Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        grants_address(&policy, &self.hosts, address, attempt.port)
+    }
+
+    fn share(&self, attempt: &Attempt) -> u64 {
+        self.callers.share(attempt.program)
+    }
+
+    fn ended(&self, record: &Record) {
+        let Known { call, caller, refused, .. } =
+            self.known().remove(&record.attempt.number).unwrap_or_default();
+        let ended = Ended { record: record.clone(), program: caller.program, refused };
+        if let Some(party) = call.and_then(|call| call.party.upgrade()) {
+            party.ended(&ended);
+        }
+    }
+}
+
+/// The host as rules name it.
+pub(super) fn host(attempt: &Attempt) -> String {
+    match &attempt.host {
+        egress::Host::Name(name) => name.to_string(),
+        egress::Host::Address(address) => address.to_string(),
+    }
+}
+
+/// Asks the call's own way, in its own runtime. When the connection is given up, so is the question.
+async fn ask(attempt: &Attempt, known: &Known, ground: Ground) -> Said {
+    let Some(call) = &known.call else {
+        return Said::No(format!(
+            "{}, and it is not known which call it belongs to, so nobody was asked",
+            ground.by
+        ));
+    };
+    let wish =
+        Wish { host: host(attempt), port: attempt.port, caller: known.caller.clone(), rule: ground.rule };
+    let party = call.party.clone();
+    let asked = call.runtime.spawn(async move {
+        match party.upgrade() {
+            Some(party) => party.ask(&wish).await,
+            None => Said::No("its call has ended".to_owned()),
+        }
+    });
+    let mut withdrawn = Withdraw(Some(asked));
+    let said = match &mut withdrawn.0 {
+        Some(asked) => asked.await,
+        None => return Said::No("its call has ended".to_owned()),
+    };
+    withdrawn.0 = None;
+    said.unwrap_or_else(|_| Said::No("its call has ended".to_owned()))
+}
+
+/// Withdraws a question with whoever waits for its answer.
+struct Withdraw(Option<tokio::task::JoinHandle<Said>>);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        if let Some(asked) = &self.0 {
+            asked.abort();
+        }
+    }
+}
+
+fn with_justification(ground: &Ground) -> String {
+    match &ground.rule {
+        Some((origin, Some(why))) => format!("the rule {origin} forbids it: {why}"),
+        Some((origin, None)) => format!("the rule {origin} forbids it"),
+        None => ground.by.clone(),
+    }
+}

@@ -1,0 +1,18 @@
+//! Hosts by name: who in a sandbox may reach which, and the connections that are made for them.
+//!
+//! * `networks`: what all sandboxes of a server have in common; the thread that serves them.
+//! * `sandbox_network`: one sandbox's side, which its calls enter.
+//! * `judge`: decides about each connection, by rules, settings, or a person; `grounds`: by what.
+//! * `party`: the call that a connection belongs to, as far as this room knows calls (a trait); `callers`: who has connected.
+
+mod callers;
+mod grounds;
+mod judge;
+mod networks;
+mod party;
+mod sandbox_network;
+
+pub use grounds::explain_host;
+pub(crate) use networks::Networks;
+pub(crate) use party::{Caller, Ended, Party, Said, Wish};
+pub(crate) use sandbox_network::{Entered, SandboxNetwork};

@@ -1,0 +1,119 @@
+//! What all sandboxes of a server have in common, and the thread that serves their connections.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use egress::{Egress, Inside, Limits, Range, SystemResolver};
+use execpolicy::Policy;
+use sandbox::{Gateway, RANGE_V4, RANGE_V6};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::callers::Callers;
+use super::judge::SandboxJudge;
+use super::sandbox_network::SandboxNetwork;
+use crate::config::Hosts;
+use crate::rules::Rules;
+
+/// Ports that are listened on from the beginning: services that are commonly reached elsewhere. Where the kernel's door reports
+/// who connects, each is listened on before it is connected to.
+const COMMON_PORTS: &[u16] = &[22, 80, 443, 3000, 3306, 5000, 5432, 6379, 8000, 8080, 8443, 9418, 27_017];
+/// How often open connections are compared with the rules.
+const RULES_LOOKED_AT: Duration = Duration::from_millis(500);
+
+/// Makes connections for the sandboxes of one server, on one thread of its own: bytes of a command are not in the way of calls.
+pub(crate) struct Networks {
+    rules: Arc<Rules>,
+    hosts: Arc<Hosts>,
+    resolver: Arc<SystemResolver>,
+    runtime: OnceLock<Runtime>,
+}
+
+#[derive(Debug)]
+struct Runtime {
+    handle: Handle,
+    /// Ends the thread when it is dropped.
+    _end: oneshot::Sender<()>,
+}
+
+impl std::fmt::Debug for Networks {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Networks").finish_non_exhaustive()
+    }
+}
+
+impl Networks {
+    /// None yet; the thread starts with the first.
+    pub(crate) fn new(rules: Arc<Rules>, hosts: Arc<Hosts>) -> Networks {
+        Networks { rules, hosts, resolver: Arc::default(), runtime: OnceLock::new() }
+    }
+
+    /// Whether hosts are to be reached by name: the user has said something about them.
+    pub(crate) async fn are_wanted(&self) -> bool {
+        self.hosts.said || !self.rules.current().await.network_rules().is_empty()
+    }
+
+    /// Serves the gateway of a sandbox.
+    pub(crate) fn serve(&self, gateway: Gateway) -> io::Result<SandboxNetwork> {
+        let runtime = self.runtime()?;
+        let callers = Arc::new(Callers::default());
+        let judge = Arc::new(SandboxJudge {
+            rules: Arc::clone(&self.rules),
+            hosts: Arc::clone(&self.hosts),
+            callers: Arc::clone(&callers),
+            known: Mutex::new(HashMap::new()),
+            seen: Mutex::new(Arc::new(Policy::empty())),
+        });
+        let inside = Inside {
+            range: Range { v4: RANGE_V4.0, v4_prefix: RANGE_V4.1, v6: RANGE_V6.0 },
+            unbound: gateway.unbound,
+            datagrams: gateway.datagrams,
+            streams: gateway.streams,
+        };
+        let limits = Limits::with_descriptors(
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
+        );
+        let _entered = runtime.enter();
+        let (judging, resolving): (Arc<dyn egress::Judge>, Arc<dyn egress::Resolve>) =
+            (judge.clone(), self.resolver.clone());
+        let egress = Arc::new(Egress::start(inside, judging, resolving, limits)?);
+        for port in COMMON_PORTS {
+            if let Err(error) = egress.listen(*port) {
+                tracing::warn!(%error, "no program in this sandbox can connect to a port by name");
+            }
+        }
+        let (watched, looking) = (Arc::downgrade(&egress), Arc::clone(&judge));
+        runtime.spawn(async move {
+            let mut before = Arc::new(Policy::empty());
+            loop {
+                tokio::time::sleep(RULES_LOOKED_AT).await;
+                let Some(egress) = watched.upgrade() else { return };
+                if egress.open().is_empty() {
+                    continue;
+                }
+                let policy = looking.rules.current().await;
+                if !Arc::ptr_eq(&before, &policy) {
+                    egress.retain(|attempt, _| looking.may_stay(&policy, attempt));
+                    before = policy;
+                }
+            }
+        });
+        Ok(SandboxNetwork::new(egress, callers))
+    }
+
+    fn runtime(&self) -> io::Result<&Handle> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(&runtime.handle);
+        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (end, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new().name("egress".into()).spawn(move || {
+            // It ends with whoever holds the other side.
+            let _ = runtime.block_on(ended);
+        })?;
+        Ok(&self.runtime.get_or_init(|| Runtime { handle, _end: end }).handle)
+    }
+}

@@ -1,0 +1,67 @@
+//! The network of one sandbox, as its calls see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use egress::Egress;
+use tokio::runtime::Handle;
+
+use super::callers::Callers;
+use super::party::{Caller, Party};
+
+/// The connections of one sandbox. Dropping it ends them.
+pub(crate) struct SandboxNetwork {
+    egress: Arc<Egress>,
+    callers: Arc<Callers>,
+}
+
+/// A call in a sandbox, as long as this is kept.
+pub(crate) struct Entered {
+    callers: Arc<Callers>,
+    number: u64,
+    _party: Arc<dyn Party>,
+}
+
+impl std::fmt::Debug for SandboxNetwork {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SandboxNetwork").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+impl SandboxNetwork {
+    pub(super) fn new(egress: Arc<Egress>, callers: Arc<Callers>) -> SandboxNetwork {
+        SandboxNetwork { egress, callers }
+    }
+
+    /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
+    pub(crate) fn enter(&self, party: Arc<dyn Party>) -> Entered {
+        let number = self.callers.enter(&party, Handle::current());
+        Entered { callers: Arc::clone(&self.callers), number, _party: party }
+    }
+
+    /// Whether an address stands for a name.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        self.egress.names().range().place_of(address.ip()).is_some()
+    }
+
+    /// Makes ready for a connection to an address that stands for a name.
+    pub(crate) fn expect(&self, address: SocketAddr) {
+        // Who connects is refused by the kernel then.
+        if let Err(error) = self.egress.listen(address.port()) {
+            tracing::debug!(%error, "a port is not listened on");
+        }
+    }
+}
+
+impl Entered {
+    /// Takes note of the program that has connected from an address.
+    pub(crate) fn has_connected(&self, from: SocketAddr, caller: Caller) {
+        self.callers.expect(SocketAddr::new(from.ip().to_canonical(), from.port()), self.number, caller);
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.callers.leave(self.number);
+    }
+}

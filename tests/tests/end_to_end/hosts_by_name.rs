@@ -1,0 +1,247 @@
+//! Hosts by name, through the whole server: real programs, servers with names of our own.
+//!
+//! Each server of ours runs in a user, mount and network namespace of the test's own, with a hosts file of its own. The machine
+//! in there has an address of the public Internet besides those that mean itself, so that a name may lead to it.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use end_to_end_tests::World;
+use end_to_end_tests::client::{Answer, Client, Outcome, Person};
+use end_to_end_tests::machine::{is_here, is_installed};
+
+const HOSTS: &str = "127.0.0.1 localhost loop.test\n9.9.9.9 good.test evil.test sub.good.test\n10.0.0.7 private.test\n\
+                     169.254.169.254 meta.test\n127.0.0.2 inner.good.test\n";
+
+/// What the namespaces hold before the server starts: addresses, names, and a server of HTTP that says which host it was asked
+/// for. Connections to 9.9.9.9 come from elsewhere, as they would on the Internet.
+const MACHINE: &str = r#"
+ip link set lo up && ip addr add 8.8.4.4/32 dev lo && ip addr add 9.9.9.9/32 dev lo && ip addr add 10.0.0.7/32 dev lo &&
+ip route replace local 9.9.9.9 dev lo table local src 8.8.4.4 &&
+ip route replace local 10.0.0.7 dev lo table local src 8.8.4.4 &&
+mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf || exit 1
+shift 2
+/usr/bin/python3 -c '
+import http.server, threading
+class Hello(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        text = ("hello " + self.headers.get("Host", "") + "\n").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *_):
+        pass
+servers = [http.server.ThreadingHTTPServer(("0.0.0.0", port), Hello) for port in (80, 7777)]
+print("ready", flush=True)
+for server in servers:
+    threading.Thread(target=server.serve_forever).start()
+' > "$HOME/ready" 2>/dev/null < /dev/null &
+until grep -q ready "$HOME/ready"; do sleep 0.02; done
+exec "$@"
+"#;
+
+/// A machine of the test's own, if there can be one.
+fn machine(world: &World, arguments: &[&str]) -> Option<Command> {
+    let hosts = world.home().join("hosts");
+    let resolver = world.home().join("resolv.conf");
+    fs::write(&hosts, HOSTS).expect("written");
+    fs::write(&resolver, "search good.test\n").expect("written");
+    let namespaces = ["--user", "--map-root-user", "--mount", "--net", "--kill-child"];
+    let has_them = Command::new("unshare").args(namespaces).args(["ip", "link", "set", "lo", "up"]).output();
+    let has_them =
+        has_them.map_err(|error| error.to_string()).and_then(|output| match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        });
+    if !is_here("a network of its own", has_them) || !is_installed("python3") {
+        return None;
+    }
+    let server = world.server(arguments);
+    let mut command = Command::new("unshare");
+    command.args(namespaces).args(["sh", "-c", MACHINE, "sh"]).arg(hosts).arg(resolver);
+    command.arg(server.get_program()).args(server.get_args());
+    world.surround(&mut command);
+    Some(command)
+}
+
+async fn client(world: &World, person: &Person, arguments: &[&str]) -> Option<Client> {
+    Some(Client::start_command(world, person, machine(world, arguments)?).await)
+}
+
+fn denials(outcome: &Outcome) -> String {
+    outcome.json()["denials"].to_string()
+}
+
+const RULES: &str = "network_rule(host=\"good.test\", ports=[80, 7777], decision=\"allow\")\n\
+                     network_rule(host=\"evil.test\", decision=\"deny\", justification=\"it is evil\")\n";
+
+/// Programs that reach a host by its name, each in its own way, and what they print.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("curl", "curl -sS http://good.test/"),
+    ("curl", "curl -sS -4 http://good.test/"),
+    ("curl", "curl -sS -6 http://good.test/"),
+    ("curl", "curl -sS --no-keepalive http://good.test:7777/"),
+    ("wget", "wget -qO- http://good.test/"),
+    (
+        "python3",
+        "/usr/bin/python3 -c 'import urllib.request as u; print(u.urlopen(\"http://good.test/\").read().decode())'",
+    ),
+    (
+        "python3",
+        "/usr/bin/python3 -c '
+import asyncio
+async def main():
+    r, w = await asyncio.open_connection(\"good.test\", 80)
+    w.write(b\"GET / HTTP/1.0\\r\\nHost: good.test\\r\\n\\r\\n\")
+    print((await r.read()).decode())
+asyncio.run(main())'",
+    ),
+    ("node", "node -e 'fetch(\"http://good.test/\").then(r => r.text()).then(console.log)'"),
+    (
+        "node",
+        "node -e 'require(\"dns\").resolve4(\"good.test\", (e, a) => console.log(e || \"hello \" + a))'",
+    ),
+    ("busybox", "busybox wget -qO- http://good.test/"),
+    ("getent", "getent ahosts good.test | sed -n 's/^198.18.*/hello good.test/p' | head -1"),
+    // By way of the search list.
+    ("getent", "getent hosts sub | sed 's/^/hello /'"),
+];
+
+#[tokio::test]
+async fn programs_reach_allowed_hosts_as_they_always_do() {
+    let world = World::with_rules(RULES);
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    for (program, script) in PROGRAMS.iter().filter(|(program, _)| is_installed(program)) {
+        let outcome = client.run_within(script, Duration::from_secs(30)).await;
+        let (code, output) = outcome.ran();
+        assert!(code == 0 && output.contains("hello"), "{program}: {script}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_refused_at_once_and_says_why() {
+    let world = World::with_rules(RULES);
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    let good = client.run("curl -sS http://good.test/").await;
+    assert_eq!(good.ran(), (0, "hello good.test\n"), "{good:?}");
+    let evil = client.run("curl -sS -m 20 http://evil.test/").await;
+    let told = denials(&evil);
+    assert!(evil.ran().0 != 0 && told.contains("evil.test:80") && told.contains("it is evil"), "{evil:?}");
+    assert!(told.contains("default.rules:2") && told.contains("curl"), "{told}");
+    // Nobody can be asked about what no rule speaks about.
+    let unknown = client.run("curl -sS -m 20 http://unknown.test/").await;
+    let told = denials(&unknown);
+    assert!(unknown.ran().0 != 0 && told.contains("unknown.test:80"), "{unknown:?}");
+    assert!(told.contains("network_rule(host=") && told.contains("--allow-host"), "{told}");
+    let port = client.run("curl -sS -m 20 http://good.test:8080/").await;
+    assert!(port.ran().0 != 0 && denials(&port).contains("good.test:8080"), "{port:?}");
+}
+
+#[tokio::test]
+async fn nothing_else_of_the_network_is_within_reach() {
+    let world = World::with_rules("network_rule(host=\"*\", decision=\"allow\")");
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    assert_eq!(client.run("curl -sS http://good.test/").await.ran(), (0, "hello good.test\n"));
+    for script in [
+        // Addresses that are typed, in every notation.
+        "curl -sS -m 5 http://9.9.9.9/",
+        "curl -sS -m 5 http://[::ffff:9.9.9.9]/",
+        "curl -sS -m 5 http://0x7f.1:7777/",
+        "curl -sS -m 5 http://127.1:7777/",
+        "curl -sS -m 5 http://2130706433:7777/",
+        "curl -sS -m 5 http://localhost:7777/",
+        "curl -sS -m 5 'http://[fe80::1%25eth0]/'",
+        "curl -sS -m 5 http://192.0.0.1:7777/",
+        // Names that lead to the machine itself, to its link.
+        "curl -sS -m 5 http://loop.test:7777/",
+        "curl -sS -m 5 http://inner.good.test:7777/",
+        "curl -sS -m 5 http://meta.test/latest/meta-data/",
+        // Another host's name inside.
+        "curl -sS -m 5 -H 'Host: evil.test' http://good.test/",
+        // The way out changed, or looked for by another protocol.
+        "ip route add default via 192.0.0.1 && curl -sS -m 5 http://9.9.9.9/",
+        "ping -c 1 -W 2 good.test",
+        "/usr/bin/python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'",
+        "/usr/bin/python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); \
+         s.connect((\"good.test\", 443)); s.send(b\"x\"); s.recv(1)'",
+    ] {
+        let outcome = client.run_within(script, Duration::from_secs(30)).await;
+        let (code, output) = outcome.ran();
+        assert!(code != 0 && !output.contains("hello"), "{script}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_word_about_hosts_there_is_no_network() {
+    let world = World::with_rules("");
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    let outcome = client.run("curl -sS -m 5 http://good.test/; cat /proc/net/dev").await;
+    let (_, output) = outcome.ran();
+    assert!(!output.contains("hello") && !output.contains("eth0"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_flag_allows_a_host() {
+    let world = World::with_rules("");
+    let arguments =
+        ["--allow-host", "*.good.test:80", "--allow-host", "private.test", "--allow-host", "good.test:7777"];
+    let Some(client) = client(&world, &Person::absent(), &arguments).await else { return };
+    let outcome =
+        client.run("curl -sS http://sub.good.test/ http://good.test:7777/ http://private.test/").await;
+    let expected = "hello sub.good.test\nhello good.test:7777\nhello private.test\n";
+    assert_eq!(outcome.ran(), (0, expected), "{outcome:?}");
+    let outcome = client.run("curl -sS http://good.test/").await;
+    assert_ne!(outcome.ran().0, 0);
+}
+
+#[tokio::test]
+async fn a_person_is_asked_while_the_connection_waits() {
+    let world = World::with_rules("");
+    let person = Person::answering([Answer::Accept, Answer::Deny]);
+    let arguments = ["--allow-host", "unused.test"];
+    let Some(client) = client(&world, &person, &arguments).await else { return };
+    let script = "curl -sS http://good.test/ & curl -sS http://good.test/ & wait";
+    let outcome = client.run(script).await;
+    assert_eq!(outcome.ran().1, "hello good.test\nhello good.test\n", "{outcome:?}");
+    let asked = person.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].contains("connect to `good.test:80`") && asked[0].contains("curl"), "{asked:?}");
+    let outcome = client.run("curl -sS http://evil.test/").await;
+    assert!(outcome.ran().0 != 0 && denials(&outcome).contains("a person said no"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_rule_and_is_on_record() {
+    let world = World::with_rules(RULES);
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    let script = "/usr/bin/python3 -c '
+import socket
+s = socket.create_connection((\"good.test\", 80))
+s.send(b\"GET / HTTP/1.1\\r\\nHost: good.test\\r\\n\\r\\n\")
+print(s.recv(1000)[:8], flush=True)
+open(\"open\", \"w\").close()
+try:
+    print(\"ended\", s.recv(10))
+except OSError as error:
+    print(\"reset\")'";
+    let forget = async {
+        let opened = world.workdir().join("open");
+        while !opened.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        fs::write(world.rules_file(), "network_rule(host=\"other.test\", decision=\"allow\")")
+            .expect("written");
+    };
+    let running = client.run_within(script, Duration::from_secs(30));
+    let (outcome, ()) = tokio::join!(running, forget);
+    assert_eq!(outcome.ran(), (0, "b'HTTP/1.1'\nreset\n"), "{outcome:?}");
+    assert!(denials(&outcome).contains("is gone"), "{outcome:?}");
+    let log = world.server(&["audit", "show"]).output().expect("it runs").stdout;
+    let log = String::from_utf8_lossy(&log).into_owned();
+    assert!(log.contains("good.test:80"), "{log}");
+}
