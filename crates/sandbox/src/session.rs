@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -93,6 +93,13 @@ impl Session {
     #[must_use]
     pub fn guard_pid(&self) -> Option<u32> {
         self.inner.guard_pid()
+    }
+
+    /// Returns the place (`O_PATH`) where the session's own terminals are made, by opening it once more. Programs inside find
+    /// such a terminal under its name (`ttyname`), one of the host's not. `None`: the host's are theirs.
+    #[must_use]
+    pub fn terminals(&self) -> Option<&OwnedFd> {
+        self.inner.terminals()
     }
 
     /// Tells whether [`CallEvent::Gone`](crate::CallEvent::Gone) means that no descendant is left; else only the program

@@ -38,6 +38,12 @@ async fn a_terminal_is_one_to_programs_and_its_screen_is_what_a_person_sees() {
     let facts = "test -t 0 && test -t 1 && test -t 2 && stty size && echo $TERM && echo own > /dev/tty";
     let facts = exec(&client, &world, facts, tty).await;
     assert_eq!(facts["output"], "24 80\nxterm-256color\nown\n", "{facts}");
+    // It has a name, and programs can make others.
+    let tty = json!({"tty": true, "yield_time_ms": 30_000});
+    let named = "name=$(tty) && test -c $name && script -qc 'test -t 0 && test $(tty) != '$name /dev/null; echo $name $?";
+    let named = exec(&client, &world, named, tty).await;
+    let output = named["output"].as_str().expect("text");
+    assert!(output.starts_with("/dev/pts/") && output.ends_with(" 0\n"), "{named}");
     let plain = exec(&client, &world, "test -t 0 || test -t 1; echo $?", json!({})).await;
     assert_eq!(plain["output"], "1\n", "a pipe is none: {plain}");
 

@@ -54,6 +54,11 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
     /// Returns the number of the process that holds the session, outside the sandbox, if there is one.
     fn guard_pid(&self) -> Option<u32>;
 
+    /// Returns the place where terminals of its own are made, if it has any.
+    fn terminals(&self) -> Option<&OwnedFd> {
+        None
+    }
+
     /// Tells whether the socket is of the session's own network namespace; false where it has none.
     fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool;
 

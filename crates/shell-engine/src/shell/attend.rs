@@ -202,7 +202,7 @@ async fn begin(
         end: end.clone(),
         escalated: escalated.clone(),
     };
-    let streams = Streams::make(&shell.outputs, request.input).map_err(StartStep::Streams)?;
+    let streams = Streams::make(&shell.outputs, request.input, &sandbox).map_err(StartStep::Streams)?;
     let Streams { output, input, terminal, kept, theirs } = streams;
     // From here on it may run, also when nobody waits for its start any more.
     turn.use_it();

@@ -9,6 +9,7 @@ use super::kept::KeptShell;
 use super::request::Input;
 use super::terminal::{self, Terminal};
 use crate::output::{Output, Spool};
+use crate::sandboxes::Sandbox;
 
 /// Our ends, and theirs.
 pub(super) struct Streams {
@@ -34,7 +35,7 @@ pub(super) struct Theirs {
 
 impl Streams {
     /// Makes them; what the shell prints is recorded from now on.
-    pub(super) fn make(spool: &Spool, input: Input) -> io::Result<Streams> {
+    pub(super) fn make(spool: &Spool, input: Input, sandbox: &Sandbox) -> io::Result<Streams> {
         let size = match input {
             Input::Nothing => return Streams::of_pipes(spool, None, File::open("/dev/null")?.into()),
             Input::Written => {
@@ -50,7 +51,7 @@ impl Streams {
             }
             Input::Terminal(size) => size,
         };
-        let (ours, theirs) = terminal::open(size)?;
+        let (ours, theirs) = terminal::open(size, sandbox.session().terminals())?;
         let output = Output::read(ours.try_clone()?, spool)?;
         let input = InputWriter::start(ours.try_clone()?)?;
         let terminal = Terminal::start(ours, output.recording(), size, input.clone());

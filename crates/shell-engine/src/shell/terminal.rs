@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::input::InputWriter;
 use super::keys;
 use crate::output::Recording;
+use crate::sys::reopen;
 
 /// Rows and columns that a terminal may have: more than any person's.
 const MOST_ROWS: u16 = 500;
@@ -351,11 +352,19 @@ impl vt100::Callbacks for Answers {
     }
 }
 
-/// Makes a terminal of this size: our end, and theirs.
-pub(super) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
+/// Makes a terminal of this size: our end, and theirs. `place`: where a sandbox's own are made.
+pub(super) fn open(size: TerminalSize, place: Option<&OwnedFd>) -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fs::OFlags;
     use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&master)?;
+    let own = place.and_then(|place| reopen(place, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC));
+    let master = match own {
+        Some(master) => master.into(),
+        None => {
+            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            grantpt(&master)?;
+            master
+        }
+    };
     unlockpt(&master)?;
     let slave = crate::sys::other_end(&master)?;
     rustix::termios::tcsetwinsize(slave.as_fd(), size.winsize())?;
@@ -370,7 +379,7 @@ mod tests {
 
     fn drawn(bytes: &[u8], size: TerminalSize) -> (Terminal, Recording) {
         let recording = Spool::new(SpoolLimits::default()).finished(bytes);
-        let (master, _slave) = open(size).unwrap();
+        let (master, _slave) = open(size, None).unwrap();
         let input = InputWriter::start(master.try_clone().unwrap()).unwrap();
         (Terminal::start(master, &recording, size, input), recording)
     }

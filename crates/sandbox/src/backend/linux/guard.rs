@@ -16,10 +16,11 @@ use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{gateway, init, packet, reporting, setup};
 use crate::caches::Claim;
-use crate::enforcement::Namespace;
+use crate::enforcement::{Enforcement, Namespace};
 use crate::plan::{Plan, Reserved};
 use crate::resolve::HostSockets;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid};
@@ -283,13 +284,15 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             }
             let session =
                 InForce { landlock: enforcement.landlock, network: enforcement.has(Namespace::Network) };
-            let report = InitReport::Ready(enforcement);
+            let terminals = own_terminals(plan, &enforcement);
+            let report = InitReport::Ready { enforcement, terminals: terminals.is_some() };
             // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
             let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
             let sock_diag = sock_diag?;
             let made = gateway.ok().flatten();
             let gateway = made.iter().flat_map(gateway::sockets);
-            let descriptors: Vec<BorrowedFd<'_>> = sock_diag.iter().chain(gateway).map(AsFd::as_fd).collect();
+            let descriptors: Vec<BorrowedFd<'_>> =
+                sock_diag.iter().chain(gateway).chain(&terminals).map(AsFd::as_fd).collect();
             packet::send(control, &report, &descriptors)?;
             Ok((ends, session))
         });
@@ -306,6 +309,14 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             sys::exit_now(71)
         }
     }
+}
+
+/// The place where the session's own terminals are made: programs inside find such a terminal by its name, one of the host's
+/// not.
+fn own_terminals(plan: &Plan, enforcement: &Enforcement) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let has_own = plan.mode.is_enforced() && enforcement.has(Namespace::Mount);
+    has_own.then(|| rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty()).ok()).flatten()
 }
 
 /// Lists the names that something stands for. Where names are brokered, only others' sockets' folders are so held.

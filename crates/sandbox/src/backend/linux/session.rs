@@ -50,6 +50,7 @@ pub(crate) struct Session {
     ready: Mutex<Option<Ready>>,
     own_sockets: Option<OwnSockets>,
     gateway: Mutex<Option<Gateway>>,
+    own_terminals: Option<OwnedFd>,
 }
 
 /// Processes that wait for a call, or are about to.
@@ -91,6 +92,7 @@ impl Session {
             ready: Mutex::default(),
             own_sockets: None,
             gateway: Mutex::default(),
+            own_terminals: None,
         };
         let (enforcement, descriptors) = session.await_report()?;
         let mut descriptors = descriptors.into_iter();
@@ -102,7 +104,7 @@ impl Session {
         Ok((session, enforcement))
     }
 
-    fn await_report(&self) -> Result<(Enforcement, Vec<OwnedFd>), SessionError> {
+    fn await_report(&mut self) -> Result<(Enforcement, Vec<OwnedFd>), SessionError> {
         if !packet::wait_readable(self.control.as_fd(), SET_UP_TIMEOUT) {
             return Err(SessionError::Lost);
         }
@@ -110,7 +112,11 @@ impl Session {
         let packet = packet.ok_or(SessionError::Lost)?;
         match wire::decode(&packet.bytes).map_err(|_| SessionError::Malformed)? {
             InitReport::Failed(reason) => Err(SessionError::NotEnforceable(reason)),
-            InitReport::Ready(enforcement) => Ok((enforcement, packet.descriptors)),
+            InitReport::Ready { enforcement, terminals } => {
+                let mut descriptors = packet.descriptors;
+                self.own_terminals = terminals.then(|| descriptors.pop()).flatten();
+                Ok((enforcement, descriptors))
+            }
         }
     }
 }
@@ -181,6 +187,10 @@ impl BackendSession for Session {
 
     fn guard_pid(&self) -> Option<u32> {
         Some(self.guard_pid)
+    }
+
+    fn terminals(&self) -> Option<&OwnedFd> {
+        self.own_terminals.as_ref()
     }
 
     fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool {

@@ -94,7 +94,12 @@ pub(crate) enum GuardCommand {
 /// What init says once: set up, with what is in force, or what failed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InitReport {
-    Ready(Enforcement),
+    /// Descriptors: a list of the session's own sockets, where it has a network of its own, and its gateway; last, with `terminals`,
+    /// the place where its own terminals are made.
+    Ready {
+        enforcement: Enforcement,
+        terminals: bool,
+    },
     Failed(String),
 }
 
@@ -159,7 +164,8 @@ mod tests {
         assert_read_back(CallCommand::List);
         assert_read_back(CallCommand::EndAll { grace: Duration::from_millis(500) });
         assert_read_back(CallCommand::Signal { number: 15 });
-        assert_read_back(InitReport::Ready(Enforcement::none(Mode::ReadOnly)));
+        let enforcement = Enforcement::none(Mode::ReadOnly);
+        assert_read_back(InitReport::Ready { enforcement, terminals: true });
         assert_read_back(InitReport::Failed("no".into()));
         let reported = Some(Reported { connections: true, names: false });
         assert_read_back(InitCommand::Prepare { call: 9, reported });
