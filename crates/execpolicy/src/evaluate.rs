@@ -182,7 +182,7 @@ impl<'p> Findings<'p> {
     }
 }
 
-fn rule_match(
+pub(crate) fn rule_match(
     rule: &Arc<PrefixRule>,
     fit: ProgramFit,
     (command, start): (&Command<'_>, usize),

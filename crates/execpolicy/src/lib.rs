@@ -31,6 +31,7 @@ pub mod examples;
 mod explain;
 mod giving;
 pub mod host;
+mod input;
 pub mod legacy;
 mod lint;
 mod nested;

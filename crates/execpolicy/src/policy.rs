@@ -31,6 +31,8 @@ pub struct Policy {
     profiles: Profiles,
     caps: Arc<Caps>,
     patches: Vec<PatchRule>,
+    /// The rules that restrain input, each with that as its decision.
+    input: Vec<Arc<PrefixRule>>,
     examples: Vec<Example>,
     incomplete: bool,
     /// A rule has a condition on the environment.
@@ -128,8 +130,8 @@ impl Policy {
         self.looks_at_ancestry
     }
 
-    /// Whether any rule asks or forbids, or one that does may not have been read. Else there is no command that it
-    /// keeps from running.
+    /// Whether any rule asks or forbids, about a command or input to it, or one that does may not have been read. Else there is
+    /// no command that it keeps from running.
     #[must_use]
     pub fn restrains(&self) -> bool {
         self.restrains || self.incomplete
@@ -182,6 +184,12 @@ impl Policy {
         PatchVerdict { decision: verdict.decision.max(least), ..verdict }
     }
 
+    /// The rules that ask about input that is written to programs, or forbid it: copies of those in [`rules`](Self::rules), with that as their
+    /// decision.
+    pub(crate) fn input_rules(&self) -> &[Arc<PrefixRule>] {
+        &self.input
+    }
+
     /// All verified examples, in the order in which they were read.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
@@ -211,6 +219,10 @@ impl Policy {
         self.looks_at_environment |= !rule.conditions.env.is_empty();
         self.looks_at_ancestry |= rule.conditions.look_at_ancestry();
         self.restrains |= rule.decision > Decision::Allow;
+        if let Some(decision) = rule.input.filter(|input| *input > Decision::Allow) {
+            self.restrains = true;
+            self.input.push(Arc::new(PrefixRule { decision, ..rule.clone() }));
+        }
         match &rule.program {
             Element::Word(word) => {
                 self.by_program.entry(word.as_bytes().to_vec()).or_default().add(index, &rule);

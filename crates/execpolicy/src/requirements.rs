@@ -162,6 +162,7 @@ fn convert(rule: Rule, origin: &Origin) -> Result<Vec<PrefixRule>, String> {
         run: None,
         profile: None,
         grants: None,
+        input: None,
         overrides_prompt: false,
         justification: rule.justification.clone(),
         origin: origin.clone(),

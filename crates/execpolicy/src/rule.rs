@@ -61,6 +61,8 @@ pub struct PrefixRule {
     pub profile: Option<ProfileName>,
     /// What it is granted besides.
     pub grants: Option<RuleGrants>,
+    /// What is done about input that a caller writes to the program while it runs; `None`: it is let through.
+    pub input: Option<Decision>,
     /// Whether this rule, which allows, settles the questions of rules that ask (`answers`).
     pub overrides_prompt: bool,
     /// Why, in its author's words; never blank.
@@ -166,6 +168,9 @@ impl fmt::Display for PrefixRule {
             Some(RuleGrants::OfProfile(name)) => write!(formatter, ", grants=\"{name}\"")?,
             Some(RuleGrants::These(grants)) => write!(formatter, ", grants={grants}")?,
             None => {}
+        }
+        if let Some(input) = self.input {
+            write!(formatter, ", input=\"{input}\"")?;
         }
         if self.overrides_prompt {
             formatter.write_str(", overrides_prompt=True")?;

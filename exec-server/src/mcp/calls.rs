@@ -17,6 +17,7 @@ use super::progress::{self, Progress};
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
+use super::writing::{UNWRITTEN, written};
 use super::{apply_patch, background, exec_tool, offer, read_output, result, shell_tool, tasks, tools};
 use shell_engine::approval::{CallApprover, Channel};
 use shell_engine::config::{ApprovalSettings, Wanted};
@@ -191,6 +192,7 @@ impl ShellServer {
                     form,
                     is_first: true,
                     command,
+                    writing: None,
                     asked,
                 });
                 Ok(Ticket { call, client, shown: Arc::new(shown), going })
@@ -233,7 +235,6 @@ impl ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let client = Arc::clone(&ticket.client);
-        let shown = Arc::clone(&ticket.shown);
         let watched = ticket.call.clone();
         let is_patch = request.name == apply_patch::NAME;
         let has_told_of_question = AtomicBool::new(false);
@@ -260,6 +261,16 @@ impl ShellServer {
                 () = context.ct.cancelled() => break ticket.end().await,
                 () = self.client_gone.cancelled() => break ticket.end().await,
                 () = client.has_questions() => {}
+                written = written(ticket.going.as_ref().and_then(|going| going.writing.as_ref())) => match written {
+                    Ok(notes) => {
+                        ticket.is_written(notes);
+                        continue;
+                    }
+                    Err(why) => {
+                        progress.settle(&self.client_gone).await;
+                        return Ok(problem(why).into());
+                    }
+                },
                 end = command_end(ticket.going.as_ref()) => {
                     progress.settle(&self.client_gone).await;
                     let Some(going) = &ticket.going else { continue };
@@ -294,7 +305,10 @@ impl ShellServer {
         client.end();
         let outcome = outcome
             .ok_or_else(|| ErrorData::internal_error("the call's task ended without an outcome", None))?;
-        let mut shown = (*shown).clone();
+        let mut shown = (*ticket.shown).clone();
+        if ticket.going.as_ref().is_some_and(|going| going.writing.is_some()) {
+            shown.notes.push(UNWRITTEN.to_owned());
+        }
         if outcome.ending == Ending::Cancelled && self.client_gone.is_cancelled() {
             shown.notes.push(CLOSED.to_owned());
         }
@@ -332,6 +346,8 @@ impl ShellServer {
 /// Completes when the request has waited long enough for a call that goes on without it; never for another one.
 async fn has_waited(call: &Call, going: Option<&Going>) {
     match going {
+        // Until somebody has answered.
+        Some(going) if going.writing.is_some() => std::future::pending().await,
         Some(going) => call.has_run_for(going.until).await,
         None => std::future::pending().await,
     }

@@ -56,6 +56,7 @@ impl ShellServer {
             form: Form::Shell,
             is_first: false,
             command: Some((running, timeout)),
+            writing: None,
             asked: Instant::now(),
         };
         Ok(Ticket { call, client, shown: Arc::new(shown), going: Some(going) })

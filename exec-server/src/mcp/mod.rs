@@ -41,6 +41,7 @@ mod unable;
 mod under_way;
 mod waits;
 mod workdir;
+mod writing;
 
 pub use offer::{Offer, Preset, UnknownPreset};
 pub use serve::{ServeError, check_output, explain_over_stdio, serve_stdio};

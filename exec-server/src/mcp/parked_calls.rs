@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
 use super::result::ResultContext;
+use super::writing::Writing;
 use shell_engine::approval::nobody_answered;
 use shell_engine::shell::{Call, CallOutcome, KeptCommand, Session};
 
@@ -47,6 +48,8 @@ pub(super) struct Going {
     pub(super) is_first: bool,
     /// The command of a kept shell that the request waits for, and when it is interrupted.
     pub(super) command: Option<(KeptCommand, Duration)>,
+    /// What the request writes, while it may have to be asked about.
+    pub(super) writing: Option<Arc<Writing>>,
     pub(super) asked: Instant,
 }
 
@@ -62,6 +65,16 @@ pub(super) enum Form {
 }
 
 impl Ticket {
+    /// What its request had to write is written, and this is to be said about it.
+    pub(super) fn is_written(&mut self, notes: Vec<String>) {
+        let mut shown = (*self.shown).clone();
+        shown.notes.extend(notes);
+        self.shown = Arc::new(shown);
+        if let Some(going) = &mut self.going {
+            going.writing = None;
+        }
+    }
+
     /// Ends the call and waits for what it came to.
     pub(super) async fn end(&mut self) -> Option<Arc<CallOutcome>> {
         self.call.cancel();

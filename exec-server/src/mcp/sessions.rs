@@ -15,9 +15,10 @@ use super::parked_calls::{Form, Going, Ticket};
 use super::progress::Progress;
 use super::result::{self, ResultContext};
 use super::server::ShellServer;
+use super::writing::Writing;
 use shell_engine::config::Results;
 use shell_engine::output::View;
-use shell_engine::shell::{CallOutcome, Screen, Session, Typed, WriteError};
+use shell_engine::shell::{CallOutcome, Screen, Session, Typed};
 
 /// `Ctrl-C` and `Ctrl-D`, as models write them.
 const INTERRUPT: [&str; 2] = ["\u{3}", "<C-c>"];
@@ -58,7 +59,7 @@ impl ShellServer {
 
     /// Writes to a session.
     fn write(&self, arguments: WriteArguments, mode: ElicitationMode) -> Result<Ticket, String> {
-        let WriteArguments { session, chars, means, size, wait, mut shown } = arguments;
+        let WriteArguments { session, chars, means, size, wait, shown } = arguments;
         let call = session.call().clone();
         session.touch();
         let number = session.number();
@@ -83,6 +84,7 @@ impl ShellServer {
             Means::Paste => Typed::Paste(&chars),
         };
         let mut command = session.command_to_tell();
+        let mut writing = None;
         match &*chars {
             "" => {}
             _ if is_key(&chars, INTERRUPT) && !call.has_terminal() => call.interrupt(),
@@ -94,25 +96,12 @@ impl ShellServer {
                 let run = call.run(code);
                 command = Some(run.map_err(|error| format!("session {number} did not take this: {error}"))?);
             }
-            _ => match call.write(call.keyboard(&typed)) {
-                Ok(waiting) => shown.notes.extend(still_waiting(waiting)),
-                Err(WriteError::Ended) => {
-                    shown.notes.push("it had ended before this was written".to_owned());
-                }
-                Err(WriteError::Closed) => {
-                    return Err(format!(
-                        "stdin of session {number} is closed; start the command with tty=true, or stdin=true, to write to it"
-                    ));
-                }
-                Err(error @ WriteError::Full { .. }) => {
-                    return Err(format!("nothing was written to session {number}: {error}"));
-                }
-            },
+            _ => writing = Some(Writing::begin(&session, &typed)),
         }
         let until = call.times().0.saturating_add(wait);
         let command = command.map(|command| (command, Duration::MAX));
         let (form, asked) = (Form::Exec, Instant::now());
-        let going = Going { session, until, form, is_first: false, command, asked };
+        let going = Going { session, until, form, is_first: false, command, writing, asked };
         Ok(Ticket { call, client, shown: Arc::new(shown), going: Some(going) })
     }
 
@@ -176,12 +165,6 @@ async fn seen(session: &Arc<Session>, shown: &ResultContext) -> (View, Option<Sc
     let call = session.call().clone();
     let screen = tokio::task::spawn_blocking(move || call.screen()).await;
     (view, screen.unwrap_or_default())
-}
-
-fn still_waiting(waiting: usize) -> Option<String> {
-    // What was just written waits for a moment, always.
-    const MUCH: usize = 64 << 10;
-    (waiting > MUCH).then(|| format!("{waiting} bytes wait until it reads them"))
 }
 
 fn idle_note(limit: Duration) -> String {

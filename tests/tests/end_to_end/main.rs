@@ -27,6 +27,7 @@ mod fallback;
 mod first_hour;
 mod hosts_by_name;
 mod inherited;
+mod input;
 mod kept_shells;
 mod kernel_door;
 mod kernel_door_games;

@@ -50,6 +50,7 @@ pub(super) const ARGUMENTS: &[(&str, &[&str])] = &[
             "run",
             "profile",
             "grants",
+            "input",
             "overrides_prompt",
         ],
     ),
@@ -102,6 +103,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = NoneOr::None)] run: NoneOr<&'v str>,
         #[starlark(require = named, default = NoneOr::None)] profile: NoneOr<&'v str>,
         #[starlark(require = named, default = NoneOr::None)] grants: NoneOr<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] input: NoneOr<&'v str>,
         #[starlark(require = named, default = false)] overrides_prompt: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -123,6 +125,10 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
         let run = rights::run(run.into_option(), decision)?;
         let profile = rights::profile(profile.into_option(), decision)?;
         let grants = rights::rule_grants(grants.into_option(), run, decision)?;
+        let input = input.into_option().map(arguments::decision).transpose()?;
+        if input.is_some() && decision == Decision::Forbidden {
+            return Err(fail(RuleError::Rule("input is for rules that may let a program run".into())));
+        }
         let justification = arguments::justification(justification.into_option())?;
         let origin = origin(eval, collector);
         if overrides_prompt && decision != Decision::Allow {
@@ -140,6 +146,7 @@ pub(super) fn rules(builder: &mut GlobalsBuilder) {
             run,
             profile: profile.clone(),
             grants: grants.clone(),
+            input,
             overrides_prompt,
             justification: justification.clone(),
             origin: origin.clone(),

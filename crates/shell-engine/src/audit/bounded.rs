@@ -69,6 +69,11 @@ fn fingerprint(argv: &[OsString]) -> Cut {
     Cut { arguments: argv.len() as u64, bytes: bytes as u64, sha256: hexadecimal(&hash.finalize()) }
 }
 
+/// The hash of a text.
+pub(super) fn sha256(text: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(text))
+}
+
 fn beginning(bytes: &[u8], limit: usize) -> (String, bool) {
     let kept = bytes.get(..limit).unwrap_or(bytes);
     let mut text = String::with_capacity(kept.len());

@@ -31,6 +31,8 @@ pub enum Event {
     },
     /// A connection by name was made and has ended, or was refused.
     Connection(Box<Connection>),
+    /// Something was to be written to a command while it ran.
+    Input(Box<Input>),
     /// Decisions are missing here, because the log could not be written.
     Lost {
         /// How many.
@@ -73,6 +75,8 @@ impl Event {
             },
             Event::Connection(connection) if connection.refused.is_none() => Log::Runs,
             Event::Connection(_) => Log::Decisions,
+            Event::Input(input) if input.rule.is_none() => Log::Runs,
+            Event::Input(_) => Log::Decisions,
             Event::LostRuns { .. } | Event::MoreRuns { .. } => Log::Runs,
             // Each log writes its own.
             Event::Repaired { .. } => Log::Decisions,
@@ -145,6 +149,28 @@ pub struct Decision {
     /// What it got, where it ran by a rule or an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Box<RightsRecord>>,
+}
+
+/// What was to be written to a command, as its caller has given it: never the text, which may be a password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The call.
+    pub call: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of it.
+    pub sha256: String,
+    /// Whether it was written.
+    pub written: bool,
+    /// The program whose rule asked or forbade it, as a command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// That rule: file and line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Who was asked, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// How much of an argument vector is not in the log, and the hash by which the whole is recognised.

@@ -8,7 +8,8 @@
 //! that [`verify()`] notices what was changed. Nothing here decides anything; but what must be on record and cannot be
 //! is an error, and whoever asked for it then does without.
 //!
-//! Never recorded: values of environment variables, and output.
+//! Never recorded: values of environment variables, output, and what is written to commands while they run, of which size and
+//! hash are.
 
 mod append;
 mod approvals;
@@ -29,8 +30,7 @@ mod verify;
 pub use approvals::{Approval, Approvals};
 pub use audit_log::Audit;
 pub use error::AuditError;
-pub use event::Connection;
-pub use event::{ActionKind, AnswerKind, Asked, Decision, Event};
+pub use event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input};
 pub use files::check_writable;
 pub use read::ReadError;
 pub(crate) use record::{CallRecord, ExecRecord, Place};

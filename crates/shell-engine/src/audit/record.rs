@@ -11,7 +11,7 @@ use escalation_protocol::handover::Outcome;
 use super::audit_log::Audit;
 use super::bounded;
 use super::error::AuditError;
-use super::event::{ActionKind, Asked, Connection, Decision, Event};
+use super::event::{ActionKind, Asked, Connection, Decision, Event, Input};
 
 /// Bytes of argument vectors of programs that simply ran, of one call, that are recorded; of more a hash is.
 const MOST_TEXT: u64 = 1 << 20;
@@ -78,6 +78,25 @@ impl CallRecord {
     /// The place of the call's next program, which this one has started.
     pub(crate) fn place(&self, parent: Option<u64>) -> Place {
         Place { number: self.0.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }
+    }
+
+    /// Records that something was to be written to the call: by whose rule it was asked about and what came of it, where
+    /// one did.
+    pub(crate) fn input(&self, text: &[u8], written: bool, by: Option<(String, String, Option<Asked>)>) {
+        let (program, rule, asked) = match by {
+            Some((program, rule, asked)) => (Some(program), Some(rule), asked),
+            None => (None, None, None),
+        };
+        let bounded = |text: String| bounded::text(text.as_bytes());
+        self.0.audit.record(Event::Input(Box::new(Input {
+            call: self.0.call.clone(),
+            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
+            sha256: bounded::sha256(text),
+            written,
+            program: program.map(bounded),
+            rule: rule.map(bounded),
+            asked: asked.map(bounded_answer),
+        })));
     }
 
     /// The record of a program; of the call's next one, where it has no place yet.
@@ -186,12 +205,13 @@ fn event(decision: Decision) -> Event {
     let bounded = |text: String| bounded::text(text.as_bytes());
     Event::Decision(Box::new(Decision {
         rule: decision.rule.map(bounded),
-        asked: decision.asked.map(|asked| Asked {
-            words: asked.words.map(bounded),
-            adds: asked.adds.map(bounded),
-            ..asked
-        }),
+        asked: decision.asked.map(bounded_answer),
         reason: decision.reason.map(bounded),
         ..decision
     }))
+}
+
+fn bounded_answer(asked: Asked) -> Asked {
+    let bounded = |text: String| bounded::text(text.as_bytes());
+    Asked { words: asked.words.map(bounded), adds: asked.adds.map(bounded), ..asked }
 }

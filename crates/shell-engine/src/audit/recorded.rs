@@ -34,6 +34,7 @@ pub fn recorded(
             | Event::Started { .. }
             | Event::Ended { .. }
             | Event::Connection(_)
+            | Event::Input(_)
             | Event::Lost { .. }
             | Event::LostRuns { .. }
             | Event::MoreRuns { .. }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeZone};
 use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
-use super::event::{ActionKind, AnswerKind, Connection, Decision, Event};
+use super::event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input};
 use super::files::{Folder, Log};
 use super::line::Line;
 use super::read::{ReadError, ReadLine, snapshot};
@@ -128,7 +128,8 @@ impl Filter {
             .since
             .is_none_or(|since| humantime::parse_rfc3339(&line.time).is_ok_and(|time| time >= since));
         let run = matches!(&line.event, Event::Decision(decision)
-            if decision.decision == ActionKind::Run && decision.asked.is_none());
+            if decision.decision == ActionKind::Run && decision.asked.is_none())
+            || matches!(&line.event, Event::Input(input) if input.rule.is_none());
         recent && !(self.without_runs && run)
     }
 }
@@ -152,6 +153,7 @@ fn words(line: &Line, log: Log) -> String {
                 format!("{}/{call}.{exec} ended: {}", line.server, ended(*end))
             }
             Event::Connection(connection) => connected(connection),
+            Event::Input(input) => format!("{}/{} {}", line.server, input.call, input_in_words(input)),
             Event::Lost { decisions } => format!(
                 "{} decisions of server {} are missing: they could not be written",
                 decisions, line.server
@@ -227,26 +229,7 @@ pub(super) fn decided(decision: &Decision) -> String {
         text.push_str(&format!("; rule {}", visible(rule.as_bytes())));
     }
     if let Some(asked) = &decision.asked {
-        let answer = match asked.answer {
-            AnswerKind::Once => "allowed once",
-            AnswerKind::Inside => "allowed once, inside only",
-            AnswerKind::Session => "allowed for the session",
-            AnswerKind::Always => "allowed from now on",
-            AnswerKind::Declined => "declined",
-            AnswerKind::Cancelled => "closed without an answer",
-            AnswerKind::Nobody => "nobody answered",
-            AnswerKind::Withdrawn => "withdrawn",
-        };
-        text.push_str(&format!("; asked: {answer}"));
-        if let Some(channel) = &asked.channel {
-            text.push_str(&format!(" ({})", visible(channel.as_bytes())));
-        }
-        if let Some(words) = &asked.words {
-            text.push_str(&format!(", \"{}\"", visible(words.as_bytes())));
-        }
-        if let Some(rule) = &asked.adds {
-            text.push_str(&format!(", adding {}", visible(rule.as_bytes())));
-        }
+        text.push_str(&answered(asked));
     }
     for line in decision.rights.iter().flat_map(|rights| rights.in_words()) {
         text.push_str(&format!("; {}", visible(line.as_bytes())));
@@ -255,6 +238,43 @@ pub(super) fn decided(decision: &Decision) -> String {
         text.push_str(&format!("; {}", visible(reason.as_bytes())));
     }
     text
+}
+
+/// What came of a question, to be appended.
+fn answered(asked: &Asked) -> String {
+    let answer = match asked.answer {
+        AnswerKind::Once => "allowed once",
+        AnswerKind::Inside => "allowed once, inside only",
+        AnswerKind::Session => "allowed for the session",
+        AnswerKind::Always => "allowed from now on",
+        AnswerKind::Declined => "declined",
+        AnswerKind::Cancelled => "closed without an answer",
+        AnswerKind::Nobody => "nobody answered",
+        AnswerKind::Withdrawn => "withdrawn",
+    };
+    let mut text = format!("; asked: {answer}");
+    if let Some(channel) = &asked.channel {
+        text.push_str(&format!(" ({})", visible(channel.as_bytes())));
+    }
+    if let Some(words) = &asked.words {
+        text.push_str(&format!(", \"{}\"", visible(words.as_bytes())));
+    }
+    if let Some(rule) = &asked.adds {
+        text.push_str(&format!(", adding {}", visible(rule.as_bytes())));
+    }
+    text
+}
+
+/// What was to be written, without the text.
+fn input_in_words(input: &Input) -> String {
+    let Input { bytes, sha256, written, program, rule, asked, .. } = input;
+    let done = if *written { "input" } else { "input REFUSED" };
+    let mut text = format!("{done}: {bytes} bytes (SHA-256 {})", visible(sha256.as_bytes()));
+    if let (Some(program), Some(rule)) = (program, rule) {
+        let (program, rule) = (visible(program.as_bytes()), visible(rule.as_bytes()));
+        text.push_str(&format!(" for {program}; rule {rule}"));
+    }
+    text + &asked.as_ref().map(answered).unwrap_or_default()
 }
 
 pub(super) fn ended(end: Outcome) -> String {

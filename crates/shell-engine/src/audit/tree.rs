@@ -42,6 +42,8 @@ struct Found {
     server: u32,
     time: String,
     programs: BTreeMap<u64, Node>,
+    /// How often something was written to it, and how many bytes in all.
+    written: (u64, u64),
     more: Vec<String>,
 }
 
@@ -91,6 +93,7 @@ fn of_call(event: &Event) -> Option<&String> {
     match event {
         Event::Decision(decision) => Some(&decision.call),
         Event::Connection(connection) => Some(&connection.call),
+        Event::Input(input) => Some(&input.call),
         Event::Ended { call, .. } | Event::MoreRuns { call, .. } | Event::MoreRefusals { call, .. } => {
             Some(call)
         }
@@ -111,6 +114,11 @@ impl Found {
             Event::Ended { exec, end, .. } => {
                 self.programs.entry(exec).or_default().end = Some(ended(end));
             }
+            Event::Input(input) if input.written => {
+                let (times, bytes) = self.written;
+                self.written = (times + 1, bytes.saturating_add(input.bytes));
+            }
+            Event::Input(_) => {}
             Event::MoreRuns { runs, .. } => self.more.push(format!("{runs} more ran inside")),
             Event::MoreRefusals { refusals, .. } => self.more.push(format!("{refusals} more were refused")),
             Event::Connection(connection) => self.more.push(connected(&connection)),
@@ -142,6 +150,12 @@ impl Found {
             // Deeper ones stand below the deepest that is drawn.
             let deeper = if indent.chars().count() < 120 { format!("{indent}{continued}") } else { indent };
             below(&mut open, Some(number), &deeper);
+        }
+        if let (times @ 1.., bytes) = self.written {
+            writeln!(
+                output,
+                "{bytes} bytes were written to it, {times} times (audit show has their hashes)"
+            )?;
         }
         match self.more[..] {
             [] => Ok(()),

@@ -111,6 +111,7 @@ impl AskedByCall {
             run: Some(run),
             profile: None,
             grants: (!asked.outside).then_some(RuleGrants::These(grants)),
+            input: None,
             overrides_prompt: false,
             justification: Some(asked.words()),
             origin: Origin { file: Arc::from(Path::new("(asked for by the agent)")), line: 1, column: 1 },

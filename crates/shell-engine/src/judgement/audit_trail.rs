@@ -48,22 +48,7 @@ impl<'a> AuditTrail<'a> {
     /// The person has answered, or nobody could be asked.
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.asking = false;
-        let (answer, channel, words, adds) = match answer {
-            Answer::Approved { scope, reason, by } => {
-                let (kind, adds) = match scope {
-                    Scope::Once => (AnswerKind::Once, None),
-                    Scope::Inside => (AnswerKind::Inside, None),
-                    Scope::Session => (AnswerKind::Session, None),
-                    Scope::Always(rule) => (AnswerKind::Always, Some(rule.clone())),
-                    Scope::SessionRule(rule) => (AnswerKind::Session, Some(rule.clone())),
-                };
-                (kind, Some(*by), reason.clone(), adds)
-            }
-            Answer::Declined { reason, by, .. } => (AnswerKind::Declined, Some(*by), reason.clone(), None),
-            Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
-            Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
-        };
-        self.asked = Some(Asked { answer, channel: channel.map(str::to_owned), words, adds });
+        self.asked = Some(asked(answer));
     }
 
     /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
@@ -164,6 +149,26 @@ impl Drop for AuditTrail<'_> {
             self.decided(ActionKind::Deny, Some(reason));
         }
     }
+}
+
+/// A question's answer as the log has it.
+pub(super) fn asked(answer: &Answer) -> Asked {
+    let (answer, channel, words, adds) = match answer {
+        Answer::Approved { scope, reason, by } => {
+            let (kind, adds) = match scope {
+                Scope::Once => (AnswerKind::Once, None),
+                Scope::Inside => (AnswerKind::Inside, None),
+                Scope::Session => (AnswerKind::Session, None),
+                Scope::Always(rule) => (AnswerKind::Always, Some(rule.clone())),
+                Scope::SessionRule(rule) => (AnswerKind::Session, Some(rule.clone())),
+            };
+            (kind, Some(*by), reason.clone(), adds)
+        }
+        Answer::Declined { reason, by, .. } => (AnswerKind::Declined, Some(*by), reason.clone(), None),
+        Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
+        Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
+    };
+    Asked { answer, channel: channel.map(str::to_owned), words, adds }
 }
 
 fn unrecorded(error: &AuditError) -> String {

@@ -45,7 +45,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let own = evaluate(grounds, exec, exec.file.as_os_str(), exec.arguments(), &variables);
     let Ok(other) = strictest_of_other_names(grounds, exec, &own, &variables) else {
         let verdict = Verdict::Deny { reason: TOO_MANY_NAMES.into() };
-        return Judgement { verdict, rule: None, patch_rule: None };
+        return Judgement { verdict, rule: None, patch_rule: None, about_input: None };
     };
     let own = NamedEvaluation { name: None, evaluation: own };
     let stricter = other.filter(|other| other.evaluation.decision() > own.evaluation.decision());
@@ -94,7 +94,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
         None => verdict,
     };
-    Judgement { verdict, rule, patch_rule: None }
+    Judgement { verdict, rule, patch_rule: None, about_input: None }
 }
 
 /// What a program has that a person says yes to: what `git` is told changes what is protected, and a person who is asked sees what
@@ -164,7 +164,7 @@ fn evaluate<A: AsRef<OsStr>>(
     grounds.policy.evaluate(&command, grounds.options)
 }
 
-fn command<'c, A: AsRef<OsStr>>(
+pub(super) fn command<'c, A: AsRef<OsStr>>(
     exec: &'c Exec,
     program: &'c OsStr,
     arguments: &'c [A],

@@ -13,6 +13,7 @@ use super::call_script::Script;
 use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
+use super::input::{self, Readers};
 use super::legacy::Legacy;
 use super::patches::{self, CallPatch};
 use super::rule_suggestions::{Project, scoped, suggest};
@@ -59,6 +60,8 @@ pub(crate) struct CallFacts {
     pub(crate) patch: Option<Arc<CallPatch>>,
     /// The call's own script.
     pub(crate) script: Script,
+    /// The programs to which nothing is written unasked.
+    pub(crate) readers: Readers,
     /// What its caller asks for beyond what commands may do.
     pub(crate) asked: Option<AskedByCall>,
     /// Ends the call.
@@ -82,13 +85,14 @@ pub(crate) enum AtOnce {
 pub(crate) struct Ran {
     rule: Option<RuleMatch>,
     why_inside: Option<String>,
+    about_input: Option<RuleMatch>,
 }
 
 impl Ran {
     fn of(judgement: Judgement) -> Option<Ran> {
         match judgement {
-            Judgement { verdict: Verdict::Run { why_inside }, rule, patch_rule: _ } => {
-                Some(Ran { rule, why_inside })
+            Judgement { verdict: Verdict::Run { why_inside }, rule, patch_rule: _, about_input } => {
+                Some(Ran { rule, why_inside, about_input })
             }
             Judgement { .. } => None,
         }
@@ -109,7 +113,8 @@ impl Judge {
 
     /// Puts on record that it runs where it is.
     pub(crate) fn ran(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, ran: Ran) {
-        let Ran { rule, why_inside } = ran;
+        let Ran { rule, why_inside, about_input } = ran;
+        call.readers.note(exec, about_input);
         let mut trail = AuditTrail::new(record, &call.decisions, exec);
         trail.rule(rule.as_ref().map(SpokenRule::from));
         trail.inside(why_inside);
@@ -173,7 +178,10 @@ impl Judge {
     }
 
     async fn consider(&self, exec: &Arc<Exec>, call: &Arc<CallFacts>, trail: &mut AuditTrail<'_>) -> Action {
-        let Judgement { verdict, rule, patch_rule } = self.judgement(exec, call).await;
+        let Judgement { verdict, rule, patch_rule, about_input } = self.judgement(exec, call).await;
+        if !matches!(verdict, Verdict::Deny { .. }) {
+            call.readers.note(exec, about_input);
+        }
         trail.rule(rule.as_ref().map(SpokenRule::from).or(patch_rule));
         match verdict {
             Verdict::Run { why_inside } => inside(why_inside, trail),
@@ -254,7 +262,12 @@ impl Judge {
             Err(error) => {
                 tracing::error!(%error, "judging a program broke");
                 let reason = "judging it failed inside the server; its log says where".into();
-                Judgement { verdict: Verdict::Deny { reason }, rule: None, patch_rule: None }
+                Judgement {
+                    verdict: Verdict::Deny { reason },
+                    rule: None,
+                    patch_rule: None,
+                    about_input: None,
+                }
             }
         }
     }
@@ -278,6 +291,7 @@ impl Judge {
             environment: &call.environment,
         };
         let mut judgement = judge(&grounds, exec);
+        judgement.about_input = input::rule_about(&grounds, exec);
         if matches!(judgement.verdict, Verdict::Run { .. }) && patches::is_about(exec) {
             let patch = patches::judge(policy, exec, call.patch.as_deref(), call.trust.writable());
             return patch.unwrap_or(judgement);

@@ -11,4 +11,6 @@ pub(crate) struct Lineage {
     pub(crate) ancestry: Ancestry,
     /// Its place in the record, where it has one already.
     pub(crate) place: Option<Place>,
+    /// The process that executes it, as seen from here.
+    pub(crate) process: Option<i32>,
 }

@@ -14,6 +14,7 @@
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
 //! * `patches`: the same for what `apply_patch` would change. `asked_for`: what the caller of a command asks for.
+//! * `input`: the same for what a caller writes to programs while they run.
 //! * `audit_trail`: what is put on record, and told in the call's result (`decisions`).
 //! * `preview`: the same for `policy explain`, without a call.
 
@@ -30,6 +31,7 @@ mod executes;
 mod fingerprint;
 mod git_settings;
 mod granted;
+mod input;
 mod judge;
 mod legacy;
 mod lineage;
@@ -51,6 +53,8 @@ pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
 pub(crate) use exec::{Below, Exec, Starter};
 pub(crate) use git_settings::subcommand as git_subcommand;
+pub use input::InputRefused;
+pub(crate) use input::{Asking, Permit, Readers};
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
 pub(crate) use patches::{CallPatch, in_words};

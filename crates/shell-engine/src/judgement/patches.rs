@@ -83,7 +83,12 @@ fn forbidden(place: &Path, rule: Option<&PatchRule>) -> Judgement {
         reason.push_str(&format!(" (rule {})", rule.origin));
     }
     reason.push_str("; nothing was changed");
-    Judgement { verdict: Verdict::Deny { reason }, rule: None, patch_rule: rule.map(SpokenRule::of) }
+    Judgement {
+        verdict: Verdict::Deny { reason },
+        rule: None,
+        patch_rule: rule.map(SpokenRule::of),
+        about_input: None,
+    }
 }
 
 /// What speaks for asking about a patch.
@@ -151,7 +156,7 @@ impl<'r> Judged<'r> {
         };
         let approved = Approved::Runs { why_inside: None };
         let verdict = Verdict::Ask { question: Box::new(question), approved, unasked: Unasked::Denies };
-        Judgement { verdict, rule: None, patch_rule: rule.map(SpokenRule::of) }
+        Judgement { verdict, rule: None, patch_rule: rule.map(SpokenRule::of), about_input: None }
     }
 }
 

@@ -91,7 +91,7 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
         below: None,
         kept_inside: None,
         runs_as: None,
-        lineage: Lineage { ancestry: ancestry.clone(), place: None },
+        lineage: Lineage { ancestry: ancestry.clone(), place: None, process: None },
         is_far: false,
         reads_input: false,
     })

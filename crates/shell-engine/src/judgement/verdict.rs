@@ -20,6 +20,8 @@ pub(super) struct Judgement {
     pub(super) rule: Option<RuleMatch>,
     /// The rule about patches that says so, where one does.
     pub(super) patch_rule: Option<SpokenRule>,
+    /// The rule that asks about input to the program while it runs, or forbids it.
+    pub(super) about_input: Option<RuleMatch>,
 }
 
 /// A rule as it is told of.

@@ -33,7 +33,8 @@ use crate::approval::Approver;
 use crate::config::{AfterCall, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{
-    AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Script, Trust,
+    AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Readers, Script,
+    Trust,
 };
 use crate::network::Party;
 use crate::output::Output;
@@ -162,6 +163,7 @@ async fn begin(
         decisions: Decisions::default(),
         patch,
         script,
+        readers: Readers::default(),
         asked,
         cancel: cancel.clone(),
     };
@@ -253,12 +255,15 @@ async fn start(
     let level: Arc<str> = format!("{}{level}{other_shell}", sandbox.level()).into();
     let other_shell = config.shell.explain();
     let script = intercepted.facts.script.clone();
-    shell.calls.spawn(keep(door, intercepted, Arc::clone(&process), cancel.clone()));
+    let attended_to = Arc::clone(&intercepted);
+    let intercepted = Arc::downgrade(&attended_to);
+    shell.calls.spawn(keep(door, attended_to, Arc::clone(&process), cancel.clone()));
     let (announce, outcome) = watch::channel(None);
     let turn = Arc::new(Mutex::new(Some(turn)));
     let call = Call {
         outcome,
         shell: Arc::downgrade(&process),
+        intercepted,
         input,
         terminal,
         kept,

@@ -14,7 +14,8 @@ use super::kept::{CommandError, KeptCommand, KeptShell};
 use super::keys;
 use super::outcome::CallOutcome;
 use super::terminal::{Screen, Terminal, TerminalSize};
-use crate::judgement::{DecisionRecord, Decisions, Script};
+use crate::interception::InterceptedCall;
+use crate::judgement::{Asking, CallFacts, DecisionRecord, Decisions, Permit, Script};
 use crate::output::{Recording, Spool};
 use crate::sandboxes::{Process, Signal};
 use crate::time::Stopwatch;
@@ -48,6 +49,8 @@ pub struct Call {
     pub(super) announced: Arc<OnceLock<Instant>>,
     /// Whoever keeps the call owns it.
     pub(super) shell: Weak<Process>,
+    /// What its programs are judged by; gone with the last of them.
+    pub(super) intercepted: Weak<InterceptedCall>,
     pub(super) input: Option<InputWriter>,
     pub(super) terminal: Option<Terminal>,
     pub(super) kept: Option<KeptShell>,
@@ -124,17 +127,27 @@ impl Call {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Writes to its standard input, and returns how many bytes wait for it to read them.
+    /// Writes to its standard input, and returns how many bytes wait for it to read them. Takes as long as a person does whom
+    /// a rule asks about input to what runs in it; `text` is what the caller has given, which the person is shown. Dropping the future writes nothing.
     ///
     /// # Errors
     ///
-    /// When it has none, has ended, or does not read.
-    pub fn write(&self, bytes: Vec<u8>) -> Result<usize, WriteError> {
+    /// When it has none, has ended, or does not read, or a rule or a person says no.
+    pub async fn write(&self, text: &str, bytes: Vec<u8>) -> Result<usize, WriteError> {
+        let input = self.input.as_ref().filter(|input| input.is_open()).ok_or(WriteError::Closed)?;
+        let intercepted = || self.intercepted.upgrade().ok_or(WriteError::Ended);
+        let (facts, record) = {
+            let call = intercepted()?;
+            (Arc::clone(&call.facts), call.record.clone())
+        };
+        let CallFacts { approver, stopwatch, cancel, readers, .. } = &*facts;
+        let asking = Asking { approver: &**approver, stopwatch, cancel };
+        let permit = readers.permit(text, asking, &record).await?;
         if self.has_ended() {
             return Err(WriteError::Ended);
         }
-        let input = self.input.as_ref().ok_or(WriteError::Closed)?;
         input.write(bytes)?;
+        permit.used(text, &record);
         Ok(input.waiting())
     }
 
@@ -155,6 +168,10 @@ impl Call {
             return Err(CommandError::Ended);
         }
         let running = kept.run(command)?;
+        if let Some(call) = self.intercepted.upgrade() {
+            // Each program that it executes is judged.
+            Permit::of_command().used(command, &call.record);
+        }
         self.script.replace(command);
         Ok(running)
     }

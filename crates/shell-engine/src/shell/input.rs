@@ -12,13 +12,14 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use crate::judgement::InputRefused;
 use crate::sys::watch_writable;
 
 /// Bytes that may wait for a program to read them.
 const MOST_WAITING: usize = 16 << 20;
 
 /// Why nothing can be written to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// It was started without an input, or that was ended.
     #[error("its standard input is closed")]
@@ -32,6 +33,9 @@ pub enum WriteError {
         /// Bytes that wait.
         waiting: usize,
     },
+    /// A rule or a person says no.
+    #[error(transparent)]
+    Refused(#[from] InputRefused),
 }
 
 /// Writes to one descriptor what a program reads from its other end. Clones are the same.
@@ -63,6 +67,11 @@ impl InputWriter {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
             .map_err(|waiting| WriteError::Full { waiting })?;
         sender.send(bytes).map_err(|_| WriteError::Closed)
+    }
+
+    /// Whether it was not closed.
+    pub(super) fn is_open(&self) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Bytes that nobody has read yet.

@@ -133,7 +133,7 @@ impl KeptShell {
         }
         let message = [size.to_le_bytes().as_slice(), &token, command.as_bytes()].concat();
         self.inner.commands.write(message).map_err(|error| match error {
-            WriteError::Closed | WriteError::Ended => CommandError::Ended,
+            WriteError::Closed | WriteError::Ended | WriteError::Refused(_) => CommandError::Ended,
             WriteError::Full { .. } => CommandError::Busy,
         })?;
         state.running = Some(token);

@@ -100,7 +100,7 @@ impl Attended {
     /// Where what a process is about to execute stands among the programs of the call.
     pub(super) fn lineage(&self, process: i32) -> Lineage {
         let (parent, ancestry) = self.descent.of_process(process);
-        Lineage { ancestry, place: Some(self.facts.record.place(parent)) }
+        Lineage { ancestry, place: Some(self.facts.record.place(parent)), process: Some(process) }
     }
 
     /// The programs that a thread is of, and that have started it, where rules go by names.
