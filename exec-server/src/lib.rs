@@ -9,12 +9,15 @@
 mod channels;
 pub mod doctor;
 mod mcp;
+mod sockets;
+mod stand_in;
 mod sys;
 mod told_to_end;
 
 pub use channels::{Look, ScreenError, ScriptError, approval_chain, approve_by_script, approve_on_screen};
 pub use mcp::{
-    Offer, Preset, ServeError, SessionFile, ShellServer, UnknownPreset, check_output, explain_over_stdio,
-    serve_stdio,
+    Keeper, Offer, Preset, ServeError, SessionFile, ShellServer, UnknownPreset, check_output,
+    explain_over_stdio, serve_keeping, serve_stdio,
 };
+pub use stand_in::stand_in;
 pub use sys::restore_signals;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli::{Cli, Subcommand};
-use exec_server::{Offer, SessionFile, ShellServer};
+use exec_server::{Keeper, Offer, SessionFile, ShellServer};
 use shell_engine::{Config, Settings, Shell};
 use tracing_subscriber::EnvFilter;
 
@@ -32,11 +32,15 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         None => {
+            if cli.server.keeps_sessions() && cli.server.keeper_fd.is_none() {
+                return exec_server::stand_in().context("cannot start the server that keeps sessions");
+            }
             // Before anything is opened that could have its number.
             let session = cli.server.session_fd.map(SessionFile::adopt).transpose();
             let session = session.context("--session-fd names no session file")?;
             let offer = cli.server.offer()?;
-            serve(cli.server.settings(), offer, session)
+            let keeper = cli.server.keeper_fd;
+            serve(cli.server.settings(), offer, (session, keeper))
         }
         Some(Subcommand::Approve(approve)) => approve.run(),
         Some(Subcommand::Audit(audit)) => audit.run(),
@@ -47,7 +51,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(settings: Settings, offer: Offer, session: Option<SessionFile>) -> anyhow::Result<ExitCode> {
+fn serve(
+    settings: Settings,
+    offer: Offer,
+    (session, keeper): (Option<SessionFile>, Option<i32>),
+) -> anyhow::Result<ExitCode> {
     match Config::new(settings) {
         Ok(config) => {
             // Before the shell: its sandboxes keep the limit that the user started the server with.
@@ -63,7 +71,9 @@ fn serve(settings: Settings, offer: Offer, session: Option<SessionFile>) -> anyh
             if std::io::stdin().is_terminal() {
                 say::say(&greeting());
             }
-            until_end(serve_calls(shell, offer, session))?;
+            let keeper = keeper.map(|link| Keeper::new(&shell.config().codex_home, link)).transpose();
+            let keeper = keeper.context("cannot keep sessions")?;
+            until_end(serve_calls(shell, offer, (session, keeper)))?;
             Ok(ExitCode::SUCCESS)
         }
         // Whoever has started it in a terminal reads the error. A client's user would only be told that the server
@@ -78,10 +88,18 @@ fn serve(settings: Settings, offer: Offer, session: Option<SessionFile>) -> anyh
     }
 }
 
-async fn serve_calls(shell: Shell, offer: Offer, session: Option<SessionFile>) -> anyhow::Result<()> {
+async fn serve_calls(
+    shell: Shell,
+    offer: Offer,
+    (session, keeper): (Option<SessionFile>, Option<Keeper>),
+) -> anyhow::Result<()> {
     let approvals = exec_server::approval_chain(&shell);
     let server = ShellServer::new(shell, approvals).context("cannot get random numbers")?.offering(offer);
-    Ok(exec_server::serve_stdio(server, session).await?)
+    match keeper {
+        Some(keeper) => exec_server::serve_keeping(server, session, keeper).await?,
+        None => exec_server::serve_stdio(server, session).await?,
+    }
+    Ok(())
 }
 
 /// Runs the server. One thread: messages are handled in the order in which they come, and start-up and memory stay

@@ -32,6 +32,11 @@ pub(super) struct LimitArguments {
     /// Seconds after which a session that nobody asks for, and that prints nothing, is ended; by default 3600
     #[arg(long, value_name = "SECONDS")]
     session_idle: Option<u64>,
+
+    /// Let sessions run on when the client is gone; the next client of the same user finds them by the token that results
+    /// with a session_id have
+    #[arg(long)]
+    pub(super) keep_sessions: bool,
 }
 
 impl LimitArguments {

@@ -38,6 +38,10 @@ pub(crate) struct ServerArguments {
     /// The descriptor of a file that the launcher holds, so that another server can go on should this one die
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub(crate) session_fd: Option<i32>,
+
+    /// The descriptor that ties the server to the process in whose place it keeps sessions
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(crate) keeper_fd: Option<i32>,
 }
 
 /// What commands may do.
@@ -139,6 +143,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ServerArguments {
+    /// Whether sessions outlive the client.
+    pub(crate) fn keeps_sessions(&self) -> bool {
+        self.limits.keep_sessions
+    }
+
     /// Which tools are offered.
     ///
     /// # Errors

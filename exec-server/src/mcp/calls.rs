@@ -37,7 +37,10 @@ impl ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let request = offer::translated(request, self.shell.sessions());
+        let mut request = offer::translated(request, self.shell.sessions());
+        if let Some(response) = self.pass_on(&mut request, &context).await {
+            return response;
+        }
         let arguments = request.arguments.as_ref();
         let format = self.shell.config().results.format;
         match &*request.name {
@@ -202,7 +205,7 @@ impl ShellServer {
     }
 
     /// Completes when a command that has not started must not start any more.
-    async fn unwanted(&self, context: &RequestContext<RoleServer>) {
+    pub(super) async fn unwanted(&self, context: &RequestContext<RoleServer>) {
         tokio::select! {
             () = context.ct.cancelled() => {}
             () = self.client_gone.cancelled() => {}
@@ -259,7 +262,13 @@ impl ShellServer {
                     return Ok(problem("nobody waits for this any more; the session goes on").into());
                 }
                 () = context.ct.cancelled() => break ticket.end().await,
-                () = self.client_gone.cancelled() => break ticket.end().await,
+                () = self.client_gone.cancelled() => match &ticket.going {
+                    Some(going) if self.token.is_some() => {
+                        self.settle(&ticket, going);
+                        return Ok(problem("the client is gone; the session goes on").into());
+                    }
+                    Some(_) | None => break ticket.end().await,
+                },
                 () = client.has_questions() => {}
                 written = written(ticket.going.as_ref().and_then(|going| going.writing.as_ref())) => match written {
                     Ok(notes) => {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::encoding::{self, Plain};
 use super::result::{Status, Truncation, is_zero, said_once};
+use super::token::Token;
 use shell_engine::config::{BYTES_PER_TOKEN, ResultFormat};
 use shell_engine::judgement::DecisionRecord;
 use shell_engine::output::View;
@@ -27,6 +28,9 @@ pub(super) struct ExecResult {
     /// What `write_stdin` needs, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<u32>,
+    /// Where sessions outlive the client: with this, the next one finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// About how many tokens the output had before it was cut.
     original_token_count: u64,
     /// What it has printed since the last result.
@@ -82,6 +86,11 @@ impl ExecResult {
         ExecResult { exit_code: Some(exit_code), status, ..self }
     }
 
+    /// Tells by what the next client finds it, if it can.
+    pub(super) fn found_by(self, token: Option<&Token>) -> ExecResult {
+        ExecResult { token: token.map(|token| token.as_str().to_owned()), ..self }
+    }
+
     /// Shows the screen in place of what was printed.
     pub(super) fn with_screen(self, screen: Option<Screen>) -> ExecResult {
         let Some(Screen { text, size, cursor }) = screen else { return self };
@@ -115,6 +124,7 @@ impl ExecResult {
             wall_time_seconds: (waited.as_secs_f64() * 10_000.0).round() / 10_000.0,
             exit_code: outcome.map(|outcome| outcome.ending.exit_code()),
             session_id: outcome.is_none().then_some(session.number()),
+            token: None,
             original_token_count: view.total.div_ceil(BYTES_PER_TOKEN),
             output: view.text,
             screen: None,
@@ -157,6 +167,9 @@ impl Plain for ExecResult {
         }
         if let Some(session) = self.session_id {
             text.push_str(&format!("Process running with session ID {session}\n"));
+        }
+        if let Some(token) = &self.token {
+            text.push_str(&format!("Token: {token}\n"));
         }
         text.push_str(&format!("Original token count: {}\n", self.original_token_count));
         let refused = self

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::encoding::{self, Plain, seconds, with_status};
+use super::token::Token;
 use super::{read_output, resources};
 use shell_engine::config::Results;
 use shell_engine::judgement::DecisionRecord;
@@ -57,6 +58,9 @@ pub(super) struct ShellResult {
     /// What `write_stdin` needs while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<u32>,
+    /// Where sessions outlive the client: with this, the next one finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// What `read_output` needs to read the whole output.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_id: Option<String>,
@@ -172,6 +176,7 @@ impl ShellResult {
             denials: outcome.denials.clone(),
             background: outcome.background.clone(),
             session_id: None,
+            token: None,
             output_id: readable.then(|| recording.id().to_owned()),
             rules_trouble: outcome.rules_trouble.as_deref().map(str::to_owned),
             notes: [outcome.notes.as_slice(), &notes].concat(),
@@ -199,6 +204,7 @@ impl ShellResult {
             denials: Vec::new(),
             background: Vec::new(),
             session_id: Some(session.number()),
+            token: None,
             output_id: Some(call.output().id().to_owned()),
             rules_trouble: None,
             session: None,
@@ -256,10 +262,13 @@ pub(super) async fn output_until(session: &Arc<Session>, end: u64, presentation:
 pub(super) async fn encode_running(
     session: &Arc<Session>,
     shown: &ResultContext,
+    token: Option<&Token>,
     results: Results,
 ) -> CallToolResult {
+    let token = token.map(|token| token.as_str().to_owned());
     let view = new_output(session, shown.presentation).await;
-    encoding::encode(&ShellResult::running(session, view, shown.notes.clone()), results.format)
+    let running = ShellResult::running(session, view, shown.notes.clone());
+    encoding::encode(&ShellResult { token, ..running }, results.format)
 }
 
 /// What a session has printed since the last result; beside the runtime when it has to be read from a file.

@@ -15,7 +15,7 @@ use super::unable::UnableServer;
 use crate::told_to_end::told_to_end;
 
 /// How long calls may take to end when the server does: their own grace, and a little.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// How long answers may take to be written when the server was told to end.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
@@ -32,6 +32,9 @@ pub enum ServeError {
          or a file)"
     )]
     NoOutput,
+    /// Sessions cannot be kept.
+    #[error("cannot keep sessions")]
+    Kept(#[source] std::io::Error),
     /// The client and we could not begin.
     #[error("the client did not begin as MCP demands")]
     Initialize(#[source] Box<ServerInitializeError>),
@@ -71,7 +74,7 @@ pub async fn explain_over_stdio(why: &str, session: Option<SessionFile>) -> Resu
 }
 
 /// Serves one client until it is gone or a signal comes, then waits until everything is closed.
-async fn serve_until_end(
+pub(super) async fn serve_until_end(
     server: impl ServerHandler,
     client_gone: CancellationToken,
     session: Option<SessionFile>,
@@ -111,7 +114,7 @@ async fn serve_until_end(
     served
 }
 
-async fn serve(
+pub(super) async fn serve(
     server: impl ServerHandler,
     transport: LineTransport,
     stop: CancellationToken,

@@ -15,12 +15,14 @@ use rmcp::task_manager::TaskManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere::{self, Elsewhere};
 use super::offer::Offer;
 use super::parked_calls::ParkedCalls;
 use super::progress;
 use super::sandbox_state::{self, SandboxState};
 use super::session::{self, FirstResult};
 use super::session_clients::SessionClients;
+use super::token::Token;
 use super::workdir::ToldWorkdir;
 use super::{instructions, resources, server_info};
 use shell_engine::approval::ApprovalChain;
@@ -45,6 +47,9 @@ pub struct ShellServer {
     pub(super) first_result: FirstResult,
     pub(super) session_clients: SessionClients,
     pub(super) tasks: TaskManager,
+    /// By which later clients find its sessions, where they are kept.
+    pub(super) token: Option<Token>,
+    pub(super) elsewhere: Arc<Elsewhere>,
     offer: Arc<Offer>,
 }
 
@@ -68,6 +73,8 @@ impl ShellServer {
             first_result: FirstResult::default(),
             session_clients: SessionClients::default(),
             tasks: TaskManager::new(),
+            token: None,
+            elsewhere: Arc::default(),
             offer: Arc::default(),
         })
     }
@@ -76,6 +83,11 @@ impl ShellServer {
     #[must_use]
     pub fn offering(self, offer: Offer) -> ShellServer {
         ShellServer { offer: Arc::new(offer), ..self }
+    }
+
+    /// The same server, whose sessions outlive their client and are found by this token.
+    pub(super) fn keeping(self, token: Token) -> ShellServer {
+        ShellServer { token: Some(token), ..self }
     }
 
     /// The server for one more client, for transports that several clients share (HTTP): each session needs one of its own.
@@ -155,6 +167,9 @@ impl ServerHandler for ShellServer {
     ) -> Result<ListToolsResult, ErrorData> {
         let config = self.shell.config();
         let mut tools = list_tools(request, &self.offer, &config.limits, config.results.format)?;
+        if self.token.is_some() {
+            tools.tools.iter_mut().for_each(elsewhere::describe_token);
+        }
         if server_info::is_wanted(&context) {
             server_info::add(&mut tools.meta);
             // The list is a part of this program.
@@ -244,7 +259,9 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let mut read = match request.uri.as_str() {
-            resources::SESSION => session::read(&self.shell, &self.sandbox_state, &context).await?,
+            resources::SESSION => {
+                session::read(&self.shell, (&self.sandbox_state, self.token.as_ref()), &context).await?
+            }
             uri => resources::read(self.shell.outputs(), uri).await?,
         };
         server_info::add_if_wanted(&context, &mut read.meta);

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::resources;
 use super::sandbox_state::SandboxState;
+use super::token::Token;
 use shell_engine::config::Wanted;
 use shell_engine::shell::{SessionFacts, Shell};
 
@@ -67,13 +68,17 @@ fn folders(wanted: &Wanted, start: PathBuf) -> Vec<PathBuf> {
 /// The resource, looked up anew.
 pub(super) async fn read(
     shell: &Shell,
-    state: &SandboxState,
+    (state, token): (&SandboxState, Option<&Token>),
     context: &RequestContext<RoleServer>,
 ) -> Result<ReadResourceResult, ErrorData> {
     let (wanted, folder) = state.wanted(&shell.config().sandboxing, context).await?;
     let broken = |error: String| ErrorData::internal_error(error, None);
     let folders = folders(&wanted, folder);
     let facts = shell.facts(&wanted, &folders, true).await.map_err(|error| broken(error.to_string()))?;
+    let mut facts = serde_json::to_value(&facts).map_err(|error| broken(error.to_string()))?;
+    if let Some(token) = token {
+        facts["sessions_token"] = token.as_str().into();
+    }
     let text = serde_json::to_string_pretty(&facts).map_err(|error| broken(error.to_string()))?;
     let contents = ResourceContents::text(text, resources::SESSION).with_mime_type("application/json");
     Ok(ReadResourceResult::new(vec![contents]))

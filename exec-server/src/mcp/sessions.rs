@@ -117,12 +117,14 @@ impl ShellServer {
             shown.notes.push("it waits for a person's approval".to_owned());
         }
         match form {
-            Form::Shell | Form::Patch => result::encode_running(session, &shown, results).await,
+            Form::Shell | Form::Patch => {
+                result::encode_running(session, &shown, self.token.as_ref(), results).await
+            }
             Form::Exec => {
                 let (view, screen) = seen(session, &shown).await;
                 let waited = asked.elapsed();
                 let result = ExecResult::new(session, None, view, waited, true, shown.notes);
-                result.with_screen(screen).encode(results.format)
+                result.with_screen(screen).found_by(self.token.as_ref()).encode(results.format)
             }
         }
     }

@@ -29,7 +29,7 @@ use super::succession::Succession;
 use super::under_way::UnderWay;
 
 /// The longest line, in bytes: a command may have 10 MB, and JSON may need six bytes for one.
-const MAX_LINE_BYTES: usize = 64 << 20;
+pub(super) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// How long requests that are under way may still take when the client has closed its end, so that those of
 /// `printf … | exec-server` get to their end by themselves. With the grace of what does not, all are gone within a

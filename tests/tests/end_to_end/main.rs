@@ -28,6 +28,7 @@ mod first_hour;
 mod hosts_by_name;
 mod inherited;
 mod input;
+mod kept_sessions;
 mod kept_shells;
 mod kernel_door;
 mod kernel_door_games;

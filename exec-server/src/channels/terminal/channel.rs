@@ -14,10 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::peer;
 use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::question::ShownQuestion;
-use super::socket::{self, ServerSocket};
+use crate::sockets::{self, Kind, ServerSocket};
 use shell_engine::approval::{Channel, Choice, OpenQuestion, QuestionId, Reply, ReplyFuture};
 use shell_engine::user_command::user_command;
 use shell_engine::visible::visible;
@@ -92,7 +91,7 @@ impl TerminalChannel {
         };
         let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING_TIMEOUT };
         let hub = Arc::new(Hub { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
-        let (obstacle, listening) = match socket::listen(folders) {
+        let (obstacle, listening) = match sockets::listen(Kind::Approvals, folders) {
             Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
             Err(error) => {
                 tracing::warn!(
@@ -296,7 +295,7 @@ async fn accept(listener: std::os::unix::net::UnixListener, hub: Arc<Hub>) {
 
 /// One terminal, from its coming to its going.
 async fn serve(stream: UnixStream, hub: Arc<Hub>) {
-    let known = peer::same_user(&stream).and_then(|()| peer::as_free_as_we_are(&stream));
+    let known = sockets::same_user(&stream).and_then(|()| sockets::as_free_as_we_are(&stream));
     let (input, mut output) = stream.into_split();
     let attached = match known {
         Ok(()) => hub.attach().ok_or_else(|| "too many terminals are attached".to_owned()),
@@ -386,7 +385,9 @@ mod tests {
         }
 
         async fn terminal(&self) -> UnixStream {
-            let [socket] = &socket::sockets(&self.folders)[..] else { panic!("one socket") };
+            let [socket] = &sockets::sockets(Kind::Approvals, &self.folders)[..] else {
+                panic!("one socket")
+            };
             let mut stream = UnixStream::connect(socket).await.expect("connected");
             assert!(matches!(hear(&mut stream).await, FromServer::Hello { .. }));
             stream
@@ -502,11 +503,11 @@ mod tests {
     async fn the_socket_is_private_and_goes_with_the_server() {
         use std::os::unix::fs::PermissionsExt;
         let world = World::new();
-        let [socket] = &socket::sockets(&world.folders)[..] else { panic!("one socket") };
+        let [socket] = &sockets::sockets(Kind::Approvals, &world.folders)[..] else { panic!("one socket") };
         let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(socket), mode(&world.folders[0])), (0o600, 0o700));
         let World { _root, folders, channel } = world;
         drop(channel);
-        assert!(socket::sockets(&folders).is_empty());
+        assert!(sockets::sockets(Kind::Approvals, &folders).is_empty());
     }
 }

@@ -6,14 +6,12 @@
 //! script (`script`).
 
 mod channel;
-mod peer;
 mod precedent;
 mod protocol;
 mod question;
 mod screen;
 mod script;
 mod servers;
-mod socket;
 
 pub(super) use channel::TerminalChannel;
 pub use screen::{Look, ScreenError, approve_on_screen};

@@ -9,10 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::peer;
 use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
 use super::question::ShownQuestion;
-use super::socket;
+use crate::sockets::{self, Kind};
 use shell_engine::approval::Choice;
 use shell_engine::private::runtime_folders;
 use shell_engine::visible::visible;
@@ -120,7 +119,7 @@ impl Servers {
 
     /// Connects to servers that are new.
     fn look_around(&mut self) -> Option<String> {
-        let sockets = socket::sockets(&self.folders);
+        let sockets = sockets::sockets(Kind::Approvals, &self.folders);
         self.bad.retain(|path| sockets.contains(path));
         let mut trouble = None;
         for socket in sockets {
@@ -205,9 +204,9 @@ impl Servers {
 }
 
 fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let stream = socket::connect(socket)?;
+    let stream = sockets::connect(socket)?;
     stream.set_nonblocking(true)?;
     let stream = UnixStream::from_std(stream)?;
-    peer::same_user(&stream).map_err(io::Error::other)?;
+    sockets::same_user(&stream).map_err(io::Error::other)?;
     Ok(stream)
 }

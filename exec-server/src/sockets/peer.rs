@@ -9,7 +9,7 @@ use crate::sys::is_more_confined;
 
 /// Why the other end is not spoken to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Stranger {
+pub(crate) enum Stranger {
     #[error("it cannot be found out who is at the other end")]
     Unknown,
     #[error("the other end belongs to another user")]
@@ -19,13 +19,13 @@ pub(super) enum Stranger {
 }
 
 /// Makes sure that the other end belongs to the same user.
-pub(super) fn same_user(stream: &UnixStream) -> Result<(), Stranger> {
+pub(crate) fn same_user(stream: &UnixStream) -> Result<(), Stranger> {
     let peer = stream.peer_cred().map_err(|_| Stranger::Unknown)?;
     if peer.uid() == rustix::process::geteuid().as_raw() { Ok(()) } else { Err(Stranger::OtherUser) }
 }
 
 /// Makes sure that the other end is not more confined than this process.
-pub(super) fn as_free_as_we_are(stream: &UnixStream) -> Result<(), Stranger> {
+pub(crate) fn as_free_as_we_are(stream: &UnixStream) -> Result<(), Stranger> {
     let peer = stream.peer_cred().map_err(|_| Stranger::Unknown)?;
     match is_more_confined(peer.pid()) {
         Some(false) => Ok(()),

@@ -9,15 +9,30 @@ use shell_engine::private::{PrivateFolderError, make_private};
 
 use crate::sys::WAY_THROUGH_DESCRIPTORS;
 
-/// How every server's socket is called.
-const ENDING: &str = ".sock";
+/// What a socket is for, which its name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Terminals answer questions there.
+    Approvals,
+    /// Later clients find sessions there that were kept.
+    Sessions,
+}
+
+impl Kind {
+    fn ending(self) -> &'static str {
+        match self {
+            Kind::Approvals => ".sock",
+            Kind::Sessions => ".kept",
+        }
+    }
+}
 
 /// Bytes that a socket's address may have on every system (`sun_path`, with its NUL).
 const MAX_ADDRESS: usize = 100;
 
 /// Why a server cannot be reached from terminals.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SocketError {
+pub(crate) enum SocketError {
     #[error(transparent)]
     Folder(#[from] PrivateFolderError),
     #[error("cannot make the socket {}", path.display())]
@@ -30,8 +45,20 @@ pub(super) enum SocketError {
 
 /// A listening socket, which is removed in the end.
 #[derive(Debug)]
-pub(super) struct ServerSocket {
+pub(crate) struct ServerSocket {
     path: PathBuf,
+}
+
+impl ServerSocket {
+    /// What it is called, without its ending.
+    pub(crate) fn name(&self) -> &str {
+        self.path.file_stem().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+}
+
+/// Whether a socket is called so.
+pub(crate) fn is_called(path: &Path, name: &str) -> bool {
+    path.file_stem().is_some_and(|stem| stem == name)
 }
 
 impl Drop for ServerSocket {
@@ -41,8 +68,8 @@ impl Drop for ServerSocket {
 }
 
 /// Takes a seat in the first of the folders where that is possible.
-pub(super) fn listen(folders: &[PathBuf]) -> Result<(UnixListener, ServerSocket), SocketError> {
-    let mut tried = folders.iter().map(|folder| listen_in(folder));
+pub(crate) fn listen(kind: Kind, folders: &[PathBuf]) -> Result<(UnixListener, ServerSocket), SocketError> {
+    let mut tried = folders.iter().map(|folder| listen_in(kind, folder));
     let first = match tried.next() {
         None => return Err(PrivateFolderError::NotAFolder(PathBuf::new()).into()),
         Some(Ok(seat)) => return Ok(seat),
@@ -51,9 +78,9 @@ pub(super) fn listen(folders: &[PathBuf]) -> Result<(UnixListener, ServerSocket)
     tried.find_map(Result::ok).ok_or(first)
 }
 
-fn listen_in(folder: &Path) -> Result<(UnixListener, ServerSocket), SocketError> {
+fn listen_in(kind: Kind, folder: &Path) -> Result<(UnixListener, ServerSocket), SocketError> {
     make_private(folder)?;
-    remove_dead(folder);
+    remove_dead(kind, folder);
     let process = std::process::id();
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -62,12 +89,12 @@ fn listen_in(folder: &Path) -> Result<(UnixListener, ServerSocket), SocketError>
     // Another process namespace may have a server of the same number.
     for attempt in 0..16 {
         let name = if attempt == 0 { process.to_string() } else { format!("{process}-{attempt}") };
-        let path = folder.join(format!("{name}{ENDING}"));
+        let path = folder.join(format!("{name}{}", kind.ending()));
         if path.symlink_metadata().is_ok() {
             continue;
         }
         // It gets its name when it listens: before, it would look dead.
-        let unnamed = folder.join(format!(".{name}.new"));
+        let unnamed = folder.join(format!(".{name}{}.new", kind.ending()));
         let _ = std::fs::remove_file(&unnamed);
         let listener =
             with_address(&unnamed, |address| UnixListener::bind(address)).map_err(failed(&unnamed))?;
@@ -76,28 +103,28 @@ fn listen_in(folder: &Path) -> Result<(UnixListener, ServerSocket), SocketError>
         std::fs::rename(&unnamed, &path).map_err(failed(&path))?;
         return Ok((listener, ServerSocket { path }));
     }
-    Err(failed(&folder.join(format!("{process}{ENDING}")))(io::ErrorKind::AddrInUse.into()))
+    Err(failed(&folder.join(format!("{process}{}", kind.ending())))(io::ErrorKind::AddrInUse.into()))
 }
 
 /// The sockets in these folders.
-pub(super) fn sockets(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| sockets_in(folder)).collect();
+pub(crate) fn sockets(kind: Kind, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| sockets_in(kind, folder)).collect();
     found.sort();
     found.dedup();
     found
 }
 
-fn sockets_in(folder: &Path) -> Vec<PathBuf> {
+fn sockets_in(kind: Kind, folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let is_socket = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
-        name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
+        name.ends_with(kind.ending().as_bytes()) && !name.starts_with(b".")
     };
     entries.flatten().map(|entry| entry.path()).filter(is_socket).collect()
 }
 
 /// Connects. A socket that nobody listens on any more is removed.
-pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
+pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     let connected = with_address(path, |address| UnixStream::connect(address));
     if let Err(error) = &connected
         && error.kind() == io::ErrorKind::ConnectionRefused
@@ -107,8 +134,8 @@ pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
     connected
 }
 
-fn remove_dead(folder: &Path) {
-    for path in sockets_in(folder) {
+fn remove_dead(kind: Kind, folder: &Path) {
+    for path in sockets_in(kind, folder) {
         let _ = connect(&path);
     }
 }
@@ -133,18 +160,18 @@ mod tests {
     fn dead_sockets_are_removed_and_living_ones_are_not() {
         let root = tempfile::tempdir().expect("a folder");
         let folders = [root.path().join("run")];
-        let (living, seat) = listen(&folders).expect("a seat");
+        let (living, seat) = listen(Kind::Approvals, &folders).expect("a seat");
         let dead = folders[0].join("1.sock");
         drop(UnixListener::bind(&dead).expect("bound"));
-        let (second, other) = listen(&folders).expect("another seat");
+        let (second, other) = listen(Kind::Approvals, &folders).expect("another seat");
         assert_ne!(seat.path, other.path);
         assert!(!dead.exists());
-        assert_eq!(sockets(&folders).len(), 2);
+        assert_eq!(sockets(Kind::Approvals, &folders).len(), 2);
         assert!(connect(&seat.path).is_ok());
         drop((living, second));
         assert!(connect(&seat.path).is_err());
         drop(other);
-        assert!(sockets(&folders).is_empty());
+        assert!(sockets(Kind::Approvals, &folders).is_empty());
     }
 
     #[test]
@@ -152,7 +179,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let folder = root.path().join("x".repeat(150));
         if WAY_THROUGH_DESCRIPTORS.is_some() {
-            let (_listener, seat) = listen(std::slice::from_ref(&folder)).expect("a seat");
+            let (_listener, seat) = listen(Kind::Approvals, std::slice::from_ref(&folder)).expect("a seat");
             assert!(connect(&seat.path).is_ok());
         }
     }
@@ -162,8 +189,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::write(root.path().join("file"), "").expect("written");
         let folders = [root.path().join("file"), root.path().join("run")];
-        let (_listener, seat) = listen(&folders).expect("a seat");
+        let (_listener, seat) = listen(Kind::Approvals, &folders).expect("a seat");
         assert!(seat.path.starts_with(&folders[1]));
-        assert!(listen(&folders[..1]).is_err());
+        assert!(listen(Kind::Approvals, &folders[..1]).is_err());
     }
 }
