@@ -65,6 +65,12 @@ impl Session {
         self.inner.take_gateway()
     }
 
+    /// Tells whether calls that are refused to all are reported, too, to be refused by whoever answers.
+    #[must_use]
+    pub fn reports_refusals(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// Makes a folder in a held one writable for the programs inside, if it is not. Blocks for less than a millisecond.
     ///
     /// # Errors

@@ -84,27 +84,78 @@ async fn leaks_are_found_without_the_setting_and_nothing_is_executed_by_what_is_
         let outcome = client.run("./leaks 2>&1 | grep -c 'Leak\\|leaked'; ./leaks 2> /dev/null").await;
         assert_eq!(outcome.ran(), (1, "2\n"), "{outcome:?}");
     }
+    // As LeakSanitizer does: a part of a process stops it, which then executes something.
     let script = r#"python3 -c '
-import ctypes, os, signal, time
+import ctypes, os, time
 libc = ctypes.CDLL(None, use_errno=True)
-ATTACH, CONT, DETACH, PEEKTEXT, POKETEXT, SETREGS, TRACEME, SEIZE = 16, 7, 17, 1, 4, 13, 0, 0x4206
+ATTACH, CONT, PEEKTEXT, POKETEXT, SETREGS, TRACEME, SEIZE = 16, 7, 1, 4, 13, 0, 0x4206
 def ask(*request): return libc.ptrace(*request) and ctypes.get_errno()
 print("traceme", ask(TRACEME, 0, 0, 0), flush=True)
-victim = os.fork()
-if not victim:
+victim = os.getpid()
+if os.fork():
     time.sleep(1)
-    os.execv("/bin/echo", ["echo", "executed"])
-print("attach", ask(ATTACH, victim, 0, 0), "init", ask(ATTACH, 1, 0, 0), "seize", ask(SEIZE, victim, 0, 0))
-os.waitpid(victim, 0)
+    try: os.execv("/bin/echo", ["echo", "executed"])
+    except PermissionError: print("not executed", flush=True)
+    os.wait()
+    os._exit(0)
+print("seize", ask(SEIZE, victim, 0, 0), "attach", ask(ATTACH, victim, 0, 0), flush=True)
+time.sleep(0.2)
 for name, request in ("peek", PEEKTEXT), ("poke", POKETEXT), ("registers", SETREGS):
-    print(name, ask(request, victim, 0, 0))
+    print(name, ask(request, victim, 0, 0), flush=True)
 libc.ptrace(CONT, victim, 0, 0)
-os.waitpid(victim, 0)
-' 2> /dev/null"#;
+time.sleep(2)
+os._exit(0)
+'"#;
     let tried = client.run(script).await;
-    let said = tried.ran().1;
     // What it would execute could not be proved.
-    assert_eq!(said, "traceme 1\nattach 0 init 1 seize 1\npeek 1\npoke 1\nregisters 1\n", "{tried:?}");
+    const SAID: &str = "traceme 1\nseize 1 attach 0\npeek 1\npoke 1\nregisters 1\nnot executed\n";
+    assert_eq!(tried.ran(), (0, SAID), "{tried:?}");
+}
+
+/// What lets LeakSanitizer look at its own threads leads to no other process: not to one of the command's own, nor of another call,
+/// nor to what keeps them.
+#[tokio::test]
+async fn nobody_stops_what_is_not_a_part_of_itself() {
+    let world = World::with_rules(RULES);
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    client.run("sleep 61 > /dev/null 2>&1 &").await;
+    let script = r#"sleep 62 & python3 -c '
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+ATTACH, SETOPTIONS, SYSCALL = 16, 0x4200, 24
+def attach(pid): return libc.ptrace(ATTACH, pid, 0, 0) and ctypes.get_errno()
+child = os.fork()
+if not child:
+    time.sleep(60)
+tried = {}
+for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    if pid != os.getpid(): tried[open(f"/proc/{pid}/comm").read().strip() + ("!" if pid == child else "")] = attach(pid)
+print(sorted(set(tried.values())), len(tried) >= 4, attach(child), attach(2**31 - 1), attach(-1), attach(0), flush=True)
+os.kill(child, 9)
+os.waitpid(child, 0)
+# A grandchild, whose parent is not the one that it names.
+if not os.fork():
+    if not os.fork():
+        print("grandchild", attach(int(sys.argv[1])), flush=True)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+# The same program executed anew is another one.
+if not os.fork():
+    os.execv(sys.executable, [sys.executable, "-c", "import ctypes, os; l = ctypes.CDLL(None, use_errno=True); print(\"anew\", l.ptrace(16, os.getppid(), 0, 0), ctypes.get_errno())"])
+os.wait()
+' $$; kill %1"#;
+    let outcome = client.run(script).await;
+    assert_eq!(outcome.ran(), (0, "[1] True 1 1 1 1\ngrandchild 1\nanew -1 1\n"), "{outcome:?}");
+    let denied = outcome.json()["denials"].to_string();
+    assert!(denied.contains("\"denied by the sandbox: tracing a process (ptrace); "), "{outcome:?}");
+    if is_installed("gdb") {
+        let outcome =
+            client.run_within("sleep 63 & gdb -batch -nx -p $!; kill $!", Duration::from_secs(60)).await;
+        assert!(outcome.ran().1.contains("ptrace: Operation not permitted"), "{outcome:?}");
+        assert!(outcome.json()["denials"].to_string().contains("debug = true"), "{outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -117,3 +117,90 @@ async fn a_trap_cleans_up_at_a_timeout() {
     assert_eq!(outcome.ran().0, 124, "{outcome:?}");
     assert!(!world.workdir().join("lock").exists(), "{outcome:?}");
 }
+
+/// The kernel tells, so it does not matter what a program prints.
+#[tokio::test]
+async fn what_no_command_may_do_is_named_by_what_it_did() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+    let call = |what: &str| {
+        format!("python3 -c 'import ctypes; l = ctypes.CDLL(None); {what}' > /dev/null 2>&1; true")
+    };
+    let numbers = match std::env::consts::ARCH {
+        "x86_64" => (298, 272),
+        _ => (241, 97),
+    };
+    for (what, denied) in [
+        (call("l.ptrace(0, 0, 0, 0)"), "tracing a process (ptrace)"),
+        (
+            call(&format!("l.syscall({}, ctypes.create_string_buffer(128), 0, -1, -1, 0)", numbers.0)),
+            "the processor's counters",
+        ),
+        (call(&format!("l.syscall({}, 0x10000000)", numbers.1)), "new namespaces"),
+        (call("l.mount(b\"x\", b\"/tmp\", b\"tmpfs\", 0, 0)"), "mounting file systems"),
+        (call("import socket; socket.socket(17, 3)"), "this kind of socket"),
+    ] {
+        let outcome = client.run(&what).await;
+        assert!(
+            denials(&outcome).contains(&format!("\"denied by the sandbox: {denied}")),
+            "{denied}: {outcome:?}"
+        );
+    }
+    // What is only said was not done.
+    let outcome = client
+        .run("echo 'ptrace: Operation not permitted'; echo 'unshare failed: Operation not permitted'")
+        .await;
+    assert_eq!(denials(&outcome), "null", "{outcome:?}");
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_said_to_be_where_it_seems_to_be_missing() {
+    let world = World::with_rules("").configured("");
+    let keys = world.home().join(".ssh");
+    std::fs::create_dir_all(&keys).expect("a folder");
+    std::fs::write(keys.join("id_ed25519"), "a key").expect("a key");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    for script in ["cat ~/.ssh/id_ed25519 2>&1 | tail -1", "python3 -c 'open(\"../.ssh/id_ed25519\")'"] {
+        let outcome = client.run(script).await;
+        let denied = denials(&outcome);
+        assert!(denied.contains(".ssh/id_ed25519; it is hidden, because it holds keys"), "{outcome:?}");
+        assert!(!denied.contains("allow_read") && !denied.contains("prefix_rule"), "{outcome:?}");
+    }
+    let outcome = client
+        .run("ssh -i ~/.ssh/id_ed25519 -o BatchMode=yes nowhere.invalid 2>&1 || cat ~/.ssh/id_ed25519")
+        .await;
+    assert!(denials(&outcome).contains("prefix_rule([\\\"ssh\\\"], "), "{outcome:?}");
+    let outcome = client.run("cat missing").await;
+    assert_eq!(denials(&outcome), "null", "{outcome:?}");
+}
+
+/// A program that takes the end of a pipe for a terminal, as vim does, waits for keys that never come.
+#[tokio::test]
+async fn who_reads_keys_from_its_own_output_is_told_that_there_are_none() {
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &["--door", "kernel"]).await;
+    let waits = r#"python3 -c '
+import os, select, fcntl, termios
+os.dup2(2, 0)
+try: fcntl.ioctl(0, termios.TCSETS, bytes(60))
+except OSError as error: print(error.strerror, flush=True)
+select.select([0], [], [], 20)
+print(os.read(0, 1))
+'"#;
+    let outcome = client.run_within(waits, Duration::from_secs(15)).await;
+    assert_eq!(outcome.ran(), (0, "Inappropriate ioctl for device\nb''\n"), "{outcome:?}");
+    assert!(outcome.json()["notes"].to_string().contains("nobody is at one"), "{outcome:?}");
+    // Its twin reads what can be read.
+    let reads = "echo x | python3 -c 'import fcntl, sys, termios\ntry: fcntl.ioctl(0, termios.TCSETS, bytes(60))\nexcept OSError: print(sys.stdin.read())'";
+    let outcome = client.run(reads).await;
+    assert_eq!(
+        (outcome.ran(), &outcome.json()["notes"]),
+        ((0, "x\n\n"), &serde_json::Value::Null),
+        "{outcome:?}"
+    );
+    if end_to_end_tests::machine::is_installed("vim") {
+        let outcome = client.run_within("vim file", Duration::from_secs(30)).await;
+        assert_ne!(outcome.ran().0, 124, "{outcome:?}");
+        assert!(outcome.json()["notes"].to_string().contains("nobody is at one"), "{outcome:?}");
+    }
+}

@@ -67,14 +67,22 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
             Some(Kind::Call(denied)) => {
                 found.extend((denied != Denied::Tracing || !plan.debug).then_some(denied));
             }
-            Some(Kind::File) => found.extend(in_error(plan, &lines, at, evidence.directories)),
+            Some(Kind::File) => {
+                found.extend(in_error(&lines, at, evidence.directories, |path| judge(plan, path)))
+            }
+            Some(Kind::Missing) => {
+                found.extend(in_error(&lines, at, evidence.directories, |path| hidden(plan, path)));
+            }
         }
     }
+    let is_certain = with_counted(&mut found, evidence.refused);
     let mut denials: Vec<Denial> = Vec::new();
     for denied in found {
         let remedy = remedy(plan, &denied, evidence);
-        if denials.len() < MAX_DENIALS && !denials.iter().any(|known| known.remedy == remedy) {
-            denials.push(Denial { denied, certain: false, remedy });
+        let is_of_a_file = matches!(denied, Denied::Write(_) | Denied::Read(_));
+        let is_told = is_of_a_file && denials.iter().any(|known| known.remedy == remedy);
+        if denials.len() < MAX_DENIALS && !is_told {
+            denials.push(Denial { certain: is_certain(&denied), denied, remedy });
         }
     }
     let certain = evidence.routes == Routes::Refused;
@@ -97,12 +105,37 @@ pub fn may_tell(output: &[u8]) -> bool {
     text.lines().any(|line| words::kind(line).is_some())
 }
 
+/// Adds what was counted to what was found in words, drops what would have been counted, and tells which of all is certain.
+fn with_counted<'a>(
+    found: &mut BTreeSet<Denied>,
+    counted: Option<&'a BTreeSet<Denied>>,
+) -> impl Fn(&Denied) -> bool + use<'a> {
+    let was_counted = move |denied: &Denied| counted.is_some_and(|counted| counted.contains(denied));
+    if let Some(counted) = counted {
+        let would_be = [Denied::Tracing, Denied::Counters, words::NAMESPACES, words::MOUNTS];
+        found.retain(|denied| !would_be.contains(denied));
+        found.extend(counted.iter().cloned());
+        if found.contains(&words::BROWSER) {
+            found.remove(&words::NAMESPACES);
+        }
+    }
+    move |denied| {
+        let counted_as = if *denied == words::BROWSER { &words::NAMESPACES } else { denied };
+        was_counted(counted_as)
+    }
+}
+
 /// Finds what an error is about: in its own line, or else in one near it.
-fn in_error(plan: &Plan, lines: &[&str], at: usize, directories: &[PathBuf]) -> BTreeSet<Denied> {
+fn in_error(
+    lines: &[&str],
+    at: usize,
+    directories: &[PathBuf],
+    judge: impl Fn(&Path) -> Option<Denied>,
+) -> BTreeSet<Denied> {
     // A relative name is the first of its meanings that the sandbox refuses.
     let judged = |name: &str| {
         let seen_from = directories.iter().filter(|folder| name.starts_with('/') || folder.is_dir());
-        seen_from.map(|folder| folder.join(name)).find_map(|path| judge(plan, &normal(&path)))
+        seen_from.map(|folder| folder.join(name)).find_map(|path| judge(&normal(&path)))
     };
     let mut found = BTreeSet::new();
     let mut line = lines[at].to_owned();
@@ -117,7 +150,7 @@ fn in_error(plan: &Plan, lines: &[&str], at: usize, directories: &[PathBuf]) -> 
     let names_a_path = !found.is_empty() || words::whole_paths(&line).next().is_some();
     if !names_a_path {
         let near = words::around(lines, at).flat_map(words::whole_paths);
-        found.extend(near.filter_map(|path| judge(plan, &normal(Path::new(path)))).next());
+        found.extend(near.filter_map(|path| judge(&normal(Path::new(path)))).next());
     }
     found
 }
@@ -156,10 +189,16 @@ fn judge(plan: &Plan, path: &Path) -> Option<Denied> {
     if OUR_OWN.iter().any(|kernel| path.starts_with(kernel)) {
         return None;
     }
-    if plan.hidden.iter().any(|hidden| path.starts_with(hidden)) {
-        return user_may(path, UnixAccess::READ_OK).then(|| Denied::Read(path.to_owned()));
+    if let Some(denied) = hidden(plan, path) {
+        return user_may(path, UnixAccess::READ_OK).then_some(denied);
     }
     (!plan.may_write(path) && user_may(path, UnixAccess::WRITE_OK)).then(|| Denied::Write(path.to_owned()))
+}
+
+/// Reports a path that lies in what is hidden, whether it is there or not: which names there are is hidden, too.
+fn hidden(plan: &Plan, path: &Path) -> Option<Denied> {
+    let is_hidden = plan.hidden.iter().any(|hidden| path.starts_with(hidden));
+    is_hidden.then(|| Denied::Read(path.to_owned()))
 }
 
 /// Asks the kernel, outside the sandbox; of what does not exist, whether it could be made, with the folders that are
@@ -203,6 +242,7 @@ mod tests {
             directories,
             config,
             routes: Routes::Uncounted,
+            refused: None,
         };
         explain(plan, &evidence)
             .iter()
@@ -237,8 +277,14 @@ mod tests {
         let explained = |command: &str, output: &str, routes| {
             let directories = [base.join("ws")];
             let config = Path::new("/c/config.toml");
-            let evidence =
-                Evidence { command, output: output.as_bytes(), directories: &directories, config, routes };
+            let evidence = Evidence {
+                command,
+                output: output.as_bytes(),
+                directories: &directories,
+                config,
+                routes,
+                refused: None,
+            };
             explain(&plan, &evidence).iter().map(|denial| denial.denied.clone()).collect::<Vec<_>>()
         };
         for output in [
@@ -327,6 +373,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_is_certain_and_what_is_only_printed_is_not_told() {
+        let (_folder, plan, base) = place();
+        let told = |output: &str, refused: &[Denied]| {
+            let refused = refused.iter().cloned().collect();
+            let evidence = Evidence {
+                command: "make",
+                output: output.as_bytes(),
+                directories: std::slice::from_ref(&base),
+                config: Path::new("/c/config.toml"),
+                routes: Routes::NotRefused,
+                refused: Some(&refused),
+            };
+            let denials = explain(&plan, &evidence);
+            denials.into_iter().map(|denial| (denial.denied, denial.certain)).collect::<Vec<_>>()
+        };
+        let traced = "ptrace: Operation not permitted.";
+        assert_eq!(told(traced, &[]), []);
+        assert_eq!(told(traced, &[Denied::Tracing]), [(Denied::Tracing, true)]);
+        assert_eq!(told("", &[words::NAMESPACES]), [(words::NAMESPACES, true)]);
+        assert_eq!(told("No usable sandbox!", &[words::NAMESPACES]), [(words::BROWSER, true)]);
+    }
+
+    #[test]
+    fn a_hidden_file_that_seems_missing_is_named_and_a_key_is_never_offered() {
+        let (_folder, mut plan, base) = place();
+        plan.hidden.push(base.join("ws/.env"));
+        let at = base.display();
+        for output in [
+            format!("cat: {at}/home/.ssh/id: No such file or directory"),
+            format!("FileNotFoundError: [Errno 2] No such file or directory: '{at}/home/.ssh/id'"),
+        ] {
+            let denied = explained(&plan, &base, &output);
+            assert!(denied[0].contains("reading BASE/home/.ssh/id; it is hidden"), "{denied:?}");
+        }
+        let denied = explained(&plan, &base, "cat: .env: No such file or directory");
+        assert!(denied[0].contains("allow_read = [\"BASE/ws/.env\"]"), "{denied:?}");
+        fs::write(base.join("ws/.env"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
+        let denied = explained(&plan, &base, "cat: .env: No such file or directory");
+        assert!(denied[0].contains("holds keys") && !denied[0].contains("allow_read"), "{denied:?}");
+        assert!(explained(&plan, &base, "cat: x: No such file or directory").is_empty());
+    }
+
+    #[test]
     fn a_path_with_blanks_is_one() {
         let (_folder, plan, base) = place();
         fs::create_dir_all(base.join("out/a folder")).unwrap();
@@ -402,8 +491,14 @@ mod tests {
         );
         let told = |output: &str, routes: Routes| {
             let config = Path::new("/c/config.toml");
-            let evidence =
-                Evidence { command: "", output: output.as_bytes(), directories: &[], config, routes };
+            let evidence = Evidence {
+                command: "",
+                output: output.as_bytes(),
+                directories: &[],
+                config,
+                routes,
+                refused: None,
+            };
             explain(&plan, &evidence).iter().map(|denial| denial.certain).collect::<Vec<_>>()
         };
         let words = "Network is unreachable";

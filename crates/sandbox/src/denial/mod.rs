@@ -12,3 +12,4 @@ mod words;
 
 pub use evidence::{Denied, Evidence, Routes};
 pub use explain::{Denial, explain, may_tell};
+pub use words::{MOUNTS, NAMESPACES, SOCKETS};

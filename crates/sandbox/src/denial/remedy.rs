@@ -8,6 +8,7 @@ use super::evidence::{Denied, Evidence};
 use super::words;
 use crate::plan::Plan;
 use crate::resolve::{SYSTEM, is_too_wide, runs_outside};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Git's commands that change a repository's settings, as rules name them.
@@ -26,6 +27,10 @@ const CHANGE_SETTINGS: &[&str] = &[
     "worktree",
 ];
 
+/// Programs that are given credentials to work with, and do not show them.
+const WITH_CREDENTIALS: &[&str] =
+    &["git push", "git pull", "git fetch", "git clone", "ssh", "gh", "aws", "kubectl", "gcloud", "docker"];
+
 /// Says where it is to be written: a bare flag would be added to the command by whoever reads this.
 pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> String {
     let config = evidence.config.display();
@@ -43,12 +48,19 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
         Denied::Call(_) => "no command may do this, because it leads around the sandbox; a person can have a program do it outside, by a \
                             rule that asks: "
             .to_owned()
-            + &rule(evidence, &[]),
-        Denied::Read(path) if homes().iter().any(|home| path.starts_with(home)) => format!(
-            "it holds keys, passwords or the like, which no command gets; a person can have the program that needs it run outside, by a \
-             rule that asks: {}",
-            rule(evidence, &["git push", "git pull", "git fetch", "git clone", "ssh", "gh", "aws", "kubectl", "gcloud", "docker"])
-        ),
+            + &rule(evidence),
+        Denied::Read(path) if holds_secrets(path) => {
+            let hidden = "it is hidden, because it holds keys, passwords or the like, which no command gets";
+            match known(evidence, WITH_CREDENTIALS) {
+                Some(words) => format!(
+                    "{hidden}; a person can have the program that needs it run outside, by a rule that asks: {}",
+                    prefix_rule(&words)
+                ),
+                None => format!(
+                    "{hidden}; of programs that work with it without showing it (ssh, git push, gh) a person can let one, by a rule"
+                ),
+            }
+        }
         Denied::Read(path) => format!(
             "it is hidden from commands; a person can allow it: add allow_read = [\"{}\"] below [shell_tool] in {config}",
             path.display()
@@ -65,7 +77,7 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
         }
         Denied::Write(path) if plan.is_protected(path) => format!(
             "it is protected, because programs outside trust it; a person can have it changed outside, by a rule that asks: {}",
-            if path.components().any(|part| part.as_os_str() == ".git") { of_git(evidence) } else { rule(evidence, &[]) }
+            if path.components().any(|part| part.as_os_str() == ".git") { of_git(evidence) } else { rule(evidence) }
         ),
         Denied::Write(path) => write(plan, path, evidence),
     }
@@ -122,21 +134,25 @@ fn temporary(plan: &Plan) -> Option<PathBuf> {
     usual.or_else(|| Some(plan.writable.first()?.join(".cache")))
 }
 
-/// A rule for the program that a command is about: of those that are known to need it, else the first that it names.
-fn rule(evidence: &Evidence<'_>, known: &[&str]) -> String {
-    let all: Vec<Vec<&str>> = words::commands(evidence.command).collect();
-    let begins = |words: &[&str], known: &str| {
-        let named = known.split(' ').collect::<Vec<_>>();
+/// A rule for the program that a command is about: the first that it names.
+fn rule(evidence: &Evidence<'_>) -> String {
+    let mut all = words::commands(evidence.command);
+    let first = all.find(|words| !["cd", "export", "set", "source", "."].contains(&words[0]));
+    prefix_rule(&first.map_or_else(|| vec!["PROGRAM"], |words| words::plain(&words)))
+}
+
+/// The first of these beginnings that a command has.
+fn known<'a>(evidence: &Evidence<'_>, all: &[&'a str]) -> Option<Vec<&'a str>> {
+    let commands: Vec<Vec<&str>> = words::commands(evidence.command).collect();
+    let begins = |words: &[&str], named: &[&str]| {
         words.len() >= named.len()
-            && words.iter().zip(&named).all(|(word, name)| words::program_name(word) == *name)
+            && words.iter().zip(named).all(|(word, name)| words::program_name(word) == *name)
     };
-    let found = known.iter().find(|known| all.iter().any(|words| begins(words, known)));
-    let first = all.iter().find(|words| !["cd", "export", "set", "source", "."].contains(&words[0]));
-    let words: Vec<&str> = match (found, first) {
-        (Some(known), _) => known.split(' ').collect(),
-        (None, Some(words)) => words::plain(words),
-        (None, None) => vec!["PROGRAM"],
-    };
+    let mut named = all.iter().map(|known| known.split(' ').collect::<Vec<_>>());
+    named.find(|named| commands.iter().any(|words| begins(words, named)))
+}
+
+fn prefix_rule(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     format!("prefix_rule([{}], decision=\"prompt\")", quoted.join(", "))
 }
@@ -145,7 +161,9 @@ fn rule(evidence: &Evidence<'_>, known: &[&str]) -> String {
 fn of_git(evidence: &Evidence<'_>) -> String {
     let mut used: Vec<&str> = Vec::new();
     for words in words::commands(evidence.command).filter(|words| words::program_name(words[0]) == "git") {
-        let command = words.iter().skip(1).find(|word| CHANGE_SETTINGS.contains(word));
+        let command = words.iter().skip(1).find(|word| CHANGE_SETTINGS.contains(word)).copied();
+        // A script, which has this change them.
+        let command = if command == Some("submodule") { Some("submodule--helper") } else { command };
         used.extend(command.filter(|command| !used.contains(command)));
     }
     match &used[..] {
@@ -153,6 +171,34 @@ fn of_git(evidence: &Evidence<'_>) -> String {
         [one] => format!("prefix_rule([\"git\", \"{one}\"], decision=\"prompt\")"),
         more => format!("prefix_rule([\"git\", [\"{}\"]], decision=\"prompt\")", more.join("\", \"")),
     }
+}
+
+/// Whether something hidden is nothing to give to commands at all: what is the user's own or the system's, and private keys
+/// everywhere.
+fn holds_secrets(path: &Path) -> bool {
+    homes().iter().any(|home| path.starts_with(home))
+        || SECRETS.iter().any(|place| path.starts_with(place))
+        || is_private_key(path)
+}
+
+/// Where the system keeps what nobody but its own programs reads.
+const SECRETS: &[&str] = &["/etc", "/run/secrets", "/var/run/secrets", "/run/credentials"];
+
+/// Tells a private key by how its file begins (PEM, OpenSSH's own, PuTTY's).
+fn is_private_key(path: &Path) -> bool {
+    use std::os::unix::fs::OpenOptionsExt;
+    /// A header, with the comments that may stand before it.
+    const LOOKED_AT: u64 = 4096;
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let Some(file) = file.ok().filter(|_| is_file) else { return false };
+    let mut beginning = Vec::new();
+    // What cannot be read is not offered.
+    if file.take(LOOKED_AT).read_to_end(&mut beginning).is_err() {
+        return true;
+    }
+    let text = String::from_utf8_lossy(&beginning);
+    ["PRIVATE KEY-----", "PuTTY-User-Key-File", "AGE-SECRET-KEY-"].iter().any(|mark| text.contains(mark))
 }
 
 fn homes() -> Vec<PathBuf> {
@@ -180,6 +226,7 @@ mod tests {
             directories: &[],
             config: Path::new("/c/config.toml"),
             routes: Routes::Uncounted,
+            refused: None,
         }
     }
 
@@ -223,15 +270,22 @@ mod tests {
     #[test]
     fn a_rule_names_the_program_that_needs_it() {
         for (command, expected) in [
-            ("cd x && GIT_TRACE=1 git push origin main 2>&1 | tail", "[\"git\", \"push\"]"),
-            ("/usr/bin/ssh host true", "[\"ssh\"]"),
+            ("cd x && GIT_TRACE=1 git push origin main 2>&1 | tail", Some(vec!["git", "push"])),
+            ("/usr/bin/ssh host true", Some(vec!["ssh"])),
+            ("cat key", None),
+        ] {
+            assert_eq!(known(&evidence(command), WITH_CREDENTIALS), expected, "{command}");
+        }
+        for (command, expected) in [
             ("make deploy", "[\"make\", \"deploy\"]"),
             ("export A=1; ./run.sh --now", "[\"run.sh\"]"),
             ("", "[\"PROGRAM\"]"),
         ] {
-            let found = rule(&evidence(command), &["git push", "ssh"]);
+            let found = rule(&evidence(command));
             assert_eq!(found, format!("prefix_rule({expected}, decision=\"prompt\")"), "{command}");
         }
+        let script = of_git(&evidence("git submodule deinit x"));
+        assert_eq!(script, "prefix_rule([\"git\", \"submodule--helper\"], decision=\"prompt\")");
         let several = of_git(&evidence("git remote add o x; git -C . config a b && git status"));
         assert_eq!(several, "prefix_rule([\"git\", [\"remote\", \"config\"]], decision=\"prompt\")");
         assert_eq!(of_git(&evidence("npm ci")), "prefix_rule([\"git\", \"config\"], decision=\"prompt\")");

@@ -19,6 +19,8 @@ const MOST_PORTS: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
+    /// It is not there, which is what a hidden file looks like.
+    Missing,
     Network,
     /// Nobody listens there.
     Connection,
@@ -37,6 +39,8 @@ const FILE: &[&str] = &[
 ];
 /// Names of errors, as Node.js says them.
 const FILE_CODES: &[&str] = &["EROFS", "EACCES", "EPERM", "EBUSY"];
+const MISSING: &[&str] = &["no such file or directory", "no such file", "cannot find the file"];
+const MISSING_CODES: &[&str] = &["ENOENT"];
 const NETWORK: &[&str] = &[
     "network is unreachable",
     "temporary failure in name resolution",
@@ -51,9 +55,14 @@ const NETWORK_CODES: &[&str] = &["ENETUNREACH", "EAI_AGAIN"];
 const CONNECTION: &[&str] = &["connection refused", "couldn't connect to server"];
 const CONNECTION_CODES: &[&str] = &["ECONNREFUSED"];
 
-const NAMESPACES: Denied = Denied::Call("new namespaces");
-const BROWSER: Denied = Denied::Call("new namespaces (a browser's own sandbox; --no-sandbox does without)");
-const MOUNTS: Denied = Denied::Call("mounting file systems");
+/// To make a namespace.
+pub const NAMESPACES: Denied = Denied::Call("new namespaces");
+pub(super) const BROWSER: Denied =
+    Denied::Call("new namespaces (a browser's own sandbox; --no-sandbox does without)");
+/// To change what is mounted where.
+pub const MOUNTS: Denied = Denied::Call("mounting file systems");
+/// To make a socket that no command may have.
+pub const SOCKETS: Denied = Denied::Call("this kind of socket");
 
 /// What programs say when one of the system calls that no command may make is refused: all of these in one line.
 const CALLS: &[(&[&str], Denied)] = &[
@@ -75,7 +84,7 @@ const CALLS: &[(&[&str], Denied)] = &[
     (&["mount:", "permission denied"], MOUNTS),
     (&["mount:", "must be superuser"], MOUNTS),
     (&["mount failed", "not permitted"], MOUNTS),
-    (&["socket", "operation not permitted"], Denied::Call("this kind of socket")),
+    (&["socket", "operation not permitted"], SOCKETS),
 ];
 
 /// Recognises what a line sounds like.
@@ -95,7 +104,10 @@ pub(super) fn kind(line: &str) -> Option<Kind> {
     if let Some((_, call)) = CALLS.iter().find(|(all, _)| all.iter().all(|word| lower.contains(word))) {
         return Some(Kind::Call(call.clone()));
     }
-    (says(FILE) || has_code(FILE_CODES)).then_some(Kind::File)
+    if says(FILE) || has_code(FILE_CODES) {
+        return Some(Kind::File);
+    }
+    (says(MISSING) || has_code(MISSING_CODES)).then_some(Kind::Missing)
 }
 
 /// Whether what was to be made is a folder.
@@ -228,6 +240,7 @@ mod tests {
             ),
             ("unshare: unshare failed: Operation not permitted", Some(Kind::Call(NAMESPACES))),
             ("dial tcp: lookup x: Temporary failure in name resolution", Some(Kind::Network)),
+            ("cat: /root/.ssh/id: No such file or directory", Some(Kind::Missing)),
             ("all is well", None),
         ] {
             assert_eq!(kind(line), expected, "{line}");

@@ -9,7 +9,7 @@ use sandbox::SpawnRequest;
 
 use super::apart::{Apart, Unexecuted};
 use super::escalated::Escalated;
-use super::kernel::RefusedNames;
+use super::kernel::Refused;
 use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
@@ -65,7 +65,7 @@ pub(crate) struct InterceptedCall {
     /// Where its programs were executed.
     pub(crate) whereabouts: Whereabouts,
     /// Protected names that its programs would have changed.
-    pub(crate) refused: RefusedNames,
+    pub(crate) refused: Refused,
     /// How and when it ends.
     pub(crate) end: Shutdown,
     /// What was let out of the sandbox.

@@ -31,7 +31,7 @@ use super::streams::Streams;
 use super::terminal::Terminal;
 use crate::approval::Approver;
 use crate::config::{AfterCall, ShellKind, Wanted};
-use crate::interception::{Escalated, InterceptedCall, RefusedNames, Shutdown, Unexecuted, Whereabouts};
+use crate::interception::{Escalated, InterceptedCall, Refused, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{
     AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Readers, Script,
     Trust,
@@ -200,7 +200,7 @@ async fn begin(
         unexecuted: unexecuted.clone(),
         record: record.clone(),
         whereabouts: whereabouts.clone(),
-        refused: RefusedNames::default(),
+        refused: Refused::default(),
         end: end.clone(),
         escalated: escalated.clone(),
     };
@@ -311,6 +311,10 @@ async fn start(
     Ok(call)
 }
 
+/// Said of a call with a program that would have waited for keys.
+const NO_TERMINAL: &str = "a program took its own output for a terminal to read keys from, and nobody is at one, so it read that \
+    there are none; start it with a terminal (`tty`), or use a program that needs none";
+
 /// A call while its shell runs.
 struct Attended {
     shell: Arc<Process>,
@@ -333,7 +337,7 @@ struct Attended {
     decisions: Decisions,
     approver: Arc<dyn Approver>,
     whereabouts: Whereabouts,
-    refused: RefusedNames,
+    refused: Refused,
     unexecuted: Unexecuted,
     /// What earlier calls have left that this one cannot reach.
     out_of_reach: Vec<String>,
@@ -372,9 +376,10 @@ impl Attended {
         // Where nobody could be asked, nobody was waited for.
         let times = (running, if self.approver.has_asked() { waiting } else { Duration::ZERO });
         let mut alive = self.processes.alive().await;
-        let (protected, about_protected) = protected::explain(&self.refused.read(), &self.request.workdir);
+        let (protected, about_protected) = protected::explain(&self.refused.names(), &self.request.workdir);
         let mut notes = about_protected;
         notes.append(&mut self.out_of_reach);
+        notes.extend(self.refused.wanted_terminal().then(|| NO_TERMINAL.to_owned()));
         if let Some(Login::Without(why)) = &self.login {
             notes.push(why.clone());
         }
@@ -400,7 +405,9 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let explained = denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config);
+        let refused = self.refused.calls();
+        let explained =
+            denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config, refused);
         let denials = self.connections.refusals().into_iter().chain(explained.await).collect();
         let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();

@@ -1,5 +1,6 @@
 //! What the sandbox has refused to a command, in words for its result.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,16 +16,18 @@ pub(super) async fn explain(
     output: Vec<u8>,
     directories: Vec<PathBuf>,
     config: &Path,
+    refused: BTreeSet<Denied>,
 ) -> Vec<String> {
     if !sandbox.plan().mode.is_enforced() {
         return Vec::new();
     }
     let routes = shell.refused_routes();
-    if routes != Routes::Refused && !sandbox::denial::may_tell(&output) {
+    if routes != Routes::Refused && refused.is_empty() && !sandbox::denial::may_tell(&output) {
         return Vec::new();
     }
     // The folders that it names may be on slow disks.
     let (plan, config) = (Arc::clone(sandbox.plan()), config.to_owned());
+    let counts = sandbox.session().reports_refusals();
     let explained = tokio::task::spawn_blocking(move || {
         let evidence = Evidence {
             command: &command,
@@ -32,6 +35,7 @@ pub(super) async fn explain(
             directories: &directories,
             config: &config,
             routes,
+            refused: counts.then_some(&refused),
         };
         let denials = sandbox::denial::explain(&plan, &evidence);
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));

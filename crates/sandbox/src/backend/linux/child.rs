@@ -3,9 +3,10 @@
 //! It is started before there is a call, and waits for one: what does not depend on the call takes no time of it. It shares the
 //! supervisor's memory, while the supervisor waits: copying that memory would take longer than all of its steps.
 
+use super::awaited::Call;
 use super::packet::{self, Packet};
-use super::process_tree::Mark;
 use super::reporting::Reporter;
+use super::seccomp;
 use super::sys::{self, SingleThreaded};
 use super::wire::{self, Begin, MAX_REQUEST, Reported};
 use crate::event::{CallEvent, StartStep};
@@ -18,12 +19,10 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Waits for a call, starts its program, and returns the program's number once `execve` has succeeded; none when no call comes.
-/// The server is told over `socket` who reports what it executes, if it wants that; `called` is run when a call has come.
+/// The server is told over the call's socket who reports what it executes, if it wants that; `called` is run when a call has come.
 pub(super) fn start(
     proof: SingleThreaded,
-    socket: &OwnedFd,
-    mark: Option<&Mark>,
-    reported: Option<Reported>,
+    call: &Call,
     called: &mut dyn FnMut(),
 ) -> Result<Option<i32>, NotStarted> {
     // The child shares this process's memory until it executes the program, so what it finds out is known here.
@@ -34,7 +33,7 @@ pub(super) fn start(
             has_request = true;
             called();
         };
-        failed = become_program(socket, mark, reported, &mut called).err();
+        failed = become_program(call, &mut called).err();
     })
     .map_err(NotStarted::at(StartStep::ForkProgram))?;
     if has_request && failed.is_none() {
@@ -46,20 +45,23 @@ pub(super) fn start(
 }
 
 /// Takes the steps up to `execve`. Returns without an error when no call comes.
-fn become_program(
-    socket: &OwnedFd,
-    mark: Option<&Mark>,
-    reported: Option<Reported>,
-    called: &mut dyn FnMut(),
-) -> Result<(), NotStarted> {
+fn become_program(call: &Call, called: &mut dyn FnMut()) -> Result<(), NotStarted> {
+    let socket = &call.socket;
     // Before descriptors are placed: the socket may be in their way.
-    reported.map_or(Ok(()), |reported| report(reported, socket))?;
+    call.reported.map_or(Ok(()), |reported| report(reported, socket))?;
+    if let Some(reach) =
+        call.session.uncounted.filter(|_| call.reported.is_none_or(|reported| !reported.refused))
+    {
+        seccomp::apply_uncounted(reach)
+            .map_err(io::Error::other)
+            .map_err(NotStarted::at(StartStep::Report))?;
+    }
     let unread = NotStarted::at(StartStep::ReadRequest);
     let Some(packet) = packet::receive_alone(socket).map_err(&unread)? else { return Ok(()) };
     called();
     packet::send(socket, &CallEvent::Accepted, &[]).map_err(&unread)?;
     let (mut request, descriptors) = read_request(packet, socket).map_err(&unread)?;
-    if let Some(mark) = mark {
+    if let Some(mark) = &call.mark {
         // In front: of an environment, only so much is read.
         let entry = CString::new(mark.entry()).map_err(io::Error::other).map_err(&unread)?;
         request.environment.insert(0, entry);

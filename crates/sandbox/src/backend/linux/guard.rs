@@ -5,13 +5,13 @@
 //! subreaper: without a PID namespace the remains of a session fall to it, and it kills them. Where the kernel has no
 //! subreapers (gVisor), it finds them by their mark.
 
+use super::awaited::InForce;
 use super::landlock_rules::UNIX_SOCKETS_SINCE;
 use super::namespaces::{self, Attempt};
 use super::newcomers::Newcomers;
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Verified, Watcher};
-use super::supervisor::InForce;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{gateway, init, packet, reporting, setup};
@@ -282,8 +282,11 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             if enforcement.landlock.is_none_or(|abi| abi < UNIX_SOCKETS_SINCE) {
                 enforcement.gaps.extend(gap_of_lost_sockets(request.lost_sockets));
             }
-            let session =
-                InForce { landlock: enforcement.landlock, network: enforcement.has(Namespace::Network) };
+            let session = InForce {
+                landlock: enforcement.landlock,
+                network: enforcement.has(Namespace::Network),
+                uncounted: enforcement.brokered.then(|| setup::reach(plan, attempt, &enforcement)),
+            };
             let terminals = own_terminals(plan, &enforcement);
             let report = InitReport::Ready { enforcement, terminals: terminals.is_some() };
             // Last: what fails after the report would be tried again in a weaker form, under the name of this one.

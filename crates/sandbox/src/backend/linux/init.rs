@@ -3,9 +3,10 @@
 //! It stays small (no runtime, one thread), because every call forks it, mostly before it is known what the call is. Its children are supervisors and nothing else:
 //! any other child is the remnant of a call whose supervisor was killed, and is killed.
 
+use super::awaited::{Call, InForce};
 use super::packet::{self, Packet};
 use super::process_tree::{self, Mark, Tree};
-use super::supervisor::{self, Call, InForce};
+use super::supervisor;
 use super::sys::{self, Forked, Reap, SingleThreaded};
 use super::wire::{self, InitCommand};
 use crate::event::{CallEvent, ExitStatus, StartStep};

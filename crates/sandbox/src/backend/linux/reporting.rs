@@ -4,6 +4,7 @@
 //! A second filter beside that of `seccomp`, one for each call: so each has a listener of its own, which says when the last
 //! process of the call is gone. Nothing is decided here.
 
+use super::seccomp::FAMILIES;
 use super::sys::{self, Forked, SingleThreaded};
 use super::wire::Reported;
 use libc::c_long;
@@ -17,6 +18,10 @@ enum When {
     Always,
     /// Any of these bits is set in this argument.
     With(u32, u32),
+    /// This argument is one of these.
+    OneOf(u32, &'static [u64]),
+    /// This argument is none of these.
+    NoneOf(u32, &'static [u64]),
     /// Never: the kernel does not know it, so callers use an older one. What it does is in memory, where no filter sees it.
     Unknown,
 }
@@ -28,7 +33,53 @@ type Row = (c_long, When, &'static str);
 const EXECS: &[Row] = &[
     (libc::SYS_execve, When::Always, "rules decide which programs run, and where"),
     (libc::SYS_execveat, When::Always, "as execve"),
+    (
+        libc::SYS_ioctl,
+        When::OneOf(1, SET_TERMINAL),
+        "where nothing can be read, who takes it for a terminal would wait for ever",
+    ),
 ];
+
+/// How a terminal's modes are set (ioctl_tty(2)): `TCSETS`, `TCSETSW`, `TCSETSF`.
+const SET_TERMINAL: &[u64] = &[0x5402, 0x5403, 0x5404];
+
+/// What is reported besides where commands may not trace: all requests but those that need a thread which is traced already.
+const TRACING: &[Row] = &[(
+    libc::SYS_ptrace,
+    When::NoneOf(0, AFTER_ATTACHING),
+    "who looks for leaks stops its own threads, others' are refused",
+)];
+
+/// Of what LeakSanitizer asks for: `PTRACE_CONT`, `PTRACE_KILL`, `PTRACE_GETREGS`, `PTRACE_DETACH`, `PTRACE_GETREGSET`.
+const AFTER_ATTACHING: &[u64] = &[7, 8, 12, 17, 0x4204];
+
+/// What is reported besides to be refused: whoever wanted it hears of it, whatever the program says.
+#[rustfmt::skip]
+const REFUSED: &[Row] = &[
+    (libc::SYS_perf_event_open, When::Always, "counters"),
+    (libc::SYS_unshare, When::With(0, NEW_NAMESPACES), "namespaces"),
+    (libc::SYS_clone, When::With(0, CLONE_NEW_NAMESPACES), "as unshare"),
+    (libc::SYS_socket, When::NoneOf(0, FAMILIES), "rare protocols"),
+    (libc::SYS_mount, When::Always, "mounts"),
+    (libc::SYS_umount2, When::Always, "as mount"),
+    (libc::SYS_pivot_root, When::Always, "as mount"),
+    (libc::SYS_chroot, When::Always, "as mount"),
+    (libc::SYS_open_tree, When::Always, "as mount"),
+    (libc::SYS_move_mount, When::Always, "as mount"),
+    (libc::SYS_fsopen, When::Always, "as mount"),
+    (libc::SYS_fsconfig, When::Always, "as mount"),
+    (libc::SYS_fsmount, When::Always, "as mount"),
+    (libc::SYS_fspick, When::Always, "as mount"),
+    (libc::SYS_mount_setattr, When::Always, "as mount"),
+    (OPEN_TREE_ATTR, When::Always, "as mount"),
+];
+
+/// Linux 6.15.
+const OPEN_TREE_ATTR: c_long = 467;
+
+/// All bits that `seccomp` refuses to unshare(2), and to clone(2).
+const NEW_NAMESPACES: u32 = 0x7e02_0080;
+const CLONE_NEW_NAMESPACES: u32 = 0x7e02_0000;
 
 /// What is reported besides where the session has a network of its own.
 const CONNECTIONS: &[Row] = &[(libc::SYS_connect, When::Always, "only servers inside may be reached")];
@@ -106,7 +157,9 @@ impl Reported {
     fn rows(self) -> Vec<Row> {
         let connections = if self.connections { CONNECTIONS } else { &[] };
         let (names, older) = if self.names { (NAMES, OLDER_NAMES) } else { (&[][..], &[][..]) };
-        [names, older, EXECS, connections].concat()
+        let tracing = if self.tracing { TRACING } else { &[] };
+        let refused = if self.refused { REFUSED } else { &[] };
+        [names, older, EXECS, tracing, refused, connections].concat()
     }
 }
 
@@ -133,7 +186,7 @@ impl Reporter {
 pub(super) fn can_listen(proof: SingleThreaded) -> bool {
     let Ok(Forked::Parent(child)) = sys::fork(proof).map(|forked| match forked {
         Forked::Child => sys::exit_now(i32::from(
-            Reporter::new(Reported { connections: false, names: true }).start().is_err(),
+            Reporter::new(Reported { names: true, ..Reported::default() }).start().is_err(),
         )),
         parent => parent,
     }) else {
@@ -186,6 +239,25 @@ fn program(reported: Reported) -> Vec<sock_filter> {
                 report(),
                 allow(),
             ]),
+            When::OneOf(argument, values) => {
+                let mut loaded = vec![step(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)];
+                for value in values {
+                    loaded.extend([step(JUMP_EQUAL, 0, 1, low(*value)), report()]);
+                }
+                loaded.push(allow());
+                program.push(step(JUMP_EQUAL, 0, past(&loaded), number));
+                program.extend(loaded);
+            }
+            // What is not reported goes on to the other rows.
+            When::NoneOf(argument, values) => {
+                let mut loaded = vec![step(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)];
+                for (left, value) in (1..=values.len()).rev().zip(values) {
+                    loaded.push(step(JUMP_EQUAL, u8::try_from(left).unwrap_or(u8::MAX), 0, low(*value)));
+                }
+                loaded.extend([report(), step(LOAD_WORD, 0, 0, 0)]);
+                program.push(step(JUMP_EQUAL, 0, past(&loaded), number));
+                program.extend(loaded);
+            }
         }
     }
     if reported.connections {
@@ -220,6 +292,15 @@ fn without_datagrams() -> Vec<sock_filter> {
     ]
 }
 
+fn low(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// How far a jump goes past these steps.
+fn past(steps: &[sock_filter]) -> u8 {
+    u8::try_from(steps.len()).unwrap_or(u8::MAX)
+}
+
 fn number(call: c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
 }
@@ -230,11 +311,19 @@ mod tests {
 
     #[test]
     fn no_call_has_two_rows_and_each_has_a_reason() {
-        let rows = Reported { connections: true, names: true }.rows();
+        let rows = Reported { connections: true, names: true, tracing: true, refused: true }.rows();
         let mut numbers: Vec<c_long> = rows.iter().map(|(number, _, _)| *number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), rows.len());
         assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()));
+    }
+
+    #[test]
+    fn the_same_bits_make_namespaces_as_for_the_other_filter() {
+        use super::super::seccomp::{CLONE_NAMESPACE_BITS, NAMESPACE_BITS};
+        let all = |bits: &[u64]| bits.iter().fold(0, |all, bit| all | bit);
+        assert_eq!(all(NAMESPACE_BITS), u64::from(NEW_NAMESPACES));
+        assert_eq!(all(CLONE_NAMESPACE_BITS), u64::from(CLONE_NEW_NAMESPACES));
     }
 }

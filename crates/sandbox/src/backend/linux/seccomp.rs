@@ -45,6 +45,8 @@ pub(super) struct Reach {
     /// Its processes may trace each other. The kernel keeps them from those that must not be: init and supervisors, which
     /// cannot be dumped; processes outside, by Landlock, or a PID or user namespace.
     pub(super) debug: bool,
+    /// The server refuses some calls itself, to count them.
+    pub(super) counts: bool,
 }
 
 /// When a row applies.
@@ -70,7 +72,7 @@ enum When {
 /// One row: a system call, when it is refused, and why.
 type Row = (c_long, When, &'static str);
 
-const NAMESPACE_BITS: &[u64] = &[
+pub(super) const NAMESPACE_BITS: &[u64] = &[
     0x0000_0080, // CLONE_NEWTIME (unshare and clone3 only)
     0x0002_0000, // CLONE_NEWNS
     0x0200_0000, // CLONE_NEWCGROUP
@@ -81,7 +83,7 @@ const NAMESPACE_BITS: &[u64] = &[
     0x4000_0000, // CLONE_NEWNET
 ];
 /// As above without CLONE_NEWTIME, whose bit is part of the exit signal in clone(2).
-const CLONE_NAMESPACE_BITS: &[u64] = NAMESPACE_BITS.split_at(1).1;
+pub(super) const CLONE_NAMESPACE_BITS: &[u64] = NAMESPACE_BITS.split_at(1).1;
 
 /// What LeakSanitizer asks for, to look for pointers in the registers of its own process's threads: it stops and continues,
 /// which signals do as well, and reads registers. Nothing of it writes.
@@ -101,6 +103,8 @@ const UNIX: u64 = 1;
 const INET: u64 = 2;
 const INET6: u64 = 10;
 const NETLINK: u64 = 16;
+/// Of which sockets may be made, where there is a network, if only a private one.
+pub(super) const FAMILIES: &[u64] = &[UNIX, INET, INET6, NETLINK];
 const DATAGRAM: u64 = 2;
 const RAW: u64 = 3;
 /// The low bits of a socket's type; the others are flags.
@@ -123,25 +127,10 @@ fn refused() -> Vec<Row> {
         (libc::SYS_kcmp, Always, "compares kernel objects of other processes"),
         (libc::SYS_bpf, Always, "loads code into the kernel"),
         (libc::SYS_userfaultfd, Always, "widens races in the kernel"),
-        (libc::SYS_perf_event_open, Always, "large attack surface, side channels"),
         (libc::SYS_add_key, Always, "key rings are not namespaced"),
         (libc::SYS_request_key, Always, "as add_key; runs a helper outside"),
         (libc::SYS_keyctl, Always, "as add_key; reads the user's keys"),
-        (libc::SYS_mount, Always, "changes what the file system looks like"),
-        (libc::SYS_umount2, Always, "uncovers what is hidden"),
-        (libc::SYS_pivot_root, Always, "as mount"),
-        (libc::SYS_chroot, Always, "as mount"),
-        (libc::SYS_open_tree, Always, "as mount"),
-        (libc::SYS_move_mount, Always, "as mount"),
-        (libc::SYS_fsopen, Always, "as mount"),
-        (libc::SYS_fsconfig, Always, "as mount"),
-        (libc::SYS_fsmount, Always, "as mount"),
-        (libc::SYS_fspick, Always, "as mount"),
-        (libc::SYS_mount_setattr, Always, "makes a mount writable"),
-        (467 /* open_tree_attr, Linux 6.15 */, Always, "makes a mount writable"),
         (libc::SYS_setns, Always, "enters other namespaces"),
-        (libc::SYS_unshare, AnyBit(0, NAMESPACE_BITS), "a new user namespace gives capabilities over large parts of the kernel"),
-        (libc::SYS_clone, AnyBit(0, CLONE_NAMESPACE_BITS), "as unshare"),
         (libc::SYS_open_by_handle_at, Always, "opens files past every path check"),
         (libc::SYS_kexec_load, Always, "replaces the kernel"),
         (KEXEC_FILE_LOAD, Always, "replaces the kernel"),
@@ -188,9 +177,8 @@ fn refused_on_this_processor() -> Vec<Row> {
 #[rustfmt::skip]
 fn refused_sockets(sockets: Sockets) -> Vec<Row> {
     match sockets {
-        Sockets::WithIp => vec![
-            (libc::SYS_socket, When::NoneOf(0, &[UNIX, INET, INET6, NETLINK]), "rare protocols (packet, vsock, alg, …): attack surface, and ways around the network's rules"),
-        ],
+        // As `counted` says.
+        Sockets::WithIp => Vec::new(),
         Sockets::NoIp => vec![
             (libc::SYS_socket, When::NoneOf(0, &[UNIX]), "no network"),
         ],
@@ -244,12 +232,41 @@ fn refused_without_namespaces(reach: Reach) -> Vec<Row> {
     rows
 }
 
+/// Refused, and of interest to whoever wanted it: where the server hears of it, it refuses these in the filter's place, and counts.
+#[rustfmt::skip]
+fn counted(reach: Reach) -> Vec<Row> {
+    use When::{Always, AnyBit, NoneOf};
+    let mut rows = vec![
+        (libc::SYS_perf_event_open, Always, "large attack surface, side channels"),
+        (libc::SYS_mount, Always, "changes what the file system looks like"),
+        (libc::SYS_umount2, Always, "uncovers what is hidden"),
+        (libc::SYS_pivot_root, Always, "as mount"),
+        (libc::SYS_chroot, Always, "as mount"),
+        (libc::SYS_open_tree, Always, "as mount"),
+        (libc::SYS_move_mount, Always, "as mount"),
+        (libc::SYS_fsopen, Always, "as mount"),
+        (libc::SYS_fsconfig, Always, "as mount"),
+        (libc::SYS_fsmount, Always, "as mount"),
+        (libc::SYS_fspick, Always, "as mount"),
+        (libc::SYS_mount_setattr, Always, "makes a mount writable"),
+        (467 /* open_tree_attr, Linux 6.15 */, Always, "makes a mount writable"),
+        (libc::SYS_unshare, AnyBit(0, NAMESPACE_BITS), "a new user namespace gives capabilities over large parts of the kernel"),
+        (libc::SYS_clone, AnyBit(0, CLONE_NAMESPACE_BITS), "as unshare"),
+    ];
+    if reach.sockets == Sockets::WithIp {
+        rows.push((libc::SYS_socket, NoneOf(0, FAMILIES), "rare protocols (packet, vsock, alg, …): attack surface, and ways around the network's rules"));
+    }
+    if !reach.debug {
+        rows.push((libc::SYS_ptrace, NoneOf(0, LEAK_CHECK), "controls other processes: what rules judge is proved where nothing inside traces"));
+    }
+    rows
+}
+
 /// Refused unless the user has said that commands may debug.
 #[rustfmt::skip]
 fn refused_without_debugging() -> Vec<Row> {
-    use When::{Always, NoneOf};
+    use When::Always;
     vec![
-        (libc::SYS_ptrace, NoneOf(0, LEAK_CHECK), "controls other processes: what rules judge is proved where nothing inside traces"),
         (libc::SYS_process_vm_readv, Always, "reads other processes' memory"),
         (libc::SYS_process_vm_writev, Always, "writes other processes' memory"),
     ]
@@ -280,8 +297,16 @@ pub(super) fn apply(reach: Reach) -> Result<(), SeccompError> {
     Ok(())
 }
 
+/// Filters what the server would refuse and count, for processes that report nothing.
+pub(super) fn apply_uncounted(reach: Reach) -> Result<(), SeccompError> {
+    seccompiler::apply_filter(&compile(counted(reach), libc::EPERM)?).map_err(SeccompError::Apply)
+}
+
 fn all_refused(reach: Reach) -> Vec<Row> {
     let mut rows = refused();
+    if !reach.counts {
+        rows.extend(counted(reach));
+    }
     rows.extend(refused_on_this_processor());
     rows.extend(refused_sockets(reach.sockets));
     rows.extend(refused_without_namespaces(reach));
@@ -368,15 +393,17 @@ mod tests {
 
     /// With namespaces, and without.
     fn reaches() -> impl Iterator<Item = Reach> {
-        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs]
-            .into_iter()
-            .flat_map(|sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, debug: own }))
+        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs].into_iter().flat_map(
+            |sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, debug: own, counts: false }),
+        )
     }
 
     #[test]
     fn every_row_compiles_and_has_a_reason() {
         for reach in reaches() {
             let rows = all_refused(reach);
+            let elsewhere = all_refused(Reach { counts: true, ..reach });
+            assert_eq!(rows.len(), elsewhere.len() + counted(reach).len());
             assert!(rows.iter().all(|(_, _, reason)| !reason.is_empty()));
             assert!(!compile(rows, libc::EPERM).unwrap().is_empty());
         }

@@ -45,6 +45,8 @@ pub(crate) struct Session {
     /// For what the guard does in between, one at a time.
     errands: Mutex<OwnedFd>,
     brokered: bool,
+    /// Who traces whom matters.
+    tracing: bool,
     next_call: AtomicU64,
     /// Processes that wait for a call.
     ready: Mutex<Option<Ready>>,
@@ -62,6 +64,7 @@ struct Ready {
 
 impl Session {
     pub(super) fn start(launcher: &Launcher, plan: &Plan) -> Result<(Self, Enforcement), SessionError> {
+        let tracing = plan.mode.is_enforced() && !plan.debug;
         let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
@@ -88,6 +91,7 @@ impl Session {
             guard: Mutex::new(guard),
             errands: Mutex::new(errands),
             brokered: false,
+            tracing,
             next_call: AtomicU64::new(1),
             ready: Mutex::default(),
             own_sockets: None,
@@ -138,7 +142,12 @@ impl Session {
     /// What is reported of a call of which something is. Where nothing lists the session's own sockets, none can be told from
     /// the host's.
     fn reported(&self, is_reported: bool) -> Option<Reported> {
-        is_reported.then(|| Reported { connections: self.own_sockets.is_some(), names: self.brokered })
+        is_reported.then(|| Reported {
+            connections: self.own_sockets.is_some(),
+            names: self.brokered,
+            tracing: self.tracing,
+            refused: self.brokered,
+        })
     }
 
     /// Has the guard do something.

@@ -108,11 +108,7 @@ pub(super) fn apply(
     let mut cached = enforcement.caches.clone().unwrap_or_default();
     cached.extend(caches.map(|caches| caches.own.clone()));
     apply_landlock(plan, &cached, attempt, &mut enforcement)?;
-    seccomp::apply(Reach {
-        sockets: sockets(plan, attempt, &enforcement),
-        own_ipc: attempt.has(Namespace::Ipc),
-        debug: plan.debug,
-    })?;
+    seccomp::apply(reach(plan, attempt, &enforcement))?;
     enforcement.seccomp = true;
     verify(plan)?;
     enforcement.gaps.extend(gaps(plan, attempt, &enforcement));
@@ -158,6 +154,16 @@ fn apply_landlock(
         return Err(SetupError::NothingKeepsProcessesApart);
     }
     Ok(())
+}
+
+/// What the filter of system calls depends on. Where names are brokered, the server answers for what is refused, too.
+pub(super) fn reach(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Reach {
+    Reach {
+        sockets: sockets(plan, attempt, enforcement),
+        own_ipc: attempt.has(Namespace::Ipc),
+        debug: plan.debug,
+        counts: enforcement.brokered,
+    }
 }
 
 /// Chooses the sockets: IP ones are harmless on a private loopback, and right where the network is allowed. Without either,

@@ -6,16 +6,17 @@
 //! end closes, the call is over and everything in it is killed. A command can kill its own supervisor: the remains then
 //! fall to init, which kills them.
 
-use super::process_tree::{Mark, Tree};
+use super::awaited::Call;
+use super::process_tree::Tree;
 use super::routes::Routes;
 use super::sys::{self, Reap, SingleThreaded};
-use super::wire::{self, Reported};
+use super::wire;
 use super::{child, landlock_rules, packet};
 use crate::event::{CallCommand, CallEvent, ExitStatus, StartStep};
 use crate::program::NotStarted;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -24,26 +25,6 @@ use std::time::{Duration, Instant};
 const KILL_INTERVAL: Duration = Duration::from_millis(2);
 /// How often to look for processes whose end nobody tells.
 const ORPHAN_INTERVAL: Duration = Duration::from_millis(50);
-
-/// A call that may come.
-pub(super) struct Call {
-    pub(super) socket: OwnedFd,
-    pub(super) init: Pid,
-    /// For the environment of the program, where the kernel has no subreapers.
-    pub(super) mark: Option<Mark>,
-    /// What of it is reported to the server.
-    pub(super) reported: Option<Reported>,
-    pub(super) session: InForce,
-}
-
-/// What is in force in the session, as far as its calls have to do with it.
-#[derive(Clone, Copy)]
-pub(super) struct InForce {
-    /// The Landlock ABI, if any is.
-    pub(super) landlock: Option<u32>,
-    /// The session has a network namespace of its own.
-    pub(super) network: bool,
-}
 
 /// Runs a call to its end, if it comes, and exits.
 pub(super) fn run(proof: SingleThreaded, call: Call) -> ! {
@@ -54,7 +35,7 @@ pub(super) fn run(proof: SingleThreaded, call: Call) -> ! {
     let mut refused_before = 0;
     let mut called = || refused_before = routes.as_ref().map(Routes::refused).unwrap_or_default();
     let begun = prepare(&call).and_then(|signals| {
-        let program = child::start(proof, &call.socket, call.mark.as_ref(), call.reported, &mut called)?;
+        let program = child::start(proof, &call, &mut called)?;
         Ok(program.map(|program| (signals, program)))
     });
     let Call { socket, .. } = call;

@@ -74,12 +74,16 @@ pub(crate) struct Begin<'a> {
 }
 
 /// What is reported of a call besides what its programs execute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reported {
     /// Connections: only those to the session's own sockets are for the session.
     pub(crate) connections: bool,
     /// What makes names: protected ones are held.
     pub(crate) names: bool,
+    /// Who traces whom: commands may not.
+    pub(crate) tracing: bool,
+    /// What is refused to all: the server counts it.
+    pub(crate) refused: bool,
 }
 
 /// What the server asks of a session's guard.
@@ -167,7 +171,7 @@ mod tests {
         let enforcement = Enforcement::none(Mode::ReadOnly);
         assert_read_back(InitReport::Ready { enforcement, terminals: true });
         assert_read_back(InitReport::Failed("no".into()));
-        let reported = Some(Reported { connections: true, names: false });
+        let reported = Some(Reported { connections: true, ..Reported::default() });
         assert_read_back(InitCommand::Prepare { call: 9, reported });
         assert_read_back(InitCommand::Destroy { call: 9 });
         assert!(decode::<InitCommand>(&[9]).is_err());

@@ -1,9 +1,12 @@
 //! Systems that report nothing of what programs execute.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use sandbox::denial::Denied;
 
 use crate::interception::call::InterceptedCall;
 use crate::interception::door::Door;
@@ -49,11 +52,21 @@ impl Door for KernelDoor {
 
 /// None are refused here.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RefusedNames;
+pub(crate) struct Refused;
 
-impl RefusedNames {
-    /// All of them.
-    pub(crate) fn read(&self) -> Vec<PathBuf> {
+impl Refused {
+    /// No name is.
+    pub(crate) fn names(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// No call is.
+    pub(crate) fn calls(&self) -> BTreeSet<Denied> {
+        BTreeSet::new()
+    }
+
+    /// Nothing is known of it.
+    pub(crate) fn wanted_terminal(&self) -> bool {
+        false
     }
 }

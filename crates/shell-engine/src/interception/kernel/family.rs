@@ -55,6 +55,37 @@ pub(super) fn process_of(thread: i32) -> Option<i32> {
     text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
+/// The parent of a process.
+pub(super) fn parent_of(process: i32) -> Option<i32> {
+    Some(stat(process)?.parent).filter(|parent| *parent > 0)
+}
+
+/// The number of a process in its own namespace.
+pub(super) fn number_inside(process: i32) -> Option<u64> {
+    field(&format!("/proc/{process}/status"), "NSpid:")?.split_ascii_whitespace().last()?.parse().ok()
+}
+
+/// Whether a number is that of a thread of this process for somebody inside, both as they are numbered there.
+pub(super) fn is_thread(asker: i32, thread: u64, process: u64) -> bool {
+    let thread = thread & u64::from(u32::MAX);
+    let found = field(&format!("/proc/{asker}/root/proc/{thread}/status"), "NStgid:");
+    found.and_then(|list| list.split_ascii_whitespace().last()?.parse().ok()) == Some(process)
+}
+
+/// Whether a descriptor of a process's is the end of a pipe that can only be written.
+pub(super) fn can_only_be_written(thread: i32, descriptor: i32) -> bool {
+    let is_pipe = std::fs::read_link(format!("/proc/{thread}/fd/{descriptor}"))
+        .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"pipe:"));
+    let flags = field(&format!("/proc/{thread}/fdinfo/{descriptor}"), "flags:");
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    is_pipe && flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY)
+}
+
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+}
+
 /// Whether something traces a thread.
 pub(super) fn is_traced(thread: i32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();

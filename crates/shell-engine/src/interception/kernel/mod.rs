@@ -11,11 +11,12 @@
 //! * `request`: what is asked for, read from the asker's `memory`; which of its `files`, and their `beginnings`.
 //!   `family`: who asks.
 //! * `execs`: what is done about it. `turning`: becoming the wrapper.
-//! * `names`: the broker of protected names, which answers what else is reported. `refused_names`: what it did not do.
+//! * `names`: the broker of protected names, which answers what else is reported. `refused`: what it did not do.
 //! * `seized`: processes that are about to execute. `proof`: that it is what was judged. `watched`: those that a debugger
 //!   inside traces.
 //!
-//! `connections` does what is reported besides: each `connect`, which never simply happens.
+//! `connections` does what is reported besides: each `connect`, which never simply happens. `others`: what is refused to all, and
+//! counted.
 
 #[cfg(not(target_os = "linux"))]
 mod absent;
@@ -43,9 +44,11 @@ mod messages;
 #[cfg(target_os = "linux")]
 mod names;
 #[cfg(target_os = "linux")]
+mod others;
+#[cfg(target_os = "linux")]
 mod proof;
 #[cfg(target_os = "linux")]
-mod refused_names;
+mod refused;
 #[cfg(target_os = "linux")]
 mod request;
 #[cfg(target_os = "linux")]
@@ -58,10 +61,10 @@ mod turning;
 mod watched;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{KernelDoor, KernelDoors, RefusedNames};
+pub(crate) use absent::{KernelDoor, KernelDoors, Refused};
 #[cfg(target_os = "linux")]
 pub(crate) use door::KernelDoor;
 #[cfg(target_os = "linux")]
 pub(crate) use doors::KernelDoors;
 #[cfg(target_os = "linux")]
-pub(crate) use refused_names::RefusedNames;
+pub(crate) use refused::Refused;

@@ -19,6 +19,7 @@ use super::descent::Descent;
 use super::files;
 use super::messages::{Answer, CallNumber, Command, Load, Mailbox, Task};
 use super::names::Broker;
+use super::others;
 use super::proof::{self, Expected};
 use super::seized::{AllSeized, Phase, Proof, Seized, Taken};
 use super::turning::{FAILED_WITH, Turn, Wrapper};
@@ -180,6 +181,7 @@ impl Thread {
                 };
                 self.connector.begin(call, connection);
             }
+            _ if others::answer(attended, &notification) => {}
             _ => match &mut attended.broker {
                 Some(broker) => broker.answer(notification),
                 None => {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::umask;
 use sandbox::{NameRules, Session};
 
-use super::super::refused_names::RefusedNames;
+use super::super::refused::Refused;
 use super::made::Made;
 use super::place::{Asker, Place, is_read_only, mount_of};
 use super::wish::{At, Wish};
@@ -42,7 +42,7 @@ impl Names {
 pub(in crate::interception::kernel) struct Broker {
     names: Names,
     listener: Arc<Listener>,
-    refused: RefusedNames,
+    refused: Refused,
     /// To the thread, once there is one.
     waiting: Option<Sender<Waiting>>,
 }
@@ -52,7 +52,7 @@ impl Broker {
     pub(in crate::interception::kernel) fn new(
         names: Names,
         listener: &Arc<Listener>,
-        refused: &RefusedNames,
+        refused: &Refused,
     ) -> Broker {
         Broker { names, listener: Arc::clone(listener), refused: refused.clone(), waiting: None }
     }
@@ -95,7 +95,7 @@ fn run(
     sandbox: &Weak<Sandbox>,
     rules: &NameRules,
     listener: &Listener,
-    refused: &RefusedNames,
+    refused: &Refused,
     waiting: &Receiver<Waiting>,
 ) -> std::io::Result<()> {
     let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };

@@ -21,7 +21,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, bind};
 use rustix::process::{chdir, fchdir, umask};
 use sandbox::{NameRules, Session};
 
-use super::super::refused_names::RefusedNames;
+use super::super::refused::Refused;
 use super::made::Made;
 use super::place::{Asker, Base, LOOK, Place, is_mount_point, is_read_only, mount_of, ours};
 use super::wish::{At, Wish};
@@ -116,7 +116,7 @@ pub(super) struct Worker<'a> {
     pub(super) rules: &'a NameRules,
     pub(super) asker: Asker,
     pub(super) made: &'a RefCell<Made>,
-    pub(super) refused: &'a RefusedNames,
+    pub(super) refused: &'a Refused,
 }
 
 /// A name that may be made, replaced and removed.
