@@ -29,6 +29,10 @@ const HELD_WHOLE: &[(&str, &str)] = &[
     ("info", "holds `attributes`"),
 ];
 
+/// Settings, and the files by way of which Git replaces them.
+const CONFIGURATIONS: &[&str] = &["config", "config.worktree"];
+const LOCKS: &[&str] = &["config.lock", "config.worktree.lock"];
+
 /// What makes a folder a Git directory, if all of them are in it (gitrepository-layout(5)).
 pub(crate) const MARKS: [&str; 3] = ["HEAD", "objects", "refs"];
 
@@ -41,9 +45,9 @@ pub enum GitName<'a> {
     Folder,
     /// A hook's example, which Git does not run.
     Sample,
-    /// Its configuration.
+    /// Its configuration, or that of one of its work trees.
     Config,
-    /// What becomes its configuration.
+    /// What becomes a configuration.
     ConfigLock,
     /// `commondir` or `gitdir` of this linked work tree.
     OfWorkTree(&'a OsStr),
@@ -53,14 +57,15 @@ pub enum GitName<'a> {
 
 impl<'a> GitName<'a> {
     /// Tells what a path below a Git directory is.
-    pub(crate) fn of(below: &'a Path) -> Option<GitName<'a>> {
+    #[must_use]
+    pub fn of(below: &'a Path) -> Option<GitName<'a>> {
         let parts: Vec<&OsStr> = below.iter().collect();
         let is = |part: &OsStr, names: &[&str]| names.iter().any(|name| part == *name);
         match *parts.as_slice() {
             [] => Some(GitName::Repository),
             [folder] if is(folder, &["hooks", "branches"]) => Some(GitName::Folder),
-            [config] if config == "config" => Some(GitName::Config),
-            [lock] if lock == "config.lock" => Some(GitName::ConfigLock),
+            [config] if is(config, CONFIGURATIONS) => Some(GitName::Config),
+            [lock] if is(lock, LOCKS) => Some(GitName::ConfigLock),
             [hooks, hook]
                 if hooks == "hooks" && Path::new(hook).extension() == Some(OsStr::new("sample")) =>
             {
@@ -69,6 +74,12 @@ impl<'a> GitName<'a> {
             [trees, tree] if trees == "worktrees" => Some(GitName::WorkTree(tree)),
             [trees, tree, file] if trees == "worktrees" && is(file, IN_WORKTREE) => {
                 Some(GitName::OfWorkTree(tree))
+            }
+            [trees, _, config] if trees == "worktrees" && config == "config.worktree" => {
+                Some(GitName::Config)
+            }
+            [trees, _, lock] if trees == "worktrees" && lock == "config.worktree.lock" => {
+                Some(GitName::ConfigLock)
             }
             _ => None,
         }
@@ -81,9 +92,11 @@ pub(crate) fn is_obeyed(below: &Path) -> bool {
     match parts.next() {
         None => false,
         Some(modules) if modules == "modules" => is_in_some_repository(parts),
-        Some(trees) if trees == "worktrees" => parts
-            .nth(1)
-            .is_some_and(|name| is_obeyed_at_top(name) || IN_WORKTREE.iter().any(|file| name == *file)),
+        Some(trees) if trees == "worktrees" => match parts.nth(1) {
+            Some(modules) if modules == "modules" => is_in_some_repository(parts),
+            name => name
+                .is_some_and(|name| is_obeyed_at_top(name) || IN_WORKTREE.iter().any(|file| name == *file)),
+        },
         Some(info) if info == INFO => parts.next().is_some_and(is_attributes),
         Some(name) => is_obeyed_at_top(name),
     }
@@ -92,9 +105,7 @@ pub(crate) fn is_obeyed(below: &Path) -> bool {
 /// Files that Git replaces by way of NAME.lock are the same under that name: where that cannot be made, Git says at once that the
 /// file cannot be replaced.
 fn is_obeyed_at_top(name: &OsStr) -> bool {
-    IN_GIT.iter().any(|(obeyed, _, _)| name == *obeyed)
-        || name == "config.lock"
-        || name == "config.worktree.lock"
+    IN_GIT.iter().any(|(obeyed, _, _)| name == *obeyed) || LOCKS.iter().any(|lock| name == *lock)
 }
 
 /// The folder that holds them.
@@ -121,9 +132,16 @@ fn is_in_some_repository<'a>(parts: impl Iterator<Item = &'a OsStr>) -> bool {
 
 /// Tells whether it says of a Git directory, or of a submodule's, that it is one. Letters are small.
 pub(crate) fn is_head(below: &Path) -> bool {
-    let is_submodule =
-        below.starts_with("modules") && !below.iter().any(|part| part == "refs" || part == "logs");
+    let is_submodule = is_in_modules(below) && !below.iter().any(|part| part == "refs" || part == "logs");
     below == Path::new("head") || is_submodule && below.file_name() == Some(OsStr::new("head"))
+}
+
+/// Tells whether a path below a Git directory lies among those of submodules, of a linked work tree's as well. Letters are small.
+pub(crate) fn is_in_modules(below: &Path) -> bool {
+    let mut parts = below.iter();
+    let first = parts.next();
+    let modules = if first == Some(OsStr::new("worktrees")) { parts.nth(1) } else { first };
+    modules == Some(OsStr::new("modules")) && parts.next().is_some()
 }
 
 /// Tells whether a path below a Git directory is a folder that is held all the way down, or lies in one. Letters are small.
@@ -157,10 +175,20 @@ mod tests {
             ("info", false),
             ("modules/a/info/attributes", true),
             ("modules/a/refs/heads/info/attributes", false),
+            ("worktrees/w/modules/a/config", true),
+            ("worktrees/w/modules/a/index", false),
         ] {
             assert_eq!(is_obeyed(Path::new(path)), is, "{path}");
         }
         assert!(is_head(Path::new("modules/a/b/head")) && !is_head(Path::new("modules/a/refs/heads/head")));
+        for (path, is) in [
+            ("modules/a", true),
+            ("modules", false),
+            ("worktrees/w/modules/a", true),
+            ("refs/modules/a", false),
+        ] {
+            assert_eq!(is_in_modules(Path::new(path)), is, "{path}");
+        }
         assert!(is_held_whole(Path::new("logs/HEAD")) && !is_held_whole(Path::new("objects/pack")));
     }
 
@@ -175,6 +203,8 @@ mod tests {
             ("worktrees/w/gitdir", Some(GitName::OfWorkTree(OsStr::new("w")))),
             ("worktrees/w", Some(GitName::WorkTree(OsStr::new("w")))),
             ("worktrees/w/config", None),
+            ("config.worktree", Some(GitName::Config)),
+            ("worktrees/w/config.worktree.lock", Some(GitName::ConfigLock)),
         ] {
             assert_eq!(GitName::of(Path::new(path)), name, "{path}");
         }

@@ -129,6 +129,19 @@ impl NameRules {
         self.below_repositories(&folded(path)).any(git_names::is_head)
     }
 
+    /// Tells whether a path lies among the Git directories of submodules.
+    #[must_use]
+    pub fn is_in_modules(&self, path: &Path) -> bool {
+        self.below_repositories(&folded(path)).any(git_names::is_in_modules)
+    }
+
+    /// Returns the top of the work tree whose Git directory a path lies in, if it stands there.
+    #[must_use]
+    pub fn work_tree(&self, path: &Path) -> Option<&Path> {
+        let known = self.repositories.iter().find(|known| path.starts_with(known))?;
+        known.parent().filter(|_| known.ends_with(".git"))
+    }
+
     /// Returns the names that make a work tree's top a Git directory together with this one.
     #[must_use]
     pub fn completing(&self, path: &Path) -> Option<[PathBuf; 2]> {

@@ -216,7 +216,7 @@ async fn no_call_makes_changes_or_removes_a_protected_name() {
     ] {
         assert!(tried.ran().1.lines().any(|line| line == what), "{what} is refused: {tried:?}");
     }
-    let names = ".mcp.json .vscode .vscode/new .git .git/config .git/config.lock .git/hooks .git/hooks/new .git/commondir .git/config.worktree .codex .GIT .git/HOOKS/x";
+    let names = ".mcp.json .vscode .vscode/new .git .git/config .git/hooks .git/hooks/new .git/commondir .git/config.worktree .codex .GIT .git/HOOKS/x";
     let attempts = format!("python3 attempts.py {folder} {names}");
     let refused = client.run_within(&attempts, std::time::Duration::from_secs(60)).await;
     assert_eq!(refused.ran().1, "tried\n", "{refused:?}");

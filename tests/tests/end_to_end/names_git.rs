@@ -155,16 +155,14 @@ async fn submodules_and_repositories_within_work_and_stay_what_they_are() {
     project(&world);
     let url = word(&source.workdir());
     let client = behind_the_door(&world).await;
-    // Its configuration cannot be made inside, and that is said, whatever the exit code.
-    let refused =
-        client.run(&format!("git -c protocol.file.allow=always submodule add {url} sub; true")).await;
-    assert!(refused.json()["notes"].to_string().contains(".git/modules/sub/"), "{refused:?}");
-    // One that comes while commands run: its work tree is theirs, its configuration is not.
-    git(&world.workdir(), &format!("-c protocol.file.allow=always submodule add -q --force {url} sub"));
-    git(&world.workdir(), "commit -qm sub");
+    let add = |name: &str| {
+        format!("git -c protocol.file.allow=always submodule --quiet add {url} {name} 2> /dev/null")
+    };
     all_succeed(
         &client,
         &[
+            ("add", &format!("{}; git commit -qm sub; grep -q 'active = true' .git/config", add("sub"))),
+            ("one deeper", &format!("{}; git commit -qm deep; git submodule status | grep -q lib/deep", add("lib/deep"))),
             ("a commit", "cd sub; echo x > x; git add x; git -c user.name=a -c user.email=a@b commit -qm x; cd ..; git commit -qam bump"),
             ("a repository within", &format!("git init -q own; cd own; {IDENTITY}; echo 1 > 1; git add 1; git commit -qm 1")),
         ],
@@ -175,7 +173,65 @@ async fn submodules_and_repositories_within_work_and_stay_what_they_are() {
         .await;
     assert!(!attacked.ran().1.contains("evil"), "{attacked:?}");
     assert!(world.workdir().join(".git/modules/sub/HEAD").exists());
-    git(&world.workdir(), "submodule status && git -C sub status");
+    git(&world.workdir(), "submodule status && git -C sub status && git -C lib/deep fsck");
+    // What a new one is told to run, or to take for its own, it is not.
+    let attacked = client
+        .run(
+            "git init -q --separate-git-dir .git/modules/new new; d=.git/modules/new; git -C new config core.fsmonitor ./evil; git -C new config core.worktree /tmp
+             echo evil > $d/hooks/pre-commit; printf '[core]\n\tpager = evil\n' > x; (set -C; cat x > $d/config.lock); mv $d/config.lock $d/config; cat $d/config $d/hooks/*; true",
+        )
+        .await;
+    let made = world.workdir().join(".git/modules/new");
+    let text = std::fs::read_to_string(made.join("config")).expect("a configuration");
+    let is_as_made = text.contains("bare = false") && !text.contains("evil") && !text.contains("worktree");
+    assert!(is_as_made && entries(&made.join("hooks")).is_empty(), "{text}: {attacked:?}");
+}
+
+/// What Git writes before it gets its name is nobody else's to write, and does not stay.
+#[tokio::test]
+async fn what_becomes_a_configuration_is_written_by_who_began_it() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let config = world.workdir().join(".git/config");
+    let before = std::fs::read_to_string(&config).expect("a configuration");
+    let client = behind_the_door(&world).await;
+    let lock = world.workdir().join(".git/config.lock");
+    // Somebody's who is about to make it the configuration.
+    std::fs::write(&lock, &before).expect("written");
+    let attacked = client
+        .run(
+            "l=.git/config.lock; echo evil >> $l; rm -f $l; mv $l x; mv -f x $l; ln -f x $l; ln -sf /tmp/x $l; chmod 777 $l; truncate -s 0 $l
+             python3 -c 'open(\".git/config.lock\", \"r+\").write(\"evil\")' 2> /dev/null; git config core.sparseCheckout true; cat $l",
+        )
+        .await;
+    assert!(attacked.ran().1.ends_with(&before), "{attacked:?}");
+    assert_eq!(std::fs::read_to_string(&lock).expect("a lock"), before);
+    std::fs::remove_file(&lock).expect("removed");
+    // One of a command that is killed before it is done.
+    let ended =
+        client.run("set -C; exec 3> .git/config.lock && echo locked; mkfifo .git/config.worktree.lock").await;
+    assert!(ended.ran().1.starts_with("locked\n"), "{ended:?}");
+    let locks = async || {
+        let left = ["config.lock", "config.worktree.lock"]
+            .map(|name| world.workdir().join(".git").join(name).exists());
+        if left == [false; 2] { Ok(()) } else { Err(format!("locks are left: {left:?}")) }
+    };
+    eventually_async(locks).await;
+    let attacked = client
+        .run(
+            "change() { sed \"$1\" .git/config > new && (set -C; cat new > .git/config.lock) && mv .git/config.lock .git/config; rm -f .git/config.lock; }
+             change 's/^\\[core\\]/[core]\\n\\tfsmonitor = evil/'; change '$a[include]\\n\\tpath = evil'; change '1i[alias]\\n\\tst = !evil'; change d
+             git config core.hooksPath evil; git config --add submodule.x.update '!evil'; git config --add submodule.x.url ext::evil
+             printf '[core]\\n\\tfsmonitor = evil\\n' > w; (set -C; cat w > .git/config.worktree.lock); mv .git/config.worktree.lock .git/config.worktree; rm -f .git/*.lock",
+        )
+        .await;
+    assert_eq!(std::fs::read_to_string(&config).expect("a configuration"), before, "{attacked:?}");
+    assert!(
+        attacked.json()["notes"].to_string().contains(".git/config, .git/config.worktree;"),
+        "{attacked:?}"
+    );
+    let names = entries(&world.workdir().join(".git"));
+    assert!(!names.iter().any(|name| name.starts_with("config.")), "{names:?}");
 }
 
 #[tokio::test]
@@ -327,8 +383,6 @@ async fn nothing_is_left_in_a_project_and_all_of_it_can_be_removed() {
         ],
     )
     .await;
-    let sparse = client.run("git sparse-checkout set src").await;
-    assert!(sparse.json()["notes"].to_string().contains(".git/config"), "{sparse:?}");
     let after = (entries(&world.workdir()), entries(&world.workdir().join(".git")));
     assert_eq!(before.0, after.0);
     let made: Vec<_> = after.1.difference(&before.1).collect();

@@ -139,6 +139,31 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         "git init -q",
         "for i in $(seq 300); do echo $i > f$i; done; git add . && git commit -qm many",
     ),
+    git(
+        "git sparse-checkout set, add, disable",
+        "git init -q; mkdir a b c; echo 1 > a/x; echo 2 > b/x; echo 3 > c/x; echo 0 > x; git add .; git commit -qm first",
+        "git sparse-checkout set a && ls > one && git sparse-checkout add b && ls > two && git sparse-checkout list > three && git sparse-checkout disable && cat .git/config .git/config.worktree > four",
+    ),
+    git(
+        "git submodule add, update, commit",
+        "git init -q ../lib; git -C ../lib commit -q --allow-empty -m x; git init -q; git commit -q --allow-empty -m x",
+        "git submodule --quiet add ../lib libs/one 2>/dev/null && git commit -qm sub && git -C libs/one commit -q --allow-empty -m y && git commit -qam bump && git submodule status && sed \"s|=.*$HOME|= |\" .git/config .git/modules/libs/one/config > configs",
+    ),
+    git(
+        "git submodule update --init",
+        "git init -q ../lib; git -C ../lib commit -q --allow-empty -m x; git init -q ../top; cd ../top; git submodule --quiet add ../lib sub 2> /dev/null; git commit -qm sub; cd ../work; git clone -q ../top .",
+        "git submodule --quiet update --init 2>/dev/null && git submodule status > status && sed \"s|=.*$HOME|= |\" .git/config .git/modules/sub/config > configs",
+    ),
+    git(
+        "git clone --recurse-submodules URL .",
+        "git init -q ../lib; git -C ../lib commit -q --allow-empty -m x; git init -q ../top; cd ../top; git submodule --quiet add ../lib sub 2> /dev/null; git commit -qm sub",
+        "git clone -q --recurse-submodules ../top . 2>/dev/null && git submodule status > status && git -C sub log --oneline > log",
+    ),
+    git(
+        "git worktree add of a sparse checkout, remove",
+        "git init -q; mkdir a b; echo 1 > a/x; echo 2 > b/x; git add .; git commit -qm first; git sparse-checkout set a",
+        "git worktree add -q wt && ls wt > one && git -C wt sparse-checkout set b && ls wt > two && cat .git/worktrees/wt/config.worktree > three && git worktree remove wt && ls .git > four",
+    ),
     elsewhere(
         "a linked work tree",
         "tree",
@@ -156,7 +181,14 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
     ),
     refused("git config", REPOSITORY, "git config alias.x y", ".git/config"),
     refused("git remote add", REPOSITORY, "git remote add up ../up.git", ".git/config"),
-    refused("git branch -m", REPOSITORY, "git branch -m trunk", ".git/config"),
+    refused(
+        "git config core.hooksPath (husky)",
+        REPOSITORY,
+        "git config core.hooksPath .husky/_",
+        ".git/config",
+    ),
+    git("git branch -m", REPOSITORY, "git branch -m trunk"),
+    refused("git branch -m of one that follows another", CLONE, "git branch -m trunk", ".git/config"),
     refused(
         "git switch --track",
         CLONE,

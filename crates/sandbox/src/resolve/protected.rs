@@ -370,6 +370,7 @@ impl Found {
         for (name, text, _) in IN_GIT {
             self.protect(folder.join(name), Some(holding(*text)));
         }
+        let mut left = MAX_SUBMODULES;
         let worktrees = fs::read_dir(folder.join("worktrees")).into_iter().flatten().flatten();
         for worktree in worktrees.take(MAX_SUBMODULES) {
             for name in IN_WORKTREE {
@@ -379,8 +380,8 @@ impl Found {
                 worktree.path().join("config.worktree"),
                 Some(Placeholder::FileHolding(String::new())),
             );
+            self.protect_submodules(&worktree.path().join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
         }
-        let mut left = MAX_SUBMODULES;
         self.protect_submodules(&folder.join("modules"), MAX_SUBMODULE_DEPTH, &mut left);
     }
 

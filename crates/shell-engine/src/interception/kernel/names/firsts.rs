@@ -2,7 +2,7 @@
 //!
 //! A configuration is written by whoever asks under the name `config.lock`, and what it says is copied if it names nothing that runs:
 //! the asker keeps no descriptor of what Git reads. What somebody else has changed since, and everything once the call has ended, is
-//! protected like any other.
+//! protected like any other: it is changed only in what selects files (`git sparse-checkout`) or adds a submodule.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,8 +16,8 @@ use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags, memfd_create, openat, r
 use rustix::io::Errno;
 use sandbox::GitName;
 
-use super::git_config::is_harmless;
-use super::made::{Written, open_plain};
+use super::git_config::{is_harmless, is_harmless_change, leads_to};
+use super::made::{Made, Written, open_plain};
 use super::work::{Act, Free, Outcome, Worker};
 
 /// The longest configuration that is looked at, in bytes.
@@ -29,28 +29,30 @@ const UNFINISHED: &str = "config.unfinished";
 impl Worker<'_> {
     /// Whether a name that is protected may come into being, or go, this time.
     pub(super) fn is_first(&self, free: &Free, act: Act) -> bool {
-        let Some((repository, name)) = self.rules.git_name(&free.path) else { return false };
+        let Some((repository, name)) = self.git_name(&free.path) else { return false };
         let made = self.made.borrow();
-        let is_made = made.repositories.contains_key(repository);
+        let is_made = made.repositories.contains(repository);
         match (name, act) {
             (GitName::Repository, Act::MakeFolder) => true,
             (GitName::Folder, Act::MakeFolder | Act::Remove) | (GitName::Repository, Act::Remove) => is_made,
-            (
-                GitName::ConfigLock,
-                Act::Make | Act::Write { .. } | Act::Remove | Act::MoveAway | Act::Mode,
-            ) => is_made,
-            (GitName::Config, Act::MoveHere) => is_made,
-            (GitName::Config, Act::Remove | Act::Mode) => {
-                is_made && self.is_as_written(free, made.repositories.get(repository))
+            // What comes of it is looked at when it gets its name.
+            (GitName::ConfigLock, Act::MakeFile) | (GitName::Config, Act::MoveHere) => true,
+            (GitName::ConfigLock, Act::Write { .. } | Act::Remove | Act::MoveAway | Act::Mode) => {
+                made.is_own_lock(&free.path)
             }
-            (GitName::Sample, Act::Make | Act::Write { .. }) => is_made,
-            (GitName::OfWorkTree(tree), Act::Make | Act::Write { .. } | Act::Mode) => {
+            (GitName::Config, Act::Remove | Act::Mode) => {
+                let is_its_own = is_made && is_as_written(free, made.configurations.get(&free.path));
+                is_its_own || act == Act::Remove && self.goes_with_its_work_tree(free, &made)
+            }
+            // A copy of what the repository's own says.
+            (GitName::Config, Act::MakeFile) => {
+                free.path.parent().is_some_and(|tree| made.work_trees.contains(tree))
+            }
+            (GitName::Sample, Act::MakeFile | Act::Write { .. }) => is_made,
+            (GitName::OfWorkTree(tree), Act::MakeFile | Act::Write { .. } | Act::Mode) => {
                 made.work_trees.contains(&repository.join("worktrees").join(tree))
             }
-            (GitName::OfWorkTree(tree), Act::Remove) => {
-                let folder = repository.join("worktrees").join(tree);
-                made.work_trees.contains(&folder) || is_abandoned(&free.own, &folder)
-            }
+            (GitName::OfWorkTree(_), Act::Remove) => self.goes_with_its_work_tree(free, &made),
             (
                 GitName::Repository
                 | GitName::Folder
@@ -64,54 +66,97 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether this call has made the Git directory that a path lies in.
-    pub(super) fn is_in_made(&self, path: &Path) -> bool {
-        self.made.borrow().repositories.keys().any(|made| path.starts_with(made))
+    /// Whether what belongs to a linked work tree may go: the tree is gone, or this call has made it.
+    fn goes_with_its_work_tree(&self, free: &Free, made: &Made) -> bool {
+        let folder = free
+            .path
+            .parent()
+            .filter(|folder| matches!(self.rules.git_name(folder), Some((_, GitName::WorkTree(_)))));
+        folder.is_some_and(|folder| made.work_trees.contains(folder) || is_abandoned(&free.own, folder))
     }
 
-    fn is_as_written(&self, free: &Free, written: Option<&Option<Written>>) -> bool {
-        let found = open_plain(&free.own, &free.name).ok().and_then(|file| Written::of(&file).ok());
-        matches!(written, Some(Some(written)) if found.as_ref() == Some(written))
+    /// The Git directory in which a path lies, and what it is there; also one of a submodule that this call has made.
+    fn git_name<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, GitName<'a>)> {
+        self.rules.git_name(path).or_else(|| {
+            let repository = self.made.borrow().repository(path)?;
+            Some((repository, GitName::of(path.strip_prefix(repository).ok()?)?))
+        })
+    }
+
+    /// Whether this call has made the Git directory that a path lies in.
+    pub(super) fn is_in_made(&self, path: &Path) -> bool {
+        self.made.borrow().repository(path).is_some()
     }
 
     /// A folder has been made here.
     pub(super) fn has_made(&self, path: &Path) {
         match self.rules.git_name(path) {
             Some((repository, GitName::Repository)) => {
-                self.made.borrow_mut().repositories.insert(repository.to_owned(), None);
+                self.made.borrow_mut().repositories.insert(repository.to_owned());
             }
             Some((_, GitName::WorkTree(_))) => {
                 self.made.borrow_mut().work_trees.insert(path.to_owned());
+            }
+            // Whatever its name: that of a submodule may have many parts.
+            None if self.rules.is_in_modules(path) && self.rules.is_free(path) => {
+                self.made.borrow_mut().repositories.insert(path.to_owned());
             }
             Some(_) | None => {}
         }
     }
 
-    /// A hook's example goes nowhere: nobody shall take it for Git's own later.
-    pub(super) fn sample(&self, free: &Free) -> Option<Result<OwnedFd, Errno>> {
-        let (_, name) = self.rules.git_name(&free.path)?;
-        (name == GitName::Sample).then(|| memfd_create("sample", MemfdFlags::CLOEXEC))
+    /// A file has been made here.
+    pub(super) fn has_made_file(&self, free: &Free, file: &OwnedFd) {
+        if matches!(self.git_name(&free.path), Some((_, GitName::ConfigLock))) {
+            self.made.borrow_mut().has_locked(&free.path, &free.own, file);
+        }
     }
 
-    /// The rename by which a Git directory of this call gets its configuration.
+    /// What is written goes nowhere: a hook's example, which nobody shall take for Git's own later, and the settings of a new work
+    /// tree, which have been copied here from the repository's.
+    pub(super) fn stand_in(&self, free: &Free, is_new: bool) -> Option<Result<OwnedFd, Errno>> {
+        let (repository, name) = self.git_name(&free.path)?;
+        let copied = match name {
+            GitName::Sample => Ok(()),
+            GitName::Config if is_new && !self.rules.is_free(&free.path) => copy_settings(repository, free),
+            GitName::Config
+            | GitName::Repository
+            | GitName::Folder
+            | GitName::ConfigLock
+            | GitName::OfWorkTree(_)
+            | GitName::WorkTree(_) => return None,
+        };
+        let copied = copied.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        Some(copied.and_then(|()| memfd_create("stand-in", MemfdFlags::CLOEXEC)))
+    }
+
+    /// The rename by which a Git directory gets its configuration, or another one.
     pub(super) fn configure(&self, from: &Free, to: &Free) -> Option<Outcome> {
-        let (repository, GitName::Config) = self.rules.git_name(&to.path)? else { return None };
+        let (repository, GitName::Config) = self.git_name(&to.path)? else { return None };
         // One that the user lets commands write is a file like any other.
         if self.rules.is_free(&to.path) {
             return None;
         }
-        if self.rules.git_name(&from.path) != Some((repository, GitName::ConfigLock)) {
+        let mut lock = to.path.clone().into_os_string();
+        lock.push(".lock");
+        if from.path.as_os_str() != lock {
+            self.is_refused(&to.path);
             return Some(Outcome::Fails(Errno::ROFS));
         }
-        let mut made = self.made.borrow_mut();
-        let written = made.repositories.get(repository);
-        let is_new = to.kind().is_none();
-        if !is_new && !self.is_as_written(to, written) {
-            return Some(Outcome::Fails(Errno::ROFS));
-        }
-        match copy(from, to) {
+        let is_its_own = {
+            let made = self.made.borrow();
+            made.repositories.contains(repository)
+                && (to.kind().is_none() || is_as_written(to, made.configurations.get(&to.path)))
+        };
+        let may = |text: &[u8]| -> std::io::Result<bool> {
+            match is_its_own {
+                true => Ok(is_harmless(text, |work_tree| self.is_of_submodule(repository, work_tree))),
+                false => Ok(is_harmless_change(&read(to)?.unwrap_or_default(), text)),
+            }
+        };
+        match copy(from, to, may) {
             Ok(Some(written)) => {
-                made.repositories.insert(repository.to_owned(), Some(written));
+                self.made.borrow_mut().configurations.insert(to.path.clone(), written);
                 Some(Outcome::Done)
             }
             Ok(None) => {
@@ -121,17 +166,49 @@ impl Worker<'_> {
             Err(error) => Some(Outcome::Fails(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
         }
     }
+
+    /// Whether what a submodule calls its work tree is one in the work tree to which it belongs.
+    fn is_of_submodule(&self, repository: &Path, work_tree: &str) -> bool {
+        let top = self.rules.work_tree(repository);
+        let place = leads_to(repository, work_tree).filter(|_| self.rules.is_in_modules(repository));
+        place.zip(top).is_some_and(|(place, top)| {
+            place != top
+                && place.starts_with(top)
+                && self.rules.is_free(&place)
+                && self.rules.git_name(&place).is_none()
+        })
+    }
 }
 
-/// Gives a Git directory the configuration that lies beside it, if it is harmless.
-fn copy(from: &Free, to: &Free) -> std::io::Result<Option<Written>> {
-    let source = open_plain(&from.own, &from.name)?;
-    let mut text = Vec::new();
-    (&source).take(MAX_CONFIG + 1).read_to_end(&mut text)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_CONFIG) || !is_harmless(&text) {
+fn is_as_written(free: &Free, written: Option<&Written>) -> bool {
+    let found = open_plain(&free.own, &free.name).ok().and_then(|file| Written::of(&file).ok());
+    written.is_some_and(|written| found.as_ref() == Some(written))
+}
+
+/// Reads a configuration; none where there is no file.
+fn read(free: &Free) -> std::io::Result<Option<Vec<u8>>> {
+    if free.kind().is_none() {
         return Ok(None);
     }
-    let mode = source.metadata()?.permissions().mode() & 0o777;
+    let mut text = Vec::new();
+    open_plain(&free.own, &free.name)?.take(MAX_CONFIG + 1).read_to_end(&mut text)?;
+    match u64::try_from(text.len()).is_ok_and(|length| length <= MAX_CONFIG) {
+        true => Ok(Some(text)),
+        false => Err(std::io::ErrorKind::FileTooLarge.into()),
+    }
+}
+
+/// Gives a Git directory the configuration that lies beside it, if it may have it.
+fn copy(
+    from: &Free,
+    to: &Free,
+    may: impl FnOnce(&[u8]) -> std::io::Result<bool>,
+) -> std::io::Result<Option<Written>> {
+    let Some(text) = read(from)? else { return Err(std::io::ErrorKind::NotFound.into()) };
+    if !may(&text)? {
+        return Ok(None);
+    }
+    let mode = open_plain(&from.own, &from.name)?.metadata()?.permissions().mode() & 0o777;
     let _ = unlinkat(&to.own, UNFINISHED, AtFlags::empty());
     let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(&to.own, UNFINISHED, make, Mode::from_raw_mode(mode))?);
@@ -140,6 +217,15 @@ fn copy(from: &Free, to: &Free) -> std::io::Result<Option<Written>> {
     renameat(&to.own, UNFINISHED, &to.own, &to.name)?;
     unlinkat(&from.own, &from.name, AtFlags::empty())?;
     Ok(Some(written))
+}
+
+/// Gives a new work tree the settings that its repository has for the main one.
+fn copy_settings(repository: &Path, free: &Free) -> std::io::Result<()> {
+    let own = openat(CWD, repository, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    open_plain(&own, &free.name)?.take(MAX_CONFIG).read_to_end(&mut text)?;
+    let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    File::from(openat(&free.own, &free.name, make, Mode::from_raw_mode(0o644))?).write_all(&text)
 }
 
 /// Whether the work tree that a folder in a Git directory is for is gone: what leads there may go, too. `gitdir` names its `.git` file.

@@ -72,6 +72,8 @@ pub(super) enum Act {
     MakeFolder,
     /// Something that is no folder; what is there already is not touched.
     Make,
+    /// A file, as `Make`.
+    MakeFile,
     /// A symbolic link.
     MakeLink,
     /// Opened to be written.
@@ -91,14 +93,19 @@ impl Act {
     fn makes(self) -> bool {
         matches!(
             self,
-            Act::MakeFolder | Act::Make | Act::MakeLink | Act::Write { makes: true } | Act::MoveHere
+            Act::MakeFolder
+                | Act::Make
+                | Act::MakeFile
+                | Act::MakeLink
+                | Act::Write { makes: true }
+                | Act::MoveHere
         )
     }
 
     /// Whether it would have changed something, had it not been refused.
     fn means_a_change(self, is_there: bool) -> bool {
         match self {
-            Act::MakeFolder | Act::Make | Act::MakeLink => !is_there,
+            Act::MakeFolder | Act::Make | Act::MakeFile | Act::MakeLink => !is_there,
             Act::Remove | Act::MoveAway => is_there,
             Act::Write { makes } => makes || is_there,
             Act::MoveHere => true,
@@ -250,11 +257,11 @@ impl Worker<'_> {
         }
         let makes = flags.contains(OFlags::CREATE);
         let is_new = makes && flags.contains(OFlags::EXCL);
-        let free = self.checked(place, if is_new { Act::Make } else { Act::Write { makes } })?;
+        let free = self.checked(place, if is_new { Act::MakeFile } else { Act::Write { makes } })?;
         // What comes later there the asker does itself; this is done here, wherever it stands.
         self.opens(&free.path);
-        if let Some(sample) = self.sample(&free) {
-            return Some(opened_or_fails(sample, flags));
+        if let Some(stand_in) = self.stand_in(&free, is_new) {
+            return Some(opened_or_fails(stand_in, flags));
         }
         for _ in 0..ATTEMPTS {
             match openat(&free.own, &free.name, LOOK | OFlags::NOFOLLOW, Mode::empty()) {
@@ -269,7 +276,12 @@ impl Worker<'_> {
             let mode = self.masked(mode)?;
             match openat(&free.own, &free.name, flags & FLAGS | make, mode) {
                 Err(Errno::EXIST) => {}
-                made => return Some(opened_or_fails(made, flags)),
+                made => {
+                    if let Ok(file) = &made {
+                        self.has_made_file(&free, file);
+                    }
+                    return Some(opened_or_fails(made, flags));
+                }
             }
         }
         None
@@ -368,7 +380,9 @@ impl Worker<'_> {
         }
         let exchanges = flags.contains(RenameFlags::EXCHANGE);
         let (from, to) = self.both((from, Act::MoveAway), (to, Act::MoveHere))?;
-        if let Some(outcome) = self.configure(&from, &to).filter(|_| flags.is_empty()) {
+        if flags.is_empty()
+            && let Some(outcome) = self.configure(&from, &to)
+        {
             return Some(outcome);
         }
         if !self.may_stand(&from, &to) || exchanges && !self.may_stand(&to, &from) {
