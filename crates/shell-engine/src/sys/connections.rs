@@ -30,6 +30,16 @@ pub(crate) fn take_descriptor(thread: i32, number: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_getfd(handle, number, PidfdGetfdFlags::empty())?)
 }
 
+/// Whether another process has the same open file at this number as we have. Where the kernel does not tell, it has not.
+pub(crate) fn has_same_file(thread: i32, number: i32, ours: BorrowedFd<'_>) -> bool {
+    /// `KCMP_FILE` (kcmp(2)).
+    const FILES: libc::c_int = 0;
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: kcmp(2) takes numbers only, and changes nothing.
+    let result = unsafe { libc::syscall(libc::SYS_kcmp, own, thread, FILES, ours.as_raw_fd(), number) };
+    result == 0
+}
+
 fn process_of(thread: Pid) -> io::Result<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_nonzero()))?;
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());

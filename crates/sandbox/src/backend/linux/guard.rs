@@ -8,7 +8,7 @@
 use super::awaited::InForce;
 use super::landlock_rules::UNIX_SOCKETS_SINCE;
 use super::namespaces::{self, Attempt};
-use super::newcomers::Newcomers;
+use super::newcomers::{Come, Newcomers};
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
 use super::repair::{self, Doors, Verified, Watcher};
@@ -361,7 +361,10 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
         let Some(mending) = &mut running.mending else { continue };
         let Mending { doors, watcher, newcomers, verified } = mending;
         let mut concerned = watcher.concerns_us();
-        for socket in newcomers.come(session) {
+        let Come { sockets, folders } = newcomers.come(session);
+        // Where it fails, the first use tries again.
+        let _ = repair::bind_writable(proof, doors, plan, &folders);
+        for socket in sockets {
             if !plan.hidden.contains(&socket) {
                 watcher.add(&socket);
                 plan.hidden.push(socket);
@@ -390,7 +393,7 @@ fn run_errand(proof: SingleThreaded, errands: &OwnedFd, mending: &mut Mending, p
     let done = match wire::decode(&packet.bytes) {
         Ok(GuardCommand::BindWritable { folder }) => {
             let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
-            repair::bind_writable(proof, doors, plan, folder).is_ok()
+            repair::bind_writable(proof, doors, plan, &[folder.to_owned()]).is_ok()
         }
         Ok(GuardCommand::Mend) => verified.renew(|| repair::repair(proof, doors, plan)).is_ok(),
         Err(_) => false,

@@ -3,14 +3,17 @@
 //!
 //! Watched are the tops of the writable roots and the folders that are made there. What is bound deeper is not noticed,
 //! and between its making and our look a command may be faster.
+//!
+//! New folders themselves are noticed in held ones, too: they are to be writable as those are that were there at the start.
 
 use super::process_tree::Tree;
+use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use crate::resolve::HostSockets;
 use rustix::event::Timespec;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{CWD, FileType, statat};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
@@ -27,20 +30,35 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 pub(super) struct Newcomers {
     descriptor: OwnedFd,
     folders: HashMap<i32, PathBuf>,
+    /// Which new folders are to be writable.
+    rules: Option<NameRules>,
     /// Those of them that were made while the session lives, the oldest first.
     made: VecDeque<i32>,
     /// The session shares the host's network, in whose list its own sockets are, too.
     shares_network: bool,
 }
 
+/// What has come.
+pub(super) struct Come {
+    pub(super) sockets: Vec<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
+}
+
 impl Newcomers {
     /// Begins to watch the writable roots.
     pub(super) fn watch(plan: &Plan, shares_network: bool) -> io::Result<Newcomers> {
         let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut newcomers =
-            Newcomers { descriptor, folders: HashMap::new(), made: VecDeque::new(), shares_network };
-        for root in plan.writable.iter().filter(|root| root.is_dir()) {
-            newcomers.add(root.clone());
+        let rules = plan.brokered.then(|| NameRules::of(plan));
+        let held = if plan.brokered { names::held(plan) } else { BTreeSet::new() };
+        let folders = HashMap::new();
+        let mut newcomers = Newcomers { descriptor, folders, rules, made: VecDeque::new(), shares_network };
+        // What comes into a Git directory, Git makes.
+        let held = held
+            .into_iter()
+            .filter(|folder| !plan.repositories.iter().any(|known| folder.starts_with(known)));
+        let watched: BTreeSet<PathBuf> = plan.writable.iter().cloned().chain(held).collect();
+        for folder in watched.into_iter().filter(|folder| folder.is_dir()) {
+            newcomers.add(folder);
         }
         Ok(newcomers)
     }
@@ -65,9 +83,10 @@ impl Newcomers {
         }
     }
 
-    /// Reads what happened, and returns the sockets of programs outside that have come.
-    pub(super) fn come(&mut self, session: &Tree) -> Vec<PathBuf> {
+    /// Reads what happened: which sockets of programs outside have come, and which folders that are to be writable.
+    pub(super) fn come(&mut self, session: &Tree) -> Come {
         let mut files = HashSet::new();
+        let mut folders = Vec::new();
         for (folder, name) in self.events() {
             let Some(folder) = self.folders.get(&folder) else { continue };
             let path = folder.join(std::ffi::OsStr::from_bytes(&name));
@@ -75,6 +94,9 @@ impl Newcomers {
             match kind(&path) {
                 Some(FileType::Socket) => drop(files.insert(path)),
                 Some(FileType::Directory) if is_below_a_root => {
+                    if self.rules.as_ref().is_some_and(|rules| rules.is_opened(&path)) {
+                        folders.push(path.clone());
+                    }
                     self.add_made(path.clone());
                     // What was bound before we looked.
                     let entries = fs::read_dir(&path).into_iter().flatten().flatten();
@@ -84,7 +106,8 @@ impl Newcomers {
                 _ => {}
             }
         }
-        if files.is_empty() { Vec::new() } else { self.of_the_host(&files, session) }
+        let sockets = if files.is_empty() { Vec::new() } else { self.of_the_host(&files, session) };
+        Come { sockets, folders }
     }
 
     fn events(&mut self) -> Vec<(i32, Vec<u8>)> {

@@ -170,19 +170,24 @@ pub(super) fn repair(proof: SingleThreaded, doors: &Doors, plan: &Plan) -> io::R
     mend(proof, doors, plan, true)
 }
 
-/// Makes a folder in a held one writable inside, if it is not.
+/// Makes folders in held ones writable inside, if they are not.
 pub(super) fn bind_writable(
     proof: SingleThreaded,
     doors: &Doors,
     plan: &Plan,
-    folder: &Path,
+    folders: &[PathBuf],
 ) -> io::Result<()> {
+    if folders.is_empty() {
+        return Ok(());
+    }
     // The folder that is held and the kind of its entry are looked at once more: nothing else may become writable.
     let rules = NameRules::of(plan);
-    if !plan.brokered || !rules.is_opened(folder) {
+    if !plan.brokered || !folders.iter().all(|folder| rules.is_opened(folder)) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    inside(proof, doors, || mounts::bind_writable(folder).map_err(io::Error::other))
+    inside(proof, doors, || {
+        folders.iter().try_for_each(|folder| mounts::bind_writable(folder).map_err(io::Error::other))
+    })
 }
 
 fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io::Result<()> {

@@ -1,10 +1,11 @@
 //! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
 
 use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
-use rustix::fs::{Mode, readlinkat};
+use rustix::fs::{FileType, Mode, fstat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
 use sandbox::{NameRules, Session};
@@ -15,6 +16,7 @@ use super::place::{Asker, Place, is_read_only, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
 use crate::sandboxes::Sandbox;
+use crate::sys::connections::{has_same_file, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
 use crate::sys::{own_umask, path_of};
 
@@ -45,6 +47,31 @@ pub(in crate::interception::kernel) struct Broker {
     refused: Refused,
     /// To the thread, once there is one.
     waiting: Option<Sender<Waiting>>,
+    /// Where a name was last looked for.
+    last: Option<Unheld>,
+}
+
+/// A folder that is not held, which a thread has open: who removes a tree asks about one after the other name in it.
+struct Unheld {
+    thread: i32,
+    number: i32,
+    /// The same open file.
+    folder: OwnedFd,
+}
+
+impl Unheld {
+    /// That in which a name is looked for by a descriptor, if it is one in it.
+    fn of(thread: i32, at: &At) -> Option<Unheld> {
+        let folder = take_descriptor(thread, at.folder).ok()?;
+        let is_folder = FileType::from_raw_mode(fstat(&folder).ok()?.st_mode) == FileType::Directory;
+        is_folder.then_some(Unheld { thread, number: at.folder, folder })
+    }
+
+    fn is(&self, thread: i32, at: &At) -> bool {
+        self.thread == thread
+            && self.number == at.folder
+            && has_same_file(thread, self.number, self.folder.as_fd())
+    }
 }
 
 impl Broker {
@@ -54,18 +81,29 @@ impl Broker {
         listener: &Arc<Listener>,
         refused: &Refused,
     ) -> Broker {
-        Broker { names, listener: Arc::clone(listener), refused: refused.clone(), waiting: None }
+        Broker { names, listener: Arc::clone(listener), refused: refused.clone(), waiting: None, last: None }
     }
 
     /// Answers a call, now or soon. Never waits for a file system.
     pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
-        let wish = Wish::read(&call)
-            .filter(|wish| !wish.is_of_a_device() && !happens(&self.names.rules, call.thread, wish));
+        let wish =
+            Wish::read(&call).filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
         let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
         if !taken {
             // Who is gone needs no answer.
             let _ = self.listener.let_happen(call.id);
         }
+    }
+
+    /// Whether a call may happen as it is, by a look that never waits.
+    fn happens(&mut self, thread: i32, wish: &Wish) -> bool {
+        let Some(at) = wish.name_in_folder() else { return happens(&self.names.rules, thread, wish) };
+        if self.last.as_ref().is_some_and(|last| last.is(thread, at)) {
+            return true;
+        }
+        let happens = happens(&self.names.rules, thread, wish);
+        self.last = if happens { Unheld::of(thread, at) } else { None };
+        happens
     }
 
     fn take(&mut self, waiting: Waiting) -> bool {

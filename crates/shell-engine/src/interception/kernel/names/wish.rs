@@ -149,6 +149,18 @@ impl Wish {
         })
     }
 
+    /// The name in an open folder that it makes or removes, if it is no path.
+    pub(super) fn name_in_folder(&self) -> Option<&At> {
+        let (Wish::MakeFolder { at, .. }
+        | Wish::MakeNode { at, .. }
+        | Wish::MakeLink { at, .. }
+        | Wish::Remove { at, .. }) = self
+        else {
+            return None;
+        };
+        (at.folder >= 0 && !at.path.contains(&b'/')).then_some(at)
+    }
+
     /// Whether it opens a device of the session's own, as every shell does.
     pub(super) fn is_of_a_device(&self) -> bool {
         const DEVICES: &[&[u8]] = &[b"/dev/null", b"/dev/tty", b"/dev/zero"];
