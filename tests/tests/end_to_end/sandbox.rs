@@ -261,3 +261,32 @@ async fn a_command_that_stops_what_watches_over_it_ends_with_its_timeout() {
         assert_eq!(client.run("echo next").await.ran(), (0, "next\n"), "{namespaces}");
     }
 }
+
+/// Mounts and Landlock know a folder, not its name.
+#[tokio::test]
+async fn a_workspace_that_is_moved_or_made_again_outside_gets_another_sandbox() {
+    for moves in [true, false] {
+        let world = World::with_rules("").configured("");
+        let work = world.workdir();
+        let client = Client::start_with(&world, &Person::absent(), &[]).await;
+        let script = "test -e .git || git init -q; echo x > x; mkdir -p d/e; git add .; git -c user.name=a -c user.email=a@b commit -qm x; rm -r d; ls";
+        let before = client.run(script).await;
+        assert_eq!(before.ran().0, 0, "{before:?}");
+        if moves {
+            std::fs::rename(&work, world.home().join("moved")).expect("moved");
+        } else {
+            std::fs::remove_dir_all(&work).expect("removed");
+        }
+        std::fs::create_dir(&work).expect("made again");
+        let again = client.run(script).await;
+        assert_eq!(again.ran(), (0, "x\n"), "{again:?}");
+        // The new one is protected as the first one was.
+        let attacked =
+            client.run("echo > .mcp.json; git config core.hooksPath x; ls -A; cat .git/config").await;
+        assert!(
+            !attacked.ran().1.contains("mcp.json\n.") && !attacked.ran().1.contains("hooksPath ="),
+            "{attacked:?}"
+        );
+        assert!(!work.join(".mcp.json").exists());
+    }
+}

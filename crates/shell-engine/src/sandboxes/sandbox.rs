@@ -26,6 +26,8 @@ pub struct Sandbox {
     told: Notices,
     company: Company,
     session: sandbox::Session,
+    /// The writable roots as they were: mounts and Landlock speak of these folders, not of others that get their names.
+    roots: Vec<(PathBuf, Option<(u64, u64)>)>,
     /// Sockets of the host that may be reached. While they are held, their inodes are theirs.
     sockets: Vec<OwnedFd>,
     /// Hosts that are reached by name.
@@ -86,6 +88,7 @@ impl Sandbox {
             tracing::warn!("{why}");
         }
         let plan = Plan { caches, ..plan };
+        let roots = plan.writable.iter().map(|root| (root.clone(), identity(root))).collect();
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
         let network = session.take_gateway().zip(networks).and_then(|(gateway, networks)| {
@@ -95,6 +98,7 @@ impl Sandbox {
         Ok(Sandbox {
             network,
             company: Company::default(),
+            roots,
             sockets,
             plan: Arc::new(plan),
             environment,
@@ -230,7 +234,12 @@ impl Sandbox {
 
     /// Whether programs can still be started in here.
     pub(super) fn is_usable(&self) -> bool {
-        self.session.is_alive() && !self.lacks_its_broker()
+        self.session.is_alive() && !self.lacks_its_broker() && !self.is_left_behind()
+    }
+
+    /// Whether a root was moved or removed, and another one made in its place. While the session lives, its number is taken.
+    fn is_left_behind(&self) -> bool {
+        self.roots.iter().any(|(root, was)| identity(root).is_some_and(|is| Some(is) != *was))
     }
 
     /// Whether nobody answers for names here although they wait for somebody: none can be made then.
@@ -242,6 +251,10 @@ impl Sandbox {
     pub fn level(&self) -> String {
         self.enforcement().to_string()
     }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    rustix::fs::stat(folder).ok().map(|found| device_and_inode(&found))
 }
 
 fn no_caches(store: &Path) -> String {
