@@ -14,7 +14,7 @@ use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, Righ
 use super::credentials;
 use super::environment::{self, Environment, Prepared};
 use super::exec::Exec;
-use super::executes::Executes;
+use super::executes::{self, Executes};
 use super::git_settings;
 use super::granted;
 use super::legacy::Legacy;
@@ -61,7 +61,9 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
-        (Decision::Prompt, true) if stays(grounds, exec, &rights) => ask(exec, named, None),
+        (Decision::Prompt, true) if stays(grounds, exec, &rights) || is_script(exec, &rights) => {
+            ask(exec, named, None)
+        }
         (Decision::Prompt, true) => {
             let rights = with_a_yes(rights.clone());
             ask(exec, named, Some(outside(grounds, exec, own.evaluation.matches(), &rights, &variables)))
@@ -71,6 +73,9 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         (Decision::Allow, true) if exec.outside().is_some() => runs_outside(grounds, exec, named),
         (Decision::Allow, true) if stays(grounds, exec, &rights) => {
             inside(grounds, exec, &rights, &variables)
+        }
+        (Decision::Allow, true) if is_script(exec, &rights) && grounds.trust.is_enforced() => {
+            Verdict::Run { why_inside: Some(IS_SCRIPT.into()) }
         }
         (Decision::Allow, true) => {
             match outside(grounds, exec, own.evaluation.matches(), &rights, &variables) {
@@ -106,6 +111,23 @@ fn with_a_yes(mut rights: Rights) -> Rights {
         rights.grants.protected = sandbox::resolve::changed_by_git().map(str::to_owned).collect();
     }
     rights
+}
+
+/// Why a subcommand of Git's runs inside that its rule would confine.
+const IS_SCRIPT: &str = "this command of Git's is a script of a shell, which nothing that is confined executes; it runs inside, and the \
+    git that it starts is judged by itself (a rule for `git submodule--helper` is one for what `git submodule` does)";
+
+/// Whether it is a subcommand of Git's that is a script, and confined: it would not start there.
+fn is_script(exec: &Exec, rights: &Rights) -> bool {
+    let is_git = exec.file.file_name() == Some(OsStr::new("git"));
+    let has_shell = rights.grants.may_run.iter().any(|name| ["sh", "/bin/sh"].contains(&name.as_str()));
+    let subcommand = git_settings::subcommand(exec.arguments());
+    rights.run == Run::Confined
+        && is_git
+        && !has_shell
+        && subcommand.is_some_and(|(_, name)| {
+            executes::is_script_of_git(&exec.file.canonicalize().unwrap_or_default(), name)
+        })
 }
 
 /// Whether it runs where it is, whatever a rule gives: that is nothing more, or what started it has more already.

@@ -1,7 +1,7 @@
 //! What a confined program executes: itself, its own helpers, and what its profile names. The kernel lets it execute
 //! nothing else.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::trust::{Program, Trust};
@@ -90,10 +90,22 @@ impl Executes {
     }
 }
 
+/// Whether a subcommand of Git's is a script of its own, such as `git submodule`.
+pub(super) fn is_script_of_git(git: &Path, subcommand: &OsStr) -> bool {
+    let mut name = OsString::from("git-");
+    name.push(subcommand);
+    let is_name = !subcommand.as_encoded_bytes().contains(&b'/');
+    let mut files = helpers(git).into_iter().map(|folder| folder.join(&name));
+    is_name && files.any(|file| open(&file).is_some_and(|file| interpreter(&file).is_some()))
+}
+
 fn helpers(program: &Path) -> Vec<PathBuf> {
     let name = program.file_name().unwrap_or_default();
     let folders = HELPERS.iter().find(|(of, _)| name == *of).map(|(_, folders)| *folders).unwrap_or_default();
     let Some(prefix) = program.parent().and_then(Path::parent) else { return Vec::new() };
+    // Scripts of Git's start the one that lies among its helpers.
+    let among =
+        |folder: &&&str| **folder != SHARED && program.parent().is_some_and(|own| own.ends_with(folder));
     let found = folders.iter().flat_map(|folder| {
         let path = prefix.join(folder);
         match *folder == SHARED {
@@ -101,7 +113,8 @@ fn helpers(program: &Path) -> Vec<PathBuf> {
             false => vec![path],
         }
     });
-    found.filter_map(|path| path.canonicalize().ok()).collect()
+    let own = folders.iter().find(among).and(program.parent()).map(Path::to_owned);
+    found.chain(own).filter_map(|path| path.canonicalize().ok()).collect()
 }
 
 fn own_files(folder: &Path, name: &OsStr) -> Vec<PathBuf> {
@@ -127,7 +140,16 @@ mod tests {
         for file in ["libexec/ssh-keysign", "libexec/sshd", "libexec/other"] {
             std::fs::write(prefix.join(file), "").unwrap();
         }
-        assert_eq!(helpers(&prefix.join("bin/git")), [prefix.join("libexec/git-core")]);
+        for git in ["bin/git", "libexec/git-core/git"] {
+            assert_eq!(helpers(&prefix.join(git)), [prefix.join("libexec/git-core")]);
+        }
+        std::fs::write(prefix.join("libexec/git-core/git-submodule"), "#!/bin/sh\n").unwrap();
+        std::fs::write(prefix.join("libexec/git-core/git-gc"), "\u{7f}ELF").unwrap();
+        for (name, is_script) in
+            [("submodule", true), ("gc", false), ("status", false), ("../git-core/git-submodule", false)]
+        {
+            assert_eq!(is_script_of_git(&prefix.join("bin/git"), OsStr::new(name)), is_script, "{name}");
+        }
         let of_ssh = [prefix.join("lib/openssh"), prefix.join("libexec/ssh-keysign")];
         assert_eq!(helpers(&prefix.join("bin/ssh")), of_ssh);
         assert_eq!(helpers(&prefix.join("bin/other")), Vec::<PathBuf>::new());
