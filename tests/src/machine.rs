@@ -32,6 +32,11 @@ pub fn is_installed(program: &str) -> bool {
     is_there
 }
 
+/// Says why a test is skipped.
+pub fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// Tells whether the hard limit of a resource lets a server have as much as a test needs.
 #[must_use]
 pub fn is_allowed(resource: Resource, least: u64) -> bool {

@@ -17,6 +17,7 @@ mod caches;
 mod calls;
 mod connections;
 mod debuggers;
+mod devices;
 mod doctor;
 mod embedding;
 mod ending;
