@@ -62,7 +62,8 @@ fn serve(
             shell_engine::raise_descriptor_limit()?;
             let shell = Shell::new(Arc::new(config));
             shell_engine::caches::trim_in_background();
-            for doubt in shell.rules().doubts().iter().chain(&shell.search_path_doubts()) {
+            let doubts = [shell.grant_doubts(), shell.search_path_doubts()].concat();
+            for doubt in shell.rules().doubts().iter().chain(&doubts) {
                 say::warn(doubt);
             }
             if let Some(doubt) = shell.config().allow_means.doubt() {

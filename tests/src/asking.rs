@@ -115,19 +115,25 @@ impl Asking {
 
     /// Runs a command with more arguments than that, and answers every question so.
     pub fn run_with(&mut self, command: &str, more: &Value, response: &Value) -> Answered {
-        let mut call = self.call(command);
-        for (name, value) in more.as_object().into_iter().flatten() {
-            call["arguments"][name.as_str()] = value.clone();
-        }
-        match self.era {
-            Era::Requests => self.by_requests(call, |_| response.clone()),
-            Era::ParkedCalls => self.by_parked_calls(call, |_| response.clone()),
-        }
+        self.run_with_answering(command, more, |_| response.clone())
     }
 
     /// Runs a command, and answers each question as `answer` says, which is given its parameters.
     pub fn run_answering(&mut self, command: &str, answer: impl FnMut(&Value) -> Value) -> Answered {
-        let call = self.call(command);
+        self.run_with_answering(command, &json!({}), answer)
+    }
+
+    /// The same, with more arguments than the command.
+    pub fn run_with_answering(
+        &mut self,
+        command: &str,
+        more: &Value,
+        answer: impl FnMut(&Value) -> Value,
+    ) -> Answered {
+        let mut call = self.call(command);
+        for (name, value) in more.as_object().into_iter().flatten() {
+            call["arguments"][name.as_str()] = value.clone();
+        }
         match self.era {
             Era::Requests => self.by_requests(call, answer),
             Era::ParkedCalls => self.by_parked_calls(call, answer),

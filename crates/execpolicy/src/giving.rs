@@ -10,7 +10,7 @@ use crate::evaluate::Options;
 use crate::evaluation::{Evaluation, RuleMatch};
 use crate::origin::Origin;
 use crate::policy::Policy;
-use crate::rights::{Rights, Run, Source, WholeProfile};
+use crate::rights::{Grants, Rights, Run, Source, WholeProfile};
 use crate::rule::{PrefixRule, RuleGrants};
 
 /// Words of a command that say whether it runs what it is given.
@@ -177,16 +177,42 @@ impl Policy {
     /// What a profile gives to a program that no rule speaks about, as a rule in this place would mean it.
     #[must_use]
     pub fn rights_by_profile(&self, name: &str, origin: &Origin) -> Option<Rights> {
-        let profile = self.profile(name, origin)?;
+        Some(self.rights_of(origin.clone(), self.profile(name, origin)?))
+    }
+
+    fn rights_of(&self, origin: Origin, profile: WholeProfile) -> Rights {
         let bounded = self.caps().bound(Rights {
             run: profile.run,
             grants: profile.grants,
             profile: Some(profile.name),
-            origin: Some(origin.clone()),
+            origin: Some(origin),
             source: Source::ProfileOfProgram,
             ..Rights::none()
         });
-        Some(Rights { caps: std::sync::Arc::clone(self.caps()), ..bounded })
+        Rights { caps: std::sync::Arc::clone(self.caps()), ..bounded }
+    }
+
+    /// What the profile of a program's name gives, as the narrowest rules would mean it, or one in this place; nothing
+    /// where there is none.
+    #[must_use]
+    pub fn rights_of_program(&self, name: &str, origin: Option<&Origin>) -> Option<Rights> {
+        let profile = match origin {
+            Some(origin) => self.profiles().of_program(name, origin)?,
+            None => self.profiles().of_program_in_force(name)?,
+        };
+        Some(self.rights_of(profile.origin.clone(), profile))
+    }
+
+    /// What rules and profiles grant as it is written, each with who does.
+    pub fn written_grants(&self) -> impl Iterator<Item = (String, &Grants)> {
+        let of_rules = self.rules().filter_map(|rule| match &rule.grants {
+            Some(RuleGrants::These(grants)) => Some((rule.origin.to_string(), grants)),
+            Some(RuleGrants::OfProfile(_)) | None => None,
+        });
+        let profiles = self.profiles().written();
+        let of_profiles = profiles
+            .map(|profile| (format!("{}: profile \"{}\"", profile.origin, profile.name), &profile.grants));
+        of_rules.chain(of_profiles)
     }
 
     /// All profiles that the narrowest rules see, by name.

@@ -94,6 +94,14 @@ impl Profiles {
         self.whole(program, origin).ok()
     }
 
+    /// What the profile of a program's name means to the narrowest layer, if there is one.
+    pub(crate) fn of_program_in_force(&self, program: &str) -> Option<WholeProfile> {
+        if !self.by_name.contains_key(program) && !built_in::has(program) {
+            return None;
+        }
+        self.with_bases(self.find(program, self.layers.len().checked_sub(1))?).ok()
+    }
+
     /// The narrowest profile of a name, of these layers and below.
     fn find(&self, name: &str, layer: Option<usize>) -> Option<Found> {
         let in_layers = self.by_name.get(name).into_iter().flatten().rev();

@@ -1,4 +1,4 @@
-//! Every example in `docs/rules.md` and `docs/rights.md` is what it says.
+//! Every example in `docs/rules.md`, `docs/rights.md` and `docs/recipes.md` is what it says.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,6 +9,8 @@ use execpolicy::{Ancestor, Ancestry, Command, DecidedBy, Decision, Options, Plai
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
 const RIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rights.md");
+
+const RECIPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/recipes.md");
 
 /// The fenced blocks of the document: language, text, line.
 fn blocks(document: &str) -> Vec<(String, String, usize)> {
@@ -75,6 +77,7 @@ fn run(policy: &Policy, line: &str) -> &'static str {
 fn every_example_is_what_it_says() {
     assert!(tried(DOCUMENT) > 50, "only few examples were found");
     assert!(tried(RIGHTS) > 10, "only few examples were found");
+    assert!(tried(RECIPES) > 15, "only few examples were found");
 }
 
 fn tried(document: &str) -> usize {

@@ -92,8 +92,12 @@ pub fn code(text: &str) -> String {
 /// Text as it is where Markdown has nothing to say about it, else as code.
 #[must_use]
 pub fn inert(text: &str) -> String {
-    let is_active =
-        text.contains(['[', ']', '<', '*', '\\', '&', '|', '~']) || text.contains("__") || !is_balanced(text);
+    // A path in one's home: what opens before a slash, after a blank, closes nowhere.
+    let without_homes = text.strip_prefix("~/").unwrap_or(text).replace(" ~/", " ");
+    let is_active = text.contains(['[', ']', '<', '*', '\\', '&', '|'])
+        || without_homes.contains('~')
+        || text.contains("__")
+        || !is_balanced(text);
     if is_active { code(text) } else { text.to_owned() }
 }
 

@@ -99,3 +99,78 @@ fn profiles_and_what_old_rules_give_are_listed() {
     let (code, explained, error) = run_subcommand(&world, &["policy", "explain", "git fetch"]);
     assert!(code == Some(0) && explained.contains("rights: confined"), "{explained}{error}");
 }
+
+#[test]
+fn grants_that_give_too_much_are_errors_or_say_what_they_open() {
+    let world = World::with_rules("").configured("");
+    std::fs::write(world.workdir().join("tool"), "").expect("a file");
+    let at = |folder: &std::path::Path| folder.to_str().expect("UTF-8").to_owned();
+    let (home, rules, tool) = (at(world.home()), at(&world.codex_home()), at(&world.workdir().join("tool")));
+    let above = at(world.home().parent().expect("a folder"));
+    let file = world.home().join("tried.rules");
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        let (code, _, said) = run_subcommand(&world, &["policy", "check", "--rules", &at(&file), "true"]);
+        (code, said)
+    };
+    for (grants, is_error, expected) in [
+        ("write=[\"/\"]", true, "gives all that is there"),
+        ("write=[\"~\"]", true, "gives all that is there"),
+        ("write=[\"$HOME/\"]", true, "gives all that is there"),
+        ("write=[\"$CODEX_HOME\"]", true, "the rules are there"),
+        ("write=[\"$CODEX_HOME/rules\"]", true, "the rules are there"),
+        ("hosts=[\"**\"]", true, "is no host"),
+        ("env=[\"*\"]", true, "error"),
+        ("write=[\"x\"]", true, "is no absolute path"),
+        ("write=[\"/a/../b\"]", true, "goes up"),
+        (&format!("write=[\"{home}\"]"), false, "the rules are there"),
+        (&format!("write=[\"{above}\"]"), false, "the rules are there"),
+        (&format!("write=[\"{rules}/rules\"]"), false, "the rules are there"),
+        (&format!("read=[\"{above}\"]"), false, "shows every secret in your home"),
+        ("read=[\"/\"]", false, "shows every secret of this machine"),
+        ("read=[\"~\"]", false, "shows every secret in your home"),
+        ("read=[\"$CODEX_HOME\"]", false, "shows what the server keeps"),
+        ("hosts=[\"*\"]", false, "opens the whole network"),
+        ("hosts=[\"*:443\"]", false, "opens the whole network"),
+        ("write=[\"~/.bashrc\"]", false, "run or obeyed outside"),
+        ("write=[\"~/.ssh\"]", false, "run or obeyed outside"),
+        ("write=[\"$REPO/hooks\"]", false, "run or obeyed outside"),
+        ("write=[\"/usr/local/bin\"]", false, "run or obeyed outside"),
+        ("protected=[\".git/config\"]", false, "can be written"),
+        ("sockets=[\"/run/docker.sock\"]", false, "root's rights"),
+        (&format!("may_run=[\"{tool}\"]"), false, "commands can write it, so it is not executed"),
+    ] {
+        let (code, said) = check(&format!("profile(\"tried\", {grants})\n"));
+        assert_eq!(code, Some(i32::from(is_error)), "{grants}: {said}");
+        assert!(said.contains(expected) && said.contains("tried.rules:1"), "{grants}: {said}");
+    }
+    for fine in [
+        "write=[\"~/.npm\", \"$REPO\", \"/srv/build\"]",
+        "read=[\"~/.config/gh\"]",
+        "may_run=[\"ssh\"]",
+        "hosts=[\"*.example.org\"]",
+    ] {
+        assert_eq!(check(&format!("profile(\"tried\", {fine})\n")), (Some(0), String::new()), "{fine}");
+    }
+}
+
+#[test]
+fn of_two_rules_the_smaller_rights_count_and_explain_says_so() {
+    let rules = "prefix_rule([\"touch\"], run=\"unconfined\")\n\
+                 prefix_rule([\"touch\", \"a\"], grants={\"write\": [\"/srv/x\"]})\n";
+    let world = World::with_rules(rules).configured("");
+    let (code, said, error) = run_subcommand(&world, &["policy", "explain", "touch a"]);
+    assert_eq!(code, Some(0), "{error}");
+    for part in [
+        "rights: inside the sandbox",
+        "write: /srv/x",
+        "of these the smaller rights count:",
+        "default.rules:1 gives: unconfined",
+        "default.rules:2 gives: inside the sandbox, with writing /srv/x",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (_, doctor, _) = run_subcommand(&world, &["doctor"]);
+    assert!(doctor.contains("default.rules:1: gives unconfined"), "{doctor}");
+    assert!(!doctor.contains("default.rules:2: gives"), "{doctor}");
+}

@@ -16,6 +16,7 @@ use crate::place::{Attacked, EVERY, Form, Place, User};
 const RULES: &str = r#"
 prefix_rule(["touch"], run="unconfined")
 prefix_rule(["env"], run="unconfined")
+prefix_rule(["gcc"], run="unconfined")
 prefix_rule(["git"], run="confined")
 prefix_rule(["id"], decision="forbidden", justification="no names")
 prefix_rule(["git", ["push", "tag"]], decision="forbidden", justification="no names")
@@ -150,6 +151,8 @@ const ATTEMPTS: &[(&str, &str, &str, Layer)] = &[
     ("40", "set -a", "set -a; GIT_SSH_COMMAND=EVIL; env", Environment("GIT_SSH_COMMAND")),
     ("40", "a file of TLS secrets", "SSLKEYLOGFILE=OUT/marker env", Environment("SSLKEYLOGFILE")),
     ("40", "options of zip", "ZIP='-T -TT EVIL' env", Environment("ZIP")),
+    ("-", "a variable that nobody knows", "A_NAME_OF_NOBODYS=EVIL env", Environment("A_NAME_OF_NOBODYS")),
+    ("-", "DEPENDENCIES_OUTPUT", "echo 'int x;' > x.c; export DEPENDENCIES_O''UTPUT=OUT/marker; gcc -c x.c -o x.o", Environment("DEPENDENCIES_OUTPUT")),
     ("25", "-c core.fsmonitor", "git -c core.fsmonitor=EVIL status", Rights),
     ("25", "-c core.pager", "git -c core.pager=EVIL -p status", Rights),
     ("25", "-c alias", "git -c alias.x='!EVIL' x", Rights),
@@ -186,7 +189,7 @@ fn what_rules_allow_is_what_leaves() {
             continue;
         }
         for (number, name, attack, layer) in ATTEMPTS {
-            let needed = ["git", "python3"].into_iter().find(|program| attack.contains(program));
+            let needed = ["git", "python3", "gcc"].into_iter().find(|program| attack.contains(program));
             if needed.is_some_and(|program| !has(&mut attacked, program)) {
                 tell!("skipped: {name}: needs {needed:?}");
                 continue;

@@ -47,6 +47,9 @@ const OF_GIT: &[Attack] = &[
     ("the loader as a helper", "git", GIT, "cp $(type -P touch) t; SET credential.helper \"!$(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) $PWD/t OUT/marker\"; printf 'protocol=https\\nhost=x.test\\n\\n' | git credential fill", Out),
     ("a link to the loader as a helper", "git", GIT, "cp $(type -P touch) t; ln -sf $(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) l; SET credential.helper \"!$PWD/l $(type -P touch) OUT/marker #\"; printf 'protocol=https\\nhost=x.test\\n\\n' | git credential fill", Out),
     ("gpg's program", "git", GIT, "SET gpg.program EVIL; git commit -q -S --allow-empty -m x", Out),
+    ("a pager by a terminal", "git", GIT, "SET core.pager sh; git commit -q --allow-empty -m ': > OUT/marker'; python3 -c 'import pty; pty.spawn([\"git\", \"-p\", \"log\", \"-1\", \"--format=%B\"])'", Out),
+    ("an editor by its input", "git", GIT, "SET core.editor 'sh -s'; echo ': > OUT/marker' | git commit -q --allow-empty", Out),
+    ("an editor by a terminal", "git", GIT, "SET core.editor 'sh -s'; printf '%s\n' 'import pty, os' 'p, f = pty.fork()' 'if p == 0: os.execvp(\"git\", [\"git\", \"commit\", \"-q\", \"--allow-empty\"])' 'os.write(f, b\": > OUT/marker; exit 1\\n\")' 'try:' '    while os.read(f, 999): pass' 'except OSError: pass' > t.py; python3 t.py", Out),
     ("a pager by an argument", "git", GIT, "git grep -OEVIL inside", Out),
     ("a transport helper", "git", GIT, "git -c protocol.ext.allow=always fetch 'ext::EVIL'", Out),
     ("the other side's program", "git", GIT, "git fetch --upload-pack=EVIL .", Out),
@@ -83,7 +86,10 @@ const OF_OTHERS: &[Attack] = &[
     ("a program by a folder's descriptor", "env", ", run=\"outside\"", "exec 7<.; env /proc/self/fd/7/evil", Out),
     ("a program as standard input", "env", ", run=\"outside\"", "env /proc/self/fd/0 < EVIL", Out),
     ("a library", "env", ", run=\"outside\"", "cp $(type -P touch) t; env $(echo /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 | grep -o '[^ *]*ld-linux[^ *]*' | head -1) ./t OUT/marker", Out),
-    ("a version manager's shim", "env", ", run=\"outside\"", "echo EVIL > .tool; env SHIM", Out),
+    ("mise's shim", "env", ", run=\"outside\"", "echo 'path = \"EVIL\"' > mise.toml; env SHIM/mise", Out),
+    ("asdf's shim", "env", ", run=\"outside\"", "mkdir -p t/bin; cp EVIL t/bin/tool; echo \"tool path:$PWD/t\" > .tool-versions; env SHIM/asdf", Out),
+    ("pyenv's shim", "env", ", run=\"outside\"", "mkdir -p t/bin; cp EVIL t/bin/python; echo \"$PWD/t\" > .python-version; env SHIM/pyenv", Out),
+    ("rustup's toolchain.path", "CARGO", ", run=\"outside\"", "mkdir -p t/bin; cp EVIL t/bin/cargo; printf '[toolchain]\npath = \"%s\"\n' $PWD/t > rust-toolchain.toml; CARGO build", Out),
     ("a plug-in of a configuration", "env", ", profile=\"kubectl\", grants={\"may_run\": [\"KUBECTL\"]}", "echo EVIL > kubeconfig; env KUBECTL --kubeconfig kubeconfig get pods", Out),
 ];
 
@@ -112,7 +118,9 @@ fn all_fail(attacks: &[Attack]) {
 
 /// A world of its own for each run: what one attack leaves would be in the next one's way.
 fn judge(user: User, (name, program, given, attack, shows): &Attack) -> Result<(), String> {
-    for (run, works) in [(", run=\"unconfined\"", true), (*given, false)] {
+    let twin = ", run=\"unconfined\", grants={\"tty\": True}";
+    let (program, attack) = (&program.replace("CARGO", &cargo()), &attack.replace("CARGO", &cargo()));
+    for (run, works) in [(twin, true), (*given, false)] {
         let Some(place) = Place::of(user, Form::Namespaces, "") else { return Ok(()) };
         let hidden = prepare(&place);
         shims(&place);
@@ -191,7 +199,13 @@ fn git(home: &Path, folder: &Path, arguments: &[&str]) -> String {
 /// Programs of the user's that start what a file says: in the working directory, as version managers do, and a configuration,
 /// as `kubectl` does with a plug-in for credentials.
 fn shims(place: &Place) {
-    let _ = place.world.program("shim", "exec \"$(cat .tool)\" \"$@\"");
+    for (name, exec) in [
+        ("mise", "$(sed -n 's/^path = \"\\(.*\\)\"/\\1/p' mise.toml)"),
+        ("asdf", "$(sed -n 's/^tool path://p' .tool-versions)/bin/tool"),
+        ("pyenv", "$(cat .python-version)/bin/python"),
+    ] {
+        let _ = place.world.program(name, &format!("exec \"{exec}\" \"$@\""));
+    }
     let _ = place.world.program("kubectl", "read -r plugin < \"$2\"; exec \"$plugin\"");
 }
 
@@ -215,11 +229,70 @@ fn filled(place: &Place, attack: &str, hidden: &str) -> String {
         .replace("OUT", &out)
         .replace("HOME", &word(place.world.home()))
         .replace("HIDDEN", hidden)
-        .replace("SHIM", &shim_path(place, "shim"))
-        .replace("KUBECTL", &shim_path(place, "kubectl"));
+        .replace("SHIM", &word(&place.world.codex_home()))
+        .replace("KUBECTL", &word(&place.world.codex_home().join("kubectl")));
     format!("printf '#!/bin/sh\\n: > {out}/marker\\n' > {evil}; chmod +x {evil}\n({attack}) 2>&1")
 }
 
-fn shim_path(place: &Place, name: &str) -> String {
-    word(&place.world.codex_home().join(name))
+/// The user's own Cargo, which is rustup's where that is.
+fn cargo() -> String {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    word(&Path::new(&home).join(".cargo/bin/cargo"))
+}
+
+/// A link that was there before commands were, where Git appends.
+#[test]
+fn a_link_in_gits_logs_leads_nowhere() {
+    for (run, works) in [(", run=\"unconfined\"", true), (GIT, false)] {
+        let Some(place) = Place::of(User::Root, Form::Namespaces, "") else { return };
+        prepare(&place);
+        std::fs::write(place.world.rules_file(), format!("prefix_rule([\"git\"]{run})\n")).expect("rules");
+        let log = place.world.workdir().join(".git/logs/HEAD");
+        std::fs::remove_file(&log).expect("a log");
+        let target = place.outside.join("marker");
+        std::fs::write(&target, "").expect("a file");
+        std::os::unix::fs::symlink(&target, &log).expect("a link");
+        let mut attacked = place.start(&[]);
+        if !attacked.is_possible() {
+            return;
+        }
+        let result = attacked.run("git commit -q --allow-empty -m x 2>&1").expect("a result");
+        let written = std::fs::read_to_string(&target).expect("a file");
+        assert_eq!(!written.is_empty(), works, "{result}");
+    }
+}
+
+/// Python looks for its libraries beside the name that it is called by, where a command can write.
+#[test]
+fn python_is_not_called_by_a_name_beside_a_pyvenv_cfg() {
+    use std::os::unix::process::CommandExt;
+    let rules = "prefix_rule([\"python3\"], run=\"outside\")\n";
+    let Some(place) = Place::of(User::Root, Form::Namespaces, rules) else { return };
+    let mut attacked = place.start(&[]);
+    if !attacked.is_possible() || !has(&mut attacked, "python3") {
+        return;
+    }
+    let found =
+        attacked.run("python3 -c 'import sys; print(sys.executable, \"%d.%d\" % sys.version_info[:2])'");
+    let found = found.expect("a result")["output"].as_str().expect("an output").to_owned();
+    let (python, version) = found.trim().split_once(' ').expect("two words");
+    let folder = place.world.workdir().join("v");
+    let packages = folder.join(format!("lib/python{version}/site-packages"));
+    std::fs::create_dir_all(&packages).expect("folders");
+    std::fs::create_dir_all(folder.join("bin")).expect("a folder");
+    std::fs::write(folder.join("pyvenv.cfg"), "home = /usr/bin\n").expect("written");
+    let marker = place.outside.join("marker");
+    std::fs::write(packages.join("usercustomize.py"), "").expect("written");
+    std::fs::write(packages.join("sitecustomize.py"), format!("open({marker:?}, 'w')\n")).expect("written");
+    let name = folder.join("bin/python3");
+    let mut twin = Command::new(python);
+    assert!(twin.arg0(&name).args(["-c", "pass"]).status().expect("it starts").success());
+    if std::fs::remove_file(&marker).is_err() {
+        tell!("skipped: {python} does not look beside its name");
+        return;
+    }
+    let result = attacked.run(&format!("exec -a {} {python} -c pass", word(&name))).expect("a result");
+    assert!(!marker.exists(), "{result}");
+    let why = result["decisions"][0]["why_not_escalated"].as_str().unwrap_or_default();
+    assert!(why.contains("the command calls it"), "{result}");
 }

@@ -15,7 +15,7 @@ use crate::giving::Plain;
 use crate::network::{Protocol, normalise_host};
 use crate::pattern::quoted;
 use crate::policy::Policy;
-use crate::rights::{Rights, Run};
+use crate::rights::{Grants, Rights, Run};
 
 /// A rule to be added, known to be valid and not too broad.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +228,27 @@ pub fn suggest_inside(evaluation: &Evaluation) -> Vec<Amendment> {
         lengths.filter_map(|length| Amendment::inside(whole.get(..length)?).ok()).collect();
     rules.dedup();
     rules
+}
+
+/// The rules worth offering to a human who is asked whether a command is to be run again with what it was refused: all of
+/// its words, and the program with its first word. They say what that is.
+#[must_use]
+pub fn suggest_retries(command: &[OsString], rights: &Rights) -> Vec<Amendment> {
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    let rule = |length| {
+        let rule = Amendment::allow(command.get(..length)?).ok()?.giving(rights);
+        // A profile gives no protected name to what is not asked about.
+        let protected = Grants { protected: rights.grants.protected.clone(), ..Grants::default() };
+        let is_left_out = rights.profile.is_some() && !protected.is_empty();
+        Some(if is_left_out { rule.with(&format!("grants={protected}")) } else { rule })
+    };
+    // Of what hands its rights on, this very command line alone.
+    if hands_on(&words).is_some() {
+        return rule(command.len()).map(Amendment::exactly).into_iter().collect();
+    }
+    let is_word = |word: &&OsString| !word.as_encoded_bytes().starts_with(b"-");
+    let shorter = command.get(1).filter(is_word).map(|_| 2).filter(|length| *length < command.len());
+    std::iter::once(command.len()).chain(shorter).filter_map(rule).collect()
 }
 
 /// Rules shorter than the whole command that are offered at most.

@@ -11,4 +11,4 @@ pub use broad::{code_options, too_broad};
 pub(crate) use handing_on::beginnings;
 pub use handing_on::{hands_on, runs_what_it_is_given};
 pub use learn::{Observed, learn};
-pub use line::{Amendment, AmendmentError, suggest_answers, suggest_inside};
+pub use line::{Amendment, AmendmentError, suggest_answers, suggest_inside, suggest_retries};

@@ -25,7 +25,6 @@ pub(crate) use host_facts::PRIVATE_VARIABLES;
 pub use host_facts::{CachePolicy, HostFacts};
 pub(crate) use host_sockets::HostSockets;
 pub use pipeline::resolve;
-pub(crate) use protected::runs_outside;
-pub use protected::{changed_by_git, has_protected_name, is_protected_name};
+pub use protected::{changed_by_git, has_protected_name, is_protected_name, runs_outside};
 pub use repository::repository_of;
 pub use roots::real_path;

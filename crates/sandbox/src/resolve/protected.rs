@@ -118,7 +118,8 @@ pub fn has_protected_name(path: &Path) -> bool {
 
 /// Tells whether a folder holds, or lies in, what is run or obeyed outside: programs, start-up files, agents' settings, Git
 /// directories, private keys.
-pub(crate) fn runs_outside(folder: &Path, homes: &[PathBuf]) -> bool {
+#[must_use]
+pub fn runs_outside(folder: &Path, homes: &[PathBuf]) -> bool {
     let meets = |place: &Path| folder.starts_with(place) || place.starts_with(folder);
     let is_trusted_name = |name: &std::ffi::OsStr| {
         name == ".git" || name == ".husky" || IN_WORKSPACE.iter().any(|(trusted, _)| name == *trusted)

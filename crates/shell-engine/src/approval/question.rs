@@ -46,6 +46,8 @@ pub struct Question {
     pub connection: Option<String>,
     /// A yes counts for this once: what it depends on may be another thing the next time.
     pub once: bool,
+    /// What is asked where it has run already, and failed; nothing in it hides.
+    pub failed: Option<String>,
     /// What is to be allowed, where that is more than a program's run, as in *change 2 files*; nothing in it hides.
     pub subject: Option<String>,
 }
@@ -66,13 +68,14 @@ impl Question {
     /// shown; what follows says who asks, and why. Characters that would not be seen as they are are written out.
     pub fn message(&self) -> String {
         let program = || code(&with_both_ends(&self.command_line()));
-        let mut message = match &self.connection {
-            None => {
-                let workdir = code(&quoted(self.workdir.as_os_str().as_encoded_bytes()));
+        let workdir = || code(&quoted(self.workdir.as_os_str().as_encoded_bytes()));
+        let mut message = match (&self.failed, &self.connection) {
+            (Some(failed), _) => format!("{failed}\nIn {}: {}", workdir(), program()),
+            (None, None) => {
                 let subject = self.subject.clone().unwrap_or_else(|| format!("run {}", program()));
-                format!("Allow agent to {subject} in {workdir}?")
+                format!("Allow agent to {subject} in {}?", workdir())
             }
-            Some(place) => {
+            (None, Some(place)) => {
                 format!("Allow agent to connect to {} with {}?", code(&visible(place.as_bytes())), program())
             }
         };

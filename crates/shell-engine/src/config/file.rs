@@ -16,7 +16,7 @@ use super::approvals::ReasonField;
 use super::door::DoorChoice;
 use super::network::NetworkTable;
 use super::results::ResultFormat;
-use super::rights::AllowMeans;
+use super::rights::{AllowMeans, RetryChoice};
 
 /// The file as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -131,6 +131,8 @@ pub(crate) struct ShellToolTable {
     pub(super) door: Option<DoorChoice>,
     /// `program` or `unconfined`: what a rule gives that says nothing of rights.
     pub(super) allow_means: Option<AllowMeans>,
+    /// `ask` or `never`: whether what failed because of the sandbox becomes a question.
+    pub(super) retry: Option<RetryChoice>,
     /// `json` or `text`: how results are written.
     pub(super) result: Option<ResultFormat>,
     /// Results link to outputs that they do not show whole.

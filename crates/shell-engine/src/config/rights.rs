@@ -14,6 +14,17 @@ pub enum AllowMeans {
     Unconfined,
 }
 
+/// `retry`: whether what a program failed at because of the sandbox becomes a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RetryChoice {
+    /// Once, where somebody can be asked, and where the program's profile gives what it lacked.
+    #[default]
+    Ask,
+    /// Never.
+    Never,
+}
+
 impl AllowMeans {
     /// What it means to those who judge.
     #[must_use]

@@ -19,7 +19,7 @@ use super::limits::{self, Limits};
 use super::network::Hosts;
 use super::programs::{find_wrapper, usable};
 use super::results::{self, Results};
-use super::rights::AllowMeans;
+use super::rights::{AllowMeans, RetryChoice};
 use super::sandboxing::{Own, SandboxSettings, Sandboxing};
 use super::settings::Settings;
 use super::shell_program::{ShellKind, ShellProgram, find_shell};
@@ -44,6 +44,8 @@ pub struct Config {
     pub(crate) heuristics: Heuristics,
     /// What a rule gives that says nothing of rights.
     pub allow_means: AllowMeans,
+    /// Whether what failed because of the sandbox becomes a question.
+    pub(crate) retry: RetryChoice,
     /// The user's folder.
     pub codex_home: PathBuf,
     pub(crate) preserve_program_paths: bool,
@@ -122,6 +124,7 @@ impl Config {
             rules,
             heuristics: settings.rules.heuristics,
             allow_means: file.shell_tool.allow_means.unwrap_or_default(),
+            retry: file.shell_tool.retry.unwrap_or_default(),
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),

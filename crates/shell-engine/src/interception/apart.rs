@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use execpolicy::Run;
 use sandbox::Execution;
 
 use crate::judgement::{Below, Exec, Outside};
@@ -33,6 +34,18 @@ impl Apart {
             profile: program.profile.clone(),
         };
         Apart { program: Arc::new(program), execution: sandbox.plan().execution.clone(), loaders }
+    }
+
+    /// A program that runs where its wrapper does, with nothing more than that.
+    pub(super) fn beside(exec: &Arc<Exec>) -> Apart {
+        let program = Below {
+            exec: Arc::clone(exec),
+            run: Run::Inside,
+            may_run: Vec::new(),
+            origin: None,
+            profile: None,
+        };
+        Apart { program: Arc::new(program), execution: Execution::default(), loaders: Vec::new() }
     }
 
     /// Whether a file is what starts dynamic programs, which is not executed by itself where only some files are.
@@ -110,7 +123,6 @@ impl Unexecuted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use execpolicy::Run;
 
     fn apart(execution: Execution) -> Apart {
         let exec = Exec::seen_in("/".into(), Path::new("/usr/bin/git"), vec!["git".into()], None);

@@ -14,7 +14,7 @@ use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
 use crate::config::Wanted;
-use crate::judgement::{Action, CallConnections, CallFacts, Exec, Judge};
+use crate::judgement::{Action, CallConnections, CallFacts, Exec, Judge, Refusals};
 use crate::network::{Entered, Party};
 use crate::programs::FileIdentity;
 use crate::sandboxes::{Process, Sandbox, SandboxPool, SpawnError};
@@ -58,6 +58,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) wrapper: PathBuf,
     /// The program that the door begins with, where that is not the call's shell.
     pub(crate) apart: Option<Apart>,
+    /// What the kernel refuses to the program that the door begins with, where that may run once more with it.
+    pub(crate) refusals: Option<Refusals>,
     /// What programs with other rights did not execute.
     pub(crate) unexecuted: Unexecuted,
     /// Where decisions are recorded.
@@ -105,6 +107,7 @@ impl InterceptedCall {
             doors: Arc::clone(&self.doors),
             wrapper: self.wrapper.clone(),
             apart: Some(apart),
+            refusals: None,
             unexecuted: self.unexecuted.clone(),
             record: self.record.clone(),
             whereabouts: self.whereabouts.clone(),

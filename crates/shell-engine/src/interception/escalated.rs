@@ -30,6 +30,8 @@ impl Drop for Starting {
 struct Known {
     process: Weak<Process>,
     command_line: String,
+    /// It runs where its wrapper does.
+    is_inside: bool,
 }
 
 /// What is alive outside the sandbox.
@@ -37,6 +39,8 @@ struct Known {
 pub(crate) struct AliveOutside {
     /// All processes.
     pub(crate) remaining: Remaining,
+    /// Those of programs that run where their wrappers do.
+    pub(crate) inside: Remaining,
     /// Programs that have not ended, by the command lines that they were started with; each has a wrapper inside that
     /// waits for it.
     pub(crate) awaited: Vec<String>,
@@ -52,37 +56,43 @@ impl Escalated {
     }
 
     /// Remembers a program.
-    pub(super) fn add(&self, program: &Arc<Process>, argv: &[OsString]) {
+    pub(super) fn add(&self, program: &Arc<Process>, argv: &[OsString], is_inside: bool) {
         let mut programs = self.programs();
         programs.retain(|known| known.process.strong_count() > 0);
         let command_line = LiveProcess::of(0, argv).display();
-        programs.push(Known { process: Arc::downgrade(program), command_line });
+        programs.push(Known { process: Arc::downgrade(program), command_line, is_inside });
     }
 
-    /// The processes of programs that have not ended. What others have left is ended with the shell.
+    /// The processes of programs that have not ended. What others have left outside is ended with the shell.
     pub(crate) async fn alive(&self) -> AliveOutside {
         let is_starting = self.starting.load(Ordering::Relaxed) > 0;
         let mut alive = AliveOutside { is_starting, ..AliveOutside::default() };
-        for (program, command_line) in self.known().into_iter().filter(|(program, _)| !program.has_ended()) {
-            alive.awaited.push(command_line);
+        for (program, command_line, is_inside) in self.known() {
+            if !program.has_ended() {
+                alive.awaited.push(command_line);
+            } else if !is_inside {
+                continue;
+            }
             let Remaining { total, listed } = program.alive().await;
-            alive.remaining.total = alive.remaining.total.saturating_add(total);
-            alive.remaining.listed.extend(listed);
+            let those = if is_inside { &mut alive.inside } else { &mut alive.remaining };
+            those.total = those.total.saturating_add(total);
+            those.listed.extend(listed);
         }
         alive
     }
 
     /// Waits until nothing is left of those that are known now.
     pub(crate) async fn gone(&self) {
-        for (program, _) in self.known() {
+        for (program, ..) in self.known() {
             program.gone().await;
         }
     }
 
-    fn known(&self) -> Vec<(Arc<Process>, String)> {
+    fn known(&self) -> Vec<(Arc<Process>, String, bool)> {
         let programs = self.programs();
-        let known = programs.iter();
-        known.filter_map(|known| Some((known.process.upgrade()?, known.command_line.clone()))).collect()
+        let alive =
+            |known: &Known| Some((known.process.upgrade()?, known.command_line.clone(), known.is_inside));
+        programs.iter().filter_map(alive).collect()
     }
 
     fn programs(&self) -> MutexGuard<'_, Vec<Known>> {

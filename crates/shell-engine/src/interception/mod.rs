@@ -7,9 +7,10 @@
 //! # Layout
 //!
 //! * `wrapper`: the door of the patched Bash: execve-wrapper asks over a socket.
-//! * `outside`: starting a program with other rights. `git_filters`: what stands in its way, if it is Git. `apart`, `behind_door`: what it starts then. `escalated`: those that were started.
+//! * `outside`: starting a program with other rights. `git_filters`: what stands in its way, if it is Git. `apart`, `behind_door`: what it starts then. `escalated`: those that were started. `again`: one that failed where it was.
 //! * `shutdown`: how a call ends. `whereabouts`: where its programs were executed.
 
+mod again;
 mod apart;
 mod behind_door;
 mod call;

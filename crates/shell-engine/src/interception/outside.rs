@@ -12,7 +12,7 @@ use sandbox::{Directory, Inherited, SpawnRequest};
 use super::apart::Apart;
 use super::call::InterceptedCall;
 use super::git_filters;
-use crate::judgement::{Exec, Outside};
+use crate::judgement::{Exec, Outside, Refusals};
 use crate::sandboxes::{Given, Process, Sandbox, SandboxError, SpawnError};
 use crate::sys::reopen_terminal_to_write;
 use crate::visible::with_causes;
@@ -92,7 +92,37 @@ pub(super) async fn start(
         false => Process::start(request, &place).await?,
     };
     let process = Arc::new(process);
-    call.escalated.add(&process, &exec.argv);
+    call.escalated.add(&process, &exec.argv, false);
+    Ok(process)
+}
+
+/// Starts a program where the one is that asks for it, with nothing more than that has; what the kernel refuses to it, and to all
+/// that it starts, is noted.
+///
+/// Granting a hostile asker this is harmless: it could execute it itself.
+pub(super) async fn start_beside(
+    call: &InterceptedCall,
+    exec: &Arc<Exec>,
+    refusals: &Refusals,
+    (inherited, descriptors): (Inherited, Vec<(OwnedFd, i32)>),
+) -> Result<Arc<Process>, EscalateError> {
+    let place = call
+        .sandbox
+        .upgrade()
+        .ok_or_else(|| EscalateError::Unprotected(std::io::ErrorKind::NotFound.into()))?;
+    let request = SpawnRequest {
+        program: exec.file().to_owned(),
+        arguments: exec.argv.clone(),
+        environment: exec.environment().to_vec(),
+        directory: Directory::Path(exec.workdir.clone()),
+        descriptors,
+        inherited,
+        reported: false,
+    };
+    let below =
+        InterceptedCall { refusals: Some(refusals.clone()), ..call.below(Apart::beside(exec), &place) };
+    let process = Arc::new(call.doors.start(Arc::new(below), request, Arc::clone(&place)).await?);
+    call.escalated.add(&process, &exec.argv, true);
     Ok(process)
 }
 

@@ -58,7 +58,7 @@ impl<'a> AuditTrail<'a> {
         match &action {
             // On record already, or nothing would run.
             Action::Escalate(_) => {}
-            Action::Run => self.decided(ActionKind::Run, self.why_inside.as_deref()),
+            Action::Run | Action::Try(_) => self.decided(ActionKind::Run, self.why_inside.as_deref()),
             Action::Deny { reason } => self.decided(ActionKind::Deny, Some(reason)),
         }
         action
@@ -105,7 +105,7 @@ impl<'a> AuditTrail<'a> {
             Action::Run if self.why_inside.is_some() => {
                 record(Decided::RanInside).because(self.why_inside.as_deref()).with(RightsRecord::inside())
             }
-            Action::Run => return,
+            Action::Run | Action::Try(_) => return,
             Action::Escalate(outside) => {
                 let decided = if approved { Decided::ApprovedEscalated } else { Decided::Escalated };
                 record(decided).outside(&outside.program.path, &outside.dropped).with(outside.rights())

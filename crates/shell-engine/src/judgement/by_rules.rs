@@ -104,7 +104,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
 
 /// What a program has that a person says yes to: what `git` is told changes what is protected, and a person who is asked sees what
 /// that is.
-fn with_a_yes(mut rights: Rights) -> Rights {
+pub(super) fn with_a_yes(mut rights: Rights) -> Rights {
     let is_git =
         rights.run == Run::Confined && rights.profile.as_ref().is_some_and(|name| name.as_str() == "git");
     if is_git && rights.grants.protected.is_empty() {
@@ -295,7 +295,7 @@ const TOO_MANY_NAMES: &str = "the file goes by more names (links and interpreter
 
 /// Prepares what would run outside, if it is the program that the rules which speak for it mean; and says what in it
 /// needs a person's eye.
-fn outside(
+pub(super) fn outside(
     grounds: &Grounds<'_>,
     exec: &Exec,
     matches: &[RuleMatch],

@@ -167,6 +167,7 @@ fn question(wish: &Wish) -> Question {
         cautions: Vec::new(),
         details: rule.chain(parents).collect(),
         line: None,
+        failed: None,
         gives_more: false,
         connection: Some(place),
         once: false,

@@ -213,6 +213,11 @@ impl Exec {
         &self.starter
     }
 
+    /// Its environment, `NAME=value` each.
+    pub(crate) fn environment(&self) -> &[OsString] {
+        &self.env
+    }
+
     /// Opens the file that was shown, to be executed by its descriptor.
     pub(crate) fn open_file(&self) -> io::Result<File> {
         self.opened.as_ref().and_then(reopen).ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -174,6 +174,7 @@ impl Reader {
             cautions: Vec::new(),
             details,
             line: None,
+            failed: None,
             gives_more: false,
             connection: None,
             // What was not shown whole counts for this once.

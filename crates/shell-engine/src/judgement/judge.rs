@@ -16,9 +16,10 @@ use super::exec::{Exec, Starter};
 use super::input::{self, Readers};
 use super::legacy::Legacy;
 use super::patches::{self, CallPatch};
+use super::retry::{self, Refusals};
 use super::rule_suggestions::{Project, scoped, suggest};
 use super::trust::Trust;
-use super::verdict::{Action, Approved, Judgement, Outside, SpokenRule, Unasked, Verdict};
+use super::verdict::{Action, Approved, Judgement, Outside, Retry, SpokenRule, Unasked, Verdict};
 use super::wording::unasked;
 use crate::approval::{Answer, Approver, Choice, Question, Scope};
 use crate::audit::ExecRecord;
@@ -64,6 +65,8 @@ pub(crate) struct CallFacts {
     pub(crate) readers: Readers,
     /// What its caller asks for beyond what commands may do.
     pub(crate) asked: Option<AskedByCall>,
+    /// What failed because of the sandbox may become a question.
+    pub(crate) may_retry: bool,
     /// Ends the call.
     pub(crate) cancel: CancellationToken,
 }
@@ -165,6 +168,7 @@ impl Judge {
     pub(crate) fn may_run_inside(&self, exec: &Exec, call: &CallFacts, is_approved: bool) -> bool {
         match self.by_rules(&self.rules.in_force(), exec, call).verdict {
             Verdict::Run { .. }
+            | Verdict::Try
             | Verdict::Escalate(_)
             | Verdict::Ask { unasked: Unasked::Runs { .. }, .. } => true,
             Verdict::Ask { unasked: Unasked::Denies, .. } => is_approved,
@@ -185,6 +189,10 @@ impl Judge {
         trail.rule(rule.as_ref().map(SpokenRule::from).or(patch_rule));
         match verdict {
             Verdict::Run { why_inside } => inside(why_inside, trail),
+            Verdict::Try => match self.retry_of(exec, call, rule.as_ref()).await {
+                Some(retry) => Action::Try(Box::new(retry)),
+                None => inside(None, trail),
+            },
             Verdict::Escalate(outside) => escalate(exec, call, outside, trail),
             Verdict::Deny { reason } => Action::Deny { reason },
             Verdict::Ask { question, approved, unasked: otherwise } => {
@@ -244,9 +252,63 @@ impl Judge {
                     .into(),
             },
             Verdict::Run { why_inside } => inside(why_inside, trail),
+            Verdict::Try => inside(None, trail),
             Verdict::Escalate(outside) => escalate(exec, call, outside, trail),
             Verdict::Deny { reason } => Action::Deny { reason },
         }
+    }
+
+    async fn retry_of(&self, exec: &Exec, call: &CallFacts, rule: Option<&RuleMatch>) -> Option<Retry> {
+        let policy = self.rules.current().await;
+        Retry::of(&self.grounds(&policy, &self.options, call), exec, rule)
+    }
+
+    /// Asks once whether a program that has failed inside is to run again with what was refused to it, as far as its profile
+    /// gives that. `None`: it stays at its failure.
+    pub(crate) async fn again(
+        &self,
+        (exec, call): (&Arc<Exec>, &Arc<CallFacts>),
+        record: &ExecRecord,
+        retry: Retry,
+        refusals: &Refusals,
+    ) -> Option<Box<Outside>> {
+        let (retry, refused) = retry.for_what(exec, refusals)?;
+        let mut trail = AuditTrail::new(record, &call.decisions, exec);
+        let pause = call.stopwatch.pause();
+        trail.ask();
+        let answer = call.approver.ask(retry.question(exec, &refused)).await;
+        trail.answer(&answer);
+        drop(pause);
+        let why = match answer {
+            Answer::Approved { scope: Scope::Inside, .. } => "a person let it run inside only".to_owned(),
+            Answer::Approved { scope, .. } => {
+                if let Scope::SessionRule(rule) = scope {
+                    self.rules.add_for_session(rule).await;
+                }
+                match self.judgement(exec, call).await.verdict {
+                    // Perhaps by the rule that the answer has made.
+                    Verdict::Try | Verdict::Escalate(_) => {
+                        let action = escalate(exec, call, retry.into_outside(), &mut trail);
+                        return match trail.conclude(action).await {
+                            Action::Escalate(outside) => Some(outside),
+                            Action::Run | Action::Try(_) | Action::Deny { .. } => None,
+                        };
+                    }
+                    Verdict::Run { .. } | Verdict::Ask { .. } | Verdict::Deny { .. } => CHANGED.to_owned(),
+                }
+            }
+            Answer::Declined { reason, ends_call, .. } => {
+                if ends_call {
+                    call.cancel.cancel();
+                }
+                with_reason("a person declined", reason.as_deref())
+            }
+            Answer::Cancelled { .. } => "the question was closed".to_owned(),
+            Answer::Unanswered(why) => why,
+        };
+        trail.inside(Some(format!("it was refused {refused}, and was not run again with that: {why}")));
+        trail.runs();
+        None
     }
 
     /// Judges by the rules: at once, or beside the server's own work where reading a long script or file may take a
@@ -272,6 +334,17 @@ impl Judge {
         }
     }
 
+    fn grounds<'j>(&'j self, policy: &'j Policy, options: &'j Options, call: &'j CallFacts) -> Grounds<'j> {
+        let legacy = self.rules.legacy();
+        Grounds {
+            policy,
+            options,
+            legacy: legacy.map(|policy| Legacy { policy, writable: call.trust.writable() }),
+            trust: &call.trust,
+            environment: &call.environment,
+        }
+    }
+
     fn by_rules(&self, policy: &Policy, exec: &Exec, call: &CallFacts) -> Judgement {
         // What a list of ours calls dangerous is asked about where the command itself does it, not for every `rm -rf`
         // of a build.
@@ -283,18 +356,19 @@ impl Judge {
         let plain = if call.trust.is_enforced() { self.options.plain } else { Plain::Outside };
         let with_asked = call.asked.as_ref().and_then(|asked| asked.rules_for(exec, policy));
         let policy = with_asked.as_ref().unwrap_or(policy);
-        let grounds = Grounds {
-            policy,
-            options: &Options { heuristics, plain, ..self.options },
-            legacy: self.rules.legacy().map(|policy| Legacy { policy, writable: call.trust.writable() }),
-            trust: &call.trust,
-            environment: &call.environment,
-        };
+        let options = Options { heuristics, plain, ..self.options };
+        let grounds = self.grounds(policy, &options, call);
         let mut judgement = judge(&grounds, exec);
         judgement.about_input = input::rule_about(&grounds, exec);
         if matches!(judgement.verdict, Verdict::Run { .. }) && patches::is_about(exec) {
             let patch = patches::judge(policy, exec, call.patch.as_deref(), call.trust.writable());
             return patch.unwrap_or(judgement);
+        }
+        if call.may_retry
+            && matches!(judgement.verdict, Verdict::Run { why_inside: None })
+            && retry::may_be(policy, exec, judgement.rule.as_ref())
+        {
+            judgement.verdict = Verdict::Try;
         }
         if let Verdict::Ask { question, .. } = &mut judgement.verdict {
             question.line = line_of(&call.script.read(), exec);

@@ -63,6 +63,7 @@ impl Legacy<'_> {
                     connection: None,
                     once: false,
                     subject: None,
+                    failed: None,
                     gives_more: false,
                 };
                 let approved = Approved::Runs { why_inside: None };

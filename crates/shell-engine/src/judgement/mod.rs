@@ -10,7 +10,7 @@
 //! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `connections`: the same for connections by name.
-//! * `removal`: forced removals that nobody is asked about.
+//! * `removal`: forced removals that nobody is asked about. `retry`: what failed inside, and is asked about once.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
 //! * `patches`: the same for what `apply_patch` would change. `asked_for`: what the caller of a command asks for.
@@ -38,6 +38,7 @@ mod lineage;
 mod patches;
 mod preview;
 mod removal;
+mod retry;
 mod rule_suggestions;
 mod trust;
 mod verdict;
@@ -59,6 +60,7 @@ pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
 pub(crate) use patches::{CallPatch, in_words};
 pub use preview::{find_program, preview, started_by};
+pub(crate) use retry::Refusals;
 pub(crate) use rule_suggestions::Project;
 pub(crate) use trust::{Holds, Trust};
-pub(crate) use verdict::{Action, Outside};
+pub(crate) use verdict::{Action, Outside, Retry};

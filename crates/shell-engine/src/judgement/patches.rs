@@ -145,6 +145,7 @@ impl<'r> Judged<'r> {
             again: None,
             always: Vec::new(),
             scoped: Vec::new(),
+            failed: None,
             gives_more: false,
             connection: None,
             // What was not shown whole counts for this once.

@@ -99,7 +99,7 @@ fn here(file: &Path, arguments: &[OsString], ancestry: &Ancestry) -> std::io::Re
 
 fn in_words(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Run { why_inside: None } => "it runs inside the sandbox, unasked".into(),
+        Verdict::Run { why_inside: None } | Verdict::Try => "it runs inside the sandbox, unasked".into(),
         Verdict::Run { why_inside: Some(why) } => {
             format!("a rule allows it, but it runs inside the sandbox: {why}")
         }

@@ -1,11 +1,12 @@
 //! What can be decided about one program.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use execpolicy::patch::PatchRule;
 use execpolicy::rights::{Granted, ProfileName};
 use execpolicy::rule::Origin;
-use execpolicy::{RuleMatch, Run};
+use execpolicy::{Rights, RuleMatch, Run};
 
 use super::executes::Executes;
 use super::trust::Program;
@@ -52,6 +53,8 @@ impl From<&RuleMatch> for SpokenRule {
 pub(super) enum Verdict {
     /// It runs where it is. `why_inside`: a rule allows it, but it is not the program that the rule means.
     Run { why_inside: Option<String> },
+    /// It runs where it is, and may once more with what its profile gives.
+    Try,
     /// It runs outside its call's sandbox.
     Escalate(Box<Outside>),
     /// A person decides; this is what a yes means, and what follows when nobody can be asked.
@@ -91,6 +94,16 @@ impl Outside {
     }
 }
 
+/// A program that runs inside, and may run once more with this.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(super) outside: Box<Outside>,
+    pub(super) concerns: Concerns,
+    /// What a yes gives, in its words.
+    pub(super) rights: Rights,
+    pub(super) home: Option<PathBuf>,
+}
+
 /// What a person should know before something runs outside.
 #[derive(Debug)]
 pub(super) struct Concerns {
@@ -124,6 +137,8 @@ pub(super) enum Unasked {
 pub(crate) enum Action {
     /// It runs where it is.
     Run,
+    /// It runs where it is; where it fails because of the sandbox, a person may let it run once more.
+    Try(Box<Retry>),
     /// It runs outside the sandbox.
     Escalate(Box<Outside>),
     /// It does not run.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use execpolicy::{DecidedBy, Evaluation, Rights, RuleMatch};
+use execpolicy::{Command, DecidedBy, Evaluation, Options, Policy, Rights, RuleMatch};
 
 use super::exec::{Exec, Starter};
 use super::fingerprint::{Placement, identity, identity_in_call};
@@ -75,7 +75,11 @@ pub(super) fn tell_rights(verdict: Verdict, rights: &Rights, is_enforced: bool) 
             question.gives_more = !rights.is_none();
             Verdict::Ask { question, approved: Approved::Escalates(outside), unasked }
         }
-        Verdict::Ask { .. } | Verdict::Run { .. } | Verdict::Escalate(_) | Verdict::Deny { .. } => verdict,
+        Verdict::Ask { .. }
+        | Verdict::Run { .. }
+        | Verdict::Try
+        | Verdict::Escalate(_)
+        | Verdict::Deny { .. } => verdict,
     }
 }
 
@@ -97,6 +101,28 @@ pub(super) fn cautious_below(exec: &Exec, named: &NamedEvaluation, what: &str) -
     question.once = true;
     let question = Box::new(bound(question, exec, None));
     Verdict::Ask { question, approved: Approved::Runs { why_inside: None }, unasked: Unasked::Denies }
+}
+
+/// It failed inside, because of what was refused to it.
+pub(super) fn retry(
+    exec: &Exec,
+    (outside, concerns): (&Outside, &Concerns),
+    rights: &Rights,
+    (command, refused): (&str, &str),
+) -> Question {
+    let program = Command::new(&exec.file, exec.arguments());
+    let evaluation = Policy::empty().evaluate(&program, &Options::default());
+    let mut question = question(exec, &NamedEvaluation { name: None, evaluation }, Placement::Outside);
+    let failed = format!(
+        "{command} was refused {}. Give it that and run it again? (It has already run once.)",
+        inert(refused)
+    );
+    question.identity = question.identity.with([failed.as_bytes()]);
+    question.again = question.again.as_ref().map(|again| again.with([failed.as_bytes()]));
+    question.failed = Some(failed);
+    question.details = vec![format!("A yes runs it {}.", inert(&visible(rights.in_words().as_bytes())))];
+    tell_of_outside(&mut question, exec, outside, concerns);
+    bound(question, exec, Some(outside))
 }
 
 fn careful(caution: &str) -> String {
@@ -182,6 +208,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         connection: None,
         once: false,
         subject: None,
+        failed: None,
         gives_more: false,
     };
     // What a person has not read counts for this once.

@@ -22,7 +22,7 @@ use super::outcome::{CallOutcome, Ending};
 use super::patching;
 use super::processes::{Alive, CallProcesses};
 use super::protected;
-use super::request::CallRequest;
+use super::request::{CallRequest, Input};
 use super::running::{self, Entered};
 
 use super::shared::Shell;
@@ -30,7 +30,7 @@ use super::spawn::{ShellSpawnError, Start};
 use super::streams::Streams;
 use super::terminal::Terminal;
 use crate::approval::Approver;
-use crate::config::{AfterCall, ShellKind, Wanted};
+use crate::config::{AfterCall, RetryChoice, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, Refused, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{
     AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Readers, Script,
@@ -154,7 +154,13 @@ async fn begin(
     let plan = Arc::clone(sandbox.plan());
     let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
     let given = sandbox.environment();
+    // What is written to a command, or typed, is read once.
+    let may_retry = config.retry == RetryChoice::Ask
+        && matches!(request.input, Input::Nothing | Input::Commands)
+        && sandbox.plan().mode.is_enforced()
+        && approver.can_ask();
     let facts = CallFacts {
+        may_retry,
         environment: Environment::new(Arc::clone(&config.environment), given)
             .with_start_up_files(login.as_ref().map(Login::exported).unwrap_or_default()),
         trust,
@@ -197,6 +203,7 @@ async fn begin(
         doors: Arc::clone(&shell.kernel_doors) as Arc<_>,
         wrapper: config.execve_wrapper.clone(),
         apart: None,
+        refusals: None,
         unexecuted: unexecuted.clone(),
         record: record.clone(),
         whereabouts: whereabouts.clone(),

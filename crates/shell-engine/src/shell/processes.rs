@@ -105,7 +105,9 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
     let before = listed.len();
     listed.retain(|(_, command)| !is_gits_own(command));
-    let mut total = inside.total.saturating_add(outside.remaining.total);
+    listed.extend(outside.inside.listed);
+    let total = inside.total.saturating_add(outside.inside.total);
+    let mut total = total.saturating_add(outside.remaining.total);
     total -= (before - listed.len()).min(inside.total);
     let is_fork = |(_, command): &(i32, String)| command.starts_with(SHELL);
     let (is_starting, is_forked) = (outside.is_starting, listed.iter().any(is_fork));
@@ -153,7 +155,7 @@ mod tests {
         let outside = AliveOutside {
             remaining: remaining(&[(70, "git fetch"), (71, "ssh")]),
             awaited: vec!["git fetch".into()],
-            is_starting: false,
+            ..AliveOutside::default()
         };
         let Alive { total, listed, .. } = together(inside.clone(), outside, wrapper);
         let shown: Vec<_> =
@@ -169,10 +171,18 @@ mod tests {
         let outside = AliveOutside {
             remaining: remaining(&[(70, "ssh")]),
             awaited: vec!["git fetch".into()],
-            is_starting: false,
+            ..AliveOutside::default()
         };
         let Alive { total, listed, .. } = together(same, outside, wrapper);
         assert_eq!((total, listed[1].pid), (2, 70), "a wrapper that goes by the name of what it waits for");
+        let tried = AliveOutside {
+            inside: remaining(&[(5, "git fetch"), (6, "ssh")]),
+            awaited: vec!["git fetch".into()],
+            ..AliveOutside::default()
+        };
+        let Alive { total, listed, .. } = together(inside.clone(), tried, wrapper);
+        let shown: Vec<_> = listed.iter().map(|one| (one.pid, one.outside_sandbox)).collect();
+        assert_eq!((total, &shown[..]), (3, &[(3, false), (5, false), (6, false)][..]));
         let Alive { total, listed, .. } = together(inside, AliveOutside::default(), wrapper);
         assert_eq!((total, listed[1].command.as_str(), listed[1].outside_sandbox), (2, "git fetch", false));
         let becoming = |command: &str| {

@@ -112,6 +112,12 @@ impl Shell {
         plan.map(|plan| self.config.search_path_doubts(&plan)).unwrap_or_default()
     }
 
+    /// What grants in rules open that may not be meant, one sentence each.
+    #[must_use]
+    pub fn grant_doubts(&self) -> Vec<String> {
+        self.config.grant_doubts(&self.rules.in_force())
+    }
+
     /// The outputs that can be asked for.
     #[must_use]
     pub fn outputs(&self) -> &Spool {

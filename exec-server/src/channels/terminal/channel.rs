@@ -364,6 +364,7 @@ mod tests {
             connection: None,
             once: false,
             subject: None,
+            failed: None,
             gives_more: false,
         };
         let offers = Offers { session: true, ..Offers::default() };

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use execpolicy::Policy;
-use shell_engine::{RuleSettings, RuleSource, doubts, find_codex_home, load_rules, trusted_projects};
+use shell_engine::{
+    Config, RuleSettings, RuleSource, Settings, doubts, find_codex_home, load_rules, trusted_projects,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
@@ -51,8 +53,11 @@ impl SourceArguments {
             }
             [_, ..] => Vec::new(),
         };
-        for doubt in doubts(policy, &self.sources()?, &left_out) {
-            crate::say::warn(&doubt);
+        // Where the server would not start, it says so itself.
+        let config = Config::new(Settings::default());
+        let here = config.map(|config| config.grant_doubts(policy)).unwrap_or_default();
+        for doubt in doubts(policy, &self.sources()?, &left_out).iter().chain(&here) {
+            crate::say::warn(doubt);
         }
         Ok(())
     }

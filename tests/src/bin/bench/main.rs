@@ -9,6 +9,7 @@
 
 mod chart;
 mod doors;
+mod rights;
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -23,12 +24,13 @@ use serde_json::{Value, json};
 const EXECS: usize = 1000;
 
 /// Parts that can be measured alone, by their names as arguments.
-const PARTS: [(&str, fn()); 5] = [
+const PARTS: [(&str, fn()); 6] = [
     ("servers", servers),
     ("escalations", escalations),
     ("doors", doors::measure),
     ("sandboxes", sandboxes),
     ("approvals", approvals),
+    ("rights", rights::measure),
 ];
 
 fn main() {

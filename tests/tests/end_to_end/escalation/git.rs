@@ -227,6 +227,91 @@ async fn what_git_obeys_is_not_written_and_names_are_the_users() {
     assert_ne!(std::fs::read_to_string(&repository.marker).expect("read"), "");
 }
 
+/// What `git push -u` writes down leads nobody elsewhere.
+#[tokio::test]
+async fn branches_may_follow_those_of_remotes_that_there_are() {
+    let repository = Repository::new(RULES);
+    let client = repository.client().await;
+    if !confines(&client).await {
+        return;
+    }
+    let work = "git push -q -u origin main 2>&1 && git switch -q -c topic --track origin/main && git branch -vv | grep -c origin/main";
+    assert_eq!(client.run(work).await.ran(), (0, "2\n"));
+    let config = repository.world.workdir().join(".git/config");
+    let before = std::fs::read_to_string(&config).expect("a configuration");
+    assert!(before.contains("[branch \"topic\"]"), "{before}");
+    for attempt in [
+        "git config branch.topic.remote https://evil.example",
+        "git config branch.topic.pushRemote origin",
+        "git config branch.topic.merge 'x::y'",
+        "git remote add evil /evil",
+        "git remote set-url origin /evil",
+        "git config core.fsmonitor ./evil",
+        "git config --rename-section branch.topic remote.evil",
+        "git config -f .git/config include.path evil",
+        "GIT_CONFIG=.git/config git config alias.x '!id'",
+        "cp .git/config c; mv c .git/config",
+    ] {
+        let outcome = client.run(attempt).await;
+        assert_ne!(outcome.ran().0, 0, "{attempt}: {outcome:?}");
+        let now = std::fs::read_to_string(&config).expect("a configuration");
+        assert_eq!(now, before, "{attempt}: {outcome:?}");
+    }
+    assert_eq!(client.run("git branch --unset-upstream").await.ran().0, 0);
+}
+
+#[tokio::test]
+async fn a_subcommand_that_is_a_script_runs_inside_and_says_so() {
+    let repository = Repository::new(RULES);
+    let client = repository.client().await;
+    if !confines(&client).await {
+        return;
+    }
+    let outcome = client.run("git submodule status && git submodule foreach true").await;
+    let made = decisions(&outcome);
+    let why = made[0]["why_not_escalated"].as_str().unwrap_or_default();
+    assert!(made[0]["decision"] == "ran_inside" && why.contains("is a script of a shell"), "{outcome:?}");
+    assert_eq!(outcome.ran().0, 0, "{outcome:?}");
+}
+
+/// The agent that keeps the key runs outside, as it does for the user.
+#[tokio::test]
+async fn commits_are_signed_with_the_users_key_by_gpg_below_git() {
+    let repository = Repository::new(RULES);
+    let home = repository.world.home().join(".gnupg");
+    std::fs::create_dir(&home).expect("a folder");
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).expect("private");
+    let gpg = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        repository.world.surround(&mut command);
+        command.env("GNUPGHOME", &home).args(arguments).output().is_ok_and(|done| done.status.success())
+    };
+    let new = [
+        "--batch",
+        "--passphrase",
+        "",
+        "--quick-gen-key",
+        "the user <u@example.com>",
+        "ed25519",
+        "sign",
+        "0",
+    ];
+    // As Gpg does for its user from time to time.
+    if !gpg("gpg", &new) || !gpg("gpg", &["--batch", "--check-trustdb"]) {
+        return;
+    }
+    let client = repository.client().await;
+    let confines = confines(&client).await;
+    let signs = "git commit -q --allow-empty -S -m signed 2>&1; git verify-commit HEAD 2>&1 | grep -o 'Good signature'; cat ~/.gnupg/pubring.kbx";
+    let outcome = if confines { Some(client.run(signs).await) } else { None };
+    gpg("gpgconf", &["--kill", "gpg-agent"]);
+    let Some(outcome) = outcome else { return };
+    let (_, said) = outcome.ran();
+    assert!(said.starts_with("Good signature\n"), "{outcome:?}");
+    assert_eq!(decisions(&outcome)[1]["rights"]["profile"], "gpg", "{outcome:?}");
+    assert!(said.contains("pubring.kbx"), "commands have no keys: {outcome:?}");
+}
+
 /// Git needs no keys: ssh has them, by a profile of its own.
 #[tokio::test]
 async fn ssh_below_git_has_the_keys_and_git_has_not() {

@@ -95,6 +95,7 @@ fn question(words: &str) -> Question {
         connection: None,
         once: false,
         subject: None,
+        failed: None,
         gives_more: false,
     }
 }

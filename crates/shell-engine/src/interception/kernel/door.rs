@@ -81,7 +81,7 @@ impl Door for KernelDoor {
                         () = waiting.is_moot() => return,
                     };
                     waiting.answer(match action {
-                        Action::Run => Answer::Happens,
+                        Action::Run | Action::Try(_) => Answer::Happens,
                         Action::Deny { reason } => Answer::Refused(reason),
                         // Without the wrapper there is nothing to stand for it in here; it was said to stay.
                         Action::Escalate(_) => {

@@ -121,7 +121,9 @@ impl Thread {
             Command::Attend { call, listener, sandbox, facts, names, events, opened } => {
                 let listener = Arc::new(Listener::new(listener));
                 let attended = Attended {
-                    broker: names.map(|names| Broker::new(names, &listener, &facts.refused)),
+                    broker: names.map(|names| {
+                        Broker::new(names, &listener, (&facts.refused, facts.refusals.as_ref()))
+                    }),
                     listener,
                     sandbox,
                     facts,
@@ -178,6 +180,7 @@ impl Thread {
                     call: Arc::downgrade(&attended.facts),
                     ancestry: attended.ancestry(notification.thread),
                     notification,
+                    refusals: attended.facts.refusals.clone(),
                 };
                 self.connector.begin(call, connection);
             }

@@ -18,10 +18,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::wire::{self, WireError};
 use crate::audit::ExecRecord;
+use crate::interception::again::Again;
 use crate::interception::call::InterceptedCall;
-use crate::interception::outside;
+use crate::interception::outside::{self, EscalateError};
 use crate::interception::shutdown::Shutdown;
-use crate::judgement::{Action, Exec};
+use crate::judgement::{Action, Exec, Refusals};
 use crate::sandboxes::{Process, Signal};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
@@ -81,28 +82,49 @@ pub(in crate::interception) async fn refuse(mut stream: UnixStream, reason: &str
     respond(&mut stream, Response::Deny { reason: reason.as_bytes() }).await
 }
 
-type LetOut = (Arc<Process>, UnixStream, ExecRecord);
+/// A program that runs while its wrapper waits.
+struct Begun {
+    program: Arc<Process>,
+    stream: UnixStream,
+    record: ExecRecord,
+    /// It runs where its wrapper does, and may run once more.
+    again: Option<Again>,
+}
 
 async fn lead(
-    asking: impl Future<Output = Result<Option<LetOut>, WireError>>,
+    asking: impl Future<Output = Result<Option<Begun>, WireError>>,
     call: &InterceptedCall,
 ) -> Result<(), WireError> {
     let end = &call.end;
     let starting = call.escalated.starting();
-    let let_out = tokio::select! {
-        let_out = asking => let_out?,
+    let begun = tokio::select! {
+        begun = asking => begun?,
         () = end.ended.cancelled() => return Ok(()),
     };
     drop(starting);
-    let Some((program, mut stream, record)) = let_out else { return Ok(()) };
-    let outcome = attend(&program, &mut stream, end).await;
+    let Some(Begun { mut program, mut stream, record, again }) = begun else { return Ok(()) };
+    let mut outcome = attend(&program, &mut stream, end).await;
+    let mut is_beside = again.is_some();
+    let failed = matches!(outcome, Outcome::Exited(code) if code != 0);
+    // Who has a result already is asked nothing.
+    if let Some(again) = again.filter(|_| failed && !end.shell_ended.is_cancelled()) {
+        let second = tokio::select! {
+            second = again.start(call, &record) => second,
+            () = gone(&mut stream) => None,
+            () = end.ending.cancelled() => None,
+        };
+        if let Some(second) = second {
+            (program, is_beside) = (second, false);
+            outcome = attend(&program, &mut stream, end).await;
+        }
+    }
     record.ended(outcome);
     let told = within(WRAPPER_TIMEOUT, wire::write(&mut stream, Kind::Outcome, &outcome.encode())).await;
     drop(stream);
     // What it has left running may stay for as long as the shell runs.
     tokio::select! {
         () = program.gone() => {}
-        () = end.shell_ended.cancelled() => end.end(&program).await,
+        () = end.shell_ended.cancelled(), if !is_beside => end.end(&program).await,
         () = end.ending.cancelled() => end.end(&program).await,
     }
     told
@@ -118,7 +140,7 @@ async fn hear(attached: Attached, memory: &Semaphore) -> Result<(Asker, Semaphor
 }
 
 /// From the judgement to the answer, and to the start of an escalated program.
-async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, WireError> {
+async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<Begun>, WireError> {
     let Asker { mut stream, exec, becomes } = asker;
     if becomes.is_none() && call.is_reported {
         // What it becomes is judged when it is executed.
@@ -135,7 +157,17 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, 
         () = gone(&mut stream) => return Ok(None),
     };
     match action {
-        Action::Run => {
+        Action::Try(retry) if becomes.is_some() => {
+            respond(&mut stream, Response::Escalate).await?;
+            let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
+            let refusals = Refusals::default();
+            let again = Again::new(&exec, *retry, &refusals, &inherited);
+            return match outside::start_beside(call, &exec, &refusals, inherited).await {
+                Ok(program) => Ok(Some(Begun { program, stream, record, again })),
+                Err(error) => not_started(&mut stream, &record, &error).await,
+            };
+        }
+        Action::Run | Action::Try(_) => {
             // The interceptor's variables stay with the patched Bash alone, so that its scripts are judged too. Granting
             // them to a hostile asker is harmless: all that they give is the right to ask.
             let keep_interceptor = becomes.is_none() && exec.is(call.bash);
@@ -160,20 +192,23 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<LetOut>, 
             respond(&mut stream, Response::Escalate).await?;
             let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
             match outside::start(call, &exec, *outside, place, inherited).await {
-                Ok(program) => return Ok(Some((program, stream, record))),
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "an escalated program did not start"
-                    );
-                    let errno = error.errno().unwrap_or(libc::EINVAL).unsigned_abs();
-                    let outcome = Outcome::NotStarted(errno);
-                    record.ended(outcome);
-                    wire::write(&mut stream, Kind::Outcome, &outcome.encode()).await?;
-                }
+                Ok(program) => return Ok(Some(Begun { program, stream, record, again: None })),
+                Err(error) => return not_started(&mut stream, &record, &error).await,
             }
         }
     }
+    Ok(None)
+}
+
+async fn not_started(
+    stream: &mut UnixStream,
+    record: &ExecRecord,
+    error: &EscalateError,
+) -> Result<Option<Begun>, WireError> {
+    tracing::warn!(error = error as &dyn std::error::Error, "an escalated program did not start");
+    let outcome = Outcome::NotStarted(error.errno().unwrap_or(libc::EINVAL).unsigned_abs());
+    record.ended(outcome);
+    wire::write(stream, Kind::Outcome, &outcome.encode()).await?;
     Ok(None)
 }
 

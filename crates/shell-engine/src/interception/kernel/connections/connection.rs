@@ -15,6 +15,7 @@ use super::caller::caller;
 use super::following::follow;
 use crate::interception::call::InterceptedCall;
 use crate::interception::kernel::memory::Memory;
+use crate::judgement::Refusals;
 use crate::network::{Caller, Entered};
 use crate::sandboxes::Sandbox;
 use crate::sys::connections::{Identity, connect, take_descriptor};
@@ -34,6 +35,8 @@ pub(in crate::interception::kernel) struct Connection {
     pub(in crate::interception::kernel) call: Weak<InterceptedCall>,
     pub(in crate::interception::kernel) ancestry: Ancestry,
     pub(in crate::interception::kernel) notification: Notification,
+    /// Where it is noted that there is no way to it.
+    pub(in crate::interception::kernel) refusals: Option<Refusals>,
 }
 
 /// Where to, as far as it is to be had.
@@ -72,6 +75,7 @@ impl Connection {
             return Err(Errno::EINVAL);
         }
         let address = Memory::of(self.notification.thread).bytes(address, length)?;
+        let leads_out = leads_out(&address);
         let target = self.judge(&socket, domain, address)?;
         let asker = Identity::of(self.notification.thread).ok_or(Errno::ESRCH)?;
         let named = match &target {
@@ -96,7 +100,16 @@ impl Connection {
         {
             entered.has_connected(from, caller);
         }
-        connected.map_err(raw)
+        let connected = connected.map_err(raw);
+        let has_no_way = matches!(connected, Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH)) || leads_out;
+        // Where hosts are reached by name, each connection is asked about by itself.
+        let has_none =
+            |sandbox: Arc<Sandbox>| !sandbox.plan().network.is_enabled() && sandbox.network().is_none();
+        let is_kept_from_it = || self.sandbox.upgrade().is_some_and(has_none);
+        if let Some(refusals) = self.refusals.as_ref().filter(|_| has_no_way && is_kept_from_it()) {
+            refusals.note_network();
+        }
+        connected
     }
 
     /// Makes ready for a connection to an address that stands for a name, and finds out whose it is.
@@ -155,6 +168,14 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether it is the address of the machine's own name server (port 53 of a loopback address), which in a network of the
+/// session's own nobody serves: a question to it is one about the network.
+fn leads_out(address: &[u8]) -> bool {
+    const DNS: [u8; 2] = 53_u16.to_be_bytes();
+    let inet = libc::sa_family_t::try_from(libc::AF_INET).unwrap_or_default().to_ne_bytes();
+    address.starts_with(&inet) && address.get(2..4) == Some(&DNS[..]) && address.get(4) == Some(&127)
 }
 
 /// The path of a Unix socket's address; none where it has another kind of name, or is none.

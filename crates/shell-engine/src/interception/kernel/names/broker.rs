@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
-use rustix::fs::{FileType, Mode, fstat, readlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, fstat, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::process::umask;
 use sandbox::{NameRules, Session};
@@ -15,6 +15,7 @@ use super::made::Made;
 use super::place::{Asker, Place, is_read_only, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
+use crate::judgement::Refusals;
 use crate::sandboxes::Sandbox;
 use crate::sys::connections::{has_same_file, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
@@ -45,6 +46,7 @@ pub(in crate::interception::kernel) struct Broker {
     names: Names,
     listener: Arc<Listener>,
     refused: Refused,
+    refusals: Option<Refusals>,
     /// To the thread, once there is one.
     waiting: Option<Sender<Waiting>>,
     /// Where a name was last looked for.
@@ -79,15 +81,25 @@ impl Broker {
     pub(in crate::interception::kernel) fn new(
         names: Names,
         listener: &Arc<Listener>,
-        refused: &Refused,
+        (refused, refusals): (&Refused, Option<&Refusals>),
     ) -> Broker {
-        Broker { names, listener: Arc::clone(listener), refused: refused.clone(), waiting: None, last: None }
+        Broker {
+            names,
+            listener: Arc::clone(listener),
+            refused: refused.clone(),
+            refusals: refusals.cloned(),
+            waiting: None,
+            last: None,
+        }
     }
 
     /// Answers a call, now or soon. Never waits for a file system.
     pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
-        let wish =
-            Wish::read(&call).filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
+        let wish = Wish::read(&call);
+        if let (Some(refusals), Some(wish)) = (&self.refusals, &wish) {
+            note_refused(refusals, call.thread, wish);
+        }
+        let wish = wish.filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
         let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
         if !taken {
             // Who is gone needs no answer.
@@ -117,10 +129,10 @@ impl Broker {
         let (send, waiting) = channel();
         let (rules, listener) = (Arc::clone(&self.names.rules), Arc::clone(&self.listener));
         let sandbox = Weak::clone(&self.names.sandbox);
-        let refused = self.refused.clone();
+        let (refused, refusals) = (self.refused.clone(), self.refusals.clone());
         let thread = std::thread::Builder::new().name("names".into());
         let started = thread.spawn(move || {
-            if let Err(error) = run(&sandbox, &rules, &listener, &refused, &waiting) {
+            if let Err(error) = run((&sandbox, &rules), &listener, (&refused, refusals.as_ref()), &waiting) {
                 // Without it names meet the read-only mounts.
                 tracing::error!(%error, "names that commands make in protected folders are refused");
             }
@@ -130,10 +142,9 @@ impl Broker {
 }
 
 fn run(
-    sandbox: &Weak<Sandbox>,
-    rules: &NameRules,
+    (sandbox, rules): (&Weak<Sandbox>, &NameRules),
     listener: &Listener,
-    refused: &Refused,
+    (refused, refusals): (&Refused, Option<&Refusals>),
     waiting: &Receiver<Waiting>,
 ) -> std::io::Result<()> {
     let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };
@@ -149,7 +160,7 @@ fn run(
             continue;
         }
         let asker = Asker { thread: call.thread, at_once: false };
-        let outcome = Worker { session, rules, asker, made: &made, refused }.grant(&wish);
+        let outcome = Worker { session, rules, asker, made: &made, refused, refusals }.grant(&wish);
         // Who is gone needs no answer.
         let _ = match outcome {
             Outcome::Happens => listener.let_happen(call.id),
@@ -161,6 +172,27 @@ fn run(
         };
     }
     Ok(())
+}
+
+/// Notes what the kernel will refuse, because it lies on a mount that nobody inside can write and that is not held. By a look that
+/// never waits.
+fn note_refused(refusals: &Refusals, thread: i32, wish: &Wish) {
+    let asker = Asker { thread, at_once: true };
+    let at = match wish {
+        Wish::Open { at, flags, .. } if flags & libc::O_ACCMODE.unsigned_abs() != 0 => at,
+        Wish::MakeFolder { at, .. } | Wish::MakeNode { at, .. } | Wish::MakeLink { at, .. } => at,
+        Wish::Rename { to, .. } | Wish::Link { to, .. } => to,
+        Wish::Open { .. } | Wish::Bind { .. } | Wish::Remove { .. } | Wish::Change { .. } => return,
+    };
+    let Ok(place) = asker.place(&at.base(), &at.path) else { return };
+    let path =
+        path_of(&place.seen).filter(|_| is_read_only(&place.seen)).map(|folder| folder.join(&place.name));
+    // A folder that is there is not made anew, whatever the mount.
+    let is_there = || statat(&place.seen, &place.name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    let makes = matches!(wish, Wish::MakeFolder { .. });
+    if let Some(path) = path.filter(|_| !(makes && is_there())) {
+        refusals.note_write(path);
+    }
 }
 
 /// Whether a call may happen as it is, by a look that never waits. What is let happen wrongly meets a read-only mount.

@@ -1,5 +1,5 @@
 //! Whether a Git configuration names nothing that runs: that of a repository as `git init` and `git clone` make it; and whether a
-//! change of one that may do so only selects files, or adds a submodule. Pure.
+//! change of one that may do so only selects files, adds a submodule, or says which branch follows which. Pure.
 //!
 //! A list of what is harmless, not of what is not: Git gets new keys that name programs.
 
@@ -48,6 +48,9 @@ const SELECTING: &[(&str, &str)] = &[
 /// What `git submodule` says of a submodule.
 const OF_SUBMODULE: &[&str] = &["url", "active"];
 
+/// What says which branch follows which.
+const TRACKING: &[&str] = &["remote", "merge", "rebase"];
+
 /// One line that says something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Setting<'a> {
@@ -76,7 +79,8 @@ pub(super) fn is_harmless(text: &[u8], is_work_tree: impl Fn(&str) -> bool) -> b
     })
 }
 
-/// Tells whether one configuration differs from another only in what selects files, or adds submodules. What it says besides may be
+/// Tells whether one configuration differs from another only in what selects files, adds submodules, or says which branch follows
+/// which. What it says besides may be
 /// anything, as long as all of it is as it was, in the same order.
 pub(super) fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
     let (Some(before), Some(after)) = (settings(before), settings(after)) else { return false };
@@ -95,14 +99,31 @@ pub(super) fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
     let is_switch = |setting: &Setting<'_>| {
         setting.subsection.is_none() && SELECTING.contains(&(setting.section.as_str(), setting.key.as_str()))
     };
+    let tracks = |setting: &Setting<'_>| {
+        setting.section == "branch"
+            && setting.subsection.is_some()
+            && TRACKING.contains(&setting.key.as_str())
+    };
+    // A branch follows one of a remote that there is, which leads nobody elsewhere.
+    let is_remote = |name: &str| {
+        name == "." || before.iter().any(|known| known.section == "remote" && known.subsection == Some(name))
+    };
+    let follows = |key: &str, value: &str| match key {
+        "remote" => is_remote(value),
+        "merge" => value.starts_with("refs/heads/") && is_plain(value),
+        _ => ["true", "false"].contains(&value),
+    };
     let added = after.iter().filter(|setting| !before.contains(setting));
     let may_be_added = added.into_iter().all(|setting| match setting.value {
         Some(value) if is_switch(setting) => ["true", "false"].contains(&value),
         Some(value) if is_of_new_submodule(setting) => is_plain(value),
+        Some(value) if tracks(setting) => follows(&setting.key, value),
         Some(_) | None => false,
     });
     let rest = |settings: &[Setting<'_>]| -> Vec<String> {
-        let rest = settings.iter().filter(|setting| !is_switch(setting) && !is_of_new_submodule(setting));
+        let rest = settings
+            .iter()
+            .filter(|setting| !is_switch(setting) && !is_of_new_submodule(setting) && !tracks(setting));
         rest.map(|setting| format!("{setting:?}")).collect()
     };
     may_be_added && rest(&before) == rest(&after)
@@ -229,6 +250,32 @@ mod tests {
         }
         assert!(!is_harmless_change(b"[core] x = y\n", b"[core] x = y\n[index]\n\tsparse = true\n"));
         assert!(is_harmless_change(b"[core]\n\tsparseCheckout = true\n", b"[core]\n"));
+    }
+
+    #[test]
+    fn branches_follow_those_of_remotes_that_there_are() {
+        const OLD: &str = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = /x\n[branch \"old\"]\n\tremote = origin\n\tdescription = x\n";
+        let may = |new: &str| is_harmless_change(OLD.as_bytes(), new.as_bytes());
+        let more = |text: &str| may(&format!("{OLD}{text}"));
+        assert!(more("") && more("[branch \"new\"]\n\tremote = origin\n\tmerge = refs/heads/new\n"));
+        assert!(more("\tmerge = refs/heads/other\n\trebase = true\n"));
+        assert!(more("[branch \"a\"]\n\tremote = .\n"));
+        assert!(may(&OLD.replace("\tremote = origin\n", "")), "it may follow nothing");
+        assert!(!may(&OLD.replace("\tdescription = x\n", "")) && !may("[core]\n\tbare = false\n"));
+        for evil in [
+            "[branch \"new\"]\n\tremote = https://evil.example\n",
+            "[branch \"new\"]\n\tremote = other\n",
+            "[branch \"new\"]\n\tmerge = evil::x\n",
+            "[branch \"new\"]\n\trebase = x\n",
+            "[branch \"new\"]\n\tpushRemote = origin\n",
+            "[branch \"new\"] remote = https://evil.example\n",
+            "[branch \"new\"]\n\tremote = origin\\\n\tmerge = refs/heads/x\n",
+            "[branch \"n\\\"w\"]\n\tremote = origin\n",
+            "[remote \"evil\"]\n\turl = x\n[branch \"a\"]\n\tremote = evil\n",
+            "[branch]\n\tautoSetupMerge = always\n",
+        ] {
+            assert!(!more(evil), "{evil}");
+        }
     }
 
     #[test]

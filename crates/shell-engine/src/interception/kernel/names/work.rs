@@ -25,6 +25,7 @@ use super::super::refused::Refused;
 use super::made::Made;
 use super::place::{Asker, Base, LOOK, Place, is_mount_point, is_read_only, mount_of, ours};
 use super::wish::{At, Wish};
+use crate::judgement::Refusals;
 use crate::sys::connections::take_descriptor;
 
 /// Links that one path may follow at its end, and tries while a name comes and goes.
@@ -124,6 +125,7 @@ pub(super) struct Worker<'a> {
     pub(super) asker: Asker,
     pub(super) made: &'a RefCell<Made>,
     pub(super) refused: &'a Refused,
+    pub(super) refusals: Option<&'a Refusals>,
 }
 
 /// A name that may be made, replaced and removed.
@@ -204,6 +206,9 @@ impl Worker<'_> {
     /// A protected name stays as it is.
     pub(super) fn is_refused(&self, path: &Path) {
         self.refused.note(path);
+        if let Some(refusals) = self.refusals {
+            refusals.note_write(path.to_owned());
+        }
     }
 
     /// Has the folder of a held one in which this path lies made writable, if it is not; tells whether it has just been.
