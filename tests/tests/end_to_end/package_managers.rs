@@ -61,7 +61,7 @@ const TOOLS: &[Tool] = &[
         "npm",
         (".npmrc", "registry=URL/npm/\n"),
         &[("package.json", "{\"name\": \"p\", \"version\": \"1.0.0\"}")],
-        "npm_config_registry=URL/npm/ npm install --no-audit --no-fund --fetch-retries=0 tiny && test -f node_modules/tiny/index.js",
+        "npm install --no-audit --no-fund --fetch-retries=0 tiny && test -f node_modules/tiny/index.js",
     ),
     (
         "pip3",

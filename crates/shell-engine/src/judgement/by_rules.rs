@@ -317,7 +317,9 @@ pub(super) fn outside(
     let (origin, profile) = (rights.origin.clone(), rights.profile.clone());
     let (argv, renamed) = called_as_judged(exec);
     if run == Run::Inside {
-        let (env, dropped, changed) = (exec.env.clone(), Vec::new(), Vec::new());
+        let (mut env, dropped, changed) = (exec.env.clone(), Vec::new(), Vec::new());
+        let variable = |name: &str| grounds.environment.of_server(name);
+        granted::add_addresses(rights, grounds.trust, &variable, (&exec.workdir, &mut env));
         let executes = Executes::default();
         let outside =
             Outside { program, argv, env, run, granted, origin, profile, executes, dropped, changed };

@@ -31,6 +31,34 @@ pub(super) fn granted(
     })
 }
 
+/// What tells a program where to fetch from whose own configuration it cannot read, as variables, where what the command has
+/// set does not.
+pub(super) fn add_addresses(
+    rights: &Rights,
+    trust: &Trust,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    (workdir, env): (&Path, &mut Vec<OsString>),
+) {
+    let home = variable("HOME").map(PathBuf::from).or_else(home_folder::find);
+    let tools = ToolConfiguration {
+        home: home.as_deref(),
+        variable,
+        may_be_written: &|path| trust.may_be_written(path),
+    };
+    let found = rights.grants.configured_hosts.iter().flat_map(|tool| tools.addresses(*tool, workdir));
+    for (name, value) in found {
+        let is_it = |entry: &OsString| {
+            let name = name.as_bytes();
+            let own = entry.as_encoded_bytes();
+            own.get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name))
+                && own.get(name.len()) == Some(&b'=')
+        };
+        if !env.iter().any(is_it) {
+            env.push(format!("{name}={value}").into());
+        }
+    }
+}
+
 /// What is granted here, a line for each kind, and what is not and why.
 pub(super) fn in_words(granted: &Granted) -> Vec<String> {
     let paths =

@@ -42,6 +42,43 @@ impl ToolConfiguration<'_> {
         found.iter().filter_map(|host| HostPattern::parse(host).ok()).collect()
     }
 
+    /// What tells a tool where to fetch from whose configuration is hidden from commands, because it may hold tokens: the
+    /// addresses alone, as variables.
+    pub(crate) fn addresses(&self, tool: Tool, workdir: &Path) -> Vec<(&'static str, String)> {
+        let found = match tool {
+            // A variable would count more than the project's file.
+            Tool::Npm if workdir.join(".npmrc").exists() => Vec::new(),
+            Tool::Npm => {
+                let user = self.named("NPM_CONFIG_USERCONFIG").unwrap_or_else(|| self.in_home(".npmrc"));
+                vec![("npm_config_registry", self.value_in(&[user], "registry"))]
+            }
+            Tool::Pip => {
+                let files = [self.in_config("pip/pip.conf"), self.in_home(".pip/pip.conf")];
+                vec![
+                    ("PIP_INDEX_URL", self.value_in(&files, "index-url")),
+                    ("PIP_EXTRA_INDEX_URL", self.value_in(&files, "extra-index-url")),
+                ]
+            }
+            Tool::Cargo | Tool::Go | Tool::Gh | Tool::Kubectl => Vec::new(),
+        };
+        found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// The one address that a key has in the first of these files that has it, without what logs in.
+    fn value_in(&self, files: &[PathBuf], key: &str) -> Option<String> {
+        let texts = files.iter().filter_map(|file| self.text(file));
+        let value = texts.filter_map(|text| {
+            let mut pairs = text.lines().filter_map(|line| key_and_value(line.trim()));
+            pairs.find(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned())
+        });
+        let value = value.into_iter().next()?;
+        let (scheme, rest) = value.split_once("://")?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let host = authority.rsplit('@').next()?;
+        let is_plain = !value.contains(['$', '"', '\'']) && !value.contains(char::is_whitespace);
+        is_plain.then(|| format!("{scheme}://{host}/{path}"))
+    }
+
     /// npmrc(5), and the files of pnpm and Yarn.
     fn npm(&self) -> Vec<String> {
         let user = self.named("NPM_CONFIG_USERCONFIG").unwrap_or_else(|| self.in_home(".npmrc"));
