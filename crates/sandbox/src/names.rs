@@ -29,6 +29,8 @@ const FOLDED: &[(char, &str)] = &[
 /// What a plan says about names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameRules {
+    /// Mounts hold what is held, too; else only whoever answers does.
+    has_mounts: bool,
     held: BTreeSet<PathBuf>,
     /// Protected or hidden, folded.
     closed: Vec<PathBuf>,
@@ -43,9 +45,9 @@ pub struct NameRules {
 }
 
 impl NameRules {
-    /// Takes them from a plan.
+    /// Takes them from a plan. `has_mounts`: held folders are mounted read-only.
     #[must_use]
-    pub fn of(plan: &Plan) -> NameRules {
+    pub fn of(plan: &Plan, has_mounts: bool) -> NameRules {
         let hidden = plan.hidden.iter().chain(&plan.emptied).map(PathBuf::as_path);
         // One that comes later is a Git directory as those are that there are. What is obeyed in folders that are held all the way
         // down is told by its name, and may go with all that it belongs to.
@@ -57,6 +59,7 @@ impl NameRules {
         };
         let closed = protected(plan).filter(|path| !is_told_apart(path));
         NameRules {
+            has_mounts,
             held: held(plan),
             closed: closed.chain(hidden).map(folded).collect(),
             open: plan.writable.iter().map(|root| folded(root)).collect(),
@@ -72,6 +75,27 @@ impl NameRules {
         path.ancestors().find_map(|ancestor| self.held.get(ancestor)).map(PathBuf::as_path)
     }
 
+    /// Tells whether held folders are mounted read-only, so that the kernel refuses what is let happen wrongly.
+    #[must_use]
+    pub fn has_mounts(&self) -> bool {
+        self.has_mounts
+    }
+
+    /// Tells whether what has this path would lie on the read-only mount of a held folder, if there were mounts: it is one, or
+    /// lies in one and not in a folder there that is writable for commands.
+    #[must_use]
+    pub fn is_kept(&self, path: &Path) -> bool {
+        let Some(holder) = self.holder(path) else { return false };
+        let first = path.strip_prefix(holder).ok().and_then(|below| below.iter().next());
+        first.is_none_or(|first| !self.is_opened(&holder.join(first)))
+    }
+
+    /// Tells the same of a name: the folder that it is in is kept, or what is held would move along with it.
+    #[must_use]
+    pub fn is_kept_name(&self, path: &Path) -> bool {
+        !self.is_free(path) || path.parent().is_some_and(|folder| self.is_kept(folder))
+    }
+
     /// Tells whether what is called so may be made, replaced and removed: not what is protected or hidden, a writable root, what
     /// Git obeys, or on the way to one of these. Letters are equal whatever their case, for folders that do not tell cases apart.
     #[must_use]
@@ -85,6 +109,13 @@ impl NameRules {
         closed.is_none_or(|closed| open.is_some_and(|open| open > closed))
             && !all.any(|place| place.starts_with(&path))
             && (self.is_let(&path) || !self.below_repositories(&path).any(git_names::is_obeyed))
+    }
+
+    /// Tells whether a path lies in a writable root.
+    #[must_use]
+    pub fn is_in_root(&self, path: &Path) -> bool {
+        let path = folded(path);
+        self.open.iter().any(|root| path.starts_with(root) && path != *root)
     }
 
     /// Whether the user lets commands write it: a name that is opened, what lies in it, or the file by which Git replaces it.
@@ -230,7 +261,7 @@ mod tests {
         plan.reserved = vec![reserved("/tmp/a/ws/.mcp.json"), reserved("/elsewhere/.git")];
         plan.hidden = vec!["/tmp/a/ws/.env".into()];
         plan.repositories = vec!["/tmp/a/ws/.git".into()];
-        NameRules::of(&plan)
+        NameRules::of(&plan, true)
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Session {
     /// [`SessionError::NotEnforceable`] when the system does not allow what was asked; there is no downgrade.
     pub fn start(launcher: &Launcher, plan: &Plan) -> Result<Self, SessionError> {
         let (inner, enforcement) = Platform::start(launcher, plan)?;
-        let names = enforcement.brokered.then(|| Arc::new(NameRules::of(plan)));
+        let names =
+            enforcement.brokered.then(|| Arc::new(NameRules::of(plan, enforcement.has(Namespace::Mount))));
         Ok(Session { inner, enforcement, names })
     }
 
@@ -52,7 +53,7 @@ impl Session {
     }
 
     /// Returns the rules for names, in a session whose reported programs wait for an answer to every call that makes one, too.
-    /// A call that is let happen meets the read-only mounts of held folders.
+    /// A call that is let happen meets the read-only mounts of held folders, where there are such ([`NameRules::has_mounts`]).
     #[must_use]
     pub fn names(&self) -> Option<&Arc<NameRules>> {
         self.names.as_ref()
@@ -76,6 +77,9 @@ impl Session {
     /// # Errors
     /// Where no folders are held, or when it cannot be: it is gone, or is a link.
     pub fn bind_writable(&self, folder: &Path) -> io::Result<()> {
+        if !self.enforcement.has(Namespace::Mount) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.inner.bind_writable(folder)
     }
 

@@ -10,6 +10,10 @@ use end_to_end_tests::{World, word};
 
 const DOOR: &[&str] = &["--door", "kernel"];
 
+/// With namespaces, and with Landlock alone.
+const WITH_NAMESPACES: &str = "";
+const WITHOUT: &str = "[shell_tool]\nnamespaces = \"off\"\n";
+
 /// Makes every call that makes, replaces, changes or removes a name, by each way to say a path, and prints those that succeed.
 /// `sys.argv`: the project, and names of which each is a file, a folder, or nothing.
 const ATTEMPTS: &str = r#"
@@ -113,6 +117,12 @@ def attempts(path):
         yield "fchmod", libc.fchmod(opened, 0o777) == 0
         yield "fchownat empty", call("fchownat", opened, "", os.getuid(), os.getgid(), EMPTY)
         yield "reopened", call("open", "/proc/self/fd/%d" % opened, os.O_RDWR, 0)
+        os.path.islink("own/alias") and os.remove("own/alias")
+        os.symlink("/dev/fd/%d" % opened, "own/alias")
+        yield "reopened by a link", call("open", "own/alias", os.O_RDWR, 0)
+        yield "truncated by a link", call("truncate", "own/alias", 0)
+        os.path.lexists("own/stolen") and os.remove("own/stolen")
+        yield "linked by descriptor", call("linkat", AT, "/proc/self/fd/%d" % opened, AT, "own/stolen", FOLLOW)
         os.close(opened)
 def prepare(name, path):
     """For the twins that nothing protects: whatever was done, the one is absent and the other a file."""
@@ -164,7 +174,16 @@ pub(super) async fn behind_the_door(world: &World) -> Client {
 
 #[tokio::test]
 async fn no_call_makes_changes_or_removes_a_protected_name() {
-    let world = World::with_rules("").configured("");
+    try_protected_names(WITH_NAMESPACES).await;
+}
+
+#[tokio::test]
+async fn no_call_makes_changes_or_removes_a_protected_name_without_namespaces() {
+    try_protected_names(WITHOUT).await;
+}
+
+async fn try_protected_names(sandbox: &str) {
+    let world = World::with_rules("").configured(sandbox);
     project(&world);
     std::fs::create_dir(world.workdir().join(".vscode")).expect("a folder");
     let before = entries(&world.workdir());
@@ -229,7 +248,16 @@ async fn no_call_makes_changes_or_removes_a_protected_name() {
 
 #[tokio::test]
 async fn all_that_git_does_in_a_work_tree_works() {
-    let world = World::with_rules("").configured("");
+    do_what_git_does(WITH_NAMESPACES).await;
+}
+
+#[tokio::test]
+async fn all_that_git_does_in_a_work_tree_works_without_namespaces() {
+    do_what_git_does(WITHOUT).await;
+}
+
+async fn do_what_git_does(sandbox: &str) {
+    let world = World::with_rules("").configured(sandbox);
     project(&world);
     let client = behind_the_door(&world).await;
     for (what, script) in [
@@ -288,7 +316,16 @@ async fn all_that_git_does_in_a_work_tree_works() {
 
 #[tokio::test]
 async fn other_work_in_the_root_works() {
-    let world = World::with_rules("").configured("");
+    do_other_work(WITH_NAMESPACES).await;
+}
+
+#[tokio::test]
+async fn other_work_in_the_root_works_without_namespaces() {
+    do_other_work(WITHOUT).await;
+}
+
+async fn do_other_work(sandbox: &str) {
+    let world = World::with_rules("").configured(sandbox);
     project(&world);
     let client = behind_the_door(&world).await;
     for (what, script) in [
@@ -359,6 +396,10 @@ async fn other_work_in_the_root_works() {
             "for i in $(seq 20); do (mkdir m$i; echo x > m$i/x; echo y > f$i; mv f$i m$i/f; rm -r m$i) & done; wait; test \"$(ls)\" = \"$(printf 'file\\nsrc')\"",
         ),
     ] {
+        // With Landlock alone no Unix socket but a pair can be had.
+        if what == "a server's socket" && sandbox == WITHOUT {
+            continue;
+        }
         let outcome = client.run(&format!("set -e; {script}")).await;
         assert_eq!(outcome.ran().0, 0, "{what}: {outcome:?}");
     }

@@ -68,14 +68,16 @@ fn socket(place: &Place) -> PathBuf {
     entries.next().expect("a socket").expect("a name").path()
 }
 
-/// Each way to the socket, one line of what it comes to: `ok`, or the kernel's error.
+/// What each way to the socket comes to: `ok`, or the kernel's error. With Landlock alone the host's processes are seen, of which
+/// there may be many; a line then stands for all that come to the same.
 fn ways(helper: &Path, socket: &Path) -> String {
     let (helper, path) = (word(helper), word(socket));
     let name = socket.file_name().expect("a name").display();
     format!(
-        "for way in {path} /proc/[0-9]*/root{path} /proc/[0-9]*/cwd/../runtime/shell-tool-mcp/{name} /proc/[0-9]*/fd/*; do
-             echo \"$({helper} connect \"$way\") $way\"
-         done
+        "echo \"$({helper} connect {path}) path\"
+         for way in /proc/[0-9]*/root{path} /proc/[0-9]*/cwd/../runtime/shell-tool-mcp/{name} /proc/[0-9]*/fd/*; do
+             echo \"$({helper} connect \"$way\") process\"
+         done | sort -u
          ln -s {path} link.sock; echo \"$({helper} connect link.sock) link\"
          for name in {path} {name}; do echo \"$({helper} connect-abstract \"$name\") abstract\"; done\n"
     )
@@ -97,7 +99,7 @@ fn a_command_cannot_reach_the_socket_that_answers_come_by() {
 
         let result = attacked.run(&ways(&place.helper(), &socket)).expect("a result");
         let output = result["output"].as_str().unwrap_or_default();
-        assert!(output.lines().count() > 6, "{output}");
+        assert!(output.lines().count() > 4, "{output}");
         // What is not there, what is no such socket, and what seccomp refuses (where a path could be found).
         let refused = ["ENOENT ", "EACCES ", "ECONNREFUSED ", "EPERM "];
         for line in output.lines() {

@@ -44,8 +44,10 @@ pub(super) fn explain(refused: &[PathBuf], workdir: &Path) -> (Vec<PathBuf>, Vec
 }
 
 fn listed(paths: &[PathBuf], workdir: &Path) -> String {
-    let shown =
-        |path: &PathBuf| visible(path.strip_prefix(workdir).unwrap_or(path).as_os_str().as_encoded_bytes());
+    let shown = |path: &PathBuf| {
+        let short = path.strip_prefix(workdir).ok().filter(|short| *short != Path::new(""));
+        visible(short.unwrap_or(path).as_os_str().as_encoded_bytes())
+    };
     let mut listed = paths.iter().take(MOST).map(shown).collect::<Vec<_>>().join(", ");
     if paths.len() > MOST {
         listed.push_str(&format!(" and {} more", paths.len() - MOST));
@@ -66,6 +68,8 @@ mod tests {
         let [tree, git] = &notes[..] else { panic!("two notes: {notes:?}") };
         assert!(tree.contains(": .vscode/settings.json, /v/.mcp.json;"), "{tree}");
         assert!(git.contains(": .git/config;"), "{git}");
+        let (_, notes) = explain(&["/w".into()], Path::new("/w"));
+        assert!(notes[0].contains(": /w;"), "{notes:?}");
         assert_eq!(explain(&[], Path::new("/w")), (Vec::new(), Vec::new()));
     }
 }

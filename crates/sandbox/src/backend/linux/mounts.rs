@@ -316,7 +316,7 @@ fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
 /// Where names are brokered: held folders, the way to them, and what is in them and not protected.
 fn pins_of_held(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     let held = names::held(plan);
-    let rules = NameRules::of(plan);
+    let rules = NameRules::of(plan, true);
     let mut pins = BTreeMap::new();
     for folder in &held {
         for ancestor in folder.ancestors().skip(1).filter(|ancestor| {

@@ -48,7 +48,7 @@ impl Newcomers {
     /// Begins to watch the writable roots.
     pub(super) fn watch(plan: &Plan, shares_network: bool) -> io::Result<Newcomers> {
         let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let rules = plan.brokered.then(|| NameRules::of(plan));
+        let rules = plan.brokered.then(|| NameRules::of(plan, true));
         let held = if plan.brokered { names::held(plan) } else { BTreeSet::new() };
         let folders = HashMap::new();
         let mut newcomers = Newcomers { descriptor, folders, rules, made: VecDeque::new(), shares_network };

@@ -181,7 +181,7 @@ pub(super) fn bind_writable(
         return Ok(());
     }
     // The folder that is held and the kind of its entry are looked at once more: nothing else may become writable.
-    let rules = NameRules::of(plan);
+    let rules = NameRules::of(plan, true);
     if !plan.brokered || !folders.iter().all(|folder| rules.is_opened(folder)) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }

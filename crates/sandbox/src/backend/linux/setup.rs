@@ -96,11 +96,11 @@ pub(super) fn apply(
     }
     if attempt.has(Namespace::Mount) {
         let with_layers = mounts::build(plan, caches, attempt.has(Namespace::Pid))?;
-        enforcement.brokered = plan.brokered;
         enforcement.caches = caches.map(|_| with_layers);
     } else {
         enforcement.caches = caches.map(|_| Vec::new());
     }
+    enforcement.brokered = plan.brokered;
     let reaches_others = !attempt.has(Namespace::User) && !attempt.has(Namespace::Pid);
     limits::drop_capabilities(reaches_others).map_err(SetupError::Capabilities)?;
     // No program gains rights by being executed; Landlock and seccomp demand it of everyone but root.
@@ -212,8 +212,13 @@ fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String
         let reserved = plan.reserved.iter().map(|reserved| &reserved.path);
         let unprotected = plan.read_only.iter().chain(reserved).filter(inside_roots).count();
         if unprotected > 0 {
+            let how = if plan.brokered {
+                "are held by a look at each call that would change them, which a program can outrun that exchanges what a path leads to"
+            } else {
+                "can be written"
+            };
             gaps.push(format!(
-                "{unprotected} protected places inside writable folders (.git/hooks and the like) can be written, because there is no mount namespace"
+                "{unprotected} protected places inside writable folders (.git/hooks and the like) {how}, because there is no mount namespace"
             ));
         }
         if !plan.writable.is_empty() {

@@ -12,7 +12,7 @@ use sandbox::{NameRules, Session};
 
 use super::super::refused::Refused;
 use super::made::Made;
-use super::place::{Asker, Place, is_read_only, mount_of};
+use super::place::{Asker, Place, is_held, is_read_only, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
 use crate::judgement::Refusals;
@@ -159,7 +159,7 @@ fn run(
         if !listener.is_waiting(call.id) {
             continue;
         }
-        let asker = Asker { thread: call.thread, at_once: false };
+        let asker = Asker { thread: call.thread, at_once: false, shares_view: !rules.has_mounts() };
         let outcome = Worker { session, rules, asker, made: &made, refused, refusals }.grant(&wish);
         // Who is gone needs no answer.
         let _ = match outcome {
@@ -177,7 +177,7 @@ fn run(
 /// Notes what the kernel will refuse, because it lies on a mount that nobody inside can write and that is not held. By a look that
 /// never waits.
 fn note_refused(refusals: &Refusals, thread: i32, wish: &Wish) {
-    let asker = Asker { thread, at_once: true };
+    let asker = Asker { thread, at_once: true, shares_view: false };
     let at = match wish {
         Wish::Open { at, flags, .. } if flags & libc::O_ACCMODE.unsigned_abs() != 0 => at,
         Wish::MakeFolder { at, .. } | Wish::MakeNode { at, .. } | Wish::MakeLink { at, .. } => at,
@@ -195,19 +195,24 @@ fn note_refused(refusals: &Refusals, thread: i32, wish: &Wish) {
     }
 }
 
-/// Whether a call may happen as it is, by a look that never waits. What is let happen wrongly meets a read-only mount.
+/// Whether a call may happen as it is, by a look that never waits. What is let happen wrongly meets a read-only mount, where there are
+/// mounts.
 fn happens(rules: &NameRules, thread: i32, wish: &Wish) -> bool {
-    let asker = Asker { thread, at_once: true };
+    let asker = Asker { thread, at_once: true, shares_view: !rules.has_mounts() };
     let looked = match wish {
         Wish::Open { at, flags, .. } => open_happens(rules, asker, at, *flags),
         Wish::MakeFolder { at, .. }
         | Wish::MakeNode { at, .. }
         | Wish::MakeLink { at, .. }
         | Wish::Bind { at, .. }
-        | Wish::Remove { at, .. } => {
-            asker.place(&at.base(), &at.path).map(|place| !is_held(rules, &place.seen))
-        }
-        Wish::Rename { from, to, .. } | Wish::Link { from, to, .. } => both_happen(rules, asker, from, to),
+        | Wish::Remove { at, .. } => asker.place(&at.base(), &at.path).map(|place| !place.is_held(rules)),
+        Wish::Rename { from, to, .. } => both_happen(rules, asker, from, to),
+        Wish::Link { from, to, .. } => match asker.object(&from.base(), &from.path, true) {
+            // Also by a descriptor.
+            Ok(seen) if !rules.has_mounts() && is_held(rules, &seen) => Ok(false),
+            Err(Errno::AGAIN) => Err(Errno::AGAIN),
+            Ok(_) | Err(_) => both_happen(rules, asker, from, to),
+        },
         Wish::Change { at, follows, .. } => {
             asker.object(&at.base(), &at.path, *follows).map(|object| !is_held(rules, &object))
         }
@@ -226,7 +231,7 @@ fn open_happens(rules: &NameRules, asker: Asker, at: &At, flags: u32) -> Result<
         Err(Errno::NOENT) if makes => {
             let place = asker.place(&at.base(), &at.path)?;
             // A link to what is not there yet.
-            Ok(!is_held(rules, &place.seen) && readlinkat(&place.seen, &place.name, Vec::new()).is_err())
+            Ok(!place.is_held(rules) && readlinkat(&place.seen, &place.name, Vec::new()).is_err())
         }
         Err(errno) => Err(errno),
     }
@@ -238,18 +243,16 @@ fn both_happen(rules: &NameRules, asker: Asker, from: &At, to: &At) -> Result<bo
     let from: Place = match place(from) {
         Ok(from) => from,
         // A file without a name, by its descriptor.
-        Err(_) if is_held(rules, &to.seen) => return Ok(false),
+        Err(_) if to.is_held(rules) => return Ok(false),
         Err(errno) => return Err(errno),
     };
+    if !rules.has_mounts() {
+        return Ok(!from.is_held(rules) && !to.is_held(rules));
+    }
     let same = mount_of(&from.seen).is_some() && mount_of(&from.seen) == mount_of(&to.seen);
     if same {
-        return Ok(!is_held(rules, &from.seen));
+        return Ok(!from.is_held(rules));
     }
     let concerns = |place: &Place| path_of(&place.seen).is_some_and(|path| rules.holder(&path).is_some());
     Ok(!concerns(&from) && !concerns(&to))
-}
-
-/// Whether it lies on the mount of a held folder.
-fn is_held(rules: &NameRules, seen: &std::os::fd::OwnedFd) -> bool {
-    is_read_only(seen) && path_of(seen).is_some_and(|path| rules.holder(&path).is_some())
 }

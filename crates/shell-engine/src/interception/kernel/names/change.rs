@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::place::{Place, is_read_only, ours};
+use super::place::{Place, ours};
 use super::wish::{At, Change};
 use super::work::{Act, Outcome, Worker, by_descriptor};
 
@@ -19,7 +19,7 @@ const UNCHANGED: u32 = u32::MAX;
 impl Worker<'_> {
     pub(super) fn change(&self, at: &At, follows: bool, change: &Change) -> Option<Outcome> {
         let seen = self.asker.object(&at.base(), &at.path, follows).ok()?;
-        if !is_read_only(&seen) {
+        if !self.holds_thing(&seen) {
             return None;
         }
         let (own, path) = ours(self.asker, &seen)?;
@@ -28,7 +28,7 @@ impl Worker<'_> {
         if path != holder && !self.rules.is_free(&path) && !self.is_new_mode(&path, change) {
             return None;
         }
-        if self.opens(&path) && !is_read_only(self.asker.object(&at.base(), &at.path, follows).ok()?) {
+        if self.opens(&path) && !self.holds_thing(&self.asker.object(&at.base(), &at.path, follows).ok()?) {
             return None;
         }
         let kind = FileType::from_raw_mode(fstat(&own).ok()?.st_mode);

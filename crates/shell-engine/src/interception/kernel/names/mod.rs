@@ -10,7 +10,7 @@
 //!
 //! * `wish`: what a call asks for, read from the asker's memory. `place`: where that is, in the asker's view.
 //! * `broker`: the thread of one call. `work`: what it does. `change`: modes, owners, times, lengths, attributes.
-//! * `firsts`: what Git makes once. `made`: what of it this call has made. `git_config`: whether theirs says anything that runs.
+//! * `unmounted`: what is refused where nothing is mounted. `firsts`: what Git makes once. `made`: what of it this call has made. `git_config`: whether theirs says anything that runs.
 
 mod broker;
 mod change;
@@ -18,6 +18,7 @@ mod firsts;
 mod git_config;
 mod made;
 mod place;
+mod unmounted;
 mod wish;
 mod work;
 

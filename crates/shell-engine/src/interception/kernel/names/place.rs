@@ -7,12 +7,20 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxFlags, fstat, fstatvfs, openat,
-    openat2, statx,
+    openat2, readlinkat, statat, statx,
 };
 use rustix::io::Errno;
 
+use sandbox::NameRules;
+
 use super::wish::At;
 use crate::sys::path_of;
+
+/// Links that one path may follow at its end.
+pub(super) const MOST_LINKS: usize = 8;
+
+/// Tries to follow one path.
+const MOST_TRIES: usize = 256;
 
 /// A file is only looked at.
 pub(super) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
@@ -24,6 +32,8 @@ pub(super) struct Asker {
     /// Only what is known already is used: a path that takes a look at a disk, or a question to who serves the file system, is
     /// `EAGAIN`.
     pub(super) at_once: bool,
+    /// It sees what we see, so links that only the kernel can follow are followed here, too.
+    pub(super) shares_view: bool,
 }
 
 /// Where following a path begins.
@@ -72,7 +82,38 @@ impl Asker {
                 Base::Directory | Base::Open(_) => Err(Errno::NOENT),
             };
         }
-        self.open(base, path, if follows { LOOK } else { LOOK | OFlags::NOFOLLOW })
+        match self.open(base, path, if follows { LOOK } else { LOOK | OFlags::NOFOLLOW }) {
+            Err(Errno::LOOP | Errno::XDEV) if follows && self.shares_view => self.by_links(base, path),
+            opened => opened,
+        }
+    }
+
+    /// What a path leads to by links of which one is a descriptor of some process (`/dev/stdout`, `/proc/self/fd/1`).
+    fn by_links(self, base: &Base<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let mut place = match descriptor_of(path) {
+            Some(number) => return self.base(&Base::Descriptor(number)),
+            None => self.place(base, path)?,
+        };
+        for _ in 0..MOST_LINKS {
+            let folder = path_of(&place.seen).ok_or(Errno::XDEV)?;
+            // What is our own there is the asker's own for it.
+            let own = Path::new("/proc").join(std::process::id().to_string());
+            let folder = match folder.strip_prefix(own) {
+                Ok(rest) => Path::new("/proc").join(self.thread.to_string()).join(rest),
+                Err(_) => folder,
+            };
+            if folder.starts_with("/proc") {
+                return openat(CWD, folder.join(&place.name), LOOK, Mode::empty());
+            }
+            let Ok(link) = readlinkat(&place.seen, &place.name, Vec::new()) else {
+                return openat(&place.seen, &place.name, LOOK | OFlags::NOFOLLOW, Mode::empty());
+            };
+            if let Some(number) = descriptor_of(link.as_bytes()) {
+                return self.base(&Base::Descriptor(number));
+            }
+            place = self.place(&Base::Open(&place.seen), link.as_bytes())?;
+        }
+        Err(Errno::LOOP)
     }
 
     /// Opens as the asker would, without ever leaving its view: no link leads to the root of ours.
@@ -80,8 +121,12 @@ impl Asker {
         let (own, path) = own_of_process(path).map_or((None, path), |(base, rest)| (Some(base), rest));
         let base = own.as_ref().unwrap_or(base);
         let at_once = if self.at_once { ResolveFlags::CACHED } else { ResolveFlags::empty() };
+        // Each rename on the machine has the kernel give up on a path with `..` in it, which may then be tried again.
+        let tries = if self.at_once { 1 } else { MOST_TRIES };
         let open = |from: &OwnedFd, path: &[u8], how: ResolveFlags| {
-            openat2(from, OsStr::from_bytes(path), flags, Mode::empty(), how | at_once)
+            let open = || openat2(from, OsStr::from_bytes(path), flags, Mode::empty(), how | at_once);
+            let mut tried = (0..tries).map(|_| open());
+            tried.find(|opened| !matches!(opened, Err(Errno::AGAIN))).unwrap_or(Err(Errno::AGAIN))
         };
         if path.starts_with(b"/") {
             return open(&self.root()?, path, ResolveFlags::IN_ROOT);
@@ -118,6 +163,13 @@ impl Asker {
     }
 }
 
+/// The number in `/proc/self/fd/N`.
+pub(super) fn descriptor_of(path: &[u8]) -> Option<i32> {
+    let own = [b"/proc/self/fd/".as_slice(), b"/proc/thread-self/fd/", b"/dev/fd/"];
+    let number = own.iter().find_map(|own| path.strip_prefix(*own))?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
 /// What a process calls its own, which is another's for whoever else follows the path.
 fn own_of_process(path: &[u8]) -> Option<(Base<'static>, &[u8])> {
     let own = path.strip_prefix(b"/proc/self/").or_else(|| path.strip_prefix(b"/proc/thread-self/"));
@@ -141,6 +193,29 @@ fn relative(rest: &[u8]) -> &[u8] {
     match rest.get(start..) {
         Some([]) | None => b".",
         Some(rest) => rest,
+    }
+}
+
+/// Whether it lies on the mount of a held folder, or would.
+pub(super) fn is_held(rules: &NameRules, seen: &OwnedFd) -> bool {
+    if rules.has_mounts() {
+        return is_read_only(seen) && path_of(seen).is_some_and(|path| rules.holder(&path).is_some());
+    }
+    path_of(seen).is_some_and(|path| rules.is_kept(&path))
+}
+
+impl Place {
+    /// Whether the name is made, replaced and removed for commands, or not at all.
+    pub(super) fn is_held(&self, rules: &NameRules) -> bool {
+        if rules.has_mounts() {
+            return is_held(rules, &self.seen);
+        }
+        path_of(&self.seen).is_some_and(|folder| rules.is_kept_name(&folder.join(&self.name)))
+    }
+
+    /// Whether there is something by that name.
+    pub(super) fn exists(&self) -> bool {
+        statat(&self.seen, &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 }
 

@@ -23,13 +23,15 @@ use sandbox::{NameRules, Session};
 
 use super::super::refused::Refused;
 use super::made::Made;
-use super::place::{Asker, Base, LOOK, Place, is_mount_point, is_read_only, mount_of, ours};
+use super::place::{
+    Asker, Base, LOOK, MOST_LINKS, Place, descriptor_of, is_held, is_mount_point, is_read_only, mount_of,
+    ours,
+};
 use super::wish::{At, Wish};
 use crate::judgement::Refusals;
 use crate::sys::connections::take_descriptor;
 
-/// Links that one path may follow at its end, and tries while a name comes and goes.
-const MOST_LINKS: usize = 8;
+/// Tries while a name comes and goes.
 const ATTEMPTS: usize = 4;
 
 /// What the link leads to that `git init` makes and removes.
@@ -157,13 +159,23 @@ impl Worker<'_> {
             Wish::Bind { socket, at } => self.bind(*socket, at),
             Wish::Change { at, follows, change } => self.change(at, *follows, change),
         };
-        granted.unwrap_or(Outcome::Happens)
+        granted.unwrap_or_else(|| self.otherwise(wish))
+    }
+
+    /// Whether a name is not the asker's own to make, replace and remove.
+    pub(super) fn holds(&self, place: &Place) -> bool {
+        if self.rules.has_mounts() { is_read_only(&place.seen) } else { place.is_held(self.rules) }
+    }
+
+    /// Whether a thing is not the asker's own to change.
+    pub(super) fn holds_thing(&self, seen: &OwnedFd) -> bool {
+        if self.rules.has_mounts() { is_read_only(seen) } else { is_held(self.rules, seen) }
     }
 
     /// A name in a held folder, or below it where the asker still has the folder as it was when it was not opened.
     fn free(&self, at: &At, act: Act) -> Option<Free> {
         let place = self.asker.place(&at.base(), &at.path).ok()?;
-        if !is_read_only(&place.seen) {
+        if !self.holds(&place) {
             return None;
         }
         let free = self.checked(place, act)?;
@@ -172,7 +184,7 @@ impl Worker<'_> {
         }
         // What is now writable by its path the asker does itself.
         let place = self.asker.place(&at.base(), &at.path).ok()?;
-        is_read_only(&place.seen).then_some(free)
+        self.holds(&place).then_some(free)
     }
 
     pub(super) fn checked(&self, place: Place, act: Act) -> Option<Free> {
@@ -213,7 +225,7 @@ impl Worker<'_> {
 
     /// Has the folder of a held one in which this path lies made writable, if it is not; tells whether it has just been.
     pub(super) fn opens(&self, path: &Path) -> bool {
-        let Some(holder) = self.rules.holder(path) else { return false };
+        let Some(holder) = self.rules.holder(path).filter(|_| self.rules.has_mounts()) else { return false };
         let below = path.strip_prefix(holder).ok().map(Path::components);
         let Some(mut below) = below else { return false };
         let (Some(first), Some(_)) = (below.next(), below.next()) else { return false };
@@ -229,7 +241,7 @@ impl Worker<'_> {
 
     /// After a name has come into being: a folder in a held one is writable.
     fn open_up(&self, free: &Free) {
-        if self.is_in_held(free) && free.kind() == Some(FileType::Directory) {
+        if self.rules.has_mounts() && self.is_in_held(free) && free.kind() == Some(FileType::Directory) {
             // Where it fails, the first use tries again.
             let _ = self.session.bind_writable(&free.path);
         }
@@ -243,21 +255,26 @@ impl Worker<'_> {
         if flags.contains(OFlags::DIRECTORY) || flags.contains(OFlags::PATH) {
             return None;
         }
-        let mut place = self.asker.place(&at.base(), &at.path).ok()?;
+        self.open_at(self.last(at, flags).ok()?, flags, mode)
+    }
+
+    /// The name that a path to be opened leads to by links.
+    pub(super) fn last(&self, at: &At, flags: OFlags) -> Result<Place, Errno> {
+        let mut place = self.asker.place(&at.base(), &at.path)?;
         for _ in 0..MOST_LINKS {
             if place.is_folder {
-                return None;
+                return Err(Errno::ISDIR);
             }
             let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::CREATE | OFlags::EXCL);
             let link = readlinkat(&place.seen, &place.name, Vec::new()).ok().filter(|_| follows);
-            let Some(link) = link else { return self.open_at(place, flags, mode) };
-            place = self.asker.place(&Base::Open(&place.seen), link.as_bytes()).ok()?;
+            let Some(link) = link else { return Ok(place) };
+            place = self.asker.place(&Base::Open(&place.seen), link.as_bytes())?;
         }
-        None
+        Err(Errno::LOOP)
     }
 
     fn open_at(&self, place: Place, flags: OFlags, mode: u32) -> Option<Outcome> {
-        if !is_read_only(&place.seen) {
+        if !self.holds(&place) {
             return None;
         }
         let makes = flags.contains(OFlags::CREATE);
@@ -304,7 +321,7 @@ impl Worker<'_> {
 
     fn open_unnamed(&self, at: &At, flags: OFlags, mode: u32) -> Option<Outcome> {
         let seen = self.asker.object(&at.base(), &at.path, true).ok()?;
-        if !is_read_only(&seen) {
+        if !self.holds_thing(&seen) {
             return None;
         }
         let (own, folder) = ours(self.asker, &seen)?;
@@ -374,7 +391,7 @@ impl Worker<'_> {
         let place = self.asker.place(&at.base(), &at.path).ok();
         place.is_some_and(|place| {
             let found = statat(&place.seen, &place.name, AtFlags::SYMLINK_NOFOLLOW);
-            is_read_only(&place.seen) && matches!(found, Err(Errno::NOENT))
+            self.holds(&place) && matches!(found, Err(Errno::NOENT))
         })
     }
 
@@ -401,7 +418,10 @@ impl Worker<'_> {
         }
         // Its mount would go along, to where nobody inside could move or remove it; programs copy instead.
         let leaves = |this: &Free, to: &Free| {
-            self.is_in_held(this) && !self.is_in_held(to) && this.kind() == Some(FileType::Directory)
+            self.rules.has_mounts()
+                && self.is_in_held(this)
+                && !self.is_in_held(to)
+                && this.kind() == Some(FileType::Directory)
         };
         if leaves(&from, &to) || exchanges && leaves(&to, &from) {
             return Some(Outcome::Fails(Errno::XDEV));
@@ -462,12 +482,13 @@ impl Worker<'_> {
         let (mut first, mut second) = (find(from)?, find(to)?);
         for (place, at) in [(&mut first, from), (&mut second, to)] {
             // What lies in a folder that was not opened yet is looked at again.
-            if is_read_only(&place.seen) && self.opens(&crate::sys::path_of(&place.seen)?.join(&place.name)) {
+            if self.holds(place) && self.opens(&crate::sys::path_of(&place.seen)?.join(&place.name)) {
                 *place = find(at)?;
             }
         }
-        let is_one = mount_of(&first.seen) == mount_of(&second.seen);
-        if is_one && !is_read_only(&first.seen) {
+        let is_one = !self.rules.has_mounts() && !self.holds(&second)
+            || self.rules.has_mounts() && mount_of(&first.seen) == mount_of(&second.seen);
+        if is_one && !self.holds(&first) {
             return None;
         }
         let first = self.movable(first, away);
@@ -480,13 +501,15 @@ impl Worker<'_> {
     /// As `checked`, also for a name that the asker could make and remove by itself.
     fn movable(&self, place: Place, act: Act) -> Option<Free> {
         let is_mounted_on = is_mount_point(&place.seen, &place.name);
-        let is_held = is_read_only(&place.seen);
+        let is_held = self.holds(&place);
         let Place { seen, name, is_folder } = place;
         let (own, folder) = ours(self.asker, &seen)?;
         let holder = self.rules.holder(&folder);
         let path = folder.join(&name);
         // A folder of a held one is a mount only because of that, wherever it was moved.
-        let may = holder.is_some() || !is_held && !is_mounted_on;
+        // Where mounts do not tell, a writable root does.
+        let is_askers = self.rules.has_mounts() || self.rules.is_in_root(&path);
+        let may = holder.is_some() || is_askers && !is_held && !is_mounted_on;
         self.admitted(Free { seen, own, path, name, is_folder, _alone: None }, act).filter(|_| may)
     }
 
@@ -530,10 +553,4 @@ fn kind_at(folder: &OwnedFd, name: &OsStr) -> Option<FileType> {
 /// The path of what a descriptor of ours is open on, whatever has become of its name.
 pub(super) fn by_descriptor(file: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-/// The number in `/proc/self/fd/N`.
-fn descriptor_of(path: &[u8]) -> Option<i32> {
-    let number = path.strip_prefix(b"/proc/self/fd/").or_else(|| path.strip_prefix(b"/dev/fd/"))?;
-    std::str::from_utf8(number).ok()?.parse().ok()
 }
