@@ -146,6 +146,8 @@ async fn what_no_command_may_do_is_named_by_what_it_did() {
             "{denied}: {outcome:?}"
         );
     }
+    let outcome = client.run("sleep 0.01; unshare -Ur true; true").await;
+    assert!(denials(&outcome).contains("prefix_rule([\\\"unshare\\\"], "), "{outcome:?}");
     // What is only said was not done.
     let outcome = client
         .run("echo 'ptrace: Operation not permitted'; echo 'unshare failed: Operation not permitted'")

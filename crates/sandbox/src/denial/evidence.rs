@@ -1,6 +1,6 @@
 //! What is known about a command that has ended, and what it may have been refused.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a command wanted.
@@ -49,6 +49,6 @@ pub struct Evidence<'a> {
     pub config: &'a Path,
     /// What the kernel has counted.
     pub routes: Routes,
-    /// The calls that were refused to it, where they are counted.
-    pub refused: Option<&'a BTreeSet<Denied>>,
+    /// The calls that were refused to it, where they are counted, and the program that was the first to make one.
+    pub refused: Option<&'a BTreeMap<Denied, String>>,
 }

@@ -13,7 +13,7 @@ use super::words::{self, Kind};
 use crate::plan::Plan;
 use crate::resolve::real_path;
 use rustix::fs::{Access as UnixAccess, AtFlags, CWD};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// Only this much of the end of the output is looked at, in bytes: the error is near the end.
@@ -108,13 +108,13 @@ pub fn may_tell(output: &[u8]) -> bool {
 /// Adds what was counted to what was found in words, drops what would have been counted, and tells which of all is certain.
 fn with_counted<'a>(
     found: &mut BTreeSet<Denied>,
-    counted: Option<&'a BTreeSet<Denied>>,
+    counted: Option<&'a BTreeMap<Denied, String>>,
 ) -> impl Fn(&Denied) -> bool + use<'a> {
-    let was_counted = move |denied: &Denied| counted.is_some_and(|counted| counted.contains(denied));
+    let was_counted = move |denied: &Denied| counted.is_some_and(|counted| counted.contains_key(denied));
     if let Some(counted) = counted {
         let would_be = [Denied::Tracing, Denied::Counters, words::NAMESPACES, words::MOUNTS];
         found.retain(|denied| !would_be.contains(denied));
-        found.extend(counted.iter().cloned());
+        found.extend(counted.keys().cloned());
         if found.contains(&words::BROWSER) {
             found.remove(&words::NAMESPACES);
         }
@@ -376,7 +376,7 @@ mod tests {
     fn what_is_counted_is_certain_and_what_is_only_printed_is_not_told() {
         let (_folder, plan, base) = place();
         let told = |output: &str, refused: &[Denied]| {
-            let refused = refused.iter().cloned().collect();
+            let refused = refused.iter().map(|denied| (denied.clone(), "make".to_owned())).collect();
             let evidence = Evidence {
                 command: "make",
                 output: output.as_bytes(),

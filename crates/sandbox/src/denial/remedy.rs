@@ -48,7 +48,7 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
         Denied::Call(_) => "no command may do this, because it leads around the sandbox; a person can have a program do it outside, by a \
                             rule that asks: "
             .to_owned()
-            + &rule(evidence),
+            + &rule_for_whom(denied, evidence),
         Denied::Read(path) if holds_secrets(path) => {
             let hidden = "it is hidden, because it holds keys, passwords or the like, which no command gets";
             match known(evidence, WITH_CREDENTIALS) {
@@ -139,6 +139,16 @@ fn rule(evidence: &Evidence<'_>) -> String {
     let mut all = words::commands(evidence.command);
     let first = all.find(|words| !["cd", "export", "set", "source", "."].contains(&words[0]));
     prefix_rule(&first.map_or_else(|| vec!["PROGRAM"], |words| words::plain(&words)))
+}
+
+/// A rule for the program to which a call was refused.
+fn rule_for_whom(denied: &Denied, evidence: &Evidence<'_>) -> String {
+    let counted_as = if *denied == words::BROWSER { &words::NAMESPACES } else { denied };
+    let program =
+        evidence.refused.and_then(|refused| refused.get(counted_as)).filter(|name| !name.is_empty());
+    let Some(program) = program else { return rule(evidence) };
+    let named = words::commands(evidence.command).find(|words| words::program_name(words[0]) == program);
+    prefix_rule(&named.map_or_else(|| vec![program.as_str()], |words| words::plain(&words)))
 }
 
 /// The first of these beginnings that a command has.
@@ -288,6 +298,14 @@ mod tests {
         assert_eq!(script, "prefix_rule([\"git\", \"submodule--helper\"], decision=\"prompt\")");
         let several = of_git(&evidence("git remote add o x; git -C . config a b && git status"));
         assert_eq!(several, "prefix_rule([\"git\", [\"remote\", \"config\"]], decision=\"prompt\")");
+        let refused = [(words::NAMESPACES, "unshare".to_owned())].into();
+        let whom = |command| Evidence { refused: Some(&refused), ..evidence(command) };
+        let found = rule_for_whom(&words::BROWSER, &whom("sleep 9 & /usr/bin/unshare x"));
+        assert_eq!(found, "prefix_rule([\"unshare\", \"x\"], decision=\"prompt\")");
+        assert_eq!(
+            rule_for_whom(&words::NAMESPACES, &whom("make")),
+            "prefix_rule([\"unshare\"], decision=\"prompt\")"
+        );
         assert_eq!(of_git(&evidence("npm ci")), "prefix_rule([\"git\", \"config\"], decision=\"prompt\")");
     }
 }

@@ -1,6 +1,6 @@
 //! What the sandbox has refused to a command, in words for its result.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) async fn explain(
     output: Vec<u8>,
     directories: Vec<PathBuf>,
     config: &Path,
-    refused: BTreeSet<Denied>,
+    refused: BTreeMap<Denied, String>,
 ) -> Vec<String> {
     if !sandbox.plan().mode.is_enforced() {
         return Vec::new();

@@ -1,6 +1,6 @@
 //! Systems that report nothing of what programs execute.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -61,8 +61,8 @@ impl Refused {
     }
 
     /// No call is.
-    pub(crate) fn calls(&self) -> BTreeSet<Denied> {
-        BTreeSet::new()
+    pub(crate) fn calls(&self) -> BTreeMap<Denied, String> {
+        BTreeMap::new()
     }
 
     /// Nothing is known of it.

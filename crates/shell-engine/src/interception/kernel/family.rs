@@ -55,6 +55,12 @@ pub(super) fn process_of(thread: i32) -> Option<i32> {
     text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
+/// The name of the file that a thread's process executes.
+pub(super) fn program_of(thread: i32) -> String {
+    let file = std::fs::read_link(format!("/proc/{thread}/exe")).unwrap_or_default();
+    file.file_name().map(|name| visible(name.as_encoded_bytes())).unwrap_or_default()
+}
+
 /// The parent of a process.
 pub(super) fn parent_of(process: i32) -> Option<i32> {
     Some(stat(process)?.parent).filter(|parent| *parent > 0)

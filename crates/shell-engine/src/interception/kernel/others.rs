@@ -22,7 +22,7 @@ pub(super) fn answer(attended: &Attended, call: &Notification) -> bool {
     let _ = if denied == Denied::Tracing && is_of_own_threads(call) {
         attended.listener.let_happen(call.id)
     } else {
-        attended.facts.refused.note_call(denied);
+        attended.facts.refused.note_call(denied, || family::program_of(call.thread));
         attended.listener.fail(call.id, libc::EPERM)
     };
     true

@@ -1,7 +1,7 @@
 //! What was refused to a call, whatever its programs say of it: protected names that it would have changed, and system calls that no
 //! command may make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ pub(crate) struct Refused(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     names: BTreeSet<PathBuf>,
-    calls: BTreeSet<Denied>,
+    calls: BTreeMap<Denied, String>,
     wanted_terminal: bool,
 }
 
@@ -30,9 +30,9 @@ impl Refused {
         }
     }
 
-    /// A program has made a system call that is refused to all.
-    pub(crate) fn note_call(&self, denied: Denied) {
-        self.lock().calls.insert(denied);
+    /// A program of this name has made a system call that is refused to all.
+    pub(crate) fn note_call(&self, denied: Denied, program: impl FnOnce() -> String) {
+        self.lock().calls.entry(denied).or_insert_with(program);
     }
 
     /// A program would have waited for a terminal.
@@ -45,8 +45,8 @@ impl Refused {
         self.lock().names.iter().cloned().collect()
     }
 
-    /// All kinds of calls.
-    pub(crate) fn calls(&self) -> BTreeSet<Denied> {
+    /// All kinds of calls, and which program was the first to make one.
+    pub(crate) fn calls(&self) -> BTreeMap<Denied, String> {
         self.lock().calls.clone()
     }
 
