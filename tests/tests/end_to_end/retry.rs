@@ -228,3 +228,17 @@ fn git_may_change_its_configuration_after_a_yes() {
     let answered = asking.run("git switch -q -c topic; git checkout -q missing; git branch", &choose("once"));
     assert_eq!(answered.questions.len(), 0, "{answered:?}");
 }
+
+#[test]
+fn what_is_left_running_is_listed_inside() {
+    let world = world("");
+    let Some(mut asking) = asking(&world, Era::Requests) else { return };
+    let answered = asking.run("env sleep 60 > /dev/null 2>&1 &", &choose("deny"));
+    let background = answered.result["background"].as_array().cloned().unwrap_or_default();
+    let [one] = &background[..] else { panic!("one process: {answered:?}") };
+    assert!(one["command"].as_str().unwrap_or_default().contains("sleep 60"), "{one}");
+    assert_eq!(one.get("outside_sandbox"), None, "{one}");
+    // Commands may end what they have started.
+    let pid = &one["pid"];
+    assert_eq!(asking.run(&format!("kill {pid}"), &choose("deny")).result["exit_code"], 0);
+}

@@ -105,16 +105,15 @@ fn together(inside: Remaining, outside: AliveOutside, wrapper: &str) -> Alive {
     let (wrappers, mut listed): (Vec<_>, Vec<_>) = inside.listed.into_iter().partition(is_wrapper);
     let before = listed.len();
     listed.retain(|(_, command)| !is_gits_own(command));
+    let mut total = inside.total - (before - listed.len()).min(inside.total);
+    total = total.saturating_add(outside.inside.total).saturating_add(outside.remaining.total);
     listed.extend(outside.inside.listed);
-    let total = inside.total.saturating_add(outside.inside.total);
-    let mut total = total.saturating_add(outside.remaining.total);
-    total -= (before - listed.len()).min(inside.total);
     let is_fork = |(_, command): &(i32, String)| command.starts_with(SHELL);
     let (is_starting, is_forked) = (outside.is_starting, listed.iter().any(is_fork));
     let is_becoming = is_forked || wrappers.len() > outside.awaited.len();
     if wrappers.len() <= outside.awaited.len() {
         // Each only waits for a program that is listed itself.
-        total -= wrappers.len().min(inside.total);
+        total = total.saturating_sub(wrappers.len());
     } else {
         listed.extend(wrappers);
     }
