@@ -20,18 +20,17 @@ pub(crate) const IN_GIT: &[(&str, Option<&str>, &str)] = &[
 /// What Git obeys inside `.git/worktrees/NAME`: it leads the user's other work trees.
 pub(crate) const IN_WORKTREE: &[&str] = &["commondir", "gitdir"];
 
-/// Folders of a Git directory that are held all the way down, and why.
-const HELD_WHOLE: &[(&str, &str)] = &[
-    ("logs", "Git appends to what a link in it leads to"),
-    ("refs", "as logs"),
-    ("modules", "holds Git directories, also those that come later"),
-    ("worktrees", "as modules"),
-    ("info", "holds `attributes`"),
-];
+/// The folder of a Git directory in which commands are free. In all others Git writes to what it finds by name, also where that is a
+/// link, or there are settings or Git directories: they are held all the way down.
+const FREE: &str = "objects";
 
 /// Settings, and the files by way of which Git replaces them.
 const CONFIGURATIONS: &[&str] = &["config", "config.worktree"];
 const LOCKS: &[&str] = &["config.lock", "config.worktree.lock"];
+
+/// What Git obeys when it is there, and nothing need stand for where it is not: where `rr-cache` is, Git reads the files that
+/// `MERGE_RR` names, wherever they are, into it, and writes them.
+const RERERE: &[&str] = &["rr-cache", "merge_rr", "merge_rr.lock"];
 
 /// What makes a folder a Git directory, if all of them are in it (gitrepository-layout(5)).
 pub(crate) const MARKS: [&str; 3] = ["HEAD", "objects", "refs"];
@@ -105,7 +104,8 @@ pub(crate) fn is_obeyed(below: &Path) -> bool {
 /// Files that Git replaces by way of NAME.lock are the same under that name: where that cannot be made, Git says at once that the
 /// file cannot be replaced.
 fn is_obeyed_at_top(name: &OsStr) -> bool {
-    IN_GIT.iter().any(|(obeyed, _, _)| name == *obeyed) || LOCKS.iter().any(|lock| name == *lock)
+    let mut known = IN_GIT.iter().map(|(obeyed, _, _)| obeyed).chain(LOCKS).chain(RERERE);
+    known.any(|known| name == *known)
 }
 
 /// The folder that holds them.
@@ -146,7 +146,7 @@ pub(crate) fn is_in_modules(below: &Path) -> bool {
 
 /// Tells whether a path below a Git directory is a folder that is held all the way down, or lies in one. Letters are small.
 pub(crate) fn is_held_whole(below: &Path) -> bool {
-    below.iter().next().is_some_and(|first| HELD_WHOLE.iter().any(|(name, _)| first == *name))
+    below.iter().next().is_some_and(|first| first != FREE && !is_obeyed_at_top(first))
 }
 
 #[cfg(test)]
@@ -170,6 +170,8 @@ mod tests {
             ("modules/a/refs/remotes/origin/main", false),
             ("modules/a/remotes/x", true),
             ("modules/a/index", false),
+            ("rr-cache/1/preimage", true),
+            ("merge_rr", true),
             ("info/attributes", true),
             ("info/exclude", false),
             ("info", false),
@@ -189,7 +191,8 @@ mod tests {
         ] {
             assert_eq!(is_in_modules(Path::new(path)), is, "{path}");
         }
-        assert!(is_held_whole(Path::new("logs/HEAD")) && !is_held_whole(Path::new("objects/pack")));
+        assert!(is_held_whole(Path::new("logs/HEAD")) && is_held_whole(Path::new("sequencer/abort-safety")));
+        assert!(!is_held_whole(Path::new("objects/pack")));
     }
 
     #[test]

@@ -397,3 +397,37 @@ async fn nothing_is_left_in_a_project_and_all_of_it_can_be_removed() {
     .await;
     std::fs::remove_dir_all(world.workdir()).expect("removed");
 }
+
+/// What the user's own Git would follow or obey later: links to files of the user's, and names of files that it reads and writes.
+#[tokio::test]
+async fn git_finds_no_link_and_no_names_of_files_that_a_command_has_left() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    let client = behind_the_door(&world).await;
+    // The twin: where Git writes nothing by name, links can be made.
+    let twin = client.run("ln -s /etc/passwd .git/objects/link && rm .git/objects/link && echo made").await;
+    assert_eq!(twin.ran(), (0, "made\n"), "{twin:?}");
+    let attempts = client
+        .run(
+            "mkdir .git/rr-cache; mkdir .git/RR-CACHE; echo x > .git/MERGE_RR; echo x > f; mv f .git/MERGE_RR; \
+             mkdir .git/sequencer; ln -s ~/.bashrc .git/sequencer/abort-safety; mkdir d; ln -s ~/.bashrc d/abort-safety; \
+             mv d .git/rebase-merge; ln -s /etc .git/svn; mkdir -p .git/a/b; ln -s /etc .git/a/b/c; rm -r d f; \
+             find .git -type l; ls .git | grep -i -e rr -e merge-",
+        )
+        .await;
+    assert!(
+        !attempts.ran().1.lines().any(|line| line.starts_with(".git/") || line.contains("MERGE_RR\n")),
+        "{attempts:?}"
+    );
+    for name in [
+        ".git/rr-cache",
+        ".git/MERGE_RR",
+        ".git/sequencer/abort-safety",
+        ".git/rebase-merge",
+        ".git/svn",
+        ".git/a/b/c",
+    ] {
+        assert!(world.workdir().join(name).symlink_metadata().is_err(), "{name}: {attempts:?}");
+    }
+    git(&world.workdir(), "status --short && test -z \"$(git status --short)\"");
+}
