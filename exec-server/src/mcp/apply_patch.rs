@@ -70,7 +70,7 @@ pub(super) fn read(
     let timeout = config.limits.max_timeout.map_or(TIMEOUT, |most| TIMEOUT.min(most));
     let request = CallRequest::to_patch(text.as_bytes().to_vec(), patch, workdir.folder, timeout, config)?;
     let presentation = Presentation { max_bytes: MAX_REPORT, strip_ansi: false };
-    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false, record: false };
     Ok(ShellArguments { request, shown, wait: None, first: None })
 }
 
@@ -124,6 +124,10 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+/// What is said when the program that applies a patch has said nothing.
+const KILLED: &str = "the program that applies the patch was ended before it could say what it has done: some of the files may have been \
+    changed; what was in them before lies beside them, under names that begin with .apply_patch-";
+
 /// The result of a patch that was not even started, for this reason.
 pub(super) fn failed(why: String, format: ResultFormat) -> CallToolResult {
     let result = PatchResult {
@@ -155,6 +159,12 @@ pub(super) async fn encode(
     let said = view.map(|view| view.text).unwrap_or_default();
     let report = serde_json::from_str(said.trim()).unwrap_or_else(|_| Report::failed(said.trim()));
     let status = Status::of(outcome);
+    let report = match status {
+        Status::Completed | Status::Declined | Status::Running => report,
+        // It always says what it has come to, unless it was killed.
+        Status::Failed | Status::TimedOut | Status::Cancelled if !said.trim().is_empty() => report,
+        Status::Failed | Status::TimedOut | Status::Cancelled => Report::failed(KILLED),
+    };
     let Report { mut changes, failures, error } = match status {
         Status::Completed => report,
         Status::Running | Status::TimedOut | Status::Cancelled | Status::Failed | Status::Declined => {

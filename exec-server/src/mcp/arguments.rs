@@ -60,6 +60,14 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// The name of something, which must be given; a number is one, too.
+    pub(super) fn required_name(self, name: &'static str, example: &Value) -> Result<String, ArgumentError> {
+        match self.get(name) {
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            Some(_) | None => self.required(name, example).map(str::to_owned),
+        }
+    }
+
     /// A whole number from 0 to `most`, if it is given; `what` says of what.
     pub(super) fn number(
         self,
@@ -76,6 +84,11 @@ impl<'a> Arguments<'a> {
                 Err(wrong(name, expected, value, &json!({name: example})))
             }
         }
+    }
+
+    /// Whether it is a number below zero, for those that are brought into their limits.
+    pub(super) fn is_below_zero(self, name: &str) -> bool {
+        self.get(name).and_then(Value::as_f64).is_some_and(|number| number < 0.0)
     }
 
     /// Yes or no, if it is given.

@@ -179,11 +179,11 @@ pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell
 pub(super) async fn kill(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
     let running = shell.running();
     let arguments = Arguments::new(given);
-    let id = match arguments.required("id", &json!({"id": "1a2b3-4"})) {
+    let id = match arguments.required_name("id", &json!({"id": "1a2b3-4"})) {
         Ok(id) => id,
         Err(error) => return problem(error.to_string()),
     };
-    let sessions = shell.sessions();
+    let (id, sessions) = (&*id, shell.sessions());
     let session = id.parse().ok().and_then(|number| sessions.find(number)).or_else(|| sessions.of_output(id));
     // Whether its shell runs or has left something behind.
     let ended = match &session {

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rmcp::RoleServer;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData};
 use rmcp::service::RequestContext;
 
 use super::client::{ClientChannel, ElicitationMode};
 use super::encoding::problem;
-use super::parked_calls::{Form, Going, Ticket};
+use super::parked_calls::{Form, Going, Ticket, has_waited};
 use super::progress::{self, Progress};
+use super::result::ResultContext;
 use super::server::ShellServer;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
@@ -21,7 +22,7 @@ use super::writing::{UNWRITTEN, written};
 use super::{apply_patch, background, exec_tool, offer, read_output, result, shell_tool, tasks, tools};
 use shell_engine::approval::{CallApprover, Channel};
 use shell_engine::config::{ApprovalSettings, Wanted};
-use shell_engine::shell::{Call, CommandEnd, Ending, Turn};
+use shell_engine::shell::{Call, CallOutcome, CommandEnd, Ending, Turn};
 
 /// For whoever has cancelled a command that was still waiting, or has ended the server.
 const NOT_STARTED: &str = "the command was cancelled before it started";
@@ -322,23 +323,6 @@ impl ShellServer {
             shown.notes.push(CLOSED.to_owned());
         }
         let results = self.shell.config().results;
-        if let Some(going) = &ticket.going {
-            if going.form == Form::Exec {
-                return Ok(self.ended(going, &outcome, &shown, results).await.into());
-            }
-            if going.session.call().is_kept() {
-                going.session.tell_end();
-                return Ok(result::encode_last(
-                    &outcome,
-                    (&going.session, going.asked.elapsed()),
-                    &shown,
-                    results,
-                )
-                .await
-                .into());
-            }
-            self.shell.sessions().forget(&going.session);
-        }
         if is_patch {
             if !outcome.waiting.is_zero() && !has_told_of_question.load(Ordering::Relaxed) {
                 progress.say(progress::WAITING, &self.client_gone).await;
@@ -347,18 +331,30 @@ impl ShellServer {
             progress.say(status, &self.client_gone).await;
             return Ok(encoded.into());
         }
-        shown.session = self.first_result.take().await;
-        Ok(result::encode(&outcome, &shown, results, self.shell.outputs()).await.into())
+        Ok(self.came_to(&ticket, &outcome, shown).await.into())
     }
-}
 
-/// Completes when the request has waited long enough for a call that goes on without it; never for another one.
-async fn has_waited(call: &Call, going: Option<&Going>) {
-    match going {
-        // Until somebody has answered.
-        Some(going) if going.writing.is_some() => std::future::pending().await,
-        Some(going) => call.has_run_for(going.until).await,
-        None => std::future::pending().await,
+    /// The result of a call that has ended.
+    pub(super) async fn came_to(
+        &self,
+        ticket: &Ticket,
+        outcome: &CallOutcome,
+        mut shown: ResultContext,
+    ) -> CallToolResult {
+        let results = self.shell.config().results;
+        if let Some(going) = &ticket.going {
+            if going.form == Form::Exec {
+                return self.ended(going, outcome, &shown, results).await;
+            }
+            if going.session.call().is_kept() {
+                going.session.tell_end();
+                let kept = (&going.session, going.asked.elapsed());
+                return result::encode_last(outcome, kept, &shown, results).await;
+            }
+            self.shell.sessions().forget(&going.session);
+        }
+        shown.session = self.first_result.take().await;
+        result::encode(outcome, &shown, results, self.shell.outputs()).await
     }
 }
 

@@ -13,7 +13,7 @@ use super::token::Token;
 use shell_engine::config::{BYTES_PER_TOKEN, ResultFormat};
 use shell_engine::judgement::DecisionRecord;
 use shell_engine::output::View;
-use shell_engine::shell::{CallOutcome, CallProcess, Screen, Session};
+use shell_engine::shell::{CallOutcome, CallProcess, Screen, Session, SessionFacts};
 
 /// What a command has printed since the last result, and whether it goes on.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,6 +38,9 @@ pub(super) struct ExecResult {
     /// The terminal that `output` is all of, when that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     screen: Option<ShownScreen>,
+    /// The resource with the recording of its terminal (asciicast), when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<String>,
     /// What became of the command.
     status: Status,
     /// The signal that killed the shell.
@@ -49,9 +52,8 @@ pub(super) struct ExecResult {
     /// Bytes of the shown output that are not UTF-8 and are written as \xNN.
     #[serde(skip_serializing_if = "is_zero")]
     invalid_bytes: u64,
-    /// What confined the command, once it has ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sandbox: Option<String>,
+    /// What confines the command.
+    sandbox: String,
     /// Programs that did not simply run in the sandbox, since the last result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     decisions: Vec<DecisionRecord>,
@@ -64,6 +66,9 @@ pub(super) struct ExecResult {
     /// What `read_output` needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_id: Option<String>,
+    /// Where commands run, in the first result only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionFacts>,
     /// What else there is to know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -89,6 +94,11 @@ impl ExecResult {
     /// Tells by what the next client finds it, if it can.
     pub(super) fn found_by(self, token: Option<&Token>) -> ExecResult {
         ExecResult { token: token.map(|token| token.as_str().to_owned()), ..self }
+    }
+
+    /// Says where commands run, and where the recording of the terminal is, if that is wanted.
+    pub(super) fn saying(self, session: Option<SessionFacts>, recording: Option<String>) -> ExecResult {
+        ExecResult { session, recording, ..self }
     }
 
     /// Shows the screen in place of what was printed.
@@ -128,15 +138,17 @@ impl ExecResult {
             original_token_count: view.total.div_ceil(BYTES_PER_TOKEN),
             output: view.text,
             screen: None,
+            recording: None,
             status: outcome.map_or(Status::Running, Status::of),
             signal: outcome.and_then(|outcome| outcome.ending.signal()),
             truncation,
             invalid_bytes: view.invalid,
-            sandbox: outcome.map(|outcome| outcome.sandbox.clone()),
+            sandbox: session.call().sandbox().to_owned(),
             decisions,
             denials: outcome.map(|outcome| outcome.denials.clone()).unwrap_or_default(),
             background,
             output_id: is_readable.then(|| output.id().to_owned()),
+            session: None,
             notes,
         }
     }
@@ -170,6 +182,9 @@ impl Plain for ExecResult {
         }
         if let Some(token) = &self.token {
             text.push_str(&format!("Token: {token}\n"));
+        }
+        if let Some(recording) = &self.recording {
+            text.push_str(&format!("Recording: {recording}\n"));
         }
         text.push_str(&format!("Original token count: {}\n", self.original_token_count));
         let refused = self

@@ -64,6 +64,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
                 "description": "Wait so long for its end (250 to 30000). Defaults to 10000."
             },
             "rows": size, "cols": size, "screen": screen,
+            "record": {"type": "boolean", "description": "With tty: keep a recording (asciicast)."},
             "max_output_tokens": tokens
         },
         "required": ["cmd"]
@@ -121,6 +122,7 @@ const EXEC_KNOWN: &[&str] = &[
     "rows",
     "cols",
     "screen",
+    "record",
     waits::YIELD,
     "max_output_tokens",
     "sandbox_permissions",
@@ -151,16 +153,25 @@ pub(super) fn read(
         (false, false) => Input::Nothing,
     };
     let screen = arguments.flag("screen")?.unwrap_or(false);
-    if !matches!(input, Input::Terminal(_)) && (screen || size.is_some()) {
-        notes
-            .push("rows, cols and screen are for commands with tty=true, so they changed nothing".to_owned());
+    let record = arguments.flag("record")?.unwrap_or(false);
+    let is_terminal = matches!(input, Input::Terminal(_));
+    if !is_terminal && (screen || record || size.is_some()) {
+        let words = "rows, cols, screen and record are for commands with tty=true, so they changed nothing";
+        notes.push(words.to_owned());
     }
     let shell = arguments.text("shell", "/bin/bash")?.filter(|shell| !shell.is_empty());
     let (code, login) = in_shell(command, shell, login)?;
     let request = CallRequest::new(code, workdir.folder, Duration::MAX, login)?;
     let request = request.without_timeout().with_input(input).asking_for(permissions::read(given)?);
     let presentation = presentation(arguments, limits)?;
-    let shown = ResultContext { presentation, timeout: Duration::MAX, notes, session: None, screen };
+    let shown = ResultContext {
+        presentation,
+        timeout: Duration::MAX,
+        notes,
+        session: None,
+        screen,
+        record: record && is_terminal,
+    };
     if is_bash(command) && matches!(input, Input::Nothing) {
         // A shell that would have nothing to read: it is wanted for what is written to it.
         let request = request.with_input(Input::Commands);
@@ -257,7 +268,14 @@ pub(super) fn read_write(
         means,
         size,
         wait,
-        shown: ResultContext { presentation, timeout: Duration::MAX, notes, session: None, screen },
+        shown: ResultContext {
+            presentation,
+            timeout: Duration::MAX,
+            notes,
+            session: None,
+            screen,
+            record: false,
+        },
     })
 }
 
@@ -299,6 +317,7 @@ mod tests {
             (json!({"cmd": "true", "workdir": "/"}), 10_000, 0),
             (json!({"cmd": "true", "workdir": "/", "yield_time_ms": 250}), 250, 0),
             (json!({"cmd": "true", "workdir": "/", "yield_time_ms": 0}), 250, 1),
+            (json!({"cmd": "true", "workdir": "/", "yield_time_ms": -7}), 250, 1),
             (json!({"cmd": "true", "workdir": "/", "yield_time_ms": 40_000}), 30_000, 1),
         ] {
             let arguments = understood(&given).unwrap();

@@ -15,6 +15,8 @@ mod form;
 mod instructions;
 mod keeper;
 mod kept;
+mod listeners;
+mod listening;
 mod malformed;
 mod offer;
 mod parked_calls;

@@ -82,6 +82,16 @@ impl Ticket {
     }
 }
 
+/// Completes when the request has waited long enough for a call that goes on without it; never for another one.
+pub(super) async fn has_waited(call: &Call, going: Option<&Going>) {
+    match going {
+        // Until somebody has answered.
+        Some(going) if going.writing.is_some() => std::future::pending().await,
+        Some(going) => call.has_run_for(going.until).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The calls that wait for their client.
 pub(super) struct ParkedCalls {
     codec: RequestStateCodec,

@@ -166,7 +166,7 @@ struct Wanted {
 
 fn read(given: Option<&JsonObject>, outputs: &Spool, sessions: &Sessions) -> Result<Wanted, ArgumentError> {
     let arguments = Arguments::new(given);
-    let id = arguments.required("id", &json!({"id": "1a2b3-4", "offset": 0}))?;
+    let id = &*arguments.required_name("id", &json!({"id": "1a2b3-4", "offset": 0}))?;
     let session = id.parse().ok().and_then(|number| sessions.find(number)).or_else(|| sessions.of_output(id));
     let recording = match (outputs.find(id), &session) {
         (Some(recording), _) => recording,

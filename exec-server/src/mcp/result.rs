@@ -261,13 +261,17 @@ pub(super) async fn output_until(session: &Arc<Session>, end: u64, presentation:
 /// Encodes what a command that goes on has printed since the last result.
 pub(super) async fn encode_running(
     session: &Arc<Session>,
-    shown: &ResultContext,
+    (shown, took): (&ResultContext, Duration),
     token: Option<&Token>,
     results: Results,
 ) -> CallToolResult {
     let token = token.map(|token| token.as_str().to_owned());
     let view = new_output(session, shown.presentation).await;
-    let running = ShellResult::running(session, view, shown.notes.clone());
+    let mut running = ShellResult::running(session, view, shown.notes.clone());
+    if session.call().is_kept() {
+        // Of a command, not of its shell.
+        running.duration = took.into();
+    }
     encoding::encode(&ShellResult { token, ..running }, results.format)
 }
 
@@ -308,6 +312,8 @@ pub(super) struct ResultContext {
     pub(super) session: Option<SessionFacts>,
     /// What is on its terminal is wanted.
     pub(super) screen: bool,
+    /// The recording of its terminal is wanted.
+    pub(super) record: bool,
 }
 
 /// Encodes an outcome as `results` says. What it does not show whole is kept in `outputs` from then on.
@@ -437,7 +443,14 @@ mod tests {
 
     fn shown(presentation: Presentation, notes: &[&str]) -> ResultContext {
         let notes = notes.iter().map(ToString::to_string).collect();
-        ResultContext { presentation, timeout: Duration::from_secs(10), notes, session: None, screen: false }
+        ResultContext {
+            presentation,
+            timeout: Duration::from_secs(10),
+            notes,
+            session: None,
+            screen: false,
+            record: false,
+        }
     }
 
     async fn encoded(outcome: &CallOutcome, shown: &ResultContext, results: Results) -> CallToolResult {

@@ -8,14 +8,15 @@ use rmcp::model::{
     CustomRequest, CustomResult, DiscoverResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult,
     InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, UpdateTaskParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, SubscriptionFilter, UpdateTaskParams,
 };
-use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::task_manager::TaskManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 use super::elsewhere::{self, Elsewhere};
+use super::listeners::{Subscriptions, TaskChanges};
 use super::offer::Offer;
 use super::parked_calls::ParkedCalls;
 use super::progress;
@@ -47,6 +48,8 @@ pub struct ShellServer {
     pub(super) first_result: FirstResult,
     pub(super) session_clients: SessionClients,
     pub(super) tasks: TaskManager,
+    pub(super) task_changes: TaskChanges,
+    pub(super) subscriptions: Arc<Subscriptions>,
     /// By which later clients find its sessions, where they are kept.
     pub(super) token: Option<Token>,
     pub(super) elsewhere: Arc<Elsewhere>,
@@ -73,6 +76,8 @@ impl ShellServer {
             first_result: FirstResult::default(),
             session_clients: SessionClients::default(),
             tasks: TaskManager::new(),
+            task_changes: TaskChanges::default(),
+            subscriptions: Arc::default(),
             token: None,
             elsewhere: Arc::default(),
             offer: Arc::default(),
@@ -102,6 +107,7 @@ impl ShellServer {
             messages: Arc::default(),
             workdir_told: ToldWorkdir::default(),
             first_result: FirstResult::default(),
+            subscriptions: Arc::default(),
             ..self.clone()
         }
     }
@@ -124,6 +130,7 @@ impl ServerHandler for ShellServer {
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
+            .enable_resources_subscribe()
             .enable_tasks()
             .build();
         capabilities.logging = Some(rmcp::model::JsonObject::new());
@@ -237,9 +244,35 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         one_page(request)?;
-        let mut list = ListResourcesResult::with_all_items(resources::list(self.shell.outputs()));
+        let mut list =
+            ListResourcesResult::with_all_items(resources::list(self.shell.outputs(), self.shell.sessions()));
         server_info::add_if_wanted(&context, &mut list.meta);
         Ok(list)
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(self.can_be_told(requested))
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        self.tell(subscription).await
+    }
+
+    async fn subscribe(
+        &self,
+        request: rmcp::model::SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.begin_to_tell(request.uri, context.peer)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: rmcp::model::UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.end_to_tell(&request.uri);
+        Ok(())
     }
 
     async fn list_resource_templates(
@@ -248,7 +281,7 @@ impl ServerHandler for ShellServer {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         one_page(request)?;
-        let mut list = ListResourceTemplatesResult::with_all_items(vec![resources::template()]);
+        let mut list = ListResourceTemplatesResult::with_all_items(resources::templates());
         server_info::add_if_wanted(&context, &mut list.meta);
         Ok(list)
     }
@@ -262,7 +295,7 @@ impl ServerHandler for ShellServer {
             resources::SESSION => {
                 session::read(&self.shell, (&self.sandbox_state, self.token.as_ref()), &context).await?
             }
-            uri => resources::read(self.shell.outputs(), uri).await?,
+            uri => resources::read(uri, self.shell.outputs(), self.shell.sessions()).await?,
         };
         server_info::add_if_wanted(&context, &mut read.meta);
         Ok(read.into())

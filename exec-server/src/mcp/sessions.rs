@@ -13,6 +13,7 @@ use super::exec_result::ExecResult;
 use super::exec_tool::{self, Means, WriteArguments};
 use super::parked_calls::{Form, Going, Ticket};
 use super::progress::Progress;
+use super::resources;
 use super::result::{self, ResultContext};
 use super::server::ShellServer;
 use super::writing::Writing;
@@ -113,18 +114,26 @@ impl ShellServer {
         self.settle(ticket, going);
         let mut shown = (*ticket.shown).clone();
         shown.notes.push(idle_note(sessions.idle_limit()));
+        let unread = session.call().unread_input();
+        if unread > 0 {
+            shown.notes.push(format!("{unread} bytes wait until it reads them"));
+        }
         if session.call().is_waiting() {
             shown.notes.push("it waits for a person's approval".to_owned());
         }
         match form {
             Form::Shell | Form::Patch => {
-                result::encode_running(session, &shown, self.token.as_ref(), results).await
+                let took = asked.elapsed();
+                result::encode_running(session, (&shown, took), self.token.as_ref(), results).await
             }
             Form::Exec => {
                 let (view, screen) = seen(session, &shown).await;
                 let waited = asked.elapsed();
+                let facts = self.first_result.take().await;
+                let cast = cast(session, &shown);
                 let result = ExecResult::new(session, None, view, waited, true, shown.notes);
-                result.with_screen(screen).found_by(self.token.as_ref()).encode(results.format)
+                let result = result.with_screen(screen).found_by(self.token.as_ref()).saying(facts, cast);
+                result.encode(results.format)
             }
         }
     }
@@ -142,16 +151,23 @@ impl ShellServer {
         let (view, screen) = seen(session, shown).await;
         let waited = asked.elapsed();
         let notes = shown.notes.clone();
-        let result = ExecResult::new(session, Some(outcome), view, waited, !is_first, notes);
-        let result = result.with_screen(screen);
+        let cast = cast(session, shown);
+        let is_kept = !is_first || cast.is_some();
+        let result = ExecResult::new(session, Some(outcome), view, waited, is_kept, notes);
+        let result = result.with_screen(screen).saying(self.first_result.take().await, cast);
         if result.is_readable() {
             self.shell.outputs().keep(session.call().output());
         }
-        if *is_first {
+        if !is_kept {
             self.shell.sessions().forget(session);
         }
         result.encode(results.format)
     }
+}
+
+/// Where the recording of its terminal is, if that is wanted.
+fn cast(session: &Session, shown: &ResultContext) -> Option<String> {
+    shown.record.then(|| resources::cast_uri(session.call().output()))
 }
 
 /// What was printed since the last result, and the screen if that is wanted.

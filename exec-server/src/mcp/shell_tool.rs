@@ -144,7 +144,7 @@ pub(super) fn read_kept(
     let wait = waits::read(arguments, &waits::SHORT, &mut notes)?;
     let (timeout, _) = timeout(arguments, limits, &mut notes)?;
     let presentation = presentation(arguments, limits)?;
-    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+    let shown = ResultContext { presentation, timeout, notes, session: None, screen: false, record: false };
     Ok(Some(KeptArguments { session, command, shown, wait }))
 }
 
@@ -201,13 +201,14 @@ pub(super) fn read(
     if arguments.flag("keep")?.unwrap_or(false) {
         let first = Some(command.to_owned());
         let request = request.without_timeout().with_input(Input::Commands);
-        let shown = ResultContext { presentation, timeout, notes, session: None, screen: false };
+        let shown =
+            ResultContext { presentation, timeout, notes, session: None, screen: false, record: false };
         return Ok(ShellArguments { request, shown, wait: Some(wait.unwrap_or(Duration::MAX)), first });
     }
     Ok(ShellArguments {
         first: None,
         request,
-        shown: ResultContext { presentation, timeout, notes, session: None, screen: false },
+        shown: ResultContext { presentation, timeout, notes, session: None, screen: false, record: false },
         wait,
     })
 }

@@ -14,8 +14,7 @@ use rmcp::service::RequestContext;
 use rmcp::task_manager::{TaskContext, TaskExit, TaskOptions};
 use tokio::task::JoinSet;
 
-use super::parked_calls::Ticket;
-use super::result;
+use super::parked_calls::{Ticket, has_waited};
 use super::server::ShellServer;
 use shell_engine::shell::{Call, CallOutcome};
 
@@ -25,22 +24,48 @@ const SOON: Duration = Duration::from_secs(1);
 /// How often a client is asked to look, in milliseconds.
 const LOOK_MS: u64 = 1000;
 
+/// How long it takes until what a task does can be read.
+const SETTLING: Duration = Duration::from_millis(5);
+
 /// How long a task can be asked for beyond its command's timeout.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// Ends a call that nobody attends to any more: its task is gone.
-struct Attended(Call);
+struct Attended(Option<Call>);
+
+impl Attended {
+    /// It goes on, or has ended.
+    fn is_over(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(call) = &self.0 {
+            call.cancel();
+        }
+    }
+}
+
+/// Tells those who listen that a task has ended.
+struct ToldOfItsEnd<'s> {
+    server: &'s ShellServer,
+    id: String,
+}
+
+impl Drop for ToldOfItsEnd<'_> {
+    fn drop(&mut self) {
+        self.server.tell_of_task(&self.id);
     }
 }
 
 /// Completes when a call is to become a task; never for a client that does not know them.
 pub(super) async fn is_due(context: &RequestContext<RoleServer>, ticket: &Ticket) {
     let knows = context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks());
-    if knows && ticket.going.is_none() {
+    // Whoever comes back to a session waits no longer than it says.
+    let begins = ticket.going.as_ref().is_none_or(|going| going.is_first && going.command.is_none());
+    if knows && begins {
         tokio::time::sleep(SOON).await;
     } else {
         std::future::pending().await
@@ -50,7 +75,8 @@ pub(super) async fn is_due(context: &RequestContext<RoleServer>, ticket: &Ticket
 impl ShellServer {
     /// Makes a task of a call.
     pub(super) fn as_task(&self, ticket: Ticket) -> CallToolResponse {
-        let kept = ticket.shown.timeout.saturating_add(KEPT).as_millis();
+        let timeout = if ticket.going.is_some() { Duration::ZERO } else { ticket.shown.timeout };
+        let kept = timeout.saturating_add(KEPT).as_millis();
         let options = TaskOptions::new()
             .with_ttl_ms(u64::try_from(kept).ok())
             .with_poll_interval_ms(LOOK_MS)
@@ -62,7 +88,8 @@ impl ShellServer {
 
     /// Attends to a call as a task, until its end.
     async fn attend_task(self, ticket: Ticket, context: TaskContext) -> Result<CallToolResult, TaskExit> {
-        let attended = Attended(ticket.call.clone());
+        let mut attended = Attended(Some(ticket.call.clone()));
+        let _told = ToldOfItsEnd { server: &self, id: context.task_id().to_owned() };
         let mut call = ticket.call.clone();
         let mut asked = JoinSet::new();
         let outcome = loop {
@@ -73,13 +100,21 @@ impl ShellServer {
                     call.cancel();
                     call.finished().await;
                     ticket.client.end();
+                    context.set_status_message("the command was ended");
                     return Err(TaskExit::Cancelled);
                 }
                 () = self.client_gone.cancelled() => {
                     call.cancel();
                     break call.finished().await;
                 }
+                () = has_waited(&ticket.call, ticket.going.as_ref()) => {
+                    attended.is_over();
+                    let Some(going) = &ticket.going else { continue };
+                    context.set_status_message("the command goes on as a session");
+                    return Ok(self.goes_on(&ticket, going).await);
+                }
                 Some(answered) = asked.join_next() => {
+                    self.task_changes.tell(context.task_id());
                     if let Ok(Some((id, answer))) = answered {
                         ticket.client.answer(&InputResponses::from_iter([(id, answer)]));
                     }
@@ -87,15 +122,25 @@ impl ShellServer {
                 () = ticket.client.has_questions(), if asked.is_empty() => {
                     context.set_status_message("a person is asked");
                     self.ask(&ticket, &context, &mut asked)?;
+                    self.tell_of_task(context.task_id());
                 }
             }
         };
-        drop(attended);
+        attended.is_over();
+        context.set_status_message("the command has ended");
         ticket.client.end();
         let broken = || ErrorData::internal_error("the call's task ended without an outcome", None);
         let outcome: Arc<CallOutcome> = outcome.ok_or_else(broken)?;
-        let results = self.shell.config().results;
-        Ok(result::encode(&outcome, &ticket.shown, results, self.shell.outputs()).await)
+        Ok(self.came_to(&ticket, &outcome, (*ticket.shown).clone()).await)
+    }
+
+    /// Tells those who listen that a task does something else, once it does.
+    fn tell_of_task(&self, id: &str) {
+        let (changes, id) = (self.task_changes.clone(), id.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(SETTLING).await;
+            changes.tell(&id);
+        });
     }
 
     /// Lays the call's open questions out in its task.

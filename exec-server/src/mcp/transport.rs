@@ -22,6 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::listeners::TaskIds;
 use super::malformed::{explain, strange_cursor};
 use super::sandbox_state;
 use super::session_file::SessionFile;
@@ -183,6 +184,9 @@ impl LineTransport {
         match &mut message {
             JsonRpcMessage::Request(request) => {
                 self.note(&request.request);
+                if let ClientRequest::SubscriptionsListenRequest(listen) = &mut request.request {
+                    listen.extensions.insert(TaskIds::named_in(line));
+                }
                 let said = holds_on(&request.request).then_some(line);
                 if !self.under_way.begin(&request.id, said) {
                     let error = ErrorData::invalid_request("the request id is already in use", None);

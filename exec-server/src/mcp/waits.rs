@@ -20,9 +20,11 @@ pub(super) fn read(
     limits: &RangeInclusive<u64>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Duration>, ArgumentError> {
-    let Some(wanted) = arguments.number(YIELD, "milliseconds", u64::MAX, *limits.start())? else {
-        return Ok(None);
+    let wanted = match arguments.is_below_zero(YIELD) {
+        true => Some(0),
+        false => arguments.number(YIELD, "milliseconds", u64::MAX, *limits.start())?,
     };
+    let Some(wanted) = wanted else { return Ok(None) };
     let wait = wanted.clamp(*limits.start(), *limits.end());
     if wait != wanted {
         notes.push(format!(

@@ -7,9 +7,6 @@ use tokio::task::JoinHandle;
 
 use shell_engine::shell::{Session, Typed, WriteError};
 
-/// What was just written waits for a moment, always.
-const MUCH: usize = 64 << 10;
-
 /// Something that is being written. Dropped before that, it is not.
 pub(super) struct Writing(Mutex<Option<JoinHandle<Written>>>);
 
@@ -60,8 +57,7 @@ pub(super) async fn written(writing: Option<&Arc<Writing>>) -> Written {
 async fn write(session: &Session, shown: &str, bytes: Vec<u8>) -> Written {
     let number = session.number();
     match session.call().write(shown, bytes).await {
-        Ok(waiting) if waiting > MUCH => Ok(vec![format!("{waiting} bytes wait until it reads them")]),
-        Ok(_) => Ok(Vec::new()),
+        Ok(()) => Ok(Vec::new()),
         Err(WriteError::Ended) => Ok(vec![UNWRITTEN.to_owned()]),
         Err(WriteError::Closed) => Err(format!(
             "stdin of session {number} is closed; start the command with tty=true, or stdin=true, to write to it"

@@ -82,3 +82,68 @@ fn a_cancelled_task_ends_its_command_and_unknown_ones_are_errors() {
     let wrong = server.request("tasks/get", of_client(json!({})));
     assert_eq!(wrong["error"]["code"], -32602, "{wrong}");
 }
+
+/// Reads messages until one by this method comes.
+fn until_told(server: &mut Lines, method: &str) -> Value {
+    loop {
+        let message = server.receive();
+        if message["method"] == method {
+            return message["params"].clone();
+        }
+    }
+}
+
+#[test]
+fn exec_command_becomes_a_task_and_those_who_listen_are_told_of_its_end() {
+    let world = World::with_rules("").configured("");
+    let mut server = Lines::start(&world);
+    let exec = |server: &mut Lines, cmd: &str, wait: u64| {
+        let arguments =
+            json!({"cmd": cmd, "workdir": world.workdir(), "login": false, "yield_time_ms": wait});
+        let parameters = of_client(json!({"name": "exec_command", "arguments": arguments}));
+        server.request("tools/call", parameters)["result"].clone()
+    };
+    let task = exec(&mut server, "until [ -e go ]; do sleep 0.02; done; echo end; exit 3", 30_000);
+    assert_eq!(task["resultType"], "task", "{task}");
+    let wanted = json!({"notifications": {"taskIds": [task["taskId"]]}});
+    let listening = server.send_request("subscriptions/listen", of_client(wanted));
+    until_told(&mut server, "notifications/subscriptions/acknowledged");
+    std::fs::write(world.workdir().join("go"), "").expect("written");
+    let told = until_told(&mut server, "notifications/tasks");
+    assert_eq!((&told["taskId"], &told["status"]), (&task["taskId"], &json!("completed")), "{told}");
+    assert_eq!(told["_meta"]["io.modelcontextprotocol/subscriptionId"], listening, "{told}");
+    let result = &told["result"]["structuredContent"];
+    assert_eq!((&result["exit_code"], &result["output"]), (&json!(3), &json!("end\n")), "{told}");
+
+    // What goes on is the task's result; the end of it is told, too.
+    let task = exec(&mut server, "until [ -e stop ]; do sleep 0.02; done", 1500);
+    let yielded = until_not_working(&mut server, &task["taskId"]);
+    let running = &yielded["result"]["structuredContent"];
+    assert!(running["session_id"].is_u64() && running["status"] == "running", "{yielded}");
+    let uri = format!("shell://output/{}", running["output_id"].as_str().expect("an id"));
+    let wanted = json!({"notifications": {"resourceSubscriptions": [uri, "shell://output/none"]}});
+    server.send_request("subscriptions/listen", of_client(wanted));
+    let accepted = until_told(&mut server, "notifications/subscriptions/acknowledged");
+    assert_eq!(accepted["notifications"]["resourceSubscriptions"], json!([uri]), "{accepted}");
+    std::fs::write(world.workdir().join("stop"), "").expect("written");
+    assert_eq!(until_told(&mut server, "notifications/resources/updated")["uri"], json!(uri));
+}
+
+#[test]
+fn clients_of_initialize_subscribe_to_the_end_of_a_command() {
+    let world = World::with_rules("").configured("");
+    let mut server = Lines::start(&world);
+    server.initialize();
+    let arguments = json!({
+        "cmd": "until [ -e go ]; do sleep 0.02; done", "workdir": world.workdir(), "login": false, "yield_time_ms": 250
+    });
+    let going = server.request("tools/call", json!({"name": "exec_command", "arguments": arguments}));
+    let id = going["result"]["structuredContent"]["output_id"].as_str().expect("an id").to_owned();
+    let uri = format!("shell://output/{id}");
+    assert!(
+        server.request("resources/subscribe", json!({"uri": "shell://output/none"}))["error"].is_object()
+    );
+    assert!(server.request("resources/subscribe", json!({"uri": uri}))["result"].is_object());
+    std::fs::write(world.workdir().join("go"), "").expect("written");
+    assert_eq!(until_told(&mut server, "notifications/resources/updated")["uri"], json!(uri));
+}

@@ -2,6 +2,7 @@
 
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Answer, Client, Person};
+use rmcp::model::ReadResourceRequestParams;
 use serde_json::{Value, json};
 
 use super::sessions::{exec, problem};
@@ -108,4 +109,24 @@ async fn a_program_that_leaves_the_sandbox_cannot_be_typed_to() {
     let output = going["output"].as_str().expect("text");
     assert!(output.contains("read 1") && output.contains("seen") && output.contains("end"), "{going}");
     assert!(!output.contains("tty 0"), "{going}");
+}
+
+#[tokio::test]
+async fn a_recording_is_made_on_request() {
+    let world = World::with_rules("").configured("");
+    let client = client(&world).await;
+    let recorded = json!({"tty": true, "record": true, "rows": 5, "cols": 40, "yield_time_ms": 30_000});
+    let ended = exec(&client, &world, "printf 'one\\n'; printf '\\033[31mtwo'", recorded).await;
+    let uri = ended["recording"].as_str().expect("a resource").to_owned();
+    let read =
+        client.service().read_resource(ReadResourceRequestParams::new(&uri)).await.expect("it is kept");
+    let read = serde_json::to_value(read).expect("JSON");
+    let cast = read["contents"][0]["text"].as_str().expect("text");
+    let mut lines = cast.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert_eq!(lines.next().expect("a header"), json!({"version": 2, "width": 40, "height": 5}));
+    let text: String = lines.map(|event| event[2].as_str().expect("text").to_owned()).collect();
+    assert_eq!(text, "one\r\n\u{1b}[31mtwo", "{cast}");
+    let without = exec(&client, &world, "true", json!({"record": true})).await;
+    assert!(without["notes"].to_string().contains("for commands with tty=true"), "{without}");
+    assert_eq!(without["recording"], Value::Null);
 }

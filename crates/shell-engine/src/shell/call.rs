@@ -127,13 +127,19 @@ impl Call {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Writes to its standard input, and returns how many bytes wait for it to read them. Takes as long as a person does whom
+    /// Bytes that were written to its standard input and that it has not read.
+    #[must_use]
+    pub fn unread_input(&self) -> usize {
+        self.input.as_ref().map_or(0, InputWriter::waiting)
+    }
+
+    /// Writes to its standard input, where it may wait until it is read. Takes as long as a person does whom
     /// a rule asks about input to what runs in it; `text` is what the caller has given, which the person is shown. Dropping the future writes nothing.
     ///
     /// # Errors
     ///
     /// When it has none, has ended, or does not read, or a rule or a person says no.
-    pub async fn write(&self, text: &str, bytes: Vec<u8>) -> Result<usize, WriteError> {
+    pub async fn write(&self, text: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
         let input = self.input.as_ref().filter(|input| input.is_open()).ok_or(WriteError::Closed)?;
         let intercepted = || self.intercepted.upgrade().ok_or(WriteError::Ended);
         let (facts, record) = {
@@ -148,7 +154,7 @@ impl Call {
         }
         input.write(bytes)?;
         permit.used(text, &record);
-        Ok(input.waiting())
+        Ok(())
     }
 
     /// Whether its shell is kept for commands.

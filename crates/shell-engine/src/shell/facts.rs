@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Directory, ExitStatus, Inherited, SpawnRequest};
+use sandbox::{Directory, ExitStatus, Inherited, Plan, SpawnRequest};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
@@ -45,6 +45,8 @@ pub struct SessionFacts {
     pub writable: Vec<String>,
     /// How many places in these stay read-only, and how many places cannot be read.
     pub protected: (usize, usize),
+    /// What commands may do, in words.
+    pub rights: Vec<String>,
     /// By which door programs reach the rules: `kernel` (all that every process executes) or `wrapper` (what the command's
     /// own shell executes).
     pub door: &'static str,
@@ -111,6 +113,10 @@ pub struct LimitFacts {
     pub processes: u32,
     /// Open files of one process.
     pub open_files: u64,
+    /// Sessions at once.
+    pub sessions: usize,
+    /// Seconds for which one may be unused.
+    pub session_idle_seconds: u64,
 }
 
 impl Shell {
@@ -159,6 +165,7 @@ impl Shell {
             network: plan.network.to_string(),
             writable: plan.writable.iter().map(|folder| shown(folder)).collect(),
             protected: (plan.read_only.len() + plan.reserved.len(), plan.hidden.len()),
+            rights: rights(&plan),
             door: if has_door { "kernel" } else { "wrapper" },
             shell: ShellFacts {
                 path: shown(&config.shell.path),
@@ -171,6 +178,8 @@ impl Shell {
                 concurrent_commands: config.limits.concurrent_calls,
                 processes: plan.limits.processes,
                 open_files: plan.limits.open_files,
+                sessions: config.limits.sessions,
+                session_idle_seconds: config.limits.session_idle.as_secs(),
             },
         })
     }
@@ -259,4 +268,17 @@ async fn version(config: &Config) -> Option<String> {
 
 fn shown(path: &Path) -> String {
     visible(path.as_os_str().as_encoded_bytes())
+}
+/// What commands may do in a sandbox, in words.
+fn rights(plan: &Plan) -> Vec<String> {
+    if !plan.mode.is_enforced() {
+        return vec!["all that the user may do: there is no sandbox".to_owned()];
+    }
+    let (places, kept) = (plan.writable.len(), plan.read_only.len() + plan.reserved.len());
+    vec![
+        format!("read all but {} hidden places", plan.hidden.len()),
+        format!("write {places} folders but {kept} protected places in them"),
+        format!("network: {}", plan.network),
+        "more by a rule, or by a person's answer".to_owned(),
+    ]
 }
