@@ -12,8 +12,23 @@ const RULES: &str = "prefix_rule(pattern=[\"head\"], run=\"inside\", input=\"pro
     prefix_rule(pattern=[\"od\"], run=\"inside\", input=\"forbidden\")\n";
 
 async fn write(client: &Client, session: &Value, chars: &str) -> Value {
-    let arguments = json!({"session_id": session, "chars": chars, "yield_time_ms": 1000});
+    let wait = if chars.is_empty() { 30_000 } else { 1000 };
+    let arguments = json!({"session_id": session, "chars": chars, "yield_time_ms": wait});
     client.structured("write_stdin", arguments).await
+}
+
+/// Waits until a program is about to run.
+async fn until_judged(world: &World, program: &str) {
+    eventually_async(async || {
+        let output = world.server(&["audit", "show"]).output().expect("exec-server");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.contains(&format!("/{program} ")) {
+            Ok(())
+        } else {
+            Err(format!("{program} is not in {text}"))
+        }
+    })
+    .await;
 }
 
 /// What the log has of input, once there are so many.
@@ -39,6 +54,7 @@ async fn a_rule_asks_before_its_program_is_written_to_and_what_is_written_is_on_
     // The shell that waits is none that the rule is about.
     write(&client, session, "zero\n").await;
     assert!(person.asked().is_empty(), "{:?}", person.asked());
+    until_judged(&world, "head").await;
     let declined = json!({"session_id": session, "chars": "one\n"});
     let words = problem(&client, "write_stdin", declined).await;
     assert!(words.contains("User declined") && words.contains("nothing was written"), "{words}");
@@ -77,15 +93,27 @@ async fn what_a_rule_forbids_or_nobody_can_allow_is_not_written_and_interrupts_a
     let world = World::with_rules(RULES).configured("");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
     let open = json!({"stdin": true, "yield_time_ms": 250});
-    for (command, why) in
-        [("exec od -c", "a rule forbids it"), ("exec head -n 1", "somebody has to allow this input")]
-    {
-        let going = exec(&client, &world, command, open.clone()).await;
+    for (program, why) in [("od", "a rule forbids it"), ("head", "somebody has to allow this input")] {
+        let going = exec(&client, &world, &format!("exec {program}"), open.clone()).await;
+        until_judged(&world, program).await;
         let session = &going["session_id"];
         let words = problem(&client, "write_stdin", json!({"session_id": session, "chars": "x\n"})).await;
         assert!(words.contains(why) && words.contains("nothing was written"), "{words}");
         let ended = write(&client, session, "\u{3}").await;
         assert_eq!((&ended["exit_code"], &ended["output"]), (&json!(130), &json!("")), "{ended}");
+    }
+    // What was written before is not for a program that starts then; on a terminal neither.
+    for tty in [false, true] {
+        let waits = "until [ -e go ]; do sleep 0.02; done; od -c; echo ended $?; rm go";
+        let going =
+            exec(&client, &world, waits, json!({"stdin": true, "tty": tty, "yield_time_ms": 250})).await;
+        let session = &going["session_id"];
+        write(&client, session, "early\n").await;
+        assert_eq!(client.run("touch go").await.ran(), (0, ""));
+        let ended = write(&client, session, "").await;
+        let output = ended["output"].as_str().expect("text");
+        assert!(output.contains("bytes of input wait") && output.contains("ended 1"), "{tty}: {ended}");
+        assert!(!output.contains("e   a   r"), "{tty}: {ended}");
     }
     // The twin that no rule is about.
     let going = exec(&client, &world, "exec cat", open).await;

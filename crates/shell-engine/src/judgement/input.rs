@@ -2,7 +2,7 @@
 //! runs whose rule says so. What a shell makes of it is judged like all that is executed.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use execpolicy::{Decision, RuleMatch};
 use rustix::fs::{Mode, OFlags};
@@ -28,8 +28,12 @@ const LONGEST_LINE: usize = 200;
 const MOST_QUESTIONS: usize = 3;
 
 /// The programs of a call whose rules ask about input to them, or forbid it.
-#[derive(Debug, Default)]
-pub(crate) struct Readers(Mutex<Vec<Reader>>);
+#[derive(Default)]
+pub(crate) struct Readers {
+    list: Mutex<Vec<Reader>>,
+    /// Counts the bytes that were written and that nobody has read.
+    unread: OnceLock<Box<dyn Fn() -> usize + Send + Sync>>,
+}
 
 #[derive(Clone, Debug)]
 struct Reader {
@@ -85,6 +89,23 @@ pub(super) fn rule_about(grounds: &Grounds<'_>, exec: &Exec) -> Option<RuleMatch
 }
 
 impl Readers {
+    /// From now on it can be found out how many bytes were written that nobody has read.
+    pub(crate) fn count_unread(&self, unread: Box<dyn Fn() -> usize + Send + Sync>) {
+        let _ = self.unread.set(unread);
+    }
+
+    /// Why a program may not start now that this rule is about: it would read what was written before, of which nobody was asked.
+    pub(super) fn obstacle(&self, about_input: Option<&RuleMatch>) -> Option<String> {
+        let origin = &about_input?.rule.origin;
+        let unread = self.unread.get().map_or(0, |unread| unread());
+        (unread > 0).then(|| {
+            format!(
+                "{unread} bytes of input wait for whatever reads them, and the rule {origin} does not let this program have input unasked; \
+                    write to it once it runs"
+            )
+        })
+    }
+
     /// Notes a program that is about to run, if a rule restrains input to it.
     pub(super) fn note(&self, exec: &Exec, about_input: Option<RuleMatch>) {
         let Some(matched) = about_input else { return };
@@ -120,7 +141,7 @@ impl Readers {
     }
 
     fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -360,6 +360,10 @@ impl Judge {
         let grounds = self.grounds(policy, &options, call);
         let mut judgement = judge(&grounds, exec);
         judgement.about_input = input::rule_about(&grounds, exec);
+        if let Some(reason) = call.readers.obstacle(judgement.about_input.as_ref()) {
+            judgement.verdict = Verdict::Deny { reason };
+            return judgement;
+        }
         if matches!(judgement.verdict, Verdict::Run { .. }) && patches::is_about(exec) {
             let patch = patches::judge(policy, exec, call.patch.as_deref(), call.trust.writable());
             return patch.unwrap_or(judgement);

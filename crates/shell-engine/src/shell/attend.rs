@@ -212,7 +212,10 @@ async fn begin(
         escalated: escalated.clone(),
     };
     let streams = Streams::make(&shell.outputs, request.input, &sandbox).map_err(StartStep::Streams)?;
-    let Streams { output, input, terminal, kept, theirs } = streams;
+    let Streams { output, input, terminal, kept, theirs, unread } = streams;
+    if let Some(unread) = unread {
+        facts.readers.count_unread(unread);
+    }
     // From here on it may run, also when nobody waits for its start any more.
     turn.use_it();
     let entered = shell.running.enter(&request.command, output.recording());

@@ -74,7 +74,7 @@ impl InputWriter {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Bytes that nobody has read yet.
+    /// Bytes that wait here.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }

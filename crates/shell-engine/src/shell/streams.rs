@@ -19,7 +19,12 @@ pub(super) struct Streams {
     pub(super) terminal: Option<Terminal>,
     pub(super) kept: Option<KeptShell>,
     pub(super) theirs: Theirs,
+    /// Counts the bytes that were written and that nobody has read.
+    pub(super) unread: Option<Unread>,
 }
+
+/// Counts bytes.
+pub(super) type Unread = Box<dyn Fn() -> usize + Send + Sync>;
 
 /// What the shell gets.
 pub(super) struct Theirs {
@@ -40,7 +45,12 @@ impl Streams {
             Input::Nothing => return Streams::of_pipes(spool, None, File::open("/dev/null")?.into()),
             Input::Written => {
                 let (read, write) = io::pipe()?;
-                return Streams::of_pipes(spool, Some(InputWriter::start(write.into())?), read.into());
+                let (read, writer) = (OwnedFd::from(read), InputWriter::start(write.into())?);
+                // Of the end that is read: its input ends when nobody has the other.
+                let (theirs, waits) = (read.try_clone()?, writer.clone());
+                let mut streams = Streams::of_pipes(spool, Some(writer), read)?;
+                streams.unread = Some(Box::new(move || waits.waiting() + held(&theirs)));
+                return Ok(streams);
             }
             Input::Commands => {
                 let mut streams = Streams::of_pipes(spool, None, File::open("/dev/null")?.into())?;
@@ -57,12 +67,21 @@ impl Streams {
         let terminal = Terminal::start(ours, output.recording(), size, input.clone());
         let theirs =
             Theirs { input: theirs.try_clone()?, output: theirs, are_terminal: true, commands: None };
-        Ok(Streams { output, input: Some(input), terminal: Some(terminal), kept: None, theirs })
+        let (master, waits) = (terminal.clone(), input.clone());
+        let unread: Unread = Box::new(move || waits.waiting() + master.held());
+        let (input, terminal, unread) = (Some(input), Some(terminal), Some(unread));
+        Ok(Streams { output, input, terminal, kept: None, theirs, unread })
     }
 
     fn of_pipes(spool: &Spool, input: Option<InputWriter>, theirs: OwnedFd) -> io::Result<Streams> {
         let (output, their_output) = Output::capture(spool)?;
         let theirs = Theirs { input: theirs, output: their_output, are_terminal: false, commands: None };
-        Ok(Streams { output, input, terminal: None, kept: None, theirs })
+        Ok(Streams { output, input, terminal: None, kept: None, theirs, unread: None })
     }
+}
+
+/// Bytes that can be read from a descriptor.
+pub(super) fn held(descriptor: &OwnedFd) -> usize {
+    let held = rustix::io::ioctl_fionread(descriptor).ok();
+    held.and_then(|held| usize::try_from(held).ok()).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::input::InputWriter;
 use super::keys;
 use crate::output::Recording;
-use crate::sys::reopen;
+use crate::sys::{other_end, reopen};
 
 /// Rows and columns that a terminal may have: more than any person's.
 const MOST_ROWS: u16 = 500;
@@ -194,6 +194,12 @@ impl Terminal {
         Ok(())
     }
 
+    /// Bytes that were typed, and that nobody has read. They are at the other end.
+    pub(super) fn held(&self) -> usize {
+        let held = other_end(&self.inner.master).and_then(|theirs| Ok(rustix::io::ioctl_fionread(theirs)?));
+        held.ok().and_then(|held| usize::try_from(held).ok()).unwrap_or_default()
+    }
+
     /// What is on it now. May read files.
     pub(super) fn screen(&self) -> Screen {
         self.catch_up(FLOODS_END);
@@ -366,7 +372,7 @@ pub(super) fn open(size: TerminalSize, place: Option<&OwnedFd>) -> io::Result<(O
         }
     };
     unlockpt(&master)?;
-    let slave = crate::sys::other_end(&master)?;
+    let slave = other_end(&master)?;
     rustix::termios::tcsetwinsize(slave.as_fd(), size.winsize())?;
     Ok((master, slave))
 }
