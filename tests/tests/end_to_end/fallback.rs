@@ -104,3 +104,36 @@ fn where_nothing_would_judge_nothing_runs() {
         "{refused}"
     );
 }
+
+/// Where there is no Bash at all. That is tried in a mount namespace of the test's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_there_is_no_bash_commands_run_in_sh_behind_the_kernels_door() {
+    const WITHOUT_BASH: &str = "for bash in /bin/bash /usr/bin/bash /usr/local/bin/bash; do \
+        [ ! -e $bash ] || mount --bind /dev/null $bash || exit 99; done; exec \"$@\"";
+    let world = World::with_rules("prefix_rule([\"rev\"], \"forbidden\")\n").configured("");
+    alone(&world);
+    let mut command = std::process::Command::new("unshare");
+    world.surround(&mut command);
+    command.args(["-Um", "--map-root-user", "sh", "-c", WITHOUT_BASH, "sh"]);
+    let can = std::process::Command::new("unshare")
+        .args(["-Um", "--map-root-user", "sh", "-c", WITHOUT_BASH, "sh", "true"])
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        assert_ne!(std::env::var("TESTS_MUST_SANDBOX").as_deref(), Ok("1"), "no namespace to try it in");
+        return;
+    }
+    command.arg(world.home().join("programs/exec-server"));
+    let mut server = Lines::start_command(command);
+    server.initialize();
+    let first = run(&world, &mut server, "echo ran in $0 ${BASH_VERSION-no Bash}; echo abc | rev");
+    let first = &first["structuredContent"];
+    let output = first["output"].as_str().expect("a text");
+    assert!(output.starts_with("ran in sh no Bash\n"), "{first}");
+    assert!(output.contains("forbidden by policy") && !output.contains("cba"), "{first}");
+    assert!(first["sandbox"].as_str().expect("a text").ends_with("+door+system-sh"), "{first}");
+    assert!(first["notes"].to_string().contains("is no Bash"), "{first}");
+    let kept = json!({"command": "true", "workdir": world.workdir(), "login": false, "keep": true});
+    let kept = server.request("tools/call", json!({"name": "shell", "arguments": kept}))["result"].clone();
+    assert!(kept["isError"] == true && kept.to_string().contains("where the patched Bash runs"), "{kept}");
+}

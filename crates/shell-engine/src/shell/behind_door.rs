@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::spawn::{self, Hook, ShellSpawnError, Start};
+use crate::config::ShellKind;
 use crate::interception::{self, InterceptedCall, KernelDoor, WrapperDoor};
 use crate::sandboxes::{Process, Sandbox, SpawnError};
 use crate::visible::with_causes;
@@ -65,6 +66,9 @@ impl Start<'_> {
         self,
         call: impl Fn(bool) -> InterceptedCall,
     ) -> Result<Started, ShellSpawnError> {
+        if self.streams.commands.is_some() && self.shell.config.shell.kind != ShellKind::Patched {
+            return Err(ShellSpawnError::NotKept);
+        }
         if self.wants_the_kernels() {
             match self.behind_the_kernels(Arc::new(call(true))).await {
                 Ok(started) => return Ok(started),

@@ -84,9 +84,6 @@ pub(super) async fn bash(
 ) -> Result<Process, ShellSpawnError> {
     let Start { shell: Shell { config, .. }, sandbox, request, login, streams } = start;
     let kind = config.shell.kind;
-    if streams.commands.is_some() && kind != ShellKind::Patched {
-        return Err(ShellSpawnError::NotKept);
-    }
     let stdin: OwnedFd = match &request.patch {
         Some(patch) => unnamed_file(&patch.text)?,
         None => streams.input.try_clone()?,
