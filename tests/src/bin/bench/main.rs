@@ -10,6 +10,7 @@
 mod chart;
 mod doors;
 mod rights;
+mod sessions;
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -24,13 +25,14 @@ use serde_json::{Value, json};
 const EXECS: usize = 1000;
 
 /// Parts that can be measured alone, by their names as arguments.
-const PARTS: [(&str, fn()); 6] = [
+const PARTS: [(&str, fn()); 7] = [
     ("servers", servers),
     ("escalations", escalations),
     ("doors", doors::measure),
     ("sandboxes", sandboxes),
     ("approvals", approvals),
     ("rights", rights::measure),
+    ("sessions", sessions::measure),
 ];
 
 fn main() {
