@@ -31,9 +31,14 @@ class Sdk:
         async with mcp.Client(server, mode=self.mode, elicitation_callback=answer) as client:
 
             async def run(command, **more):
-                result = await client.call_tool("shell", folders.call(command, **more))
+                return await call("shell", folders.call(command, **more))
+
+            async def call(tool, arguments):
+                result = await client.call_tool(tool, arguments)
                 assert not result.is_error, result
                 return result.structured_content
+
+            run.call = call
 
             async def tools():
                 return [tool.name for tool in (await client.list_tools()).tools]
@@ -58,7 +63,12 @@ class Fast:
         async with fastmcp.Client(transport, mode=self.mode, elicitation_handler=answer) as client:
 
             async def run(command, **more):
-                return (await client.call_tool("shell", folders.call(command, **more))).structured_content
+                return await call("shell", folders.call(command, **more))
+
+            async def call(tool, arguments):
+                return (await client.call_tool(tool, arguments)).structured_content
+
+            run.call = call
 
             async def tools():
                 return [tool.name for tool in await client.list_tools()]
@@ -83,6 +93,20 @@ class Tests:
             self.assertTrue((await run("sleep 60", timeout_ms=300))["timed_out"])
             if version is not None:
                 self.assertEqual(version == "2026-07-28", self.client.mode == "auto", version)
+
+        self.assertEqual(await self.with_client("decline", work), [])
+
+    async def test_a_command_goes_on_is_written_to_and_ends(self):
+        async def work(folders, run, tools, _version):
+            self.assertTrue({"exec_command", "write_stdin"} <= set(await tools()))
+            begin = {"cmd": "read -r line; echo got $line; exit 7", "workdir": str(folders.workdir), "login": False}
+            going = await run.call("exec_command", {**begin, "tty": True, "yield_time_ms": 300})
+            self.assertNotIn("exit_code", going)
+            write = {"session_id": going["session_id"], "chars": "it\n", "yield_time_ms": 30000}
+            ended = await run.call("write_stdin", write)
+            self.assertEqual((ended["exit_code"], ended["output"]), (7, "it\ngot it\n"))
+            whole = await run.call("read_output", {"id": going["output_id"]})
+            self.assertEqual(whole["exit_code"], 7)
 
         self.assertEqual(await self.with_client("decline", work), [])
 
