@@ -129,6 +129,17 @@ impl ClientChannel {
         }
     }
 
+    /// Completes when there are questions that were not taken along yet.
+    pub(super) async fn has_new_questions(&self) {
+        loop {
+            let laid_out = self.laid_out.notified();
+            if self.state().open.values().any(|laid_out| laid_out.shown.is_none()) {
+                return;
+            }
+            laid_out.await;
+        }
+    }
+
     /// The questions that are laid out, as a result takes them to the client.
     pub(super) fn take_along(&self) -> Result<InputRequests, serde_json::Error> {
         let mut state = self.state();

@@ -3,6 +3,7 @@
 //! A client that knows tasks gets one in place of a command's result when that does not come soon. It asks for the task until
 //! it has ended, answers the questions that the command has meanwhile, or cancels it, which ends the command.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl ShellServer {
         let mut attended = Attended(Some(ticket.call.clone()));
         let _told = ToldOfItsEnd { server: &self, id: context.task_id().to_owned() };
         let mut call = ticket.call.clone();
-        let mut asked = JoinSet::new();
+        let (mut asked, mut known) = (JoinSet::new(), HashSet::new());
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -119,9 +120,9 @@ impl ShellServer {
                         ticket.client.answer(&InputResponses::from_iter([(id, answer)]));
                     }
                 }
-                () = ticket.client.has_questions(), if asked.is_empty() => {
+                () = ticket.client.has_new_questions() => {
                     context.set_status_message("a person is asked");
-                    self.ask(&ticket, &context, &mut asked)?;
+                    self.ask(&ticket, &context, (&mut asked, &mut known))?;
                     self.tell_of_task(context.task_id());
                 }
             }
@@ -148,11 +149,14 @@ impl ShellServer {
         &self,
         ticket: &Ticket,
         context: &TaskContext,
-        asked: &mut JoinSet<Option<(String, serde_json::Value)>>,
+        (asked, known): (&mut JoinSet<Answered>, &mut HashSet<String>),
     ) -> Result<(), TaskExit> {
         let requests =
             ticket.client.take_along().map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
         for (id, request) in requests {
+            if !known.insert(id.clone()) {
+                continue;
+            }
             let context = context.clone();
             asked.spawn(answer(context, id, request));
         }
@@ -160,12 +164,11 @@ impl ShellServer {
     }
 }
 
+/// A question by its name, and the answer; none when it was withdrawn.
+type Answered = Option<(String, serde_json::Value)>;
+
 /// Waits for the answer to one question.
-async fn answer(
-    context: TaskContext,
-    id: String,
-    request: InputRequest,
-) -> Option<(String, serde_json::Value)> {
+async fn answer(context: TaskContext, id: String, request: InputRequest) -> Answered {
     let answer = context.request_input(id.clone(), request).await.ok()?;
     context.set_status_message("the command runs");
     Some((id, answer))
