@@ -56,6 +56,23 @@ function check(url, revision, scenarios) {
   });
 }
 
+/** The checks of one scenario that no revision requires. */
+function checkOne(url, scenario) {
+  const results = mkdtempSync(join(folder, "results-"));
+  const args = ["server", "--url", url, "--scenario", scenario, "--spec-version", "2026-07-28", "--force", "-o", results];
+  const run = spawnSync(process.execPath, [conformance, ...args], { encoding: "utf8" });
+  const [report] = readdirSync(results);
+  if (!report) return [{ scenario, name: `${scenario}:did-not-run`, status: "FAILURE", why: run.stderr }];
+  const checks = JSON.parse(readFileSync(join(results, report, "checks.json"), "utf8"));
+  return checks.map(({ id, status, errorMessage }) => ({ scenario, name: `${scenario}:${id}`, status, why: errorMessage }));
+}
+
+/** The scenarios of the extension for tasks. */
+function ofTasks() {
+  const list = spawnSync(process.execPath, [conformance, "list", "--server"], { encoding: "utf8" }).stdout;
+  return [...list.matchAll(/^ {2}- (tasks-\S+) /gm)].map(([, name]) => name);
+}
+
 /** Compares with the baseline, and says what is different. */
 function compare(checks, { passed, failures, leftOut = {}, notOurs = [] }) {
   const names = ({ scenario, name }, list) => list.includes(scenario) || list.includes(name);
@@ -86,6 +103,14 @@ for (const [subject, command] of Object.entries(subjects)) {
     const baseline = JSON.parse(readFileSync(join(here, `baseline-${revision}.json`), "utf8"))[subject];
     const { text, differences } = compare(check(await server.url, revision, required(revision)), baseline);
     console.log(`${subject}, ${revision}: ${text}; ${differences.length === 0 ? "as" : "NOT as"} the baseline says`);
+    for (const difference of differences) console.log(`  ${difference}`);
+    different ||= differences.length > 0;
+  }
+  if (subject === "shipped") {
+    const baseline = JSON.parse(readFileSync(join(here, "baseline-2026-07-28.json"), "utf8")).tasks;
+    const url = await server.url;
+    const { text, differences } = compare(ofTasks().flatMap((scenario) => checkOne(url, scenario)), baseline);
+    console.log(`${subject}, tasks: ${text}; ${differences.length === 0 ? "as" : "NOT as"} the baseline says`);
     for (const difference of differences) console.log(`  ${difference}`);
     different ||= differences.length > 0;
   }
