@@ -188,12 +188,11 @@ pub(crate) const WORKFLOWS: &[Workflow] = &[
         ".git/config",
     ),
     git("git branch -m", REPOSITORY, "git branch -m trunk"),
-    refused("git branch -m of one that follows another", CLONE, "git branch -m trunk", ".git/config"),
-    refused(
+    git("git branch -m of one that follows another", CLONE, "git branch -m trunk && cp .git/config config"),
+    git(
         "git switch --track",
         CLONE,
-        "git branch -q x && git push -q . x:refs/remotes/origin/x && git branch -qD x; git switch -q --track origin/x; true",
-        ".git/config",
+        "git branch -q x && git push -q . x:refs/remotes/origin/x && git branch -qD x; git switch -q --track origin/x; cp .git/config config",
     ),
     Workflow {
         expected: Expected::Kept(".git/hooks"),

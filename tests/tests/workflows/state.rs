@@ -80,6 +80,8 @@ fn list(root: &Path, below: &Path, ignoring: &[&str], files: &mut BTreeMap<Strin
 fn ask(world: &World, folder: &Path, question: &[&str]) -> String {
     let mut git = Command::new("git");
     world.surround(&mut git);
+    // Not in the repository of whoever runs the tests.
+    git.env("GIT_CEILING_DIRECTORIES", world.home());
     let said = git.current_dir(folder).args(question).output().expect("git starts");
     let text = String::from_utf8_lossy(&said.stdout);
     let mut lines: Vec<&str> = text.lines().collect();
