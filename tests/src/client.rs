@@ -25,6 +25,8 @@ pub enum Answer {
     Accept,
     /// Chooses *deny*.
     Deny,
+    /// Chooses this.
+    Choose(&'static str),
     /// Declines it.
     Decline,
     /// Closes it.
@@ -37,6 +39,9 @@ impl Answer {
             Answer::Accept => ElicitResult::new(ElicitationAction::Accept),
             Answer::Deny => {
                 ElicitResult::new(ElicitationAction::Accept).with_content(json!({"decision": "deny"}))
+            }
+            Answer::Choose(word) => {
+                ElicitResult::new(ElicitationAction::Accept).with_content(json!({"decision": word}))
             }
             Answer::Decline => ElicitResult::new(ElicitationAction::Decline),
             Answer::Cancel => ElicitResult::new(ElicitationAction::Cancel),

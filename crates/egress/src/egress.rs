@@ -38,6 +38,8 @@ pub struct Inside {
     pub datagrams: Vec<OwnedFd>,
     /// See above.
     pub streams: Vec<OwnedFd>,
+    /// TCP sockets that listen already, in the place of addresses that are meant as such.
+    pub listening: Vec<OwnedFd>,
 }
 
 /// Makes connections outside for those made inside. Dropping it ends all of them.
@@ -103,12 +105,14 @@ impl Egress {
             tasks.push(tokio::spawn(dns::serve_streams(socket, Arc::clone(&names))).abort_handle());
         }
         let connections = Arc::new(Connections::new(limits));
+        let shared = Arc::new(Shared { names, connections, judge, resolver });
+        for socket in inside.listening {
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            let socket = TcpListener::from_std(socket.into())?;
+            tasks.push(tokio::spawn(accept(socket, Arc::clone(&shared))).abort_handle());
+        }
         let listening = Listening { unbound: inside.unbound, ports: HashSet::new(), tasks };
-        Ok(Egress {
-            shared: Arc::new(Shared { names, connections, judge, resolver }),
-            runtime: Handle::current(),
-            listening: Mutex::new(listening),
-        })
+        Ok(Egress { shared, runtime: Handle::current(), listening: Mutex::new(listening) })
     }
 
     /// Returns the names that have addresses.

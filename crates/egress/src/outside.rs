@@ -5,7 +5,7 @@ use crate::judge::{Attempt, Failure, Judge};
 use crate::name::Host;
 use crate::resolve::{Addresses, Resolve};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -20,6 +20,11 @@ pub(crate) async fn connect(
     resolver: &dyn Resolve,
 ) -> Result<TcpStream, Failure> {
     let found = match &attempt.host {
+        // This machine's own services listen on either.
+        Host::Address(address) if address.is_loopback() => Addresses {
+            addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            by_hosts_file: false,
+        },
         Host::Address(address) => Addresses { addresses: vec![*address], by_hosts_file: false },
         Host::Name(name) => resolver.resolve(name).await.map_err(Failure::Unresolved)?,
     };

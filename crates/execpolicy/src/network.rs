@@ -43,6 +43,17 @@ impl NetworkRule {
         by_protocol && (self.ports.is_empty() || self.ports.contains(&port)) && self.host.fits(host, port)
     }
 
+    /// The hosts that it is about, once for each port that it names.
+    #[must_use]
+    pub fn places(&self) -> Vec<HostPattern> {
+        match self.host.port() {
+            None if !self.ports.is_empty() => {
+                self.ports.iter().map(|port| self.host.clone().at(*port)).collect()
+            }
+            Some(_) | None => vec![self.host.clone()],
+        }
+    }
+
     /// Whether it is about a program: the one that connects, or one that has started it. What is not known, and what a
     /// program only calls itself, does not allow it anything.
     fn is_about(&self, programs: &Ancestry) -> bool {

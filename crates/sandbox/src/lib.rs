@@ -45,7 +45,7 @@ pub use call::Call;
 pub use enforcement::{Enforcement, Namespace};
 pub use event::{CallEvent, ExitStatus, LiveProcess, LiveProcesses, StartStep};
 pub use execution::{Execution, StandIn};
-pub use gateway::{Gateway, RANGE_V4, RANGE_V6};
+pub use gateway::{ByName, Gateway, MOST_ADDRESSES, MOST_HOST_PORTS, RANGE_V4, RANGE_V6};
 pub use git_names::GitName;
 pub use launcher::Launcher;
 pub use listening::Listening;

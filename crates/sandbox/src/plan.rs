@@ -4,6 +4,7 @@
 //! system or the environment again to decide anything.
 
 use crate::execution::Execution;
+use crate::gateway::ByName;
 use crate::policy::{Mode, Network};
 use crate::raw_paths;
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Whether the host's network is reachable.
     pub network: Network,
-    /// Whether hosts are reached by name, through whoever has the session's gateway ([`crate::Session::take_gateway`]).
-    pub by_name: bool,
+    /// Whether and how hosts are reached by name, through whoever has the session's gateway ([`crate::Session::take_gateway`]).
+    pub by_name: Option<ByName>,
     /// Folders (or files) that can be written; canonical, none inside another unless both were asked for.
     #[serde(with = "raw_paths")]
     pub writable: Vec<PathBuf>,
@@ -158,7 +159,7 @@ impl Plan {
         Plan {
             mode,
             network,
-            by_name: false,
+            by_name: None,
             writable: vec![PathBuf::from("/")],
             read_only: Vec::new(),
             opened: Vec::new(),
@@ -228,7 +229,7 @@ impl Plan {
         }
         if !self.mode.is_enforced() {
             return Plan {
-                by_name: self.by_name,
+                by_name: self.by_name.clone(),
                 brokered: self.brokered,
                 execution: self.execution.clone(),
                 limits: self.limits,
@@ -254,7 +255,7 @@ impl Plan {
         Plan {
             mode: if writable.is_empty() { Mode::ReadOnly } else { Mode::WorkspaceWrite },
             network: (self.network.is_enabled() && other.network.is_enabled()).into(),
-            by_name: self.by_name,
+            by_name: self.by_name.clone(),
             writable,
             read_only: union(&self.read_only, &other.read_only),
             opened: self.opened.iter().filter(|path| other.opened.contains(path)).cloned().collect(),

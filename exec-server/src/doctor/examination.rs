@@ -1,26 +1,21 @@
 //! Tries every stage of a call.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sandbox::{ExitStatus, SessionError};
 
 use super::discretion::Discretion;
+use super::hosts::hosts;
 use super::program::linkage;
 use super::report::{Check, Report};
-use shell_engine::approval::{Answer, Approver, Question};
+use super::trial::{TRIAL_TIMEOUT, run};
 use shell_engine::audit::check_writable;
 use shell_engine::config::{self, Config, DoorChoice, Settings, ShellProgram};
 use shell_engine::rules::Rules;
 use shell_engine::sandboxes::{Sandbox, SandboxError, SandboxPool};
-use shell_engine::shell::{CallOutcome, CallRequest, Ending, Shell};
+use shell_engine::shell::{Ending, Shell};
 use shell_engine::user_command::user_command;
-
-/// How long the trial command may take.
-const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Examines this machine for a server that would be started with these settings. Must be called within the runtime.
 pub async fn examine(settings: Settings) -> Report {
@@ -88,7 +83,8 @@ impl Examination {
                 self.checks.push(policy.with_hints(config.search_path_doubts(sandbox.plan())));
                 // With wrong rules no command would run, and the reason has been told.
                 if self.checks.iter().all(|check| check.ok || check.optional) {
-                    self.checks.push(trial(config).await);
+                    self.checks.push(trial(Arc::clone(&config)).await);
+                    self.checks.extend(hosts(config, &sandbox).await);
                 }
             }
             Err(error) => {
@@ -249,19 +245,13 @@ fn shortcomings(sandbox: &Sandbox, before: &[Check]) -> Vec<String> {
     gaps.chain(news.map(|why| format!("a better form was not possible: {why}"))).collect()
 }
 
-/// Nobody is asked by an examination.
-struct Nobody;
-
-impl Approver for Nobody {
-    fn ask(&self, _: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
-        Box::pin(async { Answer::Unanswered("the examination asks nobody".into()) })
-    }
-}
+/// A command that executes a program.
+const TRIAL: &str = "\"${BASH:-/bin/sh}\" -c 'exit 0'";
 
 /// A command that goes through all of it: shell, wrapper, rules.
 async fn trial(config: Arc<Config>) -> Check {
     let shell = Shell::unrecorded(config);
-    let text = match run(&shell).await {
+    let text = match run(&shell, TRIAL).await {
         Ok(outcome) => match outcome.ending {
             Ending::Ended(ExitStatus::Exited(0)) => {
                 Ok("a command ran, and its program was judged".to_owned())
@@ -280,7 +270,7 @@ async fn trial(config: Arc<Config>) -> Check {
 /// Whether the kernel reports what every process of a command executes, and if not, why.
 async fn door(config: Arc<Config>, is_behind_it: bool) -> Check {
     let shell = Shell::unrecorded(config);
-    let found = match run(&shell).await {
+    let found = match run(&shell, TRIAL).await {
         Ok(outcome) if outcome.sandbox.contains("+door") => {
             let rules = if is_behind_it { "rules bind" } else { "with --door kernel, rules would bind" };
             Ok(format!("{rules} what every process of a command executes"))
@@ -290,13 +280,4 @@ async fn door(config: Arc<Config>, is_behind_it: bool) -> Check {
     };
     shell.close(TRIAL_TIMEOUT).await;
     Check::welcome("door", found)
-}
-
-async fn run(shell: &Shell) -> Result<Arc<CallOutcome>, String> {
-    let request = CallRequest::new("\"${BASH:-/bin/sh}\" -c 'exit 0'", "/", TRIAL_TIMEOUT, false)
-        .map_err(|error| error.to_string())?;
-    let turn = shell.turn().await;
-    let started = shell.start(request, Arc::new(Nobody), turn).await;
-    let mut call = started.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-    call.finished().await.ok_or_else(|| "the call broke; see the log".to_owned())
 }

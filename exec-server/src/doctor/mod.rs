@@ -6,8 +6,10 @@
 mod discretion;
 mod examination;
 mod facts;
+mod hosts;
 mod program;
 mod report;
+mod trial;
 
 pub use examination::examine;
 pub use report::{Check, Report};

@@ -95,6 +95,9 @@ fn schema(open: &OpenQuestion, shape: Shape) -> Value {
 fn title(choice: Choice, open: &OpenQuestion) -> String {
     match choice {
         Choice::Once => "Allow once".into(),
+        Choice::Session if open.question.connection.is_some() => {
+            "Allow connections there for this session".into()
+        }
         Choice::Session => "Allow this exact command for this session".into(),
         Choice::Always | Choice::AlwaysFirst(_) => format!("Always allow {}", beginning(choice, open)),
         Choice::SessionFirst(_) => format!("Allow {} for this session", beginning(choice, open)),
@@ -108,7 +111,8 @@ fn title(choice: Choice, open: &OpenQuestion) -> String {
 
 fn beginning(choice: Choice, open: &OpenQuestion) -> String {
     let rule = open.offers.always.iter().find(|rule| rule.choice == choice);
-    format!("commands that start with {}", code(rule.map(|rule| rule.beginning.as_str()).unwrap_or_default()))
+    let what = if open.question.connection.is_some() { "connections to" } else { "commands that start with" };
+    format!("{what} {}", code(rule.map(|rule| rule.beginning.as_str()).unwrap_or_default()))
 }
 
 /// What an answer means.

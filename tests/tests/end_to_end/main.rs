@@ -27,6 +27,7 @@ mod faithful;
 mod fallback;
 mod first_hour;
 mod hosts_by_name;
+mod hosts_granted;
 mod inherited;
 mod input;
 mod kept_sessions;

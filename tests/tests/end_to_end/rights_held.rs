@@ -41,8 +41,10 @@ async fn grants_are_added_to_what_commands_may_do() {
             let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nreached\n");
         }
     });
-    let rules = "prefix_rule([\"sh\", \"-c\"], run=\"inside\", grants={\"write\": [\"~/granted\", \"~/made\"], \"read\": [\"~/.aws\"], \"hosts\": [\"127.0.0.1\"]})\n";
-    let world = world(rules);
+    let rules = format!(
+        "prefix_rule([\"sh\", \"-c\"], run=\"inside\", grants={{\"write\": [\"~/granted\", \"~/made\"], \"read\": [\"~/.aws\"], \"hosts\": [\"{address}\"]}})\n"
+    );
+    let world = world(&rules);
     let client = client(&world).await;
     if !holds(&client).await {
         return;

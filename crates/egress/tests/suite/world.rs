@@ -134,6 +134,7 @@ impl World {
         let name_server = streams.local_addr().unwrap();
         let datagrams = std::net::UdpSocket::bind(name_server).unwrap();
         let inside = Inside {
+            listening: Vec::new(),
             range: RANGE,
             unbound: (0..8).map(|_| unbound()).collect(),
             datagrams: vec![OwnedFd::from(datagrams)],

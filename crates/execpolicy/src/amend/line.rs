@@ -12,7 +12,7 @@ use crate::decision::Decision;
 use crate::evaluate::Options;
 use crate::evaluation::{DecidedBy, Evaluation, RuleMatch};
 use crate::giving::Plain;
-use crate::network::{Protocol, normalise_host};
+use crate::network::{self, Protocol, normalise_host};
 use crate::pattern::quoted;
 use crate::policy::Policy;
 use crate::rights::{Grants, Rights, Run};
@@ -23,6 +23,8 @@ pub struct Amendment {
     line: String,
     length: usize,
     inside: bool,
+    /// The hosts and the port that it is about, where it is about such.
+    place: Option<String>,
 }
 
 /// Why a rule cannot be added.
@@ -147,6 +149,7 @@ impl Amendment {
             ),
             length: words.len(),
             inside: false,
+            place: None,
         })
     }
 
@@ -178,20 +181,26 @@ impl Amendment {
             ),
             length: 0,
             inside: false,
+            place: Some(host),
         })
     }
 
-    /// A rule about one host at one port.
+    /// A rule about a host at one port, or about all hosts below one (`*.example.org`).
     ///
     /// # Errors
     /// The host is not one.
     pub fn host(host: &str, port: u16, decision: Decision) -> Result<Self, AmendmentError> {
-        let host = normalise_host(host).map_err(AmendmentError::Host)?;
-        let (host, decision) = (quoted(&host), quoted(decision.word()));
+        let host = network::host(host).map_err(AmendmentError::Host)?.name().to_owned();
+        let (quoted_host, decision) = (quoted(&host), quoted(decision.word()));
         Ok(Self {
-            line: format!("network_rule(host={host}, ports=[{port}], decision={decision})"),
-            length: 0,
+            line: format!("network_rule(host={quoted_host}, ports=[{port}], decision={decision})"),
+            length: host.split('.').count(),
             inside: false,
+            place: Some(if host.contains(':') {
+                format!("[{host}]:{port}")
+            } else {
+                format!("{host}:{port}")
+            }),
         })
     }
 
@@ -207,7 +216,14 @@ impl Amendment {
         self.inside
     }
 
-    /// How many words of a command the rule names, the program's among them; 0 for a rule about a host.
+    /// The hosts and the port that it is about, where it is about such.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    /// How many words of a command the rule names, the program's among them; of a rule about a host at a port, how many parts
+    /// its name has.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length

@@ -61,6 +61,24 @@ impl Caps {
         is_granted && !self.deny_hosts.iter().any(|denied| denied.holds(host))
     }
 
+    /// Why a host at a port is not reached, whatever rules, grants and answers say; `None`: it is not bounded.
+    #[must_use]
+    pub fn forbids_host(&self, host: &str, port: u16) -> Option<String> {
+        if let Some(denied) = self.deny_hosts.iter().find(|denied| denied.fits(host, port)) {
+            return Some(format!("deny_hosts of the administrator's requirements.toml names {denied}"));
+        }
+        let is_known =
+            self.grant_hosts.as_ref().is_none_or(|known| known.iter().any(|known| known.fits(host, port)));
+        let unknown = || "grant_hosts of the administrator's requirements.toml does not name it".to_owned();
+        (!is_known).then(unknown)
+    }
+
+    /// Whether some hosts are never reached, so that no network can be given whole.
+    #[must_use]
+    pub fn bounds_hosts(&self) -> bool {
+        !self.deny_hosts.is_empty() || self.grant_hosts.is_some()
+    }
+
     /// Takes out of grants what may not be given here, and says so.
     pub(crate) fn enforce(&self, granted: &mut Granted, around: &Surroundings<'_>) {
         if self.is_empty() {

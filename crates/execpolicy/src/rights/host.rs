@@ -38,6 +38,12 @@ impl HostPattern {
         Ok(HostPattern { name: format!("{star}{host}"), port })
     }
 
+    /// Every host at every port.
+    #[must_use]
+    pub fn whole_network() -> HostPattern {
+        HostPattern { name: "*".to_owned(), port: None }
+    }
+
     /// The host in small letters and without brackets, perhaps with `*.` before it, or `*`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -50,10 +56,22 @@ impl HostPattern {
         self.port
     }
 
+    /// The same hosts, at this port.
+    #[must_use]
+    pub fn at(self, port: u16) -> HostPattern {
+        HostPattern { port: Some(port), ..self }
+    }
+
     /// Whether it stands for every host.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.name == "*"
+    }
+
+    /// Whether it stands for every host at every port.
+    #[must_use]
+    pub fn is_whole_network(&self) -> bool {
+        self.is_everything() && self.port.is_none()
     }
 
     /// Whether a host at a port is one of these.

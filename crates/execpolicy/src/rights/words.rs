@@ -79,7 +79,7 @@ impl Grants {
                 parts.push(format!("{verb} {values}"));
             }
         };
-        if self.hosts.iter().any(|host| host.is_everything() && host.port().is_none()) {
+        if self.hosts.iter().any(|host| host.is_whole_network()) {
             add("the network to", vec!["every host".to_owned()]);
         } else {
             add("the network to", hosts);

@@ -36,8 +36,17 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
     let config = evidence.config.display();
     const ARGUMENTS: &str = "to the server's args in the MCP client";
     match denied {
+        Denied::Network if plan.by_name.is_some() => format!(
+            "hosts are reached by their names, over TCP; a person can allow an address, too: add \"--allow-host\", \"ADDRESS:PORT\" {ARGUMENTS}, \
+             or all of the network: \"--network\", or network_access = true below [sandbox_workspace_write] in {config}"
+        ),
         Denied::Network => format!(
             "a person can allow it: add \"--network\" {ARGUMENTS}, or network_access = true below [sandbox_workspace_write] in {config}"
+        ),
+        Denied::HostPort(port) if plan.by_name.is_some() => format!(
+            "commands have a localhost of their own, where nothing listens on {port}; start the server in a command, or have a person allow \
+             that port: add \"--allow-host\", \"localhost:{port}\" {ARGUMENTS}, or allow = [\"localhost:{port}\"] below [shell_tool.network] in \
+             {config}"
         ),
         Denied::HostPort(port) => format!(
             "commands have a localhost of their own, where nothing listens on {port}; start the server in a command, or have a person allow \

@@ -119,8 +119,18 @@ pub(super) fn is_about_a_folder(output: &[u8]) -> bool {
 /// Lists what may be ports: in an error what stands where ports do, in a command every number.
 pub(super) fn ports<'a>(error: &'a str, command: &'a str) -> impl Iterator<Item = u16> {
     let is_port = |before: &str| before.ends_with(':') || before.trim_end().to_lowercase().ends_with("port");
-    let told = numbers(error).filter(move |(before, _)| is_port(before));
+    let told = numbers(error).filter(move |(before, _)| is_port(before) && !is_about_another_host(error));
     told.chain(numbers(command)).map(|(_, number)| number).take(MOST_PORTS)
+}
+
+/// Whether an error is about a connection to a host that is not this machine: it names one, or an address that stands for one.
+fn is_about_another_host(error: &str) -> bool {
+    const STANDING_FOR_NAMES: [&str; 3] = ["198.18.", "198.19.", "fd5e:94a1:7c3b:"];
+    let named =
+        error.split_once("connect to ").map(|(_, rest)| rest.split([' ', ':', ',']).next().unwrap_or(rest));
+    let is_own = |name: &str| name.contains("localhost") || name.starts_with("127.") || !name.contains('.');
+    STANDING_FOR_NAMES.iter().any(|address| error.contains(address))
+        || named.is_some_and(|name| !is_own(name))
 }
 
 /// The numbers in a text, each with what stands before it.

@@ -7,7 +7,7 @@
 use super::json::{LONGEST_WORD, PolicyError, network_word, object, text, wrong_kind};
 use super::location::{absolute_path, beginning};
 use super::mode::{Network, SandboxPolicy, WorkspaceWrite};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// More entries than any profile seen; each costs a rule.
@@ -42,6 +42,10 @@ pub struct Restrictions {
     pub allow_read: Vec<PathBuf>,
     /// Protected names inside writable roots that commands may write all the same, as in `.git/config`.
     pub protected: Vec<PathBuf>,
+    /// Hosts that may be reached by name, and those that may not: `HOST`, `*.HOST`, `*`, with or without a port.
+    pub allow_hosts: Vec<String>,
+    /// See above.
+    pub deny_hosts: Vec<String>,
     /// When present, nothing else (and no writable root's outside) can be read.
     pub only_readable: Option<Vec<PathBuf>>,
 }
@@ -75,7 +79,18 @@ enum Place {
 /// Reads a profile; `workspace` is what `project_roots` and `current_working_directory` stand for.
 pub(super) fn from_json(value: &Value, workspace: &[PathBuf]) -> Result<Profile, PolicyError> {
     let profile = object(value, "permissionProfile")?;
-    let network = network(profile.get("network"))?;
+    let (network, hosts) = network(profile.get("network"))?;
+    let mut profile = of_type(profile, network, workspace)?;
+    profile.restrictions.allow_hosts = hosts.allow;
+    profile.restrictions.deny_hosts = hosts.deny;
+    Ok(profile)
+}
+
+fn of_type(
+    profile: &Map<String, Value>,
+    network: Network,
+    workspace: &[PathBuf],
+) -> Result<Profile, PolicyError> {
     match text(profile, "type")? {
         Some("disabled") => {
             Ok(Profile { policy: SandboxPolicy::DangerFullAccess, restrictions: Restrictions::default() })
@@ -128,17 +143,81 @@ fn managed(files: Option<&Value>, network: Network, workspace: &[PathBuf]) -> Re
     }
 }
 
-/// Accepts the word and the object forms that exist: `"enabled"`, `{"enabled":true}`, `{"type":"restricted"}`.
-fn network(value: Option<&Value>) -> Result<Network, PolicyError> {
-    match value.and_then(Value::as_object) {
-        None => network_word(value, "permissionProfile.network"),
-        Some(object) => match object.get("enabled") {
-            Some(enabled) => enabled
-                .as_bool()
-                .map(Network::from)
-                .ok_or_else(|| wrong_kind("permissionProfile.network.enabled", "true or false")),
-            None => network_word(object.get("type"), "permissionProfile.network.type"),
-        },
+/// Hosts that a profile names.
+#[derive(Debug, Default)]
+struct Hosts {
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+/// Accepts the word and the object forms that exist: `"enabled"`, `{"enabled":true}`, `{"type":"restricted"}`, with or without
+/// lists of hosts. Where there are such, the network is not the whole one.
+fn network(value: Option<&Value>) -> Result<(Network, Hosts), PolicyError> {
+    let Some(object) = value.and_then(Value::as_object) else {
+        return Ok((network_word(value, "permissionProfile.network")?, Hosts::default()));
+    };
+    let network = match object.get("enabled") {
+        Some(enabled) => enabled
+            .as_bool()
+            .map(Network::from)
+            .ok_or_else(|| wrong_kind("permissionProfile.network.enabled", "true or false"))?,
+        None => network_word(object.get("type"), "permissionProfile.network.type")?,
+    };
+    let mut hosts = Hosts::default();
+    for (key, allows) in [
+        ("allowed_domains", true),
+        ("allowedDomains", true),
+        ("denied_domains", false),
+        ("deniedDomains", false),
+    ] {
+        let list = if allows { &mut hosts.allow } else { &mut hosts.deny };
+        let wrong = || wrong_kind(&format!("permissionProfile.network.{key}"), "a list of hosts");
+        match object.get(key) {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(given)) => {
+                for host in given {
+                    list.extend(patterns(host.as_str().ok_or_else(wrong)?));
+                }
+            }
+            Some(_) => return Err(wrong()),
+        }
+    }
+    let wrong = || wrong_kind("permissionProfile.network.domains", "hosts, each with `allow` or `deny`");
+    match object.get("domains") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(given)) => {
+            for (host, word) in given {
+                match word.as_str().ok_or_else(wrong)? {
+                    "allow" => hosts.allow.extend(patterns(host)),
+                    "deny" => hosts.deny.extend(patterns(host)),
+                    _ => return Err(wrong()),
+                }
+            }
+        }
+        Some(_) => return Err(wrong()),
+    }
+    if hosts.allow.len() + hosts.deny.len() > MAX_ENTRIES {
+        return Err(PolicyError::TooMany { field: "permissionProfile.network", limit: MAX_ENTRIES });
+    }
+    if hosts.allow.is_empty() && hosts.deny.is_empty() {
+        return Ok((network, hosts));
+    }
+    match network {
+        // All but what is denied.
+        Network::Enabled if hosts.allow.is_empty() => hosts.allow.push("*".to_owned()),
+        Network::Enabled => {}
+        // A network that is off allows nobody.
+        Network::Restricted if object.get("enabled").is_some() => hosts.allow.clear(),
+        Network::Restricted => {}
+    }
+    Ok((Network::Restricted, hosts))
+}
+
+/// A host as Codex writes it: `**.x` is `x` and all below it.
+fn patterns(host: &str) -> Vec<String> {
+    match host.strip_prefix("**.") {
+        Some(name) => vec![name.to_owned(), format!("*.{name}")],
+        None => vec![host.to_owned()],
     }
 }
 
@@ -220,6 +299,8 @@ impl Grants {
             deny_read_globs: self.denied_globs.clone(),
             allow_read: Vec::new(),
             protected: Vec::new(),
+            allow_hosts: Vec::new(),
+            deny_hosts: Vec::new(),
             only_readable: (!self.read_everywhere).then(|| self.readable.clone()),
         };
         let writes = !self.writable.is_empty() || self.slash_tmp || self.temporary;

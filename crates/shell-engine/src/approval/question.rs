@@ -129,7 +129,7 @@ impl Question {
     pub(super) fn rules_on_offer(&self) -> Vec<OfferedRule> {
         let offered = |(place, rule): (usize, &Amendment)| OfferedRule {
             choice: if place == 0 { Choice::Always } else { Choice::AlwaysFirst(rule.length()) },
-            beginning: match &self.connection {
+            beginning: match rule.place() {
                 Some(place) => visible(place.as_bytes()),
                 None => self.beginning(rule.length()),
             },

@@ -27,6 +27,7 @@ pub use error::ConfigError;
 pub use file::ConfigFileError;
 pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, UnknownAfterCall};
 pub use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
+pub(crate) use network::Reachable;
 pub use network::{BadHost, Hosts};
 pub use programs::{find_bash, find_wrapper};
 pub use results::Results;

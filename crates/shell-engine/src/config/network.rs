@@ -2,7 +2,9 @@
 
 use execpolicy::Decision;
 use execpolicy::rights::HostPattern;
+use sandbox::{ByName, MOST_ADDRESSES, MOST_HOST_PORTS};
 use serde::Deserialize;
+use std::net::IpAddr;
 
 /// `[shell_tool.network]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -38,6 +40,58 @@ pub struct Hosts {
     pub(crate) default: Decision,
     /// Whether anything was said.
     pub(crate) said: bool,
+}
+
+/// What leads to hosts by name besides names, and whether the network can be given whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Reachable {
+    /// Addresses and ports of the host's own that are spoken about.
+    pub(crate) by_name: ByName,
+    /// Some hosts are never reached, so that the network is given host by host.
+    pub(crate) is_bounded: bool,
+}
+
+impl Reachable {
+    /// That of hosts that are named.
+    pub(crate) fn of(named: impl IntoIterator<Item = HostPattern>, is_bounded: bool) -> Reachable {
+        Reachable { by_name: by_name(named), is_bounded }
+    }
+
+    /// The same, with other hosts that are named.
+    pub(crate) fn with(&self, named: &[HostPattern]) -> ByName {
+        let ByName { addresses, host_ports } = by_name(named.iter().cloned());
+        let mut all = self.by_name.clone();
+        all.addresses.extend(addresses);
+        all.host_ports.extend(host_ports);
+        bounded(all)
+    }
+}
+
+fn by_name(named: impl IntoIterator<Item = HostPattern>) -> ByName {
+    let mut found = ByName::default();
+    for pattern in named {
+        let address: Option<IpAddr> = pattern.name().parse().ok();
+        let is_loopback = address.is_some_and(|address| address.is_loopback());
+        match (address, pattern.port()) {
+            (_, Some(port)) if is_loopback || pattern.name() == "localhost" => found.host_ports.push(port),
+            (Some(address), _) if !is_loopback && !address.is_unspecified() && !address.is_multicast() => {
+                found.addresses.push(address.to_canonical());
+            }
+            _ => {}
+        }
+    }
+    bounded(found)
+}
+
+/// In order, and not more than can be had.
+fn bounded(mut all: ByName) -> ByName {
+    all.addresses.sort();
+    all.addresses.dedup();
+    all.addresses.truncate(MOST_ADDRESSES);
+    all.host_ports.sort();
+    all.host_ports.dedup();
+    all.host_ports.truncate(MOST_HOST_PORTS);
+    all
 }
 
 /// What is said about hosts is no host.

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use execpolicy::rights::Granted;
+use execpolicy::rights::{Granted, HostPattern};
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
 use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, is_protected_name, resolve};
 use sandbox::{
-    ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
+    ByName, ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
 };
 
 use super::agent;
 use super::file::{CachesWord, ConfigFile, NamespacesWord};
+use super::network::Reachable;
 use super::temporary;
 use super::trusted::{Trusted, TrustedPlaceError};
 
@@ -117,8 +118,8 @@ pub struct Wanted {
     client: Option<ClientState>,
     /// Protected names that may be written all the same, because a person is asked about each change.
     opened: Vec<PathBuf>,
-    /// Hosts are reached by name, where the network is not the host's.
-    by_name: bool,
+    /// What is reached by name besides names, where the network is not the host's.
+    reachable: Reachable,
 }
 
 impl Wanted {
@@ -136,10 +137,16 @@ impl Wanted {
         Wanted { opened: names, ..self.clone() }
     }
 
-    /// The same, where hosts are reached by name or not.
+    /// What is reached by name besides names, with these hosts.
     #[must_use]
-    pub(crate) fn by_name(&self, by_name: bool) -> Wanted {
-        Wanted { by_name, ..self.clone() }
+    pub(crate) fn reachable(&self, hosts: &[HostPattern]) -> ByName {
+        self.reachable.with(hosts)
+    }
+
+    /// The same, where this is reached by name.
+    #[must_use]
+    pub(crate) fn reaching(&self, reachable: Reachable) -> Wanted {
+        Wanted { reachable, ..self.clone() }
     }
 }
 
@@ -223,7 +230,7 @@ impl Sandboxing {
 
     /// What a call gets: the client's state where there is one, else what the user asked for, else the default.
     pub fn wanted(&self, client_roots: &[PathBuf], client: Option<ClientState>) -> Wanted {
-        Wanted { own: self.own(client_roots), client, opened: Vec::new(), by_name: false }
+        Wanted { own: self.own(client_roots), client, opened: Vec::new(), reachable: Reachable::default() }
     }
 
     /// The user's own mode, as long as the client says nothing.
@@ -295,8 +302,36 @@ impl Sandboxing {
                 }
             }
         };
-        let by_name = wanted.by_name && plan.mode.is_enforced() && !plan.network.is_enabled();
-        Ok(Plan { by_name, limits: self.limits, layers: self.layers, debug: self.debug, ..plan })
+        let is_whole = plan.network.is_enabled() && !(plan.mode.is_enforced() && wanted.reachable.is_bounded);
+        let is_by_name = plan.mode.is_enforced() && !is_whole;
+        Ok(Plan {
+            network: is_whole.into(),
+            by_name: is_by_name.then(|| wanted.reachable.with(&granted.hosts)),
+            limits: self.limits,
+            layers: self.layers,
+            debug: self.debug,
+            ..plan
+        })
+    }
+
+    /// Whether commands are given the host's network, as far as an administrator does not keep some hosts from it.
+    pub(crate) fn gives_network(&self, wanted: &Wanted) -> bool {
+        let own = wanted.own.policy.network().is_enabled();
+        match &wanted.client {
+            None => own,
+            Some(client) => client.policy.network().is_enabled() && (own || !self.distrust_client),
+        }
+    }
+
+    /// The hosts that the client allows, and those that it denies.
+    pub(crate) fn hosts_of_client(&self, wanted: &Wanted) -> (Vec<HostPattern>, Vec<HostPattern>) {
+        let Some(client) = &wanted.client else { return Default::default() };
+        let read = |text: &String| HostPattern::parse(text).ok();
+        let allowed = client.restrictions.allow_hosts.iter().filter(|_| !self.distrust_client);
+        // What is denied in words that nobody understands could be anything.
+        let denied = client.restrictions.deny_hosts.iter();
+        let denied = denied.map(|text| read(text).unwrap_or_else(HostPattern::whole_network));
+        (allowed.filter_map(read).collect(), denied.collect())
     }
 
     /// Refuses a plan in which a command could write what says what commands may do.

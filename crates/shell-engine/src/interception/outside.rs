@@ -139,6 +139,9 @@ pub(super) async fn prepare(
     let cannot =
         |error: SandboxError| format!("it cannot be given the rights of its rule: {}", with_causes(&error));
     let place = place(call, program).await.map_err(cannot)?;
+    if let Some(why) = place.reaches_no_host().filter(|_| !program.granted.hosts.is_empty()) {
+        call.connections.reaches_nobody(&program.granted.hosts, &why);
+    }
     if program.run == Run::Confined {
         git_filters::settle(exec, program, &place).await?;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use egress::Failure;
 use execpolicy::Decision;
 use execpolicy::amend::Amendment;
+use execpolicy::rights::HostPattern;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::{Answer, Approver, Identity, Question};
@@ -17,6 +19,8 @@ use crate::network::{Ended, Party, Said, Wish};
 use crate::time::Stopwatch;
 use crate::visible::{code, shortened, visible};
 
+/// Rules for more than one host that are offered.
+const MOST_PATTERNS: usize = 2;
 /// Refusals of one call that are told apart; of more the number is told.
 const MOST_TOLD: usize = 16;
 
@@ -50,6 +54,17 @@ impl CallConnections {
         };
         let more = (*more > 0).then(|| format!("{more} more connections were refused"));
         told.iter().map(sentence).chain(more).collect()
+    }
+
+    /// Takes note of hosts that a program is granted and does not reach.
+    pub(crate) fn reaches_nobody(&self, hosts: &[HostPattern], why: &str) {
+        let hosts: Vec<String> = hosts.iter().map(|host| visible(host.to_string().as_bytes())).collect();
+        self.refuse(format!(
+            "a program that is granted {} did not reach it: no host can be reached by name here ({}); a person can grant \
+             hosts = [\"*\"], which is the whole network",
+            hosts.join(", "),
+            visible(why.as_bytes())
+        ));
     }
 
     fn refuse(&self, text: String) {
@@ -91,7 +106,7 @@ impl Party for CallConnections {
         let program = shown(&ended.program);
         self.record.connection(Connection {
             call: String::new(),
-            host: record.attempt.host.to_string(),
+            host: ended.host.clone(),
             port: record.attempt.port,
             program: program.clone(),
             allowed: record.allowed.clone(),
@@ -109,18 +124,20 @@ impl Party for CallConnections {
 
 /// What the result says of a connection that was not made, or not to its end. What only could not be reached says so itself.
 fn told(ended: &Ended, program: Option<&str>) -> Option<String> {
-    let attempt = &ended.record.attempt;
-    let (host, port) = (attempt.host.to_string(), attempt.port);
+    let (host, port) = (&ended.host, ended.record.attempt.port);
+    let place = place(host, port);
     let failure = ended.record.failure.as_ref()?;
     let by = program.map(|program| format!(" by {program}")).unwrap_or_default();
-    let what = format!("the connection to {host}:{port}{by}");
+    let what = format!("the connection to {place}{by}");
     Some(match failure {
         Failure::Refused => {
             let why = ended.refused.clone().unwrap_or_else(|| failure.to_string());
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            if let Some(remedy) = ended.remedy {
+                return Some(format!("{what} was refused: {why}. {remedy}"));
+            }
             format!(
-                "{what} was refused: {why}. To allow it, a person can write network_rule(host=\"{bare}\", ports=[{port}], \
-                 decision=\"allow\") into the rules, or start the server with --allow-host {host}:{port}"
+                "{what} was refused: {why}. To allow it, a person can write network_rule(host=\"{host}\", ports=[{port}], \
+                 decision=\"allow\") into the rules, or start the server with --allow-host {place}"
             )
         }
         Failure::Address(address, _) => format!(
@@ -135,15 +152,27 @@ fn told(ended: &Ended, program: Option<&str>) -> Option<String> {
     })
 }
 
-/// What a person is asked about a connection. A yes holds for the program's further connections there, too.
+fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Patterns of other kinds of names that belong to whom a host does: all below its parents, the nearest first, up to the name
+/// that somebody has registered. Above, names are everybody's.
+fn all_below(host: &str) -> Vec<String> {
+    let Some(registered) = psl::domain_str(host).filter(|_| host.parse::<IpAddr>().is_err()) else {
+        return Vec::new();
+    };
+    let parents = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+    let owned = parents.take_while(|parent| parent.len() >= registered.len());
+    owned.take(MOST_PATTERNS).map(|parent| format!("*.{parent}")).collect()
+}
+
+/// What a person is asked about a connection. A yes holds for further connections there, too.
 fn question(wish: &Wish) -> Question {
     let caller = &wish.caller;
-    let place = format!("{}:{}", wish.host, wish.port);
-    let identity = Identity::of([
-        b"connection".as_slice(),
-        place.as_bytes(),
-        caller.program.as_os_str().as_encoded_bytes(),
-    ]);
+    let place = place(&wish.host, wish.port);
+    // Whoever may connect can do it for all programs of the sandbox, so all of them wait for one answer.
+    let identity = Identity::of([b"connection".as_slice(), place.as_bytes()]);
     let parents = caller.parents.iter().map(|parent| format!("Started by {}", code(parent)));
     let rule = wish.rule.iter().flat_map(|(origin, why)| {
         let why = why.as_ref().map(|why| format!("Reason: {}", visible(why.as_bytes())));
@@ -152,8 +181,12 @@ fn question(wish: &Wish) -> Question {
     // A rule that asks would ask again.
     let always = match &wish.rule {
         Some(_) => Vec::new(),
-        None => Amendment::host(&wish.host, wish.port, Decision::Allow).into_iter().collect(),
+        None => {
+            let all = std::iter::once(wish.host.clone()).chain(all_below(&wish.host));
+            all.filter_map(|host| Amendment::host(&host, wish.port, Decision::Allow).ok()).collect()
+        }
     };
+    let whose = "A yes lets every program of the command connect there.".to_owned();
     Question {
         program: caller.program.clone(),
         arguments: caller.argv.iter().skip(1).cloned().collect(),
@@ -165,7 +198,7 @@ fn question(wish: &Wish) -> Question {
         always,
         scoped: Vec::new(),
         cautions: Vec::new(),
-        details: rule.chain(parents).collect(),
+        details: rule.chain(parents).chain([whose]).collect(),
         line: None,
         failed: None,
         gives_more: false,
@@ -178,4 +211,27 @@ fn question(wish: &Wish) -> Question {
 fn shown(program: &Path) -> Option<String> {
     let text = visible(program.as_os_str().as_encoded_bytes());
     (!text.is_empty()).then(|| shortened(&text, 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_for_all_below_a_name_stay_below_what_somebody_registered() {
+        for (host, expected) in [
+            ("files.example.org", &["*.example.org"][..]),
+            ("a.b.example.co.uk", &["*.b.example.co.uk", "*.example.co.uk"]),
+            ("a.b.c.d.example.org", &["*.b.c.d.example.org", "*.c.d.example.org"]),
+            ("example.org", &[]),
+            ("ann.github.io", &[]),
+            ("x.ann.github.io", &["*.ann.github.io"]),
+            ("co.uk", &[]),
+            ("localhost", &[]),
+            ("10.1.2.3", &[]),
+            ("fd00::1", &[]),
+        ] {
+            assert_eq!(all_below(host), expected, "{host}");
+        }
+    }
 }

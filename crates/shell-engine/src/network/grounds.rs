@@ -7,6 +7,25 @@ use execpolicy::{Ancestry, Decision, Policy};
 
 use crate::config::Hosts;
 
+/// What one sandbox reaches besides what rules and the server's settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// What the rule grants by which its program runs.
+    pub(crate) granted: Vec<HostPattern>,
+    /// What the client allows.
+    pub(crate) allowed: Vec<HostPattern>,
+    /// What the client denies.
+    pub(crate) denied: Vec<HostPattern>,
+}
+
+/// By what is decided about the connections of one sandbox.
+#[derive(Clone, Copy)]
+pub(super) struct Grounds<'g> {
+    pub(super) policy: &'g Policy,
+    pub(super) hosts: &'g Hosts,
+    pub(super) reach: &'g Reach,
+}
+
 /// What is decided, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -16,45 +35,95 @@ pub(super) struct Ground {
     pub(super) by: String,
     /// What the rule says about it, where it is a rule.
     pub(super) rule: Option<(String, Option<String>)>,
+    /// What would have to be otherwise for it to be allowed, where that is not a rule that is missing.
+    pub(super) remedy: Option<&'static str>,
 }
 
-/// Decides about a host at a port.
-pub(super) fn decide(policy: &Policy, hosts: &Hosts, host: &str, port: u16, programs: &Ancestry) -> Ground {
-    let of = |patterns: &[HostPattern]| patterns.iter().find(|pattern| pattern.fits(host, port)).cloned();
-    let plain = |decision, by| Ground { decision, by, rule: None };
-    if let Some(pattern) = of(&hosts.deny) {
-        return plain(Decision::Forbidden, format!("`{pattern}` in [shell_tool.network] deny forbids it"));
+impl Ground {
+    fn of(decision: Decision, by: String) -> Ground {
+        Ground { decision, by, rule: None, remedy: None }
     }
-    if let Some(rule) = policy.network_rule_for(host, port, programs) {
-        let origin = rule.origin.to_string();
-        let by = format!("the rule {origin}");
-        return Ground { decision: rule.decision, by, rule: Some((origin, rule.justification.clone())) };
-    }
-    if policy.is_incomplete() {
-        return plain(Decision::Forbidden, "rules that are missing might forbid it".to_owned());
-    }
-    if let Some(pattern) = of(&hosts.allow) {
-        return plain(
-            Decision::Allow,
-            format!("`{pattern}` is allowed by --allow-host or [shell_tool.network]"),
-        );
-    }
-    plain(hosts.default, "no rule speaks about it".to_owned())
 }
 
-/// Whether an address is granted as an address: by a setting or a rule that names it, never by a name.
-pub(super) fn grants_address(policy: &Policy, hosts: &Hosts, address: IpAddr, port: u16) -> bool {
-    let text = address.to_string();
-    let names_it = |pattern: &HostPattern| pattern.name() == text && pattern.fits(&text, port);
-    let by_rule = policy.network_rule_for(&text, port, &Ancestry::default());
-    match by_rule {
-        Some(rule) if rule.decision != Decision::Allow => false,
-        Some(rule) if rule.host.name() == text => true,
-        Some(_) | None => {
-            hosts.allow.iter().any(names_it) && !hosts.deny.iter().any(|deny| deny.fits(&text, port))
+impl Grounds<'_> {
+    /// Decides about a host at a port.
+    pub(super) fn decide(&self, host: &str, port: u16, programs: &Ancestry) -> Ground {
+        let said = self.said(host, port, programs);
+        said.unwrap_or_else(|| Ground::of(self.hosts.default, "no rule speaks about it".to_owned()))
+    }
+
+    /// Decides about a port of the host's own localhost, whichever way that is written.
+    pub(super) fn decide_localhost(&self, port: u16, programs: &Ancestry) -> Ground {
+        let said = LOCALHOST.iter().filter_map(|host| self.said(host, port, programs));
+        let strictest = said.reduce(|one, other| if other.decision > one.decision { other } else { one });
+        strictest.unwrap_or_else(|| {
+            Ground::of(Decision::Forbidden, "no rule speaks about this machine".to_owned())
+        })
+    }
+
+    /// What is said about a host at a port; nothing when it is left to the default.
+    fn said(&self, host: &str, port: u16, programs: &Ancestry) -> Option<Ground> {
+        let Grounds { policy, hosts, reach } = *self;
+        let of = |patterns: &[HostPattern]| patterns.iter().find(|pattern| pattern.fits(host, port)).cloned();
+        let forbidden =
+            |by, remedy| Some(Ground { remedy: Some(remedy), ..Ground::of(Decision::Forbidden, by) });
+        if let Some(by) = policy.caps().forbids_host(host, port) {
+            return forbidden(by, "Only the administrator can allow it");
+        }
+        if let Some(pattern) = of(&hosts.deny) {
+            let by = format!("deny of [shell_tool.network] names {pattern}");
+            return forbidden(by, "To allow it, a person can take it out of that list");
+        }
+        if let Some(pattern) = of(&reach.denied) {
+            let by = format!("the client denies {pattern}");
+            return forbidden(by, "To allow it, a person can change the client's settings");
+        }
+        if let Some(rule) = policy.network_rule_for(host, port, programs) {
+            let origin = rule.origin.to_string();
+            let by = format!("the rule {origin}");
+            return Some(Ground {
+                rule: Some((origin, rule.justification.clone())),
+                remedy: Some("To allow it, a person can change that rule; no other one overrides it"),
+                ..Ground::of(rule.decision, by)
+            });
+        }
+        if policy.is_incomplete() {
+            let by = "rules that are missing might forbid it".to_owned();
+            return forbidden(by, "To allow it, a person can repair the rules");
+        }
+        let granted = of(&reach.granted).map(|pattern| format!("the rule of its program grants {pattern}"));
+        let allowed = || {
+            of(&hosts.allow).map(|pattern| format!("--allow-host or [shell_tool.network] names {pattern}"))
+        };
+        let by_client = || of(&reach.allowed).map(|pattern| format!("the client allows {pattern}"));
+        granted.or_else(allowed).or_else(by_client).map(|by| Ground::of(Decision::Allow, by))
+    }
+
+    /// Whether an address is granted as an address: by what names it, or where the whole network is given, but never by a name
+    /// that leads to it.
+    pub(super) fn grants_address(&self, address: IpAddr, port: u16) -> bool {
+        let text = address.to_string();
+        let names_it = |pattern: &HostPattern| {
+            pattern.name() == text && pattern.fits(&text, port) || pattern.is_whole_network()
+        };
+        let Grounds { policy, hosts, reach } = *self;
+        let mut denied = hosts.deny.iter().chain(&reach.denied);
+        if policy.caps().forbids_host(&text, port).is_some() || denied.any(|deny| deny.fits(&text, port)) {
+            return false;
+        }
+        match policy.network_rule_for(&text, port, &Ancestry::default()) {
+            Some(rule) if rule.decision != Decision::Allow => false,
+            Some(rule) if rule.host.name() == text => true,
+            Some(_) | None => {
+                let mut named = hosts.allow.iter().filter(|pattern| pattern.name() == text);
+                named.any(names_it) || reach.granted.iter().chain(&reach.allowed).any(names_it)
+            }
         }
     }
 }
+
+/// How the host's own localhost is written.
+pub(super) const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Says what becomes of a connection to `HOST:PORT` by a program with this ancestry, for `policy explain`; nothing is asked or
 /// connected.
@@ -66,7 +135,11 @@ pub fn explain_host(policy: &Policy, hosts: &Hosts, place: &str, by: &Ancestry) 
     let wrong = || format!("`{place}` is not HOST:PORT, as in packages.example.org:443");
     let pattern = HostPattern::parse(place).map_err(|_| wrong())?;
     let port = pattern.port().filter(|_| !pattern.name().starts_with('*')).ok_or_else(wrong)?;
-    let ground = decide(policy, hosts, pattern.name(), port, by);
+    let grounds = Grounds { policy, hosts, reach: &Reach::default() };
+    let ground = match LOCALHOST.contains(&pattern.name()) {
+        true => grounds.decide_localhost(port, by),
+        false => grounds.decide(pattern.name(), port, by),
+    };
     let decision = match ground.decision {
         Decision::Allow => "allowed",
         Decision::Prompt => "asked about; refused where nobody can be asked",
@@ -91,13 +164,41 @@ mod tests {
         };
         let rules = "network_rule(host=\"*\", ports=[25], decision=\"deny\")\nnetwork_rule(host=\"10.0.0.2\", decision=\"allow\")";
         let policy = Policy::from_text(std::path::Path::new("/r/x.rules"), rules).unwrap();
-        let of = |host: &str, port| decide(&policy, &hosts, host, port, &Ancestry::default()).decision;
+        let reach = Reach { granted: vec![pattern("given.example")], ..Reach::default() };
+        let grounds = Grounds { policy: &policy, hosts: &hosts, reach: &reach };
+        let of = |host: &str, port| grounds.decide(host, port, &Ancestry::default()).decision;
         assert_eq!(of("a.example.org", 443), Decision::Allow);
         assert_eq!(of("bad.example.org", 443), Decision::Forbidden);
         assert_eq!(of("a.example.org", 25), Decision::Forbidden);
         assert_eq!(of("other.example", 443), Decision::Prompt);
-        let grants = |address: &str, port| grants_address(&policy, &hosts, address.parse().unwrap(), port);
+        assert_eq!(
+            (of("given.example", 443), of("given.example", 25)),
+            (Decision::Allow, Decision::Forbidden)
+        );
+        let grants = |address: &str, port| grounds.grants_address(address.parse().unwrap(), port);
         assert!(grants("10.0.0.1", 80) && grants("10.0.0.2", 1));
         assert!(!grants("10.0.0.1", 81) && !grants("10.0.0.3", 80) && !grants("10.0.0.2", 25));
+        let localhost = |port| grounds.decide_localhost(port, &Ancestry::default()).decision;
+        assert_eq!((localhost(25), localhost(80)), (Decision::Forbidden, Decision::Forbidden));
+    }
+
+    #[test]
+    fn an_administrator_denies_what_everybody_allows() {
+        let everything = || vec![HostPattern::parse("*").unwrap()];
+        let hosts = Hosts { allow: everything(), deny: Vec::new(), default: Decision::Allow, said: true };
+        let rules = "network_rule(host=\"*\", decision=\"allow\")";
+        let mut policy = Policy::from_text(std::path::Path::new("/r/x.rules"), rules).unwrap();
+        let bounds = "[shell_tool]\ndeny_hosts = [\"*.bad.example\", \"10.0.0.1\"]\n";
+        policy.add_requirements(std::path::Path::new("/etc/codex/requirements.toml"), bounds).unwrap();
+        let reach = Reach { granted: everything(), ..Reach::default() };
+        let grounds = Grounds { policy: &policy, hosts: &hosts, reach: &reach };
+        let of = |host: &str| grounds.decide(host, 443, &Ancestry::default());
+        assert_eq!(
+            (of("a.bad.example").decision, of("bad.example").decision),
+            (Decision::Forbidden, Decision::Allow)
+        );
+        assert!(of("a.bad.example").by.contains("requirements.toml"));
+        let grants = |address: &str| grounds.grants_address(address.parse().unwrap(), 443);
+        assert!(!grants("10.0.0.1") && grants("10.0.0.2"), "the whole network but one address");
     }
 }

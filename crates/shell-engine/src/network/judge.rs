@@ -8,7 +8,7 @@ use egress::{Attempt, Record, Verdict, Waiting};
 use execpolicy::{Ancestry, Decision, Policy};
 
 use super::callers::{Call, Callers};
-use super::grounds::{Ground, decide, grants_address};
+use super::grounds::{Ground, Grounds, LOCALHOST, Reach};
 use super::party::{Caller, Ended, Said, Wish};
 use crate::config::Hosts;
 use crate::rules::Rules;
@@ -17,6 +17,7 @@ use crate::rules::Rules;
 pub(super) struct SandboxJudge {
     pub(super) rules: Arc<Rules>,
     pub(super) hosts: Arc<Hosts>,
+    pub(super) reach: Reach,
     pub(super) callers: Arc<Callers>,
     pub(super) known: Mutex<HashMap<u64, Known>>,
     /// The rules that were last looked at.
@@ -29,6 +30,8 @@ pub(super) struct Known {
     call: Option<Call>,
     caller: Caller,
     refused: Option<String>,
+    /// What would allow it, where that is not a rule.
+    remedy: Option<&'static str>,
     /// A person has allowed it.
     by_person: bool,
 }
@@ -44,6 +47,7 @@ impl SandboxJudge {
             Decision::Allow => Verdict::Allow(ground.by),
             Decision::Forbidden => {
                 known.refused = Some(with_justification(&ground));
+                known.remedy = ground.remedy;
                 Verdict::Refuse
             }
             Decision::Prompt => match ask(attempt, &known, ground).await {
@@ -61,8 +65,20 @@ impl SandboxJudge {
         verdict
     }
 
+    fn grounds<'g>(&'g self, policy: &'g Policy) -> Grounds<'g> {
+        Grounds { policy, hosts: &self.hosts, reach: &self.reach }
+    }
+
     fn ground(&self, policy: &Policy, attempt: &Attempt, programs: &Ancestry) -> Ground {
-        decide(policy, &self.hosts, &host(attempt), attempt.port, programs)
+        let grounds = self.grounds(policy);
+        match &attempt.host {
+            egress::Host::Address(address) if address.is_loopback() => {
+                grounds.decide_localhost(attempt.port, programs)
+            }
+            egress::Host::Name(_) | egress::Host::Address(_) => {
+                grounds.decide(&host(attempt), attempt.port, programs)
+            }
+        }
     }
 
     /// Whether a connection that is open may stay, by other rules than those that it was judged by.
@@ -87,7 +103,12 @@ impl egress::Judge for SandboxJudge {
 
     fn grants_address(&self, attempt: &Attempt, address: IpAddr) -> bool {
         let policy = Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        grants_address(&policy, &self.hosts, address, attempt.port)
+        // One that was meant as such was judged as such.
+        let is_meant = match &attempt.host {
+            egress::Host::Name(_) => false,
+            egress::Host::Address(meant) => *meant == address || meant.is_loopback() && address.is_loopback(),
+        };
+        is_meant || self.grounds(&policy).grants_address(address, attempt.port)
     }
 
     fn share(&self, attempt: &Attempt) -> u64 {
@@ -95,9 +116,15 @@ impl egress::Judge for SandboxJudge {
     }
 
     fn ended(&self, record: &Record) {
-        let Known { call, caller, refused, .. } =
+        let Known { call, caller, refused, remedy, .. } =
             self.known().remove(&record.attempt.number).unwrap_or_default();
-        let ended = Ended { record: record.clone(), program: caller.program, refused };
+        let ended = Ended {
+            record: record.clone(),
+            host: host(&record.attempt),
+            program: caller.program,
+            refused,
+            remedy,
+        };
         if let Some(party) = call.and_then(|call| call.party.upgrade()) {
             party.ended(&ended);
         }
@@ -108,6 +135,7 @@ impl egress::Judge for SandboxJudge {
 pub(super) fn host(attempt: &Attempt) -> String {
     match &attempt.host {
         egress::Host::Name(name) => name.to_string(),
+        egress::Host::Address(address) if address.is_loopback() => LOCALHOST[0].to_owned(),
         egress::Host::Address(address) => address.to_string(),
     }
 }

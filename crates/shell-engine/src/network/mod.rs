@@ -12,6 +12,7 @@ mod networks;
 mod party;
 mod sandbox_network;
 
+pub(crate) use grounds::Reach;
 pub use grounds::explain_host;
 pub(crate) use networks::Networks;
 pub(crate) use party::{Caller, Ended, Party, Said, Wish};

@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use egress::{Egress, Inside, Limits, Range, SystemResolver};
-use execpolicy::Policy;
-use sandbox::{Gateway, RANGE_V4, RANGE_V6};
+use execpolicy::{Decision, Policy};
+use sandbox::{ByName, Gateway, RANGE_V4, RANGE_V6};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::callers::Callers;
+use super::grounds::Reach;
 use super::judge::SandboxJudge;
 use super::sandbox_network::SandboxNetwork;
-use crate::config::Hosts;
+use crate::config::{Hosts, Reachable};
 use crate::rules::Rules;
 
 /// Ports that are listened on from the beginning: services that are commonly reached elsewhere. Where the kernel's door reports
@@ -50,18 +51,32 @@ impl Networks {
         Networks { rules, hosts, resolver: Arc::default(), runtime: OnceLock::new() }
     }
 
-    /// Whether hosts are to be reached by name: the user has said something about them.
+    /// Whether the user has said something about hosts.
     pub(crate) async fn are_wanted(&self) -> bool {
         self.hosts.said || !self.rules.current().await.network_rules().is_empty()
     }
 
-    /// Serves the gateway of a sandbox.
-    pub(crate) fn serve(&self, gateway: Gateway) -> io::Result<SandboxNetwork> {
+    /// What commands reach by name at present, besides names: that has to be made ready before they run.
+    pub(crate) async fn reachable(&self) -> Reachable {
+        let policy = self.rules.current().await;
+        let rules = policy.network_rules().iter().filter(|rule| rule.decision != Decision::Forbidden);
+        let named = rules.flat_map(|rule| rule.places());
+        Reachable::of(named.chain(self.hosts.allow.iter().cloned()), policy.caps().bounds_hosts())
+    }
+
+    /// Serves the gateway of a sandbox, which reaches this, too.
+    pub(crate) fn serve(
+        &self,
+        gateway: Gateway,
+        by_name: &ByName,
+        reach: Reach,
+    ) -> io::Result<SandboxNetwork> {
         let runtime = self.runtime()?;
         let callers = Arc::new(Callers::default());
         let judge = Arc::new(SandboxJudge {
             rules: Arc::clone(&self.rules),
             hosts: Arc::clone(&self.hosts),
+            reach,
             callers: Arc::clone(&callers),
             known: Mutex::new(HashMap::new()),
             seen: Mutex::new(Arc::new(Policy::empty())),
@@ -71,6 +86,7 @@ impl Networks {
             unbound: gateway.unbound,
             datagrams: gateway.datagrams,
             streams: gateway.streams,
+            listening: gateway.host_ports,
         };
         let limits = Limits::with_descriptors(
             rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
@@ -100,7 +116,7 @@ impl Networks {
                 }
             }
         });
-        Ok(SandboxNetwork::new(egress, callers))
+        Ok(SandboxNetwork::new(egress, callers, by_name.addresses.clone()))
     }
 
     fn runtime(&self) -> io::Result<&Handle> {

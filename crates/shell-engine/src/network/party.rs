@@ -48,10 +48,14 @@ pub(crate) enum Said {
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) record: egress::Record,
+    /// The host, as rules name it.
+    pub(crate) host: String,
     /// The program's file, where that is known.
     pub(crate) program: PathBuf,
     /// Why it was refused by rules, settings or a person, with what was said.
     pub(crate) refused: Option<String>,
+    /// What would allow it, where that is not a rule that is missing.
+    pub(crate) remedy: Option<&'static str>,
 }
 
 /// The call that a connection belongs to.

@@ -1,6 +1,6 @@
 //! The network of one sandbox, as its calls see it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use egress::Egress;
@@ -13,6 +13,8 @@ use super::party::{Caller, Party};
 pub(crate) struct SandboxNetwork {
     egress: Arc<Egress>,
     callers: Arc<Callers>,
+    /// Addresses that lead here by themselves.
+    addresses: Vec<IpAddr>,
 }
 
 /// A call in a sandbox, as long as this is kept.
@@ -29,8 +31,8 @@ impl std::fmt::Debug for SandboxNetwork {
 }
 
 impl SandboxNetwork {
-    pub(super) fn new(egress: Arc<Egress>, callers: Arc<Callers>) -> SandboxNetwork {
-        SandboxNetwork { egress, callers }
+    pub(super) fn new(egress: Arc<Egress>, callers: Arc<Callers>, addresses: Vec<IpAddr>) -> SandboxNetwork {
+        SandboxNetwork { egress, callers, addresses }
     }
 
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
@@ -39,9 +41,9 @@ impl SandboxNetwork {
         Entered { callers: Arc::clone(&self.callers), number, _party: party }
     }
 
-    /// Whether an address stands for a name.
+    /// Whether a connection to an address comes here.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
-        self.egress.names().range().place_of(address.ip()).is_some()
+        self.egress.names().range().place_of(address.ip()).is_some() || self.addresses.contains(&address.ip())
     }
 
     /// Makes ready for a connection to an address that stands for a name.

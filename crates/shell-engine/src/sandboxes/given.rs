@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use execpolicy::Run;
-use execpolicy::rights::Granted;
+use execpolicy::rights::{Granted, HostPattern};
 use sandbox::resolve::ResolveError;
 use sandbox::{Execution, Mode, Network, Plan, StandIn};
 
@@ -42,13 +42,12 @@ impl Given {
         commands: &[Arc<Plan>],
     ) -> Result<Plan, ResolveError> {
         // One host cannot be kept from a network that is given whole.
-        let has_network = self.granted.denied_hosts.is_empty();
-        let reaches_hosts = has_network && !self.granted.hosts.is_empty();
+        let may_be_whole = self.granted.denied_hosts.is_empty();
+        let is_whole = may_be_whole && self.granted.hosts.iter().any(HostPattern::is_whole_network);
         match self.run {
             Run::Inside => {
                 let plan = sandboxing.plan_with(wanted, &self.granted)?;
-                let network = Network::from(plan.network.is_enabled() || reaches_hosts);
-                Ok(Plan { network, ..plan })
+                Ok(if is_whole { Plan { network: Network::Enabled, by_name: None, ..plan } } else { plan })
             }
             Run::Confined => {
                 let plan = sandboxing.plan_with(wanted, &self.granted)?;
@@ -63,7 +62,9 @@ impl Given {
                     only: Some(in_order(self.executes.clone())),
                     shell,
                 };
-                Ok(Plan { network: reaches_hosts.into(), execution, caches: None, debug: false, ..plan })
+                let by_name = plan.by_name.or_else(|| Some(wanted.reachable(&self.granted.hosts)));
+                let by_name = by_name.filter(|_| !is_whole && !self.granted.hosts.is_empty());
+                Ok(Plan { network: is_whole.into(), by_name, execution, caches: None, debug: false, ..plan })
             }
             Run::Outside | Run::Unconfined => {
                 let mut never_in = written_by(commands);
@@ -81,7 +82,7 @@ impl Given {
                     hidden,
                     emptied,
                     read_only: real(&self.granted.denied_write),
-                    ..Plan::unenforced(Mode::DangerFullAccess, has_network.into())
+                    ..Plan::unenforced(Mode::DangerFullAccess, may_be_whole.into())
                 })
             }
         }

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use execpolicy::Run;
+use execpolicy::rights::HostPattern;
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
 use super::given::{Given, written_by};
 use super::sandbox::{Notices, Sandbox};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
-use crate::network::Networks;
+use crate::network::{Networks, Reach};
 
 /// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
 /// time; what the oldest sandbox still runs ends with it.
@@ -162,7 +164,7 @@ impl SandboxPool {
             self.sandboxing.check(&plan)?;
         }
         let plan = Plan { brokered: is_enforced && self.brokered.load(Ordering::Relaxed), ..plan };
-        let sandbox = self.set_up(plan).await?;
+        let sandbox = self.set_up(plan, self.reach(&purpose)).await?;
         if is_enforced && !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;
         }
@@ -180,14 +182,14 @@ impl SandboxPool {
             Some(sandbox) => Ok(Arc::clone(sandbox)),
             None => {
                 let plan = Plan::unenforced(Mode::DangerFullAccess, Network::Enabled);
-                Ok(Arc::clone(outside.insert(self.set_up(plan).await?)))
+                Ok(Arc::clone(outside.insert(self.set_up(plan, Reach::default()).await?)))
             }
         }
     }
 
     /// Another sandbox like this one, in which nothing runs yet. It ends with its last reference.
     pub(crate) async fn another(&self, sandbox: &Sandbox) -> Result<Arc<Sandbox>, SandboxError> {
-        self.set_up((**sandbox.plan()).clone()).await
+        self.set_up((**sandbox.plan()).clone(), sandbox.reach().clone()).await
     }
 
     /// What is in force in the sandboxes that there are, and in the configuration's own.
@@ -197,12 +199,27 @@ impl SandboxPool {
         own.into_iter().chain(known.iter().map(|(_, sandbox)| Arc::clone(sandbox.plan()))).collect()
     }
 
-    async fn set_up(&self, plan: Plan) -> Result<Arc<Sandbox>, SandboxError> {
+    /// The hosts that are reached by name without being asked about, besides those that rules and settings allow.
+    fn reach(&self, purpose: &Purpose) -> Reach {
+        let (wanted, given) = match purpose {
+            Purpose::Commands(wanted) => (wanted, None),
+            Purpose::Program(wanted, given, _) => (wanted, Some(given)),
+        };
+        let (allowed, denied) = self.sandboxing.hosts_of_client(wanted);
+        let mut granted = given.map(|given| given.granted.hosts.clone()).unwrap_or_default();
+        let has_those_of_commands = given.is_none_or(|given| given.run == Run::Inside);
+        if has_those_of_commands && self.sandboxing.gives_network(wanted) {
+            granted.push(HostPattern::whole_network());
+        }
+        Reach { granted, allowed, denied }
+    }
+
+    async fn set_up(&self, plan: Plan, reach: Reach) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
         let (launcher, told) = (self.launcher.clone(), self.told.clone());
         let networks = self.networks.clone();
         let made = tokio::task::spawn_blocking(move || {
-            Sandbox::set_up(&launcher, plan, &environment, told, networks.as_deref())
+            Sandbox::set_up(&launcher, plan, &environment, told, (networks.as_deref(), reach))
         });
         Ok(Arc::new(made.await.map_err(|_| SandboxError::Broken)??))
     }

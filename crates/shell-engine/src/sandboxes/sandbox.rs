@@ -12,7 +12,7 @@ use sandbox::environment::{EnvironmentPolicy, command_environment};
 use sandbox::{Enforcement, Namespace, Plan};
 
 use super::company::Company;
-use crate::network::{Networks, SandboxNetwork};
+use crate::network::{Networks, Reach, SandboxNetwork};
 use crate::sys::{LOOK, device_and_inode};
 use crate::visible::visible;
 
@@ -32,6 +32,8 @@ pub struct Sandbox {
     sockets: Vec<OwnedFd>,
     /// Hosts that are reached by name.
     network: Option<SandboxNetwork>,
+    /// Those that are reached without a rule or setting.
+    reach: Reach,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
     /// Why build tools have no caches of their own, if they should have some.
@@ -56,7 +58,7 @@ impl Sandbox {
         plan: Plan,
         environment: &EnvironmentPolicy,
         told: Notices,
-        networks: Option<&Networks>,
+        (networks, reach): (Option<&Networks>, Reach),
     ) -> Result<Sandbox, sandbox::SessionError> {
         let session = sandbox::Session::start(launcher, &plan)?;
         let enforcement = session.enforcement();
@@ -91,12 +93,14 @@ impl Sandbox {
         let roots = plan.writable.iter().map(|root| (root.clone(), identity(root))).collect();
         let look = |path: &PathBuf| rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).ok();
         let sockets = plan.sockets.iter().filter_map(look).collect();
-        let network = session.take_gateway().zip(networks).and_then(|(gateway, networks)| {
-            let served = networks.serve(gateway);
+        let gateway = session.take_gateway().zip(plan.by_name.as_ref()).zip(networks);
+        let network = gateway.and_then(|((gateway, by_name), networks)| {
+            let served = networks.serve(gateway, by_name, reach.clone());
             served.inspect_err(|error| tracing::error!(%error, "no host can be reached by name")).ok()
         });
         Ok(Sandbox {
             network,
+            reach,
             company: Company::default(),
             roots,
             sockets,
@@ -198,9 +202,21 @@ impl Sandbox {
         self.network.as_ref()
     }
 
+    /// The hosts that are reached by name without a rule or setting.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Why no host is reached by name although the plan says so.
+    pub(crate) fn reaches_no_host(&self) -> Option<String> {
+        let should = self.plan.by_name.is_some() && self.network.is_none();
+        let why = self.enforcement().no_gateway.clone();
+        should.then(|| why.unwrap_or_else(|| "the sandbox has no network namespace of its own".to_owned()))
+    }
+
     /// That hosts should be reached by name and are not, and why, unless a caller has been told before.
     pub(crate) fn missing_gateway(&self) -> Option<String> {
-        let why = self.enforcement().no_gateway.as_ref()?;
+        let why = self.reaches_no_host()?;
         let words = format!("no host can be reached by name here, so there is no network: {why}");
         Some(words).filter(|words| self.told.is_news(words))
     }

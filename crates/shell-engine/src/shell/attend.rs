@@ -134,7 +134,7 @@ async fn begin(
         return Err(StartStep::Rules(obstacle));
     }
     let cancel = shell.closing.child_token();
-    let wanted = wanted.by_name(shell.networks.are_wanted().await);
+    let wanted = wanted.reaching(shell.networks.reachable().await);
     let (wanted, patch) = patching::prepare(shell, &wanted, request).await.map_err(StartStep::Patch)?;
     let sandbox = sandboxes.sandbox(&wanted).await.map_err(StartStep::Sandbox)?;
     // The start-up files' time is not the command's.
@@ -311,6 +311,7 @@ async fn start(
         out_of_reach: shell.running.out_of_reach_of(&sandbox),
         sandbox,
         connections,
+        hosts_are_named: shell.networks.are_wanted().await,
         config: config.codex_home.join("config.toml"),
     };
     shell.calls.spawn(async move {
@@ -352,6 +353,8 @@ struct Attended {
     /// What earlier calls have left that this one cannot reach.
     out_of_reach: Vec<String>,
     connections: Arc<CallConnections>,
+    /// The user has said something about hosts.
+    hosts_are_named: bool,
     /// The file with the user's settings.
     config: PathBuf,
 }
@@ -398,7 +401,9 @@ impl Attended {
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.sandbox.missing_caches());
         notes.extend(self.other_shell.clone().filter(|words| self.sandbox.is_news(words)));
-        notes.extend(self.sandbox.missing_gateway());
+        if self.hosts_are_named {
+            notes.extend(self.sandbox.missing_gateway());
+        }
         notes.extend(self.unproved.get().cloned().filter(|why| self.sandbox.is_news(why)));
         if alive.total > 0 && self.after_call == AfterCall::End {
             notes.push(format!("{} background processes were ended with the call", alive.total));

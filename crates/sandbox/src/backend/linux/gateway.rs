@@ -8,13 +8,13 @@
 
 use super::netlink::Netlink;
 use super::sys;
-use crate::gateway::{Gateway, RANGE_V4, RANGE_V6};
+use crate::gateway::{ByName, Gateway, MOST_ADDRESSES, MOST_HOST_PORTS, RANGE_V4, RANGE_V6};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Ends of the pair: addresses that only mean something on one link (RFC 6333, section 5.7), and unique local ones.
 const HERE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 1));
@@ -44,7 +44,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Returns all sockets of a gateway, in an order that [`put_together`] knows.
 pub(super) fn sockets(gateway: &Gateway) -> impl Iterator<Item = &OwnedFd> {
-    gateway.datagrams.iter().chain(&gateway.streams).chain(&gateway.unbound)
+    gateway.datagrams.iter().chain(&gateway.streams).chain(&gateway.host_ports).chain(&gateway.unbound)
 }
 
 /// Puts the sockets of a gateway together again; `None` if they are not what was taken apart.
@@ -52,37 +52,58 @@ pub(super) fn put_together(sockets: impl IntoIterator<Item = OwnedFd>) -> Option
     let mut sockets = sockets.into_iter();
     let mut take = || sockets.by_ref().take(NAME_SERVERS.len()).collect::<Vec<_>>();
     let (datagrams, streams) = (take(), take());
-    let unbound: Vec<OwnedFd> = sockets.collect();
-    (!unbound.is_empty()).then_some(Gateway { datagrams, streams, unbound })
+    let listens = |socket: &OwnedFd| sockopt::socket_acceptconn(socket).unwrap_or(false);
+    let (host_ports, unbound): (Vec<OwnedFd>, Vec<OwnedFd>) = sockets.partition(listens);
+    (!unbound.is_empty()).then_some(Gateway { datagrams, streams, host_ports, unbound })
 }
 
 /// Makes the gateway of this process's network namespace, which stays where it is.
-pub(super) fn open() -> io::Result<Gateway> {
+pub(super) fn open(by_name: &ByName) -> io::Result<Gateway> {
     sys::bring_loopback_up()?;
     let inside = fs::File::open("/proc/self/ns/net")?;
     sys::unshare(libc::CLONE_NEWNET)?;
-    let made = make(inside.as_fd());
+    let made = make(inside.as_fd(), by_name);
     // Whatever happened: nothing may go on in the gateway.
     move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network))?;
     let (unbound, has_v6) = made?;
-    connect(has_v6)?;
+    connect(has_v6, by_name)?;
     let (mut datagrams, mut streams) = (Vec::new(), Vec::new());
     for address in NAME_SERVERS {
         let address = SocketAddr::from((address, NAMES));
         let datagram = socket(AddressFamily::INET, SocketType::DGRAM)?;
         rustix::net::bind(&datagram, &address)?;
         datagrams.push(datagram);
-        let stream = socket(AddressFamily::INET, SocketType::STREAM)?;
-        sockopt::set_socket_reuseaddr(&stream, true)?;
-        rustix::net::bind(&stream, &address)?;
-        rustix::net::listen(&stream, BACKLOG)?;
-        streams.push(stream);
+        streams.push(listening(address)?);
     }
-    Ok(Gateway { datagrams, streams, unbound })
+    let ports = by_name.host_ports.iter().take(MOST_HOST_PORTS);
+    let loopback = |port: &u16| {
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+        [Some(v4), has_v6.then_some((Ipv6Addr::LOCALHOST, *port).into())].into_iter().flatten()
+    };
+    let host_ports = ports.flat_map(loopback).map(listening).collect::<io::Result<_>>()?;
+    Ok(Gateway { datagrams, streams, host_ports, unbound })
+}
+
+fn listening(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let stream = socket(family, SocketType::STREAM)?;
+    sockopt::set_socket_reuseaddr(&stream, true)?;
+    rustix::net::bind(&stream, &address)?;
+    rustix::net::listen(&stream, BACKLOG)?;
+    Ok(stream)
+}
+
+/// The addresses that lead to the gateway by themselves, each with what it is routed by.
+fn addresses(by_name: &ByName, has_v6: bool) -> impl Iterator<Item = (IpAddr, u8)> {
+    let routed = by_name.addresses.iter().take(MOST_ADDRESSES);
+    routed.filter(move |address| address.is_ipv4() || has_v6).map(|address| match address {
+        IpAddr::V4(_) => (*address, 32),
+        IpAddr::V6(_) => (*address, 128),
+    })
 }
 
 /// The gateway's side. Returns its sockets, and whether there is IPv6.
-fn make(inside: std::os::fd::BorrowedFd<'_>) -> io::Result<(Vec<OwnedFd>, bool)> {
+fn make(inside: BorrowedFd<'_>, by_name: &ByName) -> io::Result<(Vec<OwnedFd>, bool)> {
     sys::bring_loopback_up()?;
     for (setting, value) in SETTINGS {
         let _ = fs::write(format!("/proc/sys/{setting}"), value);
@@ -96,13 +117,16 @@ fn make(inside: std::os::fd::BorrowedFd<'_>) -> io::Result<(Vec<OwnedFd>, bool)>
     // Machines without IPv6 do without.
     let has_v6 = netlink.add_address(pair, HERE_V6, 64).is_ok()
         && netlink.make_local(RANGE_V6.0.into(), RANGE_V6.1, loopback).is_ok();
+    for (address, prefix) in addresses(by_name, has_v6) {
+        netlink.make_local(address, prefix, loopback)?;
+    }
     let family = if has_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     let unbound = (0..PORTS).map(|_| socket(family, SocketType::STREAM)).collect::<io::Result<_>>()?;
     Ok((unbound, has_v6))
 }
 
 /// The session's side.
-fn connect(has_v6: bool) -> io::Result<()> {
+fn connect(has_v6: bool, by_name: &ByName) -> io::Result<()> {
     let netlink = Netlink::open()?;
     let pair = netlink.interface("eth0")?;
     netlink.add_address(pair, INSIDE_V4, 30)?;
@@ -113,6 +137,10 @@ fn connect(has_v6: bool) -> io::Result<()> {
     netlink.route_to(RANGE_V4.0.into(), RANGE_V4.1, pair, HERE_V4)?;
     if has_v6 {
         netlink.route_to(RANGE_V6.0.into(), RANGE_V6.1, pair, HERE_V6)?;
+    }
+    for (address, prefix) in addresses(by_name, has_v6) {
+        let gateway = if address.is_ipv4() { HERE_V4 } else { HERE_V6 };
+        netlink.route_to(address, prefix, pair, gateway)?;
     }
     Ok(())
 }

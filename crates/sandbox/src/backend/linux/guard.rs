@@ -269,11 +269,12 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
-    let gateway = (own_network && plan.by_name).then(gateway::open).transpose();
-    let plan = &Plan { by_name: matches!(gateway, Ok(Some(_))), ..plan.clone() };
+    let gateway = plan.by_name.as_ref().filter(|_| own_network).map(gateway::open).transpose();
+    let by_name = plan.by_name.clone().filter(|_| matches!(gateway, Ok(Some(_))));
+    let plan = &Plan { by_name, ..plan.clone() };
     let prepared =
         setup::apply(plan, caches, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
-            enforcement.by_name = plan.by_name;
+            enforcement.by_name = plan.by_name.is_some();
             enforcement.no_gateway = gateway.as_ref().err().map(ToString::to_string);
             enforcement.fallbacks = reasons.to_vec();
             if mark.is_some() {

@@ -160,7 +160,7 @@ pub(super) fn build(
     for (path, pin) in pins(plan) {
         pin_down(&path, pin)?;
     }
-    let texts = if plan.by_name { gateway::name_files().to_vec() } else { Vec::new() };
+    let texts = if plan.by_name.is_some() { gateway::name_files().to_vec() } else { Vec::new() };
     own_devices(devices, granted, &texts, no_exec(!plan.execution.never_in.is_empty()))?;
     if own_processes {
         let processes = make("proc", &[])?;
@@ -228,7 +228,7 @@ pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
 /// Lists the files that say how names are found, and what lies over each where hosts are reached by name. One that is not there
 /// says nothing either.
 fn covered_names(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
-    let files = gateway::NAME_FILES.iter().filter(|_| plan.by_name);
+    let files = gateway::NAME_FILES.iter().filter(|_| plan.by_name.is_some());
     let placed =
         |(path, text): &(&str, &str)| Some((fs::canonicalize(path).ok()?, Path::new("/dev").join(text)));
     files.filter_map(placed).collect()

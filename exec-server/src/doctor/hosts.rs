@@ -1,0 +1,41 @@
+//! Tries the way on which commands reach hosts by name.
+
+use std::sync::Arc;
+
+use sandbox::ExitStatus;
+use shell_engine::config::Config;
+use shell_engine::sandboxes::Sandbox;
+use shell_engine::shell::{Ending, Shell};
+
+use super::report::Check;
+use super::trial::{TRIAL_TIMEOUT, run};
+
+/// Looks a name up and connects to it, which the server accepts. The name is nobody's (RFC 2606), and nobody outside is asked
+/// for it.
+const TRIAL: &str = "exec 3<>/dev/tcp/doctor.invalid/443";
+
+/// Nothing where hosts are not reached by name, because there is no sandbox or it has the host's network.
+pub(super) async fn hosts(config: Arc<Config>, sandbox: &Sandbox) -> Option<Check> {
+    sandbox.plan().by_name.as_ref()?;
+    let enforcement = sandbox.enforcement();
+    if !enforcement.by_name {
+        let why = enforcement.no_gateway.as_deref().unwrap_or("it has no network namespace of its own");
+        let found =
+            format!("no host can be reached by name from this sandbox, only the whole network given: {why}");
+        return Some(Check::welcome("hosts", Err(found)));
+    }
+    let shell = Shell::unrecorded(config);
+    let found = match run(&shell, TRIAL).await {
+        Ok(outcome) => match outcome.ending {
+            Ending::Ended(ExitStatus::Exited(0)) => {
+                Ok("reached by name, as far as rules or a person allow them".to_owned())
+            }
+            Ending::Ended(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => {
+                Err(String::from_utf8_lossy(&outcome.output.end(2000)).into_owned())
+            }
+        },
+        Err(error) => Err(error),
+    };
+    shell.close(TRIAL_TIMEOUT).await;
+    Some(Check::welcome("hosts", found))
+}
