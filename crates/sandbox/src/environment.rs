@@ -82,10 +82,13 @@ const NEVER: &[&str] = &[
     "CODEX_ESCALATE_SOCKET",
 ];
 
-/// What keeps tools from trying again for long where there is no network: npm alone waits for more than a minute.
+/// What keeps tools from trying again for long where there is no network: npm alone waits for more than a minute. And from
+/// looking for versions of themselves, about which a person would be asked.
 const OFFLINE: &[(&str, &str)] = &[
     ("npm_config_fetch_retries", "0"),
+    ("npm_config_update_notifier", "false"),
     ("PIP_RETRIES", "0"),
+    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     ("UV_HTTP_RETRIES", "0"),
     ("CARGO_NET_RETRY", "0"),
 ];
@@ -380,7 +383,8 @@ mod tests {
                 "CARGO_NET_RETRY=0",
                 "CODEX_SANDBOX_NETWORK_DISABLED=1",
                 "NPM_CONFIG_FETCH_RETRIES=3",
-                "UV_HTTP_RETRIES=2"
+                "UV_HTTP_RETRIES=2",
+                "npm_config_update_notifier=false"
             ]
         );
         assert_eq!(made(&[], Network::Enabled), ["UV_HTTP_RETRIES=2"]);
