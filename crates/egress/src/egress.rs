@@ -20,10 +20,13 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// Connections that the kernel keeps for a listener until they are accepted.
 const BACKLOG: i32 = 4096;
+/// Connections at a time of which it is not known yet whose they are.
+const MOST_ARRIVING: usize = 1024;
 /// How long to wait when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -60,6 +63,8 @@ struct Listening {
 struct Shared {
     names: Arc<Names>,
     connections: Arc<Connections>,
+    /// Room for connections of which it is not known yet whose they are.
+    arrivals: Arc<Semaphore>,
     judge: Arc<dyn Judge>,
     resolver: Arc<dyn Resolve>,
 }
@@ -105,7 +110,8 @@ impl Egress {
             tasks.push(tokio::spawn(dns::serve_streams(socket, Arc::clone(&names))).abort_handle());
         }
         let connections = Arc::new(Connections::new(limits));
-        let shared = Arc::new(Shared { names, connections, judge, resolver });
+        let arrivals = Arc::new(Semaphore::new(MOST_ARRIVING));
+        let shared = Arc::new(Shared { names, connections, arrivals, judge, resolver });
         for socket in inside.listening {
             rustix::io::ioctl_fionbio(&socket, true)?;
             let socket = TcpListener::from_std(socket.into())?;
@@ -197,21 +203,28 @@ impl Shared {
         let is_unknown = name.is_none() && self.names.range().place_of(address).is_some();
         let host = name.map_or(Host::Address(address), Host::Name);
         let attempt = Attempt { number: self.connections.number(), host, port: here.port(), program: from };
-        let share = self.judge.share(&attempt);
-        let place = (!is_unknown).then(|| self.connections.enter(&attempt, share));
-        let Some(Some(place)) = place else {
-            reset(&program);
+        let arrival = if is_unknown { None } else { Arc::clone(&self.arrivals).try_acquire_owned().ok() };
+        let Some(arrival) = arrival else {
             let failure = if is_unknown { Failure::UnknownAddress } else { Failure::TooMany };
-            self.judge.ended(&Record { failure: Some(failure), ..record(attempt, begin) });
-            return;
+            return self.turn_away(attempt, &program, failure, begin);
         };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
+            let share = shared.judge.share(&attempt).await;
+            drop(arrival);
+            let Some(place) = shared.connections.enter(&attempt, share) else {
+                return shared.turn_away(attempt, &program, Failure::TooMany, begin);
+            };
             let record = shared.attend(attempt, &program, place, begin).await;
             // Before the program sees its end, which it may tell of at once.
             shared.judge.ended(&record);
             drop(program);
         });
+    }
+
+    fn turn_away(&self, attempt: Attempt, program: &TcpStream, failure: Failure, begin: Instant) {
+        self.judge.ended(&Record { failure: Some(failure), ..record(attempt, begin) });
+        reset(program);
     }
 
     /// The life of one connection.

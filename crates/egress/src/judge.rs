@@ -42,9 +42,9 @@ pub trait Judge: Send + Sync + 'static {
     /// whether the address itself is granted.
     fn grants_address(&self, attempt: &Attempt, address: IpAddr) -> bool;
 
-    /// Returns whose share of the connections this one counts to.
-    fn share(&self, _attempt: &Attempt) -> u64 {
-        0
+    /// Finds whose share of the connections this one counts to. Few wait for that at the same time.
+    fn share<'j>(&'j self, _attempt: &'j Attempt) -> Waiting<'j, u64> {
+        Box::pin(std::future::ready(0))
     }
 
     /// Hears that bytes can flow.

@@ -69,29 +69,38 @@ impl Callers {
 
     /// Whose connection this is: of the call that has said so, else of the only one that there is.
     pub(super) async fn whose(&self, from: SocketAddr) -> (Option<Call>, Caller) {
+        match self.wait_for(|| self.take(from)).await {
+            Some(found) => found,
+            None => (self.only(), Caller::default()),
+        }
+    }
+
+    /// The same, as far as it is known at once.
+    pub(super) fn of(&self, from: SocketAddr) -> (Option<Call>, Caller) {
+        self.take(from).unwrap_or_else(|| (self.only(), Caller::default()))
+    }
+
+    /// Whose share of the connections one from this address counts to: none's in particular where nobody says whose it is.
+    pub(super) async fn share(&self, from: SocketAddr) -> u64 {
+        let told = self.wait_for(|| self.lock().expected.get(&from).map(|(call, _)| *call)).await;
+        told.or_else(|| self.only().map(|call| call.number)).unwrap_or_default()
+    }
+
+    /// Waits for a little while until something is known.
+    async fn wait_for<T>(&self, mut known: impl FnMut() -> Option<T>) -> Option<T> {
         let waited = async {
             loop {
                 let came = self.came.notified();
                 tokio::pin!(came);
                 // From here on nothing is missed.
                 came.as_mut().enable();
-                if let Some(found) = self.take(from) {
-                    return found;
+                if let Some(known) = known() {
+                    return known;
                 }
                 came.await;
             }
         };
-        match tokio::time::timeout(self.patience(), waited).await {
-            Ok((call, caller)) => (call, caller),
-            Err(_) => (self.only(), Caller::default()),
-        }
-    }
-
-    /// Whose share of the connections one from this address counts to, as far as that is known at once.
-    pub(super) fn share(&self, from: SocketAddr) -> u64 {
-        let state = self.lock();
-        let told = state.expected.get(&from).map(|(call, _)| *call);
-        told.or_else(|| state.only().map(|call| call.number)).unwrap_or_default()
+        tokio::time::timeout(self.patience(), waited).await.ok()
     }
 
     fn patience(&self) -> Duration {

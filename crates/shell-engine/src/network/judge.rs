@@ -50,16 +50,20 @@ impl SandboxJudge {
                 known.remedy = ground.remedy;
                 Verdict::Refuse
             }
-            Decision::Prompt => match ask(attempt, &known, ground).await {
-                Said::Yes(by) => {
-                    known.by_person = true;
-                    Verdict::Allow(by)
+            Decision::Prompt => {
+                known.remedy = ground.remedy;
+                let rule = ground.rule.as_ref().map(|(origin, _)| format!(" (the rule {origin} asks)"));
+                match ask(attempt, &known, ground).await {
+                    Said::Yes(by) => {
+                        known.by_person = true;
+                        Verdict::Allow(by)
+                    }
+                    Said::No(why) => {
+                        known.refused = Some(why + &rule.unwrap_or_default());
+                        Verdict::Refuse
+                    }
                 }
-                Said::No(why) => {
-                    known.refused = Some(why);
-                    Verdict::Refuse
-                }
-            },
+            }
         };
         self.known().insert(attempt.number, known);
         verdict
@@ -111,13 +115,18 @@ impl egress::Judge for SandboxJudge {
         is_meant || self.grounds(&policy).grants_address(address, attempt.port)
     }
 
-    fn share(&self, attempt: &Attempt) -> u64 {
-        self.callers.share(attempt.program)
+    fn share<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, u64> {
+        Box::pin(self.callers.share(attempt.program))
     }
 
     fn ended(&self, record: &Record) {
-        let Known { call, caller, refused, remedy, .. } =
-            self.known().remove(&record.attempt.number).unwrap_or_default();
+        let known = self.known().remove(&record.attempt.number);
+        let known = known.unwrap_or_else(|| {
+            // It did not come as far as being judged.
+            let (call, caller) = self.callers.of(record.attempt.program);
+            Known { call, caller, ..Known::default() }
+        });
+        let Known { call, caller, refused, remedy, .. } = known;
         let ended = Ended {
             record: record.clone(),
             host: host(&record.attempt),
