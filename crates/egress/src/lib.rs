@@ -13,6 +13,7 @@
 //! - `outside`: the connection there.
 //! - `hello`: what the program says inside the connection must name the same host.
 //! - `exchange`: the bytes, both ways; `sys`: what they go through.
+//! - `published`: the other way round, ports inside that are reachable outside.
 //! - `name`, `range`: hosts; which name has which address.
 //!
 //! Whoever is inside is hostile: each connection, name and byte that waits is bounded. What comes from outside is the business
@@ -27,6 +28,7 @@ mod judge;
 mod name;
 mod open;
 mod outside;
+mod published;
 mod range;
 mod resolve;
 mod sys;
@@ -36,5 +38,6 @@ pub use egress::{Egress, Inside, ListenError};
 pub use judge::{Attempt, Failure, Judge, Record, Verdict, Waiting};
 pub use name::{Host, Name};
 pub use open::{Limits, OpenConnection};
+pub use published::{Published, Sockets};
 pub use range::{Names, Range};
 pub use resolve::{Addresses, Resolve, SystemResolver};

@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -70,6 +71,22 @@ impl Session {
     #[must_use]
     pub fn reports_refusals(&self) -> bool {
         self.names.is_some()
+    }
+
+    /// Lists the addresses on which programs of the session listen for TCP connections.
+    ///
+    /// # Errors
+    /// When the session has no network of its own, or the kernel does not tell.
+    pub fn listening(&self) -> io::Result<Vec<SocketAddr>> {
+        self.inner.listening()
+    }
+
+    /// Makes TCP sockets of the session's own network, for connections to programs in it. Blocks for less than a millisecond.
+    ///
+    /// # Errors
+    /// When it has none, or its init does not answer.
+    pub fn make_sockets(&self, count: u16) -> io::Result<Vec<OwnedFd>> {
+        self.inner.make_sockets(count)
     }
 
     /// Makes a folder in a held one writable for the programs inside, if it is not. Blocks for less than a millisecond.

@@ -66,6 +66,11 @@ struct SandboxArguments {
     #[arg(long, value_name = "PATTERN")]
     allow_host: Vec<String>,
 
+    /// Ports of commands that are reachable at the same port of this machine's own loopback, and nowhere else: PORT or
+    /// FIRST-LAST; can be repeated
+    #[arg(long, value_name = "PORTS")]
+    publish: Vec<String>,
+
     /// The sandbox that commands run in: read-only, workspace-write, external-sandbox (something outside isolates
     /// already) or danger-full-access (none); by default workspace-write, or read-only when started in / or a home
     /// folder
@@ -174,6 +179,7 @@ impl ServerArguments {
                 distrust_client: self.advanced.no_trust_client_sandbox,
             },
             allowed_hosts: self.sandbox.allow_host,
+            published: self.sandbox.publish,
             session_program: None,
             limits: self.limits.settings(),
             door: self.advanced.door,

@@ -12,6 +12,7 @@ use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::with_output_schema;
 use super::exec_result::ExecResult;
 use super::permissions;
+use super::publish;
 use super::result::ResultContext;
 use super::schema::object;
 use super::session_argument;
@@ -71,6 +72,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     });
     if let Some(properties) = exec["properties"].as_object_mut() {
         properties.extend(permissions::properties());
+        properties.extend([publish::property(None)]);
     }
 
     let write = object(json!({
@@ -128,6 +130,7 @@ const EXEC_KNOWN: &[&str] = &[
     "sandbox_permissions",
     "additional_permissions",
     "justification",
+    publish::NAME,
 ];
 
 const WRITE_KNOWN: &[&str] =
@@ -163,6 +166,7 @@ pub(super) fn read(
     let (code, login) = in_shell(command, shell, login)?;
     let request = CallRequest::new(code, workdir.folder, Duration::MAX, login)?;
     let request = request.without_timeout().with_input(input).asking_for(permissions::read(given)?);
+    let request = request.publishing(publish::read(given)?);
     let presentation = presentation(arguments, limits)?;
     let shown = ResultContext {
         presentation,

@@ -23,6 +23,7 @@ mod parked_calls;
 mod pass_on;
 mod permissions;
 mod progress;
+mod publish;
 mod read_output;
 mod resources;
 mod result;

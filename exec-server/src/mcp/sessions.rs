@@ -118,6 +118,7 @@ impl ShellServer {
         if unread > 0 {
             shown.notes.push(format!("{unread} bytes wait until it reads them"));
         }
+        shown.notes.extend(session.call().news_of_ports());
         if session.call().is_waiting() {
             shown.notes.push("it waits for a person's approval".to_owned());
         }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::arguments::{ArgumentError, Arguments};
 use super::encoding::with_output_schema;
 use super::permissions;
+use super::publish;
 use super::result::{ResultContext, ShellResult};
 use super::schema::object;
 use super::session_argument;
@@ -91,6 +92,7 @@ fn input_schema(limits: &Limits) -> Arc<JsonObject> {
     });
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.extend(permissions::properties());
+        properties.extend([publish::property(Some("Ports"))]);
     }
     object(schema)
 }
@@ -186,7 +188,7 @@ pub(super) fn read(
 ) -> Result<ShellArguments, ArgumentError> {
     let arguments = Arguments::new(given);
     let command = arguments.required("command", &json!({"command": "ls -l"}))?;
-    let known = [KNOWN, &permissions::NAMES].concat();
+    let known = [KNOWN, &permissions::NAMES, &[publish::NAME]].concat();
     let mut notes: Vec<String> = arguments.unknown(&known).into_iter().collect();
     let workdir = base.workdir(arguments.text("workdir", "/home/user/project")?);
     notes.extend(workdir.note);
@@ -196,7 +198,7 @@ pub(super) fn read(
     let presentation = presentation(arguments, limits)?;
     let wait = waits::read(arguments, &waits::SHORT, &mut notes)?;
     let request = CallRequest::new(command, workdir.folder, timeout, login)?;
-    let request = request.asking_for(permissions::read(given)?);
+    let request = request.asking_for(permissions::read(given)?).publishing(publish::read(given)?);
     let request = if wait.is_some() && !has_timeout { request.without_timeout() } else { request };
     if arguments.flag("keep")?.unwrap_or(false) {
         let first = Some(command.to_owned());

@@ -19,7 +19,7 @@ test("there is a tool, shell, with the arguments of Codex's server and our own",
     const shell = tools.find(({ name }) => name === "shell");
     const argumentsOf = shell?.inputSchema;
     const codex = ["command", "justification", "login", "sandbox_permissions", "timeout_ms", "workdir"];
-    const ours = ["additional_permissions", "keep", "max_output_tokens", "session_id", "strip_ansi", "yield_time_ms"];
+    const ours = ["additional_permissions", "keep", "max_output_tokens", "publish", "session_id", "strip_ansi", "yield_time_ms"];
     assert.deepEqual(Object.keys(argumentsOf?.properties ?? {}).sort(), [...codex, ...ours].sort());
     assert.deepEqual([...(argumentsOf?.required ?? [])].sort(), ["command"]);
     const results = Object.keys(shell?.outputSchema?.properties ?? {});

@@ -53,6 +53,7 @@ mod poison;
 mod policy;
 mod progress;
 mod protocol;
+mod published;
 mod recipes;
 mod refusals;
 mod retry;

@@ -11,6 +11,7 @@ use crate::session_error::SessionError;
 use crate::spawn_request::SpawnRequest;
 use std::fmt::Debug;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -68,6 +69,16 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
     /// Hands out the sockets of the session's gateway, once, where it has one.
     fn take_gateway(&self) -> Option<Gateway> {
         None
+    }
+
+    /// Lists the addresses on which programs of the session listen for TCP connections, where it has a network of its own.
+    fn listening(&self) -> io::Result<Vec<SocketAddr>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes TCP sockets of the session's own network.
+    fn make_sockets(&self, _count: u16) -> io::Result<Vec<OwnedFd>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Makes a folder in a held one writable, if it is not.

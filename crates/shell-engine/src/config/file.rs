@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::approvals::ReasonField;
 use super::door::DoorChoice;
 use super::network::NetworkTable;
+use super::publish::PortsWord;
 use super::results::ResultFormat;
 use super::rights::{AllowMeans, RetryChoice};
 
@@ -139,6 +140,9 @@ pub(crate) struct ShellToolTable {
     pub(super) result_links: Option<bool>,
     #[serde(default)]
     pub(super) approval: ApprovalTable,
+    /// Ports of commands that are published.
+    #[serde(default)]
+    pub(super) publish: Vec<PortsWord>,
     /// Which hosts may be reached by name.
     pub(super) network: Option<NetworkTable>,
 }

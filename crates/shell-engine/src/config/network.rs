@@ -6,6 +6,8 @@ use sandbox::{ByName, MOST_ADDRESSES, MOST_HOST_PORTS};
 use serde::Deserialize;
 use std::net::IpAddr;
 
+use super::publish::{Ports, PortsWord};
+
 /// `[shell_tool.network]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct Hosts {
     pub(crate) default: Decision,
     /// Whether anything was said.
     pub(crate) said: bool,
+    /// Ports of commands that are published.
+    pub(crate) published: Ports,
 }
 
 /// What leads to hosts by name besides names, and whether the network can be given whole.
@@ -105,7 +109,11 @@ pub struct BadHost {
 }
 
 impl Hosts {
-    pub(super) fn new(typed: &[String], table: Option<&NetworkTable>) -> Result<Hosts, BadHost> {
+    pub(super) fn new(
+        typed: &[String],
+        table: Option<&NetworkTable>,
+        (published, written): (&[String], &[PortsWord]),
+    ) -> Result<Hosts, BadHost> {
         let read = |place: &'static str, texts: &[String]| {
             let parsed = texts.iter().map(|text| HostPattern::parse(text));
             parsed.collect::<Result<Vec<_>, _>>().map_err(|problem| BadHost { place, problem })
@@ -121,6 +129,8 @@ impl Hosts {
             Some(DefaultWord::Prompt) | None => Decision::Prompt,
             Some(DefaultWord::Forbidden) => Decision::Forbidden,
         };
-        Ok(Hosts { allow, deny, default, said })
+        let published = Ports::new(published, written);
+        let published = published.map_err(|problem| BadHost { place: "publish", problem })?;
+        Ok(Hosts { allow, deny, default, said, published })
     }
 }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub session_program: Option<PathBuf>,
     /// Hosts that commands may reach by name: `HOST`, `HOST:PORT`, `*.HOST`.
     pub allowed_hosts: Vec<String>,
+    /// Ports of commands that are reachable on this machine's loopback: `3000`, `3000-3999`.
+    pub published: Vec<String>,
     /// Timeouts, sizes, numbers.
     pub limits: LimitSettings,
     /// Which rules there are besides the machine's and the user's own.

@@ -128,7 +128,11 @@ impl Config {
             codex_home,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
-            hosts: Arc::new(Hosts::new(&settings.allowed_hosts, file.shell_tool.network.as_ref())?),
+            hosts: Arc::new(Hosts::new(
+                &settings.allowed_hosts,
+                file.shell_tool.network.as_ref(),
+                (&settings.published, &file.shell_tool.publish),
+            )?),
             session_program: settings.session_program,
             limits: limits::limits(settings.limits, &file.shell_tool)?,
             approvals,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -75,6 +75,26 @@ impl CallConnections {
         } else {
             *more += 1;
         }
+    }
+
+    /// Asks whether ports of a command may be published.
+    pub(crate) async fn may_publish(&self, ports: &[u16], exec: (PathBuf, &str), workdir: &Path) -> bool {
+        let pause = self.stopwatch.pause();
+        let answer = self.approver.ask(publishing(ports, exec, workdir)).await;
+        drop(pause);
+        let why = match answer {
+            Answer::Approved { .. } => return true,
+            Answer::Declined { .. } => "a person said no".to_owned(),
+            Answer::Cancelled { .. } => "the question was closed without an answer".to_owned(),
+            Answer::Unanswered(why) => format!("it needs a person's approval, and {why}"),
+        };
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        self.refuse(format!(
+            "not published: {}: {why}. A person can start the server with --publish {}",
+            ports.join(", "),
+            ports.join(" --publish ")
+        ));
+        false
     }
 
     async fn inquire(&self, wish: &Wish) -> Said {
@@ -205,6 +225,35 @@ fn question(wish: &Wish) -> Question {
         connection: Some(place),
         once: false,
         subject: None,
+    }
+}
+
+/// What a person is asked about ports that are to be published.
+fn publishing(ports: &[u16], (shell, command): (PathBuf, &str), workdir: &Path) -> Question {
+    let places: Vec<String> = ports.iter().map(|port| code(&format!("http://127.0.0.1:{port}"))).collect();
+    let text: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    let identity =
+        Identity::of(std::iter::once("publish").chain(text.iter().map(String::as_str)).map(str::as_bytes));
+    let whom = "Whatever listens there in the sandbox can then be opened by programs of this machine, and by no others."
+        .to_owned();
+    Question {
+        program: shell,
+        arguments: vec![b"-c".to_vec(), command.as_bytes().to_vec()],
+        workdir: workdir.to_owned(),
+        rule: None,
+        danger: None,
+        identity,
+        again: Some(identity),
+        always: Vec::new(),
+        scoped: Vec::new(),
+        cautions: Vec::new(),
+        details: vec![whom],
+        line: None,
+        gives_more: false,
+        failed: None,
+        connection: None,
+        once: false,
+        subject: Some(format!("publish the command's {}", places.join(", "))),
     }
 }
 

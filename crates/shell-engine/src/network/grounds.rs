@@ -152,6 +152,7 @@ pub fn explain_host(policy: &Policy, hosts: &Hosts, place: &str, by: &Ancestry) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ports;
 
     #[test]
     fn what_denies_comes_before_what_allows() {
@@ -161,6 +162,7 @@ mod tests {
             deny: vec![pattern("bad.example.org")],
             default: Decision::Prompt,
             said: true,
+            published: Ports::default(),
         };
         let rules = "network_rule(host=\"*\", ports=[25], decision=\"deny\")\nnetwork_rule(host=\"10.0.0.2\", decision=\"allow\")";
         let policy = Policy::from_text(std::path::Path::new("/r/x.rules"), rules).unwrap();
@@ -185,7 +187,13 @@ mod tests {
     #[test]
     fn an_administrator_denies_what_everybody_allows() {
         let everything = || vec![HostPattern::parse("*").unwrap()];
-        let hosts = Hosts { allow: everything(), deny: Vec::new(), default: Decision::Allow, said: true };
+        let hosts = Hosts {
+            allow: everything(),
+            deny: Vec::new(),
+            default: Decision::Allow,
+            said: true,
+            published: Ports::default(),
+        };
         let rules = "network_rule(host=\"*\", decision=\"allow\")";
         let mut policy = Policy::from_text(std::path::Path::new("/r/x.rules"), rules).unwrap();
         let bounds = "[shell_tool]\ndeny_hosts = [\"*.bad.example\", \"10.0.0.1\"]\n";

@@ -2,6 +2,7 @@
 //!
 //! * `networks`: what all sandboxes of a server have in common; the thread that serves them.
 //! * `sandbox_network`: one sandbox's side, which its calls enter.
+//! * `publishing`: the other way round, ports of its programs that are reachable here.
 //! * `judge`: decides about each connection, by rules, settings, or a person; `grounds`: by what.
 //! * `party`: the call that a connection belongs to, as far as this room knows calls (a trait); `callers`: who has connected.
 
@@ -10,10 +11,12 @@ mod grounds;
 mod judge;
 mod networks;
 mod party;
+mod publishing;
 mod sandbox_network;
 
 pub(crate) use grounds::Reach;
 pub use grounds::explain_host;
 pub(crate) use networks::Networks;
 pub(crate) use party::{Caller, Ended, Party, Said, Wish};
+pub(crate) use publishing::Publications;
 pub(crate) use sandbox_network::{Entered, SandboxNetwork};

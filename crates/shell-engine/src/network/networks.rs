@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use egress::{Egress, Inside, Limits, Range, SystemResolver};
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::callers::Callers;
 use super::grounds::Reach;
 use super::judge::SandboxJudge;
+use super::publishing::Publishing;
 use super::sandbox_network::SandboxNetwork;
 use crate::config::{Hosts, Reachable};
 use crate::rules::Rules;
@@ -21,6 +22,8 @@ use crate::rules::Rules;
 /// Ports that are listened on from the beginning: services that are commonly reached elsewhere. Where the kernel's door reports
 /// who connects, each is listened on before it is connected to.
 const COMMON_PORTS: &[u16] = &[22, 80, 443, 3000, 3306, 5000, 5432, 6379, 8000, 8080, 8443, 9418, 27_017];
+/// Where names are asked for inside.
+const NAMES: u16 = 53;
 /// How often open connections are compared with the rules.
 const RULES_LOOKED_AT: Duration = Duration::from_millis(500);
 
@@ -70,6 +73,7 @@ impl Networks {
         gateway: Gateway,
         by_name: &ByName,
         reach: Reach,
+        session: Weak<sandbox::Session>,
     ) -> io::Result<SandboxNetwork> {
         let runtime = self.runtime()?;
         let callers = Arc::new(Callers::default());
@@ -116,7 +120,10 @@ impl Networks {
                 }
             }
         });
-        Ok(SandboxNetwork::new(egress, callers, by_name.addresses.clone()))
+        let taken = [NAMES].into_iter().chain(by_name.host_ports.iter().copied()).collect();
+        let publishing = Arc::new(Publishing::new(session, runtime.clone(), taken));
+        publishing.allow(&self.hosts.published);
+        Ok(SandboxNetwork::new(egress, callers, by_name.addresses.clone(), publishing))
     }
 
     fn runtime(&self) -> io::Result<&Handle> {

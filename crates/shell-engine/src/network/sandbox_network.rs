@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::callers::Callers;
 use super::party::{Caller, Party};
+use super::publishing::Publishing;
 
 /// The connections of one sandbox. Dropping it ends them.
 pub(crate) struct SandboxNetwork {
@@ -15,6 +16,7 @@ pub(crate) struct SandboxNetwork {
     callers: Arc<Callers>,
     /// Addresses that lead here by themselves.
     addresses: Vec<IpAddr>,
+    publishing: Arc<Publishing>,
 }
 
 /// A call in a sandbox, as long as this is kept.
@@ -31,14 +33,24 @@ impl std::fmt::Debug for SandboxNetwork {
 }
 
 impl SandboxNetwork {
-    pub(super) fn new(egress: Arc<Egress>, callers: Arc<Callers>, addresses: Vec<IpAddr>) -> SandboxNetwork {
-        SandboxNetwork { egress, callers, addresses }
+    pub(super) fn new(
+        egress: Arc<Egress>,
+        callers: Arc<Callers>,
+        addresses: Vec<IpAddr>,
+        publishing: Arc<Publishing>,
+    ) -> SandboxNetwork {
+        SandboxNetwork { egress, callers, addresses, publishing }
     }
 
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
     pub(crate) fn enter(&self, party: Arc<dyn Party>) -> Entered {
         let number = self.callers.enter(&party, Handle::current());
         Entered { callers: Arc::clone(&self.callers), number, _party: party }
+    }
+
+    /// The ports of its programs that are published.
+    pub(crate) fn publishing(&self) -> &Arc<Publishing> {
+        &self.publishing
     }
 
     /// Whether a connection to an address comes here.

@@ -187,9 +187,9 @@ impl SandboxPool {
         }
     }
 
-    /// Another sandbox like this one, in which nothing runs yet. It ends with its last reference.
+    /// Another sandbox like this one, in which nothing runs yet and no host is reached. It ends with its last reference.
     pub(crate) async fn another(&self, sandbox: &Sandbox) -> Result<Arc<Sandbox>, SandboxError> {
-        self.set_up((**sandbox.plan()).clone(), sandbox.reach().clone()).await
+        self.set_up(Plan { by_name: None, ..(**sandbox.plan()).clone() }, Reach::default()).await
     }
 
     /// What is in force in the sandboxes that there are, and in the configuration's own.

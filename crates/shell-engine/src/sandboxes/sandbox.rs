@@ -25,15 +25,13 @@ pub struct Sandbox {
     search_last: Option<PathBuf>,
     told: Notices,
     company: Company,
-    session: sandbox::Session,
+    session: Arc<sandbox::Session>,
     /// The writable roots as they were: mounts and Landlock speak of these folders, not of others that get their names.
     roots: Vec<(PathBuf, Option<(u64, u64)>)>,
     /// Sockets of the host that may be reached. While they are held, their inodes are theirs.
     sockets: Vec<OwnedFd>,
     /// Hosts that are reached by name.
     network: Option<SandboxNetwork>,
-    /// Those that are reached without a rule or setting.
-    reach: Reach,
     /// Why the kernel reports nothing here, once that has been found out.
     no_door: OnceLock<String>,
     /// Why build tools have no caches of their own, if they should have some.
@@ -60,7 +58,7 @@ impl Sandbox {
         told: Notices,
         (networks, reach): (Option<&Networks>, Reach),
     ) -> Result<Sandbox, sandbox::SessionError> {
-        let session = sandbox::Session::start(launcher, &plan)?;
+        let session = Arc::new(sandbox::Session::start(launcher, &plan)?);
         let enforcement = session.enforcement();
         for reason in enforcement.fallbacks.iter().filter(|reason| told.is_news(reason)) {
             tracing::warn!("the sandbox is {enforcement} only: {reason}");
@@ -95,12 +93,11 @@ impl Sandbox {
         let sockets = plan.sockets.iter().filter_map(look).collect();
         let gateway = session.take_gateway().zip(plan.by_name.as_ref()).zip(networks);
         let network = gateway.and_then(|((gateway, by_name), networks)| {
-            let served = networks.serve(gateway, by_name, reach.clone());
+            let served = networks.serve(gateway, by_name, reach, Arc::downgrade(&session));
             served.inspect_err(|error| tracing::error!(%error, "no host can be reached by name")).ok()
         });
         Ok(Sandbox {
             network,
-            reach,
             company: Company::default(),
             roots,
             sockets,
@@ -200,11 +197,6 @@ impl Sandbox {
     /// The hosts that are reached by name, where there are any.
     pub(crate) fn network(&self) -> Option<&SandboxNetwork> {
         self.network.as_ref()
-    }
-
-    /// The hosts that are reached by name without a rule or setting.
-    pub(super) fn reach(&self) -> &Reach {
-        &self.reach
     }
 
     /// Why no host is reached by name although the plan says so.

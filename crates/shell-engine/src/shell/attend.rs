@@ -22,6 +22,7 @@ use super::outcome::{CallOutcome, Ending};
 use super::patching;
 use super::processes::{Alive, CallProcesses};
 use super::protected;
+use super::publish;
 use super::request::{CallRequest, Input};
 use super::running::{self, Entered};
 
@@ -36,7 +37,7 @@ use crate::judgement::{
     AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Readers, Script,
     Trust,
 };
-use crate::network::Party;
+use crate::network::{Party, Publications};
 use crate::output::Output;
 use crate::rules::Rules;
 use crate::sandboxes::{Process, Sandbox, SandboxError, SpawnError};
@@ -111,6 +112,8 @@ struct Begun {
     kept: Option<KeptShell>,
     entered: Entered,
     started: Started,
+    /// What it hears of published ports, and the question about those that it wants.
+    publishing: (Option<Arc<Publications>>, Option<publish::Withdrawn>),
 }
 
 /// What sandboxes here can hold beyond what commands may do, as the command's own shows.
@@ -180,6 +183,8 @@ async fn begin(
     let connections = Arc::new(CallConnections::new(approver, stopwatch, cancel.clone(), record.clone()));
     let party: Arc<dyn Party> = connections.clone();
     let network = sandbox.network().map(|network| Arc::new(network.enter(party)));
+    let published = sandbox.network().map(|network| Arc::new(network.publishing().follow()));
+    let asks_to_publish = publish::ask(&sandbox, request, config, &connections);
     let intercepted = |is_reported| InterceptedCall {
         judge: Judge {
             rules: Arc::clone(rules),
@@ -227,7 +232,8 @@ async fn begin(
             return Err(StartStep::Spawn(error));
         }
     };
-    Ok(Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started })
+    let publishing = (published, asks_to_publish);
+    Ok(Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started, publishing })
 }
 
 /// Starts a call, then attends to it until its end.
@@ -244,7 +250,7 @@ async fn start(
         }
         begun => begun?,
     };
-    let Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started } = begun;
+    let Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started, publishing } = begun;
     let Started { process, door, call: intercepted } = started;
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
@@ -287,6 +293,7 @@ async fn start(
         outputs: shell.outputs.clone(),
         started: Instant::now(),
         announced: Arc::default(),
+        published: publishing.0.clone(),
     };
     entered.attach(&call, &processes);
     let attended = Attended {
@@ -311,6 +318,8 @@ async fn start(
         out_of_reach: shell.running.out_of_reach_of(&sandbox),
         sandbox,
         connections,
+        published: publishing.0.clone(),
+        _asks_to_publish: publishing.1,
         hosts_are_named: shell.networks.are_wanted().await,
         config: config.codex_home.join("config.toml"),
     };
@@ -353,6 +362,8 @@ struct Attended {
     /// What earlier calls have left that this one cannot reach.
     out_of_reach: Vec<String>,
     connections: Arc<CallConnections>,
+    published: Option<Arc<Publications>>,
+    _asks_to_publish: Option<publish::Withdrawn>,
     /// The user has said something about hosts.
     hosts_are_named: bool,
     /// The file with the user's settings.
@@ -401,6 +412,7 @@ impl Attended {
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.sandbox.missing_caches());
         notes.extend(self.other_shell.clone().filter(|words| self.sandbox.is_news(words)));
+        notes.extend(self.published.iter().flat_map(|published| published.news()));
         if self.hosts_are_named {
             notes.extend(self.sandbox.missing_gateway());
         }

@@ -16,6 +16,7 @@ use super::outcome::CallOutcome;
 use super::terminal::{Screen, Terminal, TerminalSize};
 use crate::interception::InterceptedCall;
 use crate::judgement::{Asking, CallFacts, DecisionRecord, Decisions, Permit, Script};
+use crate::network::Publications;
 use crate::output::{Recording, Spool};
 use crate::sandboxes::{Process, Signal};
 use crate::time::Stopwatch;
@@ -58,6 +59,7 @@ pub struct Call {
     pub(super) turn: Arc<Mutex<Option<Turn>>>,
     pub(super) decisions: Decisions,
     pub(super) sandbox: Arc<str>,
+    pub(super) published: Option<Arc<Publications>>,
 }
 
 impl Call {
@@ -108,6 +110,12 @@ impl Call {
     /// Completes when it has run for so long; time in which a person is asked does not count.
     pub async fn has_run_for(&self, time: Duration) {
         self.stopwatch.counted(time).await;
+    }
+
+    /// Ports that have been published since this was last asked, a sentence each.
+    #[must_use]
+    pub fn news_of_ports(&self) -> Vec<String> {
+        self.published.iter().flat_map(|published| published.news()).collect()
     }
 
     /// What was decided about its programs so far.

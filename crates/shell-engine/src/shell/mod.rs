@@ -5,6 +5,7 @@
 //! # Layout, in the order in which a call meets it
 //! - `shared`: what all calls of one server share.
 //! - `request`: what is wanted, checked. `admission`: waiting until it may start.
+//! - `publish`: ports of its programs that a person is asked about.
 //! - `patching`: which sandbox a patch is applied in.
 //! - `streams`: its descriptors. `input`: what is written to it.
 //!   `terminal`: what a person would see of it. `keys`: what a keyboard sends. `kept`: a
@@ -34,6 +35,7 @@ mod outcome;
 mod patching;
 mod processes;
 mod protected;
+mod publish;
 mod request;
 mod running;
 mod sessions;

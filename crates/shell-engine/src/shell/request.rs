@@ -42,6 +42,8 @@ pub struct CallRequest {
     pub(super) patch: Option<Arc<PatchText>>,
     /// What is asked for beyond what commands may do.
     pub(super) asked: Option<AskedFor>,
+    /// Ports that are to be published, once a person has said yes.
+    pub(super) publish: Vec<u16>,
 }
 
 /// A patch, and what it says.
@@ -131,6 +133,7 @@ impl CallRequest {
                 input: Input::Nothing,
                 patch: None,
                 asked: None,
+                publish: Vec::new(),
             }),
         }
     }
@@ -157,6 +160,12 @@ impl CallRequest {
     #[must_use]
     pub fn asking_for(self, asked: Option<AskedFor>) -> CallRequest {
         CallRequest { asked, ..self }
+    }
+
+    /// The same, with ports that a person is asked about, to be reachable at this machine's loopback.
+    #[must_use]
+    pub fn publishing(self, publish: Vec<u16>) -> CallRequest {
+        CallRequest { publish, ..self }
     }
 }
 

@@ -7,7 +7,8 @@
 //! Runs in init, before anything hostile does.
 
 use super::netlink::Netlink;
-use super::sys;
+use super::wire::MAX_PASSED;
+use super::{packet, sys};
 use crate::gateway::{ByName, Gateway, MOST_ADDRESSES, MOST_HOST_PORTS, RANGE_V4, RANGE_V6};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -147,6 +148,18 @@ fn connect(has_v6: bool, by_name: &ByName) -> io::Result<()> {
 
 fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
+}
+
+/// Makes sockets with which programs inside are reached, and sends them to who has asked: TCP of both families, where there are
+/// both.
+pub(super) fn send_sockets(asker: &OwnedFd, count: u16) -> io::Result<()> {
+    let made = |_| {
+        socket(AddressFamily::INET6, SocketType::STREAM)
+            .or_else(|_| socket(AddressFamily::INET, SocketType::STREAM))
+    };
+    let sockets = (0..usize::from(count).min(MAX_PASSED)).map(made).collect::<io::Result<Vec<_>>>()?;
+    let descriptors: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+    packet::send(asker, &true, &descriptors)
 }
 
 /// Files that say how names are found, and what is shown over each, in the session's own `/dev`.

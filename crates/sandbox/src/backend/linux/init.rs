@@ -4,6 +4,7 @@
 //! any other child is the remnant of a call whose supervisor was killed, and is killed.
 
 use super::awaited::{Call, InForce};
+use super::gateway;
 use super::packet::{self, Packet};
 use super::process_tree::{self, Mark, Tree};
 use super::supervisor;
@@ -103,6 +104,10 @@ fn serve_calls(
                 for (pid, _) in supervisors.iter().filter(|(_, of)| **of == call) {
                     sys::signal_process(*pid, libc::SIGKILL);
                 }
+            }
+            Ok(InitCommand::Sockets { count }) => {
+                // Who asks sees that nothing comes.
+                let _ = descriptors.first().map(|socket| gateway::send_sockets(socket, count));
             }
             // The server sends nothing else; nothing here depends on it.
             Err(_) => {}

@@ -1,7 +1,7 @@
-//! Which Unix sockets were bound inside a session: the kernel lists those of a network namespace
+//! Which sockets were bound inside a session: the kernel lists those of a network namespace
 //! (sock_diag(7)).
 //!
-//! A file is known by device and inode, whatever its path, its links and its folders are called by now. The
+//! A Unix socket's file is known by device and inode, whatever its path, its links and its folders are called by now. The
 //! kernel tells the superblock's device and the low half of the inode's number, which stat(2) does not where
 //! a file system has subvolumes or layers; so they are read where they are the same (`/proc/self/fdinfo`,
 //! `mountinfo`).
@@ -11,6 +11,7 @@ use crate::listening::Listening;
 use rustix::net::{RecvFlags, SendFlags};
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -31,6 +32,9 @@ const REQUEST_DUMP: u16 = 0x301;
 const SHOW_VFS: u32 = 2;
 const ATTRIBUTE_VFS: u16 = 1;
 const UNIX: u8 = 1;
+const INTERNET: u8 = 2;
+const INTERNET_6: u8 = 10;
+const TCP: u8 = 6;
 /// `TCP_LISTEN`: the state of sockets that can be connected to.
 const LISTENING: u32 = 1 << 10;
 
@@ -58,6 +62,11 @@ impl OwnSockets {
     /// Tells whether the socket is of the session's network.
     pub(super) fn has_network_of(&self, socket: BorrowedFd<'_>) -> bool {
         self.network.is_some_and(|own| sys::network_cookie(socket).is_ok_and(|its| own == its))
+    }
+
+    /// Lists the addresses on which programs of the session listen for TCP connections.
+    pub(super) fn ports(&self) -> io::Result<Vec<SocketAddr>> {
+        self.diagnosis.ports()
     }
 
     /// Tells who listens on the socket that this file is: the file of a process of the session, opened as a
@@ -149,27 +158,43 @@ impl Diagnosis {
 
     /// Lists the files on which sockets listen.
     fn listeners(&self) -> io::Result<Vec<Bound>> {
+        let mut found = Vec::new();
+        self.ask(&unix_listeners(), |socket| found.extend(socket.get(SOCKET..).and_then(bound)))?;
+        Ok(found)
+    }
+
+    /// Lists the addresses on which TCP sockets listen.
+    fn ports(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut found = Vec::new();
+        for family in [INTERNET, INTERNET_6] {
+            self.ask(&tcp_listeners(family), |socket| found.extend(listened_on(socket)))?;
+        }
+        Ok(found)
+    }
+
+    /// Asks for sockets, and hands on what the kernel tells of each.
+    fn ask(&self, question: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
         let mut locked = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let (socket, sequence) = &mut *locked;
         *sequence = sequence.wrapping_add(1);
-        rustix::net::send(&*socket, &request(*sequence), SendFlags::empty())?;
+        rustix::net::send(&*socket, &request(*sequence, question), SendFlags::empty())?;
         let mut buffer = vec![0; BUFFER];
-        let mut found = Vec::new();
         loop {
             let received = rustix::io::retry_on_intr(|| {
                 rustix::net::recv(&*socket, buffer.as_mut_slice(), RecvFlags::TRUNC)
             });
             let (_, length) = received?;
             let messages = buffer.get(..length).ok_or_else(|| io::Error::other("an answer was cut"))?;
-            if take(messages, *sequence, &mut found)? {
-                return Ok(found);
+            if take(messages, *sequence, &mut each)? {
+                return Ok(());
             }
         }
     }
 }
 
-fn request(sequence: u32) -> Vec<u8> {
-    let body = [
+/// `struct unix_diag_req`.
+fn unix_listeners() -> Vec<u8> {
+    [
         [UNIX, 0, 0, 0],
         LISTENING.to_ne_bytes(),
         0_u32.to_ne_bytes(), // any inode
@@ -177,7 +202,27 @@ fn request(sequence: u32) -> Vec<u8> {
         u32::MAX.to_ne_bytes(), // no cookie
         u32::MAX.to_ne_bytes(),
     ]
-    .concat();
+    .concat()
+}
+
+/// `struct inet_diag_req_v2`, for any address.
+fn tcp_listeners(family: u8) -> Vec<u8> {
+    [[family, TCP, 0, 0].as_slice(), &LISTENING.to_ne_bytes(), &[0; 48]].concat()
+}
+
+/// The address of a socket, in `struct inet_diag_msg`.
+fn listened_on(socket: &[u8]) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(*socket.get(4..6)?.first_chunk()?);
+    let address = socket.get(8..24)?;
+    let address = match *socket.first()? {
+        INTERNET => Ipv4Addr::from(*address.first_chunk::<4>()?).into(),
+        INTERNET_6 => Ipv6Addr::from(*address.first_chunk::<16>()?).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(address, port))
+}
+
+fn request(sequence: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + body.len()).unwrap_or_default();
     [
         length.to_ne_bytes().as_slice(),
@@ -185,13 +230,13 @@ fn request(sequence: u32) -> Vec<u8> {
         &REQUEST_DUMP.to_ne_bytes(),
         &sequence.to_ne_bytes(),
         &0_u32.to_ne_bytes(),
-        &body,
+        body,
     ]
     .concat()
 }
 
 /// Takes what some messages tell; true when they were the last.
-fn take(mut messages: &[u8], sequence: u32, found: &mut Vec<Bound>) -> io::Result<bool> {
+fn take(mut messages: &[u8], sequence: u32, each: &mut impl FnMut(&[u8])) -> io::Result<bool> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "an answer of the kernel is malformed");
     while !messages.is_empty() {
         let length = usize::try_from(word(messages, 0).ok_or_else(malformed)?).map_err(io::Error::other)?;
@@ -208,7 +253,7 @@ fn take(mut messages: &[u8], sequence: u32, found: &mut Vec<Bound>) -> io::Resul
                 let errno = word(body, 0).ok_or_else(malformed)?.cast_signed();
                 return Err(io::Error::from_raw_os_error(errno.wrapping_neg()));
             }
-            SOCK_DIAG_BY_FAMILY => found.extend(bound(body.get(SOCKET..).ok_or_else(malformed)?)),
+            SOCK_DIAG_BY_FAMILY => each(body),
             _ => {}
         }
     }
@@ -275,12 +320,24 @@ mod tests {
 
     #[test]
     fn malformed_answers_are_errors() {
-        let mut found = Vec::new();
-        assert!(take(&[1, 0, 0], 1, &mut found).is_err());
-        assert!(take(&[8, 0, 0, 0, 0, 0, 0, 0], 1, &mut found).is_err());
-        assert!(take(&[255, 255, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], 1, &mut found).is_err());
+        let mut found = 0;
+        let mut each = |_: &[u8]| found += 1;
+        assert!(take(&[1, 0, 0], 1, &mut each).is_err());
+        assert!(take(&[8, 0, 0, 0, 0, 0, 0, 0], 1, &mut each).is_err());
+        assert!(take(&[255, 255, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], 1, &mut each).is_err());
         assert_eq!(bound(&[0, 0, 0, 0]), None);
         assert_eq!(bound(&[8, 0, 1, 0, 1, 2, 3, 4]), None);
-        assert!(found.is_empty());
+        assert_eq!((listened_on(&[]), listened_on(&[2; 20]), listened_on(&[7; 60])), (None, None, None));
+        assert_eq!(found, 0);
+    }
+
+    #[test]
+    fn ports_that_are_listened_on_are_listed() {
+        let sockets = OwnSockets::new(sys::open_sock_diag().unwrap());
+        let listeners = ["127.0.0.1:0", "[::1]:0"].map(|address| std::net::TcpListener::bind(address).ok());
+        let addresses = listeners.iter().flatten().map(|listener| listener.local_addr().unwrap());
+        for address in addresses.collect::<Vec<_>>() {
+            assert!(sockets.ports().unwrap().contains(&address), "{address}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::RecvFlags;
 use std::ffi::CString;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -212,6 +213,23 @@ impl BackendSession for Session {
 
     fn take_gateway(&self) -> Option<Gateway> {
         self.gateway.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn listening(&self) -> io::Result<Vec<SocketAddr>> {
+        self.own_sockets.as_ref().ok_or(io::ErrorKind::Unsupported)?.ports()
+    }
+
+    fn make_sockets(&self, count: u16) -> io::Result<Vec<OwnedFd>> {
+        let (ours, theirs) = packet::pair()?;
+        packet::send_soon(&*self.control, &InitCommand::Sockets { count }, &[theirs.as_fd()])?;
+        drop(theirs);
+        if !packet::wait_readable(ours.as_fd(), ERRAND_TIMEOUT) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let answer = packet::receive(&ours, RecvFlags::DONTWAIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        // One of another network would lead elsewhere.
+        let own = answer.descriptors.into_iter().filter(|socket| self.has_network_of(socket.as_fd()));
+        Ok(own.collect())
     }
 
     fn bind_writable(&self, folder: &Path) -> io::Result<()> {

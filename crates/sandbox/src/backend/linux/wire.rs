@@ -18,7 +18,7 @@ use std::ffi::CString;
 use std::io;
 
 /// Of the messages below. It comes first of all, and is raised by a release in which any of them has changed.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Largest packet of any message, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Largest start request that is sent in the message itself, in bytes: many of them fit the socket's buffer at once.
@@ -63,6 +63,8 @@ pub(crate) enum InitCommand {
     Prepare { call: u64, reported: Option<Reported> },
     /// End a call whose supervisor does not answer.
     Destroy { call: u64 },
+    /// Make so many TCP sockets, and send them over the socket that comes along.
+    Sockets { count: u16 },
 }
 
 /// What the server says first in a call: start this request, or one in a memory file if this is empty. Descriptors: the memory
@@ -174,6 +176,7 @@ mod tests {
         let reported = Some(Reported { connections: true, ..Reported::default() });
         assert_read_back(InitCommand::Prepare { call: 9, reported });
         assert_read_back(InitCommand::Destroy { call: 9 });
+        assert_read_back(InitCommand::Sockets { count: 8 });
         assert!(decode::<InitCommand>(&[9]).is_err());
         let bytes = encode(&Begin { request: &[1, 2] }).unwrap();
         assert_eq!(decode::<Begin<'_>>(&bytes).unwrap(), Begin { request: &[1, 2] });
@@ -185,7 +188,7 @@ mod tests {
         assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024)));
         let other = encode(&(VERSION + 1, "a part of the future")).unwrap();
         let refused = SetUp::decode(&other).unwrap_err().to_string();
-        assert!(refused.contains("version 2") && refused.contains("start the server again"), "{refused}");
+        assert!(refused.contains("version 3") && refused.contains("start the server again"), "{refused}");
         assert!(SetUp::decode(&[]).is_err() && SetUp::decode(&bytes[..1]).is_err());
     }
 
