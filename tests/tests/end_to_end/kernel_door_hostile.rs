@@ -281,3 +281,23 @@ async fn whoever_ends_or_stops_what_waits_for_the_next_call_does_not_stop_that()
     }
     assert!(!world.workdir().join("x").exists());
 }
+
+/// Stops all that it can reach, again and again, and outlives its call.
+const STOPS_ALL: &str = "import os, signal, time\nend = time.time() + 12\nwhile time.time() < end:\n for p in os.listdir('/proc'):\n  if p.isdigit() and int(p) not in (1, os.getpid()):\n   try: os.kill(int(p), signal.SIGSTOP)\n   except OSError: pass\n time.sleep(0.002)\n";
+
+#[tokio::test]
+async fn whoever_stops_all_again_and_again_keeps_no_call_from_an_answer() {
+    let world = World::with_rules(RULES);
+    std::fs::write(world.workdir().join("loop.py"), STOPS_ALL).expect("a script");
+    let client = Client::start_with(&world, &Person::absent(), DOOR).await;
+    client.run("setsid python3 loop.py > /dev/null 2>&1 &").await;
+    let mut said = String::new();
+    for _ in 0..8 {
+        // An answer comes, whichever; without one this waits in vain, and fails.
+        said = format!("{:?}", client.run_within("sleep 0.2; echo alive", Duration::from_secs(2)).await);
+        if said.contains("alive\\n") {
+            break;
+        }
+    }
+    assert!(said.contains("alive\\n"), "{said}");
+}

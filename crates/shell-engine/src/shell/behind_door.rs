@@ -2,6 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::spawn::{self, Hook, ShellSpawnError, Start};
 use crate::config::ShellKind;
@@ -47,6 +50,12 @@ impl CallDoor {
         matches!(self, CallDoor::Kernel(..))
     }
 }
+
+/// How long after its start a shell may take to ask whether it may be executed.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// It took longer.
+struct Late;
 
 /// Why a shell is not behind the kernel's door.
 enum NoDoor {
@@ -113,7 +122,29 @@ impl Start<'_> {
                 Err(_) => None,
             }
         };
-        let (started, opened) = tokio::join!(spawn::bash(self, Hook::Kernel, Some(reports)), opening);
+        // What waits to become the shell may be stopped by a command; then it never asks whether it may.
+        let has_started = Notify::new();
+        let starting = async {
+            let started = spawn::bash(self, Hook::Kernel, Some(reports)).await;
+            has_started.notify_one();
+            started
+        };
+        let late = async {
+            has_started.notified().await;
+            tokio::time::sleep(OPEN_TIMEOUT).await;
+        };
+        let opening = async {
+            tokio::select! { opened = opening => Ok(opened), () = late => Err(Late) }
+        };
+        let (started, opened) = tokio::join!(starting, opening);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(Late) => {
+                tracing::warn!("a sandbox does not start a shell; it is ended with everything in it");
+                self.sandbox.retire().await;
+                return Err(NoDoor::Shell(SpawnError::NotBegun.into()));
+            }
+        };
         match (started, opened) {
             (Ok(process), Some(Ok(kernel))) => {
                 let door = CallDoor::Kernel(kernel, Arc::clone(self.sandbox));
