@@ -28,7 +28,8 @@ impl Limits {
     pub fn with_descriptors(descriptors: u64) -> Limits {
         let affordable = usize::try_from(descriptors / 12).unwrap_or(usize::MAX);
         let connections = affordable.min(8192);
-        let of_share = connections.min(4096).min((connections / 2).max(64));
+        // A third is always left for the others.
+        let of_share = connections.min(4096).min((connections - connections / 3).max(64));
         Limits { connections, of_share, waiting_of_share: of_share.min(1024), of_process: affordable }
     }
 }
@@ -251,6 +252,6 @@ mod tests {
             assert!(u64::try_from(limits.of_process).unwrap() * 6 <= descriptors / 2);
             assert!(limits.of_share <= limits.connections && limits.waiting_of_share <= limits.of_share);
         }
-        assert!(Limits::with_descriptors(65_536).of_share >= 1000);
+        assert!(Limits::with_descriptors(20_000).waiting_of_share >= 1000);
     }
 }
