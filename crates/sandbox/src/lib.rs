@@ -50,7 +50,7 @@ pub use git_names::GitName;
 pub use launcher::Launcher;
 pub use listening::Listening;
 pub use names::NameRules;
-pub use plan::{Layers, Limits, Plan};
+pub use plan::{Layers, Limits, Placeholder, Plan, Reserved};
 pub use policy::{ClientState, Mode, Network, PolicyError, Restrictions, SandboxPolicy, WorkspaceWrite};
 pub use session::{Session, run_session_process};
 pub use session_error::SessionError;

@@ -6,7 +6,8 @@ use execpolicy::rights::{Granted, HostPattern};
 use sandbox::environment::{BadPattern, EnvironmentPolicy};
 use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, is_protected_name, resolve};
 use sandbox::{
-    ByName, ClientState, Layers, Limits, Mode, Network, Plan, Restrictions, SandboxPolicy, WorkspaceWrite,
+    ByName, ClientState, Layers, Limits, Mode, Network, Placeholder, Plan, Reserved, Restrictions,
+    SandboxPolicy, WorkspaceWrite,
 };
 
 use super::agent;
@@ -246,6 +247,21 @@ impl Sandboxing {
     /// The user's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.facts.home.as_deref()
+    }
+
+    /// What decides about commands, which no program outside changes: what is there, and what could be made.
+    pub(crate) fn deciding(&self) -> (Vec<PathBuf>, Vec<Reserved>) {
+        let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) =
+            self.trusted.deciding().into_iter().partition(|place| place.symlink_metadata().is_ok());
+        let reserved = missing.into_iter().filter(|place| place.parent().is_some_and(Path::is_dir));
+        let reserved = reserved.map(|path| {
+            let placeholder = match path.extension() {
+                Some(_) => Placeholder::FileHolding(String::new()),
+                None => Placeholder::Folder,
+            };
+            Reserved { path, placeholder }
+        });
+        (there, reserved.collect())
     }
 
     /// Whether commands have the network, as long as the client says nothing.

@@ -82,6 +82,20 @@ impl Trusted {
         places.chain(self.launcher.clone()).flat_map(|place| [real_path(&place), place])
     }
 
+    /// What is kept from programs outside: what decides about commands, and the server's programs. Of `$CODEX_HOME` no more
+    /// than that, for a client keeps its own files there.
+    pub(super) fn deciding(&self) -> Vec<PathBuf> {
+        let home = Some(&self.home).filter(|home| !home.as_os_str().is_empty());
+        let files = home
+            .into_iter()
+            .flat_map(|home| ["config.toml", "rules", "shell-tool"].map(|name| home.join(name)));
+        let all = files.chain(self.rules.iter().cloned()).chain(self.programs.iter().cloned());
+        let mut places: Vec<PathBuf> = all.flat_map(|place| [real_path(&place), place]).collect();
+        places.sort();
+        places.dedup();
+        places
+    }
+
     fn named(&self) -> impl Iterator<Item = PathBuf> {
         let home = std::iter::once(self.home.clone()).filter(|home| !home.as_os_str().is_empty());
         home.flat_map(|home| [home.join("config.toml"), home]).chain(self.rules.iter().cloned())

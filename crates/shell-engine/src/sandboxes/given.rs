@@ -77,11 +77,15 @@ impl Given {
                 let denied = real(&self.granted.denied_read);
                 let is_denied = |place: &Path| denied.iter().any(|denied| place.starts_with(denied));
                 hidden.retain(|place| is_denied(place) || is_secret(place, is_at_home(place)));
+                // Nor is it for any program to change what decides about commands.
+                let (deciding, reserved) = sandboxing.deciding();
+                let read_only = in_order([real(&self.granted.denied_write), real(&deciding)].concat());
                 Ok(Plan {
                     execution,
                     hidden,
                     emptied,
-                    read_only: real(&self.granted.denied_write),
+                    read_only,
+                    reserved,
                     ..Plan::unenforced(Mode::DangerFullAccess, may_be_whole.into())
                 })
             }

@@ -191,7 +191,7 @@ pub(super) fn build_outside(plan: &Plan) -> Result<(), MountError> {
     // Outer ones first: a copy of an inner one that is taken then has what the outer one has.
     let places: BTreeSet<&PathBuf> = plan.execution.never_in.iter().collect();
     places.into_iter().try_for_each(|path| if_there(pin_down(path, Pin::NotExecuted)))?;
-    plan.read_only.iter().try_for_each(|path| if_there(pin_down(path, Pin::ReadOnly)))?;
+    pins(plan).into_iter().try_for_each(|(path, pin)| if_there(pin_down(&path, pin)))?;
     plan.hidden.iter().try_for_each(|path| if_there(hide(path)))?;
     plan.emptied.iter().try_for_each(|path| if_there(show_empty(path)))?;
     // A working folder from before would still be on the other mounts.
@@ -306,10 +306,23 @@ fn show_empty(path: &Path) -> Result<(), MountError> {
 /// Lists what becomes a mount point inside the writable roots, parents before children.
 fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     if !plan.mode.is_enforced() {
-        return plan.read_only.iter().map(|path| (path.clone(), Pin::ReadOnly)).collect();
+        return pins_outside(plan);
     }
     let mut pins = if plan.brokered { pins_of_held(plan) } else { pins_of_protected(plan) };
     keep_ways(plan, &mut pins);
+    pins
+}
+
+/// Outside: what is read-only, and the folder that it lies in, which another one could else take the place of.
+fn pins_outside(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+    let reserved =
+        plan.reserved.iter().map(|reserved| &reserved.path).filter(|path| path.symlink_metadata().is_ok());
+    let read_only: Vec<&PathBuf> = plan.read_only.iter().chain(reserved).collect();
+    let folders =
+        read_only.iter().filter_map(|path| path.parent()).filter(|folder| folder.parent().is_some());
+    let folders = folders.map(|folder| (folder.to_owned(), Pin::Writable));
+    let mut pins: BTreeMap<PathBuf, Pin> = folders.collect();
+    pins.extend(read_only.into_iter().map(|path| (path.clone(), Pin::ReadOnly)));
     pins
 }
 
