@@ -26,5 +26,5 @@ pub use host_facts::{CachePolicy, HostFacts};
 pub(crate) use host_sockets::HostSockets;
 pub use pipeline::resolve;
 pub use protected::{changed_by_git, has_protected_name, is_protected_name, runs_outside};
-pub use repository::repository_of;
+pub use repository::{repository_of, work_tree_of_folder};
 pub use roots::real_path;

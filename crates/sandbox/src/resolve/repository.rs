@@ -40,6 +40,13 @@ pub(super) fn elsewhere(workspace: &Path, homes: &[PathBuf]) -> Option<Elsewhere
     (is_git_directory(&folder) && is_ours(&folder)).then(|| Elsewhere { folder, top: top.to_owned() })
 }
 
+/// The top of the work tree that a folder belongs to: the nearest folder with a `.git`, free of links.
+#[must_use]
+pub fn work_tree_of_folder(folder: &Path) -> Option<PathBuf> {
+    let top = folder.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok())?;
+    top.canonicalize().ok()
+}
+
 /// The Git directory that a folder belongs to: its own, or one elsewhere that knows it. Its configuration is not obeyed.
 #[must_use]
 pub fn repository_of(folder: &Path, homes: &[PathBuf]) -> Option<PathBuf> {

@@ -17,7 +17,13 @@ pub(super) fn granted(
     workdir: &Path,
 ) -> Granted {
     let home = variable("HOME").map(PathBuf::from).or_else(home_folder::find);
-    let repository = sandbox::resolve::repository_of(workdir, home.as_slice());
+    // Of a folder that the agent has gone to it says nothing that somebody works there.
+    let is_of_workspace = |top: &PathBuf| {
+        let mut roots = trust.writable().iter();
+        !trust.is_enforced() || roots.any(|root| top.starts_with(root) || root.starts_with(top))
+    };
+    let top = sandbox::resolve::work_tree_of_folder(workdir).filter(is_of_workspace);
+    let repository = top.and_then(|_| sandbox::resolve::repository_of(workdir, home.as_slice()));
     let tools = ToolConfiguration {
         home: home.as_deref(),
         variable,
