@@ -31,6 +31,9 @@ const CHANGE_SETTINGS: &[&str] = &[
 const WITH_CREDENTIALS: &[&str] =
     &["git push", "git pull", "git fetch", "git clone", "ssh", "gh", "aws", "kubectl", "gcloud", "docker"];
 
+/// Folders of the machine's services and administrator.
+const SERVICES: &[&str] = &["/run", "/var", "/opt", "/dev", "/proc", "/sys"];
+
 /// Says where it is to be written: a bare flag would be added to the command by whoever reads this.
 pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> String {
     let config = evidence.config.display();
@@ -228,7 +231,13 @@ fn homes() -> Vec<PathBuf> {
 /// that speaks for him, into giving the system, the home folder, or what runs outside away.
 pub(super) fn may_be_offered(folder: &Path) -> bool {
     let homes = homes();
-    !SYSTEM.iter().any(|system| folder.starts_with(system))
+    // Where services keep their sockets, state and programs; people's files lie in one of them.
+    let is_services = |folder: &Path| {
+        SERVICES.iter().any(|place| folder.starts_with(place)) && !folder.starts_with("/var/tmp")
+    };
+    !is_services(folder)
+        && !folder.canonicalize().is_ok_and(|real| is_services(&real))
+        && !SYSTEM.iter().any(|system| folder.starts_with(system))
         && !is_too_wide(folder, &homes)
         && !runs_outside(folder, &homes)
 }
@@ -261,6 +270,11 @@ mod tests {
             "/home",
             "/home/ann",
             "/bin",
+            "/run",
+            "/var/run",
+            "/var/spool/cron",
+            "/opt",
+            "/opt/tool/lib",
             "/srv/project/.git/hooks",
             "/srv/project/.vscode",
         ] {
