@@ -1,7 +1,10 @@
 //! Who is about to execute a program: the command's own shell, or something that it has started, and on whose behalf.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::visible::{shortened, visible};
 
@@ -123,11 +126,19 @@ pub(super) fn stat(process: i32) -> Option<Stat> {
     Some(Stat { parent: fields.next()?.parse().ok()?, began: fields.nth(17)?.parse().ok()? })
 }
 
+/// The file that a process executes, and its arguments. What it is called is its own claim, and said only as that.
 fn command_line(process: i32) -> Option<String> {
     let bytes = read(&format!("/proc/{process}/cmdline"), LONGEST_READ)?;
-    let words: Vec<String> =
-        bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(visible).collect();
-    (!words.is_empty()).then(|| shortened(&words.join(" "), LONGEST_SHOWN))
+    let mut words = bytes.split(|byte| *byte == 0);
+    let called = words.next().unwrap_or_default();
+    let file = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let name = |path: &Path| path.file_name().map(OsStr::to_owned);
+    let is_its_name = called.is_empty() || name(Path::new(OsStr::from_bytes(called))) == name(&file);
+    let claim = (!is_its_name).then(|| format!("(as {})", shortened(&visible(called), LONGEST_SHOWN / 2)));
+    let arguments = words.filter(|word| !word.is_empty()).map(visible);
+    let shown: Vec<String> =
+        std::iter::once(visible(file.as_os_str().as_bytes())).chain(claim).chain(arguments).collect();
+    Some(shortened(&shown.join(" "), LONGEST_SHOWN))
 }
 
 /// One read: the kernel gives as much as there is.
@@ -167,7 +178,10 @@ mod tests {
             .unwrap();
         let root = std::process::id().try_into().unwrap();
         let told = parents(said.trim().parse().unwrap(), root, &Image::of(root).unwrap());
-        assert_eq!(told, ["sh -c echo $$; read -r line", "sh -c sh -c 'echo $$; read -r line'; :"]);
+        let real = std::fs::canonicalize("/bin/sh").unwrap();
+        let called = if real.ends_with("sh") { "" } else { " (as sh)" };
+        let expected = ["-c echo $$; read -r line", "-c sh -c 'echo $$; read -r line'; :"];
+        assert_eq!(told, expected.map(|arguments| format!("{}{called} {arguments}", real.display())));
         assert_eq!(process_of(said.trim().parse().unwrap()), said.trim().parse().ok());
         drop(shell.stdin.take());
         shell.wait().unwrap();
