@@ -37,6 +37,13 @@ impl Ancestor {
         self
     }
 
+    /// The same, where something else may run in its name: it may have all of its names, and has none surely.
+    #[must_use]
+    pub fn doubted(mut self) -> Self {
+        self.possible.append(&mut self.certain);
+        self
+    }
+
     fn is_surely(&self, element: &Element) -> bool {
         fits(&self.certain, element, Reading::Narrow)
     }
@@ -148,6 +155,7 @@ mod tests {
             (Ancestry::default(), [false, true], [false, true]),
             (Ancestry::whole(vec![]), [false, false], [true, true]),
             (Ancestry::whole(vec![npm()]), [true, true], [false, false]),
+            (Ancestry::whole(vec![Arc::new((*npm()).clone().doubted())]), [false, true], [false, true]),
             (Ancestry::partly(vec![npm()]), [true, true], [false, false]),
             (Ancestry::whole(vec![claims()]), [false, true], [false, true]),
             (Ancestry::partly(vec![claims()]), [false, true], [false, true]),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::dialect;
-use crate::rights::Profile;
+use crate::rights::{Profile, Run};
 
 /// What stands for the folder of these files where a profile was written.
 pub const FOLDER: &str = "(built-in)";
@@ -33,7 +33,7 @@ static FILES: [File; 10] = [
     file!("cargo.rules", "cargo"),
     file!("docker.rules", "docker"),
     file!("gh.rules", "gh"),
-    file!("git.rules", "git"),
+    file!("git.rules", "git", "git-credential-store"),
     file!("gpg.rules", "gpg"),
     file!("go.rules", "go"),
     file!("kubectl.rules", "kubectl"),
@@ -68,7 +68,14 @@ impl File {
     fn profiles(&self) -> &[Arc<Profile>] {
         // A file that is wrong has no profiles, and whoever names one is told so; a test reads all of them.
         let read = || dialect::read(Path::new(self.name), self.text, None).unwrap_or_default();
-        self.read.get_or_init(|| read().profiles.into_iter().map(Arc::new).collect())
+        // What package managers run is the workspace's anyway, with the same rights.
+        let with_variables = |mut profile: Profile| {
+            if profile.run == Some(Run::Inside) {
+                profile.grants.env.push("*".to_owned());
+            }
+            Arc::new(profile)
+        };
+        self.read.get_or_init(|| read().profiles.into_iter().map(with_variables).collect())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::decision::Decision;
 use crate::pattern::{Element, quoted};
 use crate::policy::Policy;
+use crate::rights::Run;
 use crate::rule::{PrefixRule, RuleGrants};
 
 impl Policy {
@@ -14,6 +16,7 @@ impl Policy {
         for rule in self.rules() {
             let told = |text| format!("{}: {text}", rule.origin);
             found.extend(words(rule).map(told));
+            found.extend(ancestry(rule).map(told));
             if let Some(RuleGrants::These(grants)) = &rule.grants {
                 found.extend(grants.opens().into_iter().map(told));
             }
@@ -37,6 +40,20 @@ impl Policy {
         bare.dedup();
         bare.into_iter().map(ToString::to_string).collect()
     }
+}
+
+/// What a rule that goes by what has started a program does not hold against whoever writes commands.
+fn ancestry(rule: &PrefixRule) -> Option<String> {
+    let conditions = &rule.conditions;
+    let widens = rule.decision == Decision::Allow && rule.run != Some(Run::Inside);
+    let condition = match widens {
+        true => Some("by").filter(|_| !conditions.by.is_empty()),
+        false => Some("not_by").filter(|_| rule.decision > Decision::Allow && !conditions.not_by.is_empty()),
+    }?;
+    Some(format!(
+        "{condition} is no boundary against who writes commands: files that commands can write may say what these programs start; \
+         where that matters, let the rule ask (\"prompt\")"
+    ))
 }
 
 /// What is odd about a rule's words.

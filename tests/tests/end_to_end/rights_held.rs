@@ -151,3 +151,40 @@ async fn what_gains_rights_by_being_executed_is_asked_about() {
         "{made}"
     );
 }
+
+/// What has the user's passwords gives one to Git's transport, and to nothing else that a confined git starts.
+#[tokio::test]
+async fn the_credential_store_answers_to_gits_transport_alone() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("an address");
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in server.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or_default();
+            let text = String::from_utf8_lossy(&request[..length]).into_owned();
+            let is_known = text.contains("Basic dTpzZWNyZXQ=");
+            let status =
+                if is_known { "404 Not Found" } else { "401 No\r\nWWW-Authenticate: Basic realm=\"x\"" };
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            if is_known && told.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    let world = world("prefix_rule([\"git\"])\n");
+    let home = world.home();
+    std::fs::write(home.join(".gitconfig"), "[credential]\n\thelper = store\n").expect("written");
+    let credentials = format!("http://u:secret@127.0.0.1%3a{}\n", address.port());
+    std::fs::write(home.join(".git-credentials"), credentials).expect("written");
+    let client = client(&world).await;
+    if !holds(&client).await {
+        return;
+    }
+    let outcome = client.run(&format!("git ls-remote http://{address}/x 2>&1")).await;
+    assert!(heard.try_recv().is_ok(), "{outcome:?}");
+    let fill = format!("printf 'protocol=http\\nhost={address}\\n\\n' | git credential fill 2>&1");
+    let outcome = client.run(&fill).await;
+    let said = outcome.ran().1;
+    assert!(!said.contains("secret") && said.contains("not how git itself runs"), "{outcome:?}");
+}

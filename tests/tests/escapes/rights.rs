@@ -61,6 +61,17 @@ const OF_GIT: &[Attack] = &[
     ("a hidden file as a message", "git", GIT, "git commit -q --allow-empty -F HOME/.ssh/id_ed25519; git log -1", Secret),
     ("objects of a hidden repository", "git", GIT, "mkdir -p .git/objects/info; echo HOME/.ssh/hidden.git/objects > .git/objects/info/alternates; git cat-file -p HIDDEN", Secret),
     ("a rebase with commands", "git", GIT, "git rebase -q -x EVIL HEAD~1", Out),
+    ("a filter that is gpg", "git", GIT, "SET filter.x.clean 'gpg --batch --yes --no-tty -o OUT/marker --enarmor HOME/.gnupg/key'; echo '* filter=x' > .gitattributes; touch -d 2001-01-01 file; git status", Out),
+    ("a filter that is ssh", "git", GIT, "SET filter.x.clean 'ssh -F HOME/.ssh/id_ed25519 x'; echo '* filter=x' > .gitattributes; touch -d 2001-01-01 file; git status", Secret),
+    ("a filter that is ssh-keygen", "git", GIT, "SET filter.x.clean 'ssh-keygen -q -t ed25519 -N abcde -f OUT/marker'; echo '* filter=x' > .gitattributes; touch -d 2001-01-01 file; git status", Out),
+    ("an alias that is gpg", "git", GIT, "git -c alias.x='!gpg --batch --yes --no-tty -o OUT/marker --enarmor HOME/.gnupg/key' x", Out),
+    ("the other side's program that is ssh", "git", GIT, "git fetch --upload-pack 'ssh -F HOME/.ssh/id_ed25519' ./", Secret),
+    ("the other side's program that is git", "git", GIT, "git fetch --upload-pack 'git hash-object -w HOME/.git-credentials' ./; git cat-file -p $(printf '%s' https://u:secret@x.test | git hash-object --stdin)", Secret),
+    ("asking for a password", "git", GIT, "SET credential.helper store; printf 'protocol=https\\nhost=x.test\\n\\n' | git credential fill", Secret),
+    ("the credential store itself", "git", GIT, "printf 'protocol=https\\nhost=x.test\\n\\n' | git credential-store get", Secret),
+    ("a filter that is the credential store", "git", GIT, "SET filter.x.clean 'git credential-store --file HOME/.git-credentials get'; echo '* filter=x' > .gitattributes; printf 'protocol=https\\nhost=x.test\\n\\n' > q; git add q; git cat-file -p :q", Secret),
+    ("an archive with a file", "git", GIT, "git archive --add-file=HOME/.git-credentials HEAD | tar -xO .git-credentials", Secret),
+    ("a mistyped subcommand", "git", ", run=\"confined\")\nprefix_rule([\"git\", \"branch\"], \"forbidden\"", "git -c help.autocorrect=immediate brnch secret; ls .git/refs/heads", Secret),
     ("a merge driver", "git", GIT, "SET merge.x.driver EVIL; echo '* merge=x' > .gitattributes; git checkout -q -b other HEAD~1; echo 3 > file; git commit -qam o; git merge -q main", Out),
 ];
 
@@ -98,16 +109,62 @@ fn nothing_leads_an_allowed_git() {
     all_fail(OF_GIT);
 }
 
+/// Rights of these programs are the twin where the variable is granted.
+#[rustfmt::skip]
+const BY_VARIABLES: &[Attack] = &[
+    ("a module by a variable", "python3", ", run=\"inside\", grants={\"read\": [\"~/.ssh\"]}", "printf 'print(open(\"HOME/.ssh/id_ed25519\").read())' > sitecustomize.py; PYTHONPATH=$PWD python3 -c pass", Secret),
+    ("a program by the search path", "env", ", run=\"inside\", grants={\"read\": [\"~/.ssh\"]}", "printf '#!/bin/sh\\ncat HOME/.ssh/id_ed25519' > w; chmod +x w; PATH=$PWD:$PATH env w", Secret),
+];
+
+#[test]
+fn no_variable_leads_a_program_with_grants() {
+    all_fail_beside(BY_VARIABLES, ", run=\"inside\", grants={\"read\": [\"~/.ssh\"], \"env\": [\"P*\"]}");
+}
+
+/// What a program outside can write, and not what decides about commands. OUT stands for the twin's.
+#[test]
+fn nothing_outside_writes_rules() {
+    for user in [User::Root, User::Ordinary] {
+        let Some(place) = Place::of(user, Form::Namespaces, "") else { return };
+        let home = place.world.codex_home().to_owned();
+        let rules = "prefix_rule([\"cp\"], run=\"outside\")\nprefix_rule([\"mv\"], run=\"outside\")\n";
+        std::fs::write(place.world.rules_file(), rules).expect("rules");
+        own(&place);
+        let mut attacked = place.start(&[]);
+        if !attacked.is_possible() {
+            return;
+        }
+        let (home, out) = (word(&home), word(&place.outside));
+        let script = format!(
+            "echo 'prefix_rule([\"id\"], run=\"unconfined\")' > x; cp x {out}/twin; cp x {home}/twin; for f in rules/x.rules config.toml \
+             shell-tool/rules/x.rules; do cp x {home}/$f; done; mv {home}/rules {home}/rules.old; mv {home} {home}.old; true"
+        );
+        let result = attacked.run(&script).expect("a result");
+        assert!(place.outside.join("twin").exists(), "{result}");
+        let home = place.world.codex_home();
+        assert!(home.join("twin").exists(), "{result}");
+        for file in ["rules/x.rules", "shell-tool/rules/x.rules"] {
+            assert!(!home.join(file).exists(), "{file}: {result}");
+        }
+        let configuration = std::fs::read_to_string(home.join("config.toml")).unwrap_or_default();
+        assert!(!configuration.contains("unconfined"), "{result}");
+    }
+}
+
 #[test]
 fn nothing_leads_another_allowed_program() {
     all_fail(OF_OTHERS);
 }
 
 fn all_fail(attacks: &[Attack]) {
+    all_fail_beside(attacks, ", run=\"unconfined\", grants={\"tty\": True}");
+}
+
+fn all_fail_beside(attacks: &[Attack], twin: &str) {
     let mut wrong = String::new();
     for user in [User::Root, User::Ordinary] {
         for attack in attacks {
-            match judge(user, attack) {
+            match judge(user, attack, twin) {
                 Ok(()) => {}
                 Err(how) => writeln!(wrong, "{user:?}: {}: {how}", attack.0).expect("a line"),
             }
@@ -117,8 +174,7 @@ fn all_fail(attacks: &[Attack]) {
 }
 
 /// A world of its own for each run: what one attack leaves would be in the next one's way.
-fn judge(user: User, (name, program, given, attack, shows): &Attack) -> Result<(), String> {
-    let twin = ", run=\"unconfined\", grants={\"tty\": True}";
+fn judge(user: User, (name, program, given, attack, shows): &Attack, twin: &str) -> Result<(), String> {
     let (program, attack) = (&program.replace("CARGO", &cargo()), &attack.replace("CARGO", &cargo()));
     for (run, works) in [(twin, true), (*given, false)] {
         let Some(place) = Place::of(user, Form::Namespaces, "") else { return Ok(()) };
@@ -178,6 +234,8 @@ fn prepare(place: &Place) -> String {
     git(home, home, &["init", "-q", "--bare", ".ssh/hidden.git"]);
     std::fs::write(home.join(".ssh/object"), "secret object").expect("a file");
     std::fs::write(home.join(".git-credentials"), "https://u:secret@x.test").expect("a file");
+    std::fs::create_dir_all(home.join(".gnupg")).expect("a folder");
+    std::fs::write(home.join(".gnupg/key"), "secret").expect("a file");
     let folder = home.join(".ssh/hidden.git");
     git(home, &folder, &["hash-object", "-w", "../object"]).trim().to_owned()
 }

@@ -19,7 +19,7 @@ pub struct Grants {
     pub sockets: Vec<Place>,
     /// Devices that it may use, as `/dev/NAME`, where `*` stands for any text in a name.
     pub devices: Vec<String>,
-    /// Variables that it gets as the command has set them; `*` at the end stands for any text.
+    /// Variables that it gets as the command has set them; `*` at the end stands for any text, and alone, in built-in profiles, for all.
     pub env: Vec<String>,
     /// Protected names that it may write, as `.git/config`.
     pub protected: Vec<String>,
@@ -84,7 +84,7 @@ impl Grants {
             configured_hosts: common(&self.configured_hosts, &other.configured_hosts, same_tool),
             sockets: common(&self.sockets, &other.sockets, Place::holds),
             devices: common(&self.devices, &other.devices, same),
-            env: common(&self.env, &other.env, same),
+            env: common(&self.env, &other.env, |one, other| one == "*" || one == other),
             protected: common(&self.protected, &other.protected, same),
             may_run: common(&self.may_run, &other.may_run, same),
             tty: self.tty && other.tty,

@@ -89,7 +89,10 @@ impl Grants {
         add("connecting to", texts(&self.sockets));
         add("the devices", self.devices.clone());
         add("writing the protected", self.protected.clone());
-        add("the variables", self.env.clone());
+        match self.env.iter().any(|name| name == "*") {
+            true => add("all variables", vec!["as the command has set them".to_owned()]),
+            false => add("the variables", self.env.clone()),
+        }
         add("running", self.may_run.clone());
         if self.tty {
             parts.push("the terminal".to_owned());

@@ -17,6 +17,14 @@ use crate::visible::{inert, shortened, visible};
 /// Characters of the caller's words that are shown.
 const LONGEST_WORDS: usize = 500;
 
+/// What stands for the file of the rule.
+const ASKED_FOR: &str = "(asked for by the agent)";
+
+/// Whether a rule is that of what a caller asks for.
+pub(super) fn is_origin(origin: &Origin) -> bool {
+    *origin.file == *Path::new(ASKED_FOR)
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskedFor {
@@ -114,7 +122,7 @@ impl AskedByCall {
             input: None,
             overrides_prompt: false,
             justification: Some(asked.words()),
-            origin: Origin { file: Arc::from(Path::new("(asked for by the agent)")), line: 1, column: 1 },
+            origin: Origin { file: Arc::from(Path::new(ASKED_FOR)), line: 1, column: 1 },
         };
         let argv = std::iter::once(program.as_str()).chain(arguments).map(OsString::from).collect();
         AskedByCall { rule, program: bash.to_owned(), argv }

@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use execpolicy::rights::{Granted, Source};
+use execpolicy::rule::Origin;
 use execpolicy::{Command, DecidedBy, Decision, Evaluation, Options, Policy, Rights, RuleMatch, Run};
 
+use super::asked_for;
 use super::credentials;
 use super::environment::{self, Environment, Prepared};
 use super::exec::Exec;
 use super::executes::{self, Executes};
+use super::git_helpers::{self, Helper};
 use super::git_settings;
 use super::granted;
 use super::legacy::Legacy;
@@ -59,6 +62,10 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let rights = rights(&own, named);
     let verdict = match (named.evaluation.decision(), by_rule) {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
+        // It is Git by name, and has what Git has not.
+        (Decision::Allow | Decision::Prompt, true) if git_helpers::is_credential_store(exec) => {
+            below_confined(grounds, exec, &variables)
+        }
         // Only a rule about the program itself, by the name that it was called, lets it out: a script or wrapper whose
         // parts are allowed looks their names up later, where the asker decides what is found.
         (Decision::Prompt, true) if stays(grounds, exec, &rights) || is_script(exec, &rights) => {
@@ -154,6 +161,11 @@ fn below_confined(grounds: &Grounds<'_>, exec: &Exec, variables: &[(OsString, Os
     let here = Verdict::Run { why_inside: None };
     let Some(below) = exec.confined() else { return here };
     let Some(name) = exec.file.file_name().and_then(OsStr::to_str) else { return here };
+    let name = match git_helpers::helper(below, exec, name, grounds.trust) {
+        Helper::By(profile) => profile,
+        Helper::Other => name,
+        Helper::Refused(reason) => return Verdict::Deny { reason },
+    };
     let Some(origin) = below.origin.as_ref().filter(|_| below.may_run.iter().any(|known| known == name))
     else {
         return here;
@@ -315,9 +327,11 @@ pub(super) fn outside(
     let run = if cannot.is_some() { Run::Unconfined } else { wanted };
     let mut granted = granted(grounds, exec, rights);
     let (origin, profile) = (rights.origin.clone(), rights.profile.clone());
-    let (argv, renamed) = called_as_judged(exec);
+    let (mut argv, renamed) = called_as_judged(exec);
     if run == Run::Inside {
-        let (mut env, dropped, changed) = (exec.env.clone(), Vec::new(), Vec::new());
+        let prepared = inside_environment(grounds, variables, speaking(), &granted, origin.as_ref());
+        let mut env = environment::entries(&prepared.variables);
+        let (dropped, changed) = (prepared.dropped, prepared.changed);
         let variable = |name: &str| grounds.environment.of_server(name);
         granted::add_addresses(rights, grounds.trust, &variable, (&exec.workdir, &mut env));
         let executes = Executes::default();
@@ -336,9 +350,11 @@ pub(super) fn outside(
     let executes = match run {
         Run::Confined => {
             git_settings::apply(&program, &granted.may_run, &mut prepared.variables);
-            if git_settings::needs_no_credentials(&program, exec.arguments()) {
+            if git_settings::talks_to_nobody(&program, exec.arguments(), &granted.may_run) {
                 granted.read.clear();
+                granted.hosts.clear();
             }
+            argv = git_settings::without_guesses(&program, &argv).unwrap_or(argv);
             let executes = Executes::of(&program, &granted.may_run, grounds.trust);
             if !executes.shell {
                 // Programs start others by it (ssh its ProxyCommand).
@@ -359,6 +375,27 @@ pub(super) fn outside(
     let written = (run == Run::Outside).then(|| written_code::found(exec, exec, grounds.trust)).flatten();
     let cautions = renamed.into_iter().chain(cannot).chain(written).collect();
     Ok((outside, Concerns { cautions, reads: reads(exec, grounds.trust) }))
+}
+
+/// What a program with grants inside gets of the command's environment. What the caller has asked for as a whole is the whole
+/// command's.
+fn inside_environment<'r>(
+    grounds: &Grounds<'_>,
+    variables: &[(OsString, OsString)],
+    rules: impl Iterator<Item = &'r RuleMatch> + Clone,
+    granted: &Granted,
+    origin: Option<&Origin>,
+) -> Prepared {
+    let is_asked_for = origin.is_some_and(asked_for::is_origin);
+    let demanded = rules.flat_map(environment::demanded);
+    let free = granted.env.iter().cloned().chain(demanded).chain(is_asked_for.then(|| "*".to_owned()));
+    let free: Vec<String> = free.collect();
+    let mut prepared =
+        grounds.environment.prepare_inside(variables, &free, |path| grounds.trust.without_written(path));
+    if is_asked_for {
+        prepared.changed.clear();
+    }
+    prepared
 }
 
 /// What a rule grants, here.

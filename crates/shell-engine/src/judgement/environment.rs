@@ -115,6 +115,62 @@ impl Environment {
 }
 
 impl Environment {
+    /// Whether a command may have steered a program by its environment: it has changed what does not leave the sandbox.
+    pub(super) fn is_steered_by(&self, wanted: &[(OsString, OsString)]) -> bool {
+        let is_known = |name: &OsStr, value: &OsStr| {
+            let mut known = [&self.given, &self.start_up_files].into_iter();
+            known.any(|known| known.get(name).is_some_and(|known| known == value))
+        };
+        wanted
+            .iter()
+            .any(|(name, value)| !is_known(name, value) && !is_shells_own(name) && !passes(name, value))
+    }
+
+    /// Prepares the environment of a program that gets more inside the sandbox than commands: theirs as it was at first,
+    /// and of what the command has changed no more than leaves the sandbox. Of the search path it gets no folder that
+    /// commands can write.
+    pub(super) fn prepare_inside(
+        &self,
+        wanted: &[(OsString, OsString)],
+        granted: &[String],
+        without_written: impl Fn(&OsStr) -> OsString,
+    ) -> Prepared {
+        let mut prepared = Prepared { variables: self.given.clone(), ..Prepared::default() };
+        let mut unique: BTreeMap<&OsStr, &OsStr> = BTreeMap::new();
+        for (name, value) in wanted.iter().filter(|(name, _)| !name.is_empty()) {
+            unique.entry(name).or_insert(value);
+        }
+        let is_granted = |name: &OsStr| granted.iter().any(|pattern| allowed::fits(pattern, name.as_bytes()));
+        for (name, value) in &unique {
+            let is_users = [&self.given, &self.start_up_files]
+                .iter()
+                .any(|known| known.get(*name).is_some_and(|known| known == value));
+            let is_free = is_granted(name);
+            if *name == "PATH" && !is_free {
+                let left = without_written(value);
+                if left != *value && !is_users {
+                    prepared.dropped.push("PATH (folders that commands can write)".to_owned());
+                }
+                prepared.variables.insert("PATH".into(), left);
+            } else if is_users || is_free || passes(name, value) {
+                prepared.variables.insert((*name).to_owned(), (*value).to_owned());
+                if !is_users && !is_shells_own(name) {
+                    prepared.changed.push(format!("{}={}", readable(name), quoted(&readable(value))));
+                }
+            } else if !is_shells_own(name) {
+                prepared.dropped.push(readable(name));
+            }
+        }
+        for name in self.given.keys().filter(|name| !unique.contains_key(name.as_os_str())) {
+            if passes(name, OsStr::new("")) || is_granted(name) {
+                prepared.variables.remove(name);
+            } else if !is_shells_own(name) {
+                prepared.dropped.push(format!("{} (unset)", readable(name)));
+            }
+        }
+        prepared
+    }
+
     /// A variable of the server's own.
     pub(super) fn of_server(&self, name: &str) -> Option<OsString> {
         self.server.get(OsStr::new(name)).cloned()
@@ -134,13 +190,16 @@ fn variables_of(entries: &[OsString]) -> Variables {
 
 /// Whether a rule demands a variable, and its match therefore knows its value.
 fn demands(matched: &RuleMatch, name: &OsStr) -> bool {
-    matched.rule.conditions.env.iter().any(|(demanded, test)| {
-        let says_so = match test {
-            EnvTest::Set | EnvTest::Fits(_) => true,
-            EnvTest::Unset => false,
-        };
-        says_so && demanded.as_bytes() == name.as_bytes()
-    })
+    demanded(matched).any(|demanded| demanded.as_bytes() == name.as_bytes())
+}
+
+/// The variables that a rule demands.
+pub(super) fn demanded(matched: &RuleMatch) -> impl Iterator<Item = String> + '_ {
+    let is_set = |test: &EnvTest| match test {
+        EnvTest::Set | EnvTest::Fits(_) => true,
+        EnvTest::Unset => false,
+    };
+    matched.rule.conditions.env.iter().filter(move |(_, test)| is_set(test)).map(|(name, _)| name.clone())
 }
 
 /// Whether a changed variable is passed.
@@ -291,6 +350,40 @@ mod tests {
             with_nobody_there(&[("A", "1"), ("HOME", "/home/u"), ("PATH", "/usr/bin")])
         );
         assert_eq!(prepared.dropped, ["HOME (unset)"]);
+    }
+
+    #[test]
+    fn with_grants_inside_a_program_gets_the_commands_first_environment_with_harmless_changes() {
+        let start_up = entries(&variables(&[("JAVA_HOME", "/opt/java"), ("NODE_OPTIONS", "--user")]));
+        let environment = environment().with_start_up_files(&start_up);
+        let wanted = list(&[
+            ("PATH", "/ws:/usr/bin"),
+            ("HOME", "/home/u"),
+            ("A", "1"),
+            ("SET", "y"),
+            ("JAVA_HOME", "/opt/java"),
+            ("NODE_OPTIONS", "--require=/ws/x.js"),
+            ("LD_PRELOAD", "/ws/x.so"),
+            ("LANG", "C.UTF-8"),
+            ("FOO_A", "a b"),
+        ]);
+        let prepared =
+            environment.prepare_inside(&wanted, &["FOO_*".to_owned()], |_| OsString::from("/usr/bin"));
+        let expected = variables(&[
+            ("PATH", "/usr/bin"),
+            ("HOME", "/home/u"),
+            ("A", "1"),
+            ("SET", "x"),
+            ("JAVA_HOME", "/opt/java"),
+            ("LANG", "C.UTF-8"),
+            ("FOO_A", "a b"),
+        ]);
+        assert_eq!(prepared.variables, expected);
+        assert_eq!(prepared.changed, ["FOO_A='a b'", "LANG=C.UTF-8"]);
+        let dropped = ["LD_PRELOAD", "NODE_OPTIONS", "PATH (folders that commands can write)", "SET"];
+        assert_eq!(prepared.dropped, dropped);
+        let all = environment.prepare_inside(&wanted, &["*".to_owned()], OsStr::to_owned);
+        assert_eq!((all.variables, all.dropped), (wanted.into_iter().collect(), Vec::<String>::new()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use execpolicy::{Heuristics, Nested, Options, Plain, Policy, RuleMatch};
+use execpolicy::{Ancestor, Heuristics, Nested, Options, Plain, Policy, RuleMatch};
 use tokio_util::sync::CancellationToken;
 
 use super::asked_for::AskedByCall;
@@ -102,6 +102,18 @@ impl Ran {
     }
 }
 
+impl CallFacts {
+    /// The names of a program for rules about what it starts: none surely, where its environment may lead it to run something
+    /// else in its name.
+    pub(crate) fn ancestor(&self, exec: &Exec) -> Ancestor {
+        let ancestor = self.trust.ancestor(exec);
+        match self.environment.is_steered_by(&exec.variables()) {
+            true => ancestor.doubted(),
+            false => ancestor,
+        }
+    }
+}
+
 impl Judge {
     /// The rules, if nobody has to wait for them.
     pub(crate) fn policy_at_once(&self) -> Option<Arc<Policy>> {
@@ -133,9 +145,10 @@ impl Judge {
             || policy.is_none_or(|policy| policy.restrains() || policy.looks_at_ancestry())
     }
 
-    /// Whether a program's environment matters to what is decided about it, other than by leaving the sandbox.
+    /// Whether a program's environment matters to what is decided about it, or what it starts, other than by leaving the sandbox.
     pub(crate) fn looks_at_environment(&self, policy: Option<&Policy>) -> bool {
-        self.rules.legacy().is_some() || policy.is_none_or(Policy::looks_at_environment)
+        let looks = |policy: &Policy| policy.looks_at_environment() || policy.looks_at_ancestry();
+        self.rules.legacy().is_some() || policy.is_none_or(looks)
     }
 
     /// Whether it matters to any rule what has started a program.

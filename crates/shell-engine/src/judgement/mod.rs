@@ -7,7 +7,8 @@
 //! * `judge`: the rules first, then a person if they say so.
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
 //! * `trust`: is it that program? `environment`: what it would get. `granted`: what rights are on this machine.
-//! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then.
+//! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then;
+//!   `git_helpers`: how what has keys and credentials runs below it.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `connections`: the same for connections by name.
 //! * `removal`: forced removals that nobody is asked about. `retry`: what failed inside, and is asked about once.
@@ -29,6 +30,7 @@ mod environment;
 mod exec;
 mod executes;
 mod fingerprint;
+mod git_helpers;
 mod git_settings;
 mod granted;
 mod input;

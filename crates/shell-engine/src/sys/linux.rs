@@ -55,6 +55,18 @@ pub(crate) fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
     std::fs::read_link(link(descriptor)).ok()
 }
 
+/// The file that a process executes.
+pub(crate) fn file_of_process(process: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{process}/exe")).ok()
+}
+
+/// The process that has started a process (proc_pid_stat(5): the name in brackets may hold anything).
+pub(crate) fn parent_of_process(process: i32) -> Option<i32> {
+    let text = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 fn link(descriptor: &OwnedFd) -> PathBuf {
     Path::new(DESCRIPTORS).join(descriptor.as_raw_fd().to_string())
 }

@@ -26,8 +26,9 @@ pub(crate) use code_memory::release_code;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::release_code;
 pub(crate) use system::{
-    DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, REPORTS_EXECS, device_and_inode, grow_pipe,
-    other_end, path_of, reopen, reopen_terminal_to_write, unnamed_file,
+    DESCRIPTORS, LOOK, MESSAGES, NEW_SOCKET, NO_SIGNAL, RECEIVE, REPORTS_EXECS, device_and_inode,
+    file_of_process, grow_pipe, other_end, parent_of_process, path_of, reopen, reopen_terminal_to_write,
+    unnamed_file,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use threads::own_umask;

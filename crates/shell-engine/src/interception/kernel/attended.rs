@@ -114,7 +114,7 @@ impl Attended {
     /// A process is about to become this.
     pub(super) fn becomes(&mut self, process: i32, exec: &Exec) {
         if let Some(place) = exec.lineage.place {
-            let names = || Arc::new(self.facts.facts.trust.ancestor(exec));
+            let names = || Arc::new(self.facts.facts.ancestor(exec));
             self.descent.becomes(process, place.number, names);
         }
     }

@@ -113,6 +113,11 @@ impl Trust {
         self.programs.find(name)
     }
 
+    /// A search path without folders that commands can write.
+    pub(in crate::judgement) fn without_written(&self, search_path: &OsStr) -> OsString {
+        Programs::new(search_path).search_path_outside(|path| self.may_be_written(path))
+    }
+
     /// The search path of programs outside the sandbox.
     pub(in crate::judgement) fn search_path(&self) -> &OsStr {
         self.search_path.get_or_init(|| self.programs.search_path_outside(|path| self.may_be_written(path)))
