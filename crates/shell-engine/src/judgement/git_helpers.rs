@@ -76,10 +76,11 @@ fn refusal(below: &Below, exec: &Exec, name: &str) -> String {
     )
 }
 
-/// `[-4|-6] [-p PORT] [-o …] DESTINATION "SERVICE 'PATH'"`.
+/// `[-4|-6|-x …] [-p PORT] [-i KEY] [-o …] DESTINATION "SERVICE 'PATH'"`.
 fn is_ssh(words: &[&str]) -> bool {
     match words {
-        ["-4" | "-6", rest @ ..] => is_ssh(rest),
+        // These take something away, or say which protocol it is.
+        ["-4" | "-6" | "-a" | "-q" | "-T" | "-x", rest @ ..] => is_ssh(rest),
         ["-p", port, rest @ ..] => port.parse::<u16>().is_ok() && is_ssh(rest),
         ["-i", _, rest @ ..] => is_ssh(rest),
         ["-o", option, rest @ ..] => HARMLESS.contains(option) && is_ssh(rest),
@@ -183,6 +184,7 @@ mod tests {
             ("host|git-upload-pack 'a'; id; 'b'", false),
             ("host|git-upload-pack a", false),
             ("host|git-upload-pack", false),
+            ("-x|host|git-upload-pack 'a'", true),
             ("host|id", false),
             ("host", false),
             ("-oProxyCommand=x|git-upload-pack 'a'", false),
