@@ -5,10 +5,10 @@
 use crate::judge::Waiting;
 use crate::name::Name;
 use domain::resolv::StubResolver;
-use domain::resolv::stub::conf::ResolvConf;
+use domain::resolv::stub::conf::{ResolvConf, ServerConf, Transport};
 use std::collections::HashMap;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +20,9 @@ const BELIEVED: Duration = Duration::from_secs(30);
 const MOST_BELIEVED: usize = 4096;
 /// Addresses of one name that are of use.
 const MOST_ADDRESSES: usize = 16;
+/// Where name servers listen, and how many of them count.
+const DNS: u16 = 53;
+const MOST_SERVERS: usize = 3;
 /// The largest hosts file that is read.
 const LARGEST_HOSTS: u64 = 4 << 20;
 
@@ -59,6 +62,47 @@ type HostsFile = HashMap<Name, Vec<IpAddr>>;
 /// When a file was changed, and how long it was.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// Reads the servers, and how they are asked (resolv.conf(5)); names are whole here, so nothing is searched. Not by the library,
+/// which has the C library read addresses. Where no server is named, one on this machine is meant.
+fn configuration_in(text: &str) -> ResolvConf {
+    let mut configuration = ResolvConf::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("nameserver") if configuration.servers.len() < MOST_SERVERS => {
+                let address = words.next().and_then(server_address);
+                let server = address.map(|address| ServerConf::new(address, Transport::UdpTcp));
+                configuration.servers.extend(server);
+            }
+            Some("options") => words.for_each(|word| option(&mut configuration, word)),
+            _ => {}
+        }
+    }
+    configuration.finalize();
+    configuration
+}
+
+/// An address of a name server, which may be of one interface (`fe80::1%2`).
+fn server_address(word: &str) -> Option<SocketAddr> {
+    match word.parse::<IpAddr>() {
+        Ok(address) => Some(SocketAddr::new(address, DNS)),
+        Err(_) => format!("[{word}]:{DNS}").parse().ok(),
+    }
+}
+
+fn option(configuration: &mut ResolvConf, word: &str) {
+    let (name, number) = word.split_once(':').unwrap_or((word, ""));
+    match (name, number.parse::<u8>()) {
+        ("timeout", Ok(seconds)) => {
+            configuration.options.timeout = Duration::from_secs(seconds.clamp(1, 30).into());
+        }
+        ("attempts", Ok(attempts)) => configuration.options.attempts = attempts.clamp(1, 5).into(),
+        ("rotate", _) => configuration.options.rotate = true,
+        ("use-vc", _) => configuration.options.use_vc = true,
+        _ => {}
+    }
+}
+
 impl Default for SystemResolver {
     fn default() -> Self {
         SystemResolver::of("/etc/hosts".into(), "/etc/resolv.conf".into())
@@ -79,7 +123,7 @@ impl SystemResolver {
         if let Some(known) = self.known(name) {
             return Ok(known);
         }
-        let servers = self.servers()?;
+        let servers = self.servers();
         let wanted: domain::base::Name<Vec<u8>> =
             name.as_str().parse().map_err(|_| "it is no name".to_owned())?;
         let looked = tokio::time::timeout(PATIENCE, servers.lookup_host(&wanted)).await;
@@ -110,24 +154,19 @@ impl SystemResolver {
         hosts.get(name).cloned()
     }
 
-    fn servers(&self) -> Result<Arc<StubResolver>, String> {
+    fn servers(&self) -> Arc<StubResolver> {
         let stamp = stamp(&self.configuration);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((read, servers)) = &state.servers
             && *read == stamp
         {
-            return Ok(Arc::clone(servers));
+            return Arc::clone(servers);
         }
-        let mut configuration = ResolvConf::new();
-        // What is missing stands for a name server on this machine, as for everybody (resolv.conf(5)).
-        let mut text = read(&self.configuration);
-        configuration.parse(&mut text.as_slice()).map_err(|error| error.to_string())?;
-        text.clear();
-        configuration.finalize();
-        let servers = Arc::new(StubResolver::from_conf(configuration));
+        let text = read(&self.configuration);
+        let servers = Arc::new(StubResolver::from_conf(configuration_in(&String::from_utf8_lossy(&text))));
         state.servers = Some((stamp, Arc::clone(&servers)));
         state.known.clear();
-        Ok(servers)
+        servers
     }
 
     fn known(&self, name: &Name) -> Option<Addresses> {
@@ -205,6 +244,19 @@ mod tests {
         assert_eq!(of("db.internal"), ["10.0.0.5".parse::<IpAddr>().unwrap(), "10.0.0.6".parse().unwrap()]);
         assert_eq!(of("db").len(), 1);
         assert!(of("x").is_empty());
+    }
+
+    #[test]
+    fn a_configuration_names_servers() {
+        let text = "# all\nnameserver 10.0.0.1\nnameserver fe80::1%2\nnameserver db.internal\nsearch a b\n\
+                    options timeout:200 attempts:x rotate ndots:9\nnameserver ::1\nnameserver 10.0.0.4\n";
+        let configuration = configuration_in(text);
+        let servers: Vec<String> =
+            configuration.servers.iter().map(|server| server.addr.to_string()).collect();
+        assert_eq!(servers, ["10.0.0.1:53", "[fe80::1%2]:53", "[::1]:53"]);
+        assert_eq!(configuration.servers[0].request_timeout, Duration::from_secs(30));
+        assert!(configuration.options.rotate && !configuration.options.use_vc);
+        assert_eq!(configuration_in("").servers[0].addr.to_string(), "127.0.0.1:53");
     }
 
     #[test]

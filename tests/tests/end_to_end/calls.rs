@@ -30,6 +30,7 @@ async fn the_tool_is_listed_as_clients_of_the_peer_know_it() {
             "keep",
             "login",
             "max_output_tokens",
+            "publish",
             "sandbox_permissions",
             "session_id",
             "strip_ansi",
