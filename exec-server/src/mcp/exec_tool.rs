@@ -50,7 +50,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
     };
     let tokens = json!({"type": "integer", "minimum": 0, "maximum": MAX_TOKENS});
     let size = json!({"type": "integer"});
-    let screen = json!({"type": "boolean", "description": "With tty: `output` is what is on the screen."});
+    let screen = json!({"type": "boolean", "description": "With tty: `output` is the screen."});
     let mut exec = json!({
         "type": "object",
         "properties": {
@@ -81,7 +81,7 @@ pub(super) fn describe(format: ResultFormat) -> [Tool; 2] {
             "session_id": {"type": "integer"},
             "chars": {"type": "string", "description": "What to write; empty only asks for more output."},
             "keys": {"type": "string", "description": "With tty: keys by name: ihi<Esc>:wq<Enter>, <C-c>, <Up>"},
-            "paste": {"type": "boolean", "description": "With tty: chars are pasted, not typed."},
+            "paste": {"type": "boolean", "description": "With tty: pasted, not typed."},
             "rows": size, "cols": size, "screen": screen,
             "yield_time_ms": {
                 "type": "integer",

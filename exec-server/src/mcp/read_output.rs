@@ -52,15 +52,15 @@ pub(super) fn describe(format: ResultFormat) -> Tool {
             "id": {"type": "string", "description": "The `output_id` or `session_id` of a result."},
             "offset": {
                 "type": "integer", "minimum": 0,
-                "description": "Where to begin, in bytes. Defaults to 0."
+                "description": "First byte. Defaults to 0."
             },
             "limit": {
                 "type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
-                "description": "The most bytes to return. Defaults to 36000."
+                "description": "Most bytes. Defaults to 36000."
             },
             "tail": {
                 "type": "integer", "minimum": 1, "maximum": MAX_TAIL,
-                "description": "Only so many lines, from the end."
+                "description": "Only so many last lines."
             },
             "grep": {
                 "type": "string",
