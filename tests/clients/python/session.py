@@ -24,10 +24,10 @@ def launcher() -> str:
 
 
 class Folders:
-    """A folder with what a session needs; removed with everything in it."""
+    """A folder with what a session needs; removed with everything in it, unless a server that is slow to end still writes."""
 
     def __init__(self) -> None:
-        self._root = tempfile.TemporaryDirectory(prefix="shell-tool-mcp-client-")
+        self._root = tempfile.TemporaryDirectory(prefix="shell-tool-mcp-client-", ignore_cleanup_errors=True)
         root = pathlib.Path(self._root.name).resolve()
         self.workdir = root / "work"
         self.workdir.mkdir()

@@ -60,8 +60,9 @@ export class Folders {
     return { ...getDefaultEnvironment(), HOME: this.#root, CODEX_HOME: this.codexHome };
   }
 
+  /** Tries again for a while: the client's `close` does not wait for a server that is slow to end, which may still write. */
   remove(): void {
-    rmSync(this.#root, { recursive: true, force: true });
+    rmSync(this.#root, { recursive: true, force: true, maxRetries: 20 });
   }
 }
 

@@ -1,6 +1,7 @@
 /** The official package for tasks: commands become tasks, end, and are cancelled. */
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
@@ -15,7 +16,7 @@ class Lines implements Transport {
   readonly #past = new Map<unknown, (message: Message) => void>();
   readonly #folders: Folders;
   #count = 0;
-  #server?: ChildProcess;
+  #server: ChildProcess | undefined;
 
   constructor(folders: Folders) {
     this.#folders = folders;
@@ -31,7 +32,10 @@ class Lines implements Transport {
       if (waiting) waiting(message);
       else this.onmessage?.(message as unknown as JSONRPCMessage);
     });
-    server.on("close", () => this.onclose?.());
+    server.on("close", () => {
+      this.#server = undefined;
+      this.onclose?.();
+    });
     return Promise.resolve();
   }
 
@@ -48,9 +52,13 @@ class Lines implements Transport {
     });
   }
 
-  close(): Promise<void> {
-    this.#server?.stdin?.end();
-    return Promise.resolve();
+  /** Ends the input, and waits for the server, which writes into the folders until it is gone. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (!server) return;
+    const gone = once(server, "close");
+    server.stdin?.end();
+    await gone;
   }
 }
 
