@@ -1,6 +1,7 @@
 //! Which kind of conversation it is, told by its first bytes, and what of it may go out.
 
 use super::http::Http;
+use super::http2::Http2;
 use super::server::ServerSays;
 use super::tls::Tls;
 use crate::judge::Failure;
@@ -37,6 +38,7 @@ enum Kind {
     Unknown,
     Tls(Tls),
     Http(Http),
+    Http2(Box<Http2>),
     Through,
 }
 
@@ -57,6 +59,7 @@ impl Inspector {
         match &mut self.kind {
             Kind::Tls(tls) => tls.inspect(buffer, server, &self.named),
             Kind::Http(http) => http.inspect(buffer, server, &self.named),
+            Kind::Http2(http) => http.inspect(buffer, server, &self.named),
             Kind::Through | Kind::Unknown => Ok(Step::Through),
         }
     }
@@ -101,7 +104,10 @@ fn kind(buffer: &[u8]) -> Result<Option<Kind>, Failure> {
     if version.get(5) == Some(&b'1') {
         return Ok(Some(Kind::Http(Http::default())));
     }
-    Err(Failure::Unreadable("HTTP/2 without TLS"))
+    match buffer.starts_with(b"PRI * HTTP/2.0\r\n") {
+        true => Ok(Some(Kind::Http2(Box::default()))),
+        false => Err(Failure::Unreadable("HTTP of another version")),
+    }
 }
 
 #[cfg(test)]
@@ -235,7 +241,8 @@ mod tests {
             ("POST / HTTP/1.1\r\nHost: good.example\r\nTransfer-Encoding: xchunked\r\n\r\n", 0),
             ("POST / HTTP/1.1\r\nHost: good.example\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello", 71),
             ("GET / HTTP/1.1\r\nHost: good.example, evil.example\r\n\r\n", 0),
-            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0),
+            ("GET / HTTP/2.0\r\n\r\n", 0),
+            ("\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0),
         ] {
             refused(text.as_bytes(), most);
         }

@@ -11,6 +11,8 @@ pub(crate) enum ServerSays {
     HelloAgain,
     /// HTTP: from here on another protocol (RFC 9110, section 15.2.2).
     Switched,
+    /// HTTP/2, which begins with settings (RFC 9113, section 3.4).
+    Http2,
 }
 
 /// `ServerHello.random` of a HelloRetryRequest (RFC 8446, section 4.1.3).
@@ -36,6 +38,11 @@ impl FirstWords {
         const SWITCHED: &[u8] = b"HTTP/1.1 101";
         match heard.first() {
             None => ServerSays::Nothing,
+            Some(0) => match heard.get(..9) {
+                None => ServerSays::Nothing,
+                Some([0, _, _, 4, 0, 0, 0, 0, 0]) => ServerSays::Http2,
+                Some(_) => ServerSays::Other,
+            },
             Some(0x16) if heard.len() < ENOUGH => ServerSays::Nothing,
             Some(0x16) => match heard.get(5) == Some(&2) && heard.get(RANDOM_AT..) == Some(&RETRY) {
                 true => ServerSays::HelloAgain,
@@ -67,6 +74,8 @@ mod tests {
             (b"HTTP/1.1 101 Switching Protocols\r\n".to_vec(), ServerSays::Switched),
             (b"HTTP/1.1 200 OK\r\n".to_vec(), ServerSays::Other),
             (b"SSH-2.0-x".to_vec(), ServerSays::Other),
+            (vec![0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3], ServerSays::Http2),
+            (vec![0, 0, 6, 4, 0, 0, 0, 0, 1], ServerSays::Other),
             (vec![0x15, 3, 3, 0, 2, 2, 40], ServerSays::Other),
         ] {
             assert_eq!(FirstWords::default().hear(&words), meaning);

@@ -81,9 +81,7 @@ async fn another_host_cannot_be_named_inside_a_connection() {
     }
     let smuggled = "GET / HTTP/1.1\r\nHost: good.example\r\nHost: evil.example\r\n\r\n";
     let second = "GET / HTTP/1.1\r\nHost: good.example\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
-    for says in
-        ["GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", smuggled, second, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-    {
+    for says in ["GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", smuggled, second, "GET / HTTP/2.0\r\n\r\n"] {
         let world = World::new(Rules::allowing(&["good.example"]));
         let (server, port) = world.server().await;
         let program = world.connect("good.example", port).await;
@@ -94,6 +92,34 @@ async fn another_host_cannot_be_named_inside_a_connection() {
         assert!(!String::from_utf8_lossy(&heard).contains("evil"), "{says}");
         let failure = world.rules.records(1).await[0].failure.clone();
         assert!(matches!(failure, Some(Failure::OtherName(_) | Failure::Unreadable(_))), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http2_must_name_the_host_that_was_judged() {
+    if !has_outside() {
+        return;
+    }
+    let authority = |name: &str| {
+        // A literal with the first name of the static table (RFC 7541, appendix A), in one HEADERS frame.
+        let fields = [&[0x01, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+        [&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 4, 0, 0, 0, 1], fields.as_slice()].concat()
+    };
+    for (name, arrives) in [("good.example", true), ("evil.example", false)] {
+        let world = World::new(Rules::allowing(&["good.example"]));
+        let (server, port) = world.server().await;
+        let mut program = world.connect("good.example", port).await;
+        program.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        accepted.read_exact(&mut [0; 24]).await.unwrap();
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        accepted.write_all(&settings).await.unwrap();
+        program.read_exact(&mut [0; 9]).await.unwrap();
+        let request = authority(name);
+        program.write_all(&request).await.unwrap();
+        let mut heard = vec![0; request.len()];
+        let whole = accepted.read_exact(&mut heard).await.is_ok();
+        assert_eq!(whole && heard == request, arrives, "{name}");
     }
 }
 
