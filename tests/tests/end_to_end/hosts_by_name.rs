@@ -16,15 +16,21 @@ use end_to_end_tests::machine::{is_here, is_installed};
 const HOSTS: &str = "127.0.0.1 localhost loop.test\n9.9.9.9 good.test evil.test sub.good.test\n10.0.0.7 private.test\n\
                      169.254.169.254 meta.test\n127.0.0.2 inner.good.test\n";
 
-/// What the namespaces hold before the server starts: addresses, names, and a server of HTTP that says which host it was asked
-/// for. Connections to 9.9.9.9 come from elsewhere, as they would on the Internet.
+/// What the namespaces hold before the server starts: addresses, names, and servers. Connections to 9.9.9.9 come from elsewhere,
+/// as they would on the Internet.
 const MACHINE: &str = r#"
 ip link set lo up && ip addr add 8.8.4.4/32 dev lo && ip addr add 9.9.9.9/32 dev lo && ip addr add 10.0.0.7/32 dev lo &&
 ip route replace local 9.9.9.9 dev lo table local src 8.8.4.4 &&
 ip route replace local 10.0.0.7 dev lo table local src 8.8.4.4 &&
-mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf || exit 1
-shift 2
-/usr/bin/python3 -c '
+mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && mkdir -p "$HOME/served" && rm -f "$HOME/ready" || exit 1
+/usr/bin/python3 "$3" "$HOME/served" > "$HOME/ready" 2> "$HOME/why" < /dev/null &
+until grep -qs ready "$HOME/ready"; do kill -0 $! || { cat "$HOME/why" >&2; exit 1; }; sleep 0.02; done
+shift 3
+exec "$@"
+"#;
+
+/// A server of HTTP that says which host it was asked for.
+const HELLO: &str = r#"
 import http.server, threading
 class Hello(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -40,17 +46,16 @@ servers = [http.server.ThreadingHTTPServer(("0.0.0.0", port), Hello) for port in
 print("ready", flush=True)
 for server in servers:
     threading.Thread(target=server.serve_forever).start()
-' > "$HOME/ready" 2>/dev/null < /dev/null &
-until grep -q ready "$HOME/ready"; do sleep 0.02; done
-exec "$@"
 "#;
 
 /// A machine of the test's own, if there can be one.
-fn machine(world: &World, arguments: &[&str]) -> Option<Command> {
+pub(crate) fn machine(world: &World, servers: &str, arguments: &[&str]) -> Option<Command> {
     let hosts = world.home().join("hosts");
     let resolver = world.home().join("resolv.conf");
     fs::write(&hosts, HOSTS).expect("written");
     fs::write(&resolver, "search good.test\n").expect("written");
+    let serves = world.home().join("serves.py");
+    fs::write(&serves, servers).expect("written");
     let namespaces = ["--user", "--map-root-user", "--mount", "--net", "--kill-child"];
     let has_them = Command::new("unshare").args(namespaces).args(["ip", "link", "set", "lo", "up"]).output();
     let has_them =
@@ -63,14 +68,14 @@ fn machine(world: &World, arguments: &[&str]) -> Option<Command> {
     }
     let server = world.server(arguments);
     let mut command = Command::new("unshare");
-    command.args(namespaces).args(["sh", "-c", MACHINE, "sh"]).arg(hosts).arg(resolver);
+    command.args(namespaces).args(["sh", "-c", MACHINE, "sh"]).arg(hosts).arg(resolver).arg(serves);
     command.arg(server.get_program()).args(server.get_args());
     world.surround(&mut command);
     Some(command)
 }
 
 pub(crate) async fn client(world: &World, person: &Person, arguments: &[&str]) -> Option<Client> {
-    Some(Client::start_command(world, person, machine(world, arguments)?).await)
+    Some(Client::start_command(world, person, machine(world, HELLO, arguments)?).await)
 }
 
 pub(crate) fn denials(outcome: &Outcome) -> String {

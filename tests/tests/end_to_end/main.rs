@@ -28,6 +28,7 @@ mod fallback;
 mod first_hour;
 mod hosts_by_name;
 mod hosts_granted;
+mod hosts_programs;
 mod inherited;
 mod input;
 mod kept_sessions;
