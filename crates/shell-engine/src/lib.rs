@@ -53,7 +53,7 @@ pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use execpolicy::RuleMatch;
 pub use execpolicy::amend::Amendment;
 pub use judgement::{AskedFor, Decided, DecisionRecord, find_program, preview, started_by};
-pub use network::explain_host;
+pub use network::{OpenConnection, explain_host};
 pub use output::{Found, Presentation, Query, Recording, Spool, View};
 pub use rules::{LoadError, LoadErrors, RuleSettings, RuleSource, doubts, load_rules, read_legacy_policy};
 pub use sandbox::{ExitStatus, Mode};

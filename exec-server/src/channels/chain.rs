@@ -18,7 +18,9 @@ pub fn approval_chain(shell: &Shell) -> ApprovalChain {
         ChannelKind::Client => Some(Link::OfCall),
         ChannelKind::Terminal => {
             let folders = runtime_folders(&config.codex_home);
-            shared(Arc::new(TerminalChannel::new(&folders, config.codex_home.clone())))
+            let watched = shell.clone();
+            let connections = move || watched.open_connections();
+            shared(Arc::new(TerminalChannel::new(&folders, config.codex_home.clone(), connections)))
         }
         ChannelKind::Command => {
             let program = config.approvals.command.clone()?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use end_to_end_tests::World;
 use end_to_end_tests::client::{Answer, Client, Outcome, Person};
 use end_to_end_tests::machine::{is_here, is_installed};
+use end_to_end_tests::waiting::eventually_async;
 
 const HOSTS: &str = "127.0.0.1 localhost loop.test\n9.9.9.9 good.test evil.test sub.good.test\n10.0.0.7 private.test\n\
                      169.254.169.254 meta.test\n127.0.0.2 inner.good.test\n";
@@ -260,4 +261,57 @@ except OSError as error:
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(is_there(), "{}", String::from_utf8_lossy(&log()));
+}
+
+/// Looks at the servers of its machine as a person does in another terminal, and writes down what it sees.
+const LOOKING: &str = r#"
+import subprocess
+looking = subprocess.Popen(["PROGRAM", "approve", "--json"], stdin=subprocess.PIPE, stdout=open("SEEN", "w"))
+"#;
+
+#[tokio::test]
+async fn open_connections_are_shown_to_who_looks_at_a_server() {
+    let world = World::with_rules(RULES);
+    let seen = world.home().join("seen.json");
+    let program = end_to_end_tests::binaries().join("exec-server");
+    let path = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let looking = LOOKING.replace("PROGRAM", &path(&program)).replace("SEEN", &path(&seen));
+    let Some(command) = machine(&world, &(looking + HELLO), &[]) else { return };
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    let script = "/usr/bin/python3 -c '
+import os, socket, time
+s = socket.create_connection((\"good.test\", 80))
+s.send(b\"GET / HTTP/1.1\\r\\nHost: good.test\\r\\n\\r\\n\")
+said = b\"\"
+while b\"hello\" not in said:
+    said += s.recv(1000)
+while not os.path.exists(\"seen\"):
+    time.sleep(0.02)
+s.close()'";
+    // What was said of open connections, the newest last.
+    let told = || -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(&seen).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["event"] == "connections").collect()
+    };
+    let look = async {
+        let shown = eventually_async(async || {
+            let shown = told().pop().filter(|shown| shown["open"][0]["received"].as_u64() > Some(15));
+            shown.ok_or_else(|| fs::read_to_string(&seen).unwrap_or_default())
+        });
+        let shown = shown.await;
+        fs::write(world.workdir().join("seen"), "").expect("written");
+        shown
+    };
+    let (outcome, shown) = tokio::join!(client.run_within(script, Duration::from_secs(60)), look);
+    assert_eq!(outcome.ran().0, 0, "{outcome:?}");
+    let open = &shown["open"][0];
+    assert_eq!((&open["host"], &open["port"], &open["sent"]), (&"good.test".into(), &80.into(), &35.into()));
+    assert!(open["program"].to_string().contains("python3"), "{shown}");
+    assert!(open["allowed"].to_string().contains("default.rules:1"), "{shown}");
+    eventually_async(async || {
+        let last = told().pop().unwrap_or_default();
+        if last["open"] == serde_json::json!([]) { Ok(()) } else { Err(last.to_string()) }
+    })
+    .await;
 }

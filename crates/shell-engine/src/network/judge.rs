@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use egress::{Attempt, Record, Verdict, Waiting};
@@ -93,6 +94,11 @@ impl SandboxJudge {
             Decision::Prompt => known.by_person,
             Decision::Forbidden => false,
         }
+    }
+
+    /// The file of the program that has made a connection, where that is known.
+    pub(super) fn program_of(&self, attempt: &Attempt) -> PathBuf {
+        self.known().get(&attempt.number).map(|known| known.caller.program.clone()).unwrap_or_default()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<u64, Known>> {

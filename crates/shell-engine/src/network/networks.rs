@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use egress::{Egress, Inside, Limits, Range, SystemResolver};
 use execpolicy::{Decision, Policy};
@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::callers::Callers;
 use super::grounds::Reach;
-use super::judge::SandboxJudge;
+use super::judge::{SandboxJudge, host};
+use super::opened::OpenConnection;
 use super::publishing::Publishing;
 use super::sandbox_network::SandboxNetwork;
 use crate::config::{Hosts, Reachable};
@@ -33,6 +34,7 @@ pub(crate) struct Networks {
     hosts: Arc<Hosts>,
     resolver: Arc<SystemResolver>,
     runtime: OnceLock<Runtime>,
+    served: Mutex<Vec<(Weak<Egress>, Weak<SandboxJudge>)>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,13 @@ impl std::fmt::Debug for Networks {
 impl Networks {
     /// None yet; the thread starts with the first.
     pub(crate) fn new(rules: Arc<Rules>, hosts: Arc<Hosts>) -> Networks {
-        Networks { rules, hosts, resolver: Arc::default(), runtime: OnceLock::new() }
+        Networks {
+            rules,
+            hosts,
+            resolver: Arc::default(),
+            runtime: OnceLock::new(),
+            served: Mutex::default(),
+        }
     }
 
     /// Whether the user has said something about hosts.
@@ -65,6 +73,22 @@ impl Networks {
         let rules = policy.network_rules().iter().filter(|rule| rule.decision != Decision::Forbidden);
         let named = rules.flat_map(|rule| rule.places());
         Reachable::of(named.chain(self.hosts.allow.iter().cloned()), policy.caps().bounds_hosts())
+    }
+
+    /// The connections that are open in all sandboxes, the oldest first.
+    pub(crate) fn open(&self) -> Vec<OpenConnection> {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.retain(|(egress, _)| egress.strong_count() > 0);
+        let served = served.iter().filter_map(|(egress, judge)| Some((egress.upgrade()?, judge.upgrade()?)));
+        let mut open: Vec<(Instant, OpenConnection)> = Vec::new();
+        for (egress, judge) in served {
+            open.extend(egress.open().into_iter().map(|one| {
+                let program = judge.program_of(&one.attempt);
+                (one.since, OpenConnection::new(host(&one.attempt), program, one))
+            }));
+        }
+        open.sort_by_key(|(since, _)| *since);
+        open.into_iter().map(|(_, one)| one).collect()
     }
 
     /// Serves the gateway of a sandbox, which reaches this, too.
@@ -105,6 +129,8 @@ impl Networks {
             }
         }
         let (watched, looking) = (Arc::downgrade(&egress), Arc::clone(&judge));
+        let of_sandbox = (watched.clone(), Arc::downgrade(&judge));
+        self.served.lock().unwrap_or_else(PoisonError::into_inner).push(of_sandbox);
         runtime.spawn(async move {
             let mut before = Arc::new(Policy::empty());
             loop {

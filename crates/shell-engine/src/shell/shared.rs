@@ -16,7 +16,7 @@ use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::interception::KernelDoors;
-use crate::network::Networks;
+use crate::network::{Networks, OpenConnection};
 use crate::output::Spool;
 use crate::programs::Programs;
 use crate::rules::Rules;
@@ -103,6 +103,12 @@ impl Shell {
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {
         &self.rules
+    }
+
+    /// The connections to hosts that commands have open.
+    #[must_use]
+    pub fn open_connections(&self) -> Vec<OpenConnection> {
+        self.networks.open()
     }
 
     /// What a user should know about the search path that the server was started with, one sentence each.

@@ -14,9 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::connection::{MOST, ShownConnection};
 use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
 use super::question::ShownQuestion;
 use crate::sockets::{self, Kind, ServerSocket};
+use shell_engine::OpenConnection;
 use shell_engine::approval::{Channel, Choice, OpenQuestion, QuestionId, Reply, ReplyFuture};
 use shell_engine::user_command::user_command;
 use shell_engine::visible::visible;
@@ -33,12 +35,18 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a question waits for somebody who has left the last view: it may be opened again.
 const ABSENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often open connections are told of.
+const REPORTED: Duration = Duration::from_secs(1);
+
 /// How long a view may take to read one message.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn nobody() -> String {
     format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
 }
+
+/// Tells which connections to hosts are open.
+type Connections = Box<dyn Fn() -> Vec<OpenConnection> + Send + Sync>;
 
 /// Asks in the user's terminals.
 pub(crate) struct TerminalChannel {
@@ -51,6 +59,7 @@ pub(crate) struct TerminalChannel {
 /// What is open, and who looks at it.
 struct Hub {
     hello: FromServer,
+    connections: Connections,
     state: Mutex<OpenQuestions>,
     presence: watch::Sender<Presence>,
 }
@@ -66,6 +75,8 @@ struct Presence {
 struct OpenQuestions {
     open: BTreeMap<QuestionId, Open>,
     terminals: Vec<mpsc::Sender<Arc<[u8]>>>,
+    /// What was last said about connections, if that is more than that there are none.
+    connections: Option<Arc<[u8]>>,
 }
 
 struct Open {
@@ -81,7 +92,11 @@ enum Listening {
 
 impl TerminalChannel {
     /// A channel whose socket is in the first of `folders` where it can be.
-    pub(crate) fn new(folders: &[PathBuf], codex_home: PathBuf) -> TerminalChannel {
+    pub(crate) fn new(
+        folders: &[PathBuf],
+        codex_home: PathBuf,
+        connections: impl Fn() -> Vec<OpenConnection> + Send + Sync + 'static,
+    ) -> TerminalChannel {
         let folder = std::env::current_dir().unwrap_or_default();
         let hello = FromServer::Hello {
             version: VERSION,
@@ -90,7 +105,12 @@ impl TerminalChannel {
             codex_home,
         };
         let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING_TIMEOUT };
-        let hub = Arc::new(Hub { hello, state: Mutex::default(), presence: watch::Sender::new(presence) });
+        let hub = Arc::new(Hub {
+            hello,
+            connections: Box::new(connections),
+            state: Mutex::default(),
+            presence: watch::Sender::new(presence),
+        });
         let (obstacle, listening) = match sockets::listen(Kind::Approvals, folders) {
             Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
             Err(error) => {
@@ -112,7 +132,10 @@ impl TerminalChannel {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         *listening = match listening.take() {
             Some(Listening::Soon(listener, seat)) => {
-                let task = runtime.spawn(accept(listener, Arc::clone(&self.hub)));
+                let hub = Arc::clone(&self.hub);
+                let task = runtime.spawn(async move {
+                    tokio::join!(accept(listener, Arc::clone(&hub)), hub.report());
+                });
                 Some(Listening::Now { task, _socket: seat })
             }
             other => other,
@@ -209,7 +232,8 @@ impl Hub {
         }
         let (sender, receiver) = mpsc::channel(WAITING);
         let hello = encode(&self.hello).ok()?.into();
-        let greetings = std::iter::once(&hello).chain(state.open.values().map(|open| &open.question));
+        let questions = state.open.values().map(|open| &open.question);
+        let greetings = std::iter::once(&hello).chain(questions).chain(&state.connections);
         for message in greetings {
             sender.try_send(Arc::clone(message)).ok()?;
         }
@@ -239,6 +263,30 @@ impl Hub {
                 // The sender is our own.
                 _ = presence.changed() => {}
             }
+        }
+    }
+
+    /// Tells of open connections while somebody looks.
+    async fn report(&self) {
+        let mut presence = self.presence.subscribe();
+        // The sender is our own.
+        while presence.wait_for(|presence| presence.attached > 0).await.is_ok() {
+            self.tell_of_connections();
+            tokio::time::sleep(REPORTED).await;
+        }
+    }
+
+    fn tell_of_connections(&self) {
+        let all = (self.connections)();
+        let open: Vec<ShownConnection> = all.iter().take(MOST).map(ShownConnection::new).collect();
+        let there_are_some = !open.is_empty();
+        let left_out = all.len() - open.len();
+        let Ok(message) = encode(&FromServer::Connections { open, left_out }) else { return };
+        let mut state = self.state();
+        if there_are_some || state.connections.is_some() {
+            let message = Arc::from(message);
+            state.tell(&message);
+            state.connections = there_are_some.then_some(message);
         }
     }
 
@@ -381,7 +429,7 @@ mod tests {
         fn new() -> World {
             let root = tempfile::tempdir().expect("a folder");
             let folders = [root.path().join("run")];
-            let channel = Arc::new(TerminalChannel::new(&folders, root.path().to_owned()));
+            let channel = Arc::new(TerminalChannel::new(&folders, root.path().to_owned(), Vec::new));
             World { _root: root, folders, channel }
         }
 
@@ -402,7 +450,10 @@ mod tests {
     async fn asked(stream: &mut UnixStream) -> ShownQuestion {
         match hear(stream).await {
             FromServer::Asked(shown) => *shown,
-            other @ (FromServer::Hello { .. } | FromServer::Refused { .. } | FromServer::Closed { .. }) => {
+            other @ (FromServer::Hello { .. }
+            | FromServer::Refused { .. }
+            | FromServer::Connections { .. }
+            | FromServer::Closed { .. }) => {
                 panic!("{other:?}")
             }
         }
@@ -468,6 +519,7 @@ mod tests {
     async fn a_view_is_waited_for_at_the_start_and_after_it_has_left() {
         let hub = || Hub {
             hello: FromServer::Refused { why: String::new() },
+            connections: Box::new(Vec::new),
             state: Mutex::default(),
             presence: watch::Sender::new(Presence {
                 attached: 0,

@@ -6,6 +6,7 @@
 //! script (`script`).
 
 mod channel;
+mod connection;
 mod precedent;
 mod protocol;
 mod question;

@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::connection::ShownConnection;
 use super::question::ShownQuestion;
 
 /// The protocol's version; another one is refused by name.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Bytes of a message. A question's parts are bounded (see `question`), and escapes may make them some times as long.
 pub(super) const MAX_MESSAGE: u32 = 1 << 20;
@@ -37,6 +38,8 @@ pub(super) enum FromServer {
     Asked(Box<ShownQuestion>),
     /// A question needs no answer any more: it was answered somewhere, or is moot.
     Closed { id: String },
+    /// The connections to hosts that are open now, in the place of those that were; `left_out` more are.
+    Connections { open: Vec<ShownConnection>, left_out: usize },
 }
 
 /// What a terminal says.

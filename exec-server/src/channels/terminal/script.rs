@@ -53,7 +53,7 @@ pub async fn approve_by_script(codex_home: &Path) -> Result<(), ScriptError> {
                     }
                     News::Closed(server, id) => open.retain(|(name, ..)| *name != key(*server, id)),
                     News::Went(gone) => open.retain(|(_, server, ..)| server != gone),
-                    News::Came(..) | News::Trouble(_) => {}
+                    News::Came(..) | News::Connections(..) | News::Trouble(_) => {}
                 }
                 describe(&news)
             }
@@ -99,6 +99,9 @@ fn describe(news: &News) -> Value {
             value
         }
         News::Closed(server, id) => json!({"event": "closed", "question": key(*server, id)}),
+        News::Connections(server, open, left_out) => {
+            json!({"event": "connections", "server": server, "open": open, "left_out": left_out})
+        }
         News::Trouble(problem) => json!({"event": "error", "problem": problem}),
     }
 }

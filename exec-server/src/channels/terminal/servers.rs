@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
+use super::connection::{MOST, ShownConnection};
 use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
 use super::question::ShownQuestion;
 use crate::sockets::{self, Kind};
@@ -43,6 +44,8 @@ pub(super) enum News {
     Went(ServerId),
     Asked(ServerId, Box<ShownQuestion>),
     Closed(ServerId, String),
+    /// The connections that are open at a server, and how many more.
+    Connections(ServerId, Vec<ShownConnection>, usize),
     /// A server cannot be spoken to; the text says why.
     Trouble(String),
 }
@@ -194,6 +197,10 @@ impl Servers {
                 Some(News::Asked(server, Box::new(shown.made_visible())))
             }
             Said::Message(FromServer::Closed { id }) => Some(News::Closed(server, visible(id.as_bytes()))),
+            Said::Message(FromServer::Connections { open, left_out }) => {
+                let open = open.into_iter().take(MOST).map(ShownConnection::made_visible).collect();
+                Some(News::Connections(server, open, left_out))
+            }
             Said::End => {
                 self.sockets.remove(&socket);
                 self.links.remove(&server);

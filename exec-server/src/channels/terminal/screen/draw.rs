@@ -59,8 +59,11 @@ fn heading(view: &ViewState, width: u16) -> String {
         1 => format!("1 {one}"),
         _ => format!("{number} {one}s"),
     };
-    let counted =
+    let mut counted =
         format!("{}, {}", count(view.questions.len(), "question"), count(view.servers.len(), "server"));
+    if view.connected() > 0 {
+        counted = format!("{counted}, {}", count(view.connected(), "connection"));
+    }
     let heading = format!("{} approve: {counted}", user_command_name());
     if heading.chars().count() > usize::from(width) { counted } else { heading }
 }
@@ -108,6 +111,9 @@ fn draw_detail(frame: &mut Frame<'_>, area: Rect, view: &mut ViewState, style: &
     let width = usize::from(area.width.saturating_sub(2));
     let (title, lines) = match (&view.mode, view.chosen()) {
         (Mode::Helping, _) => ("Keys".to_owned(), lines::help(style, width)),
+        (_, None) if view.connected() > 0 => {
+            ("Open connections".to_owned(), lines::connections(view, style, width))
+        }
         (_, None) => (String::new(), Vec::new()),
         (mode, Some((place, entry))) => {
             let server = view.servers.get(&entry.server);
@@ -207,6 +213,9 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
+    use super::super::super::connection::ShownConnection;
+    use super::super::super::precedent::Precedents;
+    use super::super::super::servers::News;
     use super::super::style::Look;
     use super::super::view_state::tests::{question, view};
     use super::*;
@@ -237,6 +246,34 @@ mod tests {
         ] {
             assert!(screen.contains(text), "{text:?} is not in\n{screen}");
         }
+    }
+
+    #[test]
+    fn open_connections_are_shown_where_no_question_is() {
+        let (mut view, now) = view(&[]);
+        let open = |host: &str| ShownConnection {
+            host: host.into(),
+            port: 443,
+            program: "/usr/bin/curl".into(),
+            allowed: "the rule r:1".into(),
+            sent: 12,
+            received: 3_400_000,
+            seconds: 5,
+        };
+        let news = News::Connections(0, vec![open("a.test"), open("b.test")], 1);
+        view.hear(news, &mut Precedents::default(), now);
+        let screen = drawn(&mut view, STILL, now);
+        for text in [
+            "0 questions, 1 server, 3 connections",
+            "Open connections",
+            "a.test:443  sent 12 B, received 3.4 MB  5 s by /usr/bin/curl",
+            "b.test:443",
+            "1 more",
+        ] {
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        view.hear(News::Connections(0, Vec::new(), 0), &mut Precedents::default(), now);
+        assert!(drawn(&mut view, STILL, now).contains("0 questions, 1 server  "));
     }
 
     #[test]

@@ -3,12 +3,25 @@
 use ratatui::style::Style as Painted;
 use ratatui::text::{Line, Span};
 
+use super::super::connection::ShownConnection;
 use super::super::precedent::DiffWord;
 use super::style::Style;
-use super::view_state::Entry;
+use super::view_state::{Entry, ViewState};
 
 /// A piece of text in one style.
 type Piece = (String, Painted);
+
+/// The connections that are open, in lines of at most `width` columns.
+pub(super) fn connections(view: &ViewState, style: &Style, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for (open, left_out) in view.connections.values() {
+        let more = (*left_out > 0).then(|| format!("{left_out} more"));
+        for text in open.iter().map(ShownConnection::in_words).chain(more) {
+            lines.extend(broken(vec![(text, style.plain)], width));
+        }
+    }
+    lines
+}
 
 /// Everything there is to say about a question, in lines of at most `width` columns.
 pub(super) fn question(

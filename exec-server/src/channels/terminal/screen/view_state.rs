@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::super::connection::ShownConnection;
 use super::super::precedent::{Difference, Precedents};
 use super::super::question::ShownQuestion;
 use super::super::servers::{News, Server, ServerId};
@@ -23,6 +24,8 @@ const MAX_REASON: usize = 500;
 pub(super) struct ViewState {
     pub(super) servers: BTreeMap<ServerId, Server>,
     pub(super) questions: Vec<Entry>,
+    /// The connections that are open, and how many more.
+    pub(super) connections: BTreeMap<ServerId, (Vec<ShownConnection>, usize)>,
     chosen: Option<Name>,
     pub(super) mode: Mode,
     /// Lines of the chosen question that are above its window.
@@ -79,6 +82,7 @@ impl ViewState {
         ViewState {
             servers: BTreeMap::new(),
             questions: Vec::new(),
+            connections: BTreeMap::new(),
             chosen: None,
             mode: Mode::Choosing,
             scroll: 0,
@@ -92,6 +96,11 @@ impl ViewState {
     pub(super) fn chosen(&self) -> Option<(usize, &Entry)> {
         let chosen = self.chosen.as_ref()?;
         self.questions.iter().enumerate().find(|(_, entry)| entry.name() == *chosen)
+    }
+
+    /// How many connections are open.
+    pub(super) fn connected(&self) -> usize {
+        self.connections.values().map(|(open, left_out)| open.len().saturating_add(*left_out)).sum()
     }
 
     /// How long it takes until answers count; `None`: they do.
@@ -111,6 +120,7 @@ impl ViewState {
             News::Came(id, server) => drop(self.servers.insert(id, server)),
             News::Went(id) => {
                 self.servers.remove(&id);
+                self.connections.remove(&id);
                 self.remove(|entry| entry.server == id, "The server that asked has ended.", now);
             }
             News::Asked(server, question) => {
@@ -127,6 +137,9 @@ impl ViewState {
             News::Closed(server, id) => {
                 let gone = |entry: &Entry| entry.server == server && entry.question.id == id;
                 self.remove(gone, "The question needs no answer any more.", now);
+            }
+            News::Connections(server, open, left_out) => {
+                self.connections.insert(server, (open, left_out));
             }
             News::Trouble(text) => self.note = Some(text),
         }
