@@ -290,3 +290,20 @@ async fn a_workspace_that_is_moved_or_made_again_outside_gets_another_sandbox() 
         assert!(!work.join(".mcp.json").exists());
     }
 }
+
+#[tokio::test]
+async fn root_becomes_another_user_though_hashes_are_hidden() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::with_rules("").configured("");
+    let client = Client::start_with(&world, &Person::absent(), &[]).await;
+    let outcome = client
+        .run("for user in nobody daemon; do su $user -s /bin/sh -c 'id -un'; done; id -un; ! cat /etc/shadow; grep -c : /etc/passwd")
+        .await;
+    let (code, words) = outcome.ran();
+    assert!(
+        code == 0 && words.starts_with("nobody\ndaemon\nroot\n") && !words.contains("root:"),
+        "{outcome:?}"
+    );
+}

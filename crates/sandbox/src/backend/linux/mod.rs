@@ -3,6 +3,7 @@
 //! `guard` → (set-up) → `init` → `supervisor` → `child`: four small processes between the server and a program, three
 //! of them living for the whole session. None of them runs an async runtime or a second thread.
 
+mod accounts;
 mod awaited;
 mod call;
 mod canonical;

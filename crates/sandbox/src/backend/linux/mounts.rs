@@ -4,7 +4,7 @@
 //! instead of pivoting into a new one. A new mount covers what it lies on, cannot be taken off without a capability that
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
-use super::{canonical, gateway, sys};
+use super::{accounts, canonical, gateway, sys};
 use crate::caches::{Claim, Layer};
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
@@ -160,7 +160,10 @@ pub(super) fn build(
     for (path, pin) in pins(plan) {
         pin_down(&path, pin)?;
     }
-    let texts = if plan.by_name.is_some() { gateway::name_files().to_vec() } else { Vec::new() };
+    let mut texts = if plan.by_name.is_some() { gateway::name_files().to_vec() } else { Vec::new() };
+    let hides_hashes = plan.hidden.iter().any(|path| path == Path::new(accounts::HASHES));
+    let accounts = hides_hashes.then(accounts::list).flatten();
+    let accounts = accounts.map(|text| texts.push((accounts::SHOWN, text)));
     own_devices(devices, granted, &texts, no_exec(!plan.execution.never_in.is_empty()))?;
     if own_processes {
         let processes = make("proc", &[])?;
@@ -173,6 +176,10 @@ pub(super) fn build(
     plan.hidden.iter().try_for_each(|path| if_there(hide(path)))?;
     plan.emptied.iter().try_for_each(|path| if_there(show_empty(path)))?;
     covered_names(plan).iter().try_for_each(|(path, text)| if_there(cover(path, text)))?;
+    // One that is replaced outside meanwhile shows through.
+    if accounts.is_some() {
+        if_there(cover(Path::new(accounts::LIST), &Path::new("/dev").join(accounts::SHOWN)))?;
+    }
     // A working folder from before would still be the uncovered one.
     rustix::process::chdir("/").map_err(|errno| MountError::Private(errno.into()))?;
     Ok(with_layers)
@@ -472,7 +479,7 @@ fn own_devices(
 ) -> Result<(), MountError> {
     let folder = Path::new("/dev");
     let wrong = |name: &'static str| move |source: io::Error| MountError::Devices { name, source };
-    let tree = make("tmpfs", &[("mode", "0755"), ("size", "64k")])?;
+    let tree = make("tmpfs", &[("mode", "0755"), ("size", "192k")])?;
     place(&tree, folder)?;
     for (name, node) in devices {
         fs::File::create(folder.join(name)).map_err(wrong(name))?;
