@@ -185,11 +185,14 @@ impl NameRules {
         (is_top && !is_repository).then(|| [other(1), other(2)])
     }
 
-    /// What a path is below each Git directory that it lies in; not where it lies in a writable root in that.
+    /// What a path is below each Git directory that it lies in; not where it lies in a writable root that is itself obeyed.
     fn below_repositories<'a>(&'a self, folded: &'a Path) -> impl Iterator<Item = &'a Path> {
         self.folded_repositories.iter().filter_map(|known| {
-            let asked_for =
-                |root: &PathBuf| root != known && root.starts_with(known) && folded.starts_with(root);
+            let asked_for = |root: &PathBuf| {
+                root != known
+                    && folded.starts_with(root)
+                    && root.strip_prefix(known).is_ok_and(git_names::is_obeyed)
+            };
             folded.strip_prefix(known).ok().filter(|_| !self.open.iter().any(asked_for))
         })
     }
@@ -204,12 +207,22 @@ pub(crate) fn held(plan: &Plan) -> BTreeSet<PathBuf> {
         let above = known.ancestors().skip(1).take_while(|folder| !is_root(folder));
         std::iter::once(known.as_path()).chain(above)
     });
+    // A root in a folder that is held all the way down is where the holding begins.
+    let begins =
+        plan.writable.iter().filter(|root| is_in_held_whole(plan, root) && !is_asked_for(plan, root));
     protected(plan)
         .filter_map(Path::parent)
         .chain(ways)
         .filter(|folder| *folder != Path::new("/") && inside(folder) && !is_in_held_whole(plan, folder))
+        .chain(begins.map(PathBuf::as_path))
         .map(Path::to_owned)
         .collect()
+}
+
+/// Tells whether a root is itself something that Git obeys (`.git/hooks`), so that whoever named it wants it written.
+fn is_asked_for(plan: &Plan, root: &Path) -> bool {
+    let below = plan.repositories.iter().filter_map(|known| root.strip_prefix(known).ok());
+    below.into_iter().any(git_names::is_obeyed)
 }
 
 /// Tells whether a path lies in a folder of a Git directory that is held all the way down.

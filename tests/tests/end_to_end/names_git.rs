@@ -5,6 +5,7 @@ use end_to_end_tests::client::{Client, Person};
 use end_to_end_tests::waiting::{PATIENCE, eventually_async};
 use end_to_end_tests::{World, word};
 use serde_json::{Value, json};
+use std::process::Command;
 
 use super::names::{behind_the_door, entries, git, project};
 
@@ -326,6 +327,47 @@ async fn a_root_may_be_a_git_directory_or_lie_in_a_repository() {
     let outcome = client.call(json!({"command": script, "workdir": sub, "login": false})).await;
     assert!(outcome.ran().1.contains("one") && sub.join("new").exists(), "{outcome:?}");
     assert!(!std::fs::read_to_string(world.workdir().join(".git/config")).expect("a file").contains("evil"));
+}
+
+#[tokio::test]
+async fn a_root_may_lie_in_a_git_directory() {
+    let world = World::with_rules("").configured("");
+    let main = world.home().join("main");
+    std::fs::create_dir(&main).expect("a folder");
+    git(
+        &main,
+        &format!(
+            "init -q; {IDENTITY}; git commit -q --allow-empty -m 1; git worktree add -q ../linked; git clone -q . ../other"
+        ),
+    );
+    git(&main, "-c protocol.file.allow=always submodule add -q ../other sub && git commit -qm sub");
+    let folder = main.join(".git");
+    let seen = |script: &str| {
+        let seen = Command::new("sh").args(["-c", script]).current_dir(&folder).output().expect("a shell");
+        String::from_utf8_lossy(&seen.stdout).into_owned()
+    };
+    let all = "cd worktrees/linked && cat commondir gitdir; ls -A . | grep -v logs; cd ../../modules; find . -name new; cat sub/config; ls -A sub sub/hooks";
+    for door in ["kernel", "wrapper"] {
+        let before = seen(all);
+        let roots = ["worktrees/linked", "modules"].map(|name| folder.join(name).display().to_string());
+        let flags = ["--door", door, "--writable-root", &roots[0], "--writable-root", &roots[1]];
+        let client = Client::start_command(&world, &Person::absent(), world.server(&flags)).await;
+        let script = format!(
+            "cd {}; for f in commondir gitdir config.worktree; do echo evil > $f; mv $f x; rm -f $f; done; echo x > logs/new
+             cd ../../modules; for f in sub/config sub/hooks/update sub/commondir; do echo evil > $f; rm -f $f; done
+             mv sub/config sub/x; mv sub/hooks sub/x; mkdir -p new/hooks; echo evil > new/config; echo evil > new/hooks/update; rm -rf new; true",
+            word(&folder.join("worktrees/linked")),
+        );
+        let attacked = client.run(&script).await;
+        assert_eq!(seen("rm worktrees/linked/logs/new && echo made"), "made\n", "{door}: {attacked:?}");
+        // With the wrapper's door, what holds missing names goes with the session.
+        drop(client);
+        eventually_async(async || {
+            let now = seen(all);
+            if now == before { Ok(()) } else { Err(format!("{door}: {now}\n{before}\n{attacked:?}")) }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::host_facts::HostFacts;
 use super::links::{is_git_directory, linked_folder, value_of, work_tree_of};
 use super::nested::repositories_below;
 use super::repository::Elsewhere;
-use crate::git_names::{IN_GIT, IN_WORKTREE};
+use crate::git_names::{self, IN_GIT, IN_WORKTREE};
 use crate::placeholder::is_placeholder;
 use crate::plan::{Placeholder, Plan, Reserved};
 use crate::policy::Restrictions;
@@ -177,6 +177,7 @@ pub(super) fn add(
         if is_git_directory(root) {
             found.protect_repository(root);
         }
+        found.protect_around(root);
         found.protect_git(root);
         let nested = repositories_below(root);
         for folder in &nested.repositories {
@@ -337,6 +338,19 @@ impl Found {
             self.protect_repository(common);
         }
         self.protect_hooks_of(root, common.as_deref().unwrap_or(&folder));
+    }
+
+    /// Protects, in a root that lies in a Git directory (of a linked work tree, of submodules), what that obeys. Who names a place
+    /// that is obeyed wants it written.
+    fn protect_around(&mut self, root: &Path) {
+        let around = root.ancestors().skip(1).find(|folder| is_git_directory(folder));
+        let is_asked_for = |folder: &Path| root.strip_prefix(folder).is_ok_and(git_names::is_obeyed);
+        if let Some(folder) = around.filter(|folder| !is_asked_for(folder)) {
+            self.protect_repository(folder);
+            if !self.repositories.iter().any(|known| known == folder) {
+                self.repositories.push(folder.to_owned());
+            }
+        }
     }
 
     /// Protects the folder in a work tree that `core.hooksPath` names. Where that is `X/_`, what is in it runs what is in `X` (husky).
