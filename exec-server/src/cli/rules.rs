@@ -59,6 +59,8 @@ impl RuleArguments {
             keep_going: self.keep_going,
             heuristics: self.heuristics.lists(),
             legacy_policy: self.legacy_policy,
+            started_in: None,
+            operator_home: None,
         }
     }
 }

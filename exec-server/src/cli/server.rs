@@ -170,6 +170,8 @@ impl ServerArguments {
             execve_wrapper: self.advanced.execve,
             bash: self.advanced.bash,
             codex_home: None,
+            started_in: None,
+            operator_home: None,
             preserve_program_paths: self.advanced.preserve_program_paths,
             sandbox: SandboxSettings {
                 mode: self.sandbox.sandbox,
@@ -177,6 +179,7 @@ impl ServerArguments {
                 network: self.sandbox.network,
                 protected: self.sandbox.protected,
                 distrust_client: self.advanced.no_trust_client_sandbox,
+                apart: None,
             },
             allowed_hosts: self.sandbox.allow_host,
             published: self.sandbox.publish,

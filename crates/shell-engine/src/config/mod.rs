@@ -36,7 +36,7 @@ pub use results::Results;
 pub use results::{ResultFormat, ResultSettings};
 pub use rights::AllowMeans;
 pub(crate) use rights::RetryChoice;
-pub use sandboxing::{SandboxSettings, SandboxSettingsError};
+pub use sandboxing::{ApartSettings, SandboxSettings, SandboxSettingsError};
 pub use sandboxing::{Sandboxing, Wanted};
 pub use settings::Settings;
 pub use shell_program::{ShellKind, ShellProgram, find_shell};

@@ -29,7 +29,36 @@ pub struct SandboxSettings {
     pub protected: Vec<PathBuf>,
     /// The client's sandbox state may only narrow.
     pub distrust_client: bool,
+    /// The user is one of several whom a server serves.
+    pub apart: Option<ApartSettings>,
 }
+
+/// What keeps users apart whom one server serves: commands read the system, and what is their user's own. Nothing that
+/// a client says adds to that.
+#[derive(Clone, Debug)]
+pub struct ApartSettings {
+    /// The user's own folder, which is the home of his commands.
+    pub home: PathBuf,
+    /// Where their temporary files go, in that folder.
+    pub temporary: PathBuf,
+}
+
+/// Where the system is, for users who are kept apart.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix/store",
+    "/opt",
+    "/proc",
+    "/run/current-system",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/dpkg",
+];
 
 /// Why the sandbox that was asked for cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +133,8 @@ pub struct Sandboxing {
     /// Commands may trace each other.
     debug: bool,
     distrust_client: bool,
+    /// Folders that clients name are none of the workspace.
+    apart: bool,
     started_in: PathBuf,
     trusted: Trusted,
     facts: HostFacts,
@@ -165,6 +196,7 @@ impl Sandboxing {
         settings: SandboxSettings,
         file: &ConfigFile,
         own: Own,
+        started_in: PathBuf,
     ) -> Result<Sandboxing, SandboxSettingsError> {
         let from_file = file.sandbox_mode.as_deref().map(str::parse).transpose()?;
         let roots_typed = settings.writable_roots.first();
@@ -176,18 +208,27 @@ impl Sandboxing {
         }
         let table = &file.sandbox_workspace_write;
         let network = settings.network || table.network_access;
-        let started_in = std::env::current_dir().map_err(SandboxSettingsError::NoStart)?;
         // What is typed is meant from where it is typed.
         let typed = settings.writable_roots.iter().map(|root| started_in.join(root));
         let mut restrictions = restrictions(file, &settings.protected)?;
         restrictions.read_only.extend(own.trusted.places());
+        let mut environment = environment(file, own.program.as_deref());
+        if let Some(apart) = &settings.apart {
+            restrictions.only_readable = Some(SYSTEM.iter().map(PathBuf::from).collect());
+            environment.set.insert("HOME".into(), apart.home.display().to_string());
+            environment.set.insert("TMPDIR".into(), apart.temporary.display().to_string());
+        }
+        let apart = settings.apart.as_ref().map(|apart| apart.home.clone());
         let sandboxing = Sandboxing {
             mode,
             workspace_write: WorkspaceWrite {
-                writable_roots: typed.chain(table.writable_roots.iter().cloned()).collect(),
+                writable_roots: typed
+                    .chain(table.writable_roots.iter().cloned())
+                    .chain(apart.clone())
+                    .collect(),
                 network: network.into(),
-                exclude_tmpdir_env_var: table.exclude_tmpdir_env_var,
-                exclude_slash_tmp: table.exclude_slash_tmp,
+                exclude_tmpdir_env_var: table.exclude_tmpdir_env_var || apart.is_some(),
+                exclude_slash_tmp: table.exclude_slash_tmp || apart.is_some(),
             },
             network: network.into(),
             restrictions,
@@ -198,7 +239,10 @@ impl Sandboxing {
                 Some(NamespacesWord::Off) => Layers::WithoutNamespaces,
             },
             debug: file.shell_tool.debug == Some(true),
-            distrust_client: settings.distrust_client || file.shell_tool.trust_client_sandbox == Some(false),
+            apart: apart.is_some(),
+            distrust_client: settings.distrust_client
+                || apart.is_some()
+                || file.shell_tool.trust_client_sandbox == Some(false),
             started_in,
             trusted: own.trusted.clone(),
             facts: HostFacts {
@@ -210,10 +254,7 @@ impl Sandboxing {
                 devices: file.shell_tool.devices.clone(),
                 ..facts(own.trusted.programs.clone(), own.private, &own.trusted.home)
             },
-            environment: EnvironmentPolicy {
-                search_last: own.offered,
-                ..environment(file, own.program.as_deref())
-            },
+            environment: EnvironmentPolicy { search_last: own.offered, ..environment },
             secrets_decided: file.shell_environment_policy.ignore_default_excludes.is_some(),
         };
         // Errors are told at the start, not with the first call.
@@ -275,6 +316,7 @@ impl Sandboxing {
     }
 
     fn own(&self, client_roots: &[PathBuf]) -> OwnPolicy {
+        let client_roots = if self.apart { &[] } else { client_roots };
         let homes: Vec<PathBuf> = self.facts.homes().cloned().collect();
         let fallback = fallback_policy(client_roots, &self.started_in, &homes);
         let write = || SandboxPolicy::WorkspaceWrite(self.workspace_write.clone());
@@ -505,7 +547,8 @@ mod tests {
 
     fn sandboxing(settings: SandboxSettings, file: &str) -> Result<Sandboxing, String> {
         let file = toml::from_str(file).unwrap();
-        Sandboxing::new(settings, &file, Own::default()).map_err(|error| error.to_string())
+        let here = std::env::current_dir().unwrap();
+        Sandboxing::new(settings, &file, Own::default(), here).map_err(|error| error.to_string())
     }
 
     fn mode_of(sandboxing: &Sandboxing) -> Mode {

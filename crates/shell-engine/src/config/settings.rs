@@ -18,6 +18,11 @@ pub struct Settings {
     pub bash: Option<PathBuf>,
     /// The folder with the user's rules (`rules/*.rules` in it); by default `$CODEX_HOME`, then `~/.codex`.
     pub codex_home: Option<PathBuf>,
+    /// The folder that the server is for; by default the current one.
+    pub started_in: Option<PathBuf>,
+    /// The folder of whoever serves this user, among others: its configuration file counts instead of the user's own, and
+    /// its rules count too.
+    pub operator_home: Option<PathBuf>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
     /// The sandbox that commands run in.

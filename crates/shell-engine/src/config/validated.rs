@@ -20,14 +20,14 @@ use super::network::Hosts;
 use super::programs::{find_wrapper, usable};
 use super::results::{self, Results};
 use super::rights::{AllowMeans, RetryChoice};
-use super::sandboxing::{Own, SandboxSettings, Sandboxing};
+use super::sandboxing::{Own, SandboxSettings, SandboxSettingsError, Sandboxing};
 use super::settings::Settings;
 use super::shell_program::{ShellKind, ShellProgram, find_shell};
 use super::trusted::Trusted;
 use super::variables::Variables;
 use crate::private::{make_private, private_folders};
 use crate::programs::{FileIdentity, Programs, offer, takes_command_by_descriptor};
-use crate::rules::{AnswerFile, OWN, OWN_RULES, RuleFiles, project_rules, started_in};
+use crate::rules::{AnswerFile, OWN, OWN_RULES, RuleFiles, RuleSettings, project_rules, started_in};
 use crate::user_command::launcher;
 
 /// How the server runs commands. Made by [`Config::new`] only, so its programs exist.
@@ -48,6 +48,8 @@ pub struct Config {
     pub(crate) retry: RetryChoice,
     /// The user's folder.
     pub codex_home: PathBuf,
+    /// The folder that the server is for, where that is not the current one.
+    started_in: Option<PathBuf>,
     pub(crate) preserve_program_paths: bool,
     /// The sandbox that commands run in.
     pub sandboxing: Arc<Sandboxing>,
@@ -92,8 +94,12 @@ impl Config {
             })?;
         let execve_wrapper = find_wrapper(settings.execve_wrapper)?;
         let codex_home = find_codex_home(settings.codex_home)?;
-        let file = ConfigFile::read(&codex_home)?;
-        let rules = settings.rules.clone().trusting(file.trusted_projects());
+        let file = ConfigFile::read(settings.operator_home.as_deref().unwrap_or(&codex_home))?;
+        let rules = RuleSettings {
+            started_in: settings.started_in.clone(),
+            operator_home: settings.operator_home.clone(),
+            ..settings.rules.clone().trusting(file.trusted_projects())
+        };
         let rules = rules.find(&codex_home)?;
         let approvals = approvals(settings.approvals, &file)?;
         let programs = [bash.clone(), execve_wrapper.clone()].into_iter().chain(approvals.command.clone());
@@ -106,7 +112,9 @@ impl Config {
         let no_offer = offered.as_ref().err().map(ToString::to_string);
         let programs = programs.chain(offered.iter().cloned());
         let own = OwnPrograms { program: own_program, offered: offered.as_ref().ok().cloned() };
-        let sandboxing = sandboxing(settings.sandbox, &file, &codex_home, &rules, programs, own)?;
+        let homes = Homes { user: &codex_home, operator: settings.operator_home.as_deref() };
+        let started_in = settings.started_in.clone();
+        let sandboxing = sandboxing(settings.sandbox, &file, &homes, started_in, &rules, programs, own)?;
         let door = settings.door.or(file.shell_tool.door);
         let door = match (shell.kind, door) {
             (ShellKind::Patched, door) => door.unwrap_or_default(),
@@ -126,6 +134,7 @@ impl Config {
             allow_means: file.shell_tool.allow_means.unwrap_or_default(),
             retry: file.shell_tool.retry.unwrap_or_default(),
             codex_home,
+            started_in: settings.started_in,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
             hosts: Arc::new(Hosts::new(
@@ -191,7 +200,7 @@ impl Config {
 
     /// The project that the server was started in, and the file of what a person has answered for it.
     pub(crate) fn project(&self) -> Option<(PathBuf, AnswerFile)> {
-        let root = started_in()?;
+        let root = started_in(self.started_in.as_deref())?;
         let file = project_rules(&self.codex_home, &root).join("answers.rules");
         Some((root, AnswerFile::new(file)))
     }
@@ -252,16 +261,24 @@ struct OwnPrograms {
     offered: Option<PathBuf>,
 }
 
+/// Whose folders count.
+struct Homes<'h> {
+    user: &'h Path,
+    operator: Option<&'h Path>,
+}
+
 /// Puts the sandbox together: what the user asks for, and what must be kept from commands for the server's own sake.
 fn sandboxing(
     settings: SandboxSettings,
     file: &ConfigFile,
-    codex_home: &Path,
+    homes: &Homes<'_>,
+    started_in: Option<PathBuf>,
     rules: &RuleFiles,
     programs: impl IntoIterator<Item = PathBuf>,
     OwnPrograms { program, offered }: OwnPrograms,
 ) -> Result<Sandboxing, ConfigError> {
-    let private = private_folders(codex_home);
+    let mut private = private_folders(homes.user);
+    private.extend(homes.operator.map(private_folders).into_iter().flatten());
     for folder in &private {
         // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
         if let Err(error) = make_private(folder) {
@@ -271,7 +288,7 @@ fn sandboxing(
     let own = Own {
         // Who may write rules may let himself out.
         trusted: Trusted {
-            home: codex_home.to_owned(),
+            home: homes.user.to_owned(),
             rules: rules.places(),
             programs: programs.into_iter().chain(std::env::current_exe().ok()).collect(),
             launcher: launcher(),
@@ -280,7 +297,9 @@ fn sandboxing(
         program,
         offered,
     };
-    Ok(Sandboxing::new(settings, file, own)?)
+    let started_in =
+        started_in.map_or_else(std::env::current_dir, Ok).map_err(SandboxSettingsError::NoStart)?;
+    Ok(Sandboxing::new(settings, file, own, started_in)?)
 }
 
 /// A path as seen from the folder that the server starts in.

@@ -41,6 +41,10 @@ pub struct RuleSettings {
     pub heuristics: Heuristics,
     /// A `.policy` file, which speaks where no rule does.
     pub legacy_policy: Option<PathBuf>,
+    /// The folder that the server is for; by default the current one.
+    pub started_in: Option<PathBuf>,
+    /// The folder of whoever serves this user, among others: its rules count too.
+    pub operator_home: Option<PathBuf>,
 }
 
 /// Where the rules of one server are, and what becomes of commands when they are broken.
@@ -75,6 +79,10 @@ impl RuleSettings {
         self
     }
 
+    fn start(&self) -> std::io::Result<PathBuf> {
+        self.started_in.clone().map_or_else(std::env::current_dir, Ok)
+    }
+
     /// Finds out where rules are, for a user whose folder is `codex_home` and a server that starts in the
     /// current folder.
     ///
@@ -101,7 +109,7 @@ impl RuleSettings {
     ///
     /// When the project is to be trusted, and the current folder is gone.
     pub fn sources(&self, codex_home: &Path) -> Result<Vec<RuleSource>, RulesError> {
-        let start = match std::env::current_dir() {
+        let start = match self.start() {
             Ok(start) => Some(start),
             Err(error) if self.trust_project => return Err(RulesError::NoFolder(error)),
             Err(_) => None,
@@ -114,7 +122,7 @@ impl RuleSettings {
     /// trusted.
     #[must_use]
     pub fn left_out(&self, codex_home: &Path) -> Vec<PathBuf> {
-        let Ok(start) = std::env::current_dir() else { return Vec::new() };
+        let Ok(start) = self.start() else { return Vec::new() };
         if self.trust_project || self.trusts(&start) {
             return Vec::new();
         }
@@ -132,7 +140,11 @@ impl RuleSettings {
             RuleSource::Folder(codex_home.join("rules")),
             RuleSource::Folder(codex_home.join(OWN_RULES)),
         ];
-        sources.extend(started_in().map(|root| RuleSource::Folder(project_rules(codex_home, &root))));
+        for folder in self.operator_home.iter().flat_map(|home| [home.join("rules"), home.join(OWN_RULES)]) {
+            sources.push(RuleSource::Folder(folder));
+        }
+        let root = started_in(self.started_in.as_deref());
+        sources.extend(root.map(|root| RuleSource::Folder(project_rules(codex_home, &root))));
         // The user's folder may lie in the project. Commands start in other folders than the server.
         let named = self.named.iter().map(|path| RuleSource::Named(absolute(path)));
         for source in project.into_iter().map(RuleSource::Folder).chain(named) {
@@ -153,9 +165,10 @@ impl RuleSettings {
     }
 }
 
-/// The root of the project that the server was started in.
-pub(crate) fn started_in() -> Option<PathBuf> {
-    std::env::current_dir().ok().map(|start| project_root(&start).to_owned())
+/// The root of the project that the server is for: the one that this folder lies in, else the current one.
+pub(crate) fn started_in(folder: Option<&Path>) -> Option<PathBuf> {
+    let start = folder.map(Path::to_owned).or_else(|| std::env::current_dir().ok());
+    start.map(|start| project_root(&start).to_owned())
 }
 
 /// The folder of a user's rules about one project, which is never in the project.
@@ -231,7 +244,7 @@ mod tests {
             RuleSource::Requirements("/etc/codex/requirements.toml".into()),
             folder("repo/.codex/rules"),
             folder("repo/.codex/shell-tool/rules"),
-            RuleSource::Folder(project_rules(&codex_home, &started_in().expect("a folder"))),
+            RuleSource::Folder(project_rules(&codex_home, &started_in(None).expect("a folder"))),
             folder("repo/a/.codex/rules"),
             folder("repo/a/b/.codex/rules"),
             RuleSource::Named("/x.rules".into()),
