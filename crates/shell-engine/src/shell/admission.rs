@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::places::{Place, Places, User};
+
 /// Places for running commands.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     places: Arc<Semaphore>,
     count: usize,
     waiting: Arc<AtomicUsize>,
+    /// Places that others use too.
+    shared: Option<User>,
 }
 
 /// The right to run one command; given back when it is dropped.
@@ -18,6 +22,7 @@ pub(super) struct Admission {
 #[must_use = "dropping it gives the turn to the next command"]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
+    _shared: Option<Place>,
     used: Arc<AtomicBool>,
 }
 
@@ -50,19 +55,31 @@ struct Waiting(Arc<AtomicUsize>);
 impl Admission {
     pub(super) fn new(count: usize) -> Admission {
         let count = count.clamp(1, Semaphore::MAX_PERMITS);
-        Admission { places: Arc::new(Semaphore::new(count)), count, waiting: Arc::default() }
+        Admission { places: Arc::new(Semaphore::new(count)), count, waiting: Arc::default(), shared: None }
+    }
+
+    /// The same, where each command needs one of these places besides.
+    pub(super) fn sharing(self, places: &Places) -> Admission {
+        Admission { shared: Some(places.user()), ..self }
     }
 
     /// Waits for a turn. Dropping the future leaves the queue.
     pub(super) async fn enter(&self) -> Turn {
         let place = Arc::clone(&self.places);
-        if let Ok(permit) = Arc::clone(&place).try_acquire_owned() {
-            return Turn { _permit: Some(permit), used: Arc::default() };
+        if self.shared.is_none()
+            && let Ok(permit) = Arc::clone(&place).try_acquire_owned()
+        {
+            return Turn { _permit: Some(permit), _shared: None, used: Arc::default() };
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(Arc::clone(&self.waiting));
         // The semaphore is never closed; if it were, nobody would be held up.
-        Turn { _permit: place.acquire_owned().await.ok(), used: Arc::default() }
+        let permit = place.acquire_owned().await.ok();
+        let shared = match &self.shared {
+            Some(user) => Some(user.enter().await),
+            None => None,
+        };
+        Turn { _permit: permit, _shared: shared, used: Arc::default() }
     }
 
     /// How many commands run at once, and how many wait.

@@ -4,8 +4,8 @@
 //!
 //! # Layout, in the order in which a call meets it
 //! - `shared`: what all calls of one server share.
-//! - `request`: what is wanted, checked. `admission`: waiting until it may start.
-//! - `publish`: ports of its programs that a person is asked about.
+//! - `request`: what is wanted, checked. `admission`: waiting until it may start; `places`: in turn with
+//!   other users. `publish`: ports of its programs that a person is asked about.
 //! - `patching`: which sandbox a patch is applied in.
 //! - `streams`: its descriptors. `input`: what is written to it.
 //!   `terminal`: what a person would see of it. `keys`: what a keyboard sends. `kept`: a
@@ -33,6 +33,7 @@ mod keys;
 mod login;
 mod outcome;
 mod patching;
+mod places;
 mod processes;
 mod protected;
 mod publish;
@@ -52,6 +53,7 @@ pub use facts::{Dirty, GitFacts, LimitFacts, SessionFacts, ShellFacts, Unknown};
 pub use input::WriteError;
 pub use kept::{CommandEnd, CommandError, KeptCommand};
 pub use outcome::{CallOutcome, Ending};
+pub use places::Places;
 pub use processes::CallProcess;
 pub use request::{CallRequest, Input, RequestError};
 pub use running::{BackgroundCall, CallState, RecentCall, RunningCall, RunningCalls};

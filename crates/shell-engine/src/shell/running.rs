@@ -204,6 +204,18 @@ impl RunningCalls {
         Entered { running: self.clone(), output: output.clone(), ended: false }
     }
 
+    /// Whether a command runs.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.calls().iter().any(|call| call.ended.is_none())
+    }
+
+    /// Whether nothing runs, and nothing was left behind.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.calls().iter().all(|call| call.ended.is_some() && call.attached.is_none())
+    }
+
     /// The calls that start, run or have left something behind, in the order in which their shells ended; what has not ended
     /// comes last.
     pub async fn list(&self) -> Vec<RunningCall> {

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Turn};
 use super::login::Logins;
+use super::places::Places;
 use super::running::RunningCalls;
 use super::sessions::Sessions;
 use super::user_program::{Ran, UserProgram, UserProgramError};
@@ -53,6 +54,12 @@ impl Shell {
     pub fn new(config: Arc<Config>) -> Shell {
         let audit = Audit::new(&config.codex_home);
         Shell::recording(config, audit)
+    }
+
+    /// The same, which takes turns with others to run commands.
+    #[must_use]
+    pub fn sharing(self, places: &Places) -> Shell {
+        Shell { admission: self.admission.sharing(places), ..self }
     }
 
     /// The same for an examination: nothing is put on record.
