@@ -14,7 +14,7 @@ use rmcp::model::{
     CancelledNotificationParam, ClientResult, ElicitResult, ElicitationAction, InputRequest, InputRequests,
     InputResponses, ProtocolVersion, RequestId, ServerRequest,
 };
-use rmcp::service::{Peer, PeerRequestOptions, RequestContext};
+use rmcp::service::{OriginatingRequestId, Peer, PeerRequestOptions, RequestContext};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,13 @@ const READING: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub(super) enum ElicitationMode {
     /// By requests of ours.
-    Requests { peer: Peer<RoleServer>, shape: Shape, gone: CancellationToken },
+    Requests {
+        peer: Peer<RoleServer>,
+        shape: Shape,
+        gone: CancellationToken,
+        /// The client's request, which questions go beside where there is more than one stream.
+        request: RequestId,
+    },
     /// By results that ask for more input.
     InputRequired { shape: Shape },
     /// Not at all; the text says why.
@@ -52,7 +58,12 @@ impl ElicitationMode {
                 if version.as_ref().is_some_and(|version| *version >= ProtocolVersion::V_2026_07_28) {
                     ElicitationMode::InputRequired { shape }
                 } else {
-                    ElicitationMode::Requests { peer: context.peer.clone(), shape, gone: gone.clone() }
+                    ElicitationMode::Requests {
+                        peer: context.peer.clone(),
+                        shape,
+                        gone: gone.clone(),
+                        request: context.id.clone(),
+                    }
                 }
             }
             Some(_) => ElicitationMode::Unsupported(
@@ -223,9 +234,9 @@ impl Channel for ClientChannel {
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
         let mode = self.state().mode.clone();
         match mode {
-            Some(ElicitationMode::Requests { peer, shape, gone }) => Box::pin(async move {
+            Some(ElicitationMode::Requests { peer, shape, gone, request }) => Box::pin(async move {
                 tokio::select! {
-                    reply = send(peer, &open, shape) => reply,
+                    reply = send(peer, &open, shape, request) => reply,
                     // The client's side of the connection is closed; a request to it would wait for ever.
                     () = gone.cancelled() => Reply::Passed("the client is gone".into()),
                 }
@@ -264,9 +275,12 @@ impl Drop for Withdrawn<'_> {
 }
 
 /// Asks by a request of ours.
-async fn send(peer: Peer<RoleServer>, open: &OpenQuestion, shape: Shape) -> Reply {
+async fn send(peer: Peer<RoleServer>, open: &OpenQuestion, shape: Shape, beside: RequestId) -> Reply {
     let request = match form::request(open, shape) {
-        Ok(request) => ServerRequest::ElicitRequest(request),
+        Ok(mut request) => {
+            request.extensions.insert(OriginatingRequestId(beside));
+            ServerRequest::ElicitRequest(request)
+        }
         Err(error) => return failed(&error),
     };
     let shown = Instant::now();

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{CustomRequest, CustomResult, ErrorData, JsonObject, ProtocolVersion};
-use rmcp::service::RequestContext;
+use rmcp::model::{
+    ClientResult, CustomRequest, CustomResult, ErrorData, JsonObject, ProtocolVersion, ServerRequest,
+};
+use rmcp::service::{OriginatingRequestId, RequestContext};
 use sandbox::policy::CLIENT_STATE_KEYS;
 use sandbox::{ClientState, PolicyError};
 use serde_json::{Value, json};
@@ -100,12 +102,18 @@ impl SandboxState {
         if let Some(roots) = &*known {
             return roots.clone();
         }
-        let asked = context.peer.list_roots();
+        let mut request = rmcp::model::ListRootsRequest::default();
+        request.extensions.insert(OriginatingRequestId(context.id.clone()));
+        let asked = context.peer.send_request(ServerRequest::ListRootsRequest(request));
         let roots = match tokio::time::timeout(ROOTS_TIMEOUT, asked).await {
-            Ok(Ok(listed)) => {
+            Ok(Ok(ClientResult::ListRootsResult(listed))) => {
                 let paths =
                     listed.roots.iter().filter_map(|root| sandbox::policy::absolute_path(&root.uri).ok());
                 paths.filter(|path| path.is_dir()).take(MAX_ROOTS).collect()
+            }
+            Ok(Ok(_)) => {
+                tracing::warn!("the client answers something else than its roots");
+                Vec::new()
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the client does not list its roots");
