@@ -8,10 +8,12 @@ mod limits;
 mod policy;
 mod results;
 mod rules;
+mod serve;
 mod server;
 mod setup;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+pub(crate) use serve::announce;
 use server::ServerArguments;
 use shell_engine::user_command_name;
 
@@ -35,6 +37,7 @@ pub(crate) enum Subcommand {
     Doctor(Box<doctor::DoctorArguments>),
     #[command(visible_alias = "execpolicy")]
     Policy(policy::PolicyArguments),
+    Serve(Box<serve::ServeArguments>),
     Setup(setup::SetupArguments),
 }
 
@@ -57,7 +60,8 @@ fn command(name: &'static str) -> clap::Command {
          {name} policy explain \"git push\"         what your rules make of a command\n  \
          {name} audit show --since yesterday      what was decided\n  \
          claude mcp add shell -- {name}           register it in a client\n  \
-         {name} --network --writable-root ~/.cache   what a client may start it with"
+         {name} --network --writable-root ~/.cache   what a client may start it with\n  \
+         {name} serve --http 8808                 serve many clients over HTTP"
     );
     Cli::command()
         .name(name)

@@ -3,11 +3,13 @@
 //! # Layout
 //!
 //! * `mcp`: decodes requests, attaches them to calls, carries questions to the client, encodes results.
+//! * `http`: many clients over HTTP.
 //! * `channels`: ways to a person besides the client: a terminal, a program of the user's.
 //! * `doctor`: whether all of it works on this machine.
 
 mod channels;
 pub mod doctor;
+mod http;
 mod mcp;
 mod sockets;
 mod stand_in;
@@ -15,6 +17,9 @@ mod sys;
 mod told_to_end;
 
 pub use channels::{Look, ScreenError, ScriptError, approval_chain, approve_by_script, approve_on_screen};
+pub use http::{
+    Address, AddressError, HttpError, HttpOptions, IdentityOptions, KeysError, Proxy, ProxyError, serve_http,
+};
 pub use mcp::{
     Keeper, Offer, Preset, ServeError, SessionFile, ShellServer, UnknownPreset, check_output,
     explain_over_stdio, serve_keeping, serve_stdio,

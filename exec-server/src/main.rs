@@ -47,6 +47,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Subcommand::Caches(caches)) => caches.run(),
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
+        Some(Subcommand::Serve(serve)) => {
+            let (settings, options) = serve.settings();
+            until_end(exec_server::serve_http(settings, options, cli::announce))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Subcommand::Setup(setup)) => setup.run(),
     }
 }

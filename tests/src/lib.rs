@@ -10,6 +10,7 @@
 
 pub mod asking;
 pub mod client;
+pub mod http;
 pub mod lines;
 pub mod machine;
 pub mod waiting;

@@ -216,6 +216,16 @@ impl ParkedCalls {
         Ok(ticket)
     }
 
+    /// Ends those that wait: nobody can come back any more.
+    pub(super) fn give_up(&self, why: &str) {
+        let waiting: Vec<Waiting> = self.parked().calls.drain().map(|(_, waiting)| waiting).collect();
+        for waiting in waiting {
+            waiting.ticket.client.give_up(why);
+            waiting.ticket.client.end();
+            waiting.ticket.call.cancel();
+        }
+    }
+
     /// Ends the call if nobody comes back for it in time.
     fn expire(self: &Arc<Self>, number: u64) -> AbortHandle {
         let parked_calls = Arc::clone(self);

@@ -74,7 +74,10 @@ impl SandboxState {
         let sent =
             CLIENT_STATE_KEYS.iter().rev().find_map(|key| Some((*key, context.meta.get(*key)?.clone())));
         let updated = || Some((UPDATE, self.updated.lock().unwrap_or_else(PoisonError::into_inner).clone()?));
-        let roots = self.roots(context).await;
+        let roots = match sandboxing.takes_client_roots() {
+            true => self.roots(context).await,
+            false => Vec::new(),
+        };
         let client = match sent.or_else(updated) {
             None => None,
             Some((source, state)) => Some(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
@@ -116,6 +117,12 @@ impl ShellServer {
     #[must_use]
     pub fn shell(&self) -> &Shell {
         &self.shell
+    }
+
+    /// Ends everything; open questions are answered for those who could not come back to another server.
+    pub(crate) async fn leave(&self, timeout: Duration) {
+        self.parked_calls.give_up("the server is leaving");
+        self.shell.close(timeout).await;
     }
 
     /// Cancelled when the client is gone: nothing may wait for it any more.

@@ -285,6 +285,11 @@ impl Sandboxing {
         &self.started_in
     }
 
+    /// Whether folders that clients name are of the workspace.
+    pub fn takes_client_roots(&self) -> bool {
+        !self.apart
+    }
+
     /// The user's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.facts.home.as_deref()

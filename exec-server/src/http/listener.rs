@@ -1,0 +1,110 @@
+//! The socket that a server listens on.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::address::Address;
+
+/// A connection's two directions.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Who has connected, as far as the system knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Somebody at this address.
+    Network(std::net::SocketAddr),
+    /// A process of this user, on this machine.
+    User(u32),
+}
+
+/// The socket that a server listens on. A Unix socket is removed when this is dropped.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// Listens there. Must be called within the runtime.
+    pub(super) async fn bind(address: &Address) -> io::Result<Listener> {
+        match address {
+            Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+                Ok(Listener::Unix(listener, path.clone()))
+            }
+        }
+    }
+
+    /// Where it listens: with the port that the system has chosen.
+    pub(super) fn address(&self) -> io::Result<Address> {
+        match self {
+            Listener::Tcp(listener) => Ok(Address::Tcp(listener.local_addr()?)),
+            Listener::Unix(_, path) => Ok(Address::Unix(path.clone())),
+        }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Peer::Network(address)))
+            }
+            Listener::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let user = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Peer::User(user)))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a socket that a server has left behind: one that nobody listens on.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    match StdUnixStream::connect(path) {
+        Err(error) if is_socket && error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_listens_on_makes_room_and_others_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Unix(folder.path().join("socket"));
+        let listener = Listener::bind(&address).await.unwrap();
+        let mode = std::fs::metadata(folder.path().join("socket")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(Listener::bind(&address).await.is_err(), "somebody listens");
+        drop(listener);
+        // As a server that was killed leaves it.
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
+        drop(Listener::bind(&address).await.unwrap());
+        std::fs::write(folder.path().join("socket"), "a file").unwrap();
+        assert!(Listener::bind(&address).await.is_err(), "no socket");
+    }
+}

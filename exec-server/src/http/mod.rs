@@ -1,0 +1,33 @@
+//! Serves many clients over streamable HTTP: listening, who asks, whose state that is, and how all of it ends.
+//!
+//! A request comes in here and is passed to the MCP server of whoever sent it ([`crate::mcp`]); nothing above knows HTTP.
+
+mod address;
+mod connection;
+mod endpoint;
+mod events;
+mod gate;
+mod hosts;
+mod keys;
+mod life;
+mod listener;
+mod oauth;
+mod options;
+mod principal;
+mod proxies;
+mod router;
+mod secret;
+mod serve;
+mod session_store;
+mod sessions;
+mod signatures;
+mod stalled;
+mod tenants;
+mod tokens;
+mod watched_file;
+
+pub use address::{Address, AddressError};
+pub use keys::KeysError;
+pub use options::{HttpError, HttpOptions, IdentityOptions};
+pub use proxies::{Proxy, ProxyError};
+pub use serve::serve_http;

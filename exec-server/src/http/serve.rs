@@ -1,0 +1,232 @@
+//! The life of a server behind HTTP, from the first line to the last answer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderName;
+use serde_json::Value;
+use shell_engine::private::make_private;
+use shell_engine::shell::Places;
+use shell_engine::{Config, Settings};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::address::Address;
+use super::connection::accept_all;
+use super::gate::{Gate, Known};
+use super::hosts::Hosts;
+use super::keys::Keys;
+use super::life::Life;
+use super::listener::Listener;
+use super::oauth::OAuth;
+use super::options::{HttpError, HttpOptions, IdentityOptions};
+use super::proxies::Proxies;
+use super::router::{Site, router};
+use super::secret::{self, Sealed};
+use super::session_store::write_whole;
+use super::tenants::{Folders, Plan, Tenants};
+use super::tokens::Tokens;
+use super::watched_file::WatchedFile;
+use crate::told_to_end::told_to_end;
+
+/// How long calls may take to end when the server has waited for them: their own grace, and a little.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
+
+/// How long the last answers may take to be written.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// The server's own folder for serving over HTTP, below its private one.
+const FOLDER: &str = "http";
+
+/// Where proxies say who asks, when nothing else is said.
+const PROXY_HEADER: &str = "x-forwarded-user";
+
+/// Serves MCP over HTTP until a signal comes, and all that runs then has ended. `ready` is told the endpoint's address.
+///
+/// # Errors
+///
+/// When the server cannot begin.
+pub async fn serve_http(
+    mut settings: Settings,
+    options: HttpOptions,
+    ready: impl FnOnce(&str),
+) -> Result<(), HttpError> {
+    let told = told_to_end().map_err(HttpError::System)?;
+    if !options.address.is_local() && !options.identity.is_known() {
+        return Err(HttpError::NoIdentity(options.address));
+    }
+    // No client has started this server.
+    settings.sandbox.distrust_client = true;
+    let config = Config::new(settings.clone())?;
+    if options.identity.is_known() && !config.sandboxing.mode().is_enforced() {
+        tracing::warn!(
+            "there is no sandbox ({}), so those who ask are not kept apart",
+            config.sandboxing.mode()
+        );
+    }
+    shell_engine::raise_descriptor_limit()?;
+    let folder = private_folder(&config, FOLDER)?;
+    let cannot_listen = |source| HttpError::Listen { address: options.address.clone(), source };
+    let listener = Listener::bind(&options.address).await.map_err(cannot_listen)?;
+    let address = listener.address().map_err(HttpError::System)?;
+    let path = folder.join("path");
+    let secret = kept_secret(&path).map_err(|source| HttpError::File { path, source })?;
+    let way_in = way_in(&address, &secret, &options).await?;
+
+    let streams = CancellationToken::new();
+    let workspaces = options.workspaces.clone().map_or_else(std::env::current_dir, Ok);
+    let plan = Plan {
+        folders: Folders {
+            workspaces: workspaces.and_then(std::path::absolute).map_err(HttpError::System)?,
+            homes: folder.join("principals"),
+            sessions: options.session_store.clone().unwrap_or_else(|| folder.join("sessions")),
+            operator: config.codex_home.clone(),
+        },
+        settings,
+        secret,
+        server: secret::random().map_err(HttpError::System)?,
+        sessions: options.sessions,
+        requests: options.requests,
+        most: options.principals,
+        streams: streams.clone(),
+        places: Places::new(options.calls),
+    };
+    let mut tenants = Tenants::new(plan);
+    if !options.identity.is_known() {
+        tenants = tenants.with_owner(config)?;
+    }
+    let life = Life::default();
+    let listening = match address {
+        Address::Tcp(address) => Some(address),
+        Address::Unix(_) => None,
+    };
+    let hosts = Hosts::new(listening, &options.hosts, &options.origins);
+    let WayIn { gate, metadata, endpoint } = way_in;
+    let site = Arc::new(Site { hosts, gate, tenants, metadata, life: life.clone() });
+
+    let (connections, stop) = (TaskTracker::new(), CancellationToken::new());
+    let router = router(Arc::clone(&site));
+    let accepting =
+        tokio::spawn(accept_all(listener, router, options.connections, connections.clone(), stop.clone()));
+    ready(&endpoint);
+
+    told.await;
+    let told_again = told_to_end().map_err(HttpError::System)?;
+    life.leave();
+    let finished = async {
+        site.tenants.all_ended().await;
+        life.all_answered().await;
+    };
+    tokio::select! {
+        () = finished => {}
+        () = tokio::time::sleep(options.drain_timeout) => {}
+        () = told_again => {}
+    }
+    site.tenants.close(CLOSE_TIMEOUT).await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, life.all_answered()).await;
+    accepting.abort();
+    streams.cancel();
+    stop.cancel();
+    connections.close();
+    let _ = tokio::time::timeout(LAST_ANSWERS, connections.wait()).await;
+    Ok(())
+}
+
+/// How one comes in.
+struct WayIn {
+    gate: Gate,
+    /// What clients are told about who makes tokens.
+    metadata: Option<Value>,
+    /// The address that they use.
+    endpoint: String,
+}
+
+async fn way_in(address: &Address, secret: &str, options: &HttpOptions) -> Result<WayIn, HttpError> {
+    let base = match address {
+        Address::Unix(path) => format!("unix:{}:", path.display()),
+        Address::Tcp(address) => format!("http://{address}"),
+    };
+    let endpoint = format!("{base}/mcp");
+    if options.identity.is_known() {
+        let resource = options.resource.clone().unwrap_or_else(|| endpoint.clone());
+        let (known, metadata) = known(&options.identity, &resource).await?;
+        return Ok(WayIn { gate: Gate::Known(Box::new(known)), metadata, endpoint: resource });
+    }
+    match address {
+        Address::Unix(_) => {
+            let gate = Gate::User(rustix::process::geteuid().as_raw());
+            Ok(WayIn { gate, metadata: None, endpoint })
+        }
+        Address::Tcp(_) => {
+            let gate = Gate::Secret(Sealed::of(secret.as_bytes()));
+            Ok(WayIn { gate, metadata: None, endpoint: format!("{endpoint}/{secret}") })
+        }
+    }
+}
+
+/// How it is known who asks, and what clients are told about that.
+async fn known(options: &IdentityOptions, resource: &str) -> Result<(Known, Option<Value>), HttpError> {
+    let tokens = options.token_file.clone().map(|path| {
+        let opened = WatchedFile::open(path.clone(), Tokens::read);
+        opened.map_err(|source| HttpError::File { path, source })
+    });
+    let oauth = match &options.jwks {
+        Some(place) => {
+            let keys = Keys::open(place).await?;
+            let audience = options.audience.clone().unwrap_or_else(|| resource.to_owned());
+            Some(OAuth::new(options.issuer.clone(), audience, keys))
+        }
+        None => None,
+    };
+    let proxies = match &options.proxies[..] {
+        [] => None,
+        trusted => {
+            let header = options.proxy_header.as_deref().unwrap_or(PROXY_HEADER);
+            let header = HeaderName::try_from(header).map_err(|_| HttpError::Header(header.to_owned()))?;
+            Some(Proxies::new(trusted.to_vec(), header))
+        }
+    };
+    let described =
+        oauth.as_ref().map(|oauth| oauth.metadata(options.audience.as_deref().unwrap_or(resource)));
+    let known = Known {
+        tokens: tokens.transpose()?,
+        metadata: oauth.is_some().then(|| metadata_address(resource)),
+        oauth,
+        proxies,
+        approvers: options.approvers.clone(),
+    };
+    Ok((known, described))
+}
+
+/// Where the description of a resource is (RFC 9728, section 3.1).
+fn metadata_address(resource: &str) -> String {
+    let end = resource.find("://").map_or(0, |at| at + 3);
+    let (host, path) = match resource.get(end..).and_then(|rest| rest.find('/')) {
+        Some(at) => resource.split_at(end + at),
+        None => (resource, ""),
+    };
+    format!("{host}/.well-known/oauth-protected-resource{}", path.trim_end_matches('/'))
+}
+
+/// The secret part of the path: the same for every server of this user, so that clients are told once.
+fn kept_secret(path: &Path) -> io::Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret = secret::random()?;
+    write_whole(path, format!("{secret}\n").as_bytes())?;
+    // Another server may have made one at the same time: the file says which counts.
+    Ok(std::fs::read_to_string(path)?.trim().to_owned())
+}
+
+/// A folder of the server's own, in the user's.
+fn private_folder(config: &Config, name: &str) -> Result<PathBuf, HttpError> {
+    let folder = shell_engine::private::private_folders(&config.codex_home).remove(0).join(name);
+    make_private(&folder)?;
+    Ok(folder)
+}

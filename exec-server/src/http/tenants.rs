@@ -1,0 +1,261 @@
+//! Whose state a request meets: each principal has a server of his own, which nobody else reaches.
+//!
+//! Handles (outputs, sessions, questions, background processes) are looked up there and nowhere else, so that another
+//! one's are simply unknown.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shell_engine::private::make_private;
+use shell_engine::shell::Places;
+use shell_engine::{ApartSettings, Config, Settings, Shell};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::Endpoint;
+use super::options::HttpError;
+use super::principal::{Identity, Way};
+use super::secret::Sealed;
+use super::session_store::FolderStore;
+use super::sessions::Sessions;
+use crate::channels::approval_chain;
+use crate::mcp::ShellServer;
+
+/// How long a principal is kept who does nothing.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// How long the calls of one who makes room may take to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
+
+/// How often it is looked whether commands still run.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Letters of a name that its folder's name begins with.
+const NAME_LETTERS: usize = 24;
+
+/// Where principals' things are.
+#[derive(Clone, Debug)]
+pub(super) struct Folders {
+    /// Their workspaces, a folder for each.
+    pub(super) workspaces: PathBuf,
+    /// Their rules, records and answers, which no command reads.
+    pub(super) homes: PathBuf,
+    /// Their sessions.
+    pub(super) sessions: PathBuf,
+    /// The folder of whoever runs the server: its rules and its configuration are for all.
+    pub(super) operator: PathBuf,
+}
+
+/// What every principal's server is made by.
+pub(super) struct Plan {
+    pub(super) settings: Settings,
+    pub(super) folders: Folders,
+    /// What nobody knows of the names of workspaces: who knows a name could ask the system whether it is there.
+    pub(super) secret: String,
+    /// Tells this server's events from another's.
+    pub(super) server: String,
+    /// The most sessions of one.
+    pub(super) sessions: usize,
+    /// The most requests that are answered for one at a time.
+    pub(super) requests: usize,
+    /// The most that are served.
+    pub(super) most: usize,
+    /// Ends all streams.
+    pub(super) streams: CancellationToken,
+    /// What all of them share to run commands.
+    pub(super) places: Places,
+}
+
+/// The servers of all principals.
+pub(super) struct Tenants {
+    plan: Plan,
+    live: Mutex<BTreeMap<Identity, Arc<Tenant>>>,
+}
+
+/// One principal's server.
+pub(super) struct Tenant {
+    pub(super) identity: Identity,
+    pub(super) server: ShellServer,
+    pub(super) endpoint: Endpoint,
+    pub(super) requests: Arc<Semaphore>,
+    used: Mutex<Instant>,
+}
+
+/// Why somebody is not served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotServed {
+    #[error("the server serves as many as it may; ask again later")]
+    Full,
+    #[error("what the server needs for you cannot be made")]
+    Made(#[from] HttpError),
+}
+
+impl Tenants {
+    /// None yet.
+    pub(super) fn new(plan: Plan) -> Tenants {
+        Tenants { plan, live: Mutex::default() }
+    }
+
+    /// The owner's, who is there from the start.
+    pub(super) fn with_owner(self, config: Config) -> Result<Tenants, HttpError> {
+        let sessions = self.plan.folders.sessions.clone();
+        let owner = self.plan.tenant(Identity::owner(), config, &sessions)?;
+        self.live().insert(Identity::owner(), Arc::new(owner));
+        Ok(self)
+    }
+
+    /// Somebody's server, which is made when he comes first.
+    pub(super) async fn of(&self, identity: &Identity) -> Result<Arc<Tenant>, NotServed> {
+        if let Some(tenant) = self.live().get(identity) {
+            tenant.touch();
+            return Ok(Arc::clone(tenant));
+        }
+        if self.live().len() >= self.plan.most {
+            let idle = self.take_idle().ok_or(NotServed::Full)?;
+            idle.server.leave(CLOSE_TIMEOUT).await;
+        }
+        let mut live = self.live();
+        if let Some(tenant) = live.get(identity) {
+            return Ok(Arc::clone(tenant));
+        }
+        let tenant = Arc::new(self.plan.make(identity)?);
+        live.insert(identity.clone(), Arc::clone(&tenant));
+        Ok(tenant)
+    }
+
+    /// Whether somebody's server is there already.
+    pub(super) fn has(&self, identity: &Identity) -> bool {
+        self.live().contains_key(identity)
+    }
+
+    /// Completes when no command runs: also none whose client has lost its connection, or has to come back with answers.
+    pub(super) async fn all_ended(&self) {
+        while self.all().iter().any(|tenant| tenant.server.shell().running().is_busy()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Ends all that runs, and waits for it, but not for long.
+    pub(super) async fn close(&self, timeout: Duration) {
+        let mut closing = tokio::task::JoinSet::new();
+        for tenant in self.all() {
+            closing.spawn(async move { tenant.server.leave(timeout).await });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    /// All that there are now.
+    pub(super) fn all(&self) -> Vec<Arc<Tenant>> {
+        self.live().values().cloned().collect()
+    }
+
+    /// Takes out the one who has done nothing for longest, and long enough.
+    fn take_idle(&self) -> Option<Arc<Tenant>> {
+        let mut live = self.live();
+        let idle = live.values().filter(|tenant| tenant.is_idle());
+        let longest = idle.min_by_key(|tenant| tenant.used()).map(|tenant| tenant.identity.clone())?;
+        live.remove(&longest)
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeMap<Identity, Arc<Tenant>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Plan {
+    fn make(&self, identity: &Identity) -> Result<Tenant, HttpError> {
+        let name = folder_name(identity, "");
+        let home = self.folders.homes.join(&name);
+        let own = self.folders.workspaces.join(folder_name(identity, &self.secret));
+        let (workspace, temporary) = (own.join("workspace"), own.join("tmp"));
+        make_private(&home)?;
+        for folder in [&own, &workspace, &temporary] {
+            make_private(folder)?;
+        }
+        let mut settings = self.settings.clone();
+        settings.codex_home = Some(home.clone());
+        settings.operator_home = Some(self.folders.operator.clone());
+        settings.started_in = Some(workspace);
+        settings.sandbox.apart = Some(ApartSettings { home: own, temporary });
+        let config = Config::new(settings)?;
+        self.tenant(identity.clone(), config, &self.folders.sessions.join(&name))
+    }
+
+    fn tenant(&self, identity: Identity, config: Config, sessions: &Path) -> Result<Tenant, HttpError> {
+        make_private(sessions)?;
+        let shell = Shell::new(Arc::new(config)).sharing(&self.places);
+        let approvals = approval_chain(&shell);
+        let server = ShellServer::new(shell, approvals).map_err(HttpError::System)?;
+        let store = FolderStore::new(sessions.to_owned());
+        let sessions = Sessions::new(&self.server, self.sessions);
+        // There is nobody whom the owner could keep waiting.
+        let requests = if identity.way == Way::Owner { Semaphore::MAX_PERMITS } else { self.requests };
+        Ok(Tenant {
+            identity,
+            endpoint: Endpoint::new(server.clone(), &sessions, Some(store), self.streams.clone()),
+            server,
+            requests: Arc::new(Semaphore::new(requests)),
+            used: Mutex::new(Instant::now()),
+        })
+    }
+}
+
+impl Tenant {
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether he has nothing running, and has not asked for long.
+    fn is_idle(&self) -> bool {
+        let is_owner = self.identity.way == Way::Owner;
+        !is_owner && self.used().elapsed() > IDLE && self.server.shell().running().is_idle()
+    }
+}
+
+/// What somebody's folder is called: beginning like his name, and as no other's; with a secret, as nobody guesses.
+fn folder_name(identity: &Identity, secret: &str) -> String {
+    let way = match identity.way {
+        Way::Owner => "owner",
+        Way::Token => "token",
+        Way::OAuth => "oauth",
+        Way::Proxy => "proxy",
+    };
+    let letters = identity.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-');
+    let begin: String = letters.take(NAME_LETTERS).collect();
+    let sealed = Sealed::of(format!("{secret}{way}:{}", identity.name).as_bytes());
+    format!("{begin}-{}", sealed.long())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_named_for_one_alone_and_lead_nowhere() {
+        let named = |way, name: &str| folder_name(&Identity::new(way, name).unwrap(), "");
+        let names = [
+            named(Way::Token, "ann"),
+            named(Way::OAuth, "ann"),
+            named(Way::OAuth, "an n"),
+            named(Way::OAuth, "../../etc"),
+            named(Way::OAuth, "/"),
+            named(Way::OAuth, &"x".repeat(200)),
+        ];
+        for name in &names {
+            assert!(!name.contains(['/', '.']) && name.len() < 64, "{name}");
+        }
+        let mut distinct = names.to_vec();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), names.len());
+        let ann = Identity::new(Way::Token, "ann").unwrap();
+        assert_ne!(folder_name(&ann, "a secret"), names[0]);
+    }
+}
