@@ -13,7 +13,7 @@ mod server;
 mod setup;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-pub(crate) use serve::announce;
+pub(crate) use serve::{LogFormat, announce};
 use server::ServerArguments;
 use shell_engine::user_command_name;
 
@@ -47,6 +47,14 @@ impl Cli {
     pub(crate) fn of_this_process() -> Cli {
         let matches = command(user_command_name()).get_matches();
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// How the log is written.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        match &self.subcommand {
+            Some(Subcommand::Serve(serve)) => serve.log_format,
+            _ => LogFormat::Text,
+        }
     }
 }
 

@@ -16,7 +16,10 @@ mod stand_in;
 mod sys;
 mod told_to_end;
 
-pub use channels::{Look, ScreenError, ScriptError, approval_chain, approve_by_script, approve_on_screen};
+pub use channels::{
+    Look, Remote, RemoteError, ScreenError, ScriptError, ServersAt, approval_chain, approve_by_script,
+    approve_on_screen,
+};
 pub use http::{
     Address, AddressError, HttpError, HttpOptions, IdentityOptions, KeysError, Proxy, ProxyError, serve_http,
 };

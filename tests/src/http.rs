@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,18 @@ impl Site {
     #[must_use]
     pub fn start(world: &World, arguments: &[&str]) -> Site {
         let mut command = world.server(&["serve"]);
-        let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().expect("a server");
+        command.args(arguments);
+        Site::of(command)
+    }
+
+    /// Starts one by this command.
+    ///
+    /// # Panics
+    ///
+    /// When it does not begin.
+    #[must_use]
+    pub fn of(mut command: Command) -> Site {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("a server");
         let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
         let mut address = String::new();
         output.read_line(&mut address).expect("an address");

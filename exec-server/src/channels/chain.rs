@@ -12,21 +12,28 @@ use shell_engine::shell::Shell;
 /// The channels that the user has configured, in their order.
 #[must_use]
 pub fn approval_chain(shell: &Shell) -> ApprovalChain {
+    approval_chain_with(shell, None)
+}
+
+/// The same, where those who may be asked in a terminal may be asked by this channel as well.
+pub(crate) fn approval_chain_with(shell: &Shell, beside: Option<&Arc<dyn Channel>>) -> ApprovalChain {
     let config = shell.config();
-    let shared = |channel: Arc<dyn Channel>| Some(Link::Shared(channel));
-    let link = |kind: ChannelKind| match kind {
-        ChannelKind::Client => Some(Link::OfCall),
+    let links = |kind: ChannelKind| match kind {
+        ChannelKind::Client => vec![Link::OfCall],
         ChannelKind::Terminal => {
             let folders = runtime_folders(&config.codex_home);
             let watched = shell.clone();
             let connections = move || watched.open_connections();
-            shared(Arc::new(TerminalChannel::new(&folders, config.codex_home.clone(), connections)))
+            let terminal = TerminalChannel::new(&folders, config.codex_home.clone(), connections);
+            let beside = beside.cloned().map(Link::Shared);
+            std::iter::once(Link::Shared(Arc::new(terminal))).chain(beside).collect()
         }
         ChannelKind::Command => {
-            let program = config.approvals.command.clone()?;
-            shared(Arc::new(CommandChannel::new(program, shell.clone())))
+            let program = config.approvals.command.clone();
+            let channel = program.map(|program| CommandChannel::new(program, shell.clone()));
+            channel.map(|channel| Link::Shared(Arc::new(channel) as Arc<dyn Channel>)).into_iter().collect()
         }
     };
-    let links = config.approvals.channels().into_iter().filter_map(link).collect();
+    let links = config.approvals.channels().into_iter().flat_map(links).collect();
     ApprovalChain::new(links, config.answers())
 }

@@ -1,4 +1,5 @@
-//! The ways to a person that the program has besides its client: a terminal, a program of the user's.
+//! The ways to a person that the program has besides its client: a terminal, a page of the server's, a program of the
+//! user's.
 //!
 //! [`approval_chain`] composes them, with the client's place among them, for the protocol's edge to use; that edge knows
 //! none of them by name.
@@ -6,6 +7,12 @@
 mod chain;
 mod command;
 mod terminal;
+mod web;
 
 pub use chain::approval_chain;
-pub use terminal::{Look, ScreenError, ScriptError, approve_by_script, approve_on_screen};
+pub(crate) use chain::approval_chain_with;
+pub(crate) use terminal::{FromTerminal, NoAnswer};
+pub use terminal::{
+    Look, Remote, RemoteError, ScreenError, ScriptError, ServersAt, approve_by_script, approve_on_screen,
+};
+pub(crate) use web::Desk;

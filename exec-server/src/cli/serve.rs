@@ -43,6 +43,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = HttpOptions::CONNECTIONS, help_heading = "HTTP")]
     max_connections: usize,
 
+    /// How the log is written on standard error; json has a line for each request and each call
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "HTTP")]
+    pub(crate) log_format: LogFormat,
+
     /// A file of tokens, a line each: NAME TOKEN, and what NAME may do if not just run commands (shell:run shell:approve)
     #[arg(long, value_name = "FILE", help_heading = "Who may ask")]
     token_file: Option<PathBuf>,
@@ -90,6 +94,15 @@ pub(crate) struct ServeArguments {
     server: ServerArguments,
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people: what went wrong.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "a number of seconds".into())
@@ -124,7 +137,9 @@ impl ServeArguments {
 
 /// Tells the address to whoever waits for it: a program on standard output, a person beside it.
 pub(crate) fn announce(address: &str) {
-    say::say(&format!("serving MCP at {address}; Ctrl-C ends it"));
+    let page = address.starts_with("http").then(|| address.replacen("/mcp", "/approve", 1));
+    let page = page.map(|page| format!("; questions at {page}")).unwrap_or_default();
+    say::say(&format!("serving MCP at {address}{page}; Ctrl-C ends it"));
     let mut output = std::io::stdout();
     // Nobody need listen.
     let _ = writeln!(output, "{address}").and_then(|()| output.flush());

@@ -172,6 +172,7 @@ impl ServerArguments {
             codex_home: None,
             started_in: None,
             operator_home: None,
+            server_name: None,
             preserve_program_paths: self.advanced.preserve_program_paths,
             sandbox: SandboxSettings {
                 mode: self.sandbox.sandbox,

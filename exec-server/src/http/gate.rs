@@ -69,6 +69,11 @@ impl Gate {
         }
     }
 
+    /// Whether clients say who they are.
+    pub(super) fn knows_people(&self) -> bool {
+        matches!(self, Gate::Known(_))
+    }
+
     /// Refuses whoever may not do this.
     pub(super) fn require(&self, principal: &Principal, scope: Scope) -> Result<(), Refusal> {
         let metadata = match self {

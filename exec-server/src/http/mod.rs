@@ -3,6 +3,7 @@
 //! A request comes in here and is passed to the MCP server of whoever sent it ([`crate::mcp`]); nothing above knows HTTP.
 
 mod address;
+mod approvals;
 mod connection;
 mod endpoint;
 mod events;
@@ -11,16 +12,20 @@ mod hosts;
 mod keys;
 mod life;
 mod listener;
+mod metrics;
 mod oauth;
 mod options;
+mod page;
 mod principal;
 mod proxies;
+mod requests;
 mod router;
 mod secret;
 mod serve;
 mod session_store;
 mod sessions;
 mod signatures;
+mod site;
 mod stalled;
 mod tenants;
 mod tokens;

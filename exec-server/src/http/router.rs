@@ -9,23 +9,23 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::approvals;
 use super::endpoint::MAX_BODY;
-use super::gate::Gate;
-use super::hosts::Hosts;
-use super::life::Life;
 use super::listener::Peer;
-use super::principal::Scope;
-use super::tenants::{Tenant, Tenants};
+use super::metrics::{CONTENT_TYPE, Now};
+use super::principal::{Principal, Scope};
+use super::requests;
+use super::site::Site;
+use super::tenants::Tenant;
 
 /// How long a message may take to come.
 const BODY: Duration = Duration::from_secs(30);
@@ -43,16 +43,6 @@ const HELD: Duration = Duration::from_millis(500);
 /// How many seconds later a client may ask again, another server most likely.
 const RETRY_AFTER: &str = "1";
 
-/// One server's site.
-pub(super) struct Site {
-    pub(super) hosts: Hosts,
-    pub(super) gate: Gate,
-    pub(super) tenants: Tenants,
-    /// What clients are told about who makes tokens, if somebody does (RFC 9728).
-    pub(super) metadata: Option<Value>,
-    pub(super) life: Life,
-}
-
 /// All that can be asked for.
 pub(super) fn router(site: Arc<Site>) -> Router {
     let checked = Router::new()
@@ -60,10 +50,18 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/mcp/{secret}", any(mcp_by_secret))
         .route("/.well-known/oauth-protected-resource", get(metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata))
+        .route("/approve", get(approvals::page))
+        .route("/approve/events", get(approvals::events))
+        .route("/approve/answers", post(approvals::answers))
+        .route("/approve/{secret}", get(approvals::page))
+        .route("/approve/{secret}/events", get(approvals::events))
+        .route("/approve/{secret}/answers", post(approvals::answers))
+        .route("/metrics", get(metrics))
         .layer(from_fn_with_state(Arc::clone(&site), check_host));
     // Whoever looks after the server asks these by whatever name; they say nothing else.
     let life = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
-    checked.merge(life).with_state(site)
+    let named = from_fn_with_state(Arc::clone(&site), requests::attend);
+    checked.merge(life).layer(named).with_state(site)
 }
 
 async fn check_host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
@@ -93,6 +91,24 @@ async fn metadata(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
+/// What the server has counted. Nothing in it is anybody's, so that whoever can ask a server that knows nobody may; where
+/// clients say who they are, this is for who looks after the server.
+async fn metrics(State(site): State<Arc<Site>>, request: Request) -> Response {
+    if site.gate.knows_people() {
+        let peer = request.extensions().get::<Peer>().copied();
+        let entered = site.gate.enter(peer, None, request.headers()).await;
+        let allowed = entered.and_then(|principal| site.gate.require(&principal, Scope::Admin));
+        if let Err(refusal) = allowed {
+            return refusal.into_response();
+        }
+    }
+    let now = Now { connections: site.connections.len(), ..site.tenants.now().await };
+    match site.metrics.text(now) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 async fn mcp(State(site): State<Arc<Site>>, request: Request) -> Response {
     enter(&site, None, request).await
 }
@@ -105,14 +121,21 @@ async fn mcp_by_secret(
     enter(&site, Some(&secret), request).await
 }
 
-/// Lets somebody in who may run commands.
+/// Finds out who asks, and lets him in.
 async fn enter(site: &Site, secret: Option<&str>, request: Request) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let principal = match site.gate.enter(peer, secret, request.headers()).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_response(),
     };
-    if let Err(refusal) = site.gate.require(&principal, Scope::Run) {
+    let mut response = enter_as(site, &principal, request).await;
+    response.extensions_mut().insert(principal.identity);
+    response
+}
+
+/// Lets somebody in who may run commands.
+async fn enter_as(site: &Site, principal: &Principal, request: Request) -> Response {
+    if let Err(refusal) = site.gate.require(principal, Scope::Run) {
         return refusal.into_response();
     }
     if site.life.is_leaving() && !site.tenants.has(&principal.identity) {
@@ -215,6 +238,7 @@ fn flowing(mut body: Body, held: impl Send + 'static) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::life::Life;
 
     #[test]
     fn what_begins_something_is_known_from_what_goes_on() {

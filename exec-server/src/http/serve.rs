@@ -20,15 +20,19 @@ use super::hosts::Hosts;
 use super::keys::Keys;
 use super::life::Life;
 use super::listener::Listener;
+use super::metrics::Metrics;
 use super::oauth::OAuth;
 use super::options::{HttpError, HttpOptions, IdentityOptions};
+use super::page::Page;
 use super::proxies::Proxies;
-use super::router::{Site, router};
+use super::router::router;
 use super::secret::{self, Sealed};
 use super::session_store::write_whole;
+use super::site::Site;
 use super::tenants::{Folders, Plan, Tenants};
 use super::tokens::Tokens;
 use super::watched_file::WatchedFile;
+use crate::channels::Desk;
 use crate::told_to_end::told_to_end;
 
 /// How long calls may take to end when the server has waited for them: their own grace, and a little.
@@ -39,6 +43,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// The server's own folder for serving over HTTP, below its private one.
 const FOLDER: &str = "http";
+
+/// Letters of the machine's name that the server's begins with.
+const MACHINE_LETTERS: usize = 63;
 
 /// Where proxies say who asks, when nothing else is said.
 const PROXY_HEADER: &str = "x-forwarded-user";
@@ -59,6 +66,8 @@ pub async fn serve_http(
     }
     // No client has started this server.
     settings.sandbox.distrust_client = true;
+    let server = secret::random().map_err(HttpError::System)?;
+    settings.server_name = Some(server_name(&server));
     let config = Config::new(settings.clone())?;
     if options.identity.is_known() && !config.sandboxing.mode().is_enforced() {
         tracing::warn!(
@@ -75,7 +84,8 @@ pub async fn serve_http(
     let secret = kept_secret(&path).map_err(|source| HttpError::File { path, source })?;
     let way_in = way_in(&address, &secret, &options).await?;
 
-    let streams = CancellationToken::new();
+    let desk = Desk::new();
+    let (streams, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
     let workspaces = options.workspaces.clone().map_or_else(std::env::current_dir, Ok);
     let plan = Plan {
         folders: Folders {
@@ -86,12 +96,14 @@ pub async fn serve_http(
         },
         settings,
         secret,
-        server: secret::random().map_err(HttpError::System)?,
+        server,
         sessions: options.sessions,
         requests: options.requests,
         most: options.principals,
         streams: streams.clone(),
         places: Places::new(options.calls),
+        metrics: Arc::clone(&metrics),
+        desk: desk.clone(),
     };
     let mut tenants = Tenants::new(plan);
     if !options.identity.is_known() {
@@ -104,9 +116,20 @@ pub async fn serve_http(
     };
     let hosts = Hosts::new(listening, &options.hosts, &options.origins);
     let WayIn { gate, metadata, endpoint } = way_in;
-    let site = Arc::new(Site { hosts, gate, tenants, metadata, life: life.clone() });
-
     let (connections, stop) = (TaskTracker::new(), CancellationToken::new());
+    let tracker = connections.clone();
+    let site = Arc::new(Site {
+        hosts,
+        gate,
+        tenants,
+        metadata,
+        life: life.clone(),
+        metrics,
+        connections: tracker,
+        desk,
+        page: Page::new(),
+        streams: streams.clone(),
+    });
     let router = router(Arc::clone(&site));
     let accepting =
         tokio::spawn(accept_all(listener, router, options.connections, connections.clone(), stop.clone()));
@@ -132,6 +155,14 @@ pub async fn serve_http(
     connections.close();
     let _ = tokio::time::timeout(LAST_ANSWERS, connections.wait()).await;
     Ok(())
+}
+
+/// What a server is called in handles: the machine's name, which in a cluster is the pod's, and what no other one has.
+fn server_name(random: &str) -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let letters = machine.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-.".contains(*letter));
+    let machine: String = letters.take(MACHINE_LETTERS).collect();
+    format!("{machine}-{}", random.get(..8).unwrap_or(random))
 }
 
 /// How one comes in.

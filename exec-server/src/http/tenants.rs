@@ -8,20 +8,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shell_engine::approval::QuestionObserver;
 use shell_engine::private::make_private;
-use shell_engine::shell::Places;
+use shell_engine::shell::{Observer, Places};
 use shell_engine::{ApartSettings, Config, Settings, Shell};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
+use super::metrics::{Metrics, Now};
 use super::options::HttpError;
 use super::principal::{Identity, Way};
 use super::secret::Sealed;
 use super::session_store::FolderStore;
 use super::sessions::Sessions;
-use crate::channels::approval_chain;
+use crate::channels::{Desk, approval_chain_with};
 use crate::mcp::ShellServer;
 
 /// How long a principal is kept who does nothing.
@@ -67,6 +69,10 @@ pub(super) struct Plan {
     pub(super) streams: CancellationToken,
     /// What all of them share to run commands.
     pub(super) places: Places,
+    /// Counts what happens.
+    pub(super) metrics: Arc<Metrics>,
+    /// Where everybody's questions are.
+    pub(super) desk: Desk,
 }
 
 /// The servers of all principals.
@@ -131,6 +137,19 @@ impl Tenants {
         self.live().contains_key(identity)
     }
 
+    /// How much there is at the moment.
+    pub(super) async fn now(&self) -> Now {
+        let mut now = Now::default();
+        for tenant in self.all() {
+            let shell = tenant.server.shell();
+            now.principals += 1;
+            now.running += shell.running().count();
+            now.waiting += shell.load().1;
+            now.sandboxes += shell.sandbox_count().await;
+        }
+        now
+    }
+
     /// Completes when no command runs: also none whose client has lost its connection, or has to come back with answers.
     pub(super) async fn all_ended(&self) {
         while self.all().iter().any(|tenant| tenant.server.shell().running().is_busy()) {
@@ -187,7 +206,11 @@ impl Plan {
     fn tenant(&self, identity: Identity, config: Config, sessions: &Path) -> Result<Tenant, HttpError> {
         make_private(sessions)?;
         let shell = Shell::new(Arc::new(config)).sharing(&self.places);
-        let approvals = approval_chain(&shell);
+        let shell = shell.observed(Arc::clone(&self.metrics) as Arc<dyn Observer>);
+        let asker = (identity.way != Way::Owner).then(|| identity.name.clone());
+        let desk = self.desk.channel(asker);
+        let approvals = approval_chain_with(&shell, Some(&desk));
+        let approvals = approvals.observed(Arc::clone(&self.metrics) as Arc<dyn QuestionObserver>);
         let server = ShellServer::new(shell, approvals).map_err(HttpError::System)?;
         let store = FolderStore::new(sessions.to_owned());
         let sessions = Sessions::new(&self.server, self.sessions);

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{Plain, encode, problem, with_output_schema, with_status};
+use super::handle;
 use super::schema::object;
 use shell_engine::config::ResultFormat;
 use shell_engine::shell::{BackgroundCall, CallProcess, Ending, RecentCall, RunningCalls, Session, Shell};
@@ -199,6 +200,9 @@ pub(super) async fn kill(given: Option<&JsonObject>, format: ResultFormat, shell
 }
 
 async fn unknown_id(id: &str, running: &RunningCalls) -> ArgumentError {
+    if let Some(whose) = handle::of_another(running.server(), id) {
+        return wrong("id", format!("a call of this server; {whose}"), &id.into(), &json!({"id": "ID"}));
+    }
     let calls = running.background().await;
     let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
     let expected = if ids.is_empty() {

@@ -12,6 +12,7 @@ use rmcp::service::RequestContext;
 
 use super::client::{ClientChannel, ElicitationMode};
 use super::encoding::problem;
+use super::origin::origin;
 use super::parked_calls::{Form, Going, Ticket, has_waited};
 use super::progress::{self, Progress};
 use super::result::ResultContext;
@@ -157,6 +158,7 @@ impl ShellServer {
             None => None,
         };
         let asked = Instant::now();
+        let request = request.coming_from(origin(context));
         let code = request.command().into_owned();
         self.approvals.prepare();
         let turn = self.turn(progress, context).await.ok_or(NOT_STARTED)?;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::client::ClientChannel;
+use super::handle;
 use super::result::ResultContext;
 use super::writing::Writing;
 use shell_engine::approval::nobody_answered;
@@ -96,6 +97,8 @@ pub(super) async fn has_waited(call: &Call, going: Option<&Going>) {
 pub(super) struct ParkedCalls {
     codec: RequestStateCodec,
     timeout: Duration,
+    /// The server's name, where there are others.
+    server: Option<String>,
     parked: Mutex<Parked>,
 }
 
@@ -132,11 +135,11 @@ impl ParkedCalls {
     /// # Errors
     ///
     /// When the system gives no random numbers.
-    pub(super) fn new(timeout: Duration) -> std::io::Result<ParkedCalls> {
+    pub(super) fn new(timeout: Duration, server: Option<&str>) -> std::io::Result<ParkedCalls> {
         let mut key = [0; 32];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
         let codec = RequestStateCodec::try_new(key).map_err(std::io::Error::other)?;
-        Ok(ParkedCalls { codec, timeout, parked: Mutex::default() })
+        Ok(ParkedCalls { codec, timeout, server: server.map(ToOwned::to_owned), parked: Mutex::default() })
     }
 
     /// Lets a call wait, and makes the result that takes its questions to the client; `None` when there are none any more.
@@ -160,6 +163,7 @@ impl ParkedCalls {
         let binding = binding(request);
         let options = SealOptions::new().associated_data(&binding).ttl(self.timeout);
         let state = self.codec.seal_json_with(&sealed, &options).map_err(|error| broken(&error))?;
+        let state = handle::named(self.server.as_deref(), state);
         if parked.calls.len() >= MOST
             && let Some(oldest) = parked.calls.keys().min().copied()
             && let Some(waiting) = parked.calls.remove(&oldest)
@@ -186,6 +190,11 @@ impl ParkedCalls {
         rules: &Arc<Policy>,
     ) -> Result<Ticket, ErrorData> {
         let refused = |why: &str| ErrorData::invalid_params(format!("requestState refused: {why}"), None);
+        let own = self.server.as_deref();
+        if let Some(whose) = handle::of_another(own, state) {
+            return Err(refused(&whose));
+        }
+        let state = handle::unnamed(own, state);
         let sealed: Sealed = match self.codec.open_json_with(state, &binding(request)) {
             Ok(sealed) => sealed,
             Err(RequestStateError::Expired) => {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::arguments::{ArgumentError, Arguments, wrong};
 use super::encoding::{self, Plain, problem, with_output_schema, with_status};
+use super::handle;
 use super::schema::object;
 use shell_engine::config::ResultFormat;
 use shell_engine::output::{Awaited, Found, Query, Recording, Spool};
@@ -277,6 +278,9 @@ impl Wait {
 }
 
 fn unknown_id(id: &str, outputs: &Spool) -> ArgumentError {
+    if let Some(whose) = handle::of_another(outputs.server(), id) {
+        return wrong("id", format!("an output of this server; {whose}"), &id.into(), &json!({"id": "ID"}));
+    }
     let kept = outputs.list();
     let newest: Vec<&str> = kept.iter().rev().take(5).map(Recording::id).collect();
     let expected = match newest.is_empty() {

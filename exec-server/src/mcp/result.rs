@@ -154,6 +154,18 @@ impl Status {
     }
 }
 
+/// The word for how a call ended, as results have it.
+pub(crate) fn status_word(outcome: &CallOutcome) -> &'static str {
+    match Status::of(outcome) {
+        Status::Running => "running",
+        Status::Completed => "completed",
+        Status::Failed => "failed",
+        Status::Declined => "declined",
+        Status::TimedOut => "timed_out",
+        Status::Cancelled => "cancelled",
+    }
+}
+
 impl ShellResult {
     fn new(outcome: &CallOutcome, view: View, notes: Vec<String>) -> ShellResult {
         let recording = &outcome.output;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
@@ -15,10 +15,12 @@ use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::task_manager::TaskManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::elsewhere::{self, Elsewhere};
 use super::listeners::{Subscriptions, TaskChanges};
 use super::offer::Offer;
+use super::origin::origin;
 use super::parked_calls::ParkedCalls;
 use super::progress;
 use super::sandbox_state::{self, SandboxState};
@@ -28,6 +30,7 @@ use super::token::Token;
 use super::workdir::ToldWorkdir;
 use super::{instructions, resources, server_info};
 use shell_engine::approval::ApprovalChain;
+use shell_engine::audit::Origin;
 use shell_engine::config::{ApprovalSettings, Limits, ResultFormat};
 use shell_engine::shell::Shell;
 
@@ -66,9 +69,9 @@ impl ShellServer {
     pub fn new(shell: Shell, approvals: ApprovalChain) -> std::io::Result<ShellServer> {
         let timeout = shell.config().approvals.timeout.unwrap_or(ApprovalSettings::PARKED);
         Ok(ShellServer {
+            parked_calls: Arc::new(ParkedCalls::new(timeout, shell.config().server_name.as_deref())?),
             shell,
             approvals: Arc::new(approvals),
-            parked_calls: Arc::new(ParkedCalls::new(timeout)?),
             client_gone: CancellationToken::new(),
             sandbox_state: Arc::default(),
             initialized: Arc::default(),
@@ -199,11 +202,16 @@ impl ServerHandler for ShellServer {
     ) -> Result<CallToolResponse, ErrorData> {
         let is_wanted = server_info::is_wanted(&context);
         // A task of its own: rmcp would never answer if this panicked.
-        let call = tokio::spawn(self.clone().call_any(request, context));
+        let (origin, begun) = (origin(&context), Instant::now());
+        let Origin { request: name, trace } = origin;
+        let span = tracing::info_span!("call", tool = ?request.name, request = name, trace);
+        let call = tokio::spawn(self.clone().call_any(request, context).instrument(span.clone()));
         let mut response = call.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call broke");
             Err(ErrorData::internal_error("the call broke inside the server; its log says where", None))
         })?;
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(parent: &span, milliseconds, "a call was answered");
         match &mut response {
             CallToolResponse::Complete(result) if is_wanted => server_info::add(&mut result.meta),
             CallToolResponse::InputRequired(result) if is_wanted => server_info::add(&mut result.meta),

@@ -5,7 +5,7 @@
 //! withdraws the question everywhere else. When nobody is left the answer is no, with everything that stood in the way.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,6 +27,16 @@ pub struct ApprovalChain {
     /// Room for open questions.
     pub(super) room: Semaphore,
     answers: AnswerFile,
+    observer: Option<Arc<dyn QuestionObserver>>,
+}
+
+/// Hears of questions, to count them.
+pub trait QuestionObserver: Send + Sync {
+    /// A question is open.
+    fn asked(&self);
+
+    /// A question that was open is no more, after so long; `None`: nobody needs its answer any more.
+    fn answered(&self, answer: Option<&Answer>, waited: Duration);
 }
 
 /// One way to a person, in its place in the chain.
@@ -41,7 +51,19 @@ impl ApprovalChain {
     /// Asks these, in this order. The rules of *always* go into `answers`.
     #[must_use]
     pub fn new(links: Vec<Link>, answers: AnswerFile) -> ApprovalChain {
-        ApprovalChain { links, memory: Memory::default(), room: Semaphore::new(OPEN_PER_SERVER), answers }
+        ApprovalChain {
+            links,
+            memory: Memory::default(),
+            room: Semaphore::new(OPEN_PER_SERVER),
+            answers,
+            observer: None,
+        }
+    }
+
+    /// The same, where `observer` hears of questions.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn QuestionObserver>) -> ApprovalChain {
+        ApprovalChain { observer: Some(observer), ..self }
     }
 
     /// Tells the channels that a call is about to start, and may ask.
@@ -85,7 +107,11 @@ impl ApprovalChain {
             question,
             since: SystemTime::now(),
         });
+        let counted = self.observer.as_deref().map(Counted::new);
         let mut answer = decide(&self.channels(client), &open, timeout).await;
+        if let Some(counted) = counted {
+            counted.answered(&answer);
+        }
         if let Answer::Approved { scope, .. } = &mut answer {
             match scope {
                 Scope::Once | Scope::Inside => {}
@@ -117,6 +143,33 @@ impl ApprovalChain {
         match question.rule_to_write(line) {
             Some((rule, file)) => file.unwrap_or(&self.answers).add(rule.clone()).await,
             None => false,
+        }
+    }
+}
+
+/// An open question, as the observer hears of it. Dropped without an answer, it was withdrawn.
+struct Counted<'o> {
+    observer: Option<&'o dyn QuestionObserver>,
+    since: Instant,
+}
+
+impl<'o> Counted<'o> {
+    fn new(observer: &'o dyn QuestionObserver) -> Counted<'o> {
+        observer.asked();
+        Counted { observer: Some(observer), since: Instant::now() }
+    }
+
+    fn answered(mut self, answer: &Answer) {
+        if let Some(observer) = self.observer.take() {
+            observer.answered(Some(answer), self.since.elapsed());
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(observer) = self.observer {
+            observer.answered(None, self.since.elapsed());
         }
     }
 }

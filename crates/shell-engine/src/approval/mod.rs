@@ -17,7 +17,7 @@ pub use answer::{Answer, Scope};
 pub use approver::Approver;
 pub use call_approver::CallApprover;
 pub use chain::nobody_answered;
-pub use chain::{ApprovalChain, Link};
+pub use chain::{ApprovalChain, Link, QuestionObserver};
 pub use channel::{Channel, Offers, OpenQuestion, QuestionId, Reply, ReplyFuture};
 pub use choice::{Choice, OfferedRule};
 pub use memory::Identity;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
@@ -25,6 +25,9 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// How long somebody waits for a line: a disk or another server that holds it up for longer is as good as broken.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
+/// Hears every event, to count it; called on the way, so that it must return at once.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// The audit log. Clones are the same log.
 #[derive(Clone)]
 pub struct Audit {
@@ -36,6 +39,7 @@ pub struct Audit {
 struct Shared {
     /// Nothing is written.
     forgets: bool,
+    listener: OnceLock<Listener>,
     /// Calls so far.
     calls: AtomicU64,
     queue: Mutex<Queue>,
@@ -122,6 +126,11 @@ impl Audit {
         Audit { shared, _closing: closing }
     }
 
+    /// Tells `listener` from now on what is recorded. There is one; another one hears nothing.
+    pub(crate) fn heard_by(&self, listener: Listener) {
+        let _ = self.shared.listener.set(listener);
+    }
+
     /// The number of a new call.
     pub(super) fn next_call(&self) -> u64 {
         self.shared.calls.fetch_add(1, Ordering::Relaxed) + 1
@@ -133,6 +142,7 @@ impl Audit {
         if self.shared.forgets {
             return;
         }
+        self.shared.tell(&event);
         let mut queue = self.shared.lock();
         // A flood of runs must not keep out what was decided.
         let room = match event.log() {
@@ -158,6 +168,7 @@ impl Audit {
         if self.shared.forgets {
             return Ok(());
         }
+        self.shared.tell(&event);
         let (told, written) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
@@ -205,10 +216,17 @@ impl Shared {
     fn new(forgets: bool, running: bool) -> Shared {
         Shared {
             forgets,
+            listener: OnceLock::new(),
             calls: AtomicU64::new(0),
             queue: Mutex::new(Queue { running, ..Queue::default() }),
             came: Condvar::new(),
             settled: Condvar::new(),
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(listener) = self.listener.get() {
+            listener(event);
         }
     }
 

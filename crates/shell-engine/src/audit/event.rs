@@ -17,6 +17,14 @@ pub enum Event {
         /// The sandbox's mode; none: no command runs.
         sandbox: Option<String>,
     },
+    /// A call began that somebody can be told of by more than its number.
+    Request {
+        /// The call.
+        call: String,
+        /// Where it came from.
+        #[serde(flatten)]
+        origin: Origin,
+    },
     /// A program was judged.
     Decision(Box<Decision>),
     /// A program that ran outside the sandbox ended.
@@ -80,11 +88,24 @@ impl Event {
             Event::LostRuns { .. } | Event::MoreRuns { .. } => Log::Runs,
             // Each log writes its own.
             Event::Repaired { .. } => Log::Decisions,
-            Event::Started { .. } | Event::Ended { .. } | Event::Lost { .. } | Event::MoreRefusals { .. } => {
-                Log::Decisions
-            }
+            Event::Started { .. }
+            | Event::Request { .. }
+            | Event::Ended { .. }
+            | Event::Lost { .. }
+            | Event::MoreRefusals { .. } => Log::Decisions,
         }
     }
+}
+
+/// By what others know the request that a call came with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The request's id, as logs and answers have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The trace that it is a part of (`traceparent` of W3C's Trace Context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What became of one connection by name; never what was said in it.

@@ -28,9 +28,9 @@ mod tree;
 mod verify;
 
 pub use approvals::{Approval, Approvals};
-pub use audit_log::Audit;
+pub use audit_log::{Audit, Listener};
 pub use error::AuditError;
-pub use event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input};
+pub use event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input, Origin};
 pub use files::check_writable;
 pub use read::ReadError;
 pub(crate) use record::{CallRecord, ExecRecord, Place};

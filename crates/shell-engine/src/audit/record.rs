@@ -11,7 +11,7 @@ use escalation_protocol::handover::Outcome;
 use super::audit_log::Audit;
 use super::bounded;
 use super::error::AuditError;
-use super::event::{ActionKind, Asked, Connection, Decision, Event, Input};
+use super::event::{ActionKind, Asked, Connection, Decision, Event, Input, Origin};
 
 /// Bytes of argument vectors of programs that simply ran, of one call, that are recorded; of more a hash is.
 const MOST_TEXT: u64 = 1 << 20;
@@ -78,6 +78,13 @@ impl CallRecord {
     /// The place of the call's next program, which this one has started.
     pub(crate) fn place(&self, parent: Option<u64>) -> Place {
         Place { number: self.0.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }
+    }
+
+    /// Records where the call came from, if there is something to say.
+    pub(crate) fn came_from(&self, origin: &Origin) {
+        if *origin != Origin::default() {
+            self.0.audit.record(Event::Request { call: self.0.call.clone(), origin: origin.clone() });
+        }
     }
 
     /// Records that something was to be written to the call: by whose rule it was asked about and what came of it, where

@@ -32,6 +32,7 @@ pub fn recorded(
             Event::Decision(decision) if is_meant => found.push(*decision),
             Event::Decision(_)
             | Event::Started { .. }
+            | Event::Request { .. }
             | Event::Ended { .. }
             | Event::Connection(_)
             | Event::Input(_)

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeZone};
 use escalation_protocol::handover::Outcome;
 use unicode_width::UnicodeWidthStr;
 
-use super::event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input};
+use super::event::{ActionKind, AnswerKind, Asked, Connection, Decision, Event, Input, Origin};
 use super::files::{Folder, Log};
 use super::line::Line;
 use super::read::{ReadError, ReadLine, snapshot};
@@ -152,6 +152,7 @@ fn words(line: &Line, log: Log) -> String {
             Event::Ended { call, exec, end } => {
                 format!("{}/{call}.{exec} ended: {}", line.server, ended(*end))
             }
+            Event::Request { call, origin } => format!("{}/{call} {}", line.server, came_from(origin)),
             Event::Connection(connection) => connected(connection),
             Event::Input(input) => format!("{}/{} {}", line.server, input.call, input_in_words(input)),
             Event::Lost { decisions } => format!(
@@ -172,6 +173,13 @@ fn words(line: &Line, log: Log) -> String {
                 format!("the {removed_bytes} bytes of a line that was broken off by a crash were removed")
             }
         }
+}
+
+/// By what others know a call's request.
+pub(super) fn came_from(origin: &Origin) -> String {
+    let request = origin.request.as_deref().map(|request| format!("request {}", visible(request.as_bytes())));
+    let trace = origin.trace.as_deref().map(|trace| format!("trace {}", visible(trace.as_bytes())));
+    format!("came with {}", request.into_iter().chain(trace).collect::<Vec<_>>().join(", "))
 }
 
 /// A time of the log, which is in UTC, in the reader's zone.

@@ -9,7 +9,7 @@ use super::event::{Decision, Event};
 use super::files::{Folder, Log};
 use super::line::Line;
 use super::read::snapshot;
-use super::show::{ShowError, at_the_readers, connected, decided, ended};
+use super::show::{ShowError, at_the_readers, came_from, connected, decided, ended};
 
 /// Which call: `SERVER/CALL`, as `audit show` has it before the dot, or `CALL`: of the newest server that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +94,10 @@ fn of_call(event: &Event) -> Option<&String> {
         Event::Decision(decision) => Some(&decision.call),
         Event::Connection(connection) => Some(&connection.call),
         Event::Input(input) => Some(&input.call),
-        Event::Ended { call, .. } | Event::MoreRuns { call, .. } | Event::MoreRefusals { call, .. } => {
-            Some(call)
-        }
+        Event::Request { call, .. }
+        | Event::Ended { call, .. }
+        | Event::MoreRuns { call, .. }
+        | Event::MoreRefusals { call, .. } => Some(call),
         Event::Started { .. } | Event::Lost { .. } | Event::LostRuns { .. } | Event::Repaired { .. } => None,
     }
 }
@@ -119,6 +120,7 @@ impl Found {
                 self.written = (times + 1, bytes.saturating_add(input.bytes));
             }
             Event::Input(_) => {}
+            Event::Request { origin, .. } => self.more.push(came_from(&origin)),
             Event::MoreRuns { runs, .. } => self.more.push(format!("{runs} more ran inside")),
             Event::MoreRefusals { refusals, .. } => self.more.push(format!("{refusals} more were refused")),
             Event::Connection(connection) => self.more.push(connected(&connection)),

@@ -23,6 +23,8 @@ pub struct Settings {
     /// The folder of whoever serves this user, among others: its configuration file counts instead of the user's own, and
     /// its rules count too.
     pub operator_home: Option<PathBuf>,
+    /// The server's name among others, which handles have then; none: there are no others.
+    pub server_name: Option<String>,
     /// Match rules against full paths of programs only.
     pub preserve_program_paths: bool,
     /// The sandbox that commands run in.

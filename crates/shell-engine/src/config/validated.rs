@@ -50,6 +50,8 @@ pub struct Config {
     pub codex_home: PathBuf,
     /// The folder that the server is for, where that is not the current one.
     started_in: Option<PathBuf>,
+    /// The server's name among others.
+    pub server_name: Option<String>,
     pub(crate) preserve_program_paths: bool,
     /// The sandbox that commands run in.
     pub sandboxing: Arc<Sandboxing>,
@@ -135,6 +137,7 @@ impl Config {
             retry: file.shell_tool.retry.unwrap_or_default(),
             codex_home,
             started_in: settings.started_in,
+            server_name: settings.server_name,
             preserve_program_paths: settings.preserve_program_paths,
             sandboxing: Arc::new(sandboxing),
             hosts: Arc::new(Hosts::new(

@@ -22,6 +22,8 @@ struct Inner {
     /// Tells this server's outputs from another's, so that an agent that outlives a server does not get a stranger's,
     /// and nobody guesses them.
     prefix: String,
+    /// The server's name, where there are others.
+    server: Option<String>,
     next: AtomicU64,
     space: Arc<Space>,
     kept: Arc<Kept>,
@@ -35,20 +37,36 @@ impl Spool {
     /// An empty spool.
     #[must_use]
     pub fn new(limits: SpoolLimits) -> Spool {
+        Spool::of_server(limits, None)
+    }
+
+    /// An empty spool of a server that has this name among others, which ids begin with.
+    pub(crate) fn of_server(limits: SpoolLimits, server: Option<&str>) -> Spool {
         // The system's random numbers, through a hash that does not give them away.
-        let random = RandomState::new().hash_one(std::process::id());
+        let random = || RandomState::new().hash_one(std::process::id());
+        let prefix = match server {
+            Some(server) => format!("{server}~{:016x}{:016x}", random(), random()),
+            None => format!("{:012x}", random() & 0xffff_ffff_ffff),
+        };
         let kept = Arc::<Kept>::default();
         // Outputs know their space, and the space none of them.
         let known = Arc::downgrade(&kept);
         let make_room = move || known.upgrade().is_some_and(|kept| kept.forget_oldest());
         let inner = Inner {
             outputs: limits.outputs.max(1),
-            prefix: format!("{:012x}", random & 0xffff_ffff_ffff),
+            prefix,
+            server: server.map(ToOwned::to_owned),
             next: AtomicU64::new(1),
             space: Arc::new(Space::new(limits, Box::new(make_room))),
             kept,
         };
         Spool { inner: Arc::new(inner) }
+    }
+
+    /// The server's name, where there are others.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.inner.server.as_deref()
     }
 
     /// Begins a new output, with an id of its own.

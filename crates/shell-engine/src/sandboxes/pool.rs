@@ -214,6 +214,11 @@ impl SandboxPool {
         Reach { granted, allowed, denied }
     }
 
+    /// How many sandboxes for commands and programs there are.
+    pub(crate) async fn count(&self) -> usize {
+        self.known.lock().await.len()
+    }
+
     async fn set_up(&self, plan: Plan, reach: Reach) -> Result<Arc<Sandbox>, SandboxError> {
         let environment = self.sandboxing.environment(plan.mode);
         let (launcher, told) = (self.launcher.clone(), self.told.clone());

@@ -90,7 +90,11 @@ impl Shell {
         approver: Arc<dyn Approver>,
         turn: Turn,
     ) -> Result<Call, StartError> {
-        start(self, wanted, request, approver, turn).await
+        let started = start(self, wanted, request, approver, turn).await;
+        if let (Err(_), Some(observer)) = (&started, &self.observer) {
+            observer.call_ended(None);
+        }
+        started
     }
 }
 
@@ -179,6 +183,7 @@ async fn begin(
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);
     let (record, whereabouts, escalated) = (audit.call(), Whereabouts::default(), Escalated::default());
+    record.came_from(&request.origin);
     let (unproved, unexecuted) = (Arc::default(), Unexecuted::default());
     let connections = Arc::new(CallConnections::new(approver, stopwatch, cancel.clone(), record.clone()));
     let party: Arc<dyn Party> = connections.clone();
@@ -323,8 +328,12 @@ async fn start(
         hosts_are_named: shell.networks.are_wanted().await,
         config: config.codex_home.join("config.toml"),
     };
+    let observer = shell.observer.clone();
     shell.calls.spawn(async move {
         let outcome = attended.until_end(&cancel).await;
+        if let Some(observer) = observer {
+            observer.call_ended(Some(&outcome));
+        }
         turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         announce.send_replace(Some(Arc::new(outcome)));
     });

@@ -58,6 +58,6 @@ pub use processes::CallProcess;
 pub use request::{CallRequest, Input, RequestError};
 pub use running::{BackgroundCall, CallState, RecentCall, RunningCall, RunningCalls};
 pub use sessions::{Place, Session, Sessions, TooManySessions};
-pub use shared::Shell;
+pub use shared::{Observer, Shell};
 pub use terminal::{BadTerminalSize, Screen, TerminalSize};
 pub use user_program::{Ran, UserProgram, UserProgramError};

@@ -11,6 +11,7 @@ use patches::Patch;
 use patches::program::REPORT_ARGUMENT;
 
 use super::terminal::TerminalSize;
+use crate::audit::Origin;
 use crate::config::Config;
 use crate::judgement::AskedFor;
 
@@ -44,6 +45,8 @@ pub struct CallRequest {
     pub(super) asked: Option<AskedFor>,
     /// Ports that are to be published, once a person has said yes.
     pub(super) publish: Vec<u16>,
+    /// By what others know it.
+    pub(super) origin: Origin,
 }
 
 /// A patch, and what it says.
@@ -134,6 +137,7 @@ impl CallRequest {
                 patch: None,
                 asked: None,
                 publish: Vec::new(),
+                origin: Origin::default(),
             }),
         }
     }
@@ -142,6 +146,12 @@ impl CallRequest {
     #[must_use]
     pub fn command(&self) -> Cow<'_, str> {
         self.command.to_string_lossy()
+    }
+
+    /// The same, which others know by this.
+    #[must_use]
+    pub fn coming_from(self, origin: Origin) -> CallRequest {
+        CallRequest { origin, ..self }
     }
 
     /// The same without a timeout.

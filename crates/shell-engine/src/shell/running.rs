@@ -204,10 +204,22 @@ impl RunningCalls {
         Entered { running: self.clone(), output: output.clone(), ended: false }
     }
 
+    /// The server's name, where there are others.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.outputs.server()
+    }
+
     /// Whether a command runs.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.calls().iter().any(|call| call.ended.is_none())
+    }
+
+    /// How many commands run.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.calls().iter().filter(|call| call.ended.is_none()).count()
     }
 
     /// Whether nothing runs, and nothing was left behind.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Turn};
 use super::login::Logins;
+use super::outcome::CallOutcome;
 use super::places::Places;
 use super::running::RunningCalls;
 use super::sessions::Sessions;
@@ -46,6 +47,16 @@ pub struct Shell {
     pub(super) logins: Logins,
     pub(super) audit: Audit,
     pub(super) kernel_doors: Arc<KernelDoors>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+}
+
+/// Hears what happens in a shell, to count it. It is called on the way, so that it must return at once.
+pub trait Observer: Send + Sync {
+    /// Something was put on record.
+    fn recorded(&self, event: &Event);
+
+    /// A call has ended; `None`: it could not start.
+    fn call_ended(&self, outcome: Option<&CallOutcome>);
 }
 
 impl Shell {
@@ -60,6 +71,14 @@ impl Shell {
     #[must_use]
     pub fn sharing(self, places: &Places) -> Shell {
         Shell { admission: self.admission.sharing(places), ..self }
+    }
+
+    /// The same, where `observer` hears what happens.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Shell {
+        let listener = Arc::clone(&observer);
+        self.audit.heard_by(Arc::new(move |event| listener.recorded(event)));
+        Shell { observer: Some(observer), ..self }
     }
 
     /// The same for an examination: nothing is put on record.
@@ -81,7 +100,7 @@ impl Shell {
             true => programs.looking_every(BELIEVED),
             false => programs,
         };
-        let outputs = Spool::new(config.limits.spool);
+        let outputs = Spool::of_server(config.limits.spool, config.server_name.as_deref());
         Shell {
             running: RunningCalls::new(outputs.clone()),
             sessions: Sessions::new(config.limits.sessions, config.limits.session_idle, outputs.clone()),
@@ -97,6 +116,7 @@ impl Shell {
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
             audit,
+            observer: None,
         }
     }
 
@@ -163,6 +183,11 @@ impl Shell {
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
         self.admission.load()
+    }
+
+    /// How many sandboxes there are.
+    pub async fn sandbox_count(&self) -> usize {
+        self.sandboxes.count().await
     }
 
     /// Runs a program of the user's own outside every sandbox: not what a command or a rule names, but what the user does. It

@@ -1,42 +1,26 @@
 //! The server's end: shows open questions to every terminal that is attached, and takes the first answer.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::connection::{MOST, ShownConnection};
-use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, read};
-use super::question::ShownQuestion;
+use super::hub::{Connections, Hub, Messages};
+use super::protocol::{FromServer, FromTerminal, MAX_ANSWER, VERSION, encode, framed, read};
 use crate::sockets::{self, Kind, ServerSocket};
 use shell_engine::OpenConnection;
-use shell_engine::approval::{Channel, Choice, OpenQuestion, QuestionId, Reply, ReplyFuture};
+use shell_engine::approval::{Channel, OpenQuestion, ReplyFuture};
 use shell_engine::user_command::user_command;
 use shell_engine::visible::visible;
 
 /// Terminals that may be attached at once.
 const MAX_TERMINALS: usize = 16;
-
-/// Messages that may wait for a terminal; one that does not take them is let go. A server has 64 open questions at most.
-const WAITING: usize = 256;
-
-/// How long a server that has just started waits for a view that is open already: views look for new servers ten times a second.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a question waits for somebody who has left the last view: it may be opened again.
-const ABSENCE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often open connections are told of.
-const REPORTED: Duration = Duration::from_secs(1);
 
 /// How long a view may take to read one message.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,44 +29,13 @@ fn nobody() -> String {
     format!("no terminal is attached (run `{} approve` in another terminal)", user_command())
 }
 
-/// Tells which connections to hosts are open.
-type Connections = Box<dyn Fn() -> Vec<OpenConnection> + Send + Sync>;
-
 /// Asks in the user's terminals.
 pub(crate) struct TerminalChannel {
     hub: Arc<Hub>,
+    connections: Connections,
     /// Why no terminal can attach.
     obstacle: Option<String>,
     listening: Mutex<Option<Listening>>,
-}
-
-/// What is open, and who looks at it.
-struct Hub {
-    hello: FromServer,
-    connections: Connections,
-    state: Mutex<OpenQuestions>,
-    presence: watch::Sender<Presence>,
-}
-
-/// Who looks, and until when somebody is expected to if nobody does.
-#[derive(Clone, Copy)]
-struct Presence {
-    attached: usize,
-    expected_until: Instant,
-}
-
-#[derive(Default)]
-struct OpenQuestions {
-    open: BTreeMap<QuestionId, Open>,
-    terminals: Vec<mpsc::Sender<Arc<[u8]>>>,
-    /// What was last said about connections, if that is more than that there are none.
-    connections: Option<Arc<[u8]>>,
-}
-
-struct Open {
-    question: Arc<[u8]>,
-    choices: Vec<Choice>,
-    reply: oneshot::Sender<Reply>,
 }
 
 enum Listening {
@@ -102,15 +55,9 @@ impl TerminalChannel {
             version: VERSION,
             server: std::process::id(),
             folder: visible(folder.as_os_str().as_encoded_bytes()),
-            codex_home,
+            codex_home: Some(codex_home),
         };
-        let presence = Presence { attached: 0, expected_until: Instant::now() + GREETING_TIMEOUT };
-        let hub = Arc::new(Hub {
-            hello,
-            connections: Box::new(connections),
-            state: Mutex::default(),
-            presence: watch::Sender::new(presence),
-        });
+        let hub = Arc::new(Hub::new(hello, MAX_TERMINALS));
         let (obstacle, listening) = match sockets::listen(Kind::Approvals, folders) {
             Ok((listener, seat)) => (None, Some(Listening::Soon(listener, seat))),
             Err(error) => {
@@ -121,7 +68,8 @@ impl TerminalChannel {
                 (Some(format!("no terminal can attach to this server ({error})")), None)
             }
         };
-        let channel = TerminalChannel { hub, obstacle, listening: Mutex::new(listening) };
+        let connections = Arc::new(connections);
+        let channel = TerminalChannel { hub, connections, obstacle, listening: Mutex::new(listening) };
         channel.listen();
         channel
     }
@@ -132,9 +80,9 @@ impl TerminalChannel {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         *listening = match listening.take() {
             Some(Listening::Soon(listener, seat)) => {
-                let hub = Arc::clone(&self.hub);
+                let (hub, connections) = (Arc::clone(&self.hub), Arc::clone(&self.connections));
                 let task = runtime.spawn(async move {
-                    tokio::join!(accept(listener, Arc::clone(&hub)), hub.report());
+                    tokio::join!(accept(listener, Arc::clone(&hub)), hub.report(&connections));
                 });
                 Some(Listening::Now { task, _socket: seat })
             }
@@ -159,8 +107,8 @@ impl Channel for TerminalChannel {
     fn reach(&self) -> Result<(), String> {
         match &self.obstacle {
             Some(obstacle) => Err(obstacle.clone()),
-            None if self.hub.state().terminals.iter().all(mpsc::Sender::is_closed) => Err(nobody()),
-            None => Ok(()),
+            None if self.hub.is_watched() => Ok(()),
+            None => Err(nobody()),
         }
     }
 
@@ -181,145 +129,7 @@ impl Channel for TerminalChannel {
     }
 
     fn ask(self: Arc<Self>, open: Arc<OpenQuestion>) -> ReplyFuture {
-        let hub = Arc::clone(&self.hub);
-        Box::pin(async move {
-            let question = match encode(&FromServer::Asked(Box::new(ShownQuestion::new(&open)))) {
-                Ok(question) => question.into(),
-                Err(error) => return Reply::Passed(format!("it cannot be shown in a terminal ({error})")),
-            };
-            let (reply, replied) = oneshot::channel();
-            let _shown = hub.show(open.id, Open { question, choices: open.offers.choices(), reply });
-            // Whoever has the other end keeps it until the question is answered or withdrawn.
-            replied.await.unwrap_or_else(|_| Reply::Passed("the terminal's answer was lost".into()))
-        })
-    }
-}
-
-/// Withdraws a question when it is dropped.
-struct OnShow<'d> {
-    hub: &'d Hub,
-    id: QuestionId,
-}
-
-impl Drop for OnShow<'_> {
-    fn drop(&mut self) {
-        let mut state = self.hub.state();
-        state.open.remove(&self.id);
-        if let Ok(message) = encode(&FromServer::Closed { id: self.id.to_string() }) {
-            state.tell(&message.into());
-        }
-    }
-}
-
-impl Hub {
-    fn state(&self) -> MutexGuard<'_, OpenQuestions> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self, id: QuestionId, open: Open) -> OnShow<'_> {
-        let mut state = self.state();
-        state.tell(&open.question);
-        state.open.insert(id, open);
-        OnShow { hub: self, id }
-    }
-
-    /// A terminal that comes gets what is open, and from now on what changes. `None`: there are too many.
-    fn attach(&self) -> Option<mpsc::Receiver<Arc<[u8]>>> {
-        let mut state = self.state();
-        state.terminals.retain(|terminal| !terminal.is_closed());
-        if state.terminals.len() >= MAX_TERMINALS {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let hello = encode(&self.hello).ok()?.into();
-        let questions = state.open.values().map(|open| &open.question);
-        let greetings = std::iter::once(&hello).chain(questions).chain(&state.connections);
-        for message in greetings {
-            sender.try_send(Arc::clone(message)).ok()?;
-        }
-        state.terminals.push(sender);
-        Some(receiver)
-    }
-
-    /// Somebody looks until the guard is dropped.
-    fn attend(&self) -> Attending<'_> {
-        self.presence.send_modify(|presence| presence.attached += 1);
-        Attending(self)
-    }
-
-    /// Completes when nobody looks, and nobody is expected to.
-    async fn deserted(&self) {
-        let mut presence = self.presence.subscribe();
-        loop {
-            let Presence { attached, expected_until } = *presence.borrow_and_update();
-            let timeout = async {
-                match attached {
-                    0 => tokio::time::sleep_until(expected_until).await,
-                    _ => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = timeout => return,
-                // The sender is our own.
-                _ = presence.changed() => {}
-            }
-        }
-    }
-
-    /// Tells of open connections while somebody looks.
-    async fn report(&self) {
-        let mut presence = self.presence.subscribe();
-        // The sender is our own.
-        while presence.wait_for(|presence| presence.attached > 0).await.is_ok() {
-            self.tell_of_connections();
-            tokio::time::sleep(REPORTED).await;
-        }
-    }
-
-    fn tell_of_connections(&self) {
-        let all = (self.connections)();
-        let open: Vec<ShownConnection> = all.iter().take(MOST).map(ShownConnection::new).collect();
-        let there_are_some = !open.is_empty();
-        let left_out = all.len() - open.len();
-        let Ok(message) = encode(&FromServer::Connections { open, left_out }) else { return };
-        let mut state = self.state();
-        if there_are_some || state.connections.is_some() {
-            let message = Arc::from(message);
-            state.tell(&message);
-            state.connections = there_are_some.then_some(message);
-        }
-    }
-
-    /// Passes an answer on. One that is not among the choices decides nothing, and the question stays open for a better one.
-    fn answer(&self, id: &str, choice: &str, reason: Option<String>) {
-        let Some(choice) = Choice::from_word(choice) else { return };
-        let mut state = self.state();
-        let asked = |(asked, open): (&QuestionId, &Open)| {
-            (asked.to_string() == id && open.choices.contains(&choice)).then_some(*asked)
-        };
-        let Some(id) = state.open.iter().find_map(asked) else { return };
-        if let Some(open) = state.open.remove(&id) {
-            let _ = open.reply.send(Reply::Decided { choice, reason });
-        }
-    }
-}
-
-/// A terminal that is attached.
-struct Attending<'d>(&'d Hub);
-
-impl Drop for Attending<'_> {
-    fn drop(&mut self) {
-        self.0.presence.send_modify(|presence| {
-            presence.attached = presence.attached.saturating_sub(1);
-            presence.expected_until = Instant::now() + ABSENCE_TIMEOUT;
-        });
-    }
-}
-
-impl OpenQuestions {
-    /// Tells every terminal; one that does not listen any more, or too slowly, is let go.
-    fn tell(&mut self, message: &Arc<[u8]>) {
-        self.terminals.retain(|terminal| terminal.try_send(Arc::clone(message)).is_ok());
+        Arc::clone(&self.hub).ask(open, None)
     }
 }
 
@@ -372,17 +182,17 @@ async fn serve(stream: UnixStream, hub: Arc<Hub>) {
 }
 
 async fn hear(mut input: OwnedReadHalf, hub: &Hub) -> std::io::Result<()> {
-    while let Some(message) = read(&mut input, MAX_ANSWER).await? {
-        let FromTerminal::Answer { id, choice, reason } = message;
-        hub.answer(&id, &choice, reason);
+    while let Some(message) = read::<FromTerminal>(&mut input, MAX_ANSWER).await? {
+        // What is not open (any more), or not on offer, is passed over.
+        let _ = hub.answer(message);
     }
     Ok(())
 }
 
 /// Passes on what there is to tell. A view that reads nothing (it is stopped, perhaps) is let go.
-async fn tell(mut output: OwnedWriteHalf, mut messages: mpsc::Receiver<Arc<[u8]>>) -> std::io::Result<()> {
+async fn tell(mut output: OwnedWriteHalf, mut messages: Messages) -> std::io::Result<()> {
     while let Some(message) = messages.recv().await {
-        tokio::time::timeout(READ_TIMEOUT, output.write_all(&message)).await??;
+        tokio::time::timeout(READ_TIMEOUT, output.write_all(&framed(&message)?)).await??;
     }
     Ok(())
 }
@@ -393,7 +203,8 @@ mod tests {
 
     use super::*;
     use crate::channels::terminal::protocol::MAX_MESSAGE;
-    use shell_engine::approval::{Identity, Offers, Question};
+    use crate::channels::terminal::question::ShownQuestion;
+    use shell_engine::approval::{Choice, Identity, Offers, Question, QuestionId, Reply};
 
     fn question(word: &str) -> Arc<OpenQuestion> {
         let question = Question {
@@ -500,7 +311,7 @@ mod tests {
         let world = World::new();
         let asking = tokio::spawn(Arc::clone(&world.channel).ask(question("one")));
         let asked_about = async {
-            while world.channel.hub.state().open.is_empty() {
+            while world.channel.hub.open() == 0 {
                 tokio::task::yield_now().await;
             }
         };
@@ -512,31 +323,7 @@ mod tests {
         for terminal in [&mut first, &mut second] {
             assert_eq!(hear(terminal).await, FromServer::Closed { id: shown.id.clone() });
         }
-        assert!(world.channel.hub.state().open.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_view_is_waited_for_at_the_start_and_after_it_has_left() {
-        let hub = || Hub {
-            hello: FromServer::Refused { why: String::new() },
-            connections: Box::new(Vec::new),
-            state: Mutex::default(),
-            presence: watch::Sender::new(Presence {
-                attached: 0,
-                expected_until: Instant::now() + GREETING_TIMEOUT,
-            }),
-        };
-        let start = Instant::now();
-        let (lonely, visited) = (hub(), hub());
-        let view = visited.attend();
-        lonely.deserted().await;
-        assert_eq!(start.elapsed(), GREETING_TIMEOUT);
-        let deserted = tokio::time::timeout(Duration::from_secs(3600), visited.deserted());
-        assert!(deserted.await.is_err(), "somebody looks");
-        drop(view);
-        let left = Instant::now();
-        visited.deserted().await;
-        assert_eq!(left.elapsed(), ABSENCE_TIMEOUT);
+        assert_eq!(world.channel.hub.open(), 0);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ const MOST_SHOWN: usize = 300;
 
 /// A connection that is open, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ShownConnection {
+pub(in crate::channels) struct ShownConnection {
     pub(super) host: String,
     pub(super) port: u16,
     /// The program's file; empty where that is not known.

@@ -10,7 +10,7 @@ use super::connection::ShownConnection;
 use super::question::ShownQuestion;
 
 /// The protocol's version; another one is refused by name.
-pub(super) const VERSION: u32 = 3;
+pub(in crate::channels) const VERSION: u32 = 3;
 
 /// Bytes of a message. A question's parts are bounded (see `question`), and escapes may make them some times as long.
 pub(super) const MAX_MESSAGE: u32 = 1 << 20;
@@ -21,7 +21,7 @@ pub(super) const MAX_ANSWER: u32 = 64 << 10;
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub(super) enum FromServer {
+pub(in crate::channels) enum FromServer {
     /// First of all: who speaks.
     Hello {
         version: u32,
@@ -29,8 +29,8 @@ pub(super) enum FromServer {
         server: u32,
         /// The folder that it was started in.
         folder: String,
-        /// Where its rules and its audit log are.
-        codex_home: std::path::PathBuf,
+        /// Where its rules and its audit log are; `None`: nowhere that the view could read them.
+        codex_home: Option<std::path::PathBuf>,
     },
     /// Instead of a hello: the terminal is not served, and why.
     Refused { why: String },
@@ -45,7 +45,7 @@ pub(super) enum FromServer {
 /// What a terminal says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub(super) enum FromTerminal {
+pub(crate) enum FromTerminal {
     /// A person has decided. An answer to a question that is not open (any more) is passed over.
     Answer {
         id: String,
@@ -57,14 +57,14 @@ pub(super) enum FromTerminal {
 
 /// A message with its length in front.
 pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut frame = vec![0; 4];
-    serde_json::to_writer(&mut frame, message)?;
-    let length = u32::try_from(frame.len() - 4).ok().filter(|length| *length <= MAX_MESSAGE);
+    framed(&serde_json::to_vec(message)?)
+}
+
+/// The same of one that is JSON already.
+pub(super) fn framed(message: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(message.len()).ok().filter(|length| *length <= MAX_MESSAGE);
     let length = length.ok_or_else(|| io::Error::other("a message is too long"))?;
-    for (place, byte) in frame.iter_mut().zip(length.to_be_bytes()) {
-        *place = byte;
-    }
-    Ok(frame)
+    Ok([&length.to_be_bytes(), message].concat())
 }
 
 /// The next message; `None` at the end. Nothing of a message is kept before its length is known to be at most `limit`.

@@ -22,7 +22,7 @@ const MAX_DETAIL: usize = 2000;
 
 /// A question, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ShownQuestion {
+pub(in crate::channels) struct ShownQuestion {
     /// Its name for the server that asks.
     pub(super) id: String,
     /// The question in words, as every channel shows it.

@@ -1,13 +1,12 @@
 //! `approve --json`: questions out, answers in, one JSON object a line.
 
 use std::io::{self, BufRead, Read, Write};
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::servers::{News, ServerId, Servers};
+use super::servers::{News, ServerId, Servers, ServersAt};
 use shell_engine::approval::Choice;
 
 /// Bytes of an answer's line.
@@ -40,9 +39,9 @@ struct Answer {
 /// # Errors
 ///
 /// When standard input or output break.
-pub async fn approve_by_script(codex_home: &Path) -> Result<(), ScriptError> {
+pub async fn approve_by_script(servers: &ServersAt) -> Result<(), ScriptError> {
     let mut lines = read_lines();
-    let mut servers = Servers::new(codex_home);
+    let mut servers = Servers::new(servers);
     let mut open: Vec<(String, ServerId, String, Vec<String>)> = Vec::new();
     loop {
         let said = tokio::select! {

@@ -1,6 +1,6 @@
 //! The terminal's end: finds all servers of the user, also those that come later, and gathers their questions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::connection::{MOST, ShownConnection};
 use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE, VERSION, encode, read};
 use super::question::ShownQuestion;
+use super::remote::{Heard, Remote};
 use crate::sockets::{self, Kind};
 use shell_engine::approval::Choice;
 use shell_engine::private::runtime_folders;
@@ -34,7 +35,16 @@ pub(super) struct Server {
     /// The folder that it was started in.
     pub(super) folder: String,
     /// Where its rules and its audit log are.
-    pub(super) codex_home: PathBuf,
+    pub(super) codex_home: Option<PathBuf>,
+}
+
+/// Which servers are looked at.
+#[derive(Clone, Debug)]
+pub enum ServersAt {
+    /// Those of this user on this machine; without a folder of the system for them, below this one.
+    Here(PathBuf),
+    /// One behind HTTP.
+    There(Remote),
 }
 
 /// What happens at the servers.
@@ -58,9 +68,11 @@ pub(super) struct Servers {
     sockets: HashMap<PathBuf, ServerId>,
     /// Sockets that were no good, so that they are spoken of once.
     bad: HashSet<PathBuf>,
-    links: HashMap<ServerId, mpsc::Sender<Vec<u8>>>,
+    links: HashMap<ServerId, mpsc::Sender<FromTerminal>>,
     next: ServerId,
     look: tokio::time::Interval,
+    /// News that come after others.
+    later: VecDeque<News>,
 }
 
 struct FromLink {
@@ -73,29 +85,60 @@ enum Said {
     Message(FromServer),
     /// The connection ended.
     End,
+    /// The same, of a server that is come back to; and why.
+    Lost(String),
 }
 
 impl Servers {
-    /// Looks in all places where the user's servers may be.
-    pub(super) fn new(codex_home: &Path) -> Servers {
+    /// Looks in all places where the user's servers may be, or at the one that is named. Called within the runtime.
+    pub(super) fn new(at: &ServersAt) -> Servers {
         let (sender, news) = mpsc::channel(WAITING);
+        let folders = match at {
+            ServersAt::Here(codex_home) => runtime_folders(codex_home),
+            ServersAt::There(_) => Vec::new(),
+        };
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Servers {
+        let mut servers = Servers {
             news,
             sender,
-            folders: runtime_folders(codex_home),
+            folders,
             sockets: HashMap::new(),
             bad: HashSet::new(),
             links: HashMap::new(),
             next: 0,
             look,
+            later: VecDeque::new(),
+        };
+        if let ServersAt::There(remote) = at {
+            servers.attend_remote(remote.clone());
         }
+        servers
+    }
+
+    /// Looks at a server behind HTTP, and comes back to it when the connection ends.
+    fn attend_remote(&mut self, remote: Remote) {
+        let server = self.next;
+        self.next += 1;
+        let (link, answers) = mpsc::channel(WAITING);
+        self.links.insert(server, link);
+        let (sender, name) = (self.sender.clone(), PathBuf::from(remote.name()));
+        let heard = move |said| {
+            let what = match said {
+                Heard::Message(message) => Said::Message(message),
+                Heard::Lost(why) => Said::Lost(why),
+            };
+            sender.blocking_send(FromLink { server, socket: name.clone(), what }).is_ok()
+        };
+        remote.attend(answers, heard);
     }
 
     /// The next thing that happens. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> News {
         loop {
+            if let Some(news) = self.later.pop_front() {
+                return news;
+            }
             tokio::select! {
                 _ = self.look.tick() => {
                     if let Some(trouble) = self.look_around() {
@@ -115,13 +158,16 @@ impl Servers {
     pub(super) fn answer(&self, server: ServerId, id: &str, choice: Choice, reason: Option<String>) {
         let answer = FromTerminal::Answer { id: id.into(), choice: choice.word(), reason };
         // A server that is gone needs no answer.
-        if let (Ok(message), Some(link)) = (encode(&answer), self.links.get(&server)) {
-            let _ = link.try_send(message);
+        if let Some(link) = self.links.get(&server) {
+            let _ = link.try_send(answer);
         }
     }
 
     /// Connects to servers that are new.
     fn look_around(&mut self) -> Option<String> {
+        if self.folders.is_empty() {
+            return None;
+        }
         let sockets = sockets::sockets(Kind::Approvals, &self.folders);
         self.bad.retain(|path| sockets.contains(path));
         let mut trouble = None;
@@ -147,7 +193,7 @@ impl Servers {
     fn attend(&mut self, socket: PathBuf, stream: UnixStream) {
         let server = self.next;
         self.next += 1;
-        let (link, mut answers) = mpsc::channel::<Vec<u8>>(WAITING);
+        let (link, mut answers) = mpsc::channel::<FromTerminal>(WAITING);
         self.sockets.insert(socket.clone(), server);
         self.links.insert(server, link);
         let sender = self.sender.clone();
@@ -163,7 +209,8 @@ impl Servers {
             };
             let tell = async {
                 while let Some(message) = answers.recv().await {
-                    if output.write_all(&message).await.is_err() {
+                    let Ok(frame) = encode(&message) else { continue };
+                    if output.write_all(&frame).await.is_err() {
                         break;
                     }
                 }
@@ -200,6 +247,12 @@ impl Servers {
             Said::Message(FromServer::Connections { open, left_out }) => {
                 let open = open.into_iter().take(MOST).map(ShownConnection::made_visible).collect();
                 Some(News::Connections(server, open, left_out))
+            }
+            Said::Lost(why) => {
+                // What was open is shown again when the server is there again.
+                let is_new = self.bad.insert(PathBuf::from(&why));
+                self.later.push_back(News::Went(server));
+                is_new.then(|| News::Trouble(format!("{}: {}", name(), visible(why.as_bytes()))))
             }
             Said::End => {
                 self.sockets.remove(&socket);

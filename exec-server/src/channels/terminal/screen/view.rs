@@ -1,7 +1,6 @@
 //! The view as it runs: it draws, waits for a key or for news, and passes on what the person decides.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -9,7 +8,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::sync::mpsc;
 
 use super::super::precedent::Precedents;
-use super::super::servers::Servers;
+use super::super::servers::{Servers, ServersAt};
 use super::draw;
 use super::style::{Look, Style};
 use super::view_state::{ViewState, Wish};
@@ -42,13 +41,13 @@ pub enum ScreenError {
 /// # Errors
 ///
 /// When standard input or output is not a terminal, or the terminal breaks.
-pub async fn approve_on_screen(codex_home: &Path, look: Look) -> Result<(), ScreenError> {
+pub async fn approve_on_screen(servers: &ServersAt, look: Look) -> Result<(), ScreenError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ScreenError::NoTerminal);
     }
     let mut screen = Screen {
         view: ViewState::new(),
-        servers: Servers::new(codex_home),
+        servers: Servers::new(servers),
         precedents: Precedents::default(),
         style: Style::new(look),
     };

@@ -127,7 +127,7 @@ impl ViewState {
                 let question = *question;
                 let before = self.servers.get(&server).and_then(|known| {
                     let ShownQuestion { program, arguments, workdir, .. } = &question;
-                    precedents.compare(&known.codex_home, program, arguments, workdir)
+                    precedents.compare(known.codex_home.as_deref()?, program, arguments, workdir)
                 });
                 self.questions.push(Entry { server, question, before });
                 if self.chosen.is_none() {
@@ -370,7 +370,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn view(questions: &[News]) -> (ViewState, Instant) {
         let (mut view, now) = (ViewState::new(), Instant::now());
-        let server = Server { process: 4711, folder: "/work".into(), codex_home: "/nonexistent".into() };
+        let server = Server { process: 4711, folder: "/work".into(), codex_home: None };
         view.hear(News::Came(0, server), &mut Precedents::default(), now);
         for news in questions {
             let News::Asked(server, shown) = news else { continue };
