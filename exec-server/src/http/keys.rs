@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::JwkSet;
 
+use super::fetching;
 use super::watched_file::WatchedFile;
 
 /// How often keys are fetched at most because a token's is not known: anybody can send such tokens.
@@ -13,9 +14,6 @@ const UNKNOWN: Duration = Duration::from_secs(30);
 
 /// How old keys may become.
 const OLD: Duration = Duration::from_secs(60 * 60);
-
-/// How long fetching may take.
-const FETCH: Duration = Duration::from_secs(10);
 
 /// The most that is fetched, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -163,14 +161,7 @@ fn is_safe(url: &str) -> bool {
 }
 
 async fn fetch(url: String) -> Result<JwkSet, String> {
-    let fetching = tokio::task::spawn_blocking(move || {
-        let agent =
-            ureq::Agent::config_builder().timeout_global(Some(FETCH)).max_redirects(0).build().new_agent();
-        let mut answer = agent.get(&url).call().map_err(|error| error.to_string())?;
-        let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
-        read(&text.map_err(|error| error.to_string())?)
-    });
-    fetching.await.map_err(|error| error.to_string())?
+    read(&fetching::fetch(url, MAX_BYTES).await?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod approvals;
 mod connection;
 mod endpoint;
 mod events;
+mod fetching;
 mod gate;
 mod hosts;
 mod keys;
