@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Version, header};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
@@ -20,28 +20,20 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::approvals;
 use super::endpoint::MAX_BODY;
+use super::entry::{admit, asked_by, leaving, too_many, whole};
 use super::listener::Peer;
 use super::metrics::{CONTENT_TYPE, Now};
-use super::principal::{Principal, Scope};
+use super::principal::Scope;
 use super::requests;
+use super::runtime;
 use super::site::Site;
 use super::tenants::Tenant;
-
-/// How long a message may take to come.
-const BODY: Duration = Duration::from_secs(30);
 
 /// How long a client may leave lie what it is sent.
 const TAKING: Duration = Duration::from_secs(60);
 
 /// Parts of an answer that lie ready for a client that is slow to take them.
 const READY: usize = 4;
-
-/// How long a server that leaves keeps what it refuses: a balancer that hashes sends it here again at once, until it has
-/// seen that the server is not ready.
-const HELD: Duration = Duration::from_millis(500);
-
-/// How many seconds later a client may ask again, another server most likely.
-const RETRY_AFTER: &str = "1";
 
 /// All that can be asked for.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -57,11 +49,25 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/approve/{secret}/events", get(approvals::events))
         .route("/approve/{secret}/answers", post(approvals::answers))
         .route("/metrics", get(metrics))
+        .merge(runtimes())
         .layer(from_fn_with_state(Arc::clone(&site), check_host));
     // Whoever looks after the server asks these by whatever name; they say nothing else.
     let life = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
     let named = from_fn_with_state(Arc::clone(&site), requests::attend);
     checked.merge(life).layer(named).with_state(site)
+}
+
+/// What agent-sandbox's clients ask for: at the root, where its runtime has it, and below a secret.
+fn runtimes() -> Router<Arc<Site>> {
+    let routes = Router::new()
+        .route("/execute", post(runtime::execute))
+        .route("/upload", post(runtime::upload))
+        .route("/download/{*path}", get(runtime::download))
+        .route("/list", get(runtime::list))
+        .route("/list/", get(runtime::list))
+        .route("/list/{*path}", get(runtime::list))
+        .route("/exists/{*path}", get(runtime::exists));
+    Router::new().nest("/runtime/{secret}", routes.clone()).merge(routes)
 }
 
 async fn check_host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
@@ -121,68 +127,28 @@ async fn mcp_by_secret(
     enter(&site, Some(&secret), request).await
 }
 
-/// Finds out who asks, and lets him in.
 async fn enter(site: &Site, secret: Option<&str>, request: Request) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let principal = match site.gate.enter(peer, secret, request.headers()).await {
-        Ok(principal) => principal,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let mut response = enter_as(site, &principal, request).await;
-    response.extensions_mut().insert(principal.identity);
-    response
-}
-
-/// Lets somebody in who may run commands.
-async fn enter_as(site: &Site, principal: &Principal, request: Request) -> Response {
-    if let Err(refusal) = site.gate.require(principal, Scope::Run) {
-        return refusal.into_response();
-    }
-    if site.life.is_leaving() && !site.tenants.has(&principal.identity) {
-        return leaving(request.version()).await;
-    }
-    match site.tenants.of(&principal.identity).await {
-        Ok(tenant) => answer(site, &tenant, request).await,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, principal = %principal.identity, "not served");
-            let text = format!("{error}\n");
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response()
-        }
+    let (head, body) = request.into_parts();
+    match admit(site, secret, &head).await {
+        Ok(tenant) => asked_by(answer(site, &tenant, head, body).await, &tenant.identity),
+        Err(refused) => refused,
     }
 }
 
 /// Answers a request of somebody who may ask.
-async fn answer(site: &Site, tenant: &Tenant, request: Request) -> Response {
-    let Ok(place) = Arc::clone(&tenant.requests).try_acquire_owned() else {
-        let text = "too many of your requests are being answered; ask again later\n";
-        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response();
-    };
+async fn answer(site: &Site, tenant: &Tenant, head: Parts, body: Body) -> Response {
+    let Ok(place) = Arc::clone(&tenant.requests).try_acquire_owned() else { return too_many() };
     // Streams that wait for whatever may come are no requests that must be answered.
-    let answering = (request.method() == Method::POST).then(|| site.life.answering());
-    let version = request.version();
-    let (head, body) = request.into_parts();
-    let body = match whole(body).await {
+    let answering = (head.method == Method::POST).then(|| site.life.answering());
+    let body = match whole(body, MAX_BODY).await {
         Ok(body) => body,
         Err(refused) => return refused,
     };
     if site.life.is_leaving() && begins_something(&body) {
-        return leaving(version).await;
+        return leaving(head.version).await;
     }
     let response = tenant.endpoint.answer(Request::from_parts(head, Full::new(body))).await;
     response.map(|body| flowing(body, (answering, place)))
-}
-
-/// Reads a message that comes in time, and is not too long.
-async fn whole(body: Body) -> Result<Bytes, Response> {
-    let late = |_| (StatusCode::REQUEST_TIMEOUT, "the message takes too long to come\n").into_response();
-    let collected = tokio::time::timeout(BODY, Limited::new(body, MAX_BODY).collect()).await.map_err(late)?;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let text = format!("a message may have {MAX_BODY} bytes\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
-        }
-        (StatusCode::BAD_REQUEST, "the message did not come whole\n").into_response()
-    })
 }
 
 /// Whether a message would begin what a server that leaves must not begin: a call, or a session. Answers, and requests
@@ -202,18 +168,6 @@ fn begins_something(body: &[u8]) -> bool {
     let Ok(message) = serde_json::from_slice::<Message>(body) else { return true };
     let goes_on = message.params.is_some_and(|parameters| parameters.state.is_some());
     message.id.is_some() && message.method.is_some_and(|method| method != "ping") && !goes_on
-}
-
-/// The request has not begun, and a balancer may send it to another server.
-async fn leaving(version: Version) -> Response {
-    tokio::time::sleep(HELD).await;
-    let text = "the server is leaving; the request has not begun, send it to another one\n";
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-    if version <= Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// Passes an answer on as it is taken. A client that does not take it loses the stream, and nobody waits for it.
@@ -239,6 +193,7 @@ fn flowing(mut body: Body, held: impl Send + 'static) -> Body {
 mod tests {
     use super::*;
     use crate::http::life::Life;
+    use hyper::body::Bytes;
 
     #[test]
     fn what_begins_something_is_known_from_what_goes_on() {

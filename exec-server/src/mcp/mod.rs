@@ -7,6 +7,7 @@ mod arguments;
 mod background;
 mod calls;
 mod client;
+mod direct;
 mod elsewhere;
 mod encoding;
 mod exec_result;

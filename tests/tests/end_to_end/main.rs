@@ -35,6 +35,7 @@ mod http_ending;
 mod http_handles;
 mod http_identity;
 mod http_rolling;
+mod http_runtime;
 mod http_seen;
 mod inherited;
 mod input;

@@ -1,0 +1,83 @@
+//! Coming in: who asks, what is his, whether anything may begin, and what he sends, whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Bytes;
+
+use super::listener::Peer;
+use super::principal::{Identity, Principal, Scope};
+use super::site::Site;
+use super::tenants::Tenant;
+
+/// How long a message may take to come.
+const BODY: Duration = Duration::from_secs(30);
+
+/// How long a server that leaves keeps what it refuses: a balancer that hashes sends it here again at once, until it has
+/// seen that the server is not ready.
+const HELD: Duration = Duration::from_millis(500);
+
+/// How many seconds later a client may ask again, another server most likely.
+const RETRY_AFTER: &str = "1";
+
+/// Finds out who asks, and lets him in to what is his, if he may run commands. `secret` is the rest of the path.
+pub(super) async fn admit(site: &Site, secret: Option<&str>, head: &Parts) -> Result<Arc<Tenant>, Response> {
+    let peer = head.extensions.get::<Peer>().copied();
+    let principal =
+        site.gate.enter(peer, secret, &head.headers).await.map_err(IntoResponse::into_response)?;
+    admit_as(site, &principal, head.version).await.map_err(|refused| asked_by(refused, &principal.identity))
+}
+
+async fn admit_as(site: &Site, principal: &Principal, version: Version) -> Result<Arc<Tenant>, Response> {
+    site.gate.require(principal, Scope::Run).map_err(IntoResponse::into_response)?;
+    if site.life.is_leaving() && !site.tenants.has(&principal.identity) {
+        return Err(leaving(version).await);
+    }
+    site.tenants.of(&principal.identity).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, principal = %principal.identity, "not served");
+        let text = format!("{error}\n");
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response()
+    })
+}
+
+/// Says in the log whose request this answers.
+pub(super) fn asked_by(mut response: Response, identity: &Identity) -> Response {
+    response.extensions_mut().insert(identity.clone());
+    response
+}
+
+/// Somebody has more requests answered than he may.
+pub(super) fn too_many() -> Response {
+    let text = "too many of your requests are being answered; ask again later\n";
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response()
+}
+
+/// Reads a message that comes in time, and is not longer than `most` bytes.
+pub(super) async fn whole(body: Body, most: usize) -> Result<Bytes, Response> {
+    let late = |_| (StatusCode::REQUEST_TIMEOUT, "the message takes too long to come\n").into_response();
+    let collected = tokio::time::timeout(BODY, Limited::new(body, most).collect()).await.map_err(late)?;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let text = format!("a message may have {most} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+        }
+        (StatusCode::BAD_REQUEST, "the message did not come whole\n").into_response()
+    })
+}
+
+/// The request has not begun, and a balancer may send it to another server.
+pub(super) async fn leaving(version: Version) -> Response {
+    tokio::time::sleep(HELD).await;
+    let text = "the server is leaving; the request has not begun, send it to another one\n";
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    if version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
