@@ -30,6 +30,48 @@ async fn a_denial_is_found_whatever_the_exit_code() {
     assert!(said.contains("\\\"git\\\", ") && said.contains("config"), "{outcome:?}");
 }
 
+/// Behind the kernel's door it is known what was refused: that is certain, under its own path, and nothing is offered for what a
+/// command only prints.
+#[tokio::test]
+async fn what_is_only_printed_is_not_offered() {
+    let world = World::with_rules("").configured("");
+    let sub = world.workdir().join("sub");
+    std::fs::create_dir(&sub).expect("a folder");
+    let mut server = world.server(&["--door", "kernel"]);
+    server.current_dir(&sub);
+    let client = Client::start_command(&world, &Person::absent(), server).await;
+    let run = async |script: &str| {
+        let arguments = serde_json::json!({"command": script, "workdir": sub, "login": false});
+        let outcome = client.call(arguments).await;
+        (denials(&outcome), outcome)
+    };
+    std::fs::write(world.workdir().join("g"), "").expect("a file");
+    let home = world.home().display();
+    let (said, outcome) =
+        run(&format!("echo \"touch: cannot touch '{home}/x/y': Read-only file system\"; false")).await;
+    assert!(said.contains("possibly denied") && !said.contains("--writable-root"), "{outcome:?}");
+    let (said, outcome) = run("echo x > ../f; cd ..; true").await;
+    let refused = world.workdir().join("f");
+    assert!(
+        said.contains(&format!("\"denied by the sandbox: writing {}; ", refused.display())),
+        "{outcome:?}"
+    );
+    assert!(said.contains("--writable-root"), "{outcome:?}");
+    for script in [
+        "touch ../f",
+        "mkdir ../d",
+        "mv ../sub ../t",
+        "ln -s a ../l",
+        "chmod 700 ../g",
+        "test -w ../g || echo ../g: Permission denied",
+    ] {
+        let (said, outcome) = run(&format!("{script}; true")).await;
+        assert!(said.starts_with("[\"denied by the sandbox: writing "), "{script}: {outcome:?}");
+    }
+    let (said, outcome) = run("echo x > .mcp.json").await;
+    assert!(said.contains("\\\"--protected\\\", \\\".mcp.json\\\""), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn the_network_is_denied_to_whom_it_was_denied() {
     let world = World::with_rules("").configured("");

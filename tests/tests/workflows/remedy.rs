@@ -122,9 +122,10 @@ fn steps(text: &str) -> Vec<Step> {
     }
     steps.extend(between("begin it with `", "`").map(Step::Before));
     steps.extend(between("add debug = ", " below").map(|value| Step::Setting(format!("debug = {value}"))));
-    if let Some(rule) = between("prefix_rule(", "decision=\"prompt\")") {
-        steps.push(Step::Rule(format!("prefix_rule({rule}decision=\"prompt\")")));
+    if let Some(name) = between("\"--protected\", \"", "\"") {
+        steps.push(Step::Arguments(vec!["--protected".to_owned(), name]));
     }
+    steps.extend(between("prefix_rule(", ")").map(|rule| Step::Rule(format!("prefix_rule({rule})"))));
     steps
 }
 

@@ -1,6 +1,6 @@
 //! What is known about a command that has ended, and what it may have been refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a command wanted.
@@ -35,6 +35,29 @@ pub enum Routes {
     Uncounted,
 }
 
+/// What programs would have written, made, renamed or removed and were refused, as far as somebody has looked at each such call.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    /// Where, without links.
+    pub seen: BTreeSet<PathBuf>,
+    /// Whether there was nothing else.
+    pub is_all: bool,
+}
+
+impl Writes {
+    /// Whether this was refused, or something in it, or what it lies in.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.seen.iter().any(|seen| seen.starts_with(path) || path.starts_with(seen))
+    }
+
+    /// Whether somebody would know if it had been refused, and it was not, nor anything beside it: many a file is replaced by way of
+    /// another one.
+    pub(super) fn lack(&self, path: &Path) -> bool {
+        let is_beside = |seen: &PathBuf| seen.parent() == path.parent();
+        self.is_all && !self.has(path) && !self.seen.iter().any(is_beside)
+    }
+}
+
 /// What is known about a command that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
@@ -51,4 +74,10 @@ pub struct Evidence<'a> {
     pub routes: Routes,
     /// The calls that were refused to it, where they are counted, and the program that was the first to make one.
     pub refused: Option<&'a BTreeMap<Denied, String>>,
+    /// What it would have written.
+    pub writes: &'a Writes,
 }
+
+/// Nobody has looked.
+#[cfg(test)]
+pub(super) static NONE_SEEN: Writes = Writes { seen: BTreeSet::new(), is_all: false };

@@ -3,8 +3,9 @@
 //! The kernel does not tell a supervisor which call of a command it refused. So this looks for paths that the command's
 //! own last lines of output name beside an error of the right kind, and asks two questions that the output cannot
 //! forge: does the plan refuse that path, and would the user be allowed without the sandbox? Only when both are
-//! answered yes is it reported, as possible. What the kernel does count, refused routes of the private network, is
-//! certain where nothing else ran beside the command.
+//! answered yes is it reported, as possible. What the kernel's door has seen being refused is certain, and nothing is
+//! offered for what it has not. What the kernel does count, refused routes of the private network, is certain where
+//! nothing else ran beside the command.
 
 use super::evidence::{Denied, Evidence, Routes};
 use super::host_ports;
@@ -20,6 +21,9 @@ use std::path::{Component, Path, PathBuf};
 const LOOKED_AT: usize = 16 * 1024;
 /// More than this helps nobody.
 const MAX_DENIALS: usize = 8;
+
+/// Of what stands in the output alone.
+const ONLY_SAID: &str = "nothing that the command started was refused that, so there is nothing to allow";
 
 /// One denial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,22 +71,24 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
             Some(Kind::Call(denied)) => {
                 found.extend((denied != Denied::Tracing || !plan.debug).then_some(denied));
             }
-            Some(Kind::File) => {
-                found.extend(in_error(&lines, at, evidence.directories, |path| judge(plan, path)))
-            }
+            Some(Kind::File) => found.extend(in_error(&lines, at, evidence, |path| judge(plan, path))),
             Some(Kind::Missing) => {
-                found.extend(in_error(&lines, at, evidence.directories, |path| hidden(plan, path)));
+                found.extend(in_error(&lines, at, evidence, |path| hidden(plan, path)));
             }
         }
     }
     let is_certain = with_counted(&mut found, evidence.refused);
     let mut denials: Vec<Denial> = Vec::new();
     for denied in found {
-        let remedy = remedy(plan, &denied, evidence);
+        let remedy = match &denied {
+            Denied::Write(path) if evidence.writes.lack(path) => ONLY_SAID.to_owned(),
+            _ => remedy(plan, &denied, evidence),
+        };
         let is_of_a_file = matches!(denied, Denied::Write(_) | Denied::Read(_));
         let is_told = is_of_a_file && denials.iter().any(|known| known.remedy == remedy);
         if denials.len() < MAX_DENIALS && !is_told {
-            denials.push(Denial { certain: is_certain(&denied), denied, remedy });
+            let certain = is_certain(&denied) || was_seen(evidence, &denied);
+            denials.push(Denial { certain, denied, remedy });
         }
     }
     let certain = evidence.routes == Routes::Refused;
@@ -125,17 +131,25 @@ fn with_counted<'a>(
     }
 }
 
+fn was_seen(evidence: &Evidence<'_>, denied: &Denied) -> bool {
+    matches!(denied, Denied::Write(path) if evidence.writes.has(path))
+}
+
 /// Finds what an error is about: in its own line, or else in one near it.
 fn in_error(
     lines: &[&str],
     at: usize,
-    directories: &[PathBuf],
+    evidence: &Evidence<'_>,
     judge: impl Fn(&Path) -> Option<Denied>,
 ) -> BTreeSet<Denied> {
-    // A relative name is the first of its meanings that the sandbox refuses.
+    let directories = evidence.directories;
+    // A relative name is that of its meanings which was seen being refused, or the first that the sandbox refuses.
     let judged = |name: &str| {
         let seen_from = directories.iter().filter(|folder| name.starts_with('/') || folder.is_dir());
-        seen_from.map(|folder| folder.join(name)).find_map(|path| judge(&normal(&path)))
+        let mut refused = seen_from.map(|folder| folder.join(name)).filter_map(|path| judge(&normal(&path)));
+        let first = refused.next()?;
+        let was_seen = |denied: &Denied| was_seen(evidence, denied);
+        if was_seen(&first) { Some(first) } else { refused.find(was_seen).or(Some(first)) }
     };
     let mut found = BTreeSet::new();
     let mut line = lines[at].to_owned();
@@ -213,6 +227,7 @@ fn user_may(path: &Path, access: UnixAccess) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evidence::{NONE_SEEN, Writes};
     use super::*;
     use crate::policy::{Mode, Network};
     use std::fs;
@@ -243,6 +258,7 @@ mod tests {
             config,
             routes: Routes::Uncounted,
             refused: None,
+            writes: &NONE_SEEN,
         };
         explain(plan, &evidence)
             .iter()
@@ -269,6 +285,37 @@ mod tests {
         }
     }
 
+    /// What was seen being refused is certain, whatever folder its name seems to be seen from; what was not is only said.
+    #[test]
+    fn nothing_is_offered_for_what_was_not_tried() {
+        let (_folder, plan, base) = place();
+        let explained = |output: &str, seen: &[&str], is_all: bool| {
+            let writes = Writes { seen: seen.iter().map(|path| base.join(path)).collect(), is_all };
+            let directories = [base.join("home"), base.join("ws")];
+            let evidence = Evidence {
+                command: "x",
+                output: output.as_bytes(),
+                directories: &directories,
+                config: Path::new("/c"),
+                routes: Routes::Uncounted,
+                refused: None,
+                writes: &writes,
+            };
+            let told = explain(&plan, &evidence);
+            told.iter()
+                .map(|denial| (denial.denied.clone(), denial.certain, denial.remedy != ONLY_SAID))
+                .collect::<Vec<_>>()
+        };
+        let absolute = format!("touch: cannot touch '{}/out/x': Read-only file system", base.display());
+        let write = |path: &str| Denied::Write(base.join(path));
+        assert_eq!(explained(&absolute, &["out/x"], true), [(write("out/x"), true, true)]);
+        assert_eq!(explained(&absolute, &["out/x.lock"], true), [(write("out/x"), false, true)]);
+        assert_eq!(explained(&absolute, &["home/x"], true), [(write("out/x"), false, false)]);
+        assert_eq!(explained(&absolute, &[], false), [(write("out/x"), false, true)]);
+        let relative = "bash: ../f: Read-only file system";
+        assert_eq!(explained(relative, &["f"], true), [(write("f"), true, true)]);
+    }
+
     #[test]
     fn a_connection_that_only_the_host_would_have_taken_is_explained() {
         let (_folder, plan, base) = place();
@@ -284,6 +331,7 @@ mod tests {
                 config,
                 routes,
                 refused: None,
+                writes: &NONE_SEEN,
             };
             explain(&plan, &evidence).iter().map(|denial| denial.denied.clone()).collect::<Vec<_>>()
         };
@@ -384,6 +432,7 @@ mod tests {
                 config: Path::new("/c/config.toml"),
                 routes: Routes::NotRefused,
                 refused: Some(&refused),
+                writes: &NONE_SEEN,
             };
             let denials = explain(&plan, &evidence);
             denials.into_iter().map(|denial| (denial.denied, denial.certain)).collect::<Vec<_>>()
@@ -498,6 +547,7 @@ mod tests {
                 config,
                 routes,
                 refused: None,
+                writes: &NONE_SEEN,
             };
             explain(&plan, &evidence).iter().map(|denial| denial.certain).collect::<Vec<_>>()
         };

@@ -10,6 +10,6 @@ mod host_ports;
 mod remedy;
 mod words;
 
-pub use evidence::{Denied, Evidence, Routes};
+pub use evidence::{Denied, Evidence, Routes, Writes};
 pub use explain::{Denial, explain, may_tell};
 pub use words::{MOUNTS, NAMESPACES, SOCKETS};

@@ -31,6 +31,9 @@ const CHANGE_SETTINGS: &[&str] = &[
 const WITH_CREDENTIALS: &[&str] =
     &["git push", "git pull", "git fetch", "git clone", "ssh", "gh", "aws", "kubectl", "gcloud", "docker"];
 
+/// Where temporary files go that are told nothing else.
+const TEMPORARY: &[&str] = &["/tmp", "/var/tmp"];
+
 /// Folders of the machine's services and administrator.
 const SERVICES: &[&str] = &["/run", "/var", "/opt", "/dev", "/proc", "/sys"];
 
@@ -87,16 +90,34 @@ pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> S
              prefix_rule([\"git\", \"init\"], \"prompt\")"
                 .to_owned()
         }
-        Denied::Write(path) if plan.is_protected(path) => format!(
-            "it is protected, because programs outside trust it; a person can have it changed outside, by a rule that asks: {}",
-            if path.components().any(|part| part.as_os_str() == ".git") { of_git(evidence) } else { rule(evidence) }
-        ),
+        Denied::Write(path) if plan.is_protected(path) => {
+            let protected = "it is protected, because programs outside trust it; a person can";
+            let is_of_git = path.components().any(|part| part.as_os_str() == ".git");
+            let rule = if is_of_git { Some(of_git(evidence)) } else { rule_for_only(evidence) };
+            match (rule, name_in_workspace(plan, path)) {
+                (Some(rule), _) => format!("{protected} have it changed outside, by a rule that asks: {rule}"),
+                (None, Some(name)) => format!(
+                    "{protected} let all commands write it: add \"--protected\", \"{name}\" {ARGUMENTS}, or protected = [\"{name}\"] below \
+                     [shell_tool] in {config}"
+                ),
+                (None, None) => format!("{protected} change it outside"),
+            }
+        }
         Denied::Write(path) => write(plan, path, evidence),
     }
 }
 
 fn write(plan: &Plan, path: &Path, evidence: &Evidence<'_>) -> String {
     let temporary = temporary(plan);
+    let is_temporary =
+        |path: &Path| path.parent().is_some_and(|folder| TEMPORARY.iter().any(|it| folder == *it));
+    // It has another name each time.
+    if let Some(place) = temporary.as_ref().filter(|_| is_temporary(path)) {
+        return format!(
+            "temporary files go where TMPDIR says; begin it with `mkdir -p {0}; export TMPDIR={0};`",
+            place.display()
+        );
+    }
     if let Some(assignment) = temporary.as_ref().and_then(|place| caches::instead(path, &homes(), place)) {
         return format!(
             "it is the user's cache, which the user's own tools trust; the command can have its own: begin it with `export {assignment};`"
@@ -146,11 +167,36 @@ fn temporary(plan: &Plan) -> Option<PathBuf> {
     usual.or_else(|| Some(plan.writable.first()?.join(".cache")))
 }
 
+/// A rule for the only program that a command names; the shell's own words are none, and write what they are redirected to.
+fn rule_for_only(evidence: &Evidence<'_>) -> Option<String> {
+    const OF_THE_SHELL: &[&str] = &[
+        ":", ".", "[", "cd", "echo", "exit", "export", "false", "printf", "set", "source", "test", "true",
+        "umask",
+    ];
+    let mut programs: Vec<Vec<&str>> = words::commands(evidence.command)
+        .filter(|words| !OF_THE_SHELL.contains(&words[0]))
+        .map(|words| words::plain(&words))
+        .collect();
+    programs.dedup();
+    match &programs[..] {
+        [one] if !evidence.command.contains('>') && one[0] == "git" => Some(prefix_rule(one)),
+        [one] if !evidence.command.contains('>') => Some(outside_rule(one)),
+        _ => None,
+    }
+}
+
+/// The top-level name of a workspace that a path is or lies in, if it is plain.
+fn name_in_workspace(plan: &Plan, path: &Path) -> Option<String> {
+    let root = plan.writable.iter().find(|root| path.starts_with(root))?;
+    let name = path.strip_prefix(root).ok()?.iter().next()?.to_str()?;
+    (!name.contains(['"', '\\'])).then(|| name.to_owned())
+}
+
 /// A rule for the program that a command is about: the first that it names.
 fn rule(evidence: &Evidence<'_>) -> String {
     let mut all = words::commands(evidence.command);
     let first = all.find(|words| !["cd", "export", "set", "source", "."].contains(&words[0]));
-    prefix_rule(&first.map_or_else(|| vec!["PROGRAM"], |words| words::plain(&words)))
+    outside_rule(&first.map_or_else(|| vec!["PROGRAM"], |words| words::plain(&words)))
 }
 
 /// A rule for the program to which a call was refused.
@@ -160,7 +206,7 @@ fn rule_for_whom(denied: &Denied, evidence: &Evidence<'_>) -> String {
         evidence.refused.and_then(|refused| refused.get(counted_as)).filter(|name| !name.is_empty());
     let Some(program) = program else { return rule(evidence) };
     let named = words::commands(evidence.command).find(|words| words::program_name(words[0]) == program);
-    prefix_rule(&named.map_or_else(|| vec![program.as_str()], |words| words::plain(&words)))
+    outside_rule(&named.map_or_else(|| vec![program.as_str()], |words| words::plain(&words)))
 }
 
 /// The first of these beginnings that a command has.
@@ -177,6 +223,12 @@ fn known<'a>(evidence: &Evidence<'_>, all: &[&'a str]) -> Option<Vec<&'a str>> {
 fn prefix_rule(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     format!("prefix_rule([{}], decision=\"prompt\")", quoted.join(", "))
+}
+
+/// The same, where a yes must let the program out, whatever it is.
+fn outside_rule(words: &[&str]) -> String {
+    let rule = prefix_rule(words);
+    format!("{}, run=\"outside\")", rule.trim_end_matches(')'))
 }
 
 /// A rule for what changes a repository's settings: the commands that were used, or else `git config` alone.
@@ -244,6 +296,7 @@ pub(super) fn may_be_offered(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evidence::NONE_SEEN;
     use super::*;
     use crate::denial::Routes;
 
@@ -255,6 +308,7 @@ mod tests {
             config: Path::new("/c/config.toml"),
             routes: Routes::Uncounted,
             refused: None,
+            writes: &NONE_SEEN,
         }
     }
 
@@ -315,7 +369,22 @@ mod tests {
             ("", "[\"PROGRAM\"]"),
         ] {
             let found = rule(&evidence(command));
-            assert_eq!(found, format!("prefix_rule({expected}, decision=\"prompt\")"), "{command}");
+            assert_eq!(
+                found,
+                format!("prefix_rule({expected}, decision=\"prompt\", run=\"outside\")"),
+                "{command}"
+            );
+        }
+        for (command, expected) in [
+            (
+                "cp /etc/hostname .mcp.json",
+                Some("prefix_rule([\"cp\"], decision=\"prompt\", run=\"outside\")"),
+            ),
+            ("git checkout .mcp.json", Some("prefix_rule([\"git\", \"checkout\"], decision=\"prompt\")")),
+            ("git status; cp a b", None),
+            ("echo x > .mcp.json", None),
+        ] {
+            assert_eq!(rule_for_only(&evidence(command)).as_deref(), expected, "{command}");
         }
         let script = of_git(&evidence("git submodule deinit x"));
         assert_eq!(script, "prefix_rule([\"git\", \"submodule--helper\"], decision=\"prompt\")");
@@ -324,10 +393,10 @@ mod tests {
         let refused = [(words::NAMESPACES, "unshare".to_owned())].into();
         let whom = |command| Evidence { refused: Some(&refused), ..evidence(command) };
         let found = rule_for_whom(&words::BROWSER, &whom("sleep 9 & /usr/bin/unshare x"));
-        assert_eq!(found, "prefix_rule([\"unshare\", \"x\"], decision=\"prompt\")");
+        assert_eq!(found, "prefix_rule([\"unshare\", \"x\"], decision=\"prompt\", run=\"outside\")");
         assert_eq!(
             rule_for_whom(&words::NAMESPACES, &whom("make")),
-            "prefix_rule([\"unshare\"], decision=\"prompt\")"
+            "prefix_rule([\"unshare\"], decision=\"prompt\", run=\"outside\")"
         );
         assert_eq!(of_git(&evidence("npm ci")), "prefix_rule([\"git\", \"config\"], decision=\"prompt\")");
     }

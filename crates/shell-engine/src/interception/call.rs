@@ -92,6 +92,7 @@ impl InterceptedCall {
 
     /// The same call, for what a program starts that runs in a sandbox of its own.
     pub(super) fn below(&self, apart: Apart, sandbox: &Arc<Sandbox>) -> InterceptedCall {
+        self.refused.runs_elsewhere();
         let party: Arc<dyn Party> = self.connections.clone();
         InterceptedCall {
             network: sandbox.network().map(|network| Arc::new(network.enter(party))),

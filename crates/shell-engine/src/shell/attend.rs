@@ -441,7 +441,7 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let refused = self.refused.calls();
+        let refused = (self.refused.calls(), self.refused.writes());
         let explained =
             denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config, refused);
         let denials = self.connections.refusals().into_iter().chain(explained.await).collect();

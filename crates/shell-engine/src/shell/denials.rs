@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::denial::{Denied, Evidence, Routes};
+use sandbox::denial::{Denied, Evidence, Routes, Writes};
 
 use crate::sandboxes::{Process, Sandbox};
 
@@ -16,7 +16,7 @@ pub(super) async fn explain(
     output: Vec<u8>,
     directories: Vec<PathBuf>,
     config: &Path,
-    refused: BTreeMap<Denied, String>,
+    (refused, writes): (BTreeMap<Denied, String>, Writes),
 ) -> Vec<String> {
     if !sandbox.plan().mode.is_enforced() {
         return Vec::new();
@@ -36,6 +36,7 @@ pub(super) async fn explain(
             config: &config,
             routes,
             refused: counts.then_some(&refused),
+            writes: &writes,
         };
         let denials = sandbox::denial::explain(&plan, &evidence);
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sandbox::denial::Denied;
+use sandbox::denial::{Denied, Writes};
 
 /// Names that are remembered; more are not told.
 const MOST: usize = 64;
@@ -17,6 +17,12 @@ pub(crate) struct Refused(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     names: BTreeSet<PathBuf>,
+    /// What lies where nobody inside can write.
+    writes: BTreeSet<PathBuf>,
+    /// Whether each call that writes by a path is looked at.
+    is_looked_at: bool,
+    /// More was refused than is remembered, or where nobody has looked.
+    has_more: bool,
     calls: BTreeMap<Denied, String>,
     wanted_terminal: bool,
 }
@@ -28,6 +34,32 @@ impl Refused {
         if known.names.len() < MOST {
             known.names.insert(path.to_owned());
         }
+    }
+
+    /// A program would have written this, and the kernel refuses it.
+    pub(crate) fn note_write(&self, path: PathBuf) {
+        let mut known = self.lock();
+        match known.writes.len() < MOST {
+            true => drop(known.writes.insert(path)),
+            false => known.has_more |= !known.writes.contains(&path),
+        }
+    }
+
+    /// Each call that writes by a path is looked at from now on.
+    pub(crate) fn is_looked_at(&self) {
+        self.lock().is_looked_at = true;
+    }
+
+    /// A program runs where what it writes is not looked at, or not by what this call may write.
+    pub(crate) fn runs_elsewhere(&self) {
+        self.lock().has_more = true;
+    }
+
+    /// What would have been written, protected names among it.
+    pub(crate) fn writes(&self) -> Writes {
+        let known = self.lock();
+        let is_all = known.is_looked_at && !known.has_more && known.names.len() < MOST;
+        Writes { seen: known.writes.union(&known.names).cloned().collect(), is_all }
     }
 
     /// A program of this name has made a system call that is refused to all.

@@ -5,14 +5,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
-use rustix::fs::{AtFlags, FileType, Mode, fstat, readlinkat, statat};
+use rustix::fs::{FileType, Mode, fstat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::umask;
 use sandbox::{NameRules, Session};
 
 use super::super::refused::Refused;
 use super::made::Made;
-use super::place::{Asker, Place, is_held, is_read_only, mount_of};
+use super::place::{Asker, Lies, Place, is_held, is_read_only, lies, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
 use crate::judgement::Refusals;
@@ -83,6 +83,9 @@ impl Broker {
         listener: &Arc<Listener>,
         (refused, refusals): (&Refused, Option<&Refusals>),
     ) -> Broker {
+        if names.rules.has_mounts() {
+            refused.is_looked_at();
+        }
         Broker {
             names,
             listener: Arc::clone(listener),
@@ -96,9 +99,6 @@ impl Broker {
     /// Answers a call, now or soon. Never waits for a file system.
     pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
         let wish = Wish::read(&call);
-        if let (Some(refusals), Some(wish)) = (&self.refusals, &wish) {
-            note_refused(refusals, call.thread, wish);
-        }
         let wish = wish.filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
         let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
         if !taken {
@@ -109,13 +109,21 @@ impl Broker {
 
     /// Whether a call may happen as it is, by a look that never waits.
     fn happens(&mut self, thread: i32, wish: &Wish) -> bool {
-        let Some(at) = wish.name_in_folder() else { return happens(&self.names.rules, thread, wish) };
+        let Some(at) = wish.name_in_folder() else { return self.look(thread, wish) != Look::Unclear };
         if self.last.as_ref().is_some_and(|last| last.is(thread, at)) {
             return true;
         }
-        let happens = happens(&self.names.rules, thread, wish);
-        self.last = if happens { Unheld::of(thread, at) } else { None };
-        happens
+        let look = self.look(thread, wish);
+        self.last = if look == Look::Happens { Unheld::of(thread, at) } else { None };
+        look != Look::Unclear
+    }
+
+    fn look(&self, thread: i32, wish: &Wish) -> Look {
+        let look = look(&self.names.rules, thread, wish);
+        if look == Look::Refused {
+            note_refused((&self.refused, self.refusals.as_ref()), thread, wish, true);
+        }
+        look
     }
 
     fn take(&mut self, waiting: Waiting) -> bool {
@@ -161,6 +169,9 @@ fn run(
         }
         let asker = Asker { thread: call.thread, at_once: false, shares_view: !rules.has_mounts() };
         let outcome = Worker { session, rules, asker, made: &made, refused, refusals }.grant(&wish);
+        if rules.has_mounts() && matches!(outcome, Outcome::Happens) {
+            note_refused((refused, refusals), call.thread, &wish, false);
+        }
         // Who is gone needs no answer.
         let _ = match outcome {
             Outcome::Happens => listener.let_happen(call.id),
@@ -174,30 +185,69 @@ fn run(
     Ok(())
 }
 
-/// Notes what the kernel will refuse, because it lies on a mount that nobody inside can write and that is not held. By a look that
-/// never waits.
-fn note_refused(refusals: &Refusals, thread: i32, wish: &Wish) {
-    let asker = Asker { thread, at_once: true, shares_view: false };
-    let at = match wish {
-        Wish::Open { at, flags, .. } if flags & libc::O_ACCMODE.unsigned_abs() != 0 => at,
-        Wish::MakeFolder { at, .. } | Wish::MakeNode { at, .. } | Wish::MakeLink { at, .. } => at,
-        Wish::Rename { to, .. } | Wish::Link { to, .. } => to,
-        Wish::Open { .. } | Wish::Bind { .. } | Wish::Remove { .. } | Wish::Change { .. } => return,
+/// Notes what the kernel will refuse, because it lies on a mount that nobody inside can write and that is not held.
+fn note_refused((refused, refusals): (&Refused, Option<&Refusals>), thread: i32, wish: &Wish, at_once: bool) {
+    let asker = Asker { thread, at_once, shares_view: false };
+    let note = |at: &At, is_needed: fn(&Place) -> bool| {
+        let Ok(place) = asker.place(&at.base(), &at.path) else { return };
+        if is_read_only(&place.seen)
+            && is_needed(&place)
+            && let Some(folder) = path_of(&place.seen)
+        {
+            let path = folder.join(&place.name);
+            if let Some(refusals) = refusals {
+                refusals.note_write(path.clone());
+            }
+            refused.note_write(path);
+        }
     };
-    let Ok(place) = asker.place(&at.base(), &at.path) else { return };
-    let path =
-        path_of(&place.seen).filter(|_| is_read_only(&place.seen)).map(|folder| folder.join(&place.name));
-    // A folder that is there is not made anew, whatever the mount.
-    let is_there = || statat(&place.seen, &place.name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-    let makes = matches!(wish, Wish::MakeFolder { .. });
-    if let Some(path) = path.filter(|_| !(makes && is_there())) {
-        refusals.note_write(path);
+    match wish {
+        // A folder that is there is not made anew, whatever the mount.
+        Wish::MakeFolder { at, .. } | Wish::MakeNode { at, .. } | Wish::MakeLink { at, .. } => {
+            note(at, |place| !place.exists());
+        }
+        Wish::Open { at, .. } | Wish::Bind { at, .. } => note(at, |_| true),
+        Wish::Remove { at, .. } => note(at, Place::exists),
+        Wish::Change { at, follows: false, .. } => note(at, Place::exists),
+        Wish::Rename { from, to, .. } => {
+            note(from, Place::exists);
+            note(to, |_| true);
+        }
+        Wish::Link { to, .. } => note(to, |_| true),
+        // Where links lead.
+        Wish::Change { at, follows: true, .. } => {
+            let object = asker.object(&at.base(), &at.path, true).ok();
+            if let Some(path) =
+                object.filter(|object| is_read_only(object)).and_then(|object| path_of(&object))
+            {
+                refused.note_write(path);
+            }
+        }
     }
 }
 
-/// Whether a call may happen as it is, by a look that never waits. What is let happen wrongly meets a read-only mount, where there are
-/// mounts.
-fn happens(rules: &NameRules, thread: i32, wish: &Wish) -> bool {
+/// What a look that never waits says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Happens,
+    /// It happens, and the kernel refuses it.
+    Refused,
+    /// It is to be looked at again, or done for the asker.
+    Unclear,
+}
+
+impl Look {
+    fn of(lies: Lies) -> Look {
+        match lies {
+            Lies::Free => Look::Happens,
+            Lies::ReadOnly => Look::Refused,
+            Lies::Held => Look::Unclear,
+        }
+    }
+}
+
+/// What is let happen wrongly meets a read-only mount, where there are mounts.
+fn look(rules: &NameRules, thread: i32, wish: &Wish) -> Look {
     let asker = Asker { thread, at_once: true, shares_view: !rules.has_mounts() };
     let looked = match wish {
         Wish::Open { at, flags, .. } => open_happens(rules, asker, at, *flags),
@@ -205,54 +255,64 @@ fn happens(rules: &NameRules, thread: i32, wish: &Wish) -> bool {
         | Wish::MakeNode { at, .. }
         | Wish::MakeLink { at, .. }
         | Wish::Bind { at, .. }
-        | Wish::Remove { at, .. } => asker.place(&at.base(), &at.path).map(|place| !place.is_held(rules)),
+        | Wish::Remove { at, .. } => {
+            asker.place(&at.base(), &at.path).map(|place| Look::of(place.lies(rules)))
+        }
         Wish::Rename { from, to, .. } => both_happen(rules, asker, from, to),
         Wish::Link { from, to, .. } => match asker.object(&from.base(), &from.path, true) {
             // Also by a descriptor.
-            Ok(seen) if !rules.has_mounts() && is_held(rules, &seen) => Ok(false),
+            Ok(seen) if !rules.has_mounts() && is_held(rules, &seen) => Ok(Look::Unclear),
             Err(Errno::AGAIN) => Err(Errno::AGAIN),
             Ok(_) | Err(_) => both_happen(rules, asker, from, to),
         },
         Wish::Change { at, follows, .. } => {
-            asker.object(&at.base(), &at.path, *follows).map(|object| !is_held(rules, &object))
+            asker.object(&at.base(), &at.path, *follows).map(|object| Look::of(lies(rules, &object)))
         }
     };
     match looked {
-        Ok(happens) => happens,
-        Err(errno) => errno != Errno::AGAIN,
+        Ok(look) => look,
+        Err(Errno::AGAIN) => Look::Unclear,
+        Err(_) => Look::Happens,
     }
 }
 
-fn open_happens(rules: &NameRules, asker: Asker, at: &At, flags: u32) -> Result<bool, Errno> {
+fn open_happens(rules: &NameRules, asker: Asker, at: &At, flags: u32) -> Result<Look, Errno> {
     let has = |flag: i32| flags & flag.unsigned_abs() != 0;
     let makes = has(libc::O_CREAT);
     match asker.object(&at.base(), &at.path, !(has(libc::O_NOFOLLOW) || makes && has(libc::O_EXCL))) {
-        Ok(object) => Ok(!is_held(rules, &object)),
+        Ok(object) => Ok(Look::of(lies(rules, &object))),
         Err(Errno::NOENT) if makes => {
             let place = asker.place(&at.base(), &at.path)?;
             // A link to what is not there yet.
-            Ok(!place.is_held(rules) && readlinkat(&place.seen, &place.name, Vec::new()).is_err())
+            let is_link = readlinkat(&place.seen, &place.name, Vec::new()).is_ok();
+            Ok(if is_link { Look::Unclear } else { Look::of(place.lies(rules)) })
         }
         Err(errno) => Err(errno),
     }
 }
 
-fn both_happen(rules: &NameRules, asker: Asker, from: &At, to: &At) -> Result<bool, Errno> {
+fn both_happen(rules: &NameRules, asker: Asker, from: &At, to: &At) -> Result<Look, Errno> {
     let place = |at: &At| asker.place(&at.base(), &at.path);
     let to = place(to)?;
     let from: Place = match place(from) {
         Ok(from) => from,
         // A file without a name, by its descriptor.
-        Err(_) if to.is_held(rules) => return Ok(false),
+        Err(_) if to.is_held(rules) => return Ok(Look::Unclear),
         Err(errno) => return Err(errno),
     };
+    let both = [&from, &to];
     if !rules.has_mounts() {
-        return Ok(!from.is_held(rules) && !to.is_held(rules));
+        let held = both.iter().any(|place| place.is_held(rules));
+        return Ok(if held { Look::Unclear } else { Look::Happens });
     }
     let same = mount_of(&from.seen).is_some() && mount_of(&from.seen) == mount_of(&to.seen);
     if same {
-        return Ok(!from.is_held(rules));
+        return Ok(Look::of(from.lies(rules)));
     }
-    let concerns = |place: &Place| path_of(&place.seen).is_some_and(|path| rules.holder(&path).is_some());
-    Ok(!concerns(&from) && !concerns(&to))
+    let concerns = |place: &&Place| path_of(&place.seen).is_some_and(|path| rules.holder(&path).is_some());
+    Ok(match both.iter().any(concerns) {
+        true => Look::Unclear,
+        false if both.iter().any(|place| is_read_only(&place.seen)) => Look::Refused,
+        false => Look::Happens,
+    })
 }

@@ -196,21 +196,44 @@ fn relative(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether it lies on the mount of a held folder, or would.
-pub(super) fn is_held(rules: &NameRules, seen: &OwnedFd) -> bool {
-    if rules.has_mounts() {
-        return is_read_only(seen) && path_of(seen).is_some_and(|path| rules.holder(&path).is_some());
+/// Where something lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lies {
+    /// Where the kernel decides.
+    Free,
+    /// On a mount that cannot be written, and not held.
+    ReadOnly,
+    /// On the mount of a held folder, or it would.
+    Held,
+}
+
+pub(super) fn lies(rules: &NameRules, seen: &OwnedFd) -> Lies {
+    let is_in = |held: fn(&NameRules, &Path) -> bool| path_of(seen).is_some_and(|path| held(rules, &path));
+    match rules.has_mounts() {
+        true if !is_read_only(seen) => Lies::Free,
+        true if is_in(|rules, path| rules.holder(path).is_some()) => Lies::Held,
+        true => Lies::ReadOnly,
+        false if is_in(NameRules::is_kept) => Lies::Held,
+        false => Lies::Free,
     }
-    path_of(seen).is_some_and(|path| rules.is_kept(&path))
+}
+
+pub(super) fn is_held(rules: &NameRules, seen: &OwnedFd) -> bool {
+    lies(rules, seen) == Lies::Held
 }
 
 impl Place {
-    /// Whether the name is made, replaced and removed for commands, or not at all.
-    pub(super) fn is_held(&self, rules: &NameRules) -> bool {
+    /// Where the name is or would be: held if it is made, replaced and removed for commands, or not at all.
+    pub(super) fn lies(&self, rules: &NameRules) -> Lies {
         if rules.has_mounts() {
-            return is_held(rules, &self.seen);
+            return lies(rules, &self.seen);
         }
-        path_of(&self.seen).is_some_and(|folder| rules.is_kept_name(&folder.join(&self.name)))
+        let is_kept = path_of(&self.seen).is_some_and(|folder| rules.is_kept_name(&folder.join(&self.name)));
+        if is_kept { Lies::Held } else { Lies::Free }
+    }
+
+    pub(super) fn is_held(&self, rules: &NameRules) -> bool {
+        self.lies(rules) == Lies::Held
     }
 
     /// Whether there is something by that name.
