@@ -80,10 +80,8 @@ pub fn explain(plan: &Plan, evidence: &Evidence<'_>) -> Vec<Denial> {
     let is_certain = with_counted(&mut found, evidence.refused);
     let mut denials: Vec<Denial> = Vec::new();
     for denied in found {
-        let remedy = match &denied {
-            Denied::Write(path) if evidence.writes.lack(path) => ONLY_SAID.to_owned(),
-            _ => remedy(plan, &denied, evidence),
-        };
+        let is_only_said = matches!(&denied, Denied::Write(path) if evidence.writes.lack(path));
+        let remedy = if is_only_said { ONLY_SAID.to_owned() } else { remedy(plan, &denied, evidence) };
         let is_of_a_file = matches!(denied, Denied::Write(_) | Denied::Read(_));
         let is_told = is_of_a_file && denials.iter().any(|known| known.remedy == remedy);
         if denials.len() < MAX_DENIALS && !is_told {
