@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use serde_json::Value;
 use shell_engine::private::make_private;
+use shell_engine::sandboxes::most_sandboxes;
 use shell_engine::shell::Places;
 use shell_engine::{Config, Settings};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,9 @@ const FOLDER: &str = "http";
 
 /// Letters of the machine's name that the server's begins with.
 const MACHINE_LETTERS: usize = 63;
+
+/// One of those who ask has one part of so many of the places to run commands.
+const SHARE: usize = 4;
 
 /// Where proxies say who asks, when nothing else is said.
 const PROXY_HEADER: &str = "x-forwarded-user";
@@ -86,6 +90,13 @@ pub async fn serve_http(
 
     let desk = Desk::new();
     let (streams, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
+    let mut places = options.calls;
+    if options.identity.is_known() {
+        // Each of those who run a command needs a sandbox of his own, and leaves others some.
+        places = places.min(most_sandboxes());
+        let own = config.limits.concurrent_calls.min((places / SHARE).max(1));
+        settings.limits.concurrent_calls = Some(own);
+    }
     let workspaces = options.workspaces.clone().map_or_else(std::env::current_dir, Ok);
     let plan = Plan {
         folders: Folders {
@@ -101,7 +112,7 @@ pub async fn serve_http(
         requests: options.requests,
         most: options.principals,
         streams: streams.clone(),
-        places: Places::new(options.calls),
+        places: Places::new(places),
         metrics: Arc::clone(&metrics),
         desk: desk.clone(),
     };

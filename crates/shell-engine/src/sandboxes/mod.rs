@@ -12,12 +12,15 @@
 
 mod company;
 mod given;
+mod neighbours;
 mod pool;
 mod process;
 mod sandbox;
 mod spawn_error;
 
 pub(crate) use given::Given;
+pub(crate) use neighbours::Neighbours;
+pub use neighbours::most_sandboxes;
 pub(crate) use nix::sys::signal::Signal;
 pub use pool::{SESSION_ARGUMENT, SandboxError, SandboxPool, session_launcher};
 pub(crate) use process::{Process, Remaining, Reports};

@@ -1,8 +1,9 @@
 //! The sandboxes of one server: one per policy, and the outside.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use execpolicy::Run;
 use execpolicy::rights::HostPattern;
@@ -10,6 +11,7 @@ use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
 use super::given::{Given, written_by};
+use super::neighbours::{Neighbour, Neighbours};
 use super::sandbox::{Notices, Sandbox};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 use crate::network::{Networks, Reach};
@@ -79,6 +81,10 @@ pub struct SandboxPool {
     networks: Option<Arc<Networks>>,
     /// Names are brokered, as long as the kernel reports what makes them.
     brokered: AtomicBool,
+    /// Those of other users, where there are any.
+    neighbours: OnceLock<Neighbours>,
+    /// When one was last asked for.
+    used: StdMutex<Instant>,
 }
 
 impl SandboxPool {
@@ -93,7 +99,15 @@ impl SandboxPool {
             told: Notices::default(),
             networks: None,
             brokered: AtomicBool::new(false),
+            neighbours: OnceLock::new(),
+            used: StdMutex::new(Instant::now()),
         }
+    }
+
+    /// Lets them end for those of other users while nobody uses them.
+    pub(crate) fn join(self: &Arc<SandboxPool>, neighbours: &Neighbours) {
+        neighbours.join(&(Arc::clone(self) as Arc<dyn Neighbour>));
+        let _ = self.neighbours.set(neighbours.clone());
     }
 
     /// The same, for who answers for the names that programs in the sandboxes make.
@@ -110,6 +124,7 @@ impl SandboxPool {
 
     /// The sandbox for a policy; set up when nobody had it before, or when its session has ended.
     pub async fn sandbox(&self, wanted: &Wanted) -> Result<Arc<Sandbox>, SandboxError> {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let mut known = self.known.lock().await;
         let purpose = Purpose::Commands(wanted.clone());
         if let Some(sandbox) = self.kept(&mut known, &purpose) {
@@ -164,6 +179,9 @@ impl SandboxPool {
             self.sandboxing.check(&plan)?;
         }
         let plan = Plan { brokered: is_enforced && self.brokered.load(Ordering::Relaxed), ..plan };
+        if let Some(neighbours) = self.neighbours.get().filter(|_| is_enforced) {
+            neighbours.make_room(known.len()).await;
+        }
         let sandbox = self.set_up(plan, self.reach(&purpose)).await?;
         if is_enforced && !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;
@@ -239,6 +257,29 @@ fn make_missing(place: &Path) -> std::io::Result<()> {
         Some(_) => Ok(()),
         None => std::fs::create_dir_all(place),
     }
+}
+
+impl Neighbour for SandboxPool {
+    fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counted(&self) -> (usize, bool) {
+        // Somebody makes one, or looks for one, at the moment.
+        let Ok(known) = self.known.try_lock() else { return (1, false) };
+        (known.len(), known.iter().any(|(_, sandbox)| is_idle(sandbox)))
+    }
+
+    fn take_idle(&self) -> Option<Arc<Sandbox>> {
+        let mut known = self.known.try_lock().ok()?;
+        let at = known.iter().position(|(_, sandbox)| is_idle(sandbox))?;
+        Some(known.remove(at).1)
+    }
+}
+
+/// Whether nothing runs in it: whoever has something there holds it.
+fn is_idle(sandbox: &Arc<Sandbox>) -> bool {
+    Arc::strong_count(sandbox) == 1
 }
 
 /// Ending a session takes some milliseconds in which the server must not stand still.

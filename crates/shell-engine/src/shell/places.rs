@@ -6,9 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::sandboxes::Neighbours;
+
 /// Places that are shared. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Places(Arc<Mutex<State>>);
+pub struct Places {
+    state: Arc<Mutex<State>>,
+    neighbours: Neighbours,
+}
 
 #[derive(Debug)]
 struct State {
@@ -33,7 +38,8 @@ impl Places {
     /// So many, and at least one.
     #[must_use]
     pub fn new(count: usize) -> Places {
-        Places(Arc::new(Mutex::new(State { free: count.max(1), users: 0, waiting: VecDeque::new() })))
+        let state = State { free: count.max(1), users: 0, waiting: VecDeque::new() };
+        Places { state: Arc::new(Mutex::new(state)), neighbours: Neighbours::new() }
     }
 
     /// One more user.
@@ -49,8 +55,13 @@ impl Places {
         self.state().waiting.iter().map(|(_, queue)| queue.len()).sum()
     }
 
+    /// The users' sandboxes.
+    pub(super) fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -70,6 +70,7 @@ impl Shell {
     /// The same, which takes turns with others to run commands.
     #[must_use]
     pub fn sharing(self, places: &Places) -> Shell {
+        self.sandboxes.join(places.neighbours());
         Shell { admission: self.admission.sharing(places), ..self }
     }
 

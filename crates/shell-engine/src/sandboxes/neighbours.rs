@@ -1,0 +1,80 @@
+//! Sandboxes of several users of one server. Each needs two of the system's inotify instances to notice what programs outside
+//! replace, and one user of the system may have few of them (128 mostly), with the server's other programs. Before there
+//! are too many, the one that nobody has used for longest ends; whose it was gets a new one with his next command.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use super::sandbox::Sandbox;
+
+/// inotify instances of a sandbox.
+const INSTANCES: usize = 2;
+
+/// Where the system says how many one user may have.
+const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+
+/// One user's sandboxes.
+pub(super) trait Neighbour: Send + Sync {
+    /// When one was last asked for.
+    fn used(&self) -> Instant;
+
+    /// How many there are, and whether nobody uses one of them.
+    fn counted(&self) -> (usize, bool);
+
+    /// Takes one out that nobody uses.
+    fn take_idle(&self) -> Option<Arc<Sandbox>>;
+}
+
+/// The users' sandboxes. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Neighbours {
+    most: usize,
+    all: Arc<Mutex<Vec<Weak<dyn Neighbour>>>>,
+}
+
+impl Neighbours {
+    /// Nobody's yet, of which there may be as many as this system allows.
+    pub(crate) fn new() -> Neighbours {
+        Neighbours { most: most_sandboxes(), all: Arc::default() }
+    }
+
+    /// One more user's.
+    pub(super) fn join(&self, one: &Arc<dyn Neighbour>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(one));
+    }
+
+    /// Ends sandboxes of others that nobody uses until there is room for one more. Whoever asks has `own`, and cannot be
+    /// looked at meanwhile.
+    pub(super) async fn make_room(&self, own: usize) {
+        loop {
+            let all: Vec<Arc<dyn Neighbour>> = {
+                let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.iter().filter_map(Weak::upgrade).collect()
+            };
+            let looked: Vec<(usize, bool)> = all.iter().map(|one| one.counted()).collect();
+            if own + looked.iter().map(|(count, _)| count).sum::<usize>() < self.most {
+                return;
+            }
+            let idle = all.iter().zip(&looked).filter(|(_, (_, has_idle))| *has_idle).map(|(one, _)| one);
+            let Some(sandbox) = idle.min_by_key(|one| one.used()).and_then(|one| one.take_idle()) else {
+                return;
+            };
+            // Its end takes some milliseconds, and gives its instances back.
+            let _ = tokio::task::spawn_blocking(move || drop(sandbox)).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Neighbours {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Neighbours").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+/// How many sandboxes there may be at a time in one server: three quarters of the user's instances are theirs.
+pub fn most_sandboxes() -> usize {
+    let limit = std::fs::read_to_string(LIMIT).ok().and_then(|text| text.trim().parse::<usize>().ok());
+    limit.map_or(usize::MAX, |limit| (limit / 4 * 3 / INSTANCES).max(1))
+}
