@@ -66,12 +66,14 @@ async fn read_along(
     count: &AtomicU64,
 ) -> Result<bool, Broken> {
     let mut held: Vec<u8> = Vec::new();
+    // So much of it has gone out although it is not understood yet.
+    let mut gone = 0;
     let mut piece = vec![0; PIECE];
     loop {
         let length = receive(program, &mut piece).await?;
         if length == 0 {
             if inspector.may_end() {
-                send(server, &held, count).await?;
+                send(server, held.get(gone..).unwrap_or_default(), count).await?;
             } else if !held.is_empty() {
                 return Err(Broken::Forbidden(Failure::Unreadable("a beginning without an end")));
             }
@@ -84,14 +86,19 @@ async fn read_along(
             match inspector.inspect(&held, server_says).map_err(Broken::Forbidden)? {
                 Step::Hold => break,
                 Step::Forward(length) => {
-                    send(server, held.get(..length).unwrap_or_default(), count).await?;
+                    send(server, held.get(gone.min(length)..length).unwrap_or_default(), count).await?;
                     held.drain(..length);
+                    gone = gone.saturating_sub(length);
                 }
                 Step::Through => {
-                    send(server, &held, count).await?;
+                    send(server, held.get(gone..).unwrap_or_default(), count).await?;
                     return Ok(true);
                 }
             }
+        }
+        if inspector.is_harmless_so_far() {
+            send(server, held.get(gone..).unwrap_or_default(), count).await?;
+            gone = held.len();
         }
     }
 }

@@ -64,6 +64,12 @@ impl Inspector {
         }
     }
 
+    /// Tells whether what is held may go out although more of it decides what it is: a line that has not ended asks nobody for
+    /// anything, and whoever speaks another protocol may be waited for.
+    pub(crate) fn is_harmless_so_far(&self) -> bool {
+        matches!(self.kind, Kind::Unknown)
+    }
+
     /// Tells whether what is held may go out when the program has said its last: a message that is begun and names a host
     /// may not.
     pub(crate) fn may_end(&self) -> bool {

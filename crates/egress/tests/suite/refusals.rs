@@ -96,6 +96,33 @@ async fn another_host_cannot_be_named_inside_a_connection() {
 }
 
 #[tokio::test]
+async fn a_line_that_has_not_ended_goes_out_and_is_no_request_yet() {
+    if !has_outside() {
+        return;
+    }
+    for (first, then, arrives) in [
+        ("x", "y", "xy"),
+        ("GET / HT", "TP/1.1\r\nHost: good.example\r\n\r\n", "GET / HTTP/1.1\r\nHost: good.example\r\n\r\n"),
+        ("GET / HT", "TP/1.1\r\nHost: evil.example\r\n\r\n", "GET / HT"),
+    ] {
+        let world = World::new(Rules::allowing(&["good.example"]));
+        let (server, port) = world.server().await;
+        let mut program = world.connect("good.example", port).await;
+        program.write_all(first.as_bytes()).await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        let mut heard = vec![0; first.len()];
+        accepted.read_exact(&mut heard).await.unwrap();
+        accepted.write_all(b"answer").await.unwrap();
+        program.read_exact(&mut [0; 6]).await.unwrap();
+        program.write_all(then.as_bytes()).await.unwrap();
+        let _ = program.shutdown().await;
+        // Until its end, or the reset.
+        let _ = tokio::time::timeout(LONG, accepted.read_to_end(&mut heard)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), arrives);
+    }
+}
+
+#[tokio::test]
 async fn a_request_of_http2_must_name_the_host_that_was_judged() {
     if !has_outside() {
         return;
