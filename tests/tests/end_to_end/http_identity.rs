@@ -362,36 +362,3 @@ fn nobody_reaches_what_is_anothers() {
         .run("git --version && python3 -c 'import tempfile; tempfile.mkstemp()' && mkdir a && cd ~ && pwd");
     assert_eq!(fine["exit_code"], 0, "{fine}");
 }
-
-#[test]
-fn there_may_be_more_users_than_sandboxes_at_a_time() {
-    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").expect("Linux");
-    let limit: usize = limit.trim().parse().expect("a number");
-    if limit > 128 {
-        println!("not tried: this system allows sandboxes for very many users");
-        return;
-    }
-    // Each sandbox needs two, so that not all of these users can have one.
-    let users = limit / 2 + 2;
-    let world = World::with_rules("");
-    let tokens = world.home().join("tokens");
-    let token = |user: usize| format!("token-of-user-{user:08}");
-    let lines: String = (0..users).map(|user| format!("user{user} {}\n", token(user))).collect();
-    std::fs::write(&tokens, lines).expect("written");
-    let site =
-        Site::start(&world, &["--http", "127.0.0.1:0", "--token-file", tokens.to_str().expect("text")]);
-    let run = |user: usize, command: &str| {
-        site.visitor().saying(&format!("Authorization: Bearer {}", token(user))).run(command)
-    };
-    let result = run(0, "sleep 1000 & echo $! > pid");
-    assert_eq!(result["exit_code"], 0, "{result}");
-    for user in 1..users {
-        let result = run(user, "true");
-        assert_eq!(result["exit_code"], 0, "{user}: {result}");
-    }
-    // What still runs in one keeps it, and nobody has lost what is his.
-    let result = run(0, "kill -0 $(cat pid) && echo lives");
-    assert_eq!(result["output"], "lives\n", "{result}");
-    let result = run(1, "true");
-    assert_eq!(result["exit_code"], 0, "{result}");
-}
