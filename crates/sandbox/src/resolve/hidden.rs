@@ -298,10 +298,18 @@ pub(super) fn add(
     plan.emptied =
         emptied.filter(needed).filter(|path| !hidden.iter().any(|other| path.starts_with(other))).collect();
     plan.hidden = hidden;
-    plan.sockets = sockets;
+    // One that is named counts also where the kernel knows it by another name: bound by a relative one, or renamed since.
+    plan.sockets =
+        sockets.into_iter().chain(allowed.iter().filter(|path| is_socket(path)).cloned()).collect();
     plan.sockets
         .retain(|path| is_allowed(path) && !plan.hidden.iter().any(|hidden| path.starts_with(hidden)));
+    plan.sockets.sort();
+    plan.sockets.dedup();
     Ok(())
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket())
 }
 
 fn built_in(facts: &HostFacts) -> impl Iterator<Item = PathBuf> {

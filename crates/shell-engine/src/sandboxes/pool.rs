@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::given::{Given, written_by};
 use super::neighbours::{Neighbour, Neighbours};
-use super::sandbox::{Notices, Sandbox};
+use super::sandbox::{Notices, Sandbox, identity};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 use crate::network::{Networks, Reach};
 
@@ -64,8 +64,9 @@ impl From<sandbox::SessionError> for SandboxError {
 enum Purpose {
     /// Commands of this policy.
     Commands(Wanted),
-    /// Programs that rules give these rights, in calls of this policy, where commands can write in these places.
-    Program(Wanted, Box<Given>, Vec<PathBuf>),
+    /// Programs that rules give these rights, in calls of this policy, where commands can write in these places, and sockets that
+    /// are granted are these.
+    Program(Wanted, Box<Given>, Vec<PathBuf>, Vec<Option<(u64, u64)>>),
 }
 
 /// All sandboxes of a server.
@@ -137,7 +138,10 @@ impl SandboxPool {
     pub(crate) async fn given(&self, wanted: &Wanted, given: &Given) -> Result<Arc<Sandbox>, SandboxError> {
         let mut known = self.known.lock().await;
         let commands: Vec<Arc<Plan>> = known.iter().map(|(_, sandbox)| Arc::clone(sandbox.plan())).collect();
-        let purpose = Purpose::Program(wanted.clone(), Box::new(given.clone()), written_by(&commands));
+        // A service that starts anew has another socket.
+        let sockets = given.granted.sockets.iter().map(|path| identity(path)).collect();
+        let purpose =
+            Purpose::Program(wanted.clone(), Box::new(given.clone()), written_by(&commands), sockets);
         if let Some(sandbox) = self.kept(&mut known, &purpose) {
             return Ok(sandbox);
         }
@@ -221,7 +225,7 @@ impl SandboxPool {
     fn reach(&self, purpose: &Purpose) -> Reach {
         let (wanted, given) = match purpose {
             Purpose::Commands(wanted) => (wanted, None),
-            Purpose::Program(wanted, given, _) => (wanted, Some(given)),
+            Purpose::Program(wanted, given, ..) => (wanted, Some(given)),
         };
         let (allowed, denied) = self.sandboxing.hosts_of_client(wanted);
         let mut granted = given.map(|given| given.granted.hosts.clone()).unwrap_or_default();

@@ -261,8 +261,9 @@ impl Sandbox {
     }
 }
 
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    rustix::fs::stat(folder).ok().map(|found| device_and_inode(&found))
+/// Which file it is, wherever it goes.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    rustix::fs::stat(path).ok().map(|found| device_and_inode(&found))
 }
 
 fn no_caches(store: &Path) -> String {
