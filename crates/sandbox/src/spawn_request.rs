@@ -37,6 +37,8 @@ pub struct SpawnRequest {
     /// Every program that it and its descendants are about to execute waits until somebody answers for it, this one
     /// first: [`crate::CallEvent::Reports`] brings the descriptor. Linux only; sets `no_new_privs`.
     pub reported: bool,
+    /// Besides, whenever one of them opens a file to read it, where that can be reported.
+    pub reports_reading: bool,
 }
 
 impl SpawnRequest {

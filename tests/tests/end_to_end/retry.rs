@@ -241,3 +241,35 @@ fn what_is_left_running_is_listed_inside() {
     let pid = &one["pid"];
     assert_eq!(asking.run(&format!("kill {pid}"), &choose("deny")).result["exit_code"], 0);
 }
+
+#[test]
+fn what_could_not_be_read_is_asked_about_as_well() {
+    for era in ERAS {
+        let world = world("profile(\"nice\", read=[\"~/.aws\"])\n");
+        for (folder, file) in [(".aws", "credentials"), (".ssh", "id")] {
+            std::fs::create_dir(world.home().join(folder)).expect("a folder");
+            std::fs::write(world.home().join(folder).join(file), "the key\n").expect("written");
+        }
+        let Some(mut asking) = asking(&world, era) else { return };
+        let reads = "nice sh -c 'echo x >> runs; cat ~/.aws/credentials'";
+        let refused = asking.run(reads, &choose("deny"));
+        let [message] = &refused.messages()[..] else { panic!("one question: {refused:?}") };
+        assert!(message.contains(&format!(" was refused reading ~/.aws. {AGAIN}\n")), "{message}");
+        assert!(!refused.output().contains("the key") && runs(&world) == 1, "{refused:?}");
+        let answered = asking.run(&format!("{reads}; echo code $?"), &choose("once"));
+        assert!(answered.output().ends_with("the key\ncode 0\n"), "{answered:?}");
+        let rights = json!({"run": "inside", "read": [world.home().join(".aws")]});
+        assert_eq!((&answered.result["decisions"][0]["rights"], runs(&world)), (&rights, 3));
+        for command in [
+            // It is not there, the profile does not give it, or it did not fail on it.
+            "nice cat ~/.aws/other",
+            "nice cat ~/.ssh/id",
+            "nice sh -c 'cat ~/.aws/credentials; true'",
+            "nice sh -c 'exit 3'",
+        ] {
+            let answered = asking.run(command, &choose("once"));
+            assert_eq!(answered.questions.len(), 0, "{command}: {answered:?}");
+            assert!(!answered.output().contains("the key"), "{command}: {answered:?}");
+        }
+    }
+}

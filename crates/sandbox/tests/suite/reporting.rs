@@ -13,6 +13,7 @@ fn request(reported: bool) -> SpawnRequest {
         descriptors: Vec::new(),
         inherited: Inherited::default(),
         reported,
+        reports_reading: false,
     }
 }
 

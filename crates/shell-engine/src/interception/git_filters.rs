@@ -156,7 +156,7 @@ fn require(names: impl Iterator<Item = OsString>, env: &mut Vec<OsString>) {
 }
 
 /// What a program prints in the sandbox; nothing where it does not.
-async fn answer(
+pub(super) async fn answer(
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<OsString>,
@@ -176,6 +176,7 @@ async fn answer(
         descriptors: vec![(null.into(), 0), (into.into(), 1), (errors.into(), 2)],
         inherited: Inherited::default(),
         reported: false,
+        reports_reading: false,
     };
     let Ok(process) = Process::start(request, sandbox).await else { return Vec::new() };
     let reading = tokio::task::spawn_blocking(move || {

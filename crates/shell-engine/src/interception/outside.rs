@@ -83,6 +83,7 @@ pub(super) async fn start(
         descriptors,
         inherited,
         reported: false,
+        reports_reading: false,
     };
     let process = match is_judged {
         true => {
@@ -118,6 +119,7 @@ pub(super) async fn start_beside(
         descriptors,
         inherited,
         reported: false,
+        reports_reading: refusals.counts_reading(),
     };
     let below =
         InterceptedCall { refusals: Some(refusals.clone()), ..call.below(Apart::beside(exec), &place) };

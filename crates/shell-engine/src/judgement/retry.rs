@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use execpolicy::amend::suggest_retries;
 use execpolicy::rights::Place;
 use execpolicy::{Policy, Rights, RuleMatch, Run};
+use sandbox::Plan;
 use sandbox::resolve::real_path;
 
 use super::by_rules::{self, Grounds};
@@ -46,31 +47,56 @@ const MOST_NAMED: usize = 4;
 
 /// What the kernel has refused to one program and all that it has started. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Refused>>);
+pub(crate) struct Refusals {
+    known: Arc<Mutex<Refused>>,
+    /// Places that are hidden from it, and that its profile would show.
+    hidden: Arc<[PathBuf]>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Refused {
     network: bool,
     /// What it would have written.
     writes: BTreeSet<PathBuf>,
+    /// What it would have read.
+    reads: BTreeSet<PathBuf>,
 }
 
 impl Refusals {
+    /// Whether it counts what is read.
+    pub(crate) fn counts_reading(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
+    /// A file or folder was opened to be read, by its full path: noted where that is hidden.
+    pub(crate) fn note_read(&self, path: &Path) {
+        if self.hidden.iter().any(|place| path.starts_with(place)) {
+            let mut known = self.lock();
+            if known.reads.len() < MOST_PATHS {
+                known.reads.insert(path.to_owned());
+            }
+        }
+    }
+
     /// A connection met no route.
     pub(crate) fn note_network(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).network = true;
+        self.lock().network = true;
     }
 
     /// A file or folder could not be written.
     pub(crate) fn note_write(&self, path: PathBuf) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         if known.writes.len() < MOST_PATHS {
             known.writes.insert(path);
         }
     }
 
     fn read(&self) -> Refused {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Refused> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,22 +124,43 @@ impl Retry {
         let rights = by_rules::with_a_yes(rights(grounds.policy, exec, rule)?);
         let (outside, concerns) = by_rules::outside(grounds, exec, &[], &rights, &exec.variables()).ok()?;
         let granted = &outside.granted;
-        let gives = !granted.hosts.is_empty() || !granted.write.is_empty() || !granted.protected.is_empty();
+        let gives = !granted.hosts.is_empty()
+            || !granted.write.is_empty()
+            || !granted.read.is_empty()
+            || !granted.protected.is_empty();
         let is_held = outside.run == rights.run && concerns.cautions.is_empty();
         let home = grounds.environment.of_server("HOME").map(PathBuf::from);
         (gives && is_held).then(|| Retry { outside: Box::new(outside), concerns, rights, home })
     }
 
+    /// What is refused to it from now on, in a sandbox with this plan.
+    pub(crate) fn refusals(&self, plan: &Plan) -> Refusals {
+        let covered = |real: &PathBuf| {
+            plan.hidden
+                .iter()
+                .chain(&plan.emptied)
+                .any(|hidden| real.starts_with(hidden) || hidden.starts_with(real))
+        };
+        let named = self.outside.granted.read.iter().map(|place| (place, real_path(place)));
+        let hidden = named.filter(|(_, real)| covered(real)).flat_map(|(place, real)| [place.clone(), real]);
+        Refusals { hidden: hidden.collect(), ..Refusals::default() }
+    }
+
     /// The part of it that was refused, as it is told of; `None`: nothing was, that it would give.
     pub(super) fn for_what(mut self, exec: &Exec, refusals: &Refusals) -> Option<(Retry, String)> {
-        let Refused { network, writes } = refusals.read();
+        let Refused { network, writes, mut reads } = refusals.read();
+        reads.retain(|path| path.exists());
         let granted = &mut self.outside.granted;
         let has_network = network && !granted.hosts.is_empty() && granted.denied_hosts.is_empty();
-        let is_refused = |place: &PathBuf| {
-            let place = real_path(place);
-            writes.iter().any(|path| path.starts_with(&place))
+        let refused_of = |granted: &[PathBuf], refused: &BTreeSet<PathBuf>| -> Vec<PathBuf> {
+            let is_refused = |place: &&PathBuf| {
+                let real = real_path(place);
+                refused.iter().any(|path| path.starts_with(place) || path.starts_with(&real))
+            };
+            granted.iter().filter(is_refused).cloned().collect()
         };
-        let written: Vec<PathBuf> = granted.write.iter().filter(|place| is_refused(place)).cloned().collect();
+        let written = refused_of(&granted.write, &writes);
+        let read = refused_of(&granted.read, &reads);
         // Git replaces what it protects by way of NAME.lock.
         let unlocked = |path: &PathBuf| match path.extension() {
             Some(lock) if lock == "lock" => path.with_extension(""),
@@ -131,31 +178,39 @@ impl Retry {
             let shown = |path: &PathBuf| shortened(&visible(path.as_os_str().as_encoded_bytes()), 200);
             listed(&paths.iter().map(shown).collect::<Vec<_>>())
         };
-        let at_home: Vec<PathBuf> = written.iter().map(|path| tilde(path, self.home.as_deref())).collect();
+        let at_home = |paths: &[PathBuf]| -> Vec<PathBuf> {
+            paths.iter().map(|path| tilde(path, self.home.as_deref())).collect()
+        };
+        let (read_at_home, written_at_home) = (at_home(&read), at_home(&written));
         let below: Vec<PathBuf> = protected.iter().map(|path| below(path, &exec.workdir)).collect();
-        let paths: Vec<PathBuf> = at_home.iter().chain(&below).cloned().collect();
-        let parts =
-            [has_network.then_some(hosts), (!paths.is_empty()).then(|| format!("writing {}", named(&paths)))];
+        let paths: Vec<PathBuf> = written_at_home.iter().chain(&below).cloned().collect();
+        let to_do =
+            |what: &str, paths: &[PathBuf]| (!paths.is_empty()).then(|| format!("{what} {}", named(paths)));
+        let parts = [has_network.then_some(hosts), to_do("reading", &read_at_home), to_do("writing", &paths)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() {
-            return None;
-        }
+        let refused = match &*parts {
+            [] => return None,
+            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+            _ => parts.concat(),
+        };
         granted.protected.retain(|name| protected.iter().any(|path| path.ends_with(name)));
         self.rights.grants.protected.clone_from(&granted.protected);
         if self.outside.run == Run::Inside {
             granted.hosts.retain(|_| has_network);
             granted.write = written;
-            granted.read.clear();
+            granted.read = read;
             granted.protected.clear();
             let grants = &mut self.rights.grants;
             *grants = execpolicy::rights::Grants::default();
             grants.hosts = granted.hosts.clone();
-            let places = at_home.iter().filter_map(|path| Place::parse(path.to_str()?).ok());
-            grants.write = places.collect();
+            let places = |paths: &[PathBuf]| {
+                paths.iter().filter_map(|path| Place::parse(path.to_str()?).ok()).collect()
+            };
+            (grants.read, grants.write) = (places(&read_at_home), places(&written_at_home));
             self.rights.profile = None;
             self.outside.profile = None;
         }
-        Some((self, parts.join(" and ")))
+        Some((self, refused))
     }
 
     /// The question about what was refused.

@@ -238,6 +238,7 @@ async fn ask_git(git: &Path, top: &Path, sandbox: &Arc<Sandbox>) -> Option<bool>
         ],
         inherited: Inherited::default(),
         reported: false,
+        reports_reading: false,
     };
     let process = Process::start(request, sandbox).await.ok()?;
     let read = OwnedFd::from(read);

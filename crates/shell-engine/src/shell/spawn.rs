@@ -126,6 +126,7 @@ pub(super) async fn bash(
         descriptors,
         inherited: Inherited { terminal: streams.are_terminal, ..Inherited::default() },
         reported: false,
+        reports_reading: false,
     };
     Ok(match reports {
         Some(reports) => Process::start_reported(shell, reports, sandbox).await?,

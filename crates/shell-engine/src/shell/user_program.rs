@@ -105,6 +105,7 @@ impl UserProgram<'_> {
             descriptors: vec![(input, 0), (output, 1), (complaints, 2)],
             inherited: Inherited::default(),
             reported: false,
+            reports_reading: false,
         };
         let process = Process::start(request, outside).await.map_err(RunStep::Start)?;
         Ok(Running { process: Some(process) })

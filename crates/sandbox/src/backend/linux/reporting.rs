@@ -89,6 +89,12 @@ const WRITES: u32 =
     (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
         as u32;
 
+/// What opens a file.
+#[cfg(target_arch = "x86_64")]
+const OPENS: &[c_long] = &[libc::SYS_openat, libc::SYS_open];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENS: &[c_long] = &[libc::SYS_openat];
+
 /// Whether something may be written.
 const WRITABLE: u32 = libc::W_OK as u32;
 
@@ -159,7 +165,12 @@ impl Reported {
         let (names, older) = if self.names { (NAMES, OLDER_NAMES) } else { (&[][..], &[][..]) };
         let tracing = if self.tracing { TRACING } else { &[] };
         let refused = if self.refused { REFUSED } else { &[] };
-        [names, older, EXECS, tracing, refused, connections].concat()
+        let mut rows = [names, older, EXECS, tracing, refused, connections].concat();
+        if self.reads {
+            let opens = |(call, when, _): &&mut Row| OPENS.contains(call) && matches!(when, When::With(..));
+            rows.iter_mut().filter(opens).for_each(|(_, when, _)| *when = When::Always);
+        }
+        rows
     }
 }
 
@@ -311,7 +322,8 @@ mod tests {
 
     #[test]
     fn no_call_has_two_rows_and_each_has_a_reason() {
-        let rows = Reported { connections: true, names: true, tracing: true, refused: true }.rows();
+        let rows =
+            Reported { connections: true, names: true, reads: true, tracing: true, refused: true }.rows();
         let mut numbers: Vec<c_long> = rows.iter().map(|(number, _, _)| *number).collect();
         numbers.sort_unstable();
         numbers.dedup();

@@ -142,10 +142,11 @@ impl Session {
 
     /// What is reported of a call of which something is. Where nothing lists the session's own sockets, none can be told from
     /// the host's.
-    fn reported(&self, is_reported: bool) -> Option<Reported> {
+    fn reported(&self, is_reported: bool, reads: bool) -> Option<Reported> {
         is_reported.then(|| Reported {
             connections: self.own_sockets.is_some(),
             names: self.brokered,
+            reads,
             tracing: self.tracing,
             refused: self.brokered,
         })
@@ -243,10 +244,11 @@ impl BackendSession for Session {
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {
         let beginning = Beginning::of(&request)?;
-        let reported = self.reported(request.reported);
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reported = self.reported(request.reported, request.reports_reading);
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = ready.take_if(|ready| ready.reported == reported);
         // A command may have ended what waits; then nobody takes the request.
-        if let Some(ready) = ready.filter(|ready| ready.reported == reported)
+        if let Some(ready) = ready
             && beginning.send(&ready.call).is_ok()
         {
             return Ok(ready.call);
@@ -260,7 +262,7 @@ impl BackendSession for Session {
     }
 
     fn make_ready(&self, is_reported: bool) {
-        let reported = self.reported(is_reported);
+        let reported = self.reported(is_reported, false);
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.as_ref().is_none_or(|ready| ready.reported != reported) {
             *ready = self.prepare(reported).ok().map(|call| Ready { call, reported });

@@ -82,6 +82,8 @@ pub(crate) struct Reported {
     pub(crate) connections: bool,
     /// What makes names: protected ones are held.
     pub(crate) names: bool,
+    /// With `names`, also what is opened to be read.
+    pub(crate) reads: bool,
     /// Who traces whom: commands may not.
     pub(crate) tracing: bool,
     /// What is refused to all: the server counts it.

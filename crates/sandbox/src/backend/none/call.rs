@@ -182,6 +182,7 @@ mod tests {
             descriptors: descriptors.iter().map(|(ours, number)| (owned(ours), *number)).collect(),
             inherited: crate::Inherited::default(),
             reported: false,
+            reports_reading: false,
         };
         Session::new(&launcher).spawn(request).unwrap()
     }

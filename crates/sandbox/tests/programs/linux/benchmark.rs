@@ -93,6 +93,7 @@ fn run_inside(session: &Session, program: &str) -> Result<Duration, Box<dyn Erro
         descriptors: vec![(nothing.try_clone()?, 0), (nothing.try_clone()?, 1), (nothing, 2)],
         inherited: sandbox::Inherited::default(),
         reported: false,
+        reports_reading: false,
     })?;
     loop {
         match call.event_within(Duration::from_secs(10))? {

@@ -29,6 +29,7 @@ pub(super) fn main() -> Result<(), Box<dyn Error>> {
         descriptors: vec![(nothing.try_clone()?, 0), (tell.into(), 1), (nothing, 2)],
         inherited: sandbox::Inherited::default(),
         reported: false,
+        reports_reading: false,
     })?;
     while !matches!(call.event_within(Duration::from_secs(10))?, Some(CallEvent::Started { .. })) {}
     // The script says when it has started what it starts, or ends.

@@ -123,6 +123,7 @@ impl Shell {
             descriptors: descriptors.map(|(ours, number)| (owned(ours.as_fd()), *number)).collect(),
             inherited: sandbox::Inherited::default(),
             reported: false,
+            reports_reading: false,
         };
         let call = self.session.spawn(request).unwrap();
         match call.event_within(PATIENCE) {
@@ -141,6 +142,7 @@ impl Shell {
             descriptors: Vec::new(),
             inherited: sandbox::Inherited::default(),
             reported: false,
+            reports_reading: false,
         };
         self.session.spawn(request).unwrap()
     }

@@ -22,7 +22,7 @@ use crate::interception::again::Again;
 use crate::interception::call::InterceptedCall;
 use crate::interception::outside::{self, EscalateError};
 use crate::interception::shutdown::Shutdown;
-use crate::judgement::{Action, Exec, Refusals};
+use crate::judgement::{Action, Exec};
 use crate::sandboxes::{Process, Signal};
 
 /// How long a wrapper may take for what it has at hand. Only a hostile one takes longer, to hold up others of its call.
@@ -160,7 +160,8 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<Begun>, W
         Action::Try(retry) if becomes.is_some() => {
             respond(&mut stream, Response::Escalate).await?;
             let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
-            let refusals = Refusals::default();
+            let plan = call.sandbox.upgrade().map(|sandbox| Arc::clone(sandbox.plan()));
+            let refusals = plan.map(|plan| retry.refusals(&plan)).unwrap_or_default();
             let again = Again::new(&exec, *retry, &refusals, &inherited);
             return match outside::start_beside(call, &exec, &refusals, inherited).await {
                 Ok(program) => Ok(Some(Begun { program, stream, record, again })),

@@ -164,6 +164,7 @@ async fn run(
         descriptors,
         inherited: Inherited::default(),
         reported: false,
+        reports_reading: false,
     };
     let shell = Process::start(request, sandbox).await?;
     let written = tokio::time::timeout(CAPTURE_TIMEOUT, until_end(read.into())).await;

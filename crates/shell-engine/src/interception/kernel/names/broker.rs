@@ -1,7 +1,10 @@
 //! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
@@ -99,6 +102,13 @@ impl Broker {
     /// Answers a call, now or soon. Never waits for a file system.
     pub(in crate::interception::kernel) fn answer(&mut self, call: Notification) {
         let wish = Wish::read(&call);
+        if let Some(path) = wish.as_ref().and_then(Wish::only_reads) {
+            let _ =
+                self.refusals.as_ref().map(|refusals| refusals.note_read(Path::new(OsStr::from_bytes(path))));
+            // Who is gone needs no answer.
+            let _ = self.listener.let_happen(call.id);
+            return;
+        }
         let wish = wish.filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
         let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
         if !taken {

@@ -94,7 +94,27 @@ pub(super) enum Change {
     },
 }
 
+/// Flags of an open that makes or changes a file.
+const CHANGING: i32 =
+    libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+
 impl Wish {
+    /// The path of what is opened to be read, and nothing else.
+    pub(super) fn only_reads(&self) -> Option<&[u8]> {
+        match self {
+            Wish::Open { at, flags, .. } if flags & CHANGING.unsigned_abs() == 0 => Some(&at.path),
+            Wish::Open { .. }
+            | Wish::MakeFolder { .. }
+            | Wish::MakeNode { .. }
+            | Wish::MakeLink { .. }
+            | Wish::Remove { .. }
+            | Wish::Rename { .. }
+            | Wish::Link { .. }
+            | Wish::Bind { .. }
+            | Wish::Change { .. } => None,
+        }
+    }
+
     /// Reads it. `None`: it is nothing that could be done for the asker, who will hear from the kernel why.
     pub(super) fn read(call: &Notification) -> Option<Wish> {
         let memory = Memory::of(call.thread);
