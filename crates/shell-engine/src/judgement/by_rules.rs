@@ -355,7 +355,12 @@ pub(super) fn outside(
                 granted.hosts.clear();
             }
             argv = git_settings::without_guesses(&program, &argv).unwrap_or(argv);
-            let executes = Executes::of(&program, &granted.may_run, grounds.trust);
+            let runs_apart = |name: &str| {
+                let rights =
+                    origin.as_ref().and_then(|origin| grounds.policy.rights_by_profile(name, origin));
+                rights.is_some_and(|rights| rights.run == Run::Confined)
+            };
+            let executes = Executes::of(&program, &granted.may_run, grounds.trust, runs_apart);
             if !executes.shell {
                 // Programs start others by it (ssh its ProxyCommand).
                 prepared.variables.insert("SHELL".into(), "/bin/sh".into());

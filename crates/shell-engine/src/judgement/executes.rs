@@ -38,8 +38,14 @@ pub(crate) struct Executes {
 }
 
 impl Executes {
-    /// Of a program whose profile names others that it may run, by name or full path.
-    pub(super) fn of(program: &Program, may_run: &[String], trust: &Trust) -> Executes {
+    /// Of a program whose profile names others that it may run, by name or full path. `runs_apart` tells which of them have rights of
+    /// their own: a script among these (a version manager's shim) starts where those are, and brings no shell in here.
+    pub(super) fn of(
+        program: &Program,
+        may_run: &[String],
+        trust: &Trust,
+        runs_apart: impl Fn(&str) -> bool,
+    ) -> Executes {
         let mut executes = Executes::default();
         executes.add(&program.canonical, 0);
         for name in may_run {
@@ -50,7 +56,9 @@ impl Executes {
             };
             // What commands can write is executed by nobody here, whoever names it.
             let found = found.and_then(|path| path.canonicalize().ok());
-            if let Some(found) = found.filter(|found| !trust.may_be_written(found)) {
+            let is_script = |found: &Path| open(found).is_some_and(|file| interpreter(&file).is_some());
+            let stays_out = |found: &PathBuf| runs_apart(name) && is_script(found);
+            if let Some(found) = found.filter(|found| !trust.may_be_written(found) && !stays_out(found)) {
                 executes.add(&found, 0);
             }
         }
