@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use crate::ancestry::Ancestry;
 use crate::pattern::normalised;
+use crate::subcommands;
 
 /// Options before a sub-command that are each looked behind; nobody needs as many.
 const MOST_OPTIONS: usize = 500;
@@ -143,11 +144,24 @@ impl<'a> Command<'a> {
             }
             starts.push(index + 1);
         }
+        let sub_command = starts.last().copied().unwrap_or_default();
+        let is_group = |word| subcommands::is_group(self.basename(), word);
+        if self.arg_bytes(sub_command).is_some_and(is_group) {
+            starts.push(sub_command + 1);
+        }
         // Behind all of them the sub-command stands; between so many nothing does.
         if let Some(last) = starts.len().checked_sub(2).filter(|last| *last > MOST_OPTIONS) {
             starts.drain(MOST_OPTIONS..last);
         }
         starts
+    }
+
+    /// The subcommands that the program takes the argument at an index for, besides the one that it is.
+    pub(crate) fn meanings(&self, index: usize) -> Vec<&'static str> {
+        let Some(word) = self.arg_bytes(index) else { return Vec::new() };
+        let rest: Vec<&[u8]> =
+            (index + 1..self.args.len()).filter_map(|index| self.arg_bytes(index)).collect();
+        subcommands::meanings(self.basename(), word, &rest)
     }
 
     /// The program's absolute path in its plainest spelling; `None` when that is how it is given, or when it

@@ -45,6 +45,7 @@ mod requirements;
 pub mod rights;
 pub mod rule;
 pub mod shell;
+mod subcommands;
 mod sys;
 
 pub use ancestry::{Ancestor, Ancestry};

@@ -243,6 +243,8 @@ impl Policy {
             if let Some(rules) = self.by_program.get(word) {
                 let arguments = starts.iter().filter_map(|start| command.arg_bytes(*start));
                 indices.extend(rules.candidates(arguments));
+                let meant = starts.iter().flat_map(|start| command.meanings(*start));
+                indices.extend(rules.candidates(meant.map(str::as_bytes)));
             }
         };
         add(given);

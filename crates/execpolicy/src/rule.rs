@@ -133,12 +133,17 @@ impl PrefixRule {
             Reading::Wide => command.args.len(),
         };
         let end = start + self.arguments.len();
+        // By another word for the same.
+        let means = |element: &Element, index: usize| {
+            let meant = || command.meanings(start).into_iter();
+            reading == Reading::Wide && index == 0 && meant().any(|word| element.literals().contains(&word))
+        };
         available >= end
-            && self
-                .arguments
-                .iter()
-                .zip(command.args.iter().skip(start))
-                .all(|(element, argument)| element.matches(argument.as_encoded_bytes(), reading))
+            && self.arguments.iter().zip(command.args.iter().skip(start)).enumerate().all(
+                |(index, (element, argument))| {
+                    element.matches(argument.as_encoded_bytes(), reading) || means(element, index)
+                },
+            )
             && self.conditions.fulfilled(command, end, reading, unknown)
     }
 
