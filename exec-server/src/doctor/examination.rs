@@ -169,7 +169,11 @@ async fn rules(config: &Config) -> Check {
     let broad = policy.handing_on();
     let broad = broad.iter().filter_map(|line| line.split(", so ").next().map(str::to_owned));
     let much = policy.giving_the_users_rights(&config.policy_options());
-    let much = much.iter().map(|(origin, run)| format!("{origin}: gives {run}"));
+    let unsaid = policy.letting_out_unsaid();
+    let much = much.iter().map(|(origin, run)| {
+        let is_unsaid = unsaid.iter().any(|line| line.starts_with(&format!("{origin}: ")));
+        format!("{origin}: gives {run}{}", if is_unsaid { " without saying so" } else { "" })
+    });
     Check::needed("rules", Ok(text)).with_hints(broad.chain(much))
 }
 

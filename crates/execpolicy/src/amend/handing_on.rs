@@ -1,11 +1,11 @@
 //! Programs that hand on the rights that they get: to what their arguments, their files or the workspace say.
 
-use crate::command::windows_name;
+use crate::command::{basename, windows_name};
 use crate::decision::Decision;
 use crate::nested::runs_commands;
 use crate::pattern::{Element, Reading, quoted};
 use crate::policy::Policy;
-use crate::rights::Run;
+use crate::rights::{Run, WholeProfile};
 use crate::rule::PrefixRule;
 
 /// One kind of such programs.
@@ -239,14 +239,74 @@ fn kind_of<S: AsRef<str>>(prefix: &[S]) -> Option<&'static Kind> {
     KINDS.iter().find(counts)
 }
 
+/// Programs that do what their arguments say and nothing else: they run no other, obey no file, and show nothing that is read.
+/// Whoever lets one run knows what that is from its name. All others may be led to more than a rule's author thinks of.
+const PLAIN: &[&str] = &[
+    "arch", "basename", "cal", "chmod", "date", "df", "dirname", "du", "echo", "false", "free", "getconf",
+    "groups", "hostname", "id", "kill", "ls", "lsblk", "lscpu", "mkdir", "nproc", "pgrep", "pkill", "printf",
+    "pwd", "rm", "rmdir", "seq", "sleep", "stat", "test", "touch", "true", "tty", "uname", "uptime", "users",
+    "who", "whoami",
+];
+
 impl Policy {
     /// The rules that let out what hands its rights on, a line each, with the narrower rule that does.
     #[must_use]
     pub fn handing_on(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.rules().filter_map(handing_on).collect();
+        let says = |rule| if self.is_held_by_its_profile(rule) { None } else { handing_on(rule) };
+        let mut found: Vec<String> = self.rules().filter_map(says).collect();
         found.dedup();
         found
     }
+
+    /// The rules that let a program run outside without saying so, of which nobody has looked at what it may be led to; a line each.
+    #[must_use]
+    pub fn letting_out_unsaid(&self) -> Vec<String> {
+        let says = |rule| if self.has_profile(rule) { None } else { letting_out_unsaid(rule) };
+        let mut found: Vec<String> = self.rules().filter_map(says).collect();
+        found.dedup();
+        found
+    }
+
+    /// Whether a rule says nothing of rights, and the program's profile gives it those of a command at most, or its own alone.
+    fn is_held_by_its_profile(&self, rule: &PrefixRule) -> bool {
+        let holds = |profile: &WholeProfile| {
+            matches!(profile.run, Run::Inside | Run::Confined) && profile.warnings.is_empty()
+        };
+        self.profile_of_program(rule).is_some_and(|profile| holds(&profile))
+    }
+
+    fn has_profile(&self, rule: &PrefixRule) -> bool {
+        self.profile_of_program(rule).is_some()
+    }
+
+    /// The profile by which a rule that says nothing of rights has its program run.
+    fn profile_of_program(&self, rule: &PrefixRule) -> Option<WholeProfile> {
+        let program = rule.program.literals().first().copied().filter(|_| says_nothing(rule))?;
+        let name = std::str::from_utf8(basename(program.as_bytes())).ok()?;
+        self.profiles().of_program(name, &rule.origin)
+    }
+}
+
+fn says_nothing(rule: &PrefixRule) -> bool {
+    rule.run.is_none() && rule.profile.is_none() && rule.grants.is_none()
+}
+
+fn letting_out_unsaid(rule: &PrefixRule) -> Option<String> {
+    let words = beginnings(rule).into_iter().find(|words| {
+        let name = words.first().map(|program| windows_name(program)).unwrap_or_default();
+        !PLAIN.contains(&name.as_str()) && hands_on(words).is_none()
+    })?;
+    let program = words.first()?;
+    if rule.decision != Decision::Allow || rule.conditions.exact || !says_nothing(rule) {
+        return None;
+    }
+    Some(format!(
+        "{}: {} runs outside the sandbox by this rule, with your rights, and what its arguments, its files and the workspace may have it do \
+         is not known here; write {} where it needs no more than commands may do, or run = \"outside\" to say that you know",
+        rule.origin,
+        quoted(program),
+        inside(rule)
+    ))
 }
 
 fn handing_on(rule: &PrefixRule) -> Option<String> {
@@ -337,11 +397,8 @@ mod tests {
             "[\"awk\"]",
             "[\"tar\"]",
             "[\"make\", \"test\"]",
-            "[\"npm\", \"run\", \"build\"]",
-            "[\"cargo\", [\"metadata\", \"test\"]]",
             "[\"python3.12\", \"x.py\"]",
             "[\"/usr/bin/python3\"]",
-            "[\"ssh\", \"host\"]",
             "[\"curl\"]",
             "[\"pyenv\"]",
             "[\"cat\"]",
@@ -350,7 +407,6 @@ mod tests {
             "[regex(\".*\")]",
             "[glob(\"*\")]",
             "[\"timeout\", \"5\"]",
-            "[\"kubectl\", \"get\"]",
             "[\"env\"]",
             "[\"sudo\"]",
         ] {
@@ -378,9 +434,40 @@ mod tests {
             "[\"npm\", \"view\"]",
             "[\"ls\"]",
             "[regex(\"mkfs.*\")]",
-            "[\"cargo\", \"metadata\"]",
+            "[\"cargo\", [\"metadata\", \"test\"]]",
+            // What their profiles name holds them.
+            "[\"npm\", \"run\", \"build\"]",
+            "[\"kubectl\", \"get\"]",
+            "[\"ssh\", \"host\"]",
         ] {
             assert_eq!(lines(&format!("prefix_rule({pattern})")), [""; 0], "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_is_let_out_without_a_word_is_named_unless_it_is_known_to_be_plain() {
+        let lines = |rule: &str| Policy::from_text(Path::new("x.rules"), rule).unwrap().letting_out_unsaid();
+        for program in ["gdb", "eslint", "sqlite3", "tmux", "some-tool", "/opt/x/tool", "rustc"] {
+            let said = lines(&format!("prefix_rule([\"{program}\", \"a\"])"));
+            let expected = format!("prefix_rule([\"{program}\", \"a\"], run = \"inside\")");
+            assert!(
+                matches!(&said[..], [one] if one.starts_with("x.rules:1: ") && one.contains(&expected)),
+                "{said:?}"
+            );
+            for more in [
+                "run = \"outside\"",
+                "run = \"inside\"",
+                "decision = \"prompt\"",
+                "exact = True",
+                "grants = {}",
+            ] {
+                assert_eq!(lines(&format!("prefix_rule([\"{program}\"], {more})")), [""; 0], "{more}");
+            }
+        }
+        for program in ["ls", "/bin/ls", "echo", "git", "npm", "python3", "make"] {
+            assert_eq!(lines(&format!("prefix_rule([\"{program}\"])")), [""; 0], "{program}");
+        }
+        let own = "profile(\"some-tool\", run=\"confined\")\nprefix_rule([\"some-tool\"])\n";
+        assert_eq!(lines(own), [""; 0]);
     }
 }

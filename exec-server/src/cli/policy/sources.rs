@@ -56,7 +56,8 @@ impl SourceArguments {
         // Where the server would not start, it says so itself.
         let config = Config::new(Settings::default());
         let here = config.map(|config| config.grant_doubts(policy)).unwrap_or_default();
-        for doubt in doubts(policy, &self.sources()?, &left_out).iter().chain(&here) {
+        let unsaid = policy.letting_out_unsaid();
+        for doubt in doubts(policy, &self.sources()?, &left_out).iter().chain(&unsaid).chain(&here) {
             crate::say::warn(doubt);
         }
         Ok(())
