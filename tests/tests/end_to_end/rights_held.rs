@@ -152,9 +152,9 @@ async fn what_gains_rights_by_being_executed_is_asked_about() {
     );
 }
 
-/// What has the user's passwords gives one to Git's transport, and to nothing else that a confined git starts.
-#[tokio::test]
-async fn the_credential_store_answers_to_gits_transport_alone() {
+/// A server that wants a password, for itself or for whom it is asked by a proxy's clients; tells of each request whether it came
+/// with that.
+fn server_with_a_password() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<bool>) {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("an address");
     let (told, heard) = std::sync::mpsc::channel();
@@ -167,11 +167,18 @@ async fn the_credential_store_answers_to_gits_transport_alone() {
             let status =
                 if is_known { "404 Not Found" } else { "401 No\r\nWWW-Authenticate: Basic realm=\"x\"" };
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            if is_known && told.send(()).is_err() {
+            if told.send(is_known).is_err() {
                 return;
             }
         }
     });
+    (address, heard)
+}
+
+/// What has the user's passwords gives one to Git's transport, and to nothing else that a confined git starts.
+#[tokio::test]
+async fn the_credential_store_answers_to_gits_transport_alone() {
+    let (address, heard) = server_with_a_password();
     let world = world("prefix_rule([\"git\"])\n");
     let home = world.home();
     std::fs::write(home.join(".gitconfig"), "[credential]\n\thelper = store\n").expect("written");
@@ -182,9 +189,100 @@ async fn the_credential_store_answers_to_gits_transport_alone() {
         return;
     }
     let outcome = client.run(&format!("git ls-remote http://{address}/x 2>&1")).await;
-    assert!(heard.try_recv().is_ok(), "{outcome:?}");
+    assert!(heard.try_iter().any(|is_known| is_known), "{outcome:?}");
     let fill = format!("printf 'protocol=http\\nhost={address}\\n\\n' | git credential fill 2>&1");
     let outcome = client.run(&fill).await;
     let said = outcome.ran().1;
     assert!(!said.contains("secret") && said.contains("not how git itself runs"), "{outcome:?}");
+}
+
+/// Whoever says by which proxy Git goes reads the password, and the user's own configuration may say so.
+#[tokio::test]
+async fn git_is_told_no_password_where_a_command_says_how_it_connects() {
+    let ((address, _), (proxy, heard)) = (server_with_a_password(), server_with_a_password());
+    let at = format!("http://{address}/x");
+    let by = format!("http.proxy=http://{proxy}");
+    // In a repository of the command's own.
+    let own = |configuration: &str| {
+        let configuration =
+            configuration.replace("ADDRESS", &address.to_string()).replace("PROXY", &proxy.to_string());
+        format!("git init -q --bare n; printf '{configuration}\\n' >> n/config; git -C n ls-remote {at}")
+    };
+    for (said_by_the_user, attack) in [
+        (true, format!("git ls-remote {at}")),
+        (false, format!("git -c {by} ls-remote {at}")),
+        (false, format!("git clone -q -c {by} {at} d")),
+        (false, own("[http]\\n\\tproxy = http://PROXY")),
+        (false, own("[Http \"http://ADDRESS\"]\\n\\tPrOxY = http://PROXY")),
+        (
+            false,
+            own("[remote \"o\"]\\n\\turl = http://ADDRESS/x\\n\\tproxy = http://PROXY")
+                .replace(&format!("ls-remote {at}"), "ls-remote o"),
+        ),
+        (
+            false,
+            format!("echo '[http] proxy = http://{proxy}' > more; {}", own("[include]\\n\\tpath = ../more")),
+        ),
+        (false, format!("git config -f included http.proxy http://{proxy}; git ls-remote {at}")),
+    ] {
+        let world = world("prefix_rule([\"git\"])\n");
+        let (home, work) = (world.home(), world.workdir());
+        let of_the_user =
+            if said_by_the_user { format!("[http]\n\tproxy = http://{proxy}\n") } else { String::new() };
+        let configuration = format!(
+            "[credential]\n\thelper = store\n[include]\n\tpath = {}/included\n{of_the_user}",
+            work.display()
+        );
+        std::fs::write(home.join(".gitconfig"), configuration).expect("written");
+        let credentials = format!("http://u:secret@127.0.0.1%3a{}\n", address.port());
+        std::fs::write(home.join(".git-credentials"), credentials).expect("written");
+        let client = client(&world).await;
+        if !holds(&client).await {
+            return;
+        }
+        let outcome = client.run(&format!("({attack}) 2>&1")).await;
+        let requests: Vec<bool> = heard.try_iter().collect();
+        // It goes by the proxy in any case.
+        assert!(!requests.is_empty(), "{attack}: {outcome:?}");
+        assert_eq!(requests.contains(&true), said_by_the_user, "{attack}: {outcome:?}");
+        let is_said = outcome.ran().1.contains("git is told no password");
+        assert_eq!(is_said, !said_by_the_user, "{attack}: {outcome:?}");
+    }
+}
+
+/// By plumbing, a guess of Git's, and aliases: what a rule about `git push` is about.
+#[tokio::test]
+async fn a_rule_about_a_subcommand_counts_for_what_git_takes_for_it() {
+    for lets_git_run in ["prefix_rule([\"git\"])\n", ""] {
+        let world = world(&format!(
+            "{lets_git_run}prefix_rule([\"git\", \"push\"], \"forbidden\", justification=\"stay here\")\n"
+        ));
+        let client = client(&world).await;
+        if !holds(&client).await {
+            return;
+        }
+        let made = "git init -q && git init -q --bare o && git -c user.name=a -c user.email=b commit -q --allow-empty -m x";
+        assert_eq!(client.run(made).await.ran().0, 0);
+        for attack in [
+            "git send-pack ./o HEAD:refs/heads/x",
+            "git -c help.autocorrect=immediate pusj ./o HEAD:refs/heads/x",
+            "git -c alias.x=push x ./o HEAD:refs/heads/x",
+            "git -c alias.x='!git push' x ./o HEAD:refs/heads/x",
+        ] {
+            let outcome = client.run(&format!("{attack} 2>&1")).await;
+            assert!(outcome.ran().1.contains("stay here"), "{attack}: {outcome:?}");
+        }
+        assert_eq!(
+            client
+                .run("git -C o branch; git fetch -q ./o; git st; git status -s")
+                .await
+                .ran()
+                .1
+                .matches("stay here")
+                .count(),
+            0
+        );
+        let heads = client.run("git -C o for-each-ref").await;
+        assert_eq!(heads.ran().1, "", "{heads:?}");
+    }
 }

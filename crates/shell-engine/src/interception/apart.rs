@@ -32,6 +32,7 @@ impl Apart {
             may_run: program.granted.may_run.clone(),
             origin: program.origin.clone(),
             profile: program.profile.clone(),
+            no_password: program.no_password.clone(),
         };
         Apart { program: Arc::new(program), execution: sandbox.plan().execution.clone(), loaders }
     }
@@ -44,6 +45,7 @@ impl Apart {
             may_run: Vec::new(),
             origin: None,
             profile: None,
+            no_password: None,
         };
         Apart { program: Arc::new(program), execution: Execution::default(), loaders: Vec::new() }
     }
@@ -132,6 +134,7 @@ mod tests {
             may_run: Vec::new(),
             origin: None,
             profile: None,
+            no_password: None,
         };
         Apart { program: Arc::new(program), execution, loaders: Vec::new() }
     }

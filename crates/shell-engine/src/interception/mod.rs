@@ -17,6 +17,7 @@ mod call;
 mod door;
 mod escalated;
 mod git_filters;
+mod git_passwords;
 mod kernel;
 mod outside;
 mod shutdown;

@@ -11,7 +11,7 @@ use sandbox::{Directory, Inherited, SpawnRequest};
 
 use super::apart::Apart;
 use super::call::InterceptedCall;
-use super::git_filters;
+use super::{git_filters, git_passwords};
 use crate::judgement::{Exec, Outside, Refusals};
 use crate::sandboxes::{Given, Process, Sandbox, SandboxError, SpawnError};
 use crate::sys::reopen_terminal_to_write;
@@ -146,6 +146,7 @@ pub(super) async fn prepare(
     }
     if program.run == Run::Confined {
         git_filters::settle(exec, program, &place).await?;
+        git_passwords::settle(exec, program, &call.facts.trust, &place).await;
     }
     Ok(place)
 }

@@ -335,8 +335,19 @@ pub(super) fn outside(
         let variable = |name: &str| grounds.environment.of_server(name);
         granted::add_addresses(rights, grounds.trust, &variable, (&exec.workdir, &mut env));
         let executes = Executes::default();
-        let outside =
-            Outside { program, argv, env, run, granted, origin, profile, executes, dropped, changed };
+        let outside = Outside {
+            program,
+            argv,
+            env,
+            run,
+            granted,
+            origin,
+            profile,
+            executes,
+            no_password: None,
+            dropped,
+            changed,
+        };
         return Ok((outside, Concerns { cautions: Vec::new(), reads: Vec::new() }));
     }
     let mut prepared = match exec.confined() {
@@ -376,7 +387,19 @@ pub(super) fn outside(
     };
     let env = environment::entries(&prepared.variables);
     let (dropped, changed) = (prepared.dropped, prepared.changed);
-    let outside = Outside { program, argv, env, run, granted, origin, profile, executes, dropped, changed };
+    let outside = Outside {
+        program,
+        argv,
+        env,
+        run,
+        granted,
+        origin,
+        profile,
+        executes,
+        no_password: None,
+        dropped,
+        changed,
+    };
     let written = (run == Run::Outside).then(|| written_code::found(exec, exec, grounds.trust)).flatten();
     let cautions = renamed.into_iter().chain(cannot).chain(written).collect();
     Ok((outside, Concerns { cautions, reads: reads(exec, grounds.trust) }))

@@ -66,6 +66,8 @@ pub(crate) struct Below {
     pub(crate) origin: Option<Origin>,
     /// The profile that says how it runs, if one does.
     pub(crate) profile: Option<ProfileName>,
+    /// Why it is told no password, where that is so.
+    pub(crate) no_password: Option<String>,
 }
 
 impl Below {

@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 
 use super::exec::{Below, Exec};
+use super::git_connections;
 use super::git_settings::{self, Purpose};
 use super::trust::Trust;
 use crate::visible::{code, shortened, visible};
@@ -37,26 +38,46 @@ pub(super) fn helper<'e>(below: &Below, exec: &'e Exec, name: &'e str, trust: &T
     let arguments: Vec<&str> = exec.arguments().iter().filter_map(|word| word.to_str()).collect();
     let is_text = arguments.len() == exec.arguments().len();
     let purpose = git_settings::purpose(below.exec.arguments());
+    // Who would be told a password.
+    let told = transport(exec);
     let (profile, is_allowed) = match (name, &*arguments) {
         ("ssh", words) => ("ssh", purpose.talks && is_ssh(words)),
         ("gpg", words) => ("gpg", is_gpg(words, purpose)),
         ("ssh-keygen", words) => ("ssh-keygen", is_ssh_keygen(words, purpose, exec, trust)),
         ("git-credential-store", words) => {
-            ("git-credential-store", is_credential(words, purpose) && is_for_transport(exec))
+            ("git-credential-store", is_credential(words, purpose) && told.is_some())
         }
         ("git", ["credential-store", words @ ..]) => {
-            ("git-credential-store", is_credential(words, purpose) && is_for_transport(exec))
+            ("git-credential-store", is_credential(words, purpose) && told.is_some())
         }
         ("gh", ["auth", "git-credential", "get" | "store" | "erase"]) => {
-            ("gh", purpose.talks && is_for_transport(exec))
+            ("gh", purpose.talks && told.is_some())
         }
         ("gh", _) => ("gh", false),
         _ => return Helper::Other,
     };
-    match is_allowed && is_text {
-        true => Helper::By(profile),
-        false => Helper::Refused(refusal(below, exec, name)),
+    let tells = ["git-credential-store", "gh"].contains(&profile);
+    match (is_allowed && is_text, told.filter(|_| tells)) {
+        (false, _) => Helper::Refused(refusal(below, exec, name)),
+        (true, None) => Helper::By(profile),
+        (true, Some(transport)) => match no_password(below, transport, trust) {
+            None => Helper::By(profile),
+            Some(why) => Helper::Refused(why),
+        },
     }
+}
+
+/// Why no password is told for a transport: who would read it is said where a command can.
+fn no_password(below: &Below, transport: i32, trust: &Trust) -> Option<String> {
+    let led = || {
+        git_connections::is_led_by_a_repository(transport, trust)
+            .then(|| "the repository's own configuration, which commands can write, may say so".to_owned())
+    };
+    let why = below.no_password.clone().or_else(led)?;
+    Some(format!(
+        "git is told no password, because what it says could go by way of a proxy, or to whoever shows some certificate: {why}; a person \
+         can set that up in ~/.gitconfig, or have git run with run=\"outside\""
+    ))
 }
 
 /// Whether a confined program starts Git as the credential store.
@@ -151,22 +172,22 @@ fn is_credential(words: &[&str], purpose: Purpose) -> bool {
     purpose.talks && matches!(words, ["get" | "store" | "erase"])
 }
 
-/// Whether it is started by what speaks to another side for Git, which keeps what it is told for that side.
-fn is_for_transport(exec: &Exec) -> bool {
+/// The process that has it started and speaks to another side for Git, which keeps what it is told for that side.
+fn transport(exec: &Exec) -> Option<i32> {
     let mut next = exec.lineage.process;
     for _ in 0..MOST_BETWEEN {
-        let Some(process) = next else { return false };
-        let Some(file) = crate::sys::file_of_process(process) else { return false };
+        let process = next?;
+        let file = crate::sys::file_of_process(process)?;
         let name = file.file_name().unwrap_or_default().as_encoded_bytes();
         if name.starts_with(b"git-remote-http") || name.starts_with(b"git-remote-ftp") {
-            return true;
+            return Some(process);
         }
         if name.starts_with(b"git") {
-            return false;
+            return None;
         }
         next = crate::sys::parent_of_process(process);
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -87,9 +87,14 @@ pub(crate) fn subcommand(arguments: &[OsString]) -> Option<(Vec<OsString>, &OsSt
     None
 }
 
+/// Whether a call of Git's may be for talking to another side.
+pub(crate) fn may_talk(arguments: &[OsString]) -> bool {
+    purpose(arguments).talks
+}
+
 /// Whether a program is Git, and talks to nobody. What its profile has it run besides its own helpers may.
 pub(super) fn talks_to_nobody(program: &Program, arguments: &[OsString], may_run: &[String]) -> bool {
-    const HELPERS: [&str; 3] = ["ssh", "gpg", "ssh-keygen"];
+    const HELPERS: [&str; 4] = ["ssh", "gpg", "ssh-keygen", "gh"];
     let is_own = |name: &String| {
         HELPERS.contains(&name.as_str()) || name.starts_with("git-credential-") || name.contains("hooks")
     };

@@ -8,7 +8,7 @@
 //! * `by_rules`: what the rules make of it, a `verdict`. `legacy`: what an old policy adds.
 //! * `trust`: is it that program? `environment`: what it would get. `granted`: what rights are on this machine.
 //! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then;
-//!   `git_helpers`: how what has keys and credentials runs below it.
+//!   `git_helpers`: how what has keys and credentials runs below it; `git_connections`: what would read these on the way.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `connections`: the same for connections by name.
 //! * `removal`: forced removals that nobody is asked about. `retry`: what failed inside, and is asked about once.
@@ -30,6 +30,7 @@ mod environment;
 mod exec;
 mod executes;
 mod fingerprint;
+mod git_connections;
 mod git_helpers;
 mod git_settings;
 mod granted;
@@ -55,7 +56,8 @@ pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
 pub(crate) use exec::{Below, Exec, Starter};
-pub(crate) use git_settings::subcommand as git_subcommand;
+pub(crate) use git_connections::{QUESTION as GIT_CONNECTIONS, in_arguments, in_configuration};
+pub(crate) use git_settings::{may_talk as git_may_talk, subcommand as git_subcommand};
 pub use input::InputRefused;
 pub(crate) use input::{Asking, Permit, Readers};
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};

@@ -81,6 +81,8 @@ pub(crate) struct Outside {
     pub(crate) profile: Option<ProfileName>,
     /// All that it executes where it is confined.
     pub(crate) executes: Executes,
+    /// Why it is told no password, where that is so.
+    pub(crate) no_password: Option<String>,
     /// Variables that the command had changed and that it does not get.
     pub(super) dropped: Vec<String>,
     /// Variables that the command had changed and that it gets, `NAME=value`, to be read by people.
