@@ -114,7 +114,7 @@ installed: need-node build launcher
 	@$(LAUNCHER) --version
 
 .PHONY: test
-test: installed tests/clients/node_modules/.package-lock.json ## Build everything and run every test.
+test: installed tools tests/clients/node_modules/.package-lock.json ## Build everything and run every test.
 	$(call step,'Rust tests')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked
 	$(call step,'Tests of the launcher and the packaging')
@@ -165,6 +165,22 @@ test-python-clients:
 	  export PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) && \
 	  $(PYTHON_CLIENTS)/bin/python -m unittest test_clients && $(PYTHON_FRAMEWORKS)/bin/python -m unittest test_frameworks; \
 	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
+
+# Package managers that few machines have all of: 23 MB to download. A test says which one it has not found.
+TOOLS := $(CURDIR)/target/tools
+
+.PHONY: tools
+tools: $(TOOLS)/.installed ## Install package managers for the tests into target/tools.
+
+$(TOOLS)/.installed: tests/tools/package.json tests/tools/package-lock.json tests/tools/.npmrc tests/tools/requirements.txt | need-node
+	$(call step,'Installing package managers to test with')
+	@rm -rf $(TOOLS) && mkdir -p $(TOOLS)/bin && cp $(filter-out %.txt,$^) $(TOOLS)
+	cd $(TOOLS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@ln -s ../node_modules/.bin/pnpm ../node_modules/.bin/yarn $(TOOLS)/bin/
+	@if $(PYTHON) -c 'import venv, ensurepip' 2> /dev/null && $(PYTHON) -m venv $(TOOLS)/python && \
+	  $(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check -r tests/tools/requirements.txt; \
+	then ln -s ../python/bin/uv $(TOOLS)/bin/; else echo 'Not tested: uv, which needs Python with venv.'; fi
+	@touch $@
 
 $(PYTHON_CLIENTS)/.installed: tests/clients/python/requirements.txt
 	@rm -rf $(PYTHON_CLIENTS)

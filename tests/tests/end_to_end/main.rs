@@ -72,6 +72,7 @@ mod rights_held;
 mod rules;
 mod sandbox;
 mod servers_inside;
+mod services;
 mod sessions;
 mod setup;
 mod static_programs;

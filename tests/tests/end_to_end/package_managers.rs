@@ -64,6 +64,25 @@ const TOOLS: &[Tool] = &[
         "npm install --no-audit --no-fund --fetch-retries=0 tiny && test -f node_modules/tiny/index.js",
     ),
     (
+        "pnpm",
+        (".npmrc", "registry=URL/npm/\n"),
+        &[("package.json", "{\"name\": \"p\", \"version\": \"1.0.0\"}")],
+        "pnpm add --fetch-retries=0 tiny && test -f node_modules/tiny/index.js",
+    ),
+    (
+        "yarn",
+        (".npmrc", "registry=URL/npm/\n"),
+        &[("package.json", "{\"name\": \"p\", \"version\": \"1.0.0\"}")],
+        // Without the rule it tries for long.
+        "timeout 15 yarn add --non-interactive --silent tiny && test -f node_modules/tiny/index.js",
+    ),
+    (
+        "uv",
+        (".config/uv/uv.toml", "[[index]]\nurl = \"URL/pip/\"\ndefault = true\n"),
+        &[],
+        "uv venv -q && uv pip install -q tiny && ls .venv/lib/python*/site-packages/tiny.py",
+    ),
+    (
         "pip3",
         (".config/pip/pip.conf", "[global]\nindex-url = URL/pip/\n"),
         &[],
@@ -94,6 +113,12 @@ const TOOLS: &[Tool] = &[
         "GOFLAGS=-mod=mod GONOSUMDB='*' go build ./...",
     ),
 ];
+
+/// What `make tools` installs, before all else.
+pub(crate) fn search_path() -> String {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("bin");
+    format!("{}:{}", tools.display(), super::recipes::search_path())
+}
 
 struct Registry {
     process: Child,
@@ -135,15 +160,17 @@ async fn they_fetch_from_the_registries_of_the_users_own_configuration() {
     let Some(registry) = Registry::start() else { return };
     for (tool, (file, configuration), project, command) in TOOLS {
         for (rules, works) in [(format!("prefix_rule([\"{tool}\"])\n"), true), (String::new(), false)] {
-            // Tools need a folder for temporary files.
-            let world = World::below(Path::new(env!("CARGO_TARGET_TMPDIR")), &rules);
+            // Tools need a folder for temporary files, and lie where no command can write.
+            let world = World::below(Path::new(env!("CARGO_TARGET_TMPDIR")), &rules).configured("");
+            let temporary = world.home().join("temporary");
+            std::fs::create_dir(&temporary).expect("a folder");
             let filled = |text: &str| text.replace("URL", &registry.url);
             write(&world.home().join(file), &filled(configuration));
             for (name, text) in *project {
                 write(&world.workdir().join(name), text);
             }
             let mut server = world.server(&["--sandbox", "workspace-write"]);
-            server.env("PATH", super::recipes::search_path()).envs(super::recipes::tools_homes());
+            server.env("PATH", search_path()).env("TMPDIR", &temporary).envs(super::recipes::tools_homes());
             let client = Client::start_command(&world, &Person::absent(), server).await;
             let level = client.run("true").await.json()["sandbox"].to_string();
             if !(level.contains("namespaces") && level.contains("+door")) {
