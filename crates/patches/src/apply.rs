@@ -1,8 +1,9 @@
 //! Applies what was checked, all or nothing.
 //!
 //! First every new content is written beside its file under another name; most of what can fail fails here. Then names are
-//! exchanged, one after the other, while no signal ends the process. What was there stays under another name until all is
-//! done, so that it can be put back. A file that has other names, or whose owner cannot be kept, is written in place.
+//! exchanged, one after the other, while no signal ends the process. What comes out is compared with what was read: where
+//! somebody else was faster, their file is put back. What was there stays under another name until all is done, so that it
+//! can be put back. A file that has other names, or whose owner cannot be kept, is written in place.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, fchown, linkat, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, fchown, linkat, mkdirat, openat, renameat,
+    renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
@@ -111,6 +115,8 @@ struct Applying<'a> {
     made: Vec<PathBuf>,
     /// The folder that was opened last: files of a patch mostly lie together.
     last: Option<Folder>,
+    /// The folder that was last seen to let names be removed.
+    tried: Option<PathBuf>,
     count: usize,
     /// What only the names of this patch have in common.
     mark: RandomState,
@@ -171,10 +177,13 @@ impl<'a> Applying<'a> {
         let backup = self.unused_name();
         let Some(content) = &step.after else {
             let new = None;
-            // Whether anything can be removed here is seen by making something.
-            let trial = self.unused_name();
-            drop(create(&folder, &trial, 0o600)?);
-            unlinkat(&*folder.own, &trial, AtFlags::empty())?;
+            if self.tried.as_ref() != Some(&folder.path) {
+                // Whether anything can be removed here is seen by making something.
+                let trial = self.unused_name();
+                drop(create(&folder, &trial, 0o600)?);
+                unlinkat(&*folder.own, &trial, AtFlags::empty())?;
+                self.tried = Some(folder.path);
+            }
             return Ok(How::Exchange { new, backup });
         };
         let is_alone = step.before.as_ref().is_none_or(|seen| seen.links < 2);
@@ -218,15 +227,37 @@ impl<'a> Applying<'a> {
         let words = |error: io::Error| in_words(&error, place);
         let (folder, name) = self.within(place).map_err(words)?;
         if !is_as_seen(&folder, name, before.as_ref()) {
-            return Err("it was changed by somebody else meanwhile".into());
+            return Err(CHANGED.into());
         }
         match &mut staged.how {
             How::InPlace(file) => {
                 let Some(after) = after else { return Ok(()) };
                 overwrite(file, after).inspect_err(|_| staged.is_done = true).map_err(words)
             }
-            How::Exchange { new: None, backup } => rename(&folder, name, backup).map_err(words),
+            How::Exchange { new: None, backup } => {
+                rename(&folder, name, backup).map_err(words)?;
+                if is_as_seen(&folder, backup, before.as_ref()) {
+                    return Ok(());
+                }
+                let back = renameat_with(&*folder.own, &*backup, &*folder.own, name, RenameFlags::NOREPLACE);
+                Err(if back.is_ok() {
+                    CHANGED.into()
+                } else {
+                    format!("{CHANGED}; theirs is now {}", backup.display())
+                })
+            }
             How::Exchange { new: Some(new), backup } if before.is_some() => {
+                match swap(&folder, new, name) {
+                    Ok(()) if is_as_seen(&folder, new, before.as_ref()) => {
+                        backup.clone_from(new);
+                        staged.how = How::Exchange { new: None, backup: std::mem::take(backup) };
+                        return Ok(());
+                    }
+                    Ok(()) => return Err(give_back(&folder, new, name)),
+                    // There are file systems that cannot.
+                    Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                    Err(errno) => return Err(words(errno.into())),
+                }
                 // The old file has two names for a moment, so that it is never missing.
                 let link = linkat(&*folder.own, name, &*folder.own, &*backup, AtFlags::empty());
                 if link.is_err() {
@@ -241,12 +272,17 @@ impl<'a> Applying<'a> {
                 rename(&folder, new, name).inspect_err(put_back).map_err(words)
             }
             How::Exchange { new: Some(new), .. } => {
-                match linkat(&*folder.own, &*new, &*folder.own, name, AtFlags::empty()) {
-                    Ok(()) => {
-                        unlinkat(&*folder.own, &*new, AtFlags::empty()).map_err(|errno| words(errno.into()))
-                    }
+                let own = &*folder.own;
+                let named = renameat_with(own, &*new, own, name, RenameFlags::NOREPLACE);
+                // There are file systems that cannot, and such without links.
+                let named = named.or_else(|errno| match errno {
+                    Errno::EXIST => Err(errno),
+                    _ => linkat(own, &*new, own, name, AtFlags::empty())
+                        .and_then(|()| unlinkat(own, &*new, AtFlags::empty())),
+                });
+                match named {
+                    Ok(()) => Ok(()),
                     Err(Errno::EXIST) => Err("it was made by somebody else meanwhile".into()),
-                    // There are file systems without links.
                     Err(_) => rename(&folder, new, name).map_err(words),
                 }
             }
@@ -299,7 +335,6 @@ impl<'a> Applying<'a> {
 
 fn create(folder: &Folder, name: &OsStr, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let _ = unlinkat(&*folder.own, name, AtFlags::empty());
     Ok(File::from(openat(&*folder.own, name, flags, permissions(mode))?))
 }
 
@@ -333,6 +368,26 @@ fn overwrite(file: &mut File, content: &Content) -> io::Result<()> {
         fchmod(&*file, permissions(content.mode))?;
     }
     Ok(())
+}
+
+/// What is said when a file is not the one that was read.
+const CHANGED: &str = "it was changed by somebody else meanwhile";
+
+/// Lets two files have each other's names, at once.
+fn swap(folder: &Folder, one: &OsStr, other: &OsStr) -> rustix::io::Result<()> {
+    renameat_with(&*folder.own, one, &*folder.own, other, RenameFlags::EXCHANGE)
+}
+
+/// Puts a file back that has come out in place of the one that was read; what is in its place is then `new` again, or what
+/// somebody has put there since, which is newer and stays.
+fn give_back(folder: &Folder, new: &OsStr, name: &OsStr) -> String {
+    let inode =
+        |name: &OsStr| statat(&*folder.own, name, AtFlags::SYMLINK_NOFOLLOW).map(|found| found.st_ino);
+    let ours = inode(name);
+    if swap(folder, new, name).is_ok() && inode(new) != ours {
+        let _ = swap(folder, new, name);
+    }
+    CHANGED.into()
 }
 
 fn rename(folder: &Folder, from: &OsStr, to: &OsStr) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::failure::Failure;
 use crate::fit::fit;
-use crate::patch::{Act, Format, Patch, Section};
+use crate::patch::{Act, Format, Hunk, Patch, Section};
 use crate::place::Places;
 use crate::report::{Change, ChangeKind};
 use crate::text::is_binary;
@@ -119,6 +119,12 @@ struct Known {
     line: usize,
 }
 
+impl Known {
+    fn is_changed(&self) -> bool {
+        self.before.as_ref().map(|seen| &seen.content) != self.now.as_ref()
+    }
+}
+
 struct Checking {
     places: Places,
     files: BTreeMap<PathBuf, Known>,
@@ -133,18 +139,19 @@ impl Checking {
             let path = path.to_string_lossy().into_owned();
             Box::new(Failure { path, line: section.line, reason, ..Failure::default() })
         };
+        let path = self.meant(section);
         let misfit = |misfit: crate::fit::Misfit| {
             Box::new(Failure {
-                path: section.path.to_string_lossy().into_owned(),
+                path: path.to_string_lossy().into_owned(),
                 hunk: Some(misfit.hunk),
                 line: misfit.line,
                 reason: misfit.reason,
                 nearest: misfit.nearest,
             })
         };
-        let path = &section.path;
         let place = self.look(path, section.line).map_err(|reason| failed(path, reason))?;
         let there = self.files.get(&place).and_then(|known| known.now.clone());
+        let is_made = there.is_none();
         match &section.act {
             Act::Add { content, executable } => {
                 if there.is_some() {
@@ -168,7 +175,14 @@ impl Checking {
                 self.tell(ChangeKind::Delete, path, None);
             }
             Act::Update { hunks, to, is_copied, executable } => {
-                let content = there.ok_or_else(|| failed(path, "it does not exist".into()))?;
+                let content = match there {
+                    // Without an old line, before the first: what patch(1) takes for a new file.
+                    None if self.format == Format::Unified && is_from_nothing(hunks) => {
+                        self.tell(ChangeKind::Add, path, None);
+                        Content { bytes: Arc::default(), mode: NEW & !umask() }
+                    }
+                    there => there.ok_or_else(|| failed(path, "it does not exist".into()))?,
+                };
                 let bytes = match hunks.is_empty() {
                     true => content.bytes,
                     false if is_binary(&content.bytes) => {
@@ -184,7 +198,9 @@ impl Checking {
                 let new = Content { bytes, mode };
                 let Some(to) = to else {
                     self.set(&place, Some(new));
-                    self.tell(ChangeKind::Update, path, None);
+                    if !is_made {
+                        self.tell(ChangeKind::Update, path, None);
+                    }
                     return Ok(());
                 };
                 let target = self.look(to, section.line).map_err(|reason| failed(to, reason))?;
@@ -203,6 +219,33 @@ impl Checking {
             }
         }
         Ok(())
+    }
+
+    /// The name that a section means, where it has two: one that exists, for a new file one that does not; of these the one with
+    /// the fewest folders, the shortest last name, and the fewest letters; for a new file before that the one with the fewest
+    /// folders to be made (patch(1), "--posix" and what stands before; POSIX has the old name first).
+    fn meant<'s>(&mut self, section: &'s Section) -> &'s Path {
+        let Some(or) = &section.or else { return &section.path };
+        let exists = |checking: &mut Checking, path: &Path| {
+            let place = checking.look(path, section.line).ok()?;
+            Some(checking.files.get(&place)?.now.is_some())
+        };
+        let is_new = matches!(section.act, Act::Add { .. });
+        let names = [&*section.path, or];
+        let fit = names.map(|name| exists(self, name) == Some(!is_new));
+        let is_any = fit.contains(&true);
+        let order = |checking: &mut Checking, name: &Path| {
+            let missing = if is_new || !is_any { checking.places.missing(name) } else { 0 };
+            let last = name.file_name().map_or(0, |last| last.len());
+            (missing, name.components().count(), last, name.as_os_str().len())
+        };
+        let [one, other] = names.map(|name| order(self, name));
+        match fit {
+            [true, false] => &section.path,
+            [false, true] => or,
+            [true, true] | [false, false] if other < one => or,
+            [true, true] | [false, false] => &section.path,
+        }
     }
 
     /// The place of a path, whose file is then known.
@@ -240,7 +283,7 @@ impl Checking {
         let mut inodes = BTreeMap::new();
         for (place, known) in &self.files {
             // One file under two names (hard links, or names that differ in the case of letters) cannot be changed twice.
-            if let Some(seen) = &known.before
+            if let Some(seen) = known.before.as_ref().filter(|_| known.is_changed())
                 && let Some(other) = inodes.insert((seen.stamp.device, seen.stamp.inode), place)
             {
                 failed(known, format!("it is the same file as {}", other.display()));
@@ -259,13 +302,20 @@ impl Checking {
             failures.truncate(MOST_FAILURES);
             return Err(std::mem::take(failures));
         }
-        let steps = self.files.into_iter().filter_map(|(place, known)| {
-            let Known { shown, before, now: after, .. } = known;
-            let is_same = before.as_ref().map(|seen| &seen.content) == after.as_ref();
-            (!is_same).then_some(Step { place, shown, before, after })
+        let changed = self.files.into_iter().filter(|(_, known)| known.is_changed());
+        let steps = changed.map(|(place, Known { shown, before, now: after, .. })| Step {
+            place,
+            shown,
+            before,
+            after,
         });
         Ok(Checked { steps: steps.collect(), changes: self.changes })
     }
+}
+
+/// Whether hunks make a text from nothing.
+fn is_from_nothing(hunks: &[Hunk]) -> bool {
+    matches!(hunks, [hunk] if hunk.expected == Some(0) && hunk.old().next().is_none())
 }
 
 /// What new files do not get.

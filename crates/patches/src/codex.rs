@@ -59,7 +59,8 @@ pub(crate) fn read(text: &[u8]) -> Result<Patch, NoPatch> {
     if let Some((line, _)) = after.iter().find(|(_, line)| !is_blank(line) && !is_heredoc_end(line)) {
         return Err(NoPatch::at(*line, "nothing may follow `*** End Patch`"));
     }
-    let mut reader = Reader { lines: all.get(begins + 1..ends).unwrap_or_default() };
+    let lines = all.get(begins + 1..ends).unwrap_or_default();
+    let mut reader = Reader { lines, ends: ends_of(lines) };
     let mut sections = Vec::new();
     while let Some(section) = reader.section()? {
         sections.push(section);
@@ -75,8 +76,21 @@ fn is_heredoc_end(line: &[u8]) -> bool {
         && word.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
+/// For each line whether nothing but blank lines stands between it and the next marker, or the end.
+fn ends_of(lines: &[(usize, &[u8])]) -> Vec<bool> {
+    let mut ends = vec![true; lines.len()];
+    let mut is_end = true;
+    for ((_, line), end) in lines.iter().zip(&mut ends).rev() {
+        is_end = if is_blank(line) { is_end } else { is_marker(line) };
+        *end = is_end;
+    }
+    ends
+}
+
 struct Reader<'a> {
     lines: &'a [(usize, &'a [u8])],
+    /// What `ends_of` says of all lines.
+    ends: Vec<bool>,
 }
 
 impl<'a> Reader<'a> {
@@ -107,13 +121,13 @@ impl<'a> Reader<'a> {
         }
         let Some((line, text)) = self.peek() else { return Ok(None) };
         if let Some(path) = self.marked(ADD)? {
-            return Ok(Some(Section { path, act: self.addition()?, line }));
+            return Ok(Some(Section { path, or: None, act: self.addition()?, line }));
         }
         if let Some(path) = self.marked(DELETE)? {
-            return Ok(Some(Section { path, act: Act::Delete { hunks: Vec::new() }, line }));
+            return Ok(Some(Section { path, or: None, act: Act::Delete { hunks: Vec::new() }, line }));
         }
         if let Some(path) = self.marked(UPDATE)? {
-            return Ok(Some(Section { path, act: self.update(line)?, line }));
+            return Ok(Some(Section { path, or: None, act: self.update(line)?, line }));
         }
         let found = String::from_utf8_lossy(text.get(..text.len().min(80)).unwrap_or_default());
         Err(NoPatch::at(
@@ -143,8 +157,7 @@ impl<'a> Reader<'a> {
 
     /// Whether nothing but blank lines stands before the next marker.
     fn ends_here(&self) -> bool {
-        let next = self.lines.iter().find(|(_, line)| !is_blank(line));
-        next.is_none_or(|(_, line)| is_marker(line))
+        self.ends.get(self.ends.len() - self.lines.len()).copied().unwrap_or(true)
     }
 
     fn update(&mut self, section: usize) -> Result<Act, NoPatch> {

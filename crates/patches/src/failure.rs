@@ -64,6 +64,9 @@ const MOST_SHOWN: usize = 8;
 /// Bytes of a line that are shown.
 const MOST_OF_A_LINE: usize = 200;
 
+/// Places of equal lines that count.
+const MOST_EQUAL: usize = 4;
+
 /// Lines of a file that are compared letter by letter.
 const MOST_COMPARED: usize = 5000;
 
@@ -93,7 +96,11 @@ fn most_of(lines: &[&[u8]], wanted: &[&[u8]]) -> Option<usize> {
     for (place, line) in wanted.iter().enumerate().take(64) {
         let line = line.trim_ascii();
         if !line.is_empty() {
-            places.entry(line).or_default().push(place);
+            let places = places.entry(line).or_default();
+            // Of lines that are everywhere, each would count as often everywhere.
+            if places.len() < MOST_EQUAL {
+                places.push(place);
+            }
         }
     }
     let mut votes: HashMap<usize, usize> = HashMap::new();

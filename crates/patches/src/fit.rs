@@ -1,6 +1,11 @@
-//! Fits hunks into a text.
+//! Fits hunks into a text, in time in proportion to it for each of them.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use crate::failure::{Nearest, nearest};
+use crate::occurrences::Occurrences;
 use crate::patch::{Format, Hunk, HunkLine, LineKind};
 use crate::text::{BYTE_ORDER_MARK, LIKENESSES, Likeness, body, is_blank, lines, usual_end, without_return};
 
@@ -24,6 +29,7 @@ pub(crate) fn fit(text: &[u8], hunks: &[Hunk], format: Format) -> Result<Vec<u8>
         format,
         bodies: old.iter().map(|line| body(line)).collect(),
         usual_end: usual_end(&old),
+        numbered: Default::default(),
         old,
         done: 0,
         shift: 0,
@@ -54,12 +60,48 @@ struct Fitting<'a> {
     format: Format,
     old: Vec<&'a [u8]>,
     bodies: Vec<&'a [u8]>,
+    /// The lines as numbers, for each likeness that was needed.
+    numbered: [OnceCell<Numbered<'a>>; LIKENESSES.len()],
     usual_end: &'static [u8],
     /// Old lines that are done.
     done: usize,
     /// How much further down than expected the last hunk was.
     shift: isize,
     new: Vec<Vec<u8>>,
+}
+
+/// Lines as numbers: those that are alike have the same.
+struct Numbered<'a> {
+    numbers: HashMap<Cow<'a, [u8]>, u32>,
+    lines: Vec<u32>,
+}
+
+impl<'a> Numbered<'a> {
+    fn new(lines: &[&'a [u8]], likeness: Likeness) -> Numbered<'a> {
+        let mut numbers = HashMap::new();
+        let number = |line: &&'a [u8]| {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            *numbers.entry(likeness.key(line)).or_insert(next)
+        };
+        let lines = lines.iter().map(number).collect();
+        Numbered { numbers, lines }
+    }
+
+    /// Other lines as these numbers; `None`: one of them is not there at all.
+    fn of(&self, lines: &[&[u8]], likeness: Likeness) -> Option<Vec<u32>> {
+        lines.iter().map(|line| self.numbers.get(&likeness.key(line)).copied()).collect()
+    }
+}
+
+/// What a hunk's carriage returns are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Returns {
+    /// Those of the text: it says itself where there are some.
+    Shown,
+    /// The text has none where the hunk shows some: they have come on the way.
+    Strange,
+    /// It shows none.
+    Unknown,
 }
 
 /// Why there is no place, and the lines that were looked for.
@@ -96,6 +138,7 @@ impl<'a> Fitting<'a> {
             }
         }
         let where_else = match self.done {
+            _ if hunk.is_at_end => " at its end, where `*** End of File` says they are",
             0 => "",
             _ if self.is_above(&wanted) => {
                 "; they are above the hunk before it, so the hunks are in another order"
@@ -106,15 +149,18 @@ impl<'a> Fitting<'a> {
     }
 
     fn is_above(&self, wanted: &[&[u8]]) -> bool {
-        let above = self.bodies.get(..self.done).unwrap_or_default();
-        above.windows(wanted.len()).any(|window| alike(window, wanted, Likeness::Ends))
+        let above = Numbered::new(self.bodies.get(..self.done).unwrap_or_default(), Likeness::Ends);
+        let wanted = above.of(wanted, Likeness::Ends);
+        wanted.is_some_and(|wanted| Occurrences::new(&above.lines, &wanted).next().is_some())
     }
 
     fn find_label(&self, label: &[u8], from: usize) -> Option<usize> {
         let label = without_return(label);
         let below = self.bodies.get(from..)?;
-        let found =
-            LIKENESSES.iter().find_map(|likeness| below.iter().position(|line| likeness.alike(line, label)));
+        let found = LIKENESSES.iter().find_map(|likeness| {
+            let label = likeness.key(label);
+            below.iter().position(|line| likeness.key(line) == label)
+        });
         found.map(|at| from + at)
     }
 
@@ -142,25 +188,33 @@ impl<'a> Fitting<'a> {
             return None;
         }
         let expected = hunk.expected.map(|line| line.saturating_sub(1).saturating_add_signed(self.shift));
-        LIKENESSES.iter().find_map(|likeness| {
-            let fits = |at: &usize| {
-                let window = self.bodies.get(*at..*at + wanted.len()).unwrap_or_default();
-                alike(window, wanted, *likeness)
-            };
-            if hunk.is_at_end && fits(&last) {
-                return Some(last);
+        LIKENESSES.iter().zip(&self.numbered).find_map(|(likeness, numbered)| {
+            let all = numbered.get_or_init(|| Numbered::new(&self.bodies, *likeness));
+            let wanted = all.of(wanted, *likeness)?;
+            let fits = |at: &usize| all.lines.get(*at..*at + wanted.len()) == Some(&*wanted);
+            if hunk.is_at_end {
+                // Blank lines after it are easily forgotten.
+                let is_end = |at: &usize| {
+                    *at == last || self.bodies.get(*at + wanted.len()).is_some_and(|line| is_blank(line))
+                };
+                return (from..=last).rev().take_while(is_end).find(fits);
             }
-            match expected {
-                None => (from..=last).find(fits),
-                Some(expected) => {
-                    let expected = expected.clamp(from, last);
-                    let down = (expected..=last).find(fits);
-                    let up = (from..expected).rev().find(fits);
-                    match (down, up) {
-                        (Some(down), Some(up)) if expected - up < down - expected => Some(up),
-                        (down, up) => down.or(up),
-                    }
-                }
+            let mut places = Occurrences::new(all.lines.get(from..)?, &wanted).map(|at| from + at);
+            let Some(expected) = expected.map(|expected| expected.clamp(from, last)) else {
+                return places.next();
+            };
+            if fits(&expected) {
+                return Some(expected);
+            }
+            let mut up = None;
+            let down = places.find(|at| {
+                let is_up = *at < expected;
+                up = if is_up { Some(*at) } else { up };
+                !is_up
+            });
+            match (down, up) {
+                (Some(down), Some(up)) if expected - up < down - expected => Some(up),
+                (down, up) => down.or(up),
             }
         })
     }
@@ -169,29 +223,38 @@ impl<'a> Fitting<'a> {
     fn replace(&mut self, hunk: &Hunk, found: Found) {
         self.keep_until(found.at);
         let end = found.at + found.count;
-        // A patch that shows carriage returns says itself where there are some.
-        let knows_returns = hunk.old().any(|line| line.text.ends_with(b"\r"));
+        let shows_returns = hunk.old().any(|line| line.text.ends_with(b"\r"));
+        let replaced = self.old.get(found.at..end).unwrap_or_default();
+        let returns = match (shows_returns, replaced.iter().any(|line| line.ends_with(b"\r\n"))) {
+            (true, true) => Returns::Shown,
+            (true, false) => Returns::Strange,
+            (false, _) => Returns::Unknown,
+        };
         for line in &hunk.lines {
             match line.kind {
                 LineKind::Context => self.keep_until((self.done + 1).min(end)),
                 LineKind::Remove => self.done = (self.done + 1).min(end),
                 LineKind::Add => {
-                    let added = self.added(line, knows_returns);
+                    let added = self.added(line, returns);
                     self.new.push(added);
                 }
             }
         }
     }
 
-    fn added(&self, line: &HunkLine, knows_returns: bool) -> Vec<u8> {
+    fn added(&self, line: &HunkLine, returns: Returns) -> Vec<u8> {
         let mut added = line.text.clone();
-        if line.is_unended {
-            return added;
-        }
-        if !knows_returns && self.usual_end == b"\r\n" && added.ends_with(b"\r") {
+        let is_twice = match returns {
+            Returns::Shown => false,
+            Returns::Strange => true,
+            Returns::Unknown => self.usual_end == b"\r\n",
+        };
+        if is_twice && added.ends_with(b"\r") {
             added.pop();
         }
-        added.extend_from_slice(if knows_returns { b"\n" } else { self.usual_end });
+        if !line.is_unended {
+            added.extend_from_slice(if returns == Returns::Shown { b"\n" } else { self.usual_end });
+        }
         added
     }
 
@@ -221,10 +284,6 @@ impl<'a> Fitting<'a> {
         }
         text
     }
-}
-
-fn alike(window: &[&[u8]], wanted: &[&[u8]], likeness: Likeness) -> bool {
-    window.len() == wanted.len() && window.iter().zip(wanted).all(|(one, other)| likeness.alike(one, other))
 }
 
 fn short(text: &str) -> String {
@@ -258,6 +317,7 @@ mod tests {
             ("", "@@\n+c", "c\n"),
             // At the end rather than before.
             ("x\ny\nx\n", "@@\n-x\n+z\n*** End of File", "x\ny\nz\n"),
+            ("x\ny\n\n\n", "@@\n-y\n+z\n*** End of File", "x\nz\n\n\n"),
             // White space and typography differ; what stays is the file's.
             ("  a  \n\tb\n", "@@\n a\n-b\n+c", "  a  \nc\n"),
             (
@@ -272,6 +332,8 @@ mod tests {
             ("a\nb", "@@\n+c", "a\nb\nc"),
             ("a\r\nb\r\n", "@@\n-a\n+A\n+x", "A\r\nx\r\nb\r\n"),
             ("a\r\nb\r\n", "@@\r\n-a\r\n+A\r", "A\r\nb\r\n"),
+            // Carriage returns that the file does not have.
+            ("a\nb\n", "@@\r\n a\r\n-b\r\n+B\r", "a\nB\n"),
             ("\u{feff}a\nb\n", "@@\n-a\n+A", "\u{feff}A\nb\n"),
             ("a\nb\nc\n", "@@ -2,1 +2,1 @@\n-b\n+B", "a\nB\nc\n"),
             ("a\n", "@@\n-a", ""),
@@ -288,7 +350,19 @@ mod tests {
         assert!(misfit.nearest.iter().any(|near| near.line == 2 && near.text == "two"), "{misfit:?}");
         let misfit = patched("one\n", "@@ fn x\n-one\n+1").unwrap_err();
         assert!(misfit.reason.contains("no line `fn x`"), "{misfit:?}");
+        let misfit = patched("a\nb\nz\n", "@@\n-b\n+B\n*** End of File").unwrap_err();
+        assert!(misfit.reason.contains("not in the file at its end"), "{misfit:?}");
         let misfit = patched("a\nb\n", "@@\n-b\n+B\n@@\n-a\n+A").unwrap_err();
         assert!(misfit.reason.contains("another order"), "{misfit:?}");
+    }
+    #[test]
+    fn many_equal_lines_take_no_longer_than_others() {
+        // Each place has all lines but the last; comparing them one by one would take 400 million comparisons, four times.
+        let text = "a\n".repeat(200_000);
+        let hunk = format!("@@\n{}-b\n+c", " a\n".repeat(2000));
+        assert!(patched(&text, &hunk).is_err());
+        let with_b = format!("{text}b\n");
+        assert!(patched(&with_b, &hunk).is_ok_and(|text| text.ends_with("a\nc\n")));
+        assert!(patched(&text, &format!("@@\n{} a\n*** End of File", "\n".repeat(200_000))).is_err());
     }
 }

@@ -3,8 +3,8 @@
 //! # Layout, in the order in which a patch meets it
 //!
 //! * `patch`: what a patch says. `codex`, `unified`: the formats → that.
-//! * `place`: where its paths lead. `check`: whether all of it fits, by `fit`; what would be done.
-//! * `apply`: doing that, or nothing.
+//! * `place`: where its paths lead. `turn`: waiting for other patches there.
+//! * `check`: whether all of it fits, by `fit` (`occurrences`); what would be done. `apply`: doing that, or nothing.
 //! * `words`: it in lines, for who decides about it. `report`, `failure`: what came of it. `program`: the program `apply_patch`.
 //!
 //! Reading is pure. Whether a file may be written is the kernel's and the caller's business: the program is meant to run
@@ -15,12 +15,14 @@ mod check;
 mod codex;
 mod failure;
 mod fit;
+mod occurrences;
 mod patch;
 mod place;
 pub mod program;
 mod report;
 mod sys;
 mod text;
+mod turn;
 mod unified;
 mod words;
 

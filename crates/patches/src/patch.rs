@@ -25,6 +25,8 @@ pub enum Format {
 pub struct Section {
     /// The file, as the patch names it.
     pub path: PathBuf,
+    /// Another name of it, of which plain diffs have two: one is meant, as patch(1) chooses among them.
+    pub or: Option<PathBuf>,
     /// What becomes of it.
     pub act: Act,
     /// The patch's line on which the section begins, from 1.
@@ -155,9 +157,10 @@ impl Patch {
                 "the patch is {length} bytes long, and at most {MAX_PATCH_BYTES} are read"
             )));
         }
-        let patch = match crate::codex::is_codex(text) {
-            true => crate::codex::read(text)?,
-            false => crate::unified::read(text)?,
+        let text = crate::text::with_line_feeds(text);
+        let patch = match crate::codex::is_codex(&text) {
+            true => crate::codex::read(&text)?,
+            false => crate::unified::read(&text)?,
         };
         match patch.sections.len() {
             0 => Err(NoPatch::whole("the patch changes no file")),

@@ -56,6 +56,16 @@ impl Places {
         Ok(place)
     }
 
+    /// How many folders would have to be made for a path.
+    pub(crate) fn missing(&mut self, path: &Path) -> usize {
+        let _ = self.find(path);
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.known
+            .get(parent)
+            .and_then(|known| known.as_ref().ok())
+            .map_or(usize::MAX, |folder| folder.missing)
+    }
+
     fn folder(&self, path: &Path) -> Result<Folder, String> {
         // Whoever says where something is from here does not mean a link's other end.
         let stays = path.is_relative() && !path.components().any(|part| part == Component::ParentDir);
@@ -128,7 +138,8 @@ fn check(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The places of all files that a patch names, each once, in its order: for whoever decides about it before it is checked.
+/// The places of all files that a patch names or may mean, each once, in its order: for whoever decides about it before it is
+/// checked.
 ///
 /// # Errors
 ///
@@ -148,8 +159,15 @@ pub fn places(patch: &crate::Patch, folder: &Path) -> Result<Vec<PathBuf>, crate
             crate::Act::Update { to, .. } => to.as_ref(),
             crate::Act::Add { .. } | crate::Act::Delete { .. } => None,
         };
-        for path in std::iter::once(&section.path).chain(to) {
-            let place = finding.find(path).map_err(|reason| failure(Some(section), path, reason))?;
+        for path in std::iter::once(&section.path).chain(to).chain(&section.or) {
+            let place = match finding.find(path) {
+                // Of two names for one file, one may lead nowhere here.
+                Err(_) if section.or.as_ref().is_some_and(|or| or != path && finding.find(or).is_ok()) => {
+                    continue;
+                }
+                Err(_) if section.or.as_ref() == Some(path) => continue,
+                other => other.map_err(|reason| failure(Some(section), path, reason))?,
+            };
             if seen.insert(place.clone()) {
                 found.push(place);
             }

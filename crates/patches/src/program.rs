@@ -10,13 +10,18 @@ use std::process::Command;
 use rustix::io::Errno;
 
 use crate::patch::{MAX_PATCH_BYTES, Patch};
+use crate::place::places;
 use crate::report::Report;
+use crate::turn::{LONGEST, Turn};
 
 /// The names that the program is started by.
 pub const NAMES: [&str; 2] = ["apply_patch", "applypatch"];
 
 /// The argument by which the result is written as JSON.
 pub const REPORT_ARGUMENT: &str = "--report";
+
+/// What is printed before a patch's files are written, where the result is JSON.
+pub const APPLYING: &str = "applying\n";
 
 /// The argument by which nothing is written.
 pub const CHECK_ARGUMENT: &str = "--check";
@@ -39,7 +44,7 @@ Usage: apply_patch [--check] [PATCH]     (without PATCH it is read from standard
   EOF
 
 Unified diffs are understood as well (git diff). `*** Move to: PATH` after `*** Update File:` renames. --check only says
-whether the patch fits; --report answers as JSON.
+whether the patch fits; --report answers as JSON, after a line `applying` where files are about to be written.
 ";
 
 /// Exit codes: the patch was applied, it was not, the program was called wrongly.
@@ -102,11 +107,6 @@ impl Told {
         }
         let mut again = Command::new(program);
         again.arg0(NAMES[0]);
-        for (flag, argument) in [(self.is_check, CHECK_ARGUMENT), (self.is_report, REPORT_ARGUMENT)] {
-            if flag {
-                again.arg(argument);
-            }
-        }
         again.arg(PARTS_ARGUMENT).args(text.chunks(PART).map(OsStr::from_bytes));
         let error = again.exec();
         match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -131,6 +131,13 @@ pub fn patch_in(arguments: &[OsString]) -> Option<Vec<u8>> {
     (!told.parts.is_empty()).then(|| told.text())
 }
 
+/// Whether the program with these arguments only says whether a patch fits.
+#[must_use]
+pub fn is_check(arguments: &[OsString]) -> bool {
+    let mut told = Told::default();
+    told.read(arguments.iter().cloned()).is_ok() && told.is_check
+}
+
 /// Runs the program with these arguments, without its own name, and returns its exit code: 0 when the patch was applied, 1
 /// when it was not, 2 when it was called wrongly.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
@@ -151,14 +158,24 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
             Err(error) => return wrong(&format!("standard input cannot be read: {error}")),
         },
     };
-    if told.parts.is_empty()
-        && !told.is_report
-        && let Err(error) = told.show(&text)
-    {
-        complain(&format!("The patch was not applied: the program may not be executed: {error}\n"));
-        return REFUSED;
+    if told.parts.is_empty() && !told.is_report && !told.is_check {
+        // Nobody is asked about a patch that does not fit.
+        let early = apply(&text, Path::new("."), true);
+        if !early.is_applied() {
+            complain(&early.to_string());
+            return REFUSED;
+        }
+        if let Err(error) = told.show(&text) {
+            complain(&format!("The patch was not applied: the program may not be executed: {error}\n"));
+            return REFUSED;
+        }
     }
-    let report = apply(&text, Path::new("."), told.is_check);
+    let begins = || {
+        if told.is_report {
+            print(APPLYING.as_bytes(), APPLIED);
+        }
+    };
+    let report = apply_telling(&text, Path::new("."), told.is_check, begins);
     let code = if report.is_applied() { APPLIED } else { REFUSED };
     if told.is_report {
         return print(&serde_json::to_vec(&report).unwrap_or_default(), code);
@@ -173,18 +190,34 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-/// Applies a patch in a folder, or only checks it.
+/// Applies a patch in a folder, or only checks it. Patches that others apply there are waited for.
 #[must_use]
 pub fn apply(text: &[u8], folder: &Path, is_check: bool) -> Report {
+    apply_telling(text, folder, is_check, || {})
+}
+
+/// The same; `begins` is called before anything is written.
+fn apply_telling(text: &[u8], folder: &Path, is_check: bool, begins: impl FnOnce()) -> Report {
     let patch = match Patch::read(text) {
         Ok(patch) => patch,
         Err(error) => return Report::failed(error.to_string()),
+    };
+    let _turn = match places(&patch, folder) {
+        Ok(places) if !is_check => Some(Turn::wait(&places, LONGEST)),
+        // What is wrong with a path is found once more.
+        Ok(_) | Err(_) => None,
     };
     let checked = match patch.check(folder) {
         Ok(checked) => checked,
         Err(failures) => return Report { failures, ..Report::default() },
     };
-    match if is_check { Ok(()) } else { checked.apply() } {
+    let applied = if is_check {
+        Ok(())
+    } else {
+        begins();
+        checked.apply()
+    };
+    match applied {
         Ok(()) => Report { changes: checked.changes, ..Report::default() },
         Err(failure) => Report { failures: vec![failure], ..Report::default() },
     }

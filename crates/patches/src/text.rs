@@ -1,5 +1,7 @@
 //! Texts as lines, with whatever ends each of them.
 
+use std::borrow::Cow;
+
 /// The lines of a text, each with what ends it.
 pub(crate) fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split_inclusive(|byte| *byte == b'\n').collect()
@@ -16,6 +18,20 @@ pub(crate) fn body(line: &[u8]) -> &[u8] {
 /// A line without a carriage return at its end.
 pub(crate) fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// A text all of whose lines end with CRLF, with line feeds alone: it has come through something that writes them so, and says
+/// nothing about the lines of files. Others stay as they are.
+pub(crate) fn with_line_feeds(text: &[u8]) -> Cow<'_, [u8]> {
+    let is_all = lines(text).iter().all(|line| line.ends_with(b"\r\n") || !line.ends_with(b"\n"));
+    if !is_all || !text.contains(&b'\n') {
+        return text.into();
+    }
+    let stripped = lines(text).into_iter().flat_map(|line| {
+        let end: &[u8] = if line.ends_with(b"\n") { b"\n" } else { b"" };
+        [body(line), end]
+    });
+    stripped.collect::<Vec<_>>().concat().into()
 }
 
 pub(crate) fn is_blank(line: &[u8]) -> bool {
@@ -57,14 +73,14 @@ pub(crate) const LIKENESSES: [Likeness; 4] =
     [Likeness::Same, Likeness::Ends, Likeness::Around, Likeness::Typography];
 
 impl Likeness {
-    /// Whether two lines are alike.
-    pub(crate) fn alike(self, one: &[u8], other: &[u8]) -> bool {
-        let (one, other) = (without_mark(one), without_mark(other));
+    /// What lines that are alike have in common.
+    pub(crate) fn key(self, line: &[u8]) -> Cow<'_, [u8]> {
+        let line = without_mark(line);
         match self {
-            Likeness::Same => one == other,
-            Likeness::Ends => one.trim_ascii_end() == other.trim_ascii_end(),
-            Likeness::Around => one.trim_ascii() == other.trim_ascii(),
-            Likeness::Typography => plain(one) == plain(other),
+            Likeness::Same => line.into(),
+            Likeness::Ends => line.trim_ascii_end().into(),
+            Likeness::Around => line.trim_ascii().into(),
+            Likeness::Typography => plain(line).into_bytes().into(),
         }
     }
 }

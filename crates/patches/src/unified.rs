@@ -67,18 +67,11 @@ struct Head {
 }
 
 /// What stands behind `---` or `+++`.
-enum Name {
-    Nothing,
-    Path(PathBuf),
-}
-
-impl Name {
-    fn path(self) -> Option<PathBuf> {
-        match self {
-            Name::Nothing => None,
-            Name::Path(path) => Some(path),
-        }
-    }
+struct Name {
+    /// `None`: `/dev/null`.
+    path: Option<PathBuf>,
+    /// Its time is that of a file which does not exist: the beginning of 1970 (diff(1), `--new-file`).
+    is_dated_nowhere: bool,
 }
 
 struct Reader<'a> {
@@ -216,11 +209,16 @@ impl<'a> Reader<'a> {
 /// Puts together what the head and the hunks say.
 fn section(head: Head, hunks: Vec<Hunk>) -> Result<Section, NoPatch> {
     let Head { line, named, old, new, is_new, is_deleted, renamed, to, is_copied, old_mode, new_mode } = head;
-    let (is_new, is_deleted) =
-        (is_new || matches!(old, Some(Name::Nothing)), is_deleted || matches!(new, Some(Name::Nothing)));
+    let is_nothing = |name: &Option<Name>| name.as_ref().is_some_and(|name| name.path.is_none());
+    let is_dated_nowhere = |name: &Option<Name>| name.as_ref().is_some_and(|name| name.is_dated_nowhere);
+    let only = |kind: LineKind| matches!(&*hunks, [hunk] if hunk.lines.iter().all(|line| line.kind == kind));
+    let begins_empty = hunks.first().is_some_and(|hunk| hunk.expected == Some(0)) && only(LineKind::Add);
+    let is_new = is_new || is_nothing(&old) || (is_dated_nowhere(&old) && begins_empty);
+    let is_deleted =
+        is_deleted || is_nothing(&new) || (!is_new && is_dated_nowhere(&new) && only(LineKind::Remove));
     let (first, second) = named.map_or((None, None), |(old, new)| (Some(old), Some(new)));
-    let old = old.and_then(Name::path).or(first);
-    let new = new.and_then(Name::path).or(second);
+    let old = old.and_then(|name| name.path).or(first);
+    let new = new.and_then(|name| name.path).or(second);
     let is_executable = |mode: u32| mode & 0o111 != 0;
     let unnamed = || NoPatch::at(line, "it is not said which file this is");
     if is_new && is_deleted {
@@ -238,19 +236,24 @@ fn section(head: Head, hunks: Vec<Hunk>) -> Result<Section, NoPatch> {
             }
         }
         let act = Act::Add { content, executable: new_mode.is_some_and(is_executable) };
-        return Ok(Section { path: new.ok_or_else(unnamed)?, act, line });
+        let or = old.filter(|old| Some(old) != new.as_ref());
+        return Ok(Section { path: new.ok_or_else(unnamed)?, or, act, line });
     }
     if is_deleted {
         if hunks.iter().any(|hunk| hunk.added().next().is_some()) {
             return Err(NoPatch::at(line, "a file that is removed cannot have new lines"));
         }
-        return Ok(Section { path: old.ok_or_else(unnamed)?, act: Act::Delete { hunks }, line });
+        let or = new.filter(|new| Some(new) != old.as_ref());
+        return Ok(Section { path: old.ok_or_else(unnamed)?, or, act: Act::Delete { hunks }, line });
     }
     let executable = new_mode.map(is_executable).filter(|now| old_mode.map(is_executable) != Some(*now));
-    let path = renamed.or_else(|| old.clone()).ok_or_else(unnamed)?;
-    let to = to.or_else(|| new.filter(|new| old.is_some() && *new != path)).filter(|to| *to != path);
+    let is_renamed = renamed.is_some();
+    let path = renamed.or(old).ok_or_else(unnamed)?;
+    let to = to.filter(|to| *to != path);
+    // Two names alone move nothing: they are those of a file before and after, wherever these were.
+    let or = new.filter(|new| !is_renamed && to.is_none() && *new != path);
     let act = Act::Update { hunks, to, is_copied, executable };
-    Ok(Section { path, act, line })
+    Ok(Section { path, or, act, line })
 }
 
 /// The kinds of files that Git knows, in the mode's upper bits.
@@ -273,14 +276,40 @@ fn mode(text: &[u8], line: usize) -> Result<u32, NoPatch> {
 
 /// Reads a name behind `---` or `+++`: a time may follow after a tab.
 fn file_name(text: &[u8], prefix: &[u8], line: usize) -> Result<Name, NoPatch> {
-    let text =
-        if text.starts_with(b"\"") { text } else { text.split(|byte| *byte == b'\t').next().unwrap_or(text) };
+    let end = text.iter().rposition(|byte| *byte == b'\t').filter(|end| !text[*end..].contains(&b'"'));
+    let (text, time) = text.split_at(end.unwrap_or(text.len()));
     let plain = unquoted(text.trim_ascii_end()).ok_or_else(|| bad_name(line))?;
     if plain == b"/dev/null" {
-        return Ok(Name::Nothing);
+        return Ok(Name { path: None, is_dated_nowhere: true });
     }
     let plain = plain.strip_prefix(prefix).map(<[u8]>::to_vec).unwrap_or(plain);
-    Ok(Name::Path(OsString::from_vec(plain).into()))
+    let is_dated_nowhere = std::str::from_utf8(time).is_ok_and(is_beginning);
+    Ok(Name { path: Some(OsString::from_vec(plain).into()), is_dated_nowhere })
+}
+
+/// Whether a time, such as `1970-01-01 01:00:00.000000000 +0100`, is the beginning of 1970 in UTC.
+fn is_beginning(time: &str) -> bool {
+    let mut words = time.split_ascii_whitespace();
+    let (Some(date), Some(clock), zone) = (words.next(), words.next(), words.next()) else { return false };
+    let Some(days) = ["1969-12-31", "1970-01-01"].iter().position(|known| *known == date) else {
+        return false;
+    };
+    let minutes =
+        |hours: &str, minutes: &str| Some(hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?);
+    let mut parts = clock.splitn(3, ':');
+    let at = parts.next().zip(parts.next()).and_then(|(hours, rest)| minutes(hours, rest));
+    let no_seconds = parts.next().is_none_or(|rest| rest.bytes().all(|byte| byte == b'0' || byte == b'.'));
+    let east = match zone {
+        None => Some(0),
+        Some(zone) if zone.is_ascii() && zone.len() == 5 => {
+            let (sign, digits) = zone.split_at(1);
+            let size = minutes(&digits[..2], &digits[2..]);
+            size.map(|size| if sign == "-" { -size } else { size })
+        }
+        Some(_) => None,
+    };
+    let days = i64::try_from(days).unwrap_or_default() - 1;
+    no_seconds && at.zip(east).is_some_and(|(at, east)| days * 24 * 60 + at == east)
 }
 
 fn name(text: &[u8], line: usize) -> Result<PathBuf, NoPatch> {
@@ -376,6 +405,41 @@ mod tests {
         let found = sections(text);
         assert_eq!(found.len(), 2);
         assert_eq!(found[1].path.to_str(), Some("b.c"));
+    }
+
+    #[test]
+    fn two_names_are_one_file_unless_a_rename_is_said() {
+        let text = "--- src/f\t2020-01-01 00:00:00 +0000\n+++ src.new/f\t2020-01-02 00:00:00 +0000\n@@ -1 +1 @@\n-1\n+2\n\
+                    diff --git a/o b/p\nrename from o\nrename to p\n--- a/o\n+++ b/p\n@@ -1 +1 @@\n-1\n+2\n";
+        let [plain, renamed] = &sections(text)[..] else { panic!("two") };
+        assert_eq!((plain.path.to_str(), plain.or.as_deref()), (Some("src/f"), Some("src.new/f".as_ref())));
+        assert!(matches!(&plain.act, Act::Update { to: None, .. }));
+        assert_eq!((renamed.path.to_str(), &renamed.or), (Some("o"), &None));
+        assert!(matches!(&renamed.act, Act::Update { to: Some(to), .. } if to.to_str() == Some("p")));
+    }
+
+    #[test]
+    fn the_beginning_of_1970_is_no_file() {
+        for (old, new, hunk, expected) in [
+            ("1970-01-01 00:00:00.000000000 +0000", "2020-01-01", "@@ -0,0 +1 @@\n+hi", "add"),
+            ("1970-01-01 01:00:00.000000000 +0100", "2020-01-01", "@@ -0,0 +1 @@\n+hi", "add"),
+            ("1969-12-31 18:30:00 -0530", "2020-01-01", "@@ -0,0 +1 @@\n+hi", "add"),
+            ("2020-01-01 00:00:00 +0000", "1970-01-01 00:00:00 +0000", "@@ -1 +0,0 @@\n-hi", "delete"),
+            ("1970-01-01 00:00:01 +0000", "2020-01-01", "@@ -0,0 +1 @@\n+hi", "update"),
+            ("1970-01-01 01:00:00 +0000", "2020-01-01", "@@ -0,0 +1 @@\n+hi", "update"),
+            ("1970-01-01 00:00:00 +0000", "2020-01-01", "@@ -1 +1 @@\n-a\n+hi", "update"),
+        ] {
+            let found = sections(&format!("--- n\t{old}\n+++ n\t{new}\n{hunk}\n"));
+            let word = match &found[0].act {
+                Act::Add { content, .. } => {
+                    assert_eq!(content, b"hi\n");
+                    "add"
+                }
+                Act::Delete { .. } => "delete",
+                Act::Update { .. } => "update",
+            };
+            assert_eq!(word, expected, "{old} {new}");
+        }
     }
 
     #[test]

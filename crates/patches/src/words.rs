@@ -11,7 +11,8 @@ impl Patch {
 
 impl Section {
     fn lines(&self) -> Vec<Vec<u8>> {
-        let head = |words: &str| format!("{words} {}", self.path.display()).into_bytes();
+        let or = self.or.as_ref().map(|or| format!(" or {}", or.display())).unwrap_or_default();
+        let head = |words: &str| format!("{words} {}{or}", self.path.display()).into_bytes();
         match &self.act {
             Act::Add { content, executable } => {
                 let words = if *executable { "Add executable file" } else { "Add file" };

@@ -206,6 +206,105 @@ fn gits_patches_change_modes_and_names() {
 }
 
 #[test]
+fn patches_at_once_lose_nothing() {
+    const WRITERS: usize = 8;
+    let lines: String = (0..WRITERS).map(|line| format!("old {line}\n")).collect();
+    let ws = folder(&[("f", &lines), ("deep/g", "x\n")]);
+    for round in 0..5 {
+        fs::write(ws.path().join("f"), &lines).expect("written");
+        std::thread::scope(|scope| {
+            for line in 0..WRITERS {
+                let ws = &ws;
+                scope.spawn(move || {
+                    // Some of them lock the folder above.
+                    let other = if line % 2 == 0 {
+                        format!("\n*** Add File: deep/{round}-{line}\n+x")
+                    } else {
+                        String::new()
+                    };
+                    let text = codex(&format!("*** Update File: f\n@@\n-old {line}\n+new {line}{other}"));
+                    let report = apply(text.as_bytes(), ws.path(), false);
+                    assert!(report.is_applied(), "{report}");
+                });
+            }
+        });
+        let text = fs::read_to_string(ws.path().join("f")).expect("read");
+        assert_eq!(text, lines.replace("old", "new"));
+    }
+    assert_eq!(fs::read_dir(ws.path()).expect("a folder").count(), 2);
+}
+
+#[test]
+fn a_file_that_was_changed_meanwhile_is_left_alone() {
+    for sections in ["*** Update File: f\n@@\n-a\n+b", "*** Delete File: f"] {
+        let ws = folder(&[("f", "a\n"), ("other", "theirs\n")]);
+        let patch = patches::Patch::read(codex(sections).as_bytes()).expect("a patch");
+        let checked = patch.check(ws.path()).expect("it fits");
+        fs::rename(ws.path().join("other"), ws.path().join("f")).expect("replaced");
+        let failure = checked.apply().expect_err("it was changed");
+        assert!(failure.reason.contains("changed by somebody else"), "{failure}");
+        assert_eq!(files(ws.path()), [("f".to_owned(), "theirs\n".to_owned())]);
+    }
+}
+
+#[test]
+fn plain_diffs_change_the_file_that_is_meant() {
+    const OLD: &str = "2020-01-01 00:00:00 +0000";
+    const NEW: &str = "2020-01-02 00:00:00 +0000";
+    const NONE: &str = "1970-01-01 01:00:00.000000000 +0100";
+    let diff = |old: &str, old_time: &str, new: &str, new_time: &str, hunk: &str| {
+        format!("--- {old}\t{old_time}\n+++ {new}\t{new_time}\n{hunk}\n")
+    };
+    let update = "@@ -1 +1 @@\n-1\n+2";
+    let (add, delete) = ("@@ -0,0 +1 @@\n+hi", "@@ -1 +0,0 @@\n-1");
+    for (there, patch, expected) in [
+        // One exists.
+        (&["src/f"][..], diff("src/f", OLD, "src.new/f", NEW, update), "M src/f"),
+        (&["g"], diff("g.orig", OLD, "g", NEW, update), "M g"),
+        (&["f"], diff("a/f", OLD, "b/f", NEW, update), "M f"),
+        // Both do: the fewest folders, the shortest last name, the fewest letters.
+        (&["src/f", "src.new/f"], diff("src/f", OLD, "src.new/f", NEW, update), "M src/f"),
+        (&["g", "g.orig"], diff("g.orig", OLD, "g", NEW, update), "M g"),
+        (&["f", "d/f"], diff("d/f", OLD, "f", NEW, update), "M f"),
+        (&[], diff("n", NONE, "n", NEW, add), "A n"),
+        (&["src/x"], diff("src/n", NONE, "src.new/n", NEW, add), "A src/n"),
+        (&["src/x", "src.new/n"], diff("src/n", NONE, "src.new/n", NEW, add), "A src/n"),
+        (&["d"], diff("d", OLD, "d", NONE, delete), "D d"),
+        (&["src/d"], diff("src/d", OLD, "src.new/d", NONE, delete), "D src/d"),
+        // Without times.
+        (&[], format!("--- n\n+++ n\n{add}\n"), "A n"),
+    ] {
+        let files: Vec<_> = there.iter().map(|name| (*name, "1\n")).collect();
+        let ws = folder(&files);
+        let report = done(&ws, &patch);
+        assert_eq!(
+            report.to_string(),
+            format!("Success. Updated the following files:\n{expected}\n"),
+            "{patch}"
+        );
+    }
+    let ws = folder(&[("n", "1\n")]);
+    refused(&ws, &diff("n", NONE, "n", NEW, add));
+    refused(&ws, &diff("x", OLD, "y", NEW, update));
+}
+
+#[test]
+fn a_patch_that_came_with_crlf_gives_files_their_own_ends() {
+    let ws = folder(&[("lf", "a\nb\nc\n"), ("crlf", "a\r\nb\r\nc\r\n")]);
+    let hunk = "@@\n a\n-b\n+B\n c";
+    let sections =
+        format!("*** Update File: lf\n{hunk}\n*** Update File: crlf\n{hunk}\n*** Add File: new\n+x");
+    done(&ws, &codex(&sections).replace('\n', "\r\n"));
+    let text = |name: &str| fs::read_to_string(ws.path().join(name)).expect(name);
+    assert_eq!(
+        (text("lf"), text("crlf"), text("new")),
+        ("a\nB\nc\n".into(), "a\r\nB\r\nc\r\n".into(), "x\n".into())
+    );
+    done(&ws, &"--- a/lf\n+++ b/lf\n@@ -1,3 +1,3 @@\n a\n-B\n+b\n c\n".replace('\n', "\r\n"));
+    assert_eq!(text("lf"), "a\nb\nc\n");
+}
+
+#[test]
 fn thousands_of_files_are_one_patch() {
     let ws = folder(&[("a", "one\n")]);
     let mut sections = String::new();
