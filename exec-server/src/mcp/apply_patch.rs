@@ -11,10 +11,10 @@ use super::result::{ResultContext, Span, Status};
 use super::schema::object;
 use super::shell_tool::ShellArguments;
 use super::workdir::WorkdirBase;
-use patches::{Change, Failure, Patch, Report};
+use patches::{Change, Failure, Patch, Report, program};
 use shell_engine::config::{Config, ResultFormat};
 use shell_engine::judgement::DecisionRecord;
-use shell_engine::output::Presentation;
+use shell_engine::output::{Presentation, Recording};
 use shell_engine::shell::{CallOutcome, CallRequest};
 
 /// The tool's name.
@@ -22,6 +22,9 @@ pub(super) const NAME: &str = "apply_patch";
 
 /// The last thing that is told of a patch that was not applied.
 pub(super) const FAILED: &str = "failed";
+
+/// The same of one that somebody has said no to.
+pub(super) const DECLINED: &str = "declined";
 
 /// Describes the tool.
 pub(super) fn describe(format: ResultFormat) -> Tool {
@@ -124,18 +127,50 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What is said when the program that applies a patch has said nothing.
+/// What is told once files are written.
+pub(super) const APPLYING: &str = "applying";
+
+/// Whether the program that applies a patch has begun to write files.
+pub(super) fn has_begun(said: &Recording) -> bool {
+    let length = u64::try_from(program::APPLYING.len()).unwrap_or(u64::MAX);
+    let presentation = Presentation { max_bytes: MAX_REPORT, strip_ansi: false };
+    said.total() >= length && said.view_between(0..length, presentation).text == program::APPLYING
+}
+
+/// What is said when the program that applies a patch was ended before it has begun to write.
+const UNBEGUN: &str = "the program that applies the patch was ended while it still looked whether the patch fits; nothing was changed";
+
+/// What is said when it was ended later, and has said nothing more.
 const KILLED: &str = "the program that applies the patch was ended before it could say what it has done: some of the files may have been \
     changed; what was in them before lies beside them, under names that begin with .apply_patch-";
 
+/// Why a call has not started.
+pub(super) enum NotStarted {
+    /// A file of a patch cannot be patched.
+    Misled(Failure),
+    /// In words.
+    Because(String),
+}
+
+impl<T: Into<String>> From<T> for NotStarted {
+    fn from(why: T) -> NotStarted {
+        NotStarted::Because(why.into())
+    }
+}
+
 /// The result of a patch that was not even started, for this reason.
-pub(super) fn failed(why: String, format: ResultFormat) -> CallToolResult {
+pub(super) fn failed(why: NotStarted, format: ResultFormat) -> CallToolResult {
+    let (failures, error) = match why {
+        NotStarted::Misled(failure) => (vec![failure], None),
+        NotStarted::Because(why) => (Vec::new(), Some(why)),
+    };
+    let is_error = error.is_some();
     let result = PatchResult {
         status: Status::Failed,
         changes: Vec::new(),
         more_changes: 0,
-        failures: Vec::new(),
-        error: Some(why),
+        failures,
+        error,
         duration: None,
         approval_wait: None,
         sandbox: String::new(),
@@ -144,7 +179,7 @@ pub(super) fn failed(why: String, format: ResultFormat) -> CallToolResult {
         rules_trouble: None,
     };
     let mut result = encoded(&result, format);
-    result.is_error = Some(true);
+    result.is_error = Some(is_error);
     result
 }
 
@@ -157,13 +192,16 @@ pub(super) async fn encode(
     let (recording, presentation) = (outcome.output.clone(), shown.presentation);
     let view = tokio::task::spawn_blocking(move || recording.view(presentation)).await;
     let said = view.map(|view| view.text).unwrap_or_default();
+    let rest = said.strip_prefix(program::APPLYING);
+    let (has_begun, said) = (rest.is_some(), rest.unwrap_or(&said));
     let report = serde_json::from_str(said.trim()).unwrap_or_else(|_| Report::failed(said.trim()));
     let status = Status::of(outcome);
     let report = match status {
         Status::Completed | Status::Declined | Status::Running => report,
         // It always says what it has come to, unless it was killed.
         Status::Failed | Status::TimedOut | Status::Cancelled if !said.trim().is_empty() => report,
-        Status::Failed | Status::TimedOut | Status::Cancelled => Report::failed(KILLED),
+        Status::Failed | Status::TimedOut | Status::Cancelled if has_begun => Report::failed(KILLED),
+        Status::Failed | Status::TimedOut | Status::Cancelled => Report::failed(UNBEGUN),
     };
     let Report { mut changes, failures, error } = match status {
         Status::Completed => report,
@@ -188,7 +226,7 @@ pub(super) async fn encode(
     };
     let word = match status {
         Status::Completed => "completed",
-        Status::Declined => "declined",
+        Status::Declined => DECLINED,
         // A patch is attended to until its end.
         Status::Running | Status::Failed => FAILED,
         Status::TimedOut => "timed out",

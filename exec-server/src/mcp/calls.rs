@@ -10,6 +10,7 @@ use rmcp::RoleServer;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData};
 use rmcp::service::RequestContext;
 
+use super::apply_patch::NotStarted;
 use super::client::{ClientChannel, ElicitationMode};
 use super::encoding::problem;
 use super::origin::origin;
@@ -25,6 +26,9 @@ use shell_engine::approval::{CallApprover, Channel};
 use shell_engine::config::{ApprovalSettings, Wanted};
 use shell_engine::shell::{Call, CallOutcome, CommandEnd, Ending, Turn};
 
+/// What is told of a patch at first.
+const STARTED: &str = "started";
+
 /// For whoever has cancelled a command that was still waiting, or has ended the server.
 const NOT_STARTED: &str = "the command was cancelled before it started";
 
@@ -39,6 +43,11 @@ impl ShellServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if !self.offer.has(&request.name) {
+            let text =
+                format!("tool not found: {:?}; this server has {:?}", request.name, self.offer.offered());
+            return Err(ErrorData::invalid_params(text, None));
+        }
         let mut request = offer::translated(request, self.shell.sessions());
         if let Some(response) = self.pass_on(&mut request, &context).await {
             return response;
@@ -115,13 +124,19 @@ impl ShellServer {
                     Form::Exec => exec_tool::read(given, &config.limits, &base),
                 };
                 if is_patch && read.is_ok() {
-                    progress.say("started", &self.client_gone).await;
+                    progress.say(STARTED, &self.client_gone).await;
                 }
                 let started = match read {
                     Ok(arguments) => {
+                        if is_patch
+                            && let Some(misfit) =
+                                self.misfit(&arguments, &wanted, &mut progress, &context).await
+                        {
+                            return Ok(misfit.into());
+                        }
                         self.start((arguments, form), &wanted, mode, &mut progress, &context).await
                     }
-                    Err(error) => Err(error.to_string()),
+                    Err(error) => Err(error.to_string().into()),
                 };
                 match started {
                     Ok(ticket) => {
@@ -135,12 +150,46 @@ impl ShellServer {
                             progress.say(apply_patch::FAILED, &self.client_gone).await;
                             return Ok(failed.into());
                         }
-                        return Ok(problem(why).into());
+                        return Ok(match why {
+                            NotStarted::Misled(failure) => problem(failure.to_string()).into(),
+                            NotStarted::Because(why) => problem(why).into(),
+                        });
                     }
                 }
             }
         };
         self.attend(ticket, &request, &mut progress, context).await
+    }
+
+    /// The result of a patch that does not fit, where somebody would be asked about it: nobody is, then.
+    async fn misfit(
+        &self,
+        arguments: &ShellArguments,
+        wanted: &Wanted,
+        progress: &mut Progress,
+        context: &RequestContext<RoleServer>,
+    ) -> Option<CallToolResult> {
+        if !self.shell.may_ask_about_patch(wanted, &arguments.request).await {
+            return None;
+        }
+        let mode = ElicitationMode::Unsupported("nobody is asked whether a patch fits");
+        let request = arguments.request.clone().checking();
+        let checking = ShellArguments { request, shown: arguments.shown.clone(), wait: None, first: None };
+        // What is wrong with that is told when the patch is to be applied.
+        let mut ticket = self.start((checking, Form::Patch), wanted, mode, progress, context).await.ok()?;
+        let mut call = ticket.call.clone();
+        let outcome = tokio::select! {
+            outcome = call.finished() => outcome,
+            () = self.unwanted(context) => ticket.end().await,
+        }?;
+        let format = self.shell.config().results.format;
+        let (encoded, status) = apply_patch::encode(&outcome, &ticket.shown, format).await;
+        // Who may not run the program is told so where it is to write.
+        if outcome.ending.exit_code() == 0 || status == apply_patch::DECLINED {
+            return None;
+        }
+        progress.say(status, &self.client_gone).await;
+        Some(encoded)
     }
 
     /// Starts a call; a problem is told in words that reach the agent.
@@ -151,7 +200,7 @@ impl ShellServer {
         mode: ElicitationMode,
         progress: &mut Progress,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Ticket, String> {
+    ) -> Result<Ticket, NotStarted> {
         let config = self.shell.config();
         let place = match wait {
             Some(_) => Some(self.shell.sessions().reserve().map_err(|full| full.to_string())?),
@@ -189,7 +238,7 @@ impl ShellServer {
                     Ok(run) => run.map(|run| (run, shown.timeout)),
                     Err(error) => {
                         call.cancel();
-                        return Err(error.to_string());
+                        return Err(error.to_string().into());
                     }
                 };
                 let going = place.zip(wait).map(|(place, until)| Going {
@@ -203,7 +252,17 @@ impl ShellServer {
                 });
                 Ok(Ticket { call, client, shown: Arc::new(shown), going })
             }
-            Err(error) => Err(format!("the command did not start: {:#}", anyhow::Error::new(error))),
+            Err(error) => Err(match error.patch_failure() {
+                Some(failure) => NotStarted::Misled(failure.clone()),
+                None => {
+                    let what = if form == Form::Patch {
+                        "the patch was not applied"
+                    } else {
+                        "the command did not start"
+                    };
+                    format!("{what}: {:#}", anyhow::Error::new(error)).into()
+                }
+            }),
         }
     }
 
@@ -243,13 +302,20 @@ impl ShellServer {
         let client = Arc::clone(&ticket.client);
         let watched = ticket.call.clone();
         let is_patch = request.name == apply_patch::NAME;
-        let has_told_of_question = AtomicBool::new(false);
+        let (has_told_of_question, has_told_of_start) = (AtomicBool::new(false), AtomicBool::new(false));
         let how_it_goes = || match is_patch {
             true if watched.is_waiting() => {
                 has_told_of_question.store(true, Ordering::Relaxed);
                 progress::WAITING.to_owned()
             }
-            true => "applying".to_owned(),
+            // A question that nobody was told of is told of first.
+            true if apply_patch::has_begun(watched.output())
+                && (watched.times().1.is_zero() || has_told_of_question.load(Ordering::Relaxed)) =>
+            {
+                has_told_of_start.store(true, Ordering::Relaxed);
+                apply_patch::APPLYING.to_owned()
+            }
+            true => STARTED.to_owned(),
             false => progress::of_call(&watched),
         };
         let mut call = ticket.call.clone();
@@ -328,6 +394,9 @@ impl ShellServer {
         if is_patch {
             if !outcome.waiting.is_zero() && !has_told_of_question.load(Ordering::Relaxed) {
                 progress.say(progress::WAITING, &self.client_gone).await;
+            }
+            if apply_patch::has_begun(&outcome.output) && !has_told_of_start.load(Ordering::Relaxed) {
+                progress.say(apply_patch::APPLYING, &self.client_gone).await;
             }
             let (encoded, status) = apply_patch::encode(&outcome, &shown, results.format).await;
             progress.say(status, &self.client_gone).await;

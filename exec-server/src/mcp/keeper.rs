@@ -14,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::offer::Offer;
 use super::serve::{CLOSE_TIMEOUT, ServeError, check_output, serve, serve_until_end};
 use super::server::ShellServer;
 use super::session_file::SessionFile;
@@ -202,7 +203,8 @@ async fn attend(stream: UnixStream, server: ShellServer, token: Token) {
     if output.write_all(WELCOME.as_bytes()).await.is_err() {
         return;
     }
-    let server = server.for_another_client();
+    // What its tools are called to its own client is nothing to another server.
+    let server = server.for_another_client().offering(Offer::default());
     let gone = server.client_gone().clone();
     let transport = LineTransport::new(Box::new(input), Box::new(output), gone.clone(), None);
     if let Err(error) = serve(server, transport, gone).await {

@@ -1,5 +1,5 @@
-//! Which tools a client is offered, and under which names: a model works best with those that it was trained on. All names are
-//! answered, whichever are offered.
+//! Which tools a client is offered, and under which names: a model works best with those that it was trained on. No others are
+//! answered.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use rmcp::model::{CallToolRequestParams, JsonObject, Tool};
 use serde_json::{Value, json};
 
 use super::schema::object;
-use super::{background, exec_tool, read_output, shell_tool, tools};
+use super::{apply_patch, background, exec_tool, read_output, shell_tool, tools};
 use shell_engine::config::{Limits, ResultFormat};
 use shell_engine::output::Presentation;
 use shell_engine::shell::Sessions;
@@ -70,27 +70,40 @@ impl Offer {
     /// Describes them.
     pub(super) fn tools(&self, limits: &Limits, format: ResultFormat) -> Vec<Tool> {
         let own = tools::all(limits, format).into_iter();
-        let of_preset: Vec<Tool> = match self.preset {
-            Preset::All => own.collect(),
-            Preset::Plain => {
-                own.filter(|tool| !matches!(&*tool.name, exec_tool::EXEC | exec_tool::WRITE)).collect()
-            }
-            Preset::Codex => own
-                .filter(|tool| matches!(&*tool.name, exec_tool::EXEC | exec_tool::WRITE | "apply_patch"))
-                .collect(),
+        let tools: Vec<Tool> = match self.preset {
+            Preset::All | Preset::Plain | Preset::Codex => own.collect(),
             Preset::Claude => claudes(own),
         };
-        let is_wanted =
-            |tool: &Tool| self.names.as_ref().is_none_or(|names| names.iter().any(|name| *name == tool.name));
-        of_preset.into_iter().filter(is_wanted).collect()
+        tools.into_iter().filter(|tool| self.has(&tool.name)).collect()
+    }
+
+    /// The names of a preset.
+    fn of_preset(&self) -> &'static [&'static str] {
+        match self.preset {
+            Preset::All => tools::NAMES,
+            Preset::Plain => {
+                &[shell_tool::NAME, read_output::NAME, apply_patch::NAME, background::LIST, background::KILL]
+            }
+            Preset::Codex => &[exec_tool::EXEC, exec_tool::WRITE, apply_patch::NAME],
+            Preset::Claude => &[BASH, BASH_OUTPUT, KILL_SHELL],
+        }
+    }
+
+    /// The names of the tools.
+    pub(super) fn offered(&self) -> Vec<&'static str> {
+        self.of_preset().iter().copied().filter(|name| self.has(name)).collect()
+    }
+
+    /// Whether there is such a tool.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_wanted = |names: &Vec<String>| names.iter().any(|wanted| wanted == name);
+        self.of_preset().contains(&name) && self.names.as_ref().is_none_or(is_wanted)
     }
 
     /// The names among those that are wanted which no tool has.
     #[must_use]
     pub fn unknown_names(&self) -> Vec<String> {
-        let all = Offer { names: None, ..self.clone() }.tools(&Limits::default(), ResultFormat::Json);
-        let names = self.names.iter().flatten();
-        names.filter(|name| !all.iter().any(|tool| tool.name == **name)).cloned().collect()
+        self.names.iter().flatten().filter(|name| !self.of_preset().contains(&&***name)).cloned().collect()
     }
 }
 
@@ -207,6 +220,14 @@ mod tests {
         assert!(!of(Preset::Plain).contains(&"exec_command".to_owned()));
         let some = Offer { preset: Preset::All, names: Some(vec!["shell".into(), "read_output".into()]) };
         assert_eq!(names(&some), ["shell", "read_output"]);
+        for preset in [Preset::All, Preset::Plain, Preset::Codex, Preset::Claude] {
+            let offer = Offer { preset, names: None };
+            let mut offered = offer.offered();
+            let mut described = names(&offer);
+            offered.sort_unstable();
+            described.sort_unstable();
+            assert_eq!(described, offered);
+        }
         assert_eq!(Offer { preset: Preset::Claude, ..some }.unknown_names(), ["shell", "read_output"]);
     }
 }

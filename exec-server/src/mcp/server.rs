@@ -57,7 +57,7 @@ pub struct ShellServer {
     /// By which later clients find its sessions, where they are kept.
     pub(super) token: Option<Token>,
     pub(super) elsewhere: Arc<Elsewhere>,
-    offer: Arc<Offer>,
+    pub(super) offer: Arc<Offer>,
 }
 
 impl ShellServer {

@@ -109,6 +109,84 @@ fn the_tool_changes_files_and_says_which() {
 }
 
 #[test]
+fn patches_at_once_lose_nothing() {
+    const WRITERS: usize = 4;
+    let lines: String = (0..WRITERS).map(|line| format!("old {line}\n")).collect();
+    let update = |line: usize| patch(&format!("*** Update File: f\n@@\n-old {line}\n+new {line}"));
+    for sandbox in SANDBOXES {
+        let world = World::with_rules("");
+        let ws = world.workdir();
+        let mut server = serve(&world, sandbox);
+        for _ in 0..3 {
+            fs::write(ws.join("f"), &lines).expect("written");
+            let ids: Vec<u64> = (0..WRITERS)
+                .map(|line| server.send_request("tools/call", call(&world, &update(line))))
+                .collect();
+            let mut left = ids.len();
+            while left > 0 {
+                let message = server.receive();
+                if message["id"].as_u64().is_some_and(|id| ids.contains(&id)) {
+                    assert_eq!(message["result"]["structuredContent"]["status"], "completed", "{message}");
+                    left -= 1;
+                }
+            }
+            assert_eq!(text(&ws.join("f")), lines.replace("old", "new"));
+        }
+        fs::write(ws.join("f"), &lines).expect("written");
+        let typed: String = (0..WRITERS)
+            .map(|line| format!("apply_patch '{}' >/dev/null &\n", update(line).trim_end()))
+            .collect();
+        let result =
+            run(&world, &mut server, &format!("{typed}for job in $(jobs -p); do wait $job || echo $?; done"));
+        assert_eq!(result["output"], "", "{result}");
+        assert_eq!(text(&ws.join("f")), lines.replace("old", "new"));
+        assert_eq!(fs::read_dir(&ws).expect("a folder").count(), 1, "nothing is left behind");
+    }
+}
+
+#[test]
+fn nobody_is_asked_about_a_patch_that_does_not_fit() {
+    let world = with_patch_rules("patch_rule([\"m\"], \"prompt\")\n");
+    let ws = world.workdir();
+    for folder in ["m", ".vscode"] {
+        fs::create_dir_all(ws.join(folder)).expect("made");
+        fs::write(ws.join(folder).join("a"), "x\n").expect("written");
+    }
+    let mut server = serve(&world, &[]);
+    for folder in ["m", ".vscode"] {
+        let update = |old: &str| patch(&format!("*** Update File: {folder}/a\n@@\n-{old}\n+y"));
+        let misfit = apply(&world, &mut server, &update("nope"), "once");
+        assert_eq!(
+            (&misfit.result["status"], misfit.questions.len()),
+            (&json!("failed"), 0),
+            "{}",
+            misfit.result
+        );
+        assert_eq!(misfit.result["failures"][0]["hunk"], 1, "{}", misfit.result);
+        let Patched { result, questions, mut told } = apply(&world, &mut server, &update("x"), "once");
+        assert_eq!((&result["status"], questions.len()), (&json!("completed"), 1), "{result}");
+        told.dedup();
+        assert_eq!(told, ["started", "waiting for approval", "applying", "completed"]);
+    }
+}
+
+#[test]
+fn rules_of_a_trusted_project_cannot_be_patched() {
+    let world = World::with_rules("");
+    let mut server = serve(&world, &["--trust-project-rules"]);
+    for place in [".codex/rules/x.rules", ".codex/config.toml"] {
+        let input = patch(&format!("*** Add File: {place}\n+prefix_rule([\"bash\"], \"forbidden\")"));
+        let Patched { result, questions, .. } = apply(&world, &mut server, &input, "once");
+        assert_eq!((&result["status"], questions.len()), (&json!("failed"), 0), "{place}: {result}");
+        assert!(
+            result["failures"][0]["reason"].to_string().contains("cannot be patched"),
+            "{place}: {result}"
+        );
+    }
+    assert!(!world.workdir().join(".codex").exists());
+}
+
+#[test]
 fn a_patch_that_does_not_fit_changes_nothing_and_says_where() {
     let world = World::with_rules("");
     let ws = world.workdir();

@@ -320,6 +320,11 @@ impl Sandboxing {
         self.own(client_roots).workspace
     }
 
+    /// Whether a place says what commands may do, or is the server's own, whether it exists or not.
+    pub(crate) fn keeps(&self, place: &Path) -> bool {
+        self.trusted.places().any(|kept| place.starts_with(kept))
+    }
+
     fn own(&self, client_roots: &[PathBuf]) -> OwnPolicy {
         let client_roots = if self.apart { &[] } else { client_roots };
         let homes: Vec<PathBuf> = self.facts.homes().cloned().collect();

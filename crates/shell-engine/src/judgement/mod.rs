@@ -62,7 +62,7 @@ pub use input::InputRefused;
 pub(crate) use input::{Asking, Permit, Readers};
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
 pub(crate) use lineage::Lineage;
-pub(crate) use patches::{CallPatch, in_words};
+pub(crate) use patches::CallPatch;
 pub use preview::{find_program, preview, started_by};
 pub(crate) use retry::Refusals;
 pub(crate) use rule_suggestions::Project;

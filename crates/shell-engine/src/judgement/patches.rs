@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use execpolicy::patch::PatchRule;
 use execpolicy::{Decision, Policy};
-use patches::program::{is_named, patch_in};
-use patches::{Failure, Patch};
+use patches::Patch;
+use patches::program::{is_check, is_named, patch_in};
 
 use super::exec::Exec;
 use super::verdict::{Approved, Judgement, SpokenRule, Unasked, Verdict};
@@ -52,6 +52,8 @@ pub(super) fn judge(
     let of_arguments;
     let (patch, places, protected) = match call {
         Some(call) => (&call.patch, &call.places, &call.protected[..]),
+        // Nothing is written.
+        None if is_check(exec.arguments()) => return None,
         None => {
             // What is no patch is for the program to say.
             let patch = Patch::read(&patch_in(exec.arguments())?).ok()?;
@@ -168,9 +170,4 @@ fn shown(place: &Path) -> String {
 /// A file as it is called from a folder.
 fn shown_in(place: &Path, folder: &Path) -> String {
     shown(place.strip_prefix(folder).unwrap_or(place))
-}
-
-/// What a failure of a patch's path says.
-pub(crate) fn in_words(failure: &Failure) -> String {
-    visible(failure.to_string().as_bytes())
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use execpolicy::{Nested, Options};
+use patches::Failure;
 use sandbox::Enforcement;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -62,7 +63,18 @@ enum StartStep {
     #[error(transparent)]
     Spawn(#[from] ShellSpawnError),
     #[error("{0}")]
-    Patch(String),
+    Patch(Failure),
+}
+
+impl StartError {
+    /// The file of a patch that cannot be patched, where that is why.
+    #[must_use]
+    pub fn patch_failure(&self) -> Option<&Failure> {
+        match &self.0 {
+            StartStep::Patch(failure) => Some(failure),
+            StartStep::Rules(_) | StartStep::Sandbox(_) | StartStep::Streams(_) | StartStep::Spawn(_) => None,
+        }
+    }
 }
 
 impl Shell {

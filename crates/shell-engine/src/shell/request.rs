@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patches::Patch;
-use patches::program::REPORT_ARGUMENT;
+use patches::program::{CHECK_ARGUMENT, REPORT_ARGUMENT};
 
 use super::terminal::TerminalSize;
 use crate::audit::Origin;
@@ -41,6 +41,8 @@ pub struct CallRequest {
     pub(super) input: Input,
     /// The patch that is applied, which is what it reads.
     pub(super) patch: Option<Arc<PatchText>>,
+    /// Whether the patch fits is all that is asked.
+    pub(super) only_checks: bool,
     /// What is asked for beyond what commands may do.
     pub(super) asked: Option<AskedFor>,
     /// Ports that are to be published, once a person has said yes.
@@ -135,6 +137,7 @@ impl CallRequest {
                 login,
                 input: Input::Nothing,
                 patch: None,
+                only_checks: false,
                 asked: None,
                 publish: Vec::new(),
                 origin: Origin::default(),
@@ -197,6 +200,13 @@ impl CallRequest {
         let command = [b"exec ", &*program, b" ", REPORT_ARGUMENT.as_bytes()].concat();
         let request = CallRequest::new(OsString::from_vec(command), workdir, timeout, false)?;
         Ok(CallRequest { patch: Some(Arc::new(PatchText { text, patch })), ..request })
+    }
+
+    /// The same request for a patch, to be told only whether it fits: where commands run, without asking anybody.
+    #[must_use]
+    pub fn checking(mut self) -> CallRequest {
+        self.command.push(format!(" {CHECK_ARGUMENT}"));
+        CallRequest { only_checks: true, ..self }
     }
 }
 
