@@ -25,6 +25,21 @@ pub(super) enum ArgumentError {
     /// The command cannot be run as it is.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The same of a tool that has another name for the command.
+    #[error("{}", .0.to_string().replacen("command", "cmd", 1))]
+    Cmd(RequestError),
+}
+
+impl ArgumentError {
+    /// The same, with other words for what it must be.
+    pub(super) fn expecting(self, words: String) -> ArgumentError {
+        match self {
+            ArgumentError::Value { name, got, example, .. } => {
+                ArgumentError::Value { name, expected: words, got, example }
+            }
+            ArgumentError::Missing { .. } | ArgumentError::Request(_) | ArgumentError::Cmd(_) => self,
+        }
+    }
 }
 
 /// The arguments of one call. `null` means absent, as Codex's server has it.

@@ -180,7 +180,10 @@ pub(super) async fn list(given: Option<&JsonObject>, format: ResultFormat, shell
 pub(super) async fn kill(given: Option<&JsonObject>, format: ResultFormat, shell: &Shell) -> CallToolResult {
     let running = shell.running();
     let arguments = Arguments::new(given);
-    let id = match arguments.required_name("id", &json!({"id": "1a2b3-4"})) {
+    // A session's number is what most results name it by.
+    let is_given = |name: &str| given.and_then(|given| given.get(name)).is_some_and(|value| !value.is_null());
+    let name = if is_given("session_id") && !is_given("id") { "session_id" } else { "id" };
+    let id = match arguments.required_name(name, &json!({"id": "1a2b3-4"})) {
         Ok(id) => id,
         Err(error) => return problem(error.to_string()),
     };
@@ -192,9 +195,10 @@ pub(super) async fn kill(given: Option<&JsonObject>, format: ResultFormat, shell
         None => running.end_background(id).await,
     };
     match ended {
-        Some(ended) => {
-            encode(&Killed { ended, notes: arguments.unknown(&["id"]).into_iter().collect() }, format)
-        }
+        Some(ended) => encode(
+            &Killed { ended, notes: arguments.unknown(&["id", "session_id"]).into_iter().collect() },
+            format,
+        ),
         None => problem(unknown_id(id, running).await.to_string()),
     }
 }

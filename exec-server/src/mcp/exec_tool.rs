@@ -21,7 +21,7 @@ use super::waits;
 use super::workdir::WorkdirBase;
 use shell_engine::config::{DEFAULT_TOKENS, Limits, MAX_TOKENS, ResultFormat};
 use shell_engine::output::Presentation;
-use shell_engine::shell::{CallRequest, Input, Session, Sessions, TerminalSize};
+use shell_engine::shell::{CallRequest, Input, RequestError, Session, Sessions, TerminalSize};
 
 /// The name of the tool that starts a command.
 pub(super) const EXEC: &str = "exec_command";
@@ -164,7 +164,7 @@ pub(super) fn read(
     }
     let shell = arguments.text("shell", "/bin/bash")?.filter(|shell| !shell.is_empty());
     let (code, login) = in_shell(command, shell, login)?;
-    let request = CallRequest::new(code, workdir.folder, Duration::MAX, login)?;
+    let request = CallRequest::new(code, workdir.folder, Duration::MAX, login).map_err(of_cmd)?;
     let request = request.without_timeout().with_input(input).asking_for(permissions::read(given)?);
     let request = request.publishing(publish::read(given)?);
     let presentation = presentation(arguments, limits)?;
@@ -182,6 +182,19 @@ pub(super) fn read(
         return Ok(ShellArguments { request, shown, wait: Some(Duration::ZERO), first: None });
     }
     Ok(ShellArguments { request, shown, wait: Some(wait), first: None })
+}
+
+/// What is wrong with a request, in the words of this tool.
+fn of_cmd(error: RequestError) -> ArgumentError {
+    match error {
+        RequestError::EmptyCommand
+        | RequestError::NulInCommand { .. }
+        | RequestError::CommandTooLong { .. } => ArgumentError::Cmd(error),
+        RequestError::RelativeWorkdir(_)
+        | RequestError::Workdir(..)
+        | RequestError::NoPatches(_)
+        | RequestError::NotAFolder(_) => ArgumentError::Request(error),
+    }
 }
 
 /// Whether a command is nothing but a shell of our kind.
@@ -327,6 +340,25 @@ mod tests {
             let arguments = understood(&given).unwrap();
             let waited = arguments.wait.unwrap().as_millis();
             assert_eq!((waited, arguments.shown.notes.len()), (wait, notes), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_this_tools_own_arguments() {
+        for (given, words) in [
+            (json!({"cmd": " "}), "cmd is empty"),
+            (json!({"cmd": "a\0"}), "cmd has a NUL character at byte 1"),
+            (
+                json!({"cmd": "true", "yield_time_ms": "abc"}),
+                "yield_time_ms must be a whole number of milliseconds, from 250 to 30000, got",
+            ),
+            (
+                json!({"cmd": "true", "workdir": "/", "sandbox_permissions": "with_additional_permissions"}),
+                "additional_permissions must be",
+            ),
+        ] {
+            let error = understood(&given).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(words), "{given}: {error}");
         }
     }
 

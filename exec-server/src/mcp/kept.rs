@@ -81,11 +81,11 @@ impl ShellServer {
         match form {
             Form::Shell | Form::Patch => {
                 let ended = (end.exit_code, timed_out, asked.elapsed());
-                result::encode_command(session, ended, view, notes, results)
+                result::encode_command(session, ended, (view, notes), self.token.as_ref(), results)
             }
             Form::Exec => {
                 let result = ExecResult::new(session, None, view, asked.elapsed(), true, notes);
-                result.of_command(end.exit_code).encode(results.format)
+                result.of_command(end.exit_code).found_by(self.token.as_ref()).encode(results.format)
             }
         }
     }

@@ -48,7 +48,15 @@ pub(super) fn read(given: Option<&JsonObject>) -> Result<Option<AskedFor>, Argum
             wrong("additional_permissions", expected, permissions, &example)
         })?;
     }
-    Ok(asked.asks_for_something().then_some(asked))
+    let asks = asked.asks_for_something();
+    if word == WORDS[1] && !asks {
+        let expected = "given with this sandbox_permissions: what the command needs beyond the sandbox";
+        let permissions =
+            given.and_then(|given| given.get("additional_permissions")).cloned().unwrap_or_default();
+        let example = json!({"additional_permissions": {"network": {"hosts": ["packages.example.org"]}}});
+        return Err(wrong("additional_permissions", expected, &permissions, &example));
+    }
+    Ok(asks.then_some(asked))
 }
 
 fn permissions_into(permissions: &Value, asked: &mut AskedFor) -> Result<(), String> {

@@ -229,11 +229,12 @@ impl ShellResult {
 pub(super) fn encode_command(
     session: &Session,
     (exit_code, timed_out, took): (i32, bool, Duration),
-    view: View,
-    notes: Vec<String>,
+    (view, notes): (View, Vec<String>),
+    token: Option<&Token>,
     results: Results,
 ) -> CallToolResult {
-    let running = ShellResult::running(session, view, notes);
+    let token = token.map(|token| token.as_str().to_owned());
+    let running = ShellResult { token, ..ShellResult::running(session, view, notes) };
     let is_refused = running.decisions.iter().any(|judged| judged.decision.is_refusal());
     let status = match (exit_code, is_refused) {
         _ if timed_out => Status::TimedOut,
@@ -255,7 +256,10 @@ pub(super) async fn encode_last(
 ) -> CallToolResult {
     let view = new_output(session, shown.presentation).await;
     let mut notes = shown.notes.clone();
-    notes.push(format!("session {} has ended with this command", session.number()));
+    match session.was_idle() {
+        Some(limit) => notes.push(idled(limit)),
+        None => notes.push(format!("session {} has ended with this command", session.number())),
+    }
     let decisions = session.take_decisions(outcome.decisions.clone());
     let result = ShellResult { decisions, duration: took.into(), ..ShellResult::new(outcome, view, notes) };
     encoding::encode(&result, results.format)
@@ -337,11 +341,7 @@ pub(super) async fn encode(
 ) -> CallToolResult {
     let mut notes = shown.notes.clone();
     if outcome.ending == Ending::TimedOut {
-        notes.push(format!(
-            "the command was ended at its timeout of {} ms; a higher timeout_ms gives it more time, and with yield_time_ms \
-                it goes on while the result returns: its output and processes are kept",
-            shown.timeout.as_millis()
-        ));
+        notes.push(timed_out(Some(shown.timeout)));
     }
     let view = view(&outcome.output, shown.presentation).await;
     if let Some(why) = outcome.output.no_file().filter(|_| view.omitted.is_some()) {
@@ -357,6 +357,28 @@ pub(super) async fn encode(
         }
     }
     encoded
+}
+
+/// What is said of a command that was ended at its timeout.
+pub(super) fn timed_out(timeout: Option<Duration>) -> String {
+    let timeout = timeout.map(|timeout| format!(" of {} ms", timeout.as_millis())).unwrap_or_default();
+    format!(
+        "the command was ended at its timeout{timeout}; a higher timeout_ms gives it more time, and with yield_time_ms it goes on \
+            while the result returns: its output and processes are kept"
+    )
+}
+
+/// What is said of a session that was ended because nobody has used it.
+pub(super) fn idled(limit: Duration) -> String {
+    format!("it was ended: nobody asked for it, and it printed nothing, for {}", in_words(limit))
+}
+
+/// How long one may be unused.
+pub(super) fn in_words(limit: Duration) -> String {
+    match limit.as_secs() {
+        seconds if seconds < 120 || seconds % 60 != 0 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
 }
 
 impl ShellResult {

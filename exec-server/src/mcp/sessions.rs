@@ -19,7 +19,7 @@ use super::server::ShellServer;
 use super::writing::Writing;
 use shell_engine::config::Results;
 use shell_engine::output::View;
-use shell_engine::shell::{CallOutcome, Screen, Session, Typed};
+use shell_engine::shell::{CallOutcome, Ending, Screen, Session, Typed};
 
 /// `Ctrl-C` and `Ctrl-D`, as models write them.
 const INTERRUPT: [&str; 2] = ["\u{3}", "<C-c>"];
@@ -151,7 +151,11 @@ impl ShellServer {
         session.tell_end();
         let (view, screen) = seen(session, shown).await;
         let waited = asked.elapsed();
-        let notes = shown.notes.clone();
+        let mut notes = shown.notes.clone();
+        notes.extend(session.was_idle().map(result::idled));
+        if outcome.ending == Ending::TimedOut {
+            notes.push(result::timed_out(session.call().timeout()));
+        }
         let cast = cast(session, shown);
         let is_kept = !is_first || cast.is_some();
         let result = ExecResult::new(session, Some(outcome), view, waited, is_kept, notes);
@@ -187,8 +191,5 @@ async fn seen(session: &Arc<Session>, shown: &ResultContext) -> (View, Option<Sc
 }
 
 fn idle_note(limit: Duration) -> String {
-    format!(
-        "it is ended when nobody asks for it and it prints nothing for {} min",
-        limit.as_secs().div_ceil(60)
-    )
+    format!("it is ended when nobody asks for it and it prints nothing for {}", result::in_words(limit))
 }

@@ -22,7 +22,10 @@ pub(super) fn read(
 ) -> Result<Option<Duration>, ArgumentError> {
     let wanted = match arguments.is_below_zero(YIELD) {
         true => Some(0),
-        false => arguments.number(YIELD, "milliseconds", u64::MAX, *limits.start())?,
+        false => arguments.number(YIELD, "milliseconds", u64::MAX, *limits.start()).map_err(|error| {
+            let (first, last) = (limits.start(), limits.end());
+            error.expecting(format!("a whole number of milliseconds, from {first} to {last}"))
+        })?,
     };
     let Some(wanted) = wanted else { return Ok(None) };
     let wait = wanted.clamp(*limits.start(), *limits.end());

@@ -118,6 +118,19 @@ fn the_next_client_finds_a_session_by_its_token_and_nobody_without() {
 }
 
 #[test]
+fn a_kept_shell_has_a_token_from_its_first_result_on() {
+    let world = world();
+    let mut server = start(&world, &["--keep-sessions"]);
+    server.initialize();
+    let arguments = json!({"command": "x=1", "workdir": world.workdir(), "login": false, "keep": true});
+    let first = structured(&mut server, "shell", arguments);
+    let token = Token::of(&first);
+    let more = json!({"command": "echo $x", "session_id": first["session_id"]});
+    let more = structured(&mut server, "shell", more);
+    assert_eq!((&more["output"], &more["token"]), (&json!("1\n"), &json!(token.0)), "{more}");
+}
+
+#[test]
 fn a_client_that_is_killed_leaves_its_sessions_and_one_without_sessions_nothing() {
     let world = world();
     let mut server = start(&world, &["--keep-sessions"]);

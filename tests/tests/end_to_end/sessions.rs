@@ -68,6 +68,55 @@ async fn a_command_that_ends_in_time_is_told_at_once_and_one_that_goes_on_by_a_s
 }
 
 #[tokio::test]
+async fn an_escape_sequence_comes_whole_or_not_yet() {
+    let world = world();
+    let client = client_with(&world, &[]).await;
+    let command = r"printf 'a\033[3'; until [ -e go ]; do sleep 0.02; done; printf '1mred\033[0m'";
+    let mut seen = exec(&client, &world, command, json!({"yield_time_ms": 250})).await;
+    let session = seen["session_id"].clone();
+    let mut output = seen["output"].as_str().expect("text").to_owned();
+    for _ in 0..40 {
+        if output == "a" {
+            break;
+        }
+        seen = client.structured("write_stdin", json!({"session_id": session, "chars": ""})).await;
+        output.push_str(seen["output"].as_str().expect("text"));
+    }
+    assert_eq!(output, "a", "{seen}");
+    assert_eq!(client.run("touch go").await.ran(), (0, ""));
+    let ended = write(&client, &session, "", 300_000).await;
+    assert_eq!(ended["output"], "red", "{ended}");
+}
+
+#[tokio::test]
+async fn a_session_that_times_out_says_how_it_could_go_on() {
+    let world = world();
+    let client = client_with(&world, &[]).await;
+    let arguments = json!({
+        "command": "exec sleep 1000", "workdir": world.workdir(), "login": false, "yield_time_ms": 250, "timeout_ms": 1500
+    });
+    let going = client.structured("shell", arguments).await;
+    let ended = write(&client, &going["session_id"], "", 300_000).await;
+    assert_eq!(ended["status"], "timed_out", "{ended}");
+    let notes = ended["notes"].to_string();
+    assert!(notes.contains("timeout of 1500 ms") && notes.contains("yield_time_ms"), "{ended}");
+}
+
+#[tokio::test]
+async fn tools_that_are_left_out_are_not_there() {
+    let world = world();
+    let client = client_with(&world, &["--tools", "shell,background_kill"]).await;
+    let left_out = client.try_call("exec_command", json!({"cmd": "true"})).await;
+    let error = left_out.expect_err("no tool").to_string();
+    assert!(error.contains("tool not found") && error.contains("background_kill"), "{error}");
+    let arguments = json!({"command": "exec sleep 1000", "workdir": world.workdir(), "login": false, "yield_time_ms": 250});
+    let going = client.structured("shell", arguments).await;
+    // It is named as the result has named it.
+    let killed = client.structured("background_kill", json!({"session_id": going["session_id"]})).await;
+    assert_eq!((&killed["notes"], killed["ended"].is_array()), (&Value::Null, true), "{killed}");
+}
+
+#[tokio::test]
 async fn stdin_is_closed_unless_asked_for_and_is_written_interrupted_and_ended() {
     let world = world();
     let client = client_with(&world, &[]).await;
@@ -177,6 +226,8 @@ async fn sessions_are_limited_and_one_that_nobody_uses_is_ended() {
         if listed["sessions"][0]["state"] == "ended" { Ok(()) } else { Err(format!("it lives: {listed}")) }
     })
     .await;
+    let ended = write(&client, &unused["session_id"], "", 5_000).await;
+    assert!(ended["notes"].to_string().contains("it was ended: nobody asked for it"), "{ended}");
     let client = client_with(&world, &["--sandbox", "danger-full-access"]).await;
     let starting = (0..64).map(|_| exec(&client, &world, "exec sleep 1000", json!({"yield_time_ms": 1000})));
     let sessions: Vec<Value> = join_all(starting.collect()).await;

@@ -143,6 +143,14 @@ impl Recording {
         total.saturating_sub(begun.and_then(|length| u64::try_from(length).ok()).unwrap_or(0))
     }
 
+    /// The same without cutting an escape sequence in two either, as long as that is a short one.
+    pub(crate) fn whole_sequences(&self) -> u64 {
+        let total = self.total();
+        let unfinished = text::unfinished_sequence(&self.end(text::LONGEST_SEQUENCE));
+        let unfinished = u64::try_from(unfinished).unwrap_or_default();
+        self.whole_characters().min(total.saturating_sub(unfinished))
+    }
+
     /// All bytes that are kept, the gap left out; for embedders and tests.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
@@ -232,6 +240,10 @@ mod tests {
         assert_eq!((shown(0..4), shown(4..4), shown(4..11)), ("one\n".into(), "".into(), "zwei ü".into()));
         recording.add(&"界".as_bytes()[..2]);
         assert_eq!((recording.whole_characters(), recording.total()), (11, 13));
+        recording.add("界 \u{1b}[3".as_bytes());
+        assert_eq!((recording.whole_sequences(), recording.total()), (17, 20));
+        recording.add(b"1mred");
+        assert_eq!(recording.whole_sequences(), recording.total());
         // Beyond what is kept: the part's end is shown.
         let lines: String = (0..100_000).map(|number| format!("{number}\n")).collect();
         recording.add(lines.as_bytes());

@@ -61,6 +61,26 @@ fn seven_bit(character: char) -> Option<u8> {
     }
 }
 
+/// The longest escape sequence that is waited for, in bytes.
+pub(super) const LONGEST_SEQUENCE: u64 = 256;
+
+/// Bytes at the end of a text that are the beginning of an escape sequence (ECMA-48, sections 5.3 to 5.6; ECMA-35, section 13).
+pub(super) fn unfinished_sequence(end: &[u8]) -> usize {
+    let Some(at) = end.iter().rposition(|byte| *byte == 0x1b) else { return 0 };
+    let sequence = end.get(at + 1..).unwrap_or_default();
+    let is_open = match sequence.split_first() {
+        None => true,
+        Some((b'[', rest)) => rest.iter().all(|byte| (0x20..0x40).contains(byte)),
+        // Up to BEL or ST, which would be the last escape.
+        Some((b']' | b'P' | b'X' | b'^' | b'_', rest)) => {
+            !rest.iter().any(|byte| matches!(byte, 0x07 | b'\n'))
+        }
+        Some((0x20..=0x2f, rest)) => rest.iter().all(|byte| (0x20..0x30).contains(byte)),
+        Some(_) => false,
+    };
+    if is_open { end.len() - at } else { 0 }
+}
+
 fn escape_invalid(line: &[u8]) -> (Cow<'_, str>, u64) {
     let mut text = String::with_capacity(line.len() * 2);
     let mut invalid = 0;
@@ -173,6 +193,29 @@ mod tests {
     fn without_stripping_only_what_is_not_utf8_is_replaced() {
         let cleaned = clean(b"\x1b[1mbold\r\xff\n", false);
         assert_eq!((&*cleaned.text, cleaned.invalid), ("\x1b[1mbold\r\\xff\n", 1));
+    }
+
+    #[test]
+    fn the_beginning_of_a_sequence_is_told_from_a_whole_one() {
+        for (end, length) in [
+            ("", 0),
+            ("plain", 0),
+            ("a\x1b", 1),
+            ("a\x1b[", 2),
+            ("a\x1b[38;5", 6),
+            ("a\x1b[38;5m", 0),
+            ("a\x1b[m text", 0),
+            ("a\x1b[3\n", 0),
+            ("a\x1b]0;title", 9),
+            ("a\x1b]0;title\x07", 0),
+            ("a\x1b]0;title\x1b", 1),
+            ("a\x1b]0;title\x1b\\", 0),
+            ("a\x1b(", 2),
+            ("a\x1b(B", 0),
+            ("a\x1b7", 0),
+        ] {
+            assert_eq!(unfinished_sequence(end.as_bytes()), length, "{end:?}");
+        }
     }
 
     #[test]

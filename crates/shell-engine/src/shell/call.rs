@@ -107,6 +107,12 @@ impl Call {
         self.stopwatch.read()
     }
 
+    /// How long it may run, if there is an end to that.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.stopwatch.limit()
+    }
+
     /// Completes when it has run for so long; time in which a person is asked does not count.
     pub async fn has_run_for(&self, time: Duration) {
         self.stopwatch.counted(time).await;

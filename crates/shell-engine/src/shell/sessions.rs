@@ -89,6 +89,8 @@ struct State {
     ended: Option<Instant>,
     /// Its end was told.
     is_told: bool,
+    /// It was ended because it was not used for so long.
+    idle: Option<Duration>,
     /// Commands of a kept shell whose ends were told.
     told_commands: u64,
 }
@@ -167,6 +169,7 @@ impl Sessions {
                 let rest = idle.saturating_sub(session.state().used.elapsed());
                 if rest.is_zero() {
                     tracing::warn!(session = session.number, "a session that nobody has asked for is ended");
+                    session.state().idle = Some(idle);
                     session.call.cancel();
                     return;
                 }
@@ -208,6 +211,7 @@ impl Place {
             used: Instant::now(),
             ended: None,
             is_told: false,
+            idle: None,
             told_commands: 0,
         };
         let session =
@@ -267,12 +271,13 @@ impl Session {
         self.state().taken
     }
 
-    /// Takes what was printed since the last time. Of a character that is being written, nothing is taken before its end.
+    /// Takes what was printed since the last time. Of a character or an escape sequence that is being written, nothing is taken
+    /// before its end.
     /// Reads files when it is long.
     #[must_use]
     pub fn take_output(&self, presentation: Presentation) -> View {
         let output = self.call.output();
-        let end = if output.is_open() { output.whole_characters() } else { output.total() };
+        let end = if output.is_open() { output.whole_sequences() } else { output.total() };
         self.take_until(end, presentation)
     }
 
@@ -288,6 +293,12 @@ impl Session {
             start
         };
         output.view_between(start..end, presentation)
+    }
+
+    /// How long it was not used, if it was ended for that.
+    #[must_use]
+    pub fn was_idle(&self) -> Option<Duration> {
+        self.state().idle
     }
 
     /// Takes the decisions since the last time, out of all.

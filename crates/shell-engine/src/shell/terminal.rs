@@ -35,6 +35,9 @@ const CALM: Duration = Duration::from_millis(50);
 /// Moments of a recording that are kept; when there are more, every second one is forgotten.
 const MOST_MOMENTS: usize = 1 << 16;
 
+/// Sizes of a recording that are kept; of more, the last one.
+const MOST_SIZES: usize = 1 << 10;
+
 /// Answers that one piece of output gets at most, in bytes.
 const MOST_ANSWERS: usize = 256;
 
@@ -129,6 +132,9 @@ struct Drawn {
     moments: Vec<(Duration, u64)>,
     /// The least time between two moments.
     resolution: Duration,
+    /// The size that it had at first, and the ones that it got: when, after how much was printed.
+    first_size: TerminalSize,
+    sizes: Vec<(Duration, u64, TerminalSize)>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -152,6 +158,8 @@ impl Terminal {
             started: Instant::now(),
             moments: Vec::new(),
             resolution: Duration::from_millis(10),
+            first_size: size,
+            sizes: Vec::new(),
         };
         let inner = Inner { master, recording: recording.clone(), drawn: Mutex::new(drawn) };
         let terminal = Terminal { inner: Arc::new(inner) };
@@ -185,7 +193,7 @@ impl Terminal {
     pub(super) fn resize(&self, size: TerminalSize) -> io::Result<()> {
         let mut drawn = self.drawn();
         rustix::termios::tcsetwinsize(&self.inner.master, size.winsize())?;
-        drawn.size = size;
+        drawn.resized(size, self.inner.recording.total());
         let parser = &mut drawn.parser;
         let resized = catch_unwind(AssertUnwindSafe(|| parser.set_size(size.rows, size.columns)));
         if resized.is_err() {
@@ -236,32 +244,40 @@ impl Terminal {
     /// Reads files.
     pub(super) fn asciicast(&self, from: u64, limit: u64) -> (String, u64) {
         self.catch_up(PIECE);
-        let (moments, size) = {
+        let (moments, first_size, sizes) = {
             let drawn = self.drawn();
-            (drawn.moments.clone(), drawn.size)
+            (drawn.moments.clone(), drawn.first_size, drawn.sizes.clone())
         };
-        let end = self.inner.recording.whole_characters().min(from.saturating_add(limit));
+        let recording = &self.inner.recording;
+        let end = recording.whole_characters().min(from.saturating_add(limit));
         let mut cast = String::new();
         if from == 0 {
-            let header = serde_json::json!({"version": 2, "width": size.columns(), "height": size.rows()});
+            let (width, height) = (first_size.columns(), first_size.rows());
+            let header = serde_json::json!({"version": 2, "width": width, "height": height});
             cast.push_str(&format!("{header}\n"));
         }
-        let mut at = from;
-        let mut rest = moments.iter().filter(|(_, total)| *total > from).peekable();
-        while at < end {
-            let (time, total) = rest.next().map_or((Duration::ZERO, end), |(time, total)| (*time, *total));
-            let until = if rest.peek().is_none() { end } else { total.min(end) };
-            let bytes = self.inner.recording.between(at..until);
+        let is_seen = |offset: u64| offset >= from && (offset < end || end == recording.total());
+        let moments = moments.into_iter().filter(|(_, total)| *total > from);
+        let moments = moments.map(|(time, total)| (total.min(end), time, None));
+        let sizes = sizes.into_iter().filter(|(_, offset, _)| is_seen(*offset));
+        let sizes = sizes.map(|(time, offset, size)| (offset, time, Some(size)));
+        let mut marks: Vec<_> = moments.chain(sizes).chain([(end, Duration::ZERO, None)]).collect();
+        marks.sort_by_key(|(offset, _, size)| (*offset, size.is_some()));
+        let (mut at, mut latest) = (from, Duration::ZERO);
+        for (until, time, size) in marks {
+            latest = latest.max(time);
+            let seconds = latest.as_secs_f64();
+            let bytes = recording.between(at..until);
             // An incomplete character waits for its rest.
             let whole = if until == end { bytes.len() } else { whole_characters(&bytes) };
             let text = String::from_utf8_lossy(bytes.get(..whole).unwrap_or_default());
             if !text.is_empty() {
-                let event = serde_json::json!([time.as_secs_f64(), "o", text]);
-                cast.push_str(&format!("{event}\n"));
+                cast.push_str(&format!("{}\n", serde_json::json!([seconds, "o", text])));
             }
-            at = if bytes.is_empty() { until } else { at + u64::try_from(whole).unwrap_or(0) };
-            if until == end {
-                break;
+            at = if bytes.is_empty() { at.max(until) } else { at + u64::try_from(whole).unwrap_or(0) };
+            if let Some(size) = size {
+                let size = format!("{}x{}", size.columns(), size.rows());
+                cast.push_str(&format!("{}\n", serde_json::json!([seconds, "r", size])));
             }
         }
         (cast, end)
@@ -294,6 +310,15 @@ impl Terminal {
 }
 
 impl Drawn {
+    /// Notes a new size, after so much was printed.
+    fn resized(&mut self, size: TerminalSize, total: u64) {
+        self.size = size;
+        if self.sizes.len() >= MOST_SIZES {
+            self.sizes.pop();
+        }
+        self.sizes.push((self.started.elapsed(), total, size));
+    }
+
     /// Notes when so much had been printed.
     fn note(&mut self, total: u64) {
         let now = self.started.elapsed();
@@ -425,6 +450,22 @@ mod tests {
             terminal.resize(TerminalSize::new(2, 2).unwrap()).unwrap();
             assert_eq!(terminal.screen().size.rows(), 2);
         }
+    }
+
+    #[tokio::test]
+    async fn a_recording_has_its_sizes_where_they_changed() {
+        let (terminal, _recording) = drawn(b"one\r\ntwo\r\n", TerminalSize::default());
+        terminal.drawn().resized(TerminalSize::new(30, 100).unwrap(), 5);
+        terminal.resize(TerminalSize::new(10, 20).unwrap()).unwrap();
+        let (cast, _) = terminal.asciicast(0, 1 << 20);
+        let mut lines = cast.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let header = lines.next().unwrap();
+        assert_eq!((&header["width"], &header["height"]), (&80.into(), &24.into()));
+        let events: Vec<_> = lines.collect();
+        let shown: Vec<_> =
+            events.iter().map(|event| (event[1].as_str().unwrap(), event[2].as_str().unwrap())).collect();
+        assert_eq!(shown, [("o", "one\r\n"), ("r", "100x30"), ("o", "two\r\n"), ("r", "20x10")]);
+        assert!(events.is_sorted_by_key(|event| event[0].as_f64()));
     }
 
     #[tokio::test]

@@ -60,6 +60,12 @@ impl Stopwatch {
         Pause { stopwatch: self.clone() }
     }
 
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        self.inner.limit
+    }
+
     /// Completes when the limit has been counted; never without a limit.
     pub async fn expired(&self) {
         self.until(|| self.remaining()).await;
