@@ -367,6 +367,10 @@ mod tests {
             assert_eq!(denied.len(), 1, "{output}: {denied:?}");
             assert!(denied[0].contains("writing BASE/out/x; "), "{denied:?}");
         }
+        // What we say ourselves of a program that was not let run.
+        let ours =
+            format!("Execution denied: forbidden (rule {at}/out/x:1)\nfopen: Read-only file system.\n");
+        assert!(explained(&plan, &base, &ours).is_empty());
         // Lines of a stack trace are the program's own.
         let trace = format!("    at {at}/out/x\nError: Permission denied\n");
         assert!(explained(&plan, &base, &trace).is_empty());

@@ -87,8 +87,14 @@ const CALLS: &[(&[&str], Denied)] = &[
     (&["socket", "operation not permitted"], SOCKETS),
 ];
 
+/// How our own words begin where a program's would stand.
+const OUR_OWN: &str = "Execution denied: ";
+
 /// Recognises what a line sounds like.
 pub(super) fn kind(line: &str) -> Option<Kind> {
+    if line.starts_with(OUR_OWN) {
+        return None;
+    }
     let lower = line.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let has_code = |codes: &[&str]| {
@@ -152,7 +158,9 @@ pub(super) fn around<'a>(lines: &'a [&'a str], at: usize) -> impl Iterator<Item 
     // A stack trace names the program's own files.
     let is_trace =
         |line: &&str| line.trim_start().starts_with("at ") || line.trim_start().starts_with("File \"");
-    before.iter().rev().chain(after.iter().take(AFTER)).copied().filter(move |line| !is_trace(line))
+    let is_ours = |line: &&str| line.starts_with(OUR_OWN);
+    let near = before.iter().rev().chain(after.iter().take(AFTER)).copied();
+    near.filter(move |line| !is_trace(line) && !is_ours(line))
 }
 
 /// Finds the whole paths that a line has in quotes, or as words.
