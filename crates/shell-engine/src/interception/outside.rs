@@ -9,6 +9,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
 use sandbox::{Directory, Inherited, SpawnRequest};
 
+use super::Refused;
 use super::apart::Apart;
 use super::call::InterceptedCall;
 use super::{git_filters, git_passwords};
@@ -104,7 +105,7 @@ pub(super) async fn start(
 pub(super) async fn start_beside(
     call: &InterceptedCall,
     exec: &Arc<Exec>,
-    refusals: &Refusals,
+    (refusals, refused): (&Refusals, &Refused),
     (inherited, descriptors): (Inherited, Vec<(OwnedFd, i32)>),
 ) -> Result<Arc<Process>, EscalateError> {
     let place = call
@@ -121,8 +122,11 @@ pub(super) async fn start_beside(
         reported: false,
         reports_reading: refusals.counts_reading(),
     };
-    let below =
-        InterceptedCall { refusals: Some(refusals.clone()), ..call.below(Apart::beside(exec), &place) };
+    let below = InterceptedCall {
+        refusals: Some(refusals.clone()),
+        refused: refused.clone(),
+        ..call.below(Apart::beside(exec), &place)
+    };
     let process = Arc::new(call.doors.start(Arc::new(below), request, Arc::clone(&place)).await?);
     call.escalated.add(&process, &exec.argv, true);
     Ok(process)

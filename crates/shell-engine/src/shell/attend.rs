@@ -453,9 +453,8 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
-        let refused = (self.refused.calls(), self.refused.writes());
         let explained =
-            denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config, refused);
+            denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config, &self.refused);
         let denials = self.connections.refusals().into_iter().chain(explained.await).collect();
         let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();

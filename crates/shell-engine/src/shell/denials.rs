@@ -1,11 +1,11 @@
 //! What the sandbox has refused to a command, in words for its result.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::denial::{Denied, Evidence, Routes, Writes};
+use sandbox::denial::{Denied, Evidence, Routes};
 
+use crate::interception::Refused;
 use crate::sandboxes::{Process, Sandbox};
 
 /// Names what was denied and the smallest way to allow it, also for a command that ended well: `make | tail` does.
@@ -16,11 +16,12 @@ pub(super) async fn explain(
     output: Vec<u8>,
     directories: Vec<PathBuf>,
     config: &Path,
-    (refused, writes): (BTreeMap<Denied, String>, Writes),
+    refused: &Refused,
 ) -> Vec<String> {
     if !sandbox.plan().mode.is_enforced() {
         return Vec::new();
     }
+    let (writes, given, refused) = (refused.writes(), refused.given(), refused.calls());
     let routes = shell.refused_routes();
     if routes != Routes::Refused && refused.is_empty() && !sandbox::denial::may_tell(&output) {
         return Vec::new();
@@ -38,7 +39,10 @@ pub(super) async fn explain(
             refused: counts.then_some(&refused),
             writes: &writes,
         };
-        let denials = sandbox::denial::explain(&plan, &evidence);
+        let mut denials = sandbox::denial::explain(&plan, &evidence);
+        // What was refused at first only is not what the command lacked.
+        let was_given = |path: &PathBuf| given.contains(path) && !writes.seen.contains(path);
+        denials.retain(|denial| !matches!(&denial.denied, Denied::Write(path) if was_given(path)));
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
         let is_about_a_device =
             |note: &String| plan.devices.iter().any(|device| note.contains(&*device.to_string_lossy()));

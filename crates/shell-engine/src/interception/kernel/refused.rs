@@ -12,17 +12,26 @@ const MOST: usize = 64;
 
 /// What was refused to one call. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refused(Arc<Mutex<Known>>);
+pub(crate) struct Refused {
+    known: Arc<Mutex<Known>>,
+    /// The program that it is refused to, of those that may run once more.
+    tried: u64,
+}
 
 #[derive(Debug, Default)]
 struct Known {
-    names: BTreeSet<PathBuf>,
-    /// What lies where nobody inside can write.
-    writes: BTreeSet<PathBuf>,
+    /// Each with the program that would have changed it.
+    names: BTreeSet<(PathBuf, u64)>,
+    /// What lies where nobody inside can write, each with the program that would have.
+    writes: BTreeSet<(PathBuf, u64)>,
     /// Whether each call that writes by a path is looked at.
     is_looked_at: bool,
     /// More was refused than is remembered, or where nobody has looked.
     has_more: bool,
+    /// What was refused to a program that was then given it.
+    given: BTreeSet<PathBuf>,
+    /// Programs that may run once more, so far.
+    tries: u64,
     calls: BTreeMap<Denied, String>,
     wanted_terminal: bool,
 }
@@ -32,16 +41,17 @@ impl Refused {
     pub(crate) fn note(&self, path: &Path) {
         let mut known = self.lock();
         if known.names.len() < MOST {
-            known.names.insert(path.to_owned());
+            known.names.insert((path.to_owned(), self.tried));
         }
     }
 
     /// A program would have written this, and the kernel refuses it.
     pub(crate) fn note_write(&self, path: PathBuf) {
         let mut known = self.lock();
+        let write = (path, self.tried);
         match known.writes.len() < MOST {
-            true => drop(known.writes.insert(path)),
-            false => known.has_more |= !known.writes.contains(&path),
+            true => drop(known.writes.insert(write)),
+            false => known.has_more |= !known.writes.contains(&write),
         }
     }
 
@@ -59,7 +69,25 @@ impl Refused {
     pub(crate) fn writes(&self) -> Writes {
         let known = self.lock();
         let is_all = known.is_looked_at && !known.has_more && known.names.len() < MOST;
-        Writes { seen: known.writes.union(&known.names).cloned().collect(), is_all }
+        let seen = known.writes.union(&known.names).map(|(path, _)| path.clone()).collect();
+        Writes { seen, is_all }
+    }
+
+    /// The same for a program that may run once more with what was refused to it.
+    pub(crate) fn of_a_try(&self) -> Refused {
+        let mut known = self.lock();
+        known.tries += 1;
+        Refused { tried: known.tries, known: Arc::clone(&self.known) }
+    }
+
+    /// The program has run once more with it, and succeeded.
+    pub(crate) fn was_given(&self) {
+        let mut known = self.lock();
+        let Known { names, writes, given, .. } = &mut *known;
+        for refused in [names, writes] {
+            given.extend(refused.iter().filter(|(_, tried)| *tried == self.tried).map(|(path, _)| path.clone()));
+            refused.retain(|(_, tried)| *tried != self.tried);
+        }
     }
 
     /// A program of this name has made a system call that is refused to all.
@@ -74,7 +102,14 @@ impl Refused {
 
     /// All names, in order.
     pub(crate) fn names(&self) -> Vec<PathBuf> {
-        self.lock().names.iter().cloned().collect()
+        let mut names: Vec<PathBuf> = self.lock().names.iter().map(|(path, _)| path.clone()).collect();
+        names.dedup();
+        names
+    }
+
+    /// Names that were refused first and given then.
+    pub(crate) fn given(&self) -> Vec<PathBuf> {
+        self.lock().given.iter().cloned().collect()
     }
 
     /// All kinds of calls, and which program was the first to make one.
@@ -88,6 +123,6 @@ impl Refused {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

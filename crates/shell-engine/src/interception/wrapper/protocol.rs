@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::wire::{self, WireError};
 use crate::audit::ExecRecord;
+use crate::interception::Refused;
 use crate::interception::again::Again;
 use crate::interception::call::InterceptedCall;
 use crate::interception::outside::{self, EscalateError};
@@ -89,6 +90,8 @@ struct Begun {
     record: ExecRecord,
     /// It runs where its wrapper does, and may run once more.
     again: Option<Again>,
+    /// Protected names that it would have changed there.
+    refused: Option<Refused>,
 }
 
 async fn lead(
@@ -102,7 +105,7 @@ async fn lead(
         () = end.ended.cancelled() => return Ok(()),
     };
     drop(starting);
-    let Some(Begun { mut program, mut stream, record, again }) = begun else { return Ok(()) };
+    let Some(Begun { mut program, mut stream, record, again, refused }) = begun else { return Ok(()) };
     let mut outcome = attend(&program, &mut stream, end).await;
     let mut is_beside = again.is_some();
     let failed = matches!(outcome, Outcome::Exited(code) if code != 0);
@@ -116,6 +119,9 @@ async fn lead(
         if let Some(second) = second {
             (program, is_beside) = (second, false);
             outcome = attend(&program, &mut stream, end).await;
+            if let Some(refused) = refused.filter(|_| matches!(outcome, Outcome::Exited(0))) {
+                refused.was_given();
+            }
         }
     }
     record.ended(outcome);
@@ -162,9 +168,10 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<Begun>, W
             let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
             let plan = call.sandbox.upgrade().map(|sandbox| Arc::clone(sandbox.plan()));
             let refusals = plan.map(|plan| retry.refusals(&plan)).unwrap_or_default();
+            let refused = call.refused.of_a_try();
             let again = Again::new(&exec, *retry, &refusals, &inherited);
-            return match outside::start_beside(call, &exec, &refusals, inherited).await {
-                Ok(program) => Ok(Some(Begun { program, stream, record, again })),
+            return match outside::start_beside(call, &exec, (&refusals, &refused), inherited).await {
+                Ok(program) => Ok(Some(Begun { program, stream, record, again, refused: Some(refused) })),
                 Err(error) => not_started(&mut stream, &record, &error).await,
             };
         }
@@ -193,7 +200,9 @@ async fn answer(asker: Asker, call: &InterceptedCall) -> Result<Option<Begun>, W
             respond(&mut stream, Response::Escalate).await?;
             let inherited = within(WRAPPER_TIMEOUT, wire::read_handover(&mut stream)).await?;
             match outside::start(call, &exec, *outside, place, inherited).await {
-                Ok(program) => return Ok(Some(Begun { program, stream, record, again: None })),
+                Ok(program) => {
+                    return Ok(Some(Begun { program, stream, record, again: None, refused: None }));
+                }
                 Err(error) => return not_started(&mut stream, &record, &error).await,
             }
         }
