@@ -26,6 +26,7 @@ mod escalation;
 mod faithful;
 mod fallback;
 mod first_hour;
+mod git_again;
 mod hosts_by_name;
 mod hosts_granted;
 mod hosts_programs;

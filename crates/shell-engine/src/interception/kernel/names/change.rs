@@ -9,6 +9,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use sandbox::GitName;
+
 use super::place::{Place, ours};
 use super::wish::{At, Change};
 use super::work::{Act, Outcome, Worker, by_descriptor};
@@ -25,7 +27,8 @@ impl Worker<'_> {
         let (own, path) = ours(self.asker, &seen)?;
         let holder = self.rules.holder(&path)?;
         // The held folder itself is the asker's as all others are.
-        if path != holder && !self.rules.is_free(&path) && !self.is_new_mode(&path, change) {
+        let is_askers = path == holder || self.rules.is_free(&path);
+        if !is_askers && !self.only_tries_modes(&own, &path, change) && !self.is_new_mode(&path, change) {
             return None;
         }
         if self.opens(&path) && !self.holds_thing(&self.asker.object(&at.base(), &at.path, follows).ok()?) {
@@ -45,6 +48,18 @@ impl Worker<'_> {
 }
 
 impl Worker<'_> {
+    /// Whether it makes a configuration executable for its owner, or no longer: so `git init` finds out whether modes can be set.
+    fn only_tries_modes(&self, own: &OwnedFd, path: &Path, change: &Change) -> bool {
+        let differs = |mode: u32| {
+            let found = fstat(own)
+                .ok()
+                .filter(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
+            found.is_some_and(|found| (found.st_mode ^ mode) & 0o7777 == 0o100)
+        };
+        let is_configuration = || matches!(self.git_name(path), Some((_, GitName::Config)));
+        matches!(change, Change::Mode(mode) if differs(*mode)) && is_configuration()
+    }
+
     /// Whether it is the mode of what this call has made once.
     fn is_new_mode(&self, path: &Path, change: &Change) -> bool {
         let by_name = || {

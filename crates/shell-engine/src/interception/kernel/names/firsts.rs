@@ -2,7 +2,8 @@
 //!
 //! A configuration is written by whoever asks under the name `config.lock`, and what it says is copied if it names nothing that runs:
 //! the asker keeps no descriptor of what Git reads. What somebody else has changed since, and everything once the call has ended, is
-//! protected like any other: it is changed only in what selects files (`git sparse-checkout`) or adds a submodule.
+//! protected like any other: it is changed only in what selects files (`git sparse-checkout`), adds a submodule, or says where a
+//! submodule has its work tree. What Git finds as it wants it is written again (`git init`, `git submodule update`), as it was.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +13,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags, memfd_create, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, memfd_create, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use sandbox::GitName;
 
@@ -29,6 +32,11 @@ const UNFINISHED: &str = "config.unfinished";
 impl Worker<'_> {
     /// Whether a name that is protected may come into being, or go, this time.
     pub(super) fn is_first(&self, free: &Free, act: Act) -> bool {
+        if act == Act::Remove && self.leads_to_configurable(free) {
+            let folder = free.path.parent().map(Path::to_owned);
+            self.made.borrow_mut().taken_out.extend(folder);
+            return true;
+        }
         let Some((repository, name)) = self.git_name(&free.path) else { return false };
         let made = self.made.borrow();
         let is_made = made.repositories.contains(repository);
@@ -48,7 +56,8 @@ impl Worker<'_> {
             (GitName::Config, Act::MakeFile) => {
                 free.path.parent().is_some_and(|tree| made.work_trees.contains(tree))
             }
-            (GitName::Sample, Act::MakeFile | Act::Write { .. }) => is_made,
+            // It goes nowhere.
+            (GitName::Sample, Act::MakeFile | Act::Write { .. }) => true,
             (GitName::OfWorkTree(tree), Act::MakeFile | Act::Write { .. } | Act::Mode) => {
                 made.work_trees.contains(&repository.join("worktrees").join(tree))
             }
@@ -76,11 +85,41 @@ impl Worker<'_> {
     }
 
     /// The Git directory in which a path lies, and what it is there; also one of a submodule that this call has made.
-    fn git_name<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, GitName<'a>)> {
-        self.rules.git_name(path).or_else(|| {
-            let repository = self.made.borrow().repository(path)?;
-            Some((repository, GitName::of(path.strip_prefix(repository).ok()?)?))
-        })
+    pub(super) fn git_name<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, GitName<'a>)> {
+        self.rules
+            .git_name(path)
+            .or_else(|| {
+                let repository = self.made.borrow().repository(path)?;
+                Some((repository, GitName::of(path.strip_prefix(repository).ok()?)?))
+            })
+            .or_else(|| self.of_submodule(path))
+    }
+
+    /// The same of what lies in the Git directory of a submodule that there is, as far as it can be changed there.
+    fn of_submodule<'a>(&self, path: &'a Path) -> Option<(&'a Path, GitName<'a>)> {
+        let is_there = |folder: &Path| {
+            ["HEAD", "objects"].iter().all(|mark| folder.join(mark).symlink_metadata().is_ok())
+        };
+        let among_modules = path.ancestors().skip(1).take_while(|folder| self.rules.is_in_modules(folder));
+        let repository = among_modules.into_iter().find(|folder| is_there(folder))?;
+        let name = GitName::of(path.strip_prefix(repository).ok()?)?;
+        matches!(name, GitName::Config | GitName::ConfigLock | GitName::Sample).then_some((repository, name))
+    }
+
+    /// Whether it is the file `.git` of a submodule that leads to a repository of which this asker may write the configuration: who
+    /// may do that may take the submodule out of it (`git submodule deinit`).
+    fn leads_to_configurable(&self, free: &Free) -> bool {
+        let read = || {
+            let mut text = String::new();
+            open_plain(&free.own, &free.name).ok()?.take(MAX_CONFIG).read_to_string(&mut text).ok()?;
+            leads_to(free.path.parent()?, text.strip_prefix("gitdir: ")?.trim_end_matches('\n'))
+        };
+        free.name == ".git"
+            && free.kind() == Some(FileType::RegularFile)
+            && read().is_some_and(|repository| {
+                let top = self.rules.work_tree(&repository).filter(|_| self.rules.is_in_modules(&repository));
+                top.is_some_and(|top| self.rules.is_free(&top.join(".git/config")))
+            })
     }
 
     /// Whether this call has made the Git directory that a path lies in.
@@ -151,7 +190,10 @@ impl Worker<'_> {
         let may = |text: &[u8]| -> std::io::Result<bool> {
             match is_its_own {
                 true => Ok(is_harmless(text, |work_tree| self.is_of_submodule(repository, work_tree))),
-                false => Ok(is_harmless_change(&read(to)?.unwrap_or_default(), text)),
+                false => {
+                    let is_work_tree = |work_tree: &str| self.is_of_submodule(repository, work_tree);
+                    Ok(is_harmless_change(&read(to)?.unwrap_or_default(), text, is_work_tree))
+                }
             }
         };
         match copy(from, to, may) {
@@ -174,7 +216,8 @@ impl Worker<'_> {
         place.zip(top).is_some_and(|(place, top)| {
             place != top
                 && place.starts_with(top)
-                && self.rules.is_free(&place)
+                // It is held itself because of what leads here from it.
+                && self.rules.is_free(&place.join("file"))
                 && self.rules.git_name(&place).is_none()
         })
     }

@@ -79,10 +79,10 @@ pub(super) fn is_harmless(text: &[u8], is_work_tree: impl Fn(&str) -> bool) -> b
     })
 }
 
-/// Tells whether one configuration differs from another only in what selects files, adds submodules, or says which branch follows
-/// which. What it says besides may be
-/// anything, as long as all of it is as it was, in the same order.
-pub(super) fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
+/// Tells whether one configuration differs from another only in what selects files, adds submodules, says which branch follows which,
+/// or where a submodule has its work tree. What it says besides may be anything, as long as all of it is as it was, in the same
+/// order. `is_work_tree` tells whether a work tree may be called so.
+pub(super) fn is_harmless_change(before: &[u8], after: &[u8], is_work_tree: impl Fn(&str) -> bool) -> bool {
     let (Some(before), Some(after)) = (settings(before), settings(after)) else { return false };
     let is_of_new_submodule = |setting: &Setting<'_>| {
         let is_known = |known: &Setting<'_>| {
@@ -104,6 +104,10 @@ pub(super) fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
             && setting.subsection.is_some()
             && TRACKING.contains(&setting.key.as_str())
     };
+    let is_place = |setting: &Setting<'_>| {
+        let is_core = setting.section == "core" && setting.subsection.is_none();
+        is_core && setting.key == "worktree" && setting.value.is_some_and(&is_work_tree)
+    };
     // A branch follows one of a remote that there is, which leads nobody elsewhere.
     let is_remote = |name: &str| {
         name == "." || before.iter().any(|known| known.section == "remote" && known.subsection == Some(name))
@@ -118,12 +122,14 @@ pub(super) fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
         Some(value) if is_switch(setting) => ["true", "false"].contains(&value),
         Some(value) if is_of_new_submodule(setting) => is_plain(value),
         Some(value) if tracks(setting) => follows(&setting.key, value),
+        Some(value) if is_place(setting) => is_plain(value),
         Some(_) | None => false,
     });
     let rest = |settings: &[Setting<'_>]| -> Vec<String> {
-        let rest = settings
-            .iter()
-            .filter(|setting| !is_switch(setting) && !is_of_new_submodule(setting) && !tracks(setting));
+        let may_change = |setting: &Setting<'_>| {
+            is_switch(setting) || is_of_new_submodule(setting) || tracks(setting) || is_place(setting)
+        };
+        let rest = settings.iter().filter(|setting| !may_change(setting));
         rest.map(|setting| format!("{setting:?}")).collect()
     };
     may_be_added && rest(&before) == rest(&after)
@@ -200,6 +206,10 @@ mod tests {
 
     fn is_harmless(text: &[u8]) -> bool {
         super::is_harmless(text, |work_tree| work_tree == "../../../sub")
+    }
+
+    fn is_harmless_change(before: &[u8], after: &[u8]) -> bool {
+        super::is_harmless_change(before, after, |work_tree| work_tree == "../../../sub")
     }
 
     #[test]
@@ -282,6 +292,12 @@ mod tests {
     fn a_submodule_has_its_work_tree_where_it_belongs() {
         assert!(is_harmless(b"[core]\n\tworktree = ../../../sub\n"));
         assert!(!is_harmless(b"[core]\n\tworktree = /home/ann\n"));
+        let (without, with) =
+            ("[core]\n\tbare = false\n", "[core]\n\tbare = false\n\tworktree = ../../../sub\n");
+        let may = |before: &str, after: &str| is_harmless_change(before.as_bytes(), after.as_bytes());
+        assert!(may(without, with) && may(with, without) && may(with, with));
+        assert!(!may(with, &with.replace("../../../sub", "/home/ann")));
+        assert!(!may(&with.replace("../../../sub", "/home/ann"), without));
         let modules = Path::new("/w/.git/modules/a");
         assert_eq!(leads_to(modules, "../../../a"), Some("/w/a".into()));
         assert_eq!(leads_to(modules, "/a"), None);

@@ -17,6 +17,8 @@ pub(super) struct Made {
     pub(super) repositories: HashSet<PathBuf>,
     /// The configurations that they got.
     pub(super) configurations: HashMap<PathBuf, Written>,
+    /// Folders of submodules that were taken out of their repository, which stay.
+    pub(super) taken_out: HashSet<PathBuf>,
     /// The folders of linked work trees in them.
     pub(super) work_trees: HashSet<PathBuf>,
     /// What locks configurations, by path.

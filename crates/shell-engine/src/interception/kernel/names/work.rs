@@ -209,7 +209,8 @@ impl Worker<'_> {
         }
         let kind = free.kind();
         let is_full = || act == Act::Remove && kind == Some(FileType::Directory) && !is_empty(&free);
-        if act.means_a_change(kind.is_some()) && !is_full() {
+        let stays = act == Act::Remove && self.made.borrow().taken_out.contains(&free.path);
+        if act.means_a_change(kind.is_some()) && !is_full() && !stays {
             self.is_refused(&free.path);
         }
         None
