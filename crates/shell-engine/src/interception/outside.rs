@@ -184,7 +184,7 @@ fn handed_on(
     let executes_nothing_written = matches!(program.run, Run::Confined | Run::Outside);
     let is_told_of_input = match program.run {
         Run::Inside => true,
-        Run::Confined => program.granted.stdin,
+        Run::Confined => program.granted.stdin && exec.reads_input,
         // What a person has not been told of is not there.
         Run::Outside | Run::Unconfined => exec.reads_input,
     };

@@ -129,15 +129,15 @@ fn careful(caution: &str) -> String {
     format!("Careful: {}.", inert(caution))
 }
 
-/// Everything that is shown is part of what is answered. On whose behalf it is asked below one command is not: there
+/// Everything that is shown is part of what is answered. On whose behalf it is asked in one command is not: there
 /// the same program, arguments and rule are asked about once, if what the program gets is the same.
 fn bound(mut question: Question, exec: &Exec, outside: Option<&Outside>) -> Question {
+    let changed = outside.map(|outside| outside.changed.as_slice()).unwrap_or_default();
+    let again = question.again.filter(|_| !question.once);
+    let details = question.details.iter().filter(|detail| !detail.starts_with(NOT_GOT));
+    let gets = question.cautions.iter().chain(details).chain(changed).map(String::as_bytes);
+    question.again = again.as_ref().map(|again| again.with(gets));
     if let Starter::Program(parents) = exec.starter() {
-        let changed = outside.map(|outside| outside.changed.as_slice()).unwrap_or_default();
-        let again = question.again.filter(|_| !question.once);
-        let details = question.details.iter().filter(|detail| !detail.starts_with(NOT_GOT));
-        let gets = question.cautions.iter().chain(details).chain(changed).map(String::as_bytes);
-        question.again = again.as_ref().map(|again| again.with(gets));
         let parents: Vec<String> = parents.iter().map(|parent| code(parent)).collect();
         if !parents.is_empty() {
             question.details.insert(1, format!("Started by {}.", parents.join(" ← ")));
@@ -191,7 +191,6 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
     });
     let unknown_starter = counts_unknown(exec, &named.evaluation).then(|| format!("{UNKNOWN_STARTER}."));
     let asks = asker(&named.evaluation);
-    let is_below = matches!(exec.starter(), Starter::Program(_));
     let mut question = Question {
         program: exec.file.clone(),
         arguments: exec.arguments().iter().map(|argument| argument.as_encoded_bytes().to_vec()).collect(),
@@ -199,7 +198,7 @@ fn question(exec: &Exec, named: &NamedEvaluation, placement: Placement) -> Quest
         rule: named.evaluation.deciding_rule().cloned(),
         danger: reason(&named.evaluation),
         identity: identity(exec, &asks, placement),
-        again: is_below.then(|| identity_in_call(exec, &asks, placement)),
+        again: Some(identity_in_call(exec, &asks, placement)),
         always: Vec::new(),
         scoped: Vec::new(),
         cautions: known_as.chain(called).collect(),

@@ -8,8 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
+
+use crate::sys::connections::take_descriptor;
 
 /// A file is only looked at.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
@@ -138,11 +141,21 @@ fn own_of_process(thread: i32, path: &[u8]) -> Option<Option<OwnedFd>> {
     Some(is_plain.then(|| openat(CWD, OsStr::from_bytes(&link), LOOK, Mode::empty()).ok()).flatten())
 }
 
-/// Whether a thread's standard input is something to be read: open, and not `/dev/null`.
+/// Whether a thread's standard input is something to be read: open, and neither `/dev/null` nor a pipe that is empty and that nobody
+/// writes to, which `make -j` gives to all but one. Where it is not, what it starts outside gets none.
 pub(super) fn has_input(thread: i32) -> bool {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     match std::fs::metadata(format!("/proc/{thread}/fd/0")) {
+        Ok(input) if input.file_type().is_fifo() => {
+            !take_descriptor(thread, 0).is_ok_and(|pipe| is_at_its_end(&pipe))
+        }
         Ok(input) => !(input.file_type().is_char_device() && input.rdev() == rustix::fs::makedev(1, 3)),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
+}
+
+fn is_at_its_end(pipe: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(pipe, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok() && polled.iter().all(|pipe| pipe.revents() == PollFlags::HUP)
 }
