@@ -13,7 +13,7 @@ use crate::dangerous::{self, Heuristics};
 use crate::decision::Decision;
 use crate::evaluation::{DecidedBy, Evaluation, HeuristicMatch, RuleMatch, deciding};
 use crate::giving::Plain;
-use crate::nested::{ReadBudget, nested, runs_in_its_own_process};
+use crate::nested::{ReadBudget, finds_operands, nested, runs_in_its_own_process};
 use crate::policy::Policy;
 use crate::rule::{PrefixRule, ProgramFit, ProgramToken};
 use crate::shell::Doubt;
@@ -43,7 +43,7 @@ pub enum Nested {
     /// Rules bind them, and the heuristics look at them: nobody else will.
     #[default]
     Judged,
-    /// Only the heuristics look at them: each is judged by the rules when it is executed. What is never executed,
+    /// Only the heuristics look at them, and not where they are run on what is found: each is judged by the rules when it is executed. What is never executed,
     /// because the command does it in its own process (`busybox rm`, `ld.so rm`), is judged now.
     ExecutedLater,
 }
@@ -168,6 +168,9 @@ impl<'p> Findings<'p> {
                 Nested::Judged => true,
                 Nested::ExecutedLater => runs_in_its_own_process(command),
             };
+        // What they are run on is seen when they are executed.
+        let covered =
+            covered || self.options.nested == Nested::ExecutedLater && finds_operands(command.basename());
         let mut all_allowed = bound && doubt.is_none() && !nested.commands.is_empty();
         for inside in &nested.commands {
             let inside = &Command { time: command.time, ..inside.clone() };

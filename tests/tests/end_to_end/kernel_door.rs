@@ -278,6 +278,12 @@ async fn the_same_program_is_asked_about_once_below_one_command() {
     let ran = client.run(script).await;
     assert_eq!(ran.ran().1, "Linux\nLinux\nLinux\nLinux\n", "{ran:?}");
     assert_eq!(person.asked().len(), 1, "{:?}", person.asked());
+    // So is what the command's own shell starts.
+    let ran = client.run("for i in 1 2 3; do uname -n; done; env LEVEL=2 uname -n; make -s -j3").await;
+    assert_eq!((ran.ran().0, person.asked().len()), (0, 3), "{:?}", person.asked());
+    let person = Person::answering([Accept, Accept, Accept, Accept]);
+    let client = Client::start_with(&world, &person, DOOR).await;
+    client.run("env uname").await;
     // Other arguments, another folder, another call: each is another question.
     client.run("env uname; env uname -s; mkdir -p d; cd d; env uname").await;
     assert_eq!(person.asked().len(), 4, "{:?}", person.asked());
@@ -291,6 +297,10 @@ async fn what_looks_dangerous_is_asked_about_where_the_commands_own_shell_does_i
     let make = "printf 'all:\\n\\t@rm -rf ../a; rm -rf ../a/b\\n' > Makefile; make -s";
     let clean = client.run(make).await;
     assert_eq!((decided(clean.json()), person.asked().len()), (vec![], 0), "{clean:?}");
+    // Nor for what is found or read.
+    let found = "mkdir -p x/y z; find . -name y -prune -exec rm -rf {} +; echo z | xargs rm -rf; ls -d x/y z";
+    let found = client.run(found).await;
+    assert_eq!((decided(found.json()), person.asked().len(), found.ran().0), (vec![], 0, 2), "{found:?}");
     // What a person has written holds there, too.
     client.run("mkdir b; printf 'all:\\n\\t@rmdir b\\n' > Makefile; make -s").await;
     assert_eq!(person.asked().len(), 1);

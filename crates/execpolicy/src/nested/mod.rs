@@ -10,4 +10,4 @@ mod table;
 mod wrapper;
 
 pub(crate) use shells::is_shell;
-pub(crate) use wrapper::{ReadBudget, nested, runs_commands, runs_in_its_own_process};
+pub(crate) use wrapper::{ReadBudget, finds_operands, nested, runs_commands, runs_in_its_own_process};

@@ -58,6 +58,11 @@ pub(crate) fn runs_commands(name: &[u8]) -> bool {
     shells::is_shell(name) || built_apart.contains(&name) || is_wrapper
 }
 
+/// Tells whether a program of this base name runs others on what it finds or reads, which its arguments do not show.
+pub(crate) fn finds_operands(name: &[u8]) -> bool {
+    [&b"find"[..], b"fd", b"fdfind", b"xargs", b"parallel"].contains(&name)
+}
+
 /// Whether what a command runs is never executed: it becomes that itself, or reads it.
 pub(crate) fn runs_in_its_own_process(command: &Command<'_>) -> bool {
     let name = command.basename();
