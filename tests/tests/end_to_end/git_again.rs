@@ -124,3 +124,78 @@ fn a_submodule_is_taken_out_after_a_yes() {
     git(&world.workdir(), "-C sub rev-parse --show-toplevel | grep -qv /sub && test -z \"$(ls -A sub)\"");
     git(&world.workdir(), "version && ! git config submodule.sub.url && test -z \"$(git status --short)\"");
 }
+
+#[test]
+fn a_tree_that_git_left_half_changed_is_asked_about_and_can_be_repaired() {
+    let world = World::with_rules("").configured("");
+    project(&world);
+    git(
+        &world.workdir(),
+        "version && mkdir .vscode && echo 1 > .vscode/settings.json && git add -f . && git commit -qm settings",
+    );
+    git(
+        &world.workdir(),
+        "checkout -qb other && echo 2 > .vscode/settings.json && echo other > file && git commit -qam other",
+    );
+    git(&world.workdir(), "checkout -q main && echo g > g && git add g && git commit -qm g && git tag first");
+    let Some(mut asking) = asking(&world) else { return };
+    for (command, is) in [
+        ("git reset -q --hard other", "git diff --quiet other"),
+        ("git restore --source other .", "test ! -e g; grep -q other file"),
+        ("git merge -q --no-edit other", "git merge-base --is-ancestor other HEAD; git diff --quiet HEAD"),
+    ] {
+        let answered = asking.run(command, &choose("once"));
+        let [message] = &answered.messages()[..] else { panic!("{command}: one question: {answered:?}") };
+        assert!(message.contains("was refused writing .vscode/settings.json."), "{command}: {message}");
+        assert_eq!(answered.result["status"], "completed", "{command}: {answered:?}");
+        assert_eq!(
+            std::fs::read_to_string(world.workdir().join(".vscode/settings.json")).expect("a file"),
+            "2\n"
+        );
+        git(&world.workdir(), &format!("version; {is}; git reset -q --hard first; git clean -fdq"));
+    }
+    // What cannot begin again is not asked about, and is told how to repair.
+    let answered = asking.run("git rebase -q other", &choose("once"));
+    assert_eq!(
+        (answered.questions.len(), &answered.result["status"]),
+        (0, &"declined".into()),
+        "{answered:?}"
+    );
+    let note = answered.result["notes"][0].as_str().unwrap_or_default();
+    assert!(
+        note.contains(": .vscode/settings.json;")
+            && note.contains("`git reset --hard` makes them what HEAD has"),
+        "{note}"
+    );
+    assert!(note.contains("prefix_rule([\"git\", \"rebase\"], decision=\"prompt\")"), "{note}");
+    let repaired = asking.run("git reset -q --hard && git status --short --branch", &choose("deny"));
+    assert_eq!((repaired.output(), repaired.questions.len()), ("## main\n", 0), "{repaired:?}");
+}
+
+#[test]
+fn the_files_of_a_clone_are_checked_out_after_a_yes() {
+    let (source, world) = (World::with_rules("").configured(""), World::with_rules("").configured(""));
+    project(&source);
+    git(&source.workdir(), OTHER);
+    let Some(mut asking) = asking(&world) else { return };
+    let clone = format!("git clone -q -b other {} . 2> /dev/null", word(&source.workdir()));
+    let answered = asking.run(&clone, &choose("once"));
+    assert_eq!(
+        (answered.questions.len(), &answered.result["status"]),
+        (0, &"declined".into()),
+        "{answered:?}"
+    );
+    let note = answered.result["notes"][0].as_str().unwrap_or_default();
+    assert!(note.starts_with("left as they were") && note.contains(".vscode"), "{note}");
+    assert!(note.contains("`git reset --hard` makes them what HEAD has"), "{note}");
+    let answered = asking.run("git reset -q --hard; git status --short", &choose("once"));
+    assert_eq!(
+        (answered.questions.len(), &answered.result["status"]),
+        (1, &"completed".into()),
+        "{answered:?}"
+    );
+    git(
+        &world.workdir(),
+        "version && test -e .mcp.json -a -e .vscode/settings.json -a -e two && test -z \"$(git status --short)\"",
+    );
+}

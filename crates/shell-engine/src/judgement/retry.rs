@@ -23,7 +23,8 @@ use super::wording;
 use crate::approval::Question;
 use crate::visible::{code, shortened, visible};
 
-/// Subcommands of Git's that talk to another side, or change what is protected: the others need nothing that they lack.
+/// Subcommands of Git's that talk to another side, or change what is protected: the others need nothing that they lack. Not those that
+/// do not begin again in a work tree that they have left half-changed.
 const OF_GIT: &[&str] = &[
     "branch",
     "checkout",
@@ -31,9 +32,12 @@ const OF_GIT: &[&str] = &[
     "config",
     "fetch",
     "ls-remote",
+    "merge",
     "pull",
     "push",
     "remote",
+    "reset",
+    "restore",
     "submodule",
     "switch",
     "worktree",
@@ -166,8 +170,15 @@ impl Retry {
             Some(lock) if lock == "lock" => path.with_extension(""),
             Some(_) | None => path.clone(),
         };
-        let is_protected = |path: &PathBuf| granted.protected.iter().any(|name| path.ends_with(name));
+        let lies_in = |path: &Path, name: &str| path.ancestors().any(|place| place.ends_with(name));
+        let is_protected = |path: &PathBuf| granted.protected.iter().any(|name| lies_in(path, name));
+        // A clone that is there is not made again; its files can be checked out.
+        let is_clone = subcommand(exec.arguments()).is_some_and(|(_, name)| name == "clone");
+        let may_help = |path: &PathBuf| !is_clone || path.iter().any(|part| part == ".git");
         let mut protected: Vec<PathBuf> = writes.iter().map(unlocked).filter(is_protected).collect();
+        if !protected.iter().all(may_help) {
+            return None;
+        }
         protected.dedup();
         let hosts: Vec<String> = granted.hosts.iter().map(ToString::to_string).collect();
         let hosts = match granted.hosts.iter().any(execpolicy::rights::HostPattern::is_everything) {
@@ -193,7 +204,7 @@ impl Retry {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
             _ => parts.concat(),
         };
-        granted.protected.retain(|name| protected.iter().any(|path| path.ends_with(name)));
+        granted.protected.retain(|name| protected.iter().any(|path| lies_in(path, name)));
         self.rights.grants.protected.clone_from(&granted.protected);
         if self.outside.run == Run::Inside {
             granted.hosts.retain(|_| has_network);

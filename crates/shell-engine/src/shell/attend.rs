@@ -421,7 +421,9 @@ impl Attended {
         // Where nobody could be asked, nobody was waited for.
         let times = (running, if self.approver.has_asked() { waiting } else { Duration::ZERO });
         let mut alive = self.processes.alive().await;
-        let (protected, about_protected) = protected::explain(&self.refused.names(), &self.request.workdir);
+        let script = self.request.command.to_string_lossy();
+        let (protected, about_protected) =
+            protected::explain(&self.refused.names(), &self.request.workdir, &script);
         let mut notes = about_protected;
         notes.append(&mut self.out_of_reach);
         notes.extend(self.refused.wanted_terminal().then(|| NO_TERMINAL.to_owned()));

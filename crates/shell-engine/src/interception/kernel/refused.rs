@@ -85,7 +85,9 @@ impl Refused {
         let mut known = self.lock();
         let Known { names, writes, given, .. } = &mut *known;
         for refused in [names, writes] {
-            given.extend(refused.iter().filter(|(_, tried)| *tried == self.tried).map(|(path, _)| path.clone()));
+            given.extend(
+                refused.iter().filter(|(_, tried)| *tried == self.tried).map(|(path, _)| path.clone()),
+            );
             refused.retain(|(_, tried)| *tried != self.tried);
         }
     }
