@@ -24,7 +24,7 @@ ip link set lo up && ip addr add 8.8.4.4/32 dev lo && ip addr add 9.9.9.9/32 dev
 ip route replace local 9.9.9.9 dev lo table local src 8.8.4.4 &&
 ip route replace local 10.0.0.7 dev lo table local src 8.8.4.4 &&
 mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && mkdir -p "$HOME/served" && rm -f "$HOME/ready" || exit 1
-/usr/bin/python3 "$3" "$HOME/served" > "$HOME/ready" 2> "$HOME/why" < /dev/null &
+setpriv --pdeathsig KILL /usr/bin/python3 "$3" "$HOME/served" > "$HOME/ready" 2> "$HOME/why" < /dev/null &
 until grep -qs ready "$HOME/ready"; do kill -0 $! || { cat "$HOME/why" >&2; exit 1; }; sleep 0.02; done
 shift 3
 exec "$@"
