@@ -32,6 +32,13 @@ const LOCKS: &[&str] = &["config.lock", "config.worktree.lock"];
 /// `MERGE_RR` names, wherever they are, into it, and writes them.
 const RERERE: &[&str] = &["rr-cache", "merge_rr", "merge_rr.lock"];
 
+/// Under these whoever answers writes what replaces a file that Git reads; nobody else has them open.
+const UNFINISHED: &[&str] = &["config.unfinished", "index.unfinished"];
+
+/// What Git reads paths from without looking at them, and writes these in the work tree. A split one has parts.
+const INDEX: &str = "index";
+const PART_OF_INDEX: &str = "sharedindex.";
+
 /// What makes a folder a Git directory, if all of them are in it (gitrepository-layout(5)).
 pub(crate) const MARKS: [&str; 3] = ["HEAD", "objects", "refs"];
 
@@ -104,9 +111,33 @@ pub(crate) fn is_obeyed(below: &Path) -> bool {
 /// Files that Git replaces by way of NAME.lock are the same under that name: where that cannot be made, Git says at once that the
 /// file cannot be replaced.
 fn is_obeyed_at_top(name: &OsStr) -> bool {
-    let mut known = IN_GIT.iter().map(|(obeyed, _, _)| obeyed).chain(LOCKS).chain(RERERE);
-    known.any(|known| name == *known)
+    let mut known = IN_GIT.iter().map(|(obeyed, _, _)| obeyed).chain(LOCKS).chain(RERERE).chain(UNFINISHED);
+    known.any(|known| name == *known) || is_object_name(name)
 }
+
+/// Whether a name is that of an object. A reference that leads to `commondir` has Git write one there, and then obey what is so called.
+fn is_object_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    [40, 64].contains(&name.len()) && name.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Tells whether it is an index, or a part of one. Letters are small.
+pub(crate) fn is_index(below: &Path) -> bool {
+    let is_called =
+        |name: &OsStr| name == INDEX || name.as_encoded_bytes().starts_with(PART_OF_INDEX.as_bytes());
+    let mut parts = below.iter();
+    match (parts.next(), below.file_name().is_some_and(is_called)) {
+        (_, false) | (None, _) => false,
+        (Some(_), true) if is_in_modules(below) => {
+            !below.iter().any(|part| IN_SUBMODULES_OTHER.iter().any(|other| part == *other))
+        }
+        (Some(trees), true) if trees == "worktrees" => parts.count() == 2,
+        (Some(_), true) => parts.count() == 0,
+    }
+}
+
+/// Folders of submodules' Git directories in which names are anybody's.
+const IN_SUBMODULES_OTHER: &[&str] = &["refs", "logs", "objects", "lfs"];
 
 /// The folder that holds them.
 const INFO: &str = "info";
@@ -118,13 +149,15 @@ fn is_attributes(name: &OsStr) -> bool {
 /// The names of submodules may have many parts, so any part may be in a Git directory. Only below `refs` are two of the names
 /// usual.
 fn is_in_some_repository<'a>(parts: impl Iterator<Item = &'a OsStr>) -> bool {
-    let (mut in_refs, mut in_info) = (false, false);
+    let (mut in_refs, mut in_info, mut in_other) = (false, false, false);
     for part in parts {
-        let is_usual = in_refs && (part == "remotes" || part == "branches");
+        let is_usual =
+            in_refs && (part == "remotes" || part == "branches") || in_other && is_object_name(part);
         if is_obeyed_at_top(part) && !is_usual || in_info && is_attributes(part) {
             return true;
         }
         in_refs |= part == "refs";
+        in_other |= IN_SUBMODULES_OTHER.iter().any(|other| part == *other);
         in_info = part == INFO && !in_refs;
     }
     false
@@ -179,8 +212,29 @@ mod tests {
             ("modules/a/refs/heads/info/attributes", false),
             ("worktrees/w/modules/a/config", true),
             ("worktrees/w/modules/a/index", false),
+            ("index.unfinished", true),
+            ("0123456789abcdef0123456789abcdef01234567", true),
+            ("0123456789abcdef0123456789abcdef01234567/config", true),
+            ("0123456789abcdef0123456789abcdef0123456", false),
+            ("objects/pack/0123456789abcdef0123456789abcdef01234567", false),
+            ("modules/a/0123456789abcdef0123456789abcdef01234567/config", true),
+            ("modules/a/lfs/objects/0123456789abcdef0123456789abcdef01234567", false),
         ] {
             assert_eq!(is_obeyed(Path::new(path)), is, "{path}");
+        }
+        for (path, is) in [
+            ("index", true),
+            ("sharedindex.0123", true),
+            ("index.lock", false),
+            ("refs/heads/index", false),
+            ("worktrees/w/index", true),
+            ("worktrees/index", false),
+            ("worktrees/w/refs/index", false),
+            ("modules/a/b/index", true),
+            ("modules/a/refs/heads/index", false),
+            ("worktrees/w/modules/a/index", true),
+        ] {
+            assert_eq!(is_index(Path::new(path)), is, "{path}");
         }
         assert!(is_head(Path::new("modules/a/b/head")) && !is_head(Path::new("modules/a/refs/heads/head")));
         for (path, is) in [

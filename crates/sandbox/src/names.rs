@@ -160,6 +160,12 @@ impl NameRules {
         self.below_repositories(&folded(path)).any(git_names::is_head)
     }
 
+    /// Tells whether it is a Git index: the paths in it are written wherever they lead.
+    #[must_use]
+    pub fn is_index(&self, path: &Path) -> bool {
+        self.below_repositories(&folded(path)).any(git_names::is_index)
+    }
+
     /// Tells whether a path lies among the Git directories of submodules.
     #[must_use]
     pub fn is_in_modules(&self, path: &Path) -> bool {

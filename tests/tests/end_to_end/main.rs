@@ -54,6 +54,7 @@ mod metadata;
 mod name_service;
 mod names;
 mod names_git;
+mod names_index;
 mod output;
 mod over_http;
 mod package_managers;

@@ -10,7 +10,7 @@ use std::process::Command;
 use super::names::{behind_the_door, entries, git, project};
 
 /// Commands succeed, one after the other.
-async fn all_succeed(client: &Client, scripts: &[(&str, &str)]) {
+pub(super) async fn all_succeed(client: &Client, scripts: &[(&str, &str)]) {
     for (what, script) in scripts {
         let outcome = client.run_within(&format!("set -e; {script}"), PATIENCE).await;
         assert_eq!(outcome.ran().0, 0, "{what}: {outcome:?}");
@@ -21,7 +21,7 @@ fn first_note(result: &Value) -> &str {
     result["notes"][0].as_str().unwrap_or_default()
 }
 
-const IDENTITY: &str = "git config user.email a@b; git config user.name a";
+pub(super) const IDENTITY: &str = "git config user.email a@b; git config user.name a";
 
 #[tokio::test]
 async fn a_repository_is_made_in_the_top_folder_and_protected_from_then_on() {

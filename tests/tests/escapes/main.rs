@@ -16,6 +16,7 @@ macro_rules! tell {
 mod approval;
 mod attempts;
 mod files;
+mod git_index;
 mod interpreters;
 mod leaving;
 mod names;

@@ -9,7 +9,7 @@ use crate::place::{Attacked, EVERY, Form, Place, User};
 const DOOR: &[&str] = &["--door", "kernel"];
 
 /// Every world with mounts in which the kernel's door can be had.
-fn places() -> impl Iterator<Item = (User, Place, Attacked)> {
+pub(crate) fn places() -> impl Iterator<Item = (User, Place, Attacked)> {
     let with_mounts = EVERY.into_iter().filter(|(_, form)| *form == Form::Namespaces);
     with_mounts.filter_map(|(user, form)| {
         let place = Place::of(user, form, "")?;
@@ -19,13 +19,13 @@ fn places() -> impl Iterator<Item = (User, Place, Attacked)> {
 }
 
 /// Runs a program outside, as the user.
-fn outside(place: &Place, script: &str) {
+pub(crate) fn outside(place: &Place, script: &str) {
     let mut shell = place.command("sh".as_ref());
     assert!(shell.args(["-ec", script]).status().expect("sh starts").success(), "{script}");
 }
 
 /// A command in the sandbox, and what it printed.
-fn output(attacked: &mut Attacked, script: &str) -> String {
+pub(crate) fn output(attacked: &mut Attacked, script: &str) -> String {
     attacked.run(script).expect("a result")["output"].as_str().unwrap_or_default().to_owned()
 }
 

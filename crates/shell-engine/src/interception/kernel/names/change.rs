@@ -27,6 +27,10 @@ impl Worker<'_> {
         let (own, path) = ours(self.asker, &seen)?;
         let holder = self.rules.holder(&path)?;
         // The held folder itself is the asker's as all others are.
+        if matches!(change, Change::Length(_)) && self.rules.is_index(&path) {
+            self.is_refused(&path);
+            return None;
+        }
         let is_askers = path == holder || self.rules.is_free(&path);
         if !is_askers && !self.only_tries_modes(&own, &path, change) && !self.is_new_mode(&path, change) {
             return None;

@@ -6,19 +6,16 @@
 //! submodule has its work tree. What Git finds as it wants it is written again (`git init`, `git submodule update`), as it was.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, memfd_create, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, memfd_create, openat, statat};
 use rustix::io::Errno;
 use sandbox::GitName;
 
+use super::copied::{Unfinished, copy, new_file, read};
 use super::git_config::{is_harmless, is_harmless_change, leads_to};
 use super::made::{Made, Written, open_plain};
 use super::work::{Act, Free, Outcome, Worker};
@@ -27,7 +24,7 @@ use super::work::{Act, Free, Outcome, Worker};
 const MAX_CONFIG: u64 = 64 << 10;
 
 /// Where a configuration is written before it has its name.
-const UNFINISHED: &str = "config.unfinished";
+const UNFINISHED: Unfinished = Unfinished("config.unfinished");
 
 impl Worker<'_> {
     /// Whether a name that is protected may come into being, or go, this time.
@@ -192,11 +189,11 @@ impl Worker<'_> {
                 true => Ok(is_harmless(text, |work_tree| self.is_of_submodule(repository, work_tree))),
                 false => {
                     let is_work_tree = |work_tree: &str| self.is_of_submodule(repository, work_tree);
-                    Ok(is_harmless_change(&read(to)?.unwrap_or_default(), text, is_work_tree))
+                    Ok(is_harmless_change(&read(to, MAX_CONFIG)?.unwrap_or_default(), text, is_work_tree))
                 }
             }
         };
-        match copy(from, to, may) {
+        match copy((from, MAX_CONFIG), (to, UNFINISHED), may) {
             Ok(Some(written)) => {
                 self.made.borrow_mut().configurations.insert(to.path.clone(), written);
                 Some(Outcome::Done)
@@ -228,47 +225,12 @@ fn is_as_written(free: &Free, written: Option<&Written>) -> bool {
     written.is_some_and(|written| found.as_ref() == Some(written))
 }
 
-/// Reads a configuration; none where there is no file.
-fn read(free: &Free) -> std::io::Result<Option<Vec<u8>>> {
-    if free.kind().is_none() {
-        return Ok(None);
-    }
-    let mut text = Vec::new();
-    open_plain(&free.own, &free.name)?.take(MAX_CONFIG + 1).read_to_end(&mut text)?;
-    match u64::try_from(text.len()).is_ok_and(|length| length <= MAX_CONFIG) {
-        true => Ok(Some(text)),
-        false => Err(std::io::ErrorKind::FileTooLarge.into()),
-    }
-}
-
-/// Gives a Git directory the configuration that lies beside it, if it may have it.
-fn copy(
-    from: &Free,
-    to: &Free,
-    may: impl FnOnce(&[u8]) -> std::io::Result<bool>,
-) -> std::io::Result<Option<Written>> {
-    let Some(text) = read(from)? else { return Err(std::io::ErrorKind::NotFound.into()) };
-    if !may(&text)? {
-        return Ok(None);
-    }
-    let mode = open_plain(&from.own, &from.name)?.metadata()?.permissions().mode() & 0o777;
-    let _ = unlinkat(&to.own, UNFINISHED, AtFlags::empty());
-    let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(&to.own, UNFINISHED, make, Mode::from_raw_mode(mode))?);
-    file.write_all(&text)?;
-    let written = Written::of(&file)?;
-    renameat(&to.own, UNFINISHED, &to.own, &to.name)?;
-    unlinkat(&from.own, &from.name, AtFlags::empty())?;
-    Ok(Some(written))
-}
-
 /// Gives a new work tree the settings that its repository has for the main one.
 fn copy_settings(repository: &Path, free: &Free) -> std::io::Result<()> {
     let own = openat(CWD, repository, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let mut text = Vec::new();
     open_plain(&own, &free.name)?.take(MAX_CONFIG).read_to_end(&mut text)?;
-    let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    File::from(openat(&free.own, &free.name, make, Mode::from_raw_mode(0o644))?).write_all(&text)
+    new_file(free, &free.name, 0o644)?.write_all(&text)
 }
 
 /// Whether the work tree that a folder in a Git directory is for is gone: what leads there may go, too. `gitdir` names its `.git` file.

@@ -135,6 +135,28 @@ pub(super) fn is_harmless_change(before: &[u8], after: &[u8], is_work_tree: impl
     may_be_added && rest(&before) == rest(&after)
 }
 
+/// How many bytes the names of objects have in the repository of a configuration. None where that is not certain.
+pub(super) fn object_name_length(text: &[u8]) -> Option<usize> {
+    const SHA_1: usize = 20;
+    const SHA_256: usize = 32;
+    let names = |value: &str, name: &str| value.to_ascii_lowercase().contains(name);
+    let Some(settings) = settings(text) else {
+        // No command has written it, for it would have to be understood.
+        let text = String::from_utf8_lossy(text);
+        return Some(if names(&text, "sha256") { SHA_256 } else { SHA_1 });
+    };
+    let is_format = |setting: &&Setting<'_>| {
+        setting.section == "extensions" && setting.subsection.is_none() && setting.key == "objectformat"
+    };
+    let mut found = settings.iter().filter(is_format).map(|setting| match setting.value {
+        Some(value) if names(value, "sha256") && !names(value, "sha1") => Some(SHA_256),
+        Some(value) if names(value, "sha1") && !names(value, "sha256") => Some(SHA_1),
+        Some(_) | None => None,
+    });
+    let first = found.next().unwrap_or(Some(SHA_1))?;
+    found.all(|other| other == Some(first)).then_some(first)
+}
+
 /// Where a relative path from a folder leads, by its words alone.
 pub(super) fn leads_to(folder: &Path, path: &str) -> Option<PathBuf> {
     let mut place = folder.to_owned();
@@ -301,6 +323,23 @@ mod tests {
         let modules = Path::new("/w/.git/modules/a");
         assert_eq!(leads_to(modules, "../../../a"), Some("/w/a".into()));
         assert_eq!(leads_to(modules, "/a"), None);
+    }
+
+    #[test]
+    fn the_format_of_objects_is_what_is_set() {
+        let format =
+            |value: &str| object_name_length(format!("[extensions]\n\tobjectFormat = {value}\n").as_bytes());
+        assert_eq!(
+            [object_name_length(b""), format("sha1"), format("sha256")],
+            [Some(20), Some(20), Some(32)]
+        );
+        assert_eq!([format("other"), format("sha1\n\tobjectFormat = sha256")], [None, None]);
+        assert_eq!(
+            object_name_length(b"# sha256\n[core]\n\tbare = false\n"),
+            Some(20),
+            "a remark says nothing"
+        );
+        assert_eq!(object_name_length(b"[core] bare = false\n"), Some(20));
     }
 
     #[test]

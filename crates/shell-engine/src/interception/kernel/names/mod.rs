@@ -11,11 +11,15 @@
 //! * `wish`: what a call asks for, read from the asker's memory. `place`: where that is, in the asker's view.
 //! * `broker`: the thread of one call. `work`: what it does. `change`: modes, owners, times, lengths, attributes.
 //! * `unmounted`: what is refused where nothing is mounted. `firsts`: what Git makes once. `made`: what of it this call has made. `git_config`: whether theirs says anything that runs.
+//! * `indexes`: what becomes an index. `git_index`: whether its paths lie in a work tree. `copied`: files that get their names as copies.
 
 mod broker;
 mod change;
+mod copied;
 mod firsts;
 mod git_config;
+mod git_index;
+mod indexes;
 mod made;
 mod place;
 mod unmounted;

@@ -105,6 +105,14 @@ impl Act {
         )
     }
 
+    /// Whether nobody can write an index by it, nor keep a way to do so.
+    fn may_be_done_to_an_index(self) -> bool {
+        match self {
+            Act::MakeFolder | Act::Remove | Act::MoveAway | Act::MoveHere | Act::Mode => true,
+            Act::Make | Act::MakeFile | Act::MakeLink | Act::Write { .. } | Act::Change => false,
+        }
+    }
+
     /// Whether it would have changed something, had it not been refused.
     fn means_a_change(self, is_there: bool) -> bool {
         match self {
@@ -200,6 +208,7 @@ impl Worker<'_> {
         let removes = matches!(act, Act::Remove | Act::MoveAway);
         let is_kept = removes && self.rules.is_head(&free.path) && !self.is_in_made(&free.path);
         let may = self.rules.is_free(&free.path) && !is_kept || self.is_first(&free, act);
+        let may = may && (act.may_be_done_to_an_index() || !self.rules.is_index(&free.path));
         let others = self.rules.completing(&free.path).filter(|_| act.makes());
         let alone = others.is_some().then(|| COMPLETING.lock().unwrap_or_else(PoisonError::into_inner));
         let completes =
@@ -406,6 +415,9 @@ impl Worker<'_> {
         if flags.is_empty()
             && let Some(outcome) = self.configure(&from, &to)
         {
+            return Some(outcome);
+        }
+        if let Some(outcome) = self.index(&from, &to, flags) {
             return Some(outcome);
         }
         if !self.may_stand(&from, &to) || exchanges && !self.may_stand(&to, &from) {
