@@ -87,6 +87,40 @@ fn a_secret_whose_folder_is_replaced_outside_is_hidden_again() {
 }
 
 #[test]
+fn a_folder_that_gets_a_protected_name_outside_is_not_written_any_more() {
+    for (user, place, mut attacked) in places() {
+        let folder = word(&place.world.workdir());
+        outside(&place, &format!("cd {folder}; mkdir -p project/below"));
+        let rename = format!(
+            "cd {folder}; until test -e project/ready; do sleep 0.02; done; mv project .idea; : > moved"
+        );
+        let mut shell = place.command("sh".as_ref());
+        let mut renamed = shell.args(["-ec", &rename]).spawn().expect("sh starts");
+        // The guard notices it within milliseconds; a machine under load takes its time.
+        let tried = output(
+            &mut attacked,
+            "exec 2> /dev/null; cd project; : > ready; until test -e ../moved; do sleep 0.02; done; n=0
+             while test $n -lt 600 && (: > tasks); do rm -f tasks; sleep 0.05; n=$((n + 1)); done
+             : > below/x; cd ..; : > .idea/x; mkdir .idea/y; mv .idea/ready .idea/z; find .idea | sort | tr '\n' ' '",
+        );
+        assert!(renamed.wait().expect("it ends").success());
+        assert_eq!(tried, ".idea .idea/below .idea/ready ", "{user:?}");
+        // The twin: a folder with another name.
+        let script = format!("cd {folder}; mkdir other; mv other renamed");
+        outside(&place, &script);
+        let mut written = String::new();
+        for _ in 0..50 {
+            written = output(&mut attacked, "(: > renamed/x) 2> /dev/null && ls renamed");
+            if !written.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(written, "x\n", "{user:?}");
+    }
+}
+
+#[test]
 fn a_command_cannot_use_up_what_notices_replacements() {
     for (user, place, mut attacked) in places() {
         let use_up = "import ctypes, time; libc = ctypes.CDLL(None)

@@ -15,6 +15,7 @@ mod guard;
 mod init;
 mod landlock_rules;
 mod limits;
+mod mended;
 mod mounts;
 mod namespaces;
 mod netlink;

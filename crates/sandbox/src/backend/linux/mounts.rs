@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+pub(super) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 const NO_SUID: u64 = libc::MOUNT_ATTR_NOSUID;
 const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
 const NO_EXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
@@ -75,7 +75,7 @@ impl MountError {
 
 /// What becomes of a place inside a writable root that is made a mount point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pin {
+pub(super) enum Pin {
     /// It stays writable.
     Writable,
     /// It cannot be written, nor what is mounted in it.
@@ -215,50 +215,24 @@ fn overlay(layer: &Layer) -> Result<OwnedFd, MountError> {
     make("overlay", &[("lowerdir", &lower?), ("upperdir", &upper?), ("workdir", &work?), ("userxattr", "")])
 }
 
-/// Puts back what was knocked off: every place that should be a mount and is none any more. Runs in the session's mount
-/// namespace, with the capabilities of its user namespace.
-pub(super) fn mend(plan: &Plan) -> Result<(), MountError> {
-    for path in plan.execution.never_in.iter().filter(|path| !is_mount(path)) {
-        if_there(pin_down(path, Pin::NotExecuted))?;
-    }
-    for (path, pin) in
-        pins(plan).into_iter().filter(|(path, _)| !is_mount(path) && path.symlink_metadata().is_ok())
-    {
-        pin_down(&path, pin)?;
-    }
-    plan.hidden.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(hide(path)))?;
-    plan.emptied.iter().filter(|path| !is_mount(path)).try_for_each(|path| if_there(show_empty(path)))?;
-    let uncovered = covered_names(plan).into_iter().filter(|(path, _)| !is_mount(path));
-    uncovered.into_iter().try_for_each(|(path, text)| if_there(cover(&path, &text)))
-}
-
 /// Lists the files that say how names are found, and what lies over each where hosts are reached by name. One that is not there
 /// says nothing either.
-fn covered_names(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
+pub(super) fn covered_names(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
     let files = gateway::NAME_FILES.iter().filter(|_| plan.by_name.is_some());
     let placed =
         |(path, text): &(&str, &str)| Some((fs::canonicalize(path).ok()?, Path::new("/dev").join(text)));
     files.filter_map(placed).collect()
 }
 
-/// Lists every path that should be a mount and that programs outside may replace.
-pub(super) fn places(plan: &Plan) -> Vec<PathBuf> {
-    let covered = plan.hidden.iter().chain(&plan.emptied).chain(&plan.execution.never_in).cloned();
-    // Opened folders come and go; whoever brokers names has them mounted when they are used.
-    let pins = pins(plan).into_iter().filter(|(_, pin)| *pin != Pin::Opened);
-    let names = covered_names(plan).into_iter().map(|(path, _)| path);
-    pins.map(|(path, _)| path).chain(covered).chain(names).collect()
-}
-
 /// Tells whether something is mounted exactly here; what is not there is not.
-fn is_mount(path: &Path) -> bool {
+pub(super) fn is_mount(path: &Path) -> bool {
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW | rustix::fs::AtFlags::NO_AUTOMOUNT;
     rustix::fs::statx(CWD, path, flags, rustix::fs::StatxFlags::empty())
         .is_ok_and(|found| found.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
 }
 
 /// Makes a place a mount point, which cannot be renamed or removed from inside; read-only if it is protected.
-fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
+pub(super) fn pin_down(path: &Path, pin: Pin) -> Result<(), MountError> {
     let tree = match (copy(path), pin) {
         // Whoever made the folder has removed it.
         (Err(_), Pin::Opened) => return Ok(()),
@@ -293,12 +267,12 @@ pub(super) fn bind_writable(folder: &Path) -> Result<(), MountError> {
 }
 
 /// What goes meanwhile (a socket's owner ends) needs no cover.
-fn if_there(covered: Result<(), MountError>) -> Result<(), MountError> {
+pub(super) fn if_there(covered: Result<(), MountError>) -> Result<(), MountError> {
     covered.or_else(|error| if error.is_of_nothing() { Ok(()) } else { Err(error) })
 }
 
 /// Lays an empty file over a file.
-fn show_empty(path: &Path) -> Result<(), MountError> {
+pub(super) fn show_empty(path: &Path) -> Result<(), MountError> {
     if !path.is_file() {
         return Ok(());
     }
@@ -311,7 +285,7 @@ fn show_empty(path: &Path) -> Result<(), MountError> {
 }
 
 /// Lists what becomes a mount point inside the writable roots, parents before children.
-fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
+pub(super) fn pins(plan: &Plan) -> BTreeMap<PathBuf, Pin> {
     if !plan.mode.is_enforced() {
         return pins_outside(plan);
     }
@@ -445,7 +419,7 @@ fn way_to<'a>(plan: &Plan, path: &'a Path) -> impl Iterator<Item = &'a Path> {
 
 /// Covers a secret: a folder by an empty one, anything else by a device node on a mount that forbids devices, which fails
 /// every open with EACCES, whoever asks, and every connect with ECONNREFUSED.
-fn hide(path: &Path) -> Result<(), MountError> {
+pub(super) fn hide(path: &Path) -> Result<(), MountError> {
     let Ok(kind) = fs::symlink_metadata(path).map(|metadata| metadata.file_type()) else {
         // Gone since the plan was made: nothing to hide.
         return Ok(());
@@ -459,7 +433,7 @@ fn hide(path: &Path) -> Result<(), MountError> {
 
 /// Lays something of the session's own `/dev` over a file. From there, because kernels before 6.15 only copy mounts that
 /// have a place: a copy of a detached one is EINVAL (`may_copy_tree` in fs/namespace.c).
-fn cover(path: &Path, with: &Path) -> Result<(), MountError> {
+pub(super) fn cover(path: &Path, with: &Path) -> Result<(), MountError> {
     change_and_place(&copy(with)?, READ_ONLY | NO_SUID | NO_DEVICES | NO_EXEC, path)
 }
 

@@ -5,9 +5,9 @@
 //! The guard watches the folders of all such places and, milliseconds later, has a child enter the session's
 //! namespaces and mount anew. What cannot be repaired ends the session.
 
-use super::mounts;
 use super::namespaces::Attempt;
 use super::sys::{self, Forked, SingleThreaded};
+use super::{mended, mounts};
 use crate::enforcement::Namespace;
 use crate::names::NameRules;
 use crate::plan::Plan;
@@ -103,7 +103,7 @@ impl Watcher {
     /// Watches the way to every place, as it is now: a folder that is replaced takes what is mounted in it along.
     pub(super) fn look_again(&mut self, plan: &Plan) -> io::Result<()> {
         let mut folders: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
-        for place in mounts::places(plan) {
+        for place in mended::places(plan) {
             for path in place.ancestors() {
                 if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
                     folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
@@ -192,7 +192,7 @@ pub(super) fn bind_writable(
 
 fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io::Result<()> {
     inside(proof, doors, || {
-        let done = mounts::mend(plan).map_err(io::Error::other);
+        let done = mended::mend(plan).map_err(io::Error::other);
         if let Err(error) = &done
             && is_last
         {
