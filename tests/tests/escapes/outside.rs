@@ -70,6 +70,38 @@ fn nothing_that_commands_can_write_is_on_the_search_path_outside() {
 }
 
 #[test]
+fn nothing_outside_opens_files_by_their_handles() {
+    /// `CAP_DAC_READ_SEARCH` (capabilities(7)), without which open_by_handle_at(2) sees no file past a mount.
+    const BY_HANDLE: u32 = 2;
+    let rules = "prefix_rule([\"grep\"], run=\"outside\")\nprefix_rule([\"sed\"], run=\"unconfined\")\n";
+    for (user, form) in EVERY.into_iter().filter(|(_, form)| *form == Form::Namespaces) {
+        let Some(place) = Place::of(user, form, rules) else { continue };
+        let mut attacked = place.start(&[]);
+        if !attacked.is_possible() {
+            continue;
+        }
+        let mut has = |command: &str| {
+            let result = attacked.run(command).expect("a result");
+            assert!(escalated(&result), "{user:?}: {result}");
+            let set = result["output"]
+                .as_str()
+                .and_then(|text| text.trim().rsplit('\t').next())
+                .unwrap_or_default();
+            u64::from_str_radix(set, 16).unwrap_or_else(|_| panic!("{result}")) & (1 << BY_HANDLE) != 0
+        };
+        assert!(!has("grep CapBnd /proc/self/status") && !has("grep CapEff /proc/self/status"), "{user:?}");
+        let is_there = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+            let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t"));
+            bounding
+                .and_then(|set| u64::from_str_radix(set, 16).ok())
+                .is_some_and(|set| set & (1 << BY_HANDLE) != 0)
+        });
+        // The twin: what a person has let do everything.
+        assert_eq!(has("sed -n /CapBnd/p /proc/self/status"), is_there, "{user:?}");
+    }
+}
+
+#[test]
 fn the_approval_command_finds_nothing_that_commands_can_write() {
     for (user, form) in EVERY {
         let Some(place) = Place::of(user, form, "prefix_rule([\"mkdir\"], decision=\"prompt\")\n") else {

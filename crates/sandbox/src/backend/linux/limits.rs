@@ -112,14 +112,18 @@ fn processes_of_user() -> u64 {
     mine.map(|entry| fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64)).sum()
 }
 
-/// Gives up the right to change mounts, for good, also across `execve`.
-pub(super) fn drop_right_to_mount() -> io::Result<()> {
-    let mounting = CapabilitySet::SYS_ADMIN;
+/// Gives up the rights to see files past mounts, for good, also across `execve`: to open them by their handles, and, where the
+/// mounts are the process's own, to change these.
+pub(super) fn drop_rights_past_mounts(are_own: bool) -> io::Result<()> {
+    let by_handle = CapabilitySet::DAC_READ_SEARCH;
+    let dropped = if are_own { by_handle | CapabilitySet::SYS_ADMIN } else { by_handle };
     let present = rustix::thread::capabilities(None)?;
     if present.effective.contains(CapabilitySet::SETPCAP) {
-        rustix::thread::remove_capability_from_bounding_set(mounting)?;
+        for capability in dropped.iter() {
+            rustix::thread::remove_capability_from_bounding_set(capability)?;
+        }
     }
-    let kept = present.permitted - mounting;
+    let kept = present.permitted - dropped;
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     Ok(rustix::thread::set_capabilities(None, sets)?)
 }

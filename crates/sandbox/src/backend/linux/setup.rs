@@ -121,9 +121,7 @@ fn limit_execution(plan: &Plan, attempt: &Attempt) -> Result<Option<u32>, SetupE
     mounts::build_outside(plan)?;
     // What gains rights by being executed would take the mounts off.
     rustix::thread::set_no_new_privs(true).map_err(io_error(SetupError::NoNewPrivileges))?;
-    if attempt.has(Namespace::User) {
-        limits::drop_right_to_mount().map_err(SetupError::Capabilities)?;
-    }
+    limits::drop_rights_past_mounts(attempt.has(Namespace::User)).map_err(SetupError::Capabilities)?;
     Ok(landlock_rules::forbid_mounting()?)
 }
 
