@@ -9,6 +9,7 @@
 
 mod channels;
 pub mod doctor;
+mod fetching;
 mod http;
 mod mcp;
 mod sockets;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::JwkSet;
 
-use super::fetching;
 use super::watched_file::WatchedFile;
+use crate::fetching;
 
 /// How often keys are fetched at most because a token's is not known: anybody can send such tokens.
 const UNKNOWN: Duration = Duration::from_secs(30);

@@ -8,7 +8,6 @@ mod connection;
 mod endpoint;
 mod entry;
 mod events;
-mod fetching;
 mod form;
 mod gate;
 mod hosts;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use ureq::Agent;
 
+use crate::fetching;
+
 use super::protocol::{FromServer, FromTerminal, MAX_MESSAGE};
 
 /// How long connecting, and the beginning of an answer, may take.
@@ -110,7 +112,7 @@ impl Remote {
     fn agent(timeout: Option<Duration>) -> Agent {
         let config =
             Agent::config_builder().timeout_connect(Some(ANSWER)).timeout_recv_response(Some(ANSWER));
-        config.timeout_global(timeout).max_redirects(0).build().new_agent()
+        fetching::agent(config.timeout_global(timeout).max_redirects(0).build())
     }
 
     fn authorization(&self) -> Option<String> {

@@ -1,12 +1,11 @@
-//! Fetching what an address shows. Names are looked up without the C library, whose way loads plug-ins of another one in a
-//! static program.
+//! Clients of HTTP. They look names up without the C library, whose way loads plug-ins of another one in a static program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::http::Uri;
 use egress::{Name, Resolve, SystemResolver};
-use tokio::runtime::Handle;
+use ureq::Agent;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -15,11 +14,8 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks names up in the machine's hosts file, then asks its name servers.
-#[derive(Debug)]
-struct SystemNames {
-    resolver: SystemResolver,
-    runtime: Handle,
-}
+#[derive(Debug, Default)]
+struct SystemNames(SystemResolver);
 
 impl Resolver for SystemNames {
     fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
@@ -31,7 +27,9 @@ impl Resolver for SystemNames {
                 vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
             }
             (Err(_), Some(name)) => {
-                let found = self.runtime.block_on(self.resolver.resolve(&name));
+                // Whoever fetches waits on a thread of its own.
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let found = runtime.block_on(self.0.resolve(&name));
                 found
                     .map_err(|why| ureq::Error::Io(std::io::Error::other(format!("{host}: {why}"))))?
                     .addresses
@@ -47,12 +45,15 @@ impl Resolver for SystemNames {
     }
 }
 
+/// A client that connects as this machine does. It waits where it is called, which must be no thread of a runtime's.
+pub(crate) fn agent(config: Config) -> Agent {
+    Agent::with_parts(config, DefaultConnector::default(), SystemNames::default())
+}
+
 /// Fetches text of at most `most` bytes from an address, and from no other one that this would lead to.
-pub(super) async fn fetch(url: String, most: u64) -> Result<String, String> {
-    let names = SystemNames { resolver: SystemResolver::default(), runtime: Handle::current() };
+pub(crate) async fn fetch(url: String, most: u64) -> Result<String, String> {
     let fetching = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).max_redirects(0).build();
-        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), names);
+        let agent = agent(Agent::config_builder().timeout_global(Some(PATIENCE)).max_redirects(0).build());
         let mut answer = agent.get(&url).call().map_err(|error| error.to_string())?;
         answer.body_mut().with_config().limit(most).read_to_string().map_err(|error| error.to_string())
     });
