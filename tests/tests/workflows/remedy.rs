@@ -70,13 +70,14 @@ impl Remedy {
     }
 
     /// Writes into a world's files what belongs there, before its server starts.
+    /// What fails inside is not asked about: it is the remedy that shall help.
     pub(crate) fn write(&self, world: &World) {
+        let settings = world.codex_home().join("config.toml");
+        append(&settings, "[shell_tool]\nretry = \"never\"");
         for step in &self.steps {
             match step {
                 Step::Rule(rule) => append(&world.rules_file(), rule),
-                Step::Setting(line) => {
-                    append(&world.codex_home().join("config.toml"), &format!("[shell_tool]\n{line}"));
-                }
+                Step::Setting(line) => append(&settings, line),
                 Step::Folder(folder) => fs::create_dir_all(folder).expect("a folder that can be made"),
                 Step::Arguments(_) | Step::Before(_) => {}
             }
