@@ -58,7 +58,8 @@ const TABLE: &[(&str, Decision, DecidedBy)] = &[
     ("git|push|origin|-f", Prompt, Rule),
     ("/usr/bin/git|push|-f", Forbidden, Rule),
     ("/ws/git|push|-f", Forbidden, Rule),
-    ("git|Push", Allow, Nothing),
+    // Git runs what it guesses by `help.autocorrect`.
+    ("git|Push", Prompt, Rule),
     ("gitk|push", Allow, Nothing),
     // exact
     ("npm|test", Allow, Rule),
