@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use end_to_end_tests::client::{Client, Outcome, Person};
-use end_to_end_tests::lines::run_to_end;
+use end_to_end_tests::lines::{Lines, run_to_end};
 use end_to_end_tests::waiting::eventually_async;
 use end_to_end_tests::{World, word};
 use rmcp::model::ClientRequest;
@@ -306,4 +306,41 @@ async fn root_becomes_another_user_though_hashes_are_hidden() {
         code == 0 && words.starts_with("nobody\ndaemon\nroot\n") && !words.contains("root:"),
         "{outcome:?}"
     );
+}
+
+/// Commands can use up inotify, which is counted by user: what is started then is refused, never weaker. That is tried where the
+/// test has a count of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_weaker_sandbox_is_had_by_using_up_watches() {
+    const LIMITED: &str = "echo $0 > /proc/sys/user/max_inotify_instances || exit 99; exec \"$@\"";
+    let level = |instances: &str| {
+        let world = World::with_rules("").configured("");
+        let server = world.server(&[]);
+        let mut command = std::process::Command::new("unshare");
+        world.surround(&mut command);
+        command.args(["-U", "--map-root-user", "sh", "-c", LIMITED, instances]);
+        command.arg(server.get_program()).args(server.get_args());
+        let mut server = Lines::start_command(command);
+        server.initialize();
+        let call = json!({"command": "true", "workdir": world.workdir(), "login": false});
+        let result = server.request("tools/call", json!({"name": "shell", "arguments": call}));
+        let refused = result.to_string().contains("because inotify is used up");
+        result["result"]["structuredContent"]["sandbox"].as_str().map(str::to_owned).ok_or(refused)
+    };
+    let can = std::process::Command::new("unshare")
+        .args(["-U", "--map-root-user", "sh", "-c", LIMITED, "9", "true"])
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        assert_ne!(std::env::var("TESTS_MUST_SANDBOX").as_deref(), Ok("1"), "no namespace to try it in");
+        return;
+    }
+    let whole = level("64").expect("a sandbox");
+    for instances in ["0", "1", "2", "3"] {
+        match level(instances) {
+            Ok(had) => assert_eq!(had, whole, "with {instances}"),
+            Err(is_said) => assert!(is_said, "with {instances}"),
+        }
+    }
+    assert_eq!(level("1"), Err(true));
 }

@@ -169,10 +169,6 @@ struct Request<'a> {
 fn start(request: &Request<'_>) -> io::Result<Running> {
     let Request { proof, plan, .. } = *request;
     let wanted = namespaces::wanted(plan);
-    // A weaker form would hide that commands have used it up.
-    if wanted.contains(&Namespace::Mount) {
-        Watcher::start(plan).map_err(|error| io::Error::other(format!("{NOT_MENDED}: {error}")))?;
-    }
     let mut reasons: Vec<String> = Vec::new();
     let mut attempts = VecDeque::from([Attempt(wanted.clone())]);
     let mut tried = Vec::new();
@@ -183,7 +179,9 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
         let placeholders = Placeholders::make(&names).map_err(io::Error::other)?;
         match start_as(request, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
-            Err(error) => {
+            // Commands can use it up: that must not get them a weaker form.
+            Err(Failed::Watching(error)) => return Err(io::Error::other(format!("{NOT_MENDED}: {error}"))),
+            Err(Failed::Attempt(error)) => {
                 let reason = error.to_string();
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
@@ -199,14 +197,28 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
     Err(io::Error::other(reasons.join("; ")))
 }
 
+/// Why init was not started.
+enum Failed {
+    /// Not in this form.
+    Attempt(io::Error),
+    /// In none, because it could not be watched over.
+    Watching(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        Failed::Attempt(error)
+    }
+}
+
 /// Starts init in one form. An error means that nothing is left of the attempt.
 fn start_as(
     request: &Request<'_>,
     attempt: &Attempt,
     reasons: &[String],
-) -> io::Result<(Pid, Option<Mending>)> {
-    let (may_begin, begin) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let (outcome, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+) -> Result<(Pid, Option<Mending>), Failed> {
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
+    let ((may_begin, begin), (outcome, tell)) = (pipe()?, pipe()?);
     let forked = match attempt.flags() {
         0 => sys::fork(request.proof),
         flags => sys::fork_into_namespaces(request.proof, flags),
@@ -240,7 +252,7 @@ fn settle(
     attempt: &Attempt,
     begin: &OwnedFd,
     outcome: OwnedFd,
-) -> io::Result<Option<Mending>> {
+) -> Result<Option<Mending>, Failed> {
     if attempt.has(Namespace::User) {
         namespaces::map_identities(init)
             .map_err(|error| io::Error::other(format!("could not map users into the namespace: {error}")))?;
@@ -249,18 +261,19 @@ fn settle(
     let mending = match Doors::open(init, attempt)? {
         None => None,
         Some(doors) => {
-            let watcher = Watcher::start(plan)?;
-            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network))?;
+            let watcher = Watcher::start(plan).map_err(Failed::Watching)?;
+            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network));
+            let newcomers = newcomers.map_err(Failed::Watching)?;
             Some(Mending { doors, watcher, newcomers, verified: Verified::open(init)? })
         }
     };
-    rustix::io::write(begin, &[1])?;
+    rustix::io::write(begin, &[1]).map_err(io::Error::from)?;
     let mut told = Vec::new();
     File::from(outcome).take(4096).read_to_end(&mut told)?;
     match told.split_first() {
         Some((0, _)) => Ok(mending),
-        Some((_, reason)) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned())),
-        None => Err(io::Error::other("the sandbox's init died while it was set up")),
+        Some((_, reason)) => Err(io::Error::other(String::from_utf8_lossy(reason).into_owned()).into()),
+        None => Err(io::Error::other("the sandbox's init died while it was set up").into()),
     }
 }
 
