@@ -5,10 +5,12 @@ const base = location.pathname.replace(/\/+$/, "");
 const CALM = 500; // Milliseconds in which a question that has just come cannot be answered: keys may be meant for another.
 const words = {
   once: "Allow once", inside: "Run inside the sandbox", session: "Allow for the session", always: "Always allow",
-  deny: "Deny", end: "Deny and end the call",
+  project: "Always allow in this project", hour: "Allow for one hour", deny: "Deny", end: "Deny and end the call",
 };
+// A choice of one of several rules has the number of its words with it: "always:2".
+const kind = (choice) => choice.split(":")[0];
 const element = (id) => document.getElementById(id);
-const open = new Map();
+const open = new Map(), sending = new Set();
 let token = "";
 
 function make(tag, text) {
@@ -53,12 +55,12 @@ function show(question) {
   choices.setAttribute("aria-label", "Answer");
   for (const choice of question.choices) {
     const rule = question.rules.find((rule) => rule.decision === choice);
-    const button = make("button", words[choice] ?? `Allow: ${choice}`);
+    const name = words[kind(choice)] ?? `Allow: ${choice}`, button = make("button", name);
     button.type = "button";
     button.disabled = true;
     if (rule) {
       button.append(make("br"), make("code", rule.begins_with));
-      row(facts, `Rule of "${choice}"`, rule.rule);
+      row(facts, `Rule of "${name} ${rule.begins_with}"`, rule.rule);
     }
     button.addEventListener("click", () => answer(question.id, choice, reason.value));
     choices.append(button);
@@ -68,7 +70,7 @@ function show(question) {
   item.append(card);
   open.set(question.id, item);
   element("questions").append(item);
-  element("news").textContent = `A command waits for an answer: ${question.program}`;
+  tell(`A command waits for an answer: ${question.program}`);
   count();
 }
 
@@ -78,20 +80,30 @@ function close(id, said = true) {
   const had = item.contains(document.activeElement);
   open.delete(id);
   item.remove();
-  if (said) element("news").textContent = "A question needs no answer any more.";
-  // Whoever works with keys goes on with the next one.
-  if (had) element("questions").querySelector("h2")?.focus();
+  if (said) tell("A question needs no answer any more.");
   count();
+  // Whoever works with keys goes on with the next one.
+  if (had) (element("questions").querySelector("h2") ?? element("nothing")).focus();
+}
+
+// What went wrong is seen, too; what else is told is on the page already.
+function tell(news, wrong = false) {
+  element("news").textContent = news;
+  element("news").classList.toggle("aside", !wrong);
 }
 
 async function answer(id, choice, reason) {
+  if (sending.has(id)) return;
+  sending.add(id);
   const body = JSON.stringify({ say: "answer", id, choice, reason: reason.trim() || null });
   const sent = { method: "POST", body, headers: headers({ "Content-Type": "application/json" }) };
   try {
     const response = await fetch(`${base}/answers`, sent);
-    if (!response.ok) element("news").textContent = await response.text();
+    if (!response.ok) tell(await response.text(), true);
   } catch {
-    element("news").textContent = "The answer did not reach the server.";
+    tell("The answer did not reach the server.", true);
+  } finally {
+    sending.delete(id);
   }
 }
 
