@@ -210,6 +210,21 @@ $(AGENTS)/.installed: tests/clients/agents/package.json tests/clients/agents/pac
 	cd $(AGENTS) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Chromium comes from Debian (apt-get install chromium: 290 MB with no more than it is itself); CHROMIUM= names another one.
+BROWSER := $(CURDIR)/target/browser
+CHROMIUM ?= /usr/bin/chromium
+
+.PHONY: test-browser
+test-browser: need-node build-programs build-bash $(BROWSER)/.installed ## Test the page for questions in Chromium (seconds).
+	$(call step,'Tests of /approve in Chromium')
+	@[ -x $(CHROMIUM) ] || { echo 'Missing: $(CHROMIUM) (Debian: apt-get install chromium)' >&2; exit 1; }
+	@cp tests/browser/*.mjs $(BROWSER)/ && cd $(BROWSER) && SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) CHROMIUM=$(CHROMIUM) node --test --test-reporter=spec approve.test.mjs
+
+$(BROWSER)/.installed: tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc
+	@rm -rf $(BROWSER) && mkdir -p $(BROWSER) && cp $^ $(BROWSER)
+	cd $(BROWSER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: check
 check: need-rust npm/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json demo/node_modules/.package-lock.json ## Check format, lints, documentation, types and licences.
 	$(call step,'Format')
