@@ -42,6 +42,7 @@ LAUNCHER := $(INSTALLED)/node_modules/.bin/shell-tool-mcp
 PYTHON ?= python3
 PYTHON_CLIENTS := $(CURDIR)/target/python-clients
 PYTHON_FRAMEWORKS := $(CURDIR)/target/python-frameworks
+PYTHON_KUBERNETES := $(CURDIR)/target/python-kubernetes
 
 # The registry's packages are never asked about when our own tarballs are installed: the packages of other platforms may not exist.
 INSTALL_TARBALLS := npm install --offline --no-audit --no-fund --no-save --loglevel=error
@@ -161,9 +162,11 @@ test-containers: need-python build ## Try the sandbox in containers of many kind
 test-python-clients:
 	$(call step,'Tests with MCP clients written in Python')
 	@if $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
-	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed $(PYTHON_FRAMEWORKS)/.installed && cd tests/clients/python && \
+	  $(MAKE) --no-print-directory $(PYTHON_CLIENTS)/.installed $(PYTHON_FRAMEWORKS)/.installed $(PYTHON_KUBERNETES)/.installed && \
+	  cd tests/clients/python && \
 	  export PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) && \
-	  $(PYTHON_CLIENTS)/bin/python -m unittest test_clients && $(PYTHON_FRAMEWORKS)/bin/python -m unittest test_frameworks; \
+	  $(PYTHON_CLIENTS)/bin/python -m unittest test_clients && $(PYTHON_FRAMEWORKS)/bin/python -m unittest test_frameworks && \
+	  $(PYTHON_KUBERNETES)/bin/python -m unittest test_runtime; \
 	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
 
 # Package managers that few machines have all of: 23 MB to download. A test says which one it has not found.
@@ -193,6 +196,13 @@ $(PYTHON_FRAMEWORKS)/.installed: tests/clients/python/frameworks.txt
 	@rm -rf $(PYTHON_FRAMEWORKS)
 	$(PYTHON) -m venv $(PYTHON_FRAMEWORKS)
 	$(PYTHON_FRAMEWORKS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+# 300 MB, a third of it the schemas of all versions of Kubernetes.
+$(PYTHON_KUBERNETES)/.installed: tests/clients/python/kubernetes.txt
+	@rm -rf $(PYTHON_KUBERNETES)
+	$(PYTHON) -m venv $(PYTHON_KUBERNETES)
+	$(PYTHON_KUBERNETES)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 # The coding agents themselves, over a gigabyte of them, with a Node.js that is new enough; in a folder of their own below target/.
