@@ -166,7 +166,7 @@ test-python-clients:
 	  cd tests/clients/python && \
 	  export PYTHONDONTWRITEBYTECODE=1 SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) && \
 	  $(PYTHON_CLIENTS)/bin/python -m unittest test_clients && $(PYTHON_FRAMEWORKS)/bin/python -m unittest test_frameworks && \
-	  $(PYTHON_KUBERNETES)/bin/python -m unittest test_runtime; \
+	  $(PYTHON_KUBERNETES)/bin/python -m unittest test_runtime test_manifests; \
 	else echo 'Not tested: Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv).'; fi
 
 # Package managers that few machines have all of: 23 MB to download. A test says which one it has not found.
