@@ -69,6 +69,8 @@ fn the_record_is_learned_from_and_replayed() {
     let (code, learned, error) = run_subcommand(&world, &["policy", "learn", "--since", "1h"]);
     assert_eq!(code, Some(0), "{error}");
     assert!(learned.contains("match=[\"touch a\"") && learned.contains("\"c\"], \"forbidden\""), "{learned}");
+    let (code, _, error) = run_subcommand(&world, &["policy", "learn", "--session", "1"]);
+    assert!(code == Some(1) && error.contains("no decision of a server 1"), "{code:?} {error}");
     let file = world.workdir().join("other.rules");
     std::fs::write(&file, "prefix_rule([\"touch\"], \"forbidden\")\n").expect("written");
     let (code, replayed, error) =

@@ -1,8 +1,8 @@
 //! From commands and what was decided about them to the rules that would have decided alike.
 //!
 //! Of each program: the shortest beginnings that fit no command of which something else was decided, and never fewer
-//! words than say what the program does. Nothing is allowed that was not allowed: a command with a beginning of its own
-//! gets a rule for this very command line.
+//! words than say what the program does, its sub-command's own included (`gh pr view`). A command with a beginning of its
+//! own gets a rule for this very command line. What stands for more than was seen is marked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,12 @@ use crate::decision::Decision;
 use crate::examples::typed;
 use crate::pattern::quoted;
 
-/// Examples that one rule is given.
+/// Examples that one rule is given, besides one for each of its alternatives.
 const MOST_EXAMPLES: usize = 3;
+/// Words that may say what a program does, with its name: `gh pr view`.
+const MOST_WORDS: usize = 3;
+/// Words in one place of a pattern; more say that anything may stand there.
+const MOST_ALTERNATIVES: usize = 5;
 /// Characters of an example; longer ones say little.
 const LONGEST_EXAMPLE: usize = 200;
 
@@ -78,13 +82,20 @@ fn of_program(commands: BTreeMap<Vec<String>, Answered<'_>>) -> Vec<String> {
             let others = commands.iter().filter(|(other, _)| other.starts_with(beginning));
             others.into_iter().all(|(_, other)| other == answered)
         };
-        let length = (least(words)..words.len()).find(|length| {
+        let is_alone = |length: usize| {
+            let beginning = words.get(..length).unwrap_or_default();
+            commands.keys().filter(|other| other.starts_with(beginning)).nth(1).is_none()
+        };
+        let shortest = (least(words)..=words.len()).find(|length| {
             let beginning = words.get(..*length).unwrap_or_default();
-            alike(length) && (answered.0 > Decision::Allow || too_broad(beginning).is_none())
+            let is_beginning = *length < words.len() || !is_alone(*length);
+            is_beginning && alike(length) && (answered.0 > Decision::Allow || too_broad(beginning).is_none())
         });
+        let length = shortest.map_or(words.len(), |length| narrowed(words, length, &commands));
+        let beginning = words.get(..length).unwrap_or_default();
         beginnings.push(Beginning {
-            words: words.get(..length.unwrap_or(words.len())).unwrap_or_default().to_vec(),
-            exact: length.is_none(),
+            words: beginning.to_vec(),
+            exact: shortest.is_none() || length == words.len() && is_alone(length),
             answered: *answered,
             examples: vec![words.clone()],
         });
@@ -100,11 +111,26 @@ impl Beginning<'_> {
 
 /// The fewest words that say what a program does: with its sub-command, if that is what follows its name.
 fn least(words: &[String]) -> usize {
-    let is_word = |word: &String| {
-        word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word.chars().all(|character| character.is_ascii_alphanumeric() || "-_:".contains(character))
+    if words.get(1).is_some_and(|word| is_word(word)) { 2 } else { words.len() }
+}
+
+/// Whether a word may be a sub-command.
+fn is_word(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_lowercase())
+        && word.chars().all(|character| character.is_ascii_alphanumeric() || "-_:".contains(character))
+}
+
+/// The length of a beginning that has as many words as all commands that begin so have sub-commands there, few enough to
+/// be listed.
+fn narrowed(words: &[String], shortest: usize, commands: &BTreeMap<Vec<String>, Answered<'_>>) -> usize {
+    let lists_the_next = |length: &usize| {
+        let beginning = words.get(..*length).unwrap_or_default();
+        let alike = commands.keys().filter(|other| other.starts_with(beginning));
+        let next: Option<BTreeSet<&String>> =
+            alike.map(|other| other.get(*length).filter(|word| is_word(word))).collect();
+        next.is_some_and(|next| next.len() <= MOST_ALTERNATIVES)
     };
-    if words.get(1).is_some_and(is_word) { 2 } else { words.len() }
+    (shortest..MOST_WORDS).find(|length| !lists_the_next(length)).unwrap_or(MOST_WORDS.max(shortest))
 }
 
 /// Beginnings that differ in their last word.
@@ -150,10 +176,7 @@ impl Joined<'_> {
         if decision < Decision::Forbidden && !rights.is_empty() {
             line.push_str(&format!(", {rights}"));
         }
-        let examples = self.examples.iter().map(|words| typed(words));
-        let examples =
-            examples.filter(|text| text.chars().count() <= LONGEST_EXAMPLE && !text.contains('\n'));
-        let examples: Vec<String> = examples.take(MOST_EXAMPLES).map(|text| quoted(&text)).collect();
+        let examples: Vec<String> = self.shown_examples().iter().map(|text| quoted(text)).collect();
         if !examples.is_empty() {
             line.push_str(&format!(", match=[{}]", examples.join(", ")));
         }
@@ -164,10 +187,29 @@ impl Joined<'_> {
         }
     }
 
+    /// One example of each alternative, then others.
+    fn shown_examples(&self) -> Vec<String> {
+        let is_short = |text: &String| text.chars().count() <= LONGEST_EXAMPLE && !text.contains('\n');
+        let mut alternatives = self.last.clone();
+        let at = self.before.len();
+        let is_first = |words: &&Vec<String>| words.get(at).is_some_and(|word| alternatives.remove(word));
+        let (first, others): (Vec<_>, Vec<_>) = self.examples.iter().partition(is_first);
+        let most = MOST_EXAMPLES.max(first.len());
+        first.into_iter().chain(others).map(|words| typed(words)).filter(is_short).take(most).collect()
+    }
+
     /// Why the rule allows more than was seen.
-    fn broad(&self) -> Option<&'static str> {
+    fn broad(&self) -> Option<String> {
         let beginning = |last: &String| self.before.iter().cloned().chain([last.clone()]).collect::<Vec<_>>();
-        self.last.iter().map(beginning).find_map(|words| too_broad(&words).or_else(|| hands_on(&words)))
+        let by_nature =
+            self.last.iter().map(beginning).find_map(|words| too_broad(&words).or_else(|| hands_on(&words)));
+        by_nature.map(str::to_owned).or_else(|| {
+            let next = self.examples.iter().filter_map(|words| words.get(self.before.len() + 1));
+            let next: BTreeSet<&String> = next.filter(|word| is_word(word)).collect();
+            let stands_for_more = !self.exact && self.before.len() + 1 < MOST_WORDS && !next.is_empty();
+            stands_for_more
+                .then(|| format!("allows every sub-command that may follow (seen: {})", next.len()))
+        })
     }
 }
 
@@ -227,9 +269,31 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "prefix_rule([\"gh\", [\"issue\", \"pr\"]], \"allow\", match=[\"gh issue list\", \"gh pr view 1\", \"gh pr view 2\"])",
+                "prefix_rule([\"gh\", \"issue\", \"list\"], \"allow\", exact=True, match=[\"gh issue list\"])",
+                "prefix_rule([\"gh\", \"pr\", \"view\"], \"allow\", match=[\"gh pr view 1\", \"gh pr view 2\"])",
                 "prefix_rule([\"ls\", \"-l\"], \"allow\", exact=True, match=[\"ls -l\"])",
             ]
         );
+    }
+
+    #[test]
+    fn what_stands_for_more_than_was_seen_is_marked() {
+        let allowed = |line: &str| observed(line, Decision::Allow, "");
+        let many: Vec<Observed> = ["a", "b", "c", "d", "e", "f"]
+            .iter()
+            .map(|word| allowed(&format!("tool run {word} x")))
+            .collect();
+        let mark = |count| format!("# broad: allows every sub-command that may follow (seen: {count})\n");
+        let rule = "prefix_rule([\"tool\", \"run\"], \"allow\", match=[\"tool run a x\", \"tool run b x\", \"tool run c x\"])";
+        assert_eq!(learn(&many), [mark(6) + rule]);
+        let few = learn(&many[..4]);
+        assert_eq!(
+            few,
+            ["prefix_rule([\"tool\", \"run\", [\"a\", \"b\", \"c\", \"d\"]], \"allow\", \
+              match=[\"tool run a x\", \"tool run b x\", \"tool run c x\", \"tool run d x\"])"]
+        );
+        let mixed = learn(&[allowed("tool run"), allowed("tool run x")]);
+        let rule = "prefix_rule([\"tool\", \"run\"], \"allow\", match=[\"tool run\", \"tool run x\"])";
+        assert_eq!(mixed, [mark(1) + rule]);
     }
 }

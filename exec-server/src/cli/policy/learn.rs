@@ -40,6 +40,11 @@ impl LearnArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let codex_home = find_codex_home(self.codex_home)?;
         let decisions = audit::recorded(&codex_home, self.session, self.since)?;
+        if let Some(session) = self.session.filter(|_| decisions.is_empty()) {
+            anyhow::bail!(
+                "the record has no decision of a server {session}; `audit show` lists them, ID/CALL"
+            );
+        }
         let observed: Vec<Observed> = decisions.iter().filter_map(observed).collect();
         let mut out = std::io::stdout().lock();
         writeln!(
