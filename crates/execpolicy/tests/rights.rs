@@ -190,7 +190,7 @@ fn an_administrator_bounds_what_anybody_gives() {
     assert!(found.write.is_empty());
     assert_eq!(found.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b.example"]);
     assert_eq!(found.denied_read, [PathBuf::from("/home/me/.aws")]);
-    assert_eq!(found.left_out.len(), 4, "{:?}", found.left_out);
+    assert_eq!(found.left_out.len(), 5, "{:?}", found.left_out);
     // What is denied is denied to what has everything, too.
     let found = bounded("deny_read = [\"~/.aws\"]", "prefix_rule([\"t\"], run=\"unconfined\")");
     assert_eq!((found.run, found.is_capped), (Run::Outside, true));

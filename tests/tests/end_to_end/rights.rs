@@ -140,6 +140,12 @@ fn grants_that_give_too_much_are_errors_or_say_what_they_open() {
         ("write=[\"/usr/local/bin\"]", false, "run or obeyed outside"),
         ("protected=[\".git/config\"]", false, "can be written"),
         ("sockets=[\"/run/docker.sock\"]", false, "root's rights"),
+        ("write=[\"/etc\"]", false, "services and their settings"),
+        ("write=[\"/lib/x\"]", false, "services and their settings"),
+        ("write=[\"/var/spool/cron\"]", false, "services and their settings"),
+        ("devices=[\"/dev/tty\"]", false, "no disk, no memory, no terminal"),
+        ("env=[\"LD_PRELOAD\"]", false, "lead it to run anything"),
+        ("env=[\"LD_*\"]", false, "LD_PRELOAD among them"),
         (&format!("may_run=[\"{tool}\"]"), false, "commands can write it, so it is not executed"),
     ] {
         let (code, said) = check(&format!("profile(\"tried\", {grants})\n"));
@@ -150,6 +156,9 @@ fn grants_that_give_too_much_are_errors_or_say_what_they_open() {
         "write=[\"~/.npm\", \"$REPO\", \"/srv/build\"]",
         "read=[\"~/.config/gh\"]",
         "may_run=[\"ssh\"]",
+        "write=[\"/var/tmp/x\"]",
+        "devices=[\"/dev/nvidia*\"]",
+        "env=[\"DEPLOY_*\"]",
         "hosts=[\"*.example.org\"]",
     ] {
         assert_eq!(check(&format!("profile(\"tried\", {fine})\n")), (Some(0), String::new()), "{fine}");

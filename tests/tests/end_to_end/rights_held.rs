@@ -116,6 +116,22 @@ async fn a_confined_program_has_what_its_profile_names() {
 }
 
 #[tokio::test]
+async fn what_a_confined_program_may_run_can_lie_in_the_home() {
+    let rules = "profile(\"tools\", run=\"confined\", may_run=[\"~/tools\"])\nprefix_rule([\"env\"], profile=\"tools\")\n";
+    let world = world(rules);
+    let tools = world.home().join("tools");
+    std::fs::create_dir(&tools).expect("a folder");
+    std::fs::copy("/bin/echo", tools.join("say")).expect("a program");
+    let client = client(&world).await;
+    if !holds(&client).await {
+        return;
+    }
+    let outcome = client.run("env ~/tools/say said; env /bin/echo refused 2>&1").await;
+    let (_, said) = outcome.ran();
+    assert!(said.contains("said") && !said.contains("refused\n"), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn what_a_command_wrote_is_not_executed_outside_and_the_result_says_so() {
     let world =
         world("prefix_rule([\"env\"], run=\"outside\")\nprefix_rule([\"nice\"], run=\"unconfined\")\n");

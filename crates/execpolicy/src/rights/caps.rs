@@ -48,9 +48,42 @@ impl Caps {
             rights.run = self.most();
             rights.is_capped = true;
         }
-        let before = rights.grants.hosts.len();
-        rights.grants.hosts.retain(|host| self.admits(host));
-        rights.is_capped |= rights.grants.hosts.len() < before;
+        let Rights { grants, withheld, is_capped, .. } = &mut rights;
+        withheld.extend(taken(&mut grants.hosts, |host| self.admits(host)));
+        *is_capped |= !withheld.is_empty();
+        rights
+    }
+
+    /// The rights within the bounds on places, which depend on the machine.
+    pub(crate) fn bound_places(&self, mut rights: Rights, around: &Surroundings<'_>) -> Rights {
+        if self.is_empty() {
+            return rights;
+        }
+        let paths = |places: &[Place]| -> Vec<PathBuf> {
+            places.iter().filter_map(|place| place.expand(around)).collect()
+        };
+        let known = self.grant_paths.as_deref().map(paths);
+        let (denied_read, denied_write) = (paths(&self.deny_read), paths(&self.deny_write));
+        let keeps = |place: &Place, denied: &[&[PathBuf]]| {
+            place.expand(around).is_none_or(|path| {
+                known.as_ref().is_none_or(|known| is_in(&path, known))
+                    && !denied.iter().any(|denied| is_in(&path, denied))
+            })
+        };
+        let Rights { grants, withheld, .. } = &mut rights;
+        withheld.extend(taken(&mut grants.read, |place| keeps(place, &[&denied_read])));
+        withheld.extend(taken(&mut grants.write, |place| keeps(place, &[&denied_read, &denied_write])));
+        withheld.extend(taken(&mut grants.sockets, |place| keeps(place, &[&denied_read])));
+        // What lies in a place that is given, and is not.
+        let (readable, writable) =
+            (paths(&[grants.read.as_slice(), &grants.write].concat()), paths(&grants.write));
+        let below =
+            |place: &&Place, given: &[PathBuf]| place.expand(around).is_some_and(|path| is_in(&path, given));
+        withheld
+            .extend(self.deny_read.iter().filter(|place| below(place, &readable)).map(ToString::to_string));
+        withheld
+            .extend(self.deny_write.iter().filter(|place| below(place, &writable)).map(ToString::to_string));
+        rights.is_capped |= !rights.withheld.is_empty();
         rights
     }
 
@@ -79,43 +112,32 @@ impl Caps {
         !self.deny_hosts.is_empty() || self.grant_hosts.is_some()
     }
 
-    /// Takes out of grants what may not be given here, and says so.
+    /// Denies what is never given, and takes out of hosts what may not be given, and says so.
     pub(crate) fn enforce(&self, granted: &mut Granted, around: &Surroundings<'_>) {
         if self.is_empty() {
             return;
         }
-        let paths = |places: &[Place]| places.iter().filter_map(|place| place.expand(around)).collect();
-        let known: Option<Vec<PathBuf>> = self.grant_paths.as_deref().map(paths);
-        let denied_read: Vec<PathBuf> = paths(&self.deny_read);
-        let denied_write: Vec<PathBuf> = paths(&self.deny_write);
-        let is_known = |path: &Path| known.as_ref().is_none_or(|known| is_in(path, known));
-        let mut keep = |paths: &mut Vec<PathBuf>, denied: &[&[PathBuf]]| {
-            paths.retain(|path| {
-                let keeps = is_known(path) && !denied.iter().any(|denied| is_in(path, denied));
-                if !keeps {
-                    granted.left_out.push(format!("{}, {BY_ADMINISTRATOR}", path.display()));
-                }
-                keeps
-            });
+        let paths = |places: &[Place]| -> Vec<PathBuf> {
+            places.iter().filter_map(|place| place.expand(around)).collect()
         };
-        keep(&mut granted.read, &[&denied_read]);
-        keep(&mut granted.write, &[&denied_read, &denied_write]);
-        keep(&mut granted.sockets, &[&denied_read]);
-        granted.hosts.retain(|host| {
-            let keeps = self.admits(host);
-            if !keeps {
-                granted.left_out.push(format!("{host}, {BY_ADMINISTRATOR}"));
-            }
-            keeps
-        });
-        granted.denied_read.extend(denied_read);
-        granted.denied_write.extend(denied_write);
+        // Those that tools are set up for; the others are bounded already.
+        let hosts = taken(&mut granted.hosts, |host| self.admits(host));
+        granted.left_out.extend(hosts.iter().map(|host| by_administrator(host)));
+        granted.denied_read.extend(paths(&self.deny_read));
+        granted.denied_write.extend(paths(&self.deny_write));
         granted.denied_hosts.extend(self.deny_hosts.iter().cloned());
     }
 }
 
+/// Takes out what is not kept, and tells what that was.
+fn taken<T: ToString>(all: &mut Vec<T>, mut keeps: impl FnMut(&T) -> bool) -> Vec<String> {
+    all.extract_if(.., |one| !keeps(one)).map(|one| one.to_string()).collect()
+}
+
 /// What is said of what an administrator's bounds take away.
-const BY_ADMINISTRATOR: &str = "which the administrator's requirements.toml does not let anybody give";
+pub(crate) fn by_administrator(what: &str) -> String {
+    format!("{what}, which the administrator's requirements.toml does not let anybody give")
+}
 
 fn is_in(path: &Path, places: &[PathBuf]) -> bool {
     places.iter().any(|place| path.starts_with(place))

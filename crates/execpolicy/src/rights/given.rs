@@ -74,6 +74,8 @@ pub struct Rights {
     pub source: Source,
     /// Whether an administrator's bounds have made them smaller.
     pub is_capped: bool,
+    /// What these bounds have taken away, as it is written.
+    pub withheld: Vec<String>,
     pub(crate) caps: Arc<Caps>,
 }
 
@@ -87,6 +89,7 @@ impl Rights {
             origin: None,
             source: Source::Nothing,
             is_capped: false,
+            withheld: Vec::new(),
             caps: Arc::default(),
         }
     }

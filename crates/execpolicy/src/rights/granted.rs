@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::caps::by_administrator;
 use super::given::Rights;
 use super::grants::Grants;
 use super::host::HostPattern;
@@ -59,9 +60,16 @@ impl Rights {
     /// The grants where this is around: what begins with a variable that is not set gives nothing, and is told.
     #[must_use]
     pub fn granted(&self, around: &Surroundings<'_>) -> Granted {
-        let mut granted = self.grants.expand(around);
+        let bounded = self.bounded(around);
+        let mut granted = bounded.grants.expand(around);
+        granted.left_out.extend(bounded.withheld.iter().map(|what| by_administrator(what)));
         self.caps.enforce(&mut granted, around);
         granted
+    }
+
+    /// The rights without what an administrator's bounds take away on this machine, which is told.
+    pub fn bounded(&self, around: &Surroundings<'_>) -> Rights {
+        self.caps.bound_places(self.clone(), around)
     }
 }
 
@@ -80,6 +88,11 @@ impl Grants {
             expanded
         };
         let (read, write, sockets) = (paths(&self.read), paths(&self.write), paths(&self.sockets));
+        let may_run = self.may_run.iter().filter_map(|program| match Place::parse(program) {
+            Ok(place) => paths(&[place]).pop().map(|path| path.to_string_lossy().into_owned()),
+            Err(_) => Some(program.clone()),
+        });
+        let may_run = may_run.collect();
         let mut hosts = self.hosts.clone();
         hosts.extend(self.configured_hosts.iter().flat_map(|tool| (around.configured)(*tool)));
         let mut seen = HashSet::new();
@@ -92,7 +105,7 @@ impl Grants {
             devices: self.devices.clone(),
             env: self.env.clone(),
             protected: self.protected.clone(),
-            may_run: self.may_run.clone(),
+            may_run,
             tty: self.tty,
             stdin: self.stdin,
             denied_read: Vec::new(),

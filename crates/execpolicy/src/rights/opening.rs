@@ -21,6 +21,39 @@ const SERVICES: &[(&str, &str)] = &[
     ("bus", "leads to services that start programs outside of every sandbox"),
 ];
 
+/// Variables by which widely used programs are led to run something else. Others do the same.
+const LEADING: &[&str] = &[
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "DYLD_INSERT_LIBRARIES",
+    "PATH",
+    "BASH_ENV",
+    "ENV",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYLIB",
+    "RUBYOPT",
+    "JAVA_TOOL_OPTIONS",
+    "CLASSPATH",
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH",
+    "GIT_EDITOR",
+    "GIT_PAGER",
+    "GIT_CONFIG_COUNT",
+    "GIT_EXEC_PATH",
+    "SSH_ASKPASS",
+    "RUSTC_WRAPPER",
+];
+
 /// Where rules, and what the server keeps, are.
 const OURS: &[&str] = &["$CODEX_HOME", "~/.codex", "$HOME/.codex"];
 
@@ -59,6 +92,15 @@ impl Grants {
             let service = SERVICES.iter().find(|(known, _)| *known == name);
             found.extend(service.map(|(_, what)| format!("the service behind `{socket}` {what}")));
         }
+        for pattern in self.env.iter().filter(|pattern| *pattern != "*") {
+            let led = LEADING.iter().find(|name| fits(pattern, name));
+            found.extend(led.map(|name| {
+                let named = if name == pattern { String::new() } else { format!(", {name} among them,") };
+                format!(
+                    "env `{pattern}`{named} lets a command lead it to run anything, with what is granted here"
+                )
+            }));
+        }
         for name in &self.protected {
             found.push(format!(
                 "protected `{name}` can be written: what stands there may be run by you later, with all your rights"
@@ -66,4 +108,9 @@ impl Grants {
         }
         found
     }
+}
+
+/// Whether a variable is one that a pattern stands for.
+fn fits(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }

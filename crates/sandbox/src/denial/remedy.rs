@@ -7,7 +7,7 @@ use super::caches;
 use super::evidence::{Denied, Evidence};
 use super::words;
 use crate::plan::Plan;
-use crate::resolve::{SYSTEM, is_too_wide, runs_outside};
+use crate::resolve::{is_systems, is_too_wide, runs_outside};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -33,9 +33,6 @@ const WITH_CREDENTIALS: &[&str] =
 
 /// Where temporary files go that are told nothing else.
 const TEMPORARY: &[&str] = &["/tmp", "/var/tmp"];
-
-/// Folders of the machine's services and administrator.
-const SERVICES: &[&str] = &["/run", "/var", "/opt", "/dev", "/proc", "/sys"];
 
 /// Says where it is to be written: a bare flag would be added to the command by whoever reads this.
 pub(super) fn remedy(plan: &Plan, denied: &Denied, evidence: &Evidence<'_>) -> String {
@@ -283,13 +280,8 @@ fn homes() -> Vec<PathBuf> {
 /// that speaks for him, into giving the system, the home folder, or what runs outside away.
 pub(super) fn may_be_offered(folder: &Path) -> bool {
     let homes = homes();
-    // Where services keep their sockets, state and programs; people's files lie in one of them.
-    let is_services = |folder: &Path| {
-        SERVICES.iter().any(|place| folder.starts_with(place)) && !folder.starts_with("/var/tmp")
-    };
-    !is_services(folder)
-        && !folder.canonicalize().is_ok_and(|real| is_services(&real))
-        && !SYSTEM.iter().any(|system| folder.starts_with(system))
+    !is_systems(folder)
+        && !folder.canonicalize().is_ok_and(|real| is_systems(&real))
         && !is_too_wide(folder, &homes)
         && !runs_outside(folder, &homes)
 }

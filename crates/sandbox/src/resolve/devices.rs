@@ -22,20 +22,14 @@ const OPENS: &[(&str, &str)] = &[
 /// More than a machine has.
 const MOST: usize = 200;
 
-/// Adds the devices that the patterns name and that are there. Those of disks and memory are no devices to grant.
+/// Adds the devices that the patterns name and that are there.
 pub(super) fn add(plan: &mut Plan, patterns: &[String]) -> Result<(), ResolveError> {
     for pattern in patterns {
-        let wrong = |source| ResolveError::Pattern { pattern: pattern.clone(), source };
-        let found: Vec<PathBuf> = glob::glob(pattern).map_err(wrong)?.flatten().take(MOST).collect();
+        let found = devices(pattern)?;
         if found.is_empty() {
             plan.notes.push(format!("there is no device {pattern}"));
         }
-        for path in found {
-            // A link (`/dev/disk/by-id/…`) stands for what it leads to.
-            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            if !may_be_granted(&real) {
-                return Err(ResolveError::Device(path));
-            }
+        for real in found {
             if !plan.devices.contains(&real) {
                 let opens = OPENS.iter().find(|(start, _)| real.to_string_lossy().starts_with(start));
                 let opens = opens.map_or("what its driver can do", |(_, opens)| opens);
@@ -45,6 +39,21 @@ pub(super) fn add(plan: &mut Plan, patterns: &[String]) -> Result<(), ResolveErr
         }
     }
     Ok(())
+}
+
+/// The devices that a pattern names and that are there.
+///
+/// # Errors
+///
+/// The pattern cannot be read, or it names one of a disk, of memory, or a terminal, which are no devices to grant.
+pub fn devices(pattern: &str) -> Result<Vec<PathBuf>, ResolveError> {
+    let wrong = |source| ResolveError::Pattern { pattern: pattern.to_owned(), source };
+    let found = glob::glob(pattern).map_err(wrong)?.flatten().take(MOST).map(|path| {
+        // A link (`/dev/disk/by-id/…`) stands for what it leads to.
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if may_be_granted(&real) { Ok(real) } else { Err(ResolveError::Device(path)) }
+    });
+    found.collect()
 }
 
 /// Whether a path is a character device, or a folder with nothing but such, below `/dev`, and not one behind which the whole machine

@@ -40,6 +40,16 @@ pub fn fallback_policy(client_roots: &[PathBuf], started_in: &Path, homes: &[Pat
 /// Folders of the system's: nothing in them is anybody's workspace.
 pub(crate) const SYSTEM: &[&str] = &["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
 
+/// Folders of the machine's services and administrator: sockets, state and programs.
+const SERVICES: &[&str] = &["/run", "/var", "/opt", "/dev", "/proc", "/sys"];
+
+/// Tells whether a folder is the system's or its services'; people's files lie in one of these.
+#[must_use]
+pub fn is_systems(folder: &Path) -> bool {
+    let mut all = SYSTEM.iter().chain(SERVICES);
+    all.any(|place| folder.starts_with(place)) && !folder.starts_with("/var/tmp")
+}
+
 /// Tells whether a folder is `/`, a home folder, or holds one.
 pub(crate) fn is_too_wide(path: &Path, homes: &[PathBuf]) -> bool {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -18,8 +18,9 @@ mod protected;
 mod repository;
 mod roots;
 
+pub use devices::devices;
 pub use error::ResolveError;
-pub use fallback::{FallbackPolicy, fallback_policy};
+pub use fallback::{FallbackPolicy, fallback_policy, is_systems};
 pub(crate) use fallback::{SYSTEM, is_too_wide};
 pub(crate) use host_facts::PRIVATE_VARIABLES;
 pub use host_facts::{CachePolicy, HostFacts};

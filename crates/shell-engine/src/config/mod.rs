@@ -26,6 +26,7 @@ pub use approvals::{ApprovalSettings, ChannelKind, ReasonField};
 pub use door::DoorChoice;
 pub use error::ConfigError;
 pub use file::ConfigFileError;
+pub(crate) use grant_doubts::Opened;
 pub use limits::{AfterCall, LimitError, LimitSettings, Limits, SpoolLimits, UnknownAfterCall};
 pub use limits::{BYTES_PER_TOKEN, DEFAULT_TOKENS, MAX_TOKENS};
 pub(crate) use network::Reachable;

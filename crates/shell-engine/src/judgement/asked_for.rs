@@ -12,6 +12,9 @@ use execpolicy::rule::{Origin, PrefixRule, RuleGrants};
 use execpolicy::{Decision, Policy, Rights, Run};
 
 use super::exec::Exec;
+use super::verdict::Verdict;
+use super::wording::careful;
+use crate::config::Opened;
 use crate::visible::{inert, shortened, visible};
 
 /// Characters of the caller's words that are shown.
@@ -19,6 +22,9 @@ const LONGEST_WORDS: usize = 500;
 
 /// What stands for the file of the rule.
 const ASKED_FOR: &str = "(asked for by the agent)";
+
+/// What a caller can do who asks for everything.
+const INSTEAD: &str = "ask for the places that the command needs";
 
 /// Whether a rule is that of what a caller asks for.
 pub(super) fn is_origin(origin: &Origin) -> bool {
@@ -70,6 +76,11 @@ impl AskedFor {
         self.outside || !self.grants.is_empty()
     }
 
+    /// What it would be granted inside the sandbox.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
     /// What a yes gives, within no bounds.
     pub fn rights(&self) -> Rights {
         let mut rights = Rights::none();
@@ -101,13 +112,14 @@ impl AskedFor {
 #[derive(Clone, Debug)]
 pub(crate) struct AskedByCall {
     rule: PrefixRule,
+    opened: Opened,
     program: PathBuf,
     argv: Vec<OsString>,
 }
 
 impl AskedByCall {
     /// A command that `bash` is to run with what is asked for.
-    pub(crate) fn new(asked: &AskedFor, bash: &Path, command: &str) -> AskedByCall {
+    pub(crate) fn new(asked: &AskedFor, bash: &Path, command: &str, opened: Opened) -> AskedByCall {
         let (run, grants) = asked.run_and_grants();
         let program = bash.to_string_lossy().into_owned();
         let arguments = ["-c", "--", command];
@@ -125,7 +137,7 @@ impl AskedByCall {
             origin: Origin { file: Arc::from(Path::new(ASKED_FOR)), line: 1, column: 1 },
         };
         let argv = std::iter::once(program.as_str()).chain(arguments).map(OsString::from).collect();
-        AskedByCall { rule, program: bash.to_owned(), argv }
+        AskedByCall { rule, opened, program: bash.to_owned(), argv }
     }
 
     /// The script by which a shell becomes it.
@@ -136,8 +148,33 @@ impl AskedByCall {
         format!("exec -- {}", words.join(" ")).into()
     }
 
-    /// The rules that a program of the call is judged by where they are others than those of all calls.
-    pub(super) fn rules_for(&self, exec: &Exec, policy: &Policy) -> Option<Policy> {
-        (exec.file == self.program && exec.argv == self.argv).then(|| policy.with_rule(self.rule.clone()))
+    /// Whether a program of the call is what it is asked for.
+    pub(super) fn is_for(&self, exec: &Exec) -> bool {
+        exec.file == self.program && exec.argv == self.argv
+    }
+
+    /// The rules that it is judged by.
+    pub(super) fn rules(&self, policy: &Policy) -> Policy {
+        policy.with_rule(self.rule.clone())
+    }
+
+    /// Says in the question what is opened; nobody is asked for everything.
+    pub(super) fn caution(&self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Ask { mut question, approved, unasked } => {
+                if let Some(everything) = &self.opened.everything {
+                    return Verdict::Deny {
+                        reason: format!("{everything}, and no caller is given that; {INSTEAD}"),
+                    };
+                }
+                // What has marks in it is shown as code, for it may be anything.
+                let cautions = self.opened.cautions.iter().map(|caution| careful(&caution.replace('`', "")));
+                let cautions: Vec<String> = cautions.collect();
+                question.identity = question.identity.with(cautions.iter().map(String::as_bytes));
+                question.cautions.extend(cautions);
+                Verdict::Ask { question, approved, unasked }
+            }
+            Verdict::Run { .. } | Verdict::Try | Verdict::Escalate(_) | Verdict::Deny { .. } => verdict,
+        }
     }
 }

@@ -101,7 +101,11 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         }
     };
     let rights = if named.evaluation.decision() == Decision::Prompt { with_a_yes(rights) } else { rights };
-    let verdict = tell_rights(verdict, &rights, grounds.trust.is_enforced());
+    let bounded = |rights: &Rights| {
+        let variable = |name: &str| grounds.environment.of_server(name);
+        granted::bounded(rights, grounds.trust, &variable, &exec.workdir)
+    };
+    let verdict = tell_rights(verdict, &rights, grounds.trust.is_enforced(), bounded);
     let verdict = match &grounds.legacy {
         Some(legacy) => legacy.complete(verdict, &own.evaluation, exec, &variables),
         None => verdict,

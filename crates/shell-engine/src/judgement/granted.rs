@@ -16,6 +16,25 @@ pub(super) fn granted(
     variable: &dyn Fn(&str) -> Option<OsString>,
     workdir: &Path,
 ) -> Granted {
+    here(trust, variable, workdir, |around| rights.granted(around))
+}
+
+/// The rights without what an administrator's bounds take away here.
+pub(super) fn bounded(
+    rights: &Rights,
+    trust: &Trust,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    workdir: &Path,
+) -> Rights {
+    here(trust, variable, workdir, |around| rights.bounded(around))
+}
+
+fn here<T>(
+    trust: &Trust,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    workdir: &Path,
+    of: impl FnOnce(&Surroundings<'_>) -> T,
+) -> T {
     let home = variable("HOME").map(PathBuf::from).or_else(home_folder::find);
     // Of a folder that the agent has gone to it says nothing that somebody works there.
     let is_of_workspace = |top: &PathBuf| {
@@ -29,7 +48,7 @@ pub(super) fn granted(
         variable,
         may_be_written: &|path| trust.may_be_written(path),
     };
-    rights.granted(&Surroundings {
+    of(&Surroundings {
         variable,
         home: home.as_deref(),
         repository: repository.as_deref(),

@@ -367,11 +367,15 @@ impl Judge {
         };
         // Where nothing keeps commands inside, what a rule lets run has what the user has.
         let plain = if call.trust.is_enforced() { self.options.plain } else { Plain::Outside };
-        let with_asked = call.asked.as_ref().and_then(|asked| asked.rules_for(exec, policy));
+        let asked = call.asked.as_ref().filter(|asked| asked.is_for(exec));
+        let with_asked = asked.map(|asked| asked.rules(policy));
         let policy = with_asked.as_ref().unwrap_or(policy);
         let options = Options { heuristics, plain, ..self.options };
         let grounds = self.grounds(policy, &options, call);
         let mut judgement = judge(&grounds, exec);
+        if let Some(asked) = asked {
+            judgement.verdict = asked.caution(judgement.verdict);
+        }
         judgement.about_input = input::rule_about(&grounds, exec);
         if let Some(reason) = call.readers.obstacle(judgement.about_input.as_ref()) {
             judgement.verdict = Verdict::Deny { reason };

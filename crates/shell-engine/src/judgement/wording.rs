@@ -16,6 +16,9 @@ const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
 const INSIDE: &str = "A yes runs it inside the sandbox.";
 const WHERE_IT_IS: &str = "A yes runs it outside the sandbox, where what starts it runs.";
 
+/// What is said of what an administrator's bounds take away.
+const WITHHELD: &str = "The administrator's requirements.toml lets nobody give ";
+
 /// What is said of variables that a program does not get.
 const NOT_GOT: &str = "Changed variables that it will not get: ";
 
@@ -55,23 +58,32 @@ pub(super) fn ask(
     Verdict::Ask { question, approved, unasked: Unasked::Denies }
 }
 
-/// Says in a question what a yes gives, which is part of what is answered.
-pub(super) fn tell_rights(verdict: Verdict, rights: &Rights, is_enforced: bool) -> Verdict {
+/// Says in a question what a yes gives, within an administrator's bounds, which is part of what is answered.
+pub(super) fn tell_rights(
+    verdict: Verdict,
+    rights: &Rights,
+    is_enforced: bool,
+    bounded: impl FnOnce(&Rights) -> Rights,
+) -> Verdict {
     match verdict {
         // Where nothing keeps commands inside, it has what they have.
         Verdict::Ask { mut question, approved: Approved::Escalates(outside), unasked } if is_enforced => {
             // Where what a rule gives cannot be held, it has more.
-            let mut had = rights.clone();
+            let mut had = bounded(rights);
             had.run = outside.run;
             let words = had.in_words();
-            let line = format!("A yes runs it {}.", inert(&visible(words.as_bytes())));
+            let mut line = format!("A yes runs it {}.", inert(&visible(words.as_bytes())));
+            if !had.withheld.is_empty() {
+                let withheld = visible(had.withheld.join(", ").as_bytes());
+                line.push_str(&format!(" {WITHHELD}{}.", inert(&withheld)));
+            }
+            let gives = [line.as_bytes()];
+            question.identity = question.identity.with(gives);
+            question.again = question.again.as_ref().map(|again| again.with(gives));
             match question.details.iter_mut().find(|detail| *detail == OUTSIDE) {
                 Some(detail) => *detail = line,
                 None => question.details.insert(0, line),
             }
-            let gives = [words.as_bytes()];
-            question.identity = question.identity.with(gives);
-            question.again = question.again.as_ref().map(|again| again.with(gives));
             question.gives_more = !rights.is_none();
             Verdict::Ask { question, approved: Approved::Escalates(outside), unasked }
         }
@@ -125,7 +137,7 @@ pub(super) fn retry(
     bound(question, exec, Some(outside))
 }
 
-fn careful(caution: &str) -> String {
+pub(super) fn careful(caution: &str) -> String {
     format!("Careful: {}.", inert(caution))
 }
 

@@ -165,8 +165,10 @@ async fn begin(
     };
     let script = Script::new(&request.command.to_string_lossy());
     let asked = request.asked.as_ref().filter(|_| sandbox.plan().mode.is_enforced());
-    let asked =
-        asked.map(|asked| AskedByCall::new(asked, &config.shell.path, &request.command.to_string_lossy()));
+    let asked = asked.map(|asked| {
+        let opened = config.opened(asked.grants(), sandbox.plan());
+        AskedByCall::new(asked, &config.shell.path, &request.command.to_string_lossy(), opened)
+    });
     let becomes = asked.as_ref().map(|asked| CallRequest { command: asked.script(), ..request.clone() });
     let request = becomes.as_ref().unwrap_or(request);
     let stopwatch = Stopwatch::start(request.timeout);

@@ -218,3 +218,24 @@ fn a_program_that_another_one_starts_stays_inside_and_that_is_said_where_only_th
     };
     assert!(why.contains("test.rules:2 lets `env` out") && why.contains("only the kernel's door"), "{why}");
 }
+
+#[test]
+fn a_question_promises_nothing_that_an_administrator_withholds() {
+    let mut world = World::new(
+        "prefix_rule([\"env\"], \"prompt\", grants={\"read\": [\"/srv\", \"/opt/keys\"], \
+         \"hosts\": [\"a.example\", \"b.example\"]})",
+    );
+    let bounds = "[shell_tool]\ndeny_read = [\"/opt/keys\", \"/srv/secret\"]\ndeny_hosts = [\"a.example\"]\n";
+    world.policy.add_requirements(Path::new("requirements.toml"), bounds).expect("good bounds");
+    let Verdict::Ask { question, .. } = world.judged(&in_bin("env"), &["x"]) else { panic!("not asked") };
+    let message = question.message();
+    assert!(
+        message.contains("inside the sandbox, with the network to b.example, and reading /srv.\n")
+            || message.contains("inside the sandbox, with the network to b.example, and reading /srv. "),
+        "{message}"
+    );
+    assert!(
+        message.contains("requirements.toml lets nobody give a.example, /opt/keys, /srv/secret."),
+        "{message}"
+    );
+}
