@@ -1,5 +1,7 @@
 //! Rights in rules, questions, answers and records.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use end_to_end_tests::World;
 use end_to_end_tests::asking::{Asking, ERAS, choose};
 use end_to_end_tests::lines::run_subcommand;
@@ -53,6 +55,55 @@ fn what_a_caller_asks_for_is_given_by_one_answer_and_never_without() {
         assert_eq!((given.questions.len(), given.output()), (1, "a\n"), "{given:?}");
         let later = asking.run(&script("later"), &choose("once"));
         assert_eq!((later.questions.len(), kept.join("later").exists()), (0, false), "{later:?}");
+    }
+}
+
+/// Such as npm: `env` executes it once more, as its interpreter.
+#[test]
+fn a_script_that_env_starts_is_asked_about_once() {
+    for era in ERAS {
+        let world = World::with_rules("").configured("");
+        let tool = world.home().join("tool");
+        std::fs::write(&tool, "#!/usr/bin/env sh\necho ran $1\n").expect("a script");
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let rules = format!(
+            "prefix_rule([{tool:?}], \"prompt\", run=\"inside\")\nprefix_rule([\"npm\"], \"prompt\")\n"
+        );
+        std::fs::write(world.rules_file(), rules).expect("written");
+        let mut asking = Asking::start_with(&world, era, &SANDBOX);
+        let both = asking.run(&format!("{0} a; {0} b", tool.display()), &choose("once"));
+        assert_eq!((both.questions.len(), both.output()), (2, "ran a\nran b\n"), "{both:?}");
+        for one in [format!("{} one", tool.display()), "npm --version".to_owned()] {
+            let mut questions = |decision: &str| {
+                let answered = asking.run(&one, &choose(decision));
+                assert_eq!(answered.result["exit_code"], 0, "{one}: {answered:?}");
+                answered.questions.len()
+            };
+            assert_eq!(["once", "always", "deny"].map(&mut questions), [1, 1, 0], "{one}");
+        }
+    }
+}
+
+#[test]
+fn what_a_caller_asks_for_is_told_with_what_it_opens_and_is_never_everything() {
+    let world = World::with_rules("").configured("");
+    std::fs::create_dir(world.home().join(".ssh")).expect("a folder");
+    std::fs::write(world.home().join(".ssh/id_ed25519"), "key").expect("a file");
+    let mut asking = Asking::start_with(&world, ERAS[0], &SANDBOX);
+    let files = |kind: &str, place: &str| json!({"additional_permissions": {"file_system": {kind: [place]}}});
+    for (kind, place, expected) in [
+        ("write", "/etc/cron.d", "Careful: write /etc/cron.d: the system's programs"),
+        ("write", "~/.bashrc", "Careful: write ~/.bashrc: what is there is run or obeyed outside"),
+        ("read", "~/.ssh", "Careful: ~/.ssh is hidden from commands"),
+    ] {
+        let asked = asking.run_with("true", &files(kind, place), &choose("deny"));
+        assert!(asked.messages()[0].contains(expected), "{place}: {asked:?}");
+    }
+    let at = |path: std::path::PathBuf| path.to_str().expect("UTF-8").to_owned();
+    for place in [at(world.codex_home()), at(world.codex_home().join("rules")), at(world.home().to_owned())] {
+        let refused = asking.run_with("echo ran", &files("write", &place), &choose("once"));
+        assert!(refused.questions.is_empty(), "{place}: {refused:?}");
+        assert!(refused.output().contains("no caller is given that"), "{place}: {refused:?}");
     }
 }
 

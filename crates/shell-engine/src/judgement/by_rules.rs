@@ -21,6 +21,7 @@ use super::git_helpers::{self, Helper};
 use super::git_settings;
 use super::granted;
 use super::legacy::Legacy;
+use super::let_run::LetRun;
 use super::removal;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Concerns, Judgement, Outside, Verdict};
@@ -40,6 +41,8 @@ pub(super) struct Grounds<'j> {
     pub(super) legacy: Option<Legacy<'j>>,
     pub(super) trust: &'j Trust,
     pub(super) environment: &'j Environment,
+    /// What was let run.
+    pub(super) let_run: &'j LetRun,
 }
 
 /// Judges one program.
@@ -59,6 +62,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
         named.evaluation.decided_by() == DecidedBy::Heuristic
             && removal::is_of_the_commands_own(&named.evaluation, exec, grounds.trust)
     };
+    let is_part = |named: &NamedEvaluation| named.evaluation.decided_by() == DecidedBy::Parts;
     let rights = rights(&own, named);
     let verdict = match (named.evaluation.decision(), by_rule) {
         (Decision::Forbidden, _) => Verdict::Deny { reason: forbidden(exec, named) },
@@ -76,6 +80,9 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
             ask(exec, named, Some(outside(grounds, exec, own.evaluation.matches(), &rights, &variables)))
         }
         (Decision::Prompt, false) if removes_its_own(named) => Verdict::Run { why_inside: None },
+        (Decision::Prompt, false) if is_part(named) && grounds.let_run.goes_on(exec) => {
+            Verdict::Run { why_inside: None }
+        }
         (Decision::Prompt, false) => ask(exec, named, None),
         (Decision::Allow, true) if exec.outside().is_some() => runs_outside(grounds, exec, named),
         (Decision::Allow, true) if stays(grounds, exec, &rights) => {

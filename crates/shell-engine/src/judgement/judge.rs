@@ -15,6 +15,7 @@ use super::environment::Environment;
 use super::exec::{Exec, Starter};
 use super::input::{self, Readers};
 use super::legacy::Legacy;
+use super::let_run::LetRun;
 use super::patches::{self, CallPatch};
 use super::retry::{self, Refusals};
 use super::rule_suggestions::{Project, scoped, suggest};
@@ -61,6 +62,8 @@ pub(crate) struct CallFacts {
     pub(crate) patch: Option<Arc<CallPatch>>,
     /// The call's own script.
     pub(crate) script: Script,
+    /// The scripts that a person or a rule has let run.
+    pub(crate) let_run: LetRun,
     /// The programs to which nothing is written unasked.
     pub(crate) readers: Readers,
     /// What its caller asks for beyond what commands may do.
@@ -129,6 +132,9 @@ impl Judge {
     /// Puts on record that it runs where it is.
     pub(crate) fn ran(&self, exec: &Exec, call: &CallFacts, record: &ExecRecord, ran: Ran) {
         let Ran { rule, why_inside, about_input } = ran;
+        if rule.is_some() {
+            call.let_run.note(exec);
+        }
         call.readers.note(exec, about_input);
         let mut trail = AuditTrail::new(record, &call.decisions, exec);
         trail.rule(rule.as_ref().map(SpokenRule::from));
@@ -200,6 +206,9 @@ impl Judge {
             call.readers.note(exec, about_input);
         }
         trail.rule(rule.as_ref().map(SpokenRule::from).or(patch_rule));
+        if rule.is_some() && matches!(verdict, Verdict::Run { .. } | Verdict::Escalate(_)) {
+            call.let_run.note(exec);
+        }
         match verdict {
             Verdict::Run { why_inside } => inside(why_inside, trail),
             Verdict::Try => match self.retry_of(exec, call, rule.as_ref()).await {
@@ -221,6 +230,7 @@ impl Judge {
                             self.rules.add_for_session(rule).await;
                         }
                         let approved = if scope_is_inside { inside_only() } else { approved };
+                        call.let_run.note(exec);
                         self.confirm(exec, call, (&question, approved), trail).await
                     }
                     (Answer::Declined { reason, ends_call, .. }, _) => {
@@ -355,6 +365,7 @@ impl Judge {
             legacy: legacy.map(|policy| Legacy { policy, writable: call.trust.writable() }),
             trust: &call.trust,
             environment: &call.environment,
+            let_run: &call.let_run,
         }
     }
 

@@ -84,6 +84,7 @@ mod tests {
     use execpolicy::{Options, Policy};
     use sandbox::{Mode, Plan};
 
+    use super::super::let_run::LetRun;
     use super::*;
     use crate::judgement::by_rules::{Grounds, judge};
     use crate::judgement::environment::Environment;
@@ -125,6 +126,7 @@ mod tests {
                 Arc::new(Plan::unenforced(Mode::DangerFullAccess, true.into())),
             ),
             environment: &Environment::new(Arc::default(), &[]),
+            let_run: &LetRun::default(),
         };
         judge(&grounds, &exec).verdict
     }

@@ -11,6 +11,7 @@
 //!   `git_helpers`: how what has keys and credentials runs below it; `git_connections`: what would read these on the way.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `connections`: the same for connections by name.
+//! * `let_run`: scripts that are asked about once, though `env` executes them once more.
 //! * `removal`: forced removals that nobody is asked about. `retry`: what failed inside, and is asked about once.
 //! * `wording`: questions and refusals. `fingerprint`: which questions are the same. `rule_suggestions`: rules that a
 //!   person may have written.
@@ -37,6 +38,7 @@ mod granted;
 mod input;
 mod judge;
 mod legacy;
+mod let_run;
 mod lineage;
 mod patches;
 mod preview;
@@ -61,6 +63,7 @@ pub(crate) use git_settings::{may_talk as git_may_talk, subcommand as git_subcom
 pub use input::InputRefused;
 pub(crate) use input::{Asking, Permit, Readers};
 pub(crate) use judge::{AtOnce, CallFacts, Judge, Ran};
+pub(crate) use let_run::LetRun;
 pub(crate) use lineage::Lineage;
 pub(crate) use patches::CallPatch;
 pub use preview::{find_program, preview, started_by};

@@ -10,6 +10,7 @@ use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
 use super::granted;
+use super::let_run::LetRun;
 use super::lineage::Lineage;
 use super::trust::Trust;
 use super::verdict::{Approved, Outside, Unasked, Verdict};
@@ -40,6 +41,7 @@ pub fn preview(
         legacy: None,
         environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
         trust: &trust,
+        let_run: &LetRun::default(),
     };
     let command = Command::new(&exec.file, arguments).with_cwd(&exec.workdir).with_ancestry(ancestry);
     let variables = exec.variables();

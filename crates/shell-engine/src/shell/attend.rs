@@ -35,8 +35,8 @@ use crate::approval::Approver;
 use crate::config::{AfterCall, RetryChoice, ShellKind, Wanted};
 use crate::interception::{Escalated, InterceptedCall, Refused, Shutdown, Unexecuted, Whereabouts};
 use crate::judgement::{
-    AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, Project, Readers, Script,
-    Trust,
+    AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, LetRun, Project, Readers,
+    Script, Trust,
 };
 use crate::network::{Party, Publications};
 use crate::output::Output;
@@ -190,6 +190,7 @@ async fn begin(
         decisions: Decisions::default(),
         patch,
         script,
+        let_run: LetRun::default(),
         readers: Readers::default(),
         asked,
         cancel: cancel.clone(),

@@ -51,6 +51,7 @@ impl World {
             legacy: None,
             trust: &self.trust,
             environment: &self.environment,
+            let_run: &LetRun::default(),
         };
         judge(&grounds, &self.exec(file, arguments)).verdict
     }
