@@ -6,6 +6,7 @@
 
 mod chain;
 mod command;
+mod document;
 mod terminal;
 mod web;
 
