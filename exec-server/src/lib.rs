@@ -19,7 +19,7 @@ mod told_to_end;
 
 pub use channels::{
     Look, Remote, RemoteError, ScreenError, ScriptError, ServersAt, approval_chain, approve_by_script,
-    approve_on_screen,
+    approve_on_screen, webhook_key, webhook_url,
 };
 pub use http::{
     Address, AddressError, HttpError, HttpOptions, IdentityOptions, KeysError, Proxy, ProxyError, serve_http,

@@ -47,7 +47,7 @@ pub use approval::{
 };
 pub use config::{
     AfterCall, ApartSettings, ApprovalSettings, ChannelKind, Config, ConfigError, DoorChoice, LimitSettings,
-    Limits, ReasonField, ResultFormat, ResultSettings, SandboxSettings, Settings, find_codex_home,
+    Limits, ReasonField, ResultFormat, ResultSettings, SandboxSettings, Settings, Webhook, find_codex_home,
     trusted_projects,
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};

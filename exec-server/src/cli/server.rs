@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use exec_server::{Offer, Preset};
-use shell_engine::{ApprovalSettings, ChannelKind, DoorChoice, Mode, SandboxSettings, Settings};
+use exec_server::{Offer, Preset, webhook_key, webhook_url};
+use shell_engine::{ApprovalSettings, ChannelKind, DoorChoice, Mode, SandboxSettings, Settings, Webhook};
 
 use super::limits::LimitArguments;
 use super::results::ResultArguments;
@@ -123,7 +123,7 @@ struct Advanced {
 #[command(next_help_heading = "Approvals")]
 struct Approvals {
     /// Who is asked when a rule says "prompt", in this order: client (MCP elicitation), terminal (the subcommand
-    /// approve), command (--approval-command). By default all of them
+    /// approve), command (--approval-command), webhook (--approval-webhook). By default all of them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     approvals: Option<Vec<ChannelKind>>,
 
@@ -131,6 +131,15 @@ struct Approvals {
     /// the question's choices; with a "reason" if it likes
     #[arg(long, value_name = "PATH")]
     approval_command: Option<PathBuf>,
+
+    /// A server that each question is posted to as JSON (https, or http on this machine), signed as Standard Webhooks
+    /// have it; it answers {"decision":"once"}, signed in the same way
+    #[arg(long, value_name = "URL", requires = "approval_webhook_key", value_parser = webhook_url)]
+    approval_webhook: Option<String>,
+
+    /// The file of the key that both sign with: whsec_ and 24 to 64 random bytes as base64. No command can read it
+    #[arg(long, value_name = "FILE", requires = "approval_webhook", value_parser = webhook_key)]
+    approval_webhook_key: Option<PathBuf>,
 
     /// How many seconds an answer may take; then it is no. By default there is no limit, but for clients that have to
     /// come back with the answer (MCP 2026-07-28): 600
@@ -192,6 +201,11 @@ impl ServerArguments {
             approvals: ApprovalSettings {
                 channels: self.approvals.approvals,
                 command: self.approvals.approval_command,
+                webhook: self
+                    .approvals
+                    .approval_webhook
+                    .zip(self.approvals.approval_webhook_key)
+                    .map(|(url, key)| Webhook { url, key }),
                 timeout: self.approvals.approval_timeout,
                 reason: None,
             },

@@ -208,8 +208,8 @@ impl Plan {
         let shell = Shell::new(Arc::new(config)).sharing(&self.places);
         let shell = shell.observed(Arc::clone(&self.metrics) as Arc<dyn Observer>);
         let asker = (identity.way != Way::Owner).then(|| identity.name.clone());
-        let desk = self.desk.channel(asker);
-        let approvals = approval_chain_with(&shell, Some(&desk));
+        let desk = self.desk.channel(asker.clone());
+        let approvals = approval_chain_with(&shell, Some(&desk), asker.as_deref());
         let approvals = approvals.observed(Arc::clone(&self.metrics) as Arc<dyn QuestionObserver>);
         let server = ShellServer::new(shell, approvals).map_err(HttpError::System)?;
         let store = FolderStore::new(sessions.to_owned());

@@ -380,7 +380,7 @@ fn the_channels_are_those_that_were_named() {
     assert_eq!((questions.len(), &*output), (0, "a\n"));
     let said = |arguments: &[&str]| end_to_end_tests::lines::run_to_end(&world, arguments);
     for (arguments, words) in [
-        (&["--approvals", "phone"][..], "there are client, terminal and command"),
+        (&["--approvals", "phone"][..], "there are client, terminal, command and webhook"),
         (&["--approvals", "command"][..], "no --approval-command"),
         (&["--approvals", "client", "--approval-command", text(&approver)][..], "does not name command"),
         (&["--approval-command", "/no/such/program"][..], "/no/such/program"),

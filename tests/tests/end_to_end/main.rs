@@ -8,6 +8,7 @@
 
 mod answers;
 mod approval_channels;
+mod approval_webhook;
 mod approve_subcommand;
 mod audit;
 mod background;

@@ -13,12 +13,23 @@ pub struct ApprovalSettings {
     pub channels: Option<Vec<ChannelKind>>,
     /// A program that is given each question and prints the decision.
     pub command: Option<PathBuf>,
+    /// A server that each question is posted to, and that answers with the decision.
+    pub webhook: Option<Webhook>,
     /// How long an answer may take. Without it, a client that keeps its request open may take for ever, and one that
     /// comes back with the answer has [`PARKED`](Self::PARKED).
     pub timeout: Option<Duration>,
     /// Whether forms of clients have a field for a reason beside the choice; by default `approval.reason` of the
     /// configuration file.
     pub reason: Option<ReasonField>,
+}
+
+/// A server that decides, and the key that it shares with this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where questions are posted to.
+    pub url: String,
+    /// The file of the key, which no command may read.
+    pub key: PathBuf,
 }
 
 /// Whether forms of clients have a field for a reason.
@@ -41,10 +52,7 @@ impl ApprovalSettings {
 
     /// The channels in order.
     pub fn channels(&self) -> Vec<ChannelKind> {
-        let mut channels = self
-            .channels
-            .clone()
-            .unwrap_or_else(|| vec![ChannelKind::Client, ChannelKind::Terminal, ChannelKind::Command]);
+        let mut channels = self.channels.clone().unwrap_or_else(|| ChannelKind::ALL.to_vec());
         let mut seen = Vec::new();
         channels.retain(|kind| {
             let new = !seen.contains(kind);
@@ -64,6 +72,14 @@ pub enum ChannelKind {
     Terminal,
     /// A program of the user's.
     Command,
+    /// A server that questions are posted to.
+    Webhook,
+}
+
+impl ChannelKind {
+    /// All of them, in the order in which they are asked when nothing else is said.
+    pub const ALL: [ChannelKind; 4] =
+        [ChannelKind::Client, ChannelKind::Terminal, ChannelKind::Command, ChannelKind::Webhook];
 }
 
 impl FromStr for ChannelKind {
@@ -74,6 +90,7 @@ impl FromStr for ChannelKind {
             ("client", ChannelKind::Client),
             ("terminal", ChannelKind::Terminal),
             ("command", ChannelKind::Command),
+            ("webhook", ChannelKind::Webhook),
         ];
         meaning(word, "channel", &words)
     }

@@ -22,7 +22,7 @@ mod variables;
 mod word;
 
 pub(crate) use agent::{EDITOR_ARGUMENT, EDITOR_VARIABLES, NO_EDITOR, UNSET};
-pub use approvals::{ApprovalSettings, ChannelKind, ReasonField};
+pub use approvals::{ApprovalSettings, ChannelKind, ReasonField, Webhook};
 pub use door::DoorChoice;
 pub use error::ConfigError;
 pub use file::ConfigFileError;

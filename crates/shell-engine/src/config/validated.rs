@@ -113,7 +113,8 @@ impl Config {
         );
         let no_offer = offered.as_ref().err().map(ToString::to_string);
         let programs = programs.chain(offered.iter().cloned());
-        let own = OwnPrograms { program: own_program, offered: offered.as_ref().ok().cloned() };
+        let key = approvals.webhook.as_ref().map(|webhook| webhook.key.clone());
+        let own = OwnFiles { program: own_program, offered: offered.as_ref().ok().cloned(), key };
         let homes = Homes { user: &codex_home, operator: settings.operator_home.as_deref() };
         let started_in = settings.started_in.clone();
         let sandboxing = sandboxing(settings.sandbox, &file, &homes, started_in, &rules, programs, own)?;
@@ -237,31 +238,54 @@ fn own_environment(for_agents: bool) -> Variables {
         .collect()
 }
 
-/// Adds what the file says. The approval command must be one, and must be wanted.
+/// Adds what the file says. The approval command must be one, and it and the webhook must be wanted.
 fn approvals(mut settings: ApprovalSettings, file: &ConfigFile) -> Result<ApprovalSettings, ConfigError> {
     settings.reason = settings.reason.or(file.shell_tool.approval.reason);
-    let named = settings.channels.as_ref().is_some_and(|channels| channels.contains(&ChannelKind::Command));
-    match (&settings.command, &settings.channels) {
-        (None, _) if named => {
-            return Err(ConfigError::Approvals(
-                "--approvals names command, but there is no --approval-command",
-            ));
-        }
-        (Some(_), Some(_)) if !named => {
-            return Err(ConfigError::Approvals(
-                "there is an --approval-command, but --approvals does not name command",
-            ));
-        }
-        (None | Some(_), None | Some(_)) => {}
-    }
+    wanted(
+        &settings,
+        ChannelKind::Command,
+        settings.command.is_some(),
+        [
+            "--approvals names command, but there is no --approval-command",
+            "there is an --approval-command, but --approvals does not name command",
+        ],
+    )?;
+    wanted(
+        &settings,
+        ChannelKind::Webhook,
+        settings.webhook.is_some(),
+        [
+            "--approvals names webhook, but there is no --approval-webhook",
+            "there is an --approval-webhook, but --approvals does not name webhook",
+        ],
+    )?;
     settings.command = settings.command.map(|path| usable("--approval-command", path)).transpose()?;
+    if let Some(webhook) = &mut settings.webhook {
+        webhook.key = absolute(&webhook.key);
+    }
     Ok(settings)
 }
 
-/// The server's own program, and the folder with what commands find of it.
-struct OwnPrograms {
+/// Refuses a channel that is named and is not there, or the other way round, in the words for either.
+fn wanted(
+    settings: &ApprovalSettings,
+    kind: ChannelKind,
+    is_there: bool,
+    [missing, unwanted]: [&'static str; 2],
+) -> Result<(), ConfigError> {
+    let Some(named) = &settings.channels else { return Ok(()) };
+    match (named.contains(&kind), is_there) {
+        (true, false) => Err(ConfigError::Approvals(missing)),
+        (false, true) => Err(ConfigError::Approvals(unwanted)),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+/// The server's own program, the folder with what commands find of it, and the key that it signs questions with.
+struct OwnFiles {
     program: Option<PathBuf>,
     offered: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 /// Whose folders count.
@@ -278,7 +302,7 @@ fn sandboxing(
     started_in: Option<PathBuf>,
     rules: &RuleFiles,
     programs: impl IntoIterator<Item = PathBuf>,
-    OwnPrograms { program, offered }: OwnPrograms,
+    OwnFiles { program, offered, key }: OwnFiles,
 ) -> Result<Sandboxing, ConfigError> {
     let mut private = private_folders(homes.user);
     private.extend(homes.operator.map(private_folders).into_iter().flatten());
@@ -288,6 +312,7 @@ fn sandboxing(
             tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
         }
     }
+    private.extend(key);
     let own = Own {
         // Who may write rules may let himself out.
         trusted: Trusted {
