@@ -183,7 +183,7 @@ impl Drop for Egress {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok((program, _)) => shared.receive(program),
+            Ok((program, from)) => shared.receive(program, from),
             // There are no descriptors left, or what came is gone.
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
@@ -191,18 +191,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Takes a connection from inside, or resets it at once.
-    fn receive(self: &Arc<Self>, program: TcpStream) {
+    /// Takes a connection from inside, or resets it at once. The socket of a program that has given up already does not know
+    /// any more where it comes `from`.
+    fn receive(self: &Arc<Self>, program: TcpStream, from: SocketAddr) {
         let begin = Instant::now();
-        let (Ok(here), Ok(there)) = (program.local_addr(), program.peer_addr()) else {
-            return reset(&program);
-        };
-        let address = here.ip().to_canonical();
-        let from = SocketAddr::new(there.ip().to_canonical(), there.port());
+        let Ok(here) = program.local_addr() else { return reset(&program) };
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (from, here) = (canonical(from), canonical(here));
+        let address = here.ip();
         let name = self.names.connected(address);
         let is_unknown = name.is_none() && self.names.range().place_of(address).is_some();
         let host = name.map_or(Host::Address(address), Host::Name);
-        let attempt = Attempt { number: self.connections.number(), host, port: here.port(), program: from };
+        let number = self.connections.number();
+        let attempt = Attempt { number, host, port: here.port(), program: from, inside: here };
         let arrival = if is_unknown { None } else { Arc::clone(&self.arrivals).try_acquire_owned().ok() };
         let Some(arrival) = arrival else {
             let failure = if is_unknown { Failure::UnknownAddress } else { Failure::TooMany };

@@ -21,6 +21,8 @@ pub struct Attempt {
     pub port: u16,
     /// The program's end, by which the kernel tells whose it is.
     pub program: SocketAddr,
+    /// Where the program has connected to, which means something inside only.
+    pub inside: SocketAddr,
 }
 
 /// Whether a connection is made.

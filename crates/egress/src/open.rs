@@ -210,7 +210,8 @@ mod tests {
 
     fn attempt(connections: &Connections) -> Attempt {
         let host = Host::Name(Name::new("a.example").unwrap());
-        Attempt { number: connections.number(), host, port: 443, program: ([127, 0, 0, 1], 1).into() }
+        let (program, inside) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 443).into());
+        Attempt { number: connections.number(), host, port: 443, program, inside }
     }
 
     #[test]

@@ -106,6 +106,20 @@ async fn a_reset_is_passed_on_as_a_reset() {
 }
 
 #[tokio::test]
+async fn who_gives_up_before_being_heard_is_on_record() {
+    let world = World::new(Rules::allowing(&[]));
+    let (_server, port) = world.server().await;
+    let name = egress::Name::new("good.example").unwrap();
+    let (address, _) = world.egress.names().addresses_of(&name).unwrap();
+    // Nothing else happens on this thread meanwhile.
+    let program = std::net::TcpStream::connect((address, port)).unwrap();
+    let from = program.local_addr().unwrap();
+    rustix::net::sockopt::set_socket_linger(&program, Some(Duration::ZERO)).unwrap();
+    drop(program);
+    assert_eq!(world.rules.records(1).await[0].attempt.program, from);
+}
+
+#[tokio::test]
 async fn a_thousand_connections_are_open_at_once() {
     if !has_outside() {
         return;
