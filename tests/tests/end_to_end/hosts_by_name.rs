@@ -270,7 +270,6 @@ looking = subprocess.Popen(["PROGRAM", "approve", "--json"], stdin=subprocess.PI
 "#;
 
 #[tokio::test]
-#[ignore = "it has failed on a machine with much else to do"]
 async fn open_connections_are_shown_to_who_looks_at_a_server() {
     let world = World::with_rules(RULES);
     let seen = world.home().join("seen.json");

@@ -129,7 +129,6 @@ print(\"hello\" if answer[2:4] == ask[:2] and bytes([198, 18]) in answer else an
 ];
 
 #[tokio::test]
-#[ignore = "it has failed on a machine with much else to do"]
 async fn programs_speak_their_own_protocols_to_hosts_by_name() {
     if !is_installed("openssl") || !is_installed("git") {
         return;

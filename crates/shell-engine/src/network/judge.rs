@@ -39,7 +39,7 @@ pub(super) struct Known {
 
 impl SandboxJudge {
     async fn decide(&self, attempt: &Attempt) -> Verdict {
-        let (call, caller) = self.callers.whose(attempt.program).await;
+        let (call, caller) = self.callers.whose(attempt.program, attempt.inside).await;
         let policy = self.rules.current().await;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&policy);
         let ground = self.ground(&policy, attempt, &caller.ancestry);
@@ -122,7 +122,7 @@ impl egress::Judge for SandboxJudge {
     }
 
     fn share<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, u64> {
-        Box::pin(self.callers.share(attempt.program))
+        Box::pin(self.callers.share(attempt.program, attempt.inside))
     }
 
     fn ended(&self, record: &Record) {

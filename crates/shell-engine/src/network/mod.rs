@@ -16,6 +16,7 @@ mod party;
 mod publishing;
 mod sandbox_network;
 
+pub(crate) use callers::Connecting;
 pub(crate) use grounds::Reach;
 pub use grounds::explain_host;
 pub(crate) use networks::Networks;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egress::Egress;
 use tokio::runtime::Handle;
 
-use super::callers::Callers;
+use super::callers::{Callers, Connecting};
 use super::party::{Caller, Party};
 use super::publishing::Publishing;
 
@@ -68,9 +68,9 @@ impl SandboxNetwork {
 }
 
 impl Entered {
-    /// Takes note of the program that has connected from an address.
-    pub(crate) fn has_connected(&self, from: SocketAddr, caller: Caller) {
-        self.callers.expect(SocketAddr::new(from.ip().to_canonical(), from.port()), self.number, caller);
+    /// Takes note that a program connects to an address, which somebody does in its place.
+    pub(crate) fn connects(&self, to: SocketAddr, caller: Caller) -> Connecting {
+        self.callers.connects(to, self.number, caller)
     }
 }
 

@@ -16,7 +16,7 @@ use super::following::follow;
 use crate::interception::call::InterceptedCall;
 use crate::interception::kernel::memory::Memory;
 use crate::judgement::Refusals;
-use crate::network::{Caller, Entered};
+use crate::network::Connecting;
 use crate::sandboxes::Sandbox;
 use crate::sys::connections::{Identity, connect, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
@@ -95,10 +95,8 @@ impl Connection {
             }
         });
         // A socket that does not wait has its address already.
-        if let (Some((entered, caller)), Ok(Ok(from))) =
-            (named, getsockname(&socket).map(SocketAddr::try_from))
-        {
-            entered.has_connected(from, caller);
+        if let (Some(connecting), Ok(Ok(from))) = (named, getsockname(&socket).map(SocketAddr::try_from)) {
+            connecting.has_connected(from);
         }
         let connected = connected.map_err(raw);
         let has_no_way = matches!(connected, Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH)) || leads_out;
@@ -113,14 +111,14 @@ impl Connection {
     }
 
     /// Makes ready for a connection to an address that stands for a name, and finds out whose it is.
-    fn expect(&self, socket: &OwnedFd, address: &[u8]) -> Option<(Arc<Entered>, Caller)> {
+    fn expect(&self, socket: &OwnedFd, address: &[u8]) -> Option<Connecting> {
         let sandbox = self.sandbox.upgrade()?;
         let (network, entered) = (sandbox.network()?, self.call.upgrade()?.network.clone()?);
         let address = internet_address(address).filter(|address| network.has(*address))?;
         let is_stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
         is_stream.then(|| {
             network.expect(address);
-            (entered, caller(self.notification.thread, self.ancestry.clone()))
+            entered.connects(address, caller(self.notification.thread, self.ancestry.clone()))
         })
     }
 
