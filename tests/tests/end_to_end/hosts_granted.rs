@@ -32,6 +32,22 @@ async fn a_program_reaches_what_its_rule_grants_and_no_other_does() {
 }
 
 #[tokio::test]
+async fn a_rule_goes_by_the_program_that_connects() {
+    let world = World::with_rules(
+        "network_rule(host=\"good.test\", ports=[80], decision=\"allow\", by=[\"curl\"])\n\
+         network_rule(host=\"localhost\", ports=[7777], decision=\"allow\", by=[\"curl\"])\n",
+    );
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    for place in ["good.test:80", "localhost:7777"] {
+        let outcome = client.run(&format!("curl -sS http://{place}/")).await;
+        assert!(outcome.ran().0 == 0 && outcome.ran().1.starts_with("hello"), "{outcome:?}");
+        let python = "import sys, urllib.request as u; u.urlopen(sys.argv[1])";
+        let outcome = client.run(&format!("/usr/bin/python3 -c '{python}' http://{place}/")).await;
+        assert!(outcome.ran().0 != 0 && denials(&outcome).contains(place), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_confined_program_reaches_what_its_profile_names_alone() {
     let world = World::with_rules(
         "profile(\"fetcher\", run=\"confined\", hosts=[\"good.test:80\"])\n\

@@ -1,7 +1,7 @@
 //! Which call and which program has made a connection.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -152,9 +152,11 @@ impl Drop for Connecting {
     }
 }
 
-/// One form for what the kernel takes for the same.
+/// One form for what the kernel takes for the same: no address at all means this machine.
 fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    let ip = address.ip().to_canonical();
+    let own = if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(if ip.is_unspecified() { own } else { ip }, address.port())
 }
 
 impl State {
@@ -220,5 +222,14 @@ mod tests {
         assert_eq!((whose.map(|call| call.number), caller.program), (Some(call), PathBuf::new()));
         assert_eq!(begin.elapsed(), Duration::ZERO);
         drop(elsewhere);
+    }
+
+    #[tokio::test]
+    async fn addresses_that_the_kernel_takes_for_the_same_are_the_same() {
+        let callers = Arc::new(Callers::default());
+        let connecting = callers.connects(address("0.0.0.0:5432"), 1, curl());
+        connecting.has_connected(address("[::ffff:127.0.0.1]:40000"));
+        let (_, caller) = callers.whose(address("127.0.0.1:40000"), address("127.0.0.1:5432")).await;
+        assert_eq!(caller.program, curl().program);
     }
 }

@@ -149,7 +149,7 @@ impl Networks {
         let taken = [NAMES].into_iter().chain(by_name.host_ports.iter().copied()).collect();
         let publishing = Arc::new(Publishing::new(session, runtime.clone(), taken));
         publishing.allow(&self.hosts.published);
-        Ok(SandboxNetwork::new(egress, callers, by_name.addresses.clone(), publishing))
+        Ok(SandboxNetwork::new(egress, callers, by_name.clone(), publishing))
     }
 
     fn runtime(&self) -> io::Result<&Handle> {

@@ -1,9 +1,10 @@
 //! The network of one sandbox, as its calls see it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use egress::Egress;
+use sandbox::ByName;
 use tokio::runtime::Handle;
 
 use super::callers::{Callers, Connecting};
@@ -14,8 +15,8 @@ use super::publishing::Publishing;
 pub(crate) struct SandboxNetwork {
     egress: Arc<Egress>,
     callers: Arc<Callers>,
-    /// Addresses that lead here by themselves.
-    addresses: Vec<IpAddr>,
+    /// What leads here besides names.
+    by_name: ByName,
     publishing: Arc<Publishing>,
 }
 
@@ -36,10 +37,10 @@ impl SandboxNetwork {
     pub(super) fn new(
         egress: Arc<Egress>,
         callers: Arc<Callers>,
-        addresses: Vec<IpAddr>,
+        by_name: ByName,
         publishing: Arc<Publishing>,
     ) -> SandboxNetwork {
-        SandboxNetwork { egress, callers, addresses, publishing }
+        SandboxNetwork { egress, callers, by_name, publishing }
     }
 
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
@@ -55,11 +56,24 @@ impl SandboxNetwork {
 
     /// Whether a connection to an address comes here.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
-        self.egress.names().range().place_of(address.ip()).is_some() || self.addresses.contains(&address.ip())
+        self.is_gateways(address) || self.is_host_port(address)
     }
 
-    /// Makes ready for a connection to an address that stands for a name.
+    fn is_gateways(&self, address: SocketAddr) -> bool {
+        let range = self.egress.names().range();
+        range.place_of(address.ip()).is_some() || self.by_name.addresses.contains(&address.ip())
+    }
+
+    fn is_host_port(&self, address: SocketAddr) -> bool {
+        let is_this_machine = address.ip().is_loopback() || address.ip().is_unspecified();
+        is_this_machine && self.by_name.host_ports.contains(&address.port())
+    }
+
+    /// Makes ready for a connection to an address that leads here.
     pub(crate) fn expect(&self, address: SocketAddr) {
+        if !self.is_gateways(address) {
+            return;
+        }
         // Who connects is refused by the kernel then.
         if let Err(error) = self.egress.listen(address.port()) {
             tracing::debug!(%error, "a port is not listened on");
