@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -103,6 +104,10 @@ impl Drop for Service {
 async fn client(world: &World, program: &str, variables: &[(&str, &str)]) -> Option<Client> {
     let mut server = world.server(&["--sandbox", "workspace-write"]);
     server.env("PATH", search_path()).envs(variables.iter().copied());
+    client_of(world, program, server).await
+}
+
+async fn client_of(world: &World, program: &str, server: Command) -> Option<Client> {
     let client = Client::start_command(world, &Person::absent(), server).await;
     let level = client.run("true").await.json()["sandbox"].to_string();
     if !["namespaces", "landlock", "+door"].iter().all(|part| level.contains(part)) {
@@ -309,6 +314,108 @@ async fn docker_talks_to_its_service_also_when_that_has_started_anew() {
             drop(service);
             fs::remove_file(&socket).expect("removed");
             service = Service::start(&world, "service", &socket);
+        }
+    }
+}
+
+/// Lets whoever has the key run commands, as a forge does for Git.
+const SSH_SERVER: &str = r#"
+import asyncio, asyncssh, subprocess, sys
+key, authorized, heard = sys.argv[1:4]
+async def run(process):
+    with open(heard, 'a') as log: print(process.command, file=log)
+    command = await asyncio.create_subprocess_shell(
+        process.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    await process.redirect(stdin=command.stdin, stdout=command.stdout, stderr=command.stderr)
+    process.exit(await command.wait())
+async def main():
+    server = await asyncssh.listen('127.0.0.1', 0, server_host_keys=[key], authorized_client_keys=authorized,
+                                   process_factory=run, encoding=None)
+    print(server.get_port(), flush=True)
+    await server.wait_closed()
+asyncio.run(main())
+"#;
+
+/// An SSH server that knows the user's key; `None` where it cannot be had.
+fn ssh_server(world: &World) -> Option<Service> {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("python/bin/python");
+    let keys = world.home().join(".ssh");
+    fs::create_dir_all(&keys).expect("a folder");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o700)).expect("private");
+    let makes = |name: &str| {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(keys.join(name));
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !python.exists() || !makes("id_ed25519") || !makes("host") {
+        skipped("there is no SSH server (make tools), or no ssh-keygen");
+        return None;
+    }
+    let heard = world.home().join("heard-by-ssh");
+    let mut process = Command::new(python)
+        .args(["-c", SSH_SERVER])
+        .args([&keys.join("host"), &keys.join("id_ed25519.pub"), &heard])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let mut port = String::new();
+    BufReader::new(process.stdout.take().expect("an output")).read_line(&mut port).expect("a line");
+    let address = format!("127.0.0.1:{}", port.trim());
+    let host = fs::read_to_string(keys.join("host.pub")).expect("a key");
+    write(&keys.join("known_hosts"), &format!("[127.0.0.1]:{} {host}", port.trim()));
+    Some(Service { process, address, heard })
+}
+
+/// A server whose user has his home in the world by the machine's list of users, too: ssh looks there.
+fn at_home(world: &World) -> Option<Command> {
+    const AT_HOME: &str = "mount --bind \"$1\" /etc/passwd || exit 99; shift; exec \"$@\"";
+    let users = world.home().join("passwd");
+    write(&users, &format!("root:x:0:0::{}:/bin/bash\n", world.home().display()));
+    let namespaces = ["--user", "--map-root-user", "--mount", "--kill-child", "sh", "-c", AT_HOME, "sh"];
+    let tried = Command::new("unshare").args(namespaces).arg(&users).arg("true").status();
+    if !tried.is_ok_and(|status| status.success()) {
+        skipped("there is no mount namespace to have a user in");
+        return None;
+    }
+    let server = world.server(&["--sandbox", "workspace-write"]);
+    let mut command = Command::new("unshare");
+    world.surround(&mut command);
+    command.args(namespaces).arg(users).arg(server.get_program()).args(server.get_args());
+    command.env("PATH", search_path());
+    Some(command)
+}
+
+#[tokio::test]
+async fn a_confined_git_fetches_and_pushes_over_ssh_with_the_users_key() {
+    for (rule, reaches) in [("prefix_rule([\"git\"])\n", true), ("", false)] {
+        let world = World::with_rules(rule).configured("");
+        let Some(server) = ssh_server(&world) else { return };
+        let forge = world.home().join("forge.git");
+        let made = Command::new("git").args(["init", "-q", "--bare", "-b", "main"]).arg(&forge).status();
+        assert!(made.is_ok_and(|status| status.success()), "git makes a repository");
+        let address = format!("ssh://{}{}", server.address, forge.display());
+        let identity = "[user]\n\tname = u\n\temail = u@example.com\n[init]\n\tdefaultBranch = main\n";
+        write(&world.home().join(".gitconfig"), identity);
+        let Some(at_home) = at_home(&world) else { return };
+        let Some(client) = client_of(&world, "ssh", at_home).await else { return };
+        let outcome = client
+            .run(&format!("git init -q a && cd a && git commit -q --allow-empty -m one && git push -q {address} main 2>&1"))
+            .await;
+        assert_eq!(outcome.ran().0 == 0, reaches, "{outcome:?}");
+        let outcome = client.run(&format!("git clone -q {address} b 2>&1 && git -C b log --format=%s")).await;
+        assert_eq!(outcome.ran() == (0, "one\n"), reaches, "{outcome:?}");
+        assert_eq!(server.heard().contains("git-receive-pack"), reaches, "{}", server.heard());
+        // The key is ssh's alone, and ssh runs only as Git runs it.
+        for steals in [
+            "cat ~/.ssh/id_ed25519".to_owned(),
+            format!("git -c core.sshCommand='cat ~/.ssh/id_ed25519; false' ls-remote {address}"),
+            format!(
+                "git ls-remote --upload-pack='cat {}' {address}",
+                world.home().join(".ssh/id_ed25519").display()
+            ),
+        ] {
+            let outcome = client.run(&format!("{steals} 2>&1")).await;
+            assert!(!outcome.ran().1.contains("PRIVATE KEY"), "{steals}: {outcome:?}");
         }
     }
 }

@@ -1,0 +1,95 @@
+//! The network of one sandbox, as its calls see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use egress::Egress;
+use sandbox::ByName;
+use tokio::runtime::Handle;
+
+use super::callers::{Callers, Connecting};
+use super::party::{Caller, Party};
+use super::publishing::Publishing;
+
+/// The connections of one sandbox. Dropping it ends them.
+pub(crate) struct SandboxNetwork {
+    egress: Arc<Egress>,
+    callers: Arc<Callers>,
+    /// What leads here besides names.
+    by_name: ByName,
+    publishing: Arc<Publishing>,
+}
+
+/// A call in a sandbox, as long as this is kept.
+pub(crate) struct Entered {
+    callers: Arc<Callers>,
+    number: u64,
+    _party: Arc<dyn Party>,
+}
+
+impl std::fmt::Debug for SandboxNetwork {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SandboxNetwork").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+impl SandboxNetwork {
+    pub(super) fn new(
+        egress: Arc<Egress>,
+        callers: Arc<Callers>,
+        by_name: ByName,
+        publishing: Arc<Publishing>,
+    ) -> SandboxNetwork {
+        SandboxNetwork { egress, callers, by_name, publishing }
+    }
+
+    /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
+    pub(crate) fn enter(&self, party: Arc<dyn Party>) -> Entered {
+        let number = self.callers.enter(&party, Handle::current());
+        Entered { callers: Arc::clone(&self.callers), number, _party: party }
+    }
+
+    /// The ports of its programs that are published.
+    pub(crate) fn publishing(&self) -> &Arc<Publishing> {
+        &self.publishing
+    }
+
+    /// Whether a connection to an address comes here.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        self.is_gateways(address) || self.is_host_port(address)
+    }
+
+    fn is_gateways(&self, address: SocketAddr) -> bool {
+        let range = self.egress.names().range();
+        range.place_of(address.ip()).is_some() || self.by_name.addresses.contains(&address.ip())
+    }
+
+    fn is_host_port(&self, address: SocketAddr) -> bool {
+        let is_this_machine = address.ip().is_loopback() || address.ip().is_unspecified();
+        is_this_machine && self.by_name.host_ports.contains(&address.port())
+    }
+
+    /// Makes ready for a connection to an address that leads here.
+    pub(crate) fn expect(&self, address: SocketAddr) {
+        if !self.is_gateways(address) {
+            return;
+        }
+        // Who connects is refused by the kernel then.
+        if let Err(error) = self.egress.listen(address.port()) {
+            tracing::debug!(%error, "a port is not listened on");
+        }
+    }
+}
+
+impl Entered {
+    /// Takes note that a program connects to an address, which somebody does in its place.
+    pub(crate) fn connects(&self, to: SocketAddr, caller: Caller) -> Connecting {
+        self.callers.connects(to, self.number, caller)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.callers.leave(self.number);
+    }
+}
