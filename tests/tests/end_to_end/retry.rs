@@ -150,7 +150,7 @@ fn a_program_that_runs_again_gets_no_more_than_was_refused() {
 }
 
 #[test]
-fn it_is_off_where_the_user_says_so_or_nobody_can_be_asked() {
+fn it_is_off_where_the_user_says_so_and_only_told_where_nobody_can_be_asked() {
     let never = configured("", "[shell_tool]\nretry = \"never\"\n");
     let Some(mut asking) = asking(&never, Era::Requests) else { return };
     let answered = asking.run(WRITES, &choose("once"));
@@ -162,7 +162,9 @@ fn it_is_off_where_the_user_says_so_or_nobody_can_be_asked() {
     let answer = server.request("tools/call", json!({"name": "shell", "arguments": arguments}));
     let result = &answer["result"]["structuredContent"];
     assert_eq!((result["exit_code"].as_i64(), runs(&alone)), (Some(2), 1), "{result}");
-    assert!(result["decisions"].as_array().is_none_or(Vec::is_empty), "{result}");
+    let told = result["decisions"][0]["why_not_escalated"].as_str().unwrap_or_default();
+    assert!(told.contains("it was refused writing ~/kept, and was not run again with that"), "{result}");
+    assert!(told.contains("by a rule for env in "), "{result}");
     let wrong = World::with_rules("").configured("[shell_tool]\nretry = \"perhaps\"\n");
     let (code, said) = end_to_end_tests::lines::run_to_end(&wrong, &[]);
     assert!(code != Some(0) && said.contains("perhaps"), "{said}");

@@ -11,11 +11,6 @@ pub trait Approver: Send + Sync {
     /// Asks, and waits for the answer. Dropping the future withdraws the question.
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
 
-    /// Whether somebody can be asked now.
-    fn can_ask(&self) -> bool {
-        false
-    }
-
     /// Whether somebody was asked so far, so that time was spent on answers.
     fn has_asked(&self) -> bool {
         true

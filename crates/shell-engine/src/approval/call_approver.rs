@@ -192,10 +192,6 @@ impl Approver for CallApprover {
         Box::pin(self.inquire(question))
     }
 
-    fn can_ask(&self) -> bool {
-        self.chain.reaches_anybody(self.client.as_ref())
-    }
-
     fn has_asked(&self) -> bool {
         self.has_asked.load(Ordering::Relaxed)
     }

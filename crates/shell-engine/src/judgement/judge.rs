@@ -327,7 +327,11 @@ impl Judge {
                 with_reason("a person declined", reason.as_deref())
             }
             Answer::Cancelled { .. } => "the question was closed".to_owned(),
-            Answer::Unanswered(why) => why,
+            Answer::Unanswered(why) => format!(
+                "{why}; a person can let it have that, by a rule for {} in {}",
+                exec.file.file_name().unwrap_or_default().display(),
+                self.own_rules.display()
+            ),
         };
         trail.inside(Some(format!("it was refused {refused}, and was not run again with that: {why}")));
         trail.runs();

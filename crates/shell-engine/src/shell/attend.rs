@@ -178,8 +178,7 @@ async fn begin(
     // What is written to a command, or typed, is read once.
     let may_retry = config.retry == RetryChoice::Ask
         && matches!(request.input, Input::Nothing | Input::Commands)
-        && sandbox.plan().mode.is_enforced()
-        && approver.can_ask();
+        && sandbox.plan().mode.is_enforced();
     let facts = CallFacts {
         may_retry,
         environment: Environment::new(Arc::clone(&config.environment), given)
