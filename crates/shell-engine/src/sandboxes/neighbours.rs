@@ -1,17 +1,18 @@
-//! Sandboxes of several users of one server. Each needs two of the system's inotify instances to notice what programs outside
-//! replace, and one user of the system may have few of them (128 mostly), with the server's other programs. Before there
-//! are too many, the one that nobody has used for longest ends; whose it was gets a new one with his next command.
+//! Sandboxes of several users of one server. Each is four processes at least, which wait for commands. Before there are too
+//! many, the one that nobody has used for longest ends; whose it was gets a new one with his next command.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::sandbox::Sandbox;
 
-/// inotify instances of a sandbox.
-const INSTANCES: usize = 2;
+/// Sandboxes at a time when no more commands may run.
+const LEAST: usize = 64;
 
-/// Where the system says how many one user may have.
-const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+/// Descriptors of the server's that a sandbox takes, with a command in it: most of them are its gateway's sockets.
+const DESCRIPTORS: u64 = 128;
 
 /// One user's sandboxes.
 pub(super) trait Neighbour: Send + Sync {
@@ -33,9 +34,9 @@ pub(crate) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Nobody's yet, of which there may be as many as this system allows.
-    pub(crate) fn new() -> Neighbours {
-        Neighbours { most: most_sandboxes(), all: Arc::default() }
+    /// Nobody's yet, of which there may be as many as commands at a time: each of these may be another user's.
+    pub(crate) fn new(commands: usize) -> Neighbours {
+        Neighbours { most: commands.max(LEAST).min(most_sandboxes()), all: Arc::default() }
     }
 
     /// One more user's.
@@ -61,7 +62,7 @@ impl Neighbours {
             let Some(sandbox) = idle.min_by_key(|one| one.used()).and_then(|one| one.take_idle()) else {
                 return;
             };
-            // Its end takes some milliseconds, and gives its instances back.
+            // Its end takes some milliseconds.
             let _ = tokio::task::spawn_blocking(move || drop(sandbox)).await;
         }
     }
@@ -73,8 +74,9 @@ impl std::fmt::Debug for Neighbours {
     }
 }
 
-/// How many sandboxes there may be at a time in one server: three quarters of the user's instances are theirs.
+/// How many sandboxes there may be at a time in one server that has raised its limit of descriptors.
+#[must_use]
 pub fn most_sandboxes() -> usize {
-    let limit = std::fs::read_to_string(LIMIT).ok().and_then(|text| text.trim().parse::<usize>().ok());
-    limit.map_or(usize::MAX, |limit| (limit / 4 * 3 / INSTANCES).max(1))
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from((limit / DESCRIPTORS).max(1)).unwrap_or(usize::MAX)
 }

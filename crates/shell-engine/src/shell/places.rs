@@ -39,7 +39,7 @@ impl Places {
     #[must_use]
     pub fn new(count: usize) -> Places {
         let state = State { free: count.max(1), users: 0, waiting: VecDeque::new() };
-        Places { state: Arc::new(Mutex::new(state)), neighbours: Neighbours::new() }
+        Places { state: Arc::new(Mutex::new(state)), neighbours: Neighbours::new(count) }
     }
 
     /// One more user.

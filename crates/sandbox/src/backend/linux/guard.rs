@@ -7,17 +7,18 @@
 
 use super::awaited::InForce;
 use super::landlock_rules::UNIX_SOCKETS_SINCE;
+use super::mending::{Mending, placeholders_of};
 use super::namespaces::{self, Attempt};
-use super::newcomers::{Come, Newcomers};
 use super::placeholders::Placeholders;
 use super::process_tree::{Mark, Tree};
-use super::repair::{self, Doors, Verified, Watcher};
+use super::repair::{Doors, Verified};
 use super::sys::{self, Forked, Reap, SingleThreaded};
-use super::wire::{self, GuardCommand, InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
+use super::watch::Watch;
+use super::wire::{InitReport, MAX_PACKET, MAX_REQUEST, SetUp};
 use super::{gateway, init, packet, reporting, setup};
 use crate::caches::Claim;
 use crate::enforcement::{Enforcement, Namespace};
-use crate::plan::{Plan, Reserved};
+use crate::plan::Plan;
 use crate::resolve::HostSockets;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -25,12 +26,10 @@ use rustix::net::RecvFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid};
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::rc::Rc;
 
 /// How long to wait between two passes over remnants that will not die at once.
 const SWEEP_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
@@ -75,7 +74,7 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
     let mark = (!adopts).then(|| Mark::of_session(myself));
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    let (plan, errands) = receive_plan(control)?;
+    let Received { plan, errands, watch } = receive_plan(control)?;
     let mut plan = Plan { brokered: plan.brokered && reporting::can_listen(proof), ..plan };
     if mark.is_some() && plan.mode.is_enforced() {
         return Err(io::Error::other(NO_SUBREAPERS));
@@ -85,13 +84,20 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     // Until the session's end. Without them tools find their caches read-only, which some can live with.
     let caches = plan.caches.as_ref().and_then(|caches| Claim::take(caches).ok());
     let caches = caches.as_ref();
-    let mut started =
-        start(&Request { proof, control, plan: &plan, caches, mark: mark.as_ref(), lost_sockets });
+    let mut started = start(&Request {
+        proof,
+        control,
+        plan: &plan,
+        watch: &watch,
+        caches,
+        mark: mark.as_ref(),
+        lost_sockets,
+    });
     if let Ok(running) = &mut started {
         // Only now: the maps of init are written through its `/proc` entry.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         let sides = Sides { control, errands: &errands, signals: &signals, session: &tree };
-        watch(proof, &sides, &mut plan, running);
+        keep(proof, &sides, &mut plan, running);
     }
     end_everything(&tree);
     started.map(drop)
@@ -107,17 +113,30 @@ fn give_up_standard_input() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(&null)?)
 }
 
-fn receive_plan(control: &OwnedFd) -> io::Result<(Plan, OwnedFd)> {
+/// What a guard is given.
+struct Received {
+    plan: Plan,
+    errands: OwnedFd,
+    watch: Result<Rc<Watch>, String>,
+}
+
+fn receive_plan(control: &OwnedFd) -> io::Result<Received> {
     let packet = packet::receive(control, RecvFlags::empty())?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let set_up = SetUp::decode(&packet.bytes)?;
-    let [plan, errands] = <[OwnedFd; 2]>::try_from(packet.descriptors)
-        .map_err(|_| io::Error::other("the first message does not bring a plan and a socket"))?;
+    let mut descriptors = packet.descriptors.into_iter();
+    let (Some(plan), Some(errands)) = (descriptors.next(), descriptors.next()) else {
+        return Err(io::Error::other("the first message does not bring a plan and a socket"));
+    };
+    let watch =
+        descriptors.next().zip(descriptors.next()).map(|(socket, bell)| Rc::new(Watch::new(socket, bell)));
+    let watch = watch.ok_or(set_up.unwatched.unwrap_or_default());
     set_up.descriptor_limit.into_iter().for_each(crate::program::lower_descriptor_limit);
     rustix::fs::seek(&plan, rustix::fs::SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
     File::from(plan).take(limit).read_to_end(&mut bytes)?;
-    Ok((serde_json::from_slice(&bytes).map_err(io::Error::other)?, errands))
+    let plan = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+    Ok(Received { plan, errands, watch })
 }
 
 /// Why a session that could not notice what programs outside replace does not start.
@@ -146,19 +165,12 @@ struct Running {
     mending: Option<Mending>,
 }
 
-/// What sees to it that the mounts are there.
-struct Mending {
-    doors: Doors,
-    watcher: Watcher,
-    newcomers: Newcomers,
-    verified: Verified,
-}
-
 /// What init is started from, in whichever form.
 struct Request<'a> {
     proof: SingleThreaded,
     control: &'a OwnedFd,
     plan: &'a Plan,
+    watch: &'a Result<Rc<Watch>, String>,
     caches: Option<&'a Claim>,
     mark: Option<&'a Mark>,
     /// How many sockets of the host there are whose files are not known.
@@ -179,7 +191,7 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
         let placeholders = Placeholders::make(&names).map_err(io::Error::other)?;
         match start_as(request, &attempt, &reasons) {
             Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
-            // Commands can use it up: that must not get them a weaker form.
+            // Commands can use inotify up: that must not get them a weaker form.
             Err(Failed::Watching(error)) => return Err(io::Error::other(format!("{NOT_MENDED}: {error}"))),
             Err(Failed::Attempt(error)) => {
                 let reason = error.to_string();
@@ -235,7 +247,7 @@ fn start_as(
         }
         Forked::Parent(init) => {
             drop((may_begin, tell));
-            let settled = settle(init, request.plan, attempt, &begin, outcome);
+            let settled = settle(init, request, attempt, &begin, outcome);
             if settled.is_err() {
                 sys::signal_process(init.as_raw_nonzero().get(), libc::SIGKILL);
                 let _ = rustix::process::waitpid(Some(init), rustix::process::WaitOptions::empty());
@@ -248,7 +260,7 @@ fn start_as(
 /// The guard's side of an attempt: maps users, lets init begin, waits for its outcome.
 fn settle(
     init: Pid,
-    plan: &Plan,
+    request: &Request<'_>,
     attempt: &Attempt,
     begin: &OwnedFd,
     outcome: OwnedFd,
@@ -261,10 +273,11 @@ fn settle(
     let mending = match Doors::open(init, attempt)? {
         None => None,
         Some(doors) => {
-            let watcher = Watcher::start(plan).map_err(Failed::Watching)?;
-            let newcomers = Newcomers::watch(plan, !attempt.has(Namespace::Network));
-            let newcomers = newcomers.map_err(Failed::Watching)?;
-            Some(Mending { doors, watcher, newcomers, verified: Verified::open(init)? })
+            let verified = Verified::open(init)?;
+            let watch =
+                request.watch.as_ref().map_err(|why| Failed::Watching(io::Error::other(why.clone())))?;
+            let begun = Mending::begin(doors, Rc::clone(watch), verified, request.plan, attempt);
+            Some(begun.map_err(Failed::Watching)?)
         }
     };
     rustix::io::write(begin, &[1]).map_err(io::Error::from)?;
@@ -336,12 +349,6 @@ fn own_terminals(plan: &Plan, enforcement: &Enforcement) -> Option<OwnedFd> {
     has_own.then(|| rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty()).ok()).flatten()
 }
 
-/// Lists the names that something stands for. Where names are brokered, only others' sockets' folders are so held.
-fn placeholders_of(plan: &Plan) -> Vec<Reserved> {
-    let reserved = plan.reserved.iter().filter(|_| !plan.brokered);
-    reserved.chain(&plan.socket_folders).cloned().collect()
-}
-
 /// Who may want something of the guard, and what it keeps.
 struct Sides<'a> {
     control: &'a OwnedFd,
@@ -351,7 +358,7 @@ struct Sides<'a> {
 }
 
 /// Returns when the session must end.
-fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mut Running) {
+fn keep(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mut Running) {
     let Sides { control, errands, signals, session } = *sides;
     loop {
         let mut polled = vec![
@@ -359,9 +366,7 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
             PollFd::new(signals, PollFlags::IN),
             PollFd::new(errands, PollFlags::IN),
         ];
-        polled.extend(running.mending.iter().flat_map(|mending| {
-            [PollFd::new(&mending.watcher, PollFlags::IN), PollFd::new(&mending.newcomers, PollFlags::IN)]
-        }));
+        polled.extend(running.mending.iter().map(|mending| PollFd::new(mending.bell(), PollFlags::IN)));
         if packet::wait_any(&mut polled, None).is_err() {
             break;
         }
@@ -372,47 +377,16 @@ fn watch(proof: SingleThreaded, sides: &Sides<'_>, plan: &mut Plan, running: &mu
             break;
         }
         let asked = polled[2].revents().contains(PollFlags::IN);
+        let rung = polled.get(3).is_some_and(|bell| !bell.revents().is_empty());
         let Some(mending) = &mut running.mending else { continue };
-        let Mending { doors, watcher, newcomers, verified } = mending;
-        let mut concerned = watcher.concerns_us();
-        let Come { sockets, folders } = newcomers.come(session);
-        // Where it fails, the first use tries again.
-        let _ = repair::bind_writable(proof, doors, plan, &folders);
-        for socket in sockets {
-            if !plan.hidden.contains(&socket) {
-                watcher.add(&socket);
-                plan.hidden.push(socket);
-                concerned = true;
-            }
+        // What was replaced before something was asked for is noticed with it.
+        if (asked || rung) && mending.notice(proof, session, plan, &mut running.placeholders).is_err() {
+            break;
         }
-        if concerned {
-            running.placeholders.restore(&placeholders_of(plan));
-            verified.forget();
-            // Before the repair: what is replaced after it is noticed.
-            if watcher.look_again(plan).is_err() || repair::repair(proof, doors, plan).is_err() {
-                break;
-            }
-        }
-        // What was replaced before it was asked for is noticed by now.
         if asked {
-            run_errand(proof, errands, mending, plan);
+            mending.run_errand(proof, errands, plan);
         }
     }
-}
-
-/// Takes one command of the server's and answers it. A server that is gone ends the session in any case.
-fn run_errand(proof: SingleThreaded, errands: &OwnedFd, mending: &mut Mending, plan: &Plan) {
-    let Mending { doors, verified, .. } = mending;
-    let Ok(Some(packet)) = packet::receive(errands, RecvFlags::DONTWAIT) else { return };
-    let done = match wire::decode(&packet.bytes) {
-        Ok(GuardCommand::BindWritable { folder }) => {
-            let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
-            repair::bind_writable(proof, doors, plan, &[folder.to_owned()]).is_ok()
-        }
-        Ok(GuardCommand::Mend) => verified.renew(|| repair::repair(proof, doors, plan)).is_ok(),
-        Err(_) => false,
-    };
-    let _ = packet::send_soon(errands, &done, &[]);
 }
 
 /// Waits for all children that have ended; true when init is one of them.

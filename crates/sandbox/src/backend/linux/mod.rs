@@ -16,6 +16,7 @@ mod init;
 mod landlock_rules;
 mod limits;
 mod mended;
+mod mending;
 mod mounts;
 mod namespaces;
 mod netlink;
@@ -34,6 +35,8 @@ mod setup;
 mod supervisor;
 mod sys;
 mod system;
+mod watch;
+mod watch_service;
 mod wire;
 
 pub(crate) use system::Linux;

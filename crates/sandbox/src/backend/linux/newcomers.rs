@@ -7,28 +7,26 @@
 //! New folders themselves are noticed in held ones, too: they are to be writable as those are that were there at the start.
 
 use super::process_tree::Tree;
+use super::watch::Watch;
+use super::wire::{Happened, Watched};
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use crate::resolve::HostSockets;
 use rustix::event::Timespec;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{CWD, FileType, statat};
+use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// New folders that are watched at once; the oldest gives way. Whoever makes one binds its socket at once.
-const MAX_FOLDERS: usize = 128;
 /// How often, and how far apart, the kernel's list is looked at: a socket has its file before it is in the list.
 const LOOKS: usize = 3;
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
 pub(super) struct Newcomers {
-    descriptor: OwnedFd,
     folders: HashMap<i32, PathBuf>,
     /// Which new folders are to be writable.
     rules: Option<NameRules>,
@@ -46,85 +44,78 @@ pub(super) struct Come {
 
 impl Newcomers {
     /// Begins to watch the writable roots.
-    pub(super) fn watch(plan: &Plan, shares_network: bool) -> io::Result<Newcomers> {
-        let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    pub(super) fn begin(watch: &Watch, plan: &Plan, shares_network: bool) -> io::Result<Newcomers> {
         let rules = plan.brokered.then(|| NameRules::of(plan, true));
         let held = if plan.brokered { names::held(plan) } else { BTreeSet::new() };
         let folders = HashMap::new();
-        let mut newcomers = Newcomers { descriptor, folders, rules, made: VecDeque::new(), shares_network };
+        let mut newcomers = Newcomers { folders, rules, made: VecDeque::new(), shares_network };
         // What comes into a Git directory, Git makes.
         let held = held
             .into_iter()
             .filter(|folder| !plan.repositories.iter().any(|known| folder.starts_with(known)));
-        let watched: BTreeSet<PathBuf> = plan.writable.iter().cloned().chain(held).collect();
-        for folder in watched.into_iter().filter(|folder| folder.is_dir()) {
-            newcomers.add(folder);
-        }
+        let roots: BTreeSet<PathBuf> = plan.writable.iter().cloned().chain(held).collect();
+        let roots: Vec<PathBuf> = roots.into_iter().filter(|folder| folder.is_dir()).collect();
+        let wanted = roots.iter().filter_map(|folder| watched(folder, false)).collect();
+        // One that cannot be watched is gone, or not ours to look into.
+        let added = watch.add(wanted)?.into_iter().zip(roots);
+        newcomers.folders.extend(added.filter_map(|(watch, folder)| Some((watch.ok()?, folder))));
         Ok(newcomers)
     }
 
-    fn add(&mut self, folder: PathBuf) -> Option<i32> {
-        let events =
-            WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW;
-        // One that cannot be watched is gone, or not ours to look into.
-        let watch = inotify::add_watch(&self.descriptor, &folder, events).ok()?;
-        self.folders.insert(watch, folder);
-        Some(watch)
-    }
-
-    fn add_made(&mut self, folder: PathBuf) {
-        let Some(watch) = self.add(folder) else { return };
-        self.made.push_back(watch);
-        if self.made.len() > MAX_FOLDERS
+    /// Watches a folder that was made; where that is one too many, the oldest gives way.
+    fn add_made(&mut self, watch: &Watch, folder: &Path) -> io::Result<()> {
+        let add = || Ok::<_, io::Error>(watch.add(watched(folder, true).into_iter().collect())?.pop());
+        let mut added = add()?;
+        if added == Some(Err(Errno::NOSPC))
             && let Some(oldest) = self.made.pop_front()
         {
             self.folders.remove(&oldest);
-            let _ = inotify::remove_watch(&self.descriptor, oldest);
+            watch.forget(oldest)?;
+            added = add()?;
         }
+        let Some(Ok(number)) = added else { return Ok(()) };
+        if self.folders.insert(number, folder.to_owned()).is_none() {
+            self.made.push_back(number);
+        }
+        Ok(())
     }
 
-    /// Reads what happened: which sockets of programs outside have come, and which folders that are to be writable.
-    pub(super) fn come(&mut self, session: &Tree) -> Come {
+    /// Looks at what happened: which sockets of programs outside have come, and which folders that are to be writable.
+    pub(super) fn come(&mut self, watch: &Watch, happened: &Happened, session: &Tree) -> io::Result<Come> {
+        for gone in &happened.gone {
+            self.folders.remove(gone);
+            self.made.retain(|made| made != gone);
+        }
         let mut files = HashSet::new();
         let mut folders = Vec::new();
-        for (folder, name) in self.events() {
-            let Some(folder) = self.folders.get(&folder) else { continue };
-            let path = folder.join(std::ffi::OsStr::from_bytes(&name));
-            let is_below_a_root = !self.made.iter().any(|made| self.folders.get(made) == Some(folder));
+        for (folder, path) in self.candidates(happened) {
             match kind(&path) {
                 Some(FileType::Socket) => drop(files.insert(path)),
-                Some(FileType::Directory) if is_below_a_root => {
+                Some(FileType::Directory) if !self.made.contains(&folder) => {
                     if self.rules.as_ref().is_some_and(|rules| rules.is_opened(&path)) {
                         folders.push(path.clone());
                     }
-                    self.add_made(path.clone());
+                    self.add_made(watch, &path)?;
                     // What was bound before we looked.
-                    let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-                    let entries = entries.map(|entry| entry.path());
-                    files.extend(entries.filter(|path| kind(path) == Some(FileType::Socket)));
+                    files.extend(entries(&path).filter(|path| kind(path) == Some(FileType::Socket)));
                 }
                 _ => {}
             }
         }
         let sockets = if files.is_empty() { Vec::new() } else { self.of_the_host(&files, session) };
-        Come { sockets, folders }
+        Ok(Come { sockets, folders })
     }
 
-    fn events(&mut self) -> Vec<(i32, Vec<u8>)> {
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut reader = inotify::Reader::new(&self.descriptor, &mut buffer);
-        let mut events = Vec::new();
-        while let Ok(event) = reader.next() {
-            match event.file_name() {
-                Some(name) => events.push((event.wd(), name.to_bytes().to_vec())),
-                None if event.events().contains(ReadFlags::IGNORED) => {
-                    self.folders.remove(&event.wd());
-                    self.made.retain(|made| *made != event.wd());
-                }
-                None => {}
-            }
+    /// Lists what has come; where not all of it is known, everything that is there.
+    fn candidates(&self, happened: &Happened) -> Vec<(i32, PathBuf)> {
+        if happened.lost {
+            let all = self.folders.iter();
+            return all.flat_map(|(number, folder)| entries(folder).map(|path| (*number, path))).collect();
         }
-        events
+        let path = |(number, name): &(i32, Vec<u8>)| {
+            Some((*number, self.folders.get(number)?.join(OsStr::from_bytes(name))))
+        };
+        happened.came.iter().filter_map(path).collect()
     }
 
     /// Those of these files that are sockets of the host.
@@ -153,8 +144,11 @@ fn kind(path: &Path) -> Option<FileType> {
     statat(CWD, path, flags).ok().map(|found| FileType::from_raw_mode(found.st_mode))
 }
 
-impl AsFd for Newcomers {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
+fn watched(folder: &Path, made: bool) -> Option<Watched> {
+    let folder = CString::new(folder.as_os_str().as_bytes()).ok()?;
+    Some(Watched { folder, names: None, made })
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }

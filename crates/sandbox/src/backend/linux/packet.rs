@@ -60,6 +60,11 @@ pub(crate) fn send_soon(
     }
 }
 
+/// Sends one message to whom there is room for.
+pub(crate) fn send_at_once(socket: impl AsFd, message: &impl Serialize) -> io::Result<()> {
+    send_with(socket, &wire::encode(message)?, &[], SendFlags::DONTWAIT)
+}
+
 fn send_with(
     socket: impl AsFd,
     bytes: &[u8],

@@ -7,21 +7,22 @@
 
 use super::namespaces::Attempt;
 use super::sys::{self, Forked, SingleThreaded};
+use super::watch::Watch;
+use super::wire::Watched;
 use super::{mended, mounts};
 use crate::enforcement::Namespace;
 use crate::names::NameRules;
 use crate::plan::Plan;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// How often, and how far apart, a repair is tried while files come and go.
@@ -85,77 +86,34 @@ impl Verified {
     }
 }
 
-/// Watches the folders of all mounts that protect or hide.
-pub(super) struct Watcher {
-    descriptor: OwnedFd,
-    names: HashMap<i32, HashSet<OsString>>,
+/// Watches the way to every place of the plan, as it is now: a folder that is replaced takes what is mounted in it along.
+/// A folder that cannot be watched is one that we may not read; its entries are not ours to replace.
+pub(super) fn watch_places(watch: &Watch, plan: &Plan) -> io::Result<()> {
+    let mut folders: HashMap<&Path, HashSet<&OsStr>> = HashMap::new();
+    let places = mended::places(plan);
+    for path in places.iter().flat_map(|place| place.ancestors()) {
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            folders.entry(folder).or_default().insert(name);
+        }
+    }
+    let wanted = folders.into_iter().filter_map(|(folder, names)| watched(folder, names)).collect();
+    if watch.add(wanted)?.contains(&Err(Errno::NOSPC)) {
+        return Err(io::Error::other("the user's limit of inotify watches is reached"));
+    }
+    Ok(())
 }
 
-impl Watcher {
-    /// Starts watching. A folder that cannot be watched is one that we may not read; its entries are not ours to replace.
-    pub(super) fn start(plan: &Plan) -> io::Result<Self> {
-        let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut watcher = Watcher { descriptor, names: HashMap::new() };
-        watcher.look_again(plan)?;
-        Ok(watcher)
-    }
-
-    /// Watches the way to every place, as it is now: a folder that is replaced takes what is mounted in it along.
-    pub(super) fn look_again(&mut self, plan: &Plan) -> io::Result<()> {
-        let mut folders: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
-        for place in mended::places(plan) {
-            for path in place.ancestors() {
-                if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
-                    folders.entry(folder.to_owned()).or_default().insert(name.to_owned());
-                }
-            }
-        }
-        let events = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
-        for (folder, entries) in folders {
-            match inotify::add_watch(&self.descriptor, &folder, events | WatchFlags::ONLYDIR) {
-                Ok(watch) => self.names.entry(watch).or_default().extend(entries),
-                Err(rustix::io::Errno::NOSPC) => {
-                    return Err(io::Error::other("the user's limit of inotify watches is reached"));
-                }
-                Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Watches one more place, and the way to it, as far as watches last.
-    pub(super) fn add(&mut self, place: &Path) {
-        let events = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
-        for (folder, name) in
-            place.ancestors().filter_map(|path| Some((path.parent()?, path.file_name()?))).take(2)
-        {
-            if let Ok(watch) = inotify::add_watch(&self.descriptor, folder, events | WatchFlags::ONLYDIR) {
-                self.names.entry(watch).or_default().insert(name.to_owned());
-            }
-        }
-    }
-
-    /// Reads what happened; true when it concerned one of the places.
-    pub(super) fn concerns_us(&self) -> bool {
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut reader = inotify::Reader::new(&self.descriptor, &mut buffer);
-        let mut concerned = false;
-        while let Ok(event) = reader.next() {
-            let name = event.file_name().map(|name| OsString::from_vec(name.to_bytes().to_vec()));
-            let ours =
-                |name: OsString| self.names.get(&event.wd()).is_some_and(|names| names.contains(&name));
-            // Events were lost, or a watched folder is gone: better to look.
-            concerned |= event.events().intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED)
-                || name.is_some_and(ours);
-        }
-        concerned
-    }
+/// Watches one more place, and the way to it, as far as watches last.
+pub(super) fn watch_place(watch: &Watch, place: &Path) -> io::Result<()> {
+    let way = place.ancestors().take(2).filter_map(|path| Some((path.parent()?, path.file_name()?)));
+    watch.add(way.filter_map(|(folder, name)| watched(folder, [name])).collect()).map(drop)
 }
 
-impl AsFd for Watcher {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
+/// One of a path's own folders; none has a NUL in its name.
+fn watched<'a>(folder: &Path, names: impl IntoIterator<Item = &'a OsStr>) -> Option<Watched> {
+    let folder = CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let names = names.into_iter().map(|name| name.as_bytes().to_vec()).collect();
+    Some(Watched { folder, names: Some(names), made: false })
 }
 
 /// Mounts anew whatever is missing. Only returns without an error when all is in place again.

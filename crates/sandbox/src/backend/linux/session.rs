@@ -6,9 +6,9 @@ use super::wire::{
     self, Begin, GuardCommand, InitCommand, InitReport, MAX_IN_PACKET, MAX_REQUEST, Reported, SetUp,
     WITH_REQUEST,
 };
-use super::{gateway, packet};
+use super::{gateway, namespaces, packet, watch_service};
 use crate::backend::BackendSession;
-use crate::enforcement::Enforcement;
+use crate::enforcement::{Enforcement, Namespace};
 use crate::gateway::Gateway;
 use crate::launcher::Launcher;
 use crate::listening::Listening;
@@ -66,13 +66,19 @@ struct Ready {
 impl Session {
     pub(super) fn start(launcher: &Launcher, plan: &Plan) -> Result<(Self, Enforcement), SessionError> {
         let tracing = plan.mode.is_enforced() && !plan.debug;
+        let mounts = namespaces::wanted(plan).contains(&Namespace::Mount);
+        let watch = mounts.then(watch_service::join).transpose();
         let plan = serde_json::to_vec(plan).map_err(SessionError::EncodePlan)?;
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
         let (errands, their_errands) = packet::pair().map_err(SessionError::Channel)?;
-        let set_up = SetUp::new(launcher.descriptor_limit);
-        packet::send(&control, &set_up, &[plan.as_fd(), their_errands.as_fd()])
-            .map_err(SessionError::Channel)?;
+        let unwatched = watch.as_ref().err().map(ToString::to_string);
+        let set_up = SetUp::new(launcher.descriptor_limit, unwatched);
+        let watch = watch.ok().flatten();
+        let watch = watch.iter().flat_map(|(socket, bell)| [socket.as_fd(), bell.as_fd()]);
+        let passed: Vec<BorrowedFd<'_>> =
+            [plan.as_fd(), their_errands.as_fd()].into_iter().chain(watch).collect();
+        packet::send(&control, &set_up, &passed).map_err(SessionError::Channel)?;
         // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
         let guard = Command::new(&launcher.program)
             .args(&launcher.arguments)

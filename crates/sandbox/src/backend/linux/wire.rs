@@ -3,6 +3,7 @@
 //! All travel over `SOCK_SEQPACKET`, so that one message is one packet:
 //! - server → guard: [`SetUp`], once, with the plan; init → server: [`InitReport`], once;
 //! - server → guard, over a socket of its own: [`GuardCommand`], and back whether it was done;
+//! - guard → server, over another one: [`WatchCommand`], and back what it asks for;
 //! - server → init: [`InitCommand`];
 //! - server → the process that becomes a call's program: [`Begin`], once, with descriptors;
 //! - server → supervisor: [`CallCommand`](crate::event::CallCommand);
@@ -14,34 +15,39 @@
 
 use crate::enforcement::Enforcement;
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 
 /// Of the messages below. It comes first of all, and is raised by a release in which any of them has changed.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Largest packet of any message, in bytes: below the default send buffer of a Unix socket (212,992 bytes).
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
 /// Largest start request that is sent in the message itself, in bytes: many of them fit the socket's buffer at once.
 pub(crate) const MAX_IN_PACKET: usize = 8 * 1024;
 /// Largest encoded start request, in bytes: above what `execve` takes with the default 8 MiB stack (2 MiB).
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
+/// Most names that a guard is told at once: with the longest of them the message fits a packet.
+pub(crate) const MAX_HAPPENED: usize = 200;
 /// Most descriptors of one message: the kernel's own limit (unix(7), `SCM_MAX_FD`).
 pub(crate) const MAX_PASSED: usize = 253;
 /// How many of a program's descriptors come with the request itself, beside its memory file. Others follow.
 pub(crate) const WITH_REQUEST: usize = MAX_PASSED - 1;
 
-/// What the server says first in a session. Its plan comes along as a memory file, and the guard's end of a socket for
-/// [`GuardCommand`]s.
+/// What the server says first in a session. Its plan comes along as a memory file, the guard's end of a socket for
+/// [`GuardCommand`]s, and, where folders can be watched, those of a socket for [`WatchCommand`]s and of a bell.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SetUp {
     version: u32,
     /// Programs may open so many descriptors.
     pub(crate) descriptor_limit: Option<u64>,
+    /// Why no folder can be watched.
+    pub(crate) unwatched: Option<String>,
 }
 
 impl SetUp {
-    pub(crate) fn new(descriptor_limit: Option<u64>) -> SetUp {
-        SetUp { version: VERSION, descriptor_limit }
+    pub(crate) fn new(descriptor_limit: Option<u64>, unwatched: Option<String>) -> SetUp {
+        SetUp { version: VERSION, descriptor_limit, unwatched }
     }
 
     /// Decodes it, unless it is of another version: its other parts may mean something else then.
@@ -97,6 +103,48 @@ pub(crate) enum GuardCommand {
     BindWritable { folder: CString },
     /// Look whether all that protects or hides is in place, and put back what is not. The answer is whether it is.
     Mend,
+}
+
+/// What a guard asks of the server's watch over folders.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WatchCommand {
+    /// Watch these. The answer is a number for each, or a negative one for an error.
+    Watch(Vec<Watched>),
+    /// Tell no more of what comes to this one. The answer is nothing.
+    Forget { watch: i32 },
+    /// Tell what has happened. The answer is [`Happened`].
+    Take,
+}
+
+/// A folder to watch.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watched {
+    pub(crate) folder: CString,
+    /// Names whose coming and going matters; without them, every name that comes.
+    pub(crate) names: Option<Vec<Vec<u8>>>,
+    /// It was made while the session lives, as commands can.
+    pub(crate) made: bool,
+}
+
+/// What has happened in the folders of one guard since it last asked.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Happened {
+    /// One of the names has come or gone, or may have.
+    pub(crate) concerned: bool,
+    /// More has come than is listed.
+    pub(crate) lost: bool,
+    /// What has come, by the folder's number. At most [`MAX_HAPPENED`].
+    pub(crate) came: BTreeSet<(i32, Vec<u8>)>,
+    /// Folders that are not watched any more, because they are gone. At most [`MAX_HAPPENED`].
+    pub(crate) gone: Vec<i32>,
+}
+
+impl Watched {
+    /// About as many bytes as its encoding has.
+    pub(crate) fn size(&self) -> usize {
+        let names = self.names.iter().flatten().map(|name| name.len() + 3).sum::<usize>();
+        self.folder.as_bytes().len() + names + 8
+    }
 }
 
 /// What init says once: set up, with what is in force, or what failed.
@@ -180,18 +228,31 @@ mod tests {
         assert_read_back(InitCommand::Destroy { call: 9 });
         assert_read_back(InitCommand::Sockets { count: 8 });
         assert!(decode::<InitCommand>(&[9]).is_err());
+        let watched = Watched { folder: c"/x".to_owned(), names: Some(vec![b"y".to_vec()]), made: true };
+        assert_read_back(WatchCommand::Watch(vec![watched]));
+        assert_read_back(WatchCommand::Forget { watch: 3 });
         let bytes = encode(&Begin { request: &[1, 2] }).unwrap();
         assert_eq!(decode::<Begin<'_>>(&bytes).unwrap(), Begin { request: &[1, 2] });
     }
 
     #[test]
     fn another_version_is_refused_in_words_whatever_else_is_said() {
-        let bytes = encode(&SetUp::new(Some(1024))).unwrap();
-        assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024)));
+        let bytes = encode(&SetUp::new(Some(1024), None)).unwrap();
+        assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024), None));
         let other = encode(&(VERSION + 1, "a part of the future")).unwrap();
         let refused = SetUp::decode(&other).unwrap_err().to_string();
-        assert!(refused.contains("version 3") && refused.contains("start the server again"), "{refused}");
+        assert!(refused.contains("version 4") && refused.contains("start the server again"), "{refused}");
         assert!(SetUp::decode(&[]).is_err() && SetUp::decode(&bytes[..1]).is_err());
+    }
+
+    #[test]
+    fn all_that_a_guard_is_told_at_once_fits_a_packet() {
+        let name = |number: usize| format!("{number:0255}").into_bytes();
+        let came = (0..MAX_HAPPENED).map(|number| (i32::MAX, name(number))).collect();
+        let gone = vec![i32::MAX; MAX_HAPPENED];
+        let happened = Happened { concerned: true, lost: true, came, gone };
+        assert!(encode(&happened).unwrap().len() <= MAX_PACKET);
+        assert_read_back(happened);
     }
 
     #[test]
