@@ -24,6 +24,10 @@ pub(super) enum Peer {
     User(u32),
 }
 
+/// Connections that wait in the system's queue until they are accepted; it may allow fewer (`net.core.somaxconn`). By default
+/// it is so short that some are lost when many clients come at once.
+const BACKLOG: i32 = 4096;
+
 /// The socket that a server listens on. A Unix socket is removed when this is dropped.
 pub(super) enum Listener {
     Tcp(TcpListener),
@@ -34,10 +38,15 @@ impl Listener {
     /// Listens there. Must be called within the runtime.
     pub(super) async fn bind(address: &Address) -> io::Result<Listener> {
         match address {
-            Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                rustix::net::listen(&listener, BACKLOG)?;
+                Ok(Listener::Tcp(listener))
+            }
             Address::Unix(path) => {
                 remove_stale(path)?;
                 let listener = UnixListener::bind(path)?;
+                rustix::net::listen(&listener, BACKLOG)?;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
                 Ok(Listener::Unix(listener, path.clone()))
             }

@@ -6,6 +6,8 @@ use std::process::Command;
 use end_to_end_tests::World;
 use end_to_end_tests::http::{LEGACY, MODERN, Site, modern_call};
 use end_to_end_tests::machine::is_installed;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const ANY: &str = "127.0.0.1:0";
@@ -251,4 +253,26 @@ fn two_servers_of_one_user_live_beside_each_other() {
     let long = first.visitor().run("seq 100000");
     let part = second.visitor().call("read_output", &json!({"id": long["output_id"]})).result();
     assert_eq!(part["isError"], true, "{part}");
+}
+
+#[test]
+fn many_who_come_at_once_wait_for_their_turn() {
+    const CLIENTS: usize = 1000;
+    let world = World::with_rules("");
+    let socket = world.home().join("many.sock");
+    let site = Site::start(&world, &["--http", &format!("unix:{}", socket.display())]);
+    // It accepts nobody while all of them come.
+    site.signal(Signal::STOP);
+    let address = SocketAddrUnix::new(&socket).expect("an address");
+    let come: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None);
+            let client = client.expect("a socket");
+            connect(&client, &address).map(|()| client)
+        })
+        .collect();
+    site.signal(Signal::CONT);
+    let lost = come.iter().filter(|client| client.is_err()).count();
+    assert_eq!(lost, 0, "{:?}", come.iter().find(|client| client.is_err()));
+    assert_eq!(site.visitor().at("/healthz").get(&[]).status, 200);
 }
