@@ -308,6 +308,14 @@ soak: build ## Make 10,000 calls in a row and look for what is left behind.
 	$(call step,'Calling 10000 times')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SOAK_CALLS=10000 $(CARGO) test --locked -p end-to-end-tests soak -- --nocapture
 
+# Seconds of the soak; parts of it all: idle at-once connection soak.
+LOAD_SECONDS ?= 120
+
+.PHONY: load
+load: build ## Serve many over HTTP at once, and for long (LOAD_SECONDS=3600, PARTS='idle soak').
+	$(call step,'Serving many')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) LOAD_SECONDS=$(LOAD_SECONDS) $(CARGO) run --locked -p end-to-end-tests --bin load -- $(PARTS)
+
 # Seconds for each target. Sanitizers are a feature of nightly compilers that stable ones have, too, when they are told so.
 FUZZ_SECONDS ?= 60
 

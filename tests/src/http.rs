@@ -103,6 +103,7 @@ impl Site {
     pub fn visitor(&self) -> Visitor {
         Visitor::of(&self.address)
     }
+
     /// Its process.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -185,6 +186,12 @@ impl Visitor {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What it says besides.
+    #[must_use]
+    pub fn headers(&self) -> &[String] {
+        &self.headers
     }
 
     /// Connects, and says nothing.

@@ -10,6 +10,7 @@
 
 pub mod asking;
 pub mod client;
+pub mod holdings;
 pub mod http;
 pub mod lines;
 pub mod machine;

@@ -1,8 +1,7 @@
 //! Many calls: what is left behind.
 
-use std::path::PathBuf;
-
 use end_to_end_tests::World;
+use end_to_end_tests::holdings::Holdings;
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::eventually;
 use serde_json::json;
@@ -18,15 +17,6 @@ const KEPT_OUTPUTS: u64 = 256;
 
 /// A command whose output does not fit into an answer.
 const LONG: &str = "head -c 100000 /dev/zero";
-
-/// What a server holds.
-#[derive(Debug)]
-struct Holdings {
-    resident_kib: u64,
-    descriptors: usize,
-    threads: usize,
-    descendants: usize,
-}
 
 #[test]
 fn soak_many_calls_leave_nothing_behind() {
@@ -48,7 +38,7 @@ fn soak(arguments: &[&str], calls: u64) -> (Holdings, Holdings) {
     for _ in 0..KEPT_OUTPUTS {
         call(&mut server, &world, LONG, 300_000);
     }
-    let before = holdings(&server);
+    let before = Holdings::of(server.pid());
     for number in WARM_UP..calls {
         one(&mut server, &world, number);
     }
@@ -87,35 +77,11 @@ fn call(server: &mut Lines, world: &World, command: &str, timeout: u64) {
 /// What watches over a call ends a little after the call is answered.
 fn holdings_when_settled(server: &Lines, descendants: usize) -> Holdings {
     eventually(|| {
-        let holdings = holdings(server);
+        let holdings = Holdings::of(server.pid());
         if holdings.descendants <= descendants {
             Ok(holdings)
         } else {
             Err(format!("not settled: {holdings:?}"))
         }
     })
-}
-
-fn holdings(server: &Lines) -> Holdings {
-    let process = PathBuf::from(format!("/proc/{}", server.pid()));
-    let count = |folder: &str| std::fs::read_dir(process.join(folder)).expect("it runs").count();
-    let status = std::fs::read_to_string(process.join("status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("proc(5)");
-    let resident = line.split_whitespace().nth(1).and_then(|number| number.parse().ok());
-    Holdings {
-        resident_kib: resident.expect("a number"),
-        descriptors: count("fd"),
-        threads: count("task"),
-        descendants: descendants(server.pid()),
-    }
-}
-
-/// Processes below this one, dead or alive (proc(5), `/proc/PID/task/TID/children`).
-fn descendants(pid: u32) -> usize {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let lists =
-        tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    let children: Vec<u32> =
-        lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
-    children.iter().map(|child| 1 + descendants(*child)).sum()
 }
