@@ -3,6 +3,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sandbox::Plan;
 
 use super::trust::{Program, Trust};
 use crate::programs::shebang::{MOST_INTERPRETERS, interpreter};
@@ -37,6 +41,55 @@ pub(crate) struct Executes {
     pub(crate) shell: bool,
 }
 
+/// How long it is remembered what a program executes: for calls in a row, and for all that is asked about one exec. Who
+/// changes it is the user, for commands can write none of it.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// Programs that are remembered.
+const MOST_REMEMBERED: usize = 32;
+
+/// What programs execute, as it was found a moment ago. Clones are the same memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Executed(Arc<Mutex<Vec<Found>>>);
+
+#[derive(Debug)]
+struct Found {
+    of: Of,
+    at: Instant,
+    executes: Executes,
+}
+
+/// What it depends on, besides files that commands cannot write.
+#[derive(Debug)]
+struct Of {
+    program: PathBuf,
+    /// What it may run, and whether that runs apart.
+    may_run: Vec<(String, bool)>,
+    plan: Arc<Plan>,
+}
+
+impl Of {
+    fn is(&self, other: &Of) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan) && self.program == other.program && self.may_run == other.may_run
+    }
+}
+
+impl Executed {
+    fn or_found(&self, of: Of, find: impl FnOnce(&Of) -> Executes) -> Executes {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = lock().iter().find(|found| found.of.is(&of) && found.at.elapsed() < REMEMBERED) {
+            return found.executes.clone();
+        }
+        let executes = find(&of);
+        let mut all = lock();
+        all.retain(|found| found.at.elapsed() < REMEMBERED && !found.of.is(&of));
+        if all.len() < MOST_REMEMBERED {
+            all.push(Found { of, at: Instant::now(), executes: executes.clone() });
+        }
+        executes
+    }
+}
+
 impl Executes {
     /// Of a program whose profile names others that it may run, by name or full path. `runs_apart` tells which of them have rights of
     /// their own: a script among these (a version manager's shim) starts where those are, and brings no shell in here.
@@ -46,9 +99,18 @@ impl Executes {
         trust: &Trust,
         runs_apart: impl Fn(&str) -> bool,
     ) -> Executes {
+        let of = Of {
+            program: program.canonical.clone(),
+            may_run: may_run.iter().map(|name| (name.clone(), runs_apart(name))).collect(),
+            plan: Arc::clone(trust.plan()),
+        };
+        trust.executed().or_found(of, |of| Executes::found(of, trust))
+    }
+
+    fn found(Of { program, may_run, .. }: &Of, trust: &Trust) -> Executes {
         let mut executes = Executes::default();
-        executes.add(&program.canonical, 0);
-        for name in may_run {
+        executes.add(program, 0);
+        for (name, runs_apart) in may_run {
             executes.shell |= ["sh", "/bin/sh"].contains(&name.as_str());
             let found = match name.starts_with('/') {
                 true => Some(PathBuf::from(name)),
@@ -57,7 +119,7 @@ impl Executes {
             // What commands can write is executed by nobody here, whoever names it.
             let found = found.and_then(|path| path.canonicalize().ok());
             let is_script = |found: &Path| open(found).is_some_and(|file| interpreter(&file).is_some());
-            let stays_out = |found: &PathBuf| runs_apart(name) && is_script(found);
+            let stays_out = |found: &PathBuf| *runs_apart && is_script(found);
             if let Some(found) = found.filter(|found| !trust.may_be_written(found) && !stays_out(found)) {
                 executes.add(&found, 0);
             }

@@ -58,6 +58,7 @@ pub(crate) use decisions::Decisions;
 pub use decisions::{Decided, DecisionRecord};
 pub(crate) use environment::Environment;
 pub(crate) use exec::{Below, Exec, Starter};
+pub(crate) use executes::Executed;
 pub(crate) use git_connections::{QUESTION as GIT_CONNECTIONS, in_arguments, in_configuration};
 pub(crate) use git_settings::{may_talk as git_may_talk, subcommand as git_subcommand};
 pub use input::InputRefused;

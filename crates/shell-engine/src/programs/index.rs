@@ -1,9 +1,9 @@
 //! The programs on the search path by file, so that one of them is recognised under another name.
 //!
-//! Read when it is first needed, and again when one of the folders has changed.
+//! Read when it is first needed, or before by who has the time, and again when one of the folders has changed.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::identity::{FileIdentity, FileState};
 use super::opening;
+use crate::sys::path_of;
 
 /// Programs that are remembered; no machine has as many, and the agent may be able to fill a folder of the path.
 const MOST_PROGRAMS: usize = 20_000;
@@ -142,6 +143,16 @@ impl Index {
         known
     }
 
+    /// Whether the folders were read before.
+    pub(super) fn is_read(&self) -> bool {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Reads the folders.
+    pub(super) fn read(&self) {
+        self.found();
+    }
+
     fn found(&self) -> Arc<Found> {
         let mut kept = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -193,12 +204,10 @@ impl Found {
     }
 
     fn add(&mut self, path: &Path, is_link: bool) {
-        let Ok(metadata) = path.metadata() else { return };
+        let Some((metadata, real)) = (if is_link { behind(path) } else { at(path) }) else { return };
         if !metadata.is_file() || metadata.mode() & 0o111 == 0 {
             return;
         }
-        let real = if is_link { path.canonicalize() } else { Ok(path.to_owned()) };
-        let Ok(real) = real else { return };
         let index = match self.by_path.get(&real) {
             Some(index) => *index,
             None => {
@@ -218,6 +227,17 @@ impl Found {
             known.links.push(path.to_owned());
         }
     }
+}
+
+fn at(path: &Path) -> Option<(Metadata, PathBuf)> {
+    Some((path.metadata().ok()?, path.to_owned()))
+}
+
+/// What a link leads to, and its path without links, which the kernel knows: to follow one by one takes twice as long.
+fn behind(link: &Path) -> Option<(Metadata, PathBuf)> {
+    let file = opening::look(link)?;
+    let real = path_of(&file).or_else(|| link.canonicalize().ok())?;
+    Some((File::from(file).metadata().ok()?, real))
 }
 
 /// Compares two files to their ends.

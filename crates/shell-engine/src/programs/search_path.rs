@@ -83,6 +83,15 @@ impl Programs {
         find_in(&std::env::split_paths(search_path).collect::<Vec<_>>(), name)
     }
 
+    /// Has it found out, beside other work, which programs there are, unless that is known: it takes milliseconds that the
+    /// first program would wait for.
+    pub(crate) fn prepare(self: &Arc<Programs>) {
+        if !self.index.is_read() {
+            let programs = Arc::clone(self);
+            tokio::task::spawn_blocking(move || programs.index.read());
+        }
+    }
+
     /// The programs that a file is: the one at its path, else those with the same inode or content.
     pub(crate) fn recognise(
         &self,

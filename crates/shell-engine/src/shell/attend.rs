@@ -152,6 +152,7 @@ async fn begin(
     if let Some(obstacle) = rules.obstacle().await {
         return Err(StartStep::Rules(obstacle));
     }
+    programs.prepare();
     let cancel = shell.closing.child_token();
     let wanted = wanted.reaching(shell.networks.reachable().await);
     let (wanted, patch) = patching::prepare(shell, &wanted, request).await.map_err(StartStep::Patch)?;
@@ -173,7 +174,9 @@ async fn begin(
     let request = becomes.as_ref().unwrap_or(request);
     let stopwatch = Stopwatch::start(request.timeout);
     let plan = Arc::clone(sandbox.plan());
-    let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
+    let trust = Trust::new(Arc::clone(programs), plan)
+        .holding(holds(sandbox.enforcement()))
+        .remembering(shell.executed.clone());
     let given = sandbox.environment();
     // What is written to a command, or typed, is read once.
     let may_retry = config.retry == RetryChoice::Ask

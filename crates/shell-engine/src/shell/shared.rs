@@ -18,6 +18,7 @@ use super::user_program::{Ran, UserProgram, UserProgramError};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::interception::KernelDoors;
+use crate::judgement::Executed;
 use crate::network::{Networks, OpenConnection};
 use crate::output::Spool;
 use crate::programs::Programs;
@@ -36,6 +37,8 @@ pub struct Shell {
     pub(super) config: Arc<Config>,
     pub(super) rules: Arc<Rules>,
     pub(super) programs: Arc<Programs>,
+    /// What confined programs execute.
+    pub(super) executed: Executed,
     pub(super) sandboxes: Arc<SandboxPool>,
     pub(super) networks: Arc<Networks>,
     pub(super) calls: TaskTracker,
@@ -112,6 +115,7 @@ impl Shell {
             networks,
             kernel_doors: Arc::new(KernelDoors::new(config.execve_wrapper.clone())),
             programs: Arc::new(programs),
+            executed: Executed::default(),
             config,
             sandboxes,
             calls: TaskTracker::new(),

@@ -10,6 +10,7 @@ use sandbox::resolve::has_protected_name;
 
 use super::names::{self, OtherName, Remembered};
 use crate::judgement::exec::Exec;
+use crate::judgement::executes::Executed;
 use crate::programs::{FileIdentity, Programs};
 
 /// What one call's programs are checked against.
@@ -22,6 +23,8 @@ pub(crate) struct Trust {
     remembered: Arc<Mutex<Remembered>>,
     /// What sandboxes here can hold.
     holds: Holds,
+    /// What confined programs execute.
+    executed: Executed,
 }
 
 /// What sandboxes here can hold beyond what commands may do.
@@ -37,7 +40,29 @@ impl Trust {
     /// What is on `programs`' search path and cannot be written under `plan`.
     pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
         let holds = Holds { never_executed: true, only_executed: true };
-        Trust { programs, plan, search_path: OnceLock::new(), remembered: Arc::default(), holds }
+        Trust {
+            programs,
+            plan,
+            search_path: OnceLock::new(),
+            remembered: Arc::default(),
+            holds,
+            executed: Executed::default(),
+        }
+    }
+
+    /// The same, remembering with others what confined programs execute.
+    pub(crate) fn remembering(self, executed: Executed) -> Trust {
+        Trust { executed, ..self }
+    }
+
+    /// What confined programs execute, as far as it is remembered.
+    pub(in crate::judgement) fn executed(&self) -> &Executed {
+        &self.executed
+    }
+
+    /// What commands may do.
+    pub(in crate::judgement) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The same, where sandboxes can hold no more than this.
