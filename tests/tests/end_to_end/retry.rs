@@ -170,6 +170,18 @@ fn it_is_off_where_the_user_says_so_and_only_told_where_nobody_can_be_asked() {
     assert!(code != Some(0) && said.contains("perhaps"), "{said}");
 }
 
+/// Who makes a repository configures it in the same call, asked or not.
+#[test]
+fn what_a_call_has_made_is_its_own_and_not_asked_about() {
+    let world = World::with_rules("").configured("");
+    let Some(mut asking) = asking(&world, Era::Requests) else { return };
+    let made = "git init -q && git config user.email a@b && git config user.email";
+    let answered = asking.run(made, &choose("deny"));
+    assert_eq!((answered.questions.len(), answered.output()), (0, "a@b\n"), "{answered:?}");
+    let later = asking.run("git config user.email b@c", &choose("deny"));
+    assert_eq!((later.questions.len(), later.result["exit_code"].as_i64()), (1, Some(4)), "{later:?}");
+}
+
 #[test]
 fn the_clock_stands_still_while_it_is_asked() {
     let world = world("");

@@ -9,7 +9,7 @@ use sandbox::SpawnRequest;
 
 use super::apart::{Apart, Unexecuted};
 use super::escalated::Escalated;
-use super::kernel::Refused;
+use super::kernel::{MadeByCall, Refused};
 use super::shutdown::Shutdown;
 use super::whereabouts::Whereabouts;
 use crate::audit::{CallRecord, ExecRecord};
@@ -68,6 +68,8 @@ pub(crate) struct InterceptedCall {
     pub(crate) whereabouts: Whereabouts,
     /// Protected names that its programs would have changed.
     pub(crate) refused: Refused,
+    /// What it has made that Git makes once.
+    pub(crate) made: MadeByCall,
     /// How and when it ends.
     pub(crate) end: Shutdown,
     /// What was let out of the sandbox.
@@ -113,6 +115,7 @@ impl InterceptedCall {
             record: self.record.clone(),
             whereabouts: self.whereabouts.clone(),
             refused: self.refused.clone(),
+            made: MadeByCall::default(),
             end: self.end.clone(),
             escalated: self.escalated.clone(),
         }

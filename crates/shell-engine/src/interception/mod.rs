@@ -28,7 +28,7 @@ pub(crate) use apart::Unexecuted;
 pub(crate) use call::InterceptedCall;
 pub(crate) use door::attend;
 pub(crate) use escalated::{AliveOutside, Escalated};
-pub(crate) use kernel::{KernelDoor, KernelDoors, Refused};
+pub(crate) use kernel::{KernelDoor, KernelDoors, MadeByCall, Refused};
 pub(crate) use shutdown::Shutdown;
 pub(crate) use whereabouts::Whereabouts;
 pub(crate) use wrapper::WrapperDoor;

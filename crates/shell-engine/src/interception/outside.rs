@@ -125,6 +125,7 @@ pub(super) async fn start_beside(
     let below = InterceptedCall {
         refusals: Some(refusals.clone()),
         refused: refused.clone(),
+        made: call.made.clone(),
         ..call.below(Apart::beside(exec), &place)
     };
     let process = Arc::new(call.doors.start(Arc::new(below), request, Arc::clone(&place)).await?);

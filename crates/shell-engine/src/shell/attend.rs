@@ -33,7 +33,9 @@ use super::streams::Streams;
 use super::terminal::Terminal;
 use crate::approval::Approver;
 use crate::config::{AfterCall, RetryChoice, ShellKind, Wanted};
-use crate::interception::{Escalated, InterceptedCall, Refused, Shutdown, Unexecuted, Whereabouts};
+use crate::interception::{
+    Escalated, InterceptedCall, MadeByCall, Refused, Shutdown, Unexecuted, Whereabouts,
+};
 use crate::judgement::{
     AskedByCall, CallConnections, CallFacts, Decisions, Environment, Holds, Judge, LetRun, Project, Readers,
     Script, Trust,
@@ -235,6 +237,7 @@ async fn begin(
         record: record.clone(),
         whereabouts: whereabouts.clone(),
         refused: Refused::default(),
+        made: MadeByCall::default(),
         end: end.clone(),
         escalated: escalated.clone(),
     };

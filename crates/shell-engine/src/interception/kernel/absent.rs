@@ -50,6 +50,10 @@ impl Door for KernelDoor {
     }
 }
 
+/// None are made here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MadeByCall;
+
 /// None are refused here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refused;

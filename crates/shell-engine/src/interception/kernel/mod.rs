@@ -61,10 +61,12 @@ mod turning;
 mod watched;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{KernelDoor, KernelDoors, Refused};
+pub(crate) use absent::{KernelDoor, KernelDoors, MadeByCall, Refused};
 #[cfg(target_os = "linux")]
 pub(crate) use door::KernelDoor;
 #[cfg(target_os = "linux")]
 pub(crate) use doors::KernelDoors;
+#[cfg(target_os = "linux")]
+pub(crate) use names::MadeByCall;
 #[cfg(target_os = "linux")]
 pub(crate) use refused::Refused;

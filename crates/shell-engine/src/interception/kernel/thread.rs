@@ -122,7 +122,7 @@ impl Thread {
                 let listener = Arc::new(Listener::new(listener));
                 let attended = Attended {
                     broker: names.map(|names| {
-                        Broker::new(names, &listener, (&facts.refused, facts.refusals.as_ref()))
+                        Broker::new(names, &listener, (&facts.refused, facts.refusals.as_ref()), &facts.made)
                     }),
                     listener,
                     sandbox,

@@ -1,6 +1,5 @@
 //! One call's broker: what the door's thread lets happen at once, and the thread for the rest.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +13,7 @@ use rustix::process::umask;
 use sandbox::{NameRules, Session};
 
 use super::super::refused::Refused;
-use super::made::Made;
+use super::made::MadeByCall;
 use super::place::{Asker, Lies, Place, is_held, is_read_only, lies, mount_of};
 use super::wish::{At, Wish};
 use super::work::{Outcome, Worker};
@@ -50,6 +49,7 @@ pub(in crate::interception::kernel) struct Broker {
     listener: Arc<Listener>,
     refused: Refused,
     refusals: Option<Refusals>,
+    made: MadeByCall,
     /// To the thread, once there is one.
     waiting: Option<Sender<Waiting>>,
     /// Where a name was last looked for.
@@ -85,6 +85,7 @@ impl Broker {
         names: Names,
         listener: &Arc<Listener>,
         (refused, refusals): (&Refused, Option<&Refusals>),
+        made: &MadeByCall,
     ) -> Broker {
         if names.rules.has_mounts() {
             refused.is_looked_at();
@@ -94,6 +95,7 @@ impl Broker {
             listener: Arc::clone(listener),
             refused: refused.clone(),
             refusals: refusals.cloned(),
+            made: made.clone(),
             waiting: None,
             last: None,
         }
@@ -147,10 +149,12 @@ impl Broker {
         let (send, waiting) = channel();
         let (rules, listener) = (Arc::clone(&self.names.rules), Arc::clone(&self.listener));
         let sandbox = Weak::clone(&self.names.sandbox);
-        let (refused, refusals) = (self.refused.clone(), self.refusals.clone());
+        let (refused, refusals, made) = (self.refused.clone(), self.refusals.clone(), self.made.clone());
         let thread = std::thread::Builder::new().name("names".into());
         let started = thread.spawn(move || {
-            if let Err(error) = run((&sandbox, &rules), &listener, (&refused, refusals.as_ref()), &waiting) {
+            if let Err(error) =
+                run((&sandbox, &rules), &listener, (&refused, refusals.as_ref(), &made), &waiting)
+            {
                 // Without it names meet the read-only mounts.
                 tracing::error!(%error, "names that commands make in protected folders are refused");
             }
@@ -162,7 +166,7 @@ impl Broker {
 fn run(
     (sandbox, rules): (&Weak<Sandbox>, &NameRules),
     listener: &Listener,
-    (refused, refusals): (&Refused, Option<&Refusals>),
+    (refused, refusals, made): (&Refused, Option<&Refusals>, &MadeByCall),
     waiting: &Receiver<Waiting>,
 ) -> std::io::Result<()> {
     let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };
@@ -171,14 +175,13 @@ fn run(
     umask(Mode::empty());
     let session: &Session = sandbox.session();
     session.limit_this_thread()?;
-    let made = RefCell::new(Made::default());
     while let Ok(Waiting { call, wish }) = waiting.recv() {
         // What was read is of the process that asks only if it still does.
         if !listener.is_waiting(call.id) {
             continue;
         }
         let asker = Asker { thread: call.thread, at_once: false, shares_view: !rules.has_mounts() };
-        let outcome = Worker { session, rules, asker, made: &made, refused, refusals }.grant(&wish);
+        let outcome = Worker { session, rules, asker, made, refused, refusals }.grant(&wish);
         if rules.has_mounts() && matches!(outcome, Outcome::Happens) {
             note_refused((refused, refusals), call.thread, &wish, false);
         }

@@ -31,11 +31,11 @@ impl Worker<'_> {
     pub(super) fn is_first(&self, free: &Free, act: Act) -> bool {
         if act == Act::Remove && self.leads_to_configurable(free) {
             let folder = free.path.parent().map(Path::to_owned);
-            self.made.borrow_mut().taken_out.extend(folder);
+            self.made.lock().taken_out.extend(folder);
             return true;
         }
         let Some((repository, name)) = self.git_name(&free.path) else { return false };
-        let made = self.made.borrow();
+        let made = self.made.lock();
         let is_made = made.repositories.contains(repository);
         match (name, act) {
             (GitName::Repository, Act::MakeFolder) => true,
@@ -86,7 +86,7 @@ impl Worker<'_> {
         self.rules
             .git_name(path)
             .or_else(|| {
-                let repository = self.made.borrow().repository(path)?;
+                let repository = self.made.lock().repository(path)?;
                 Some((repository, GitName::of(path.strip_prefix(repository).ok()?)?))
             })
             .or_else(|| self.of_submodule(path))
@@ -121,21 +121,21 @@ impl Worker<'_> {
 
     /// Whether this call has made the Git directory that a path lies in.
     pub(super) fn is_in_made(&self, path: &Path) -> bool {
-        self.made.borrow().repository(path).is_some()
+        self.made.lock().repository(path).is_some()
     }
 
     /// A folder has been made here.
     pub(super) fn has_made(&self, path: &Path) {
         match self.rules.git_name(path) {
             Some((repository, GitName::Repository)) => {
-                self.made.borrow_mut().repositories.insert(repository.to_owned());
+                self.made.lock().repositories.insert(repository.to_owned());
             }
             Some((_, GitName::WorkTree(_))) => {
-                self.made.borrow_mut().work_trees.insert(path.to_owned());
+                self.made.lock().work_trees.insert(path.to_owned());
             }
             // Whatever its name: that of a submodule may have many parts.
             None if self.rules.is_in_modules(path) && self.rules.is_free(path) => {
-                self.made.borrow_mut().repositories.insert(path.to_owned());
+                self.made.lock().repositories.insert(path.to_owned());
             }
             Some(_) | None => {}
         }
@@ -144,7 +144,7 @@ impl Worker<'_> {
     /// A file has been made here.
     pub(super) fn has_made_file(&self, free: &Free, file: &OwnedFd) {
         if matches!(self.git_name(&free.path), Some((_, GitName::ConfigLock))) {
-            self.made.borrow_mut().has_locked(&free.path, &free.own, file);
+            self.made.lock().has_locked(&free.path, &free.own, file);
         }
     }
 
@@ -180,7 +180,7 @@ impl Worker<'_> {
             return Some(Outcome::Fails(Errno::ROFS));
         }
         let is_its_own = {
-            let made = self.made.borrow();
+            let made = self.made.lock();
             made.repositories.contains(repository)
                 && (to.kind().is_none() || is_as_written(to, made.configurations.get(&to.path)))
         };
@@ -195,7 +195,7 @@ impl Worker<'_> {
         };
         match copy((from, MAX_CONFIG), (to, UNFINISHED), may) {
             Ok(Some(written)) => {
-                self.made.borrow_mut().configurations.insert(to.path.clone(), written);
+                self.made.lock().configurations.insert(to.path.clone(), written);
                 Some(Outcome::Done)
             }
             Ok(None) => {

@@ -7,8 +7,19 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat, unlinkat};
+
+/// What a call has made, for all doors of its own sandbox. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MadeByCall(Arc<Mutex<Made>>);
+
+impl MadeByCall {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Made> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What this call has made.
 #[derive(Debug, Default)]

@@ -27,3 +27,4 @@ mod wish;
 mod work;
 
 pub(in crate::interception::kernel) use broker::{Broker, Names};
+pub(crate) use made::MadeByCall;

@@ -4,7 +4,6 @@
 //! ([`NameRules::is_free`]), everything else that takes part lies where the asker may write, found in its own view and without links,
 //! and we have its user and its capabilities.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -22,7 +21,7 @@ use rustix::process::{chdir, fchdir, umask};
 use sandbox::{NameRules, Session};
 
 use super::super::refused::Refused;
-use super::made::Made;
+use super::made::MadeByCall;
 use super::place::{
     Asker, Base, LOOK, MOST_LINKS, Place, descriptor_of, is_held, is_mount_point, is_read_only, mount_of,
     ours,
@@ -133,7 +132,7 @@ pub(super) struct Worker<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a NameRules,
     pub(super) asker: Asker,
-    pub(super) made: &'a RefCell<Made>,
+    pub(super) made: &'a MadeByCall,
     pub(super) refused: &'a Refused,
     pub(super) refusals: Option<&'a Refusals>,
 }
@@ -218,7 +217,7 @@ impl Worker<'_> {
         }
         let kind = free.kind();
         let is_full = || act == Act::Remove && kind == Some(FileType::Directory) && !is_empty(&free);
-        let stays = act == Act::Remove && self.made.borrow().taken_out.contains(&free.path);
+        let stays = act == Act::Remove && self.made.lock().taken_out.contains(&free.path);
         if act.means_a_change(kind.is_some()) && !is_full() && !stays {
             self.is_refused(&free.path);
         }
