@@ -362,3 +362,20 @@ fn nobody_reaches_what_is_anothers() {
         .run("git --version && python3 -c 'import tempfile; tempfile.mkstemp()' && mkdir a && cd ~ && pwd");
     assert_eq!(fine["exit_code"], 0, "{fine}");
 }
+
+/// As in a pod of Kubernetes' restricted standard.
+#[test]
+fn principals_are_served_and_kept_apart_by_landlock_alone() {
+    let world = World::with_rules("").configured("[shell_tool]\nnamespaces = \"off\"\n");
+    let tokens = written(&world, "tokens", "ann ann-ann-ann-ann-ann\nbob bob-bob-bob-bob-bob\n");
+    let site = Site::start(&world, &["--http", ANY, "--token-file", &tokens.display().to_string()]);
+    let ann = bearing(&site.visitor(), "ann-ann-ann-ann-ann");
+    let bob = bearing(&site.visitor(), "bob-bob-bob-bob-bob");
+    let made = ann.run("echo secret > file; cat file; pwd");
+    assert_eq!(made["exit_code"], 0, "{made}");
+    assert!(made["sandbox"].as_str().is_some_and(|level| level.starts_with("landlock")), "{made}");
+    let place = made["output"].as_str().and_then(|text| text.lines().nth(1)).expect("a folder");
+    let read = bob.run(&format!("git --version; cat {place}/file"));
+    assert!(read["exit_code"] != 0 && !read["output"].to_string().contains("secret"), "{read}");
+    assert!(read["output"].to_string().contains("git version"), "{read}");
+}

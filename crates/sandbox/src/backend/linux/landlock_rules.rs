@@ -217,6 +217,10 @@ fn rule(
         Err(source) => return Err(LandlockError::Open { path: path.to_owned(), source }),
     };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+    // A file that is granted by name has no names in it to be listed, and the kernel knows no rule that grants nothing.
+    if access.is_empty() {
+        return Ok(ruleset);
+    }
     Ok(ruleset.add_rule(PathBeneath::new(opened, access))?)
 }
 
