@@ -117,7 +117,13 @@ mod tests {
             cut: None,
             cwd: "/".into(),
             rule: None,
-            asked: answer.map(|answer| Asked { answer, channel: None, words: None, adds: None }),
+            asked: answer.map(|answer| Asked {
+                answer,
+                channel: None,
+                words: None,
+                adds: None,
+                milliseconds: None,
+            }),
             reason: None,
             rights: None,
         }))

@@ -231,6 +231,16 @@ pub struct Asked {
     /// The rule that was written because the person said *always*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adds: Option<String>,
+    /// How long the question was open, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+}
+
+impl Asked {
+    /// A question that nobody needs answered any more.
+    pub(crate) fn withdrawn() -> Asked {
+        Asked { answer: AnswerKind::Withdrawn, channel: None, words: None, adds: None, milliseconds: None }
+    }
 }
 
 /// What came of a question.

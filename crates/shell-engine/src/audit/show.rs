@@ -334,6 +334,7 @@ mod tests {
             channel: Some("client".into()),
             words: Some("go".into()),
             adds: None,
+            milliseconds: None,
         };
         let events = [
             decision(ActionKind::Run, None),

@@ -3,6 +3,7 @@
 //! What lets a program out of the sandbox has to be on record first: where it cannot be, the answer is no.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::decisions::{Decided, DecisionRecord, Decisions};
 use super::exec::Exec;
@@ -22,12 +23,13 @@ pub(super) struct AuditTrail<'a> {
     asked: Option<Asked>,
     /// Why it stays inside although a rule or a person lets it out.
     why_inside: Option<String>,
-    asking: bool,
+    /// Since when a person is asked.
+    asking: Option<Instant>,
 }
 
 impl<'a> AuditTrail<'a> {
     pub(super) fn new(record: &'a ExecRecord, decisions: &'a Decisions, exec: &'a Exec) -> AuditTrail<'a> {
-        AuditTrail { record, decisions, exec, rule: None, asked: None, why_inside: None, asking: false }
+        AuditTrail { record, decisions, exec, rule: None, asked: None, why_inside: None, asking: None }
     }
 
     /// The rule that decides or asks.
@@ -42,13 +44,13 @@ impl<'a> AuditTrail<'a> {
 
     /// A person is asked from now on.
     pub(super) fn ask(&mut self) {
-        self.asking = true;
+        self.asking = Some(Instant::now());
     }
 
     /// The person has answered, or nobody could be asked.
     pub(super) fn answer(&mut self, answer: &Answer) {
-        self.asking = false;
-        self.asked = Some(asked(answer));
+        let since = self.asking.take();
+        self.asked = Some(Asked { milliseconds: since.map(milliseconds), ..asked(answer) });
     }
 
     /// Records the decision. Gives it back, or a refusal when it had to be on record and cannot be.
@@ -142,9 +144,8 @@ impl<'a> AuditTrail<'a> {
 
 impl Drop for AuditTrail<'_> {
     fn drop(&mut self) {
-        if self.asking {
-            self.asked =
-                Some(Asked { answer: AnswerKind::Withdrawn, channel: None, words: None, adds: None });
+        if let Some(since) = self.asking {
+            self.asked = Some(Asked { milliseconds: Some(milliseconds(since)), ..Asked::withdrawn() });
             let reason = "the program that asked, or its call, ended before there was an answer";
             self.decided(ActionKind::Deny, Some(reason));
         }
@@ -168,7 +169,11 @@ pub(super) fn asked(answer: &Answer) -> Asked {
         Answer::Cancelled { by } => (AnswerKind::Cancelled, Some(*by), None, None),
         Answer::Unanswered(_) => (AnswerKind::Nobody, None, None, None),
     };
-    Asked { answer, channel: channel.map(str::to_owned), words, adds }
+    Asked { answer, channel: channel.map(str::to_owned), words, adds, milliseconds: None }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unrecorded(error: &AuditError) -> String {

@@ -13,7 +13,7 @@ use super::audit_trail;
 use super::by_rules::{Grounds, command};
 use super::exec::Exec;
 use crate::approval::{Answer, Approver, Identity, Question};
-use crate::audit::{AnswerKind, Asked, CallRecord};
+use crate::audit::{Asked, CallRecord};
 use crate::time::Stopwatch;
 use crate::visible::{code, shortened, visible};
 
@@ -283,8 +283,8 @@ impl Withdrawn<'_> {
 impl Drop for Withdrawn<'_> {
     fn drop(&mut self) {
         if let Some(reader) = self.reader {
-            let asked = Asked { answer: AnswerKind::Withdrawn, channel: None, words: None, adds: None };
-            self.record.input(self.text.as_bytes(), false, Some(reader.by(Some(asked))));
+            let asked = Some(Asked::withdrawn());
+            self.record.input(self.text.as_bytes(), false, Some(reader.by(asked)));
         }
     }
 }
