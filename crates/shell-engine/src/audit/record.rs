@@ -75,6 +75,11 @@ impl CallRecord {
         }))
     }
 
+    /// The call's name.
+    pub(crate) fn call(&self) -> &str {
+        &self.0.call
+    }
+
     /// The place of the call's next program, which this one has started.
     pub(crate) fn place(&self, parent: Option<u64>) -> Place {
         Place { number: self.0.programs.fetch_add(1, Ordering::Relaxed) + 1, parent }

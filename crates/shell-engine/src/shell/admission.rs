@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +25,7 @@ pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
     _shared: Option<Place>,
     used: Arc<AtomicBool>,
+    waited: Duration,
 }
 
 /// Whether a turn was used: from then on the command may run. Clones are the same.
@@ -34,6 +36,11 @@ impl Turn {
     /// What tells later whether it was used.
     pub fn used(&self) -> TurnUse {
         TurnUse(Arc::clone(&self.used))
+    }
+
+    /// How long it was waited for.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
     }
 
     pub(super) fn use_it(&self) {
@@ -69,8 +76,14 @@ impl Admission {
         if self.shared.is_none()
             && let Ok(permit) = Arc::clone(&place).try_acquire_owned()
         {
-            return Turn { _permit: Some(permit), _shared: None, used: Arc::default() };
+            return Turn {
+                _permit: Some(permit),
+                _shared: None,
+                used: Arc::default(),
+                waited: Duration::ZERO,
+            };
         }
+        let begun = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(Arc::clone(&self.waiting));
         // The semaphore is never closed; if it were, nobody would be held up.
@@ -79,7 +92,7 @@ impl Admission {
             Some(user) => Some(user.enter().await),
             None => None,
         };
-        Turn { _permit: permit, _shared: shared, used: Arc::default() }
+        Turn { _permit: permit, _shared: shared, used: Arc::default(), waited: begun.elapsed() }
     }
 
     /// How many commands run at once, and how many wait.

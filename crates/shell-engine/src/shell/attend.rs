@@ -27,7 +27,7 @@ use super::publish;
 use super::request::{CallRequest, Input};
 use super::running::{self, Entered};
 
-use super::shared::Shell;
+use super::shared::{Shell, Watched};
 use super::spawn::{ShellSpawnError, Start};
 use super::streams::Streams;
 use super::terminal::Terminal;
@@ -132,6 +132,7 @@ struct Begun {
     started: Started,
     /// What it hears of published ports, and the question about those that it wants.
     publishing: (Option<Arc<Publications>>, Option<publish::Withdrawn>),
+    watched: Watched,
 }
 
 /// What sandboxes here can hold beyond what commands may do, as the command's own shows.
@@ -202,6 +203,7 @@ async fn begin(
     let end = Shutdown::new(config.limits.grace, shell.closing.clone());
     let facts = Arc::new(facts);
     let (record, whereabouts, escalated) = (audit.call(), Whereabouts::default(), Escalated::default());
+    let watched = shell.watch(&record, &request.origin, turn.waited());
     record.came_from(&request.origin);
     let (unproved, unexecuted) = (Arc::default(), Unexecuted::default());
     let connections = Arc::new(CallConnections::new(approver, stopwatch, cancel.clone(), record.clone()));
@@ -258,7 +260,7 @@ async fn begin(
         }
     };
     let publishing = (published, asks_to_publish);
-    Ok(Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started, publishing })
+    Ok(Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started, publishing, watched })
 }
 
 /// Starts a call, then attends to it until its end.
@@ -275,7 +277,19 @@ async fn start(
         }
         begun => begun?,
     };
-    let Begun { cancel, sandbox, login, output, input, terminal, kept, entered, started, publishing } = begun;
+    let Begun {
+        cancel,
+        sandbox,
+        login,
+        output,
+        input,
+        terminal,
+        kept,
+        entered,
+        started,
+        publishing,
+        watched,
+    } = begun;
     let Started { process, door, call: intercepted } = started;
     let Shell { config, rules, .. } = shell;
     let (end, whereabouts) = (intercepted.end.clone(), intercepted.whereabouts.clone());
@@ -354,6 +368,7 @@ async fn start(
         if let Some(observer) = observer {
             observer.call_ended(Some(&outcome));
         }
+        watched.left(&outcome);
         turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         announce.send_replace(Some(Arc::new(outcome)));
     });

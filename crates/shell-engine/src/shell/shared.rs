@@ -15,7 +15,7 @@ use super::places::Places;
 use super::running::RunningCalls;
 use super::sessions::Sessions;
 use super::user_program::{Ran, UserProgram, UserProgramError};
-use crate::audit::{Audit, Event};
+use crate::audit::{Audit, CallRecord, Event, Origin};
 use crate::config::Config;
 use crate::interception::KernelDoors;
 use crate::judgement::Executed;
@@ -60,9 +60,43 @@ pub trait Observer: Send + Sync {
 
     /// A call has ended; `None`: it could not start.
     fn call_ended(&self, outcome: Option<&CallOutcome>);
+
+    /// A call is about to run, after it has waited so long for its turn. Its name is that of the record; it is told of
+    /// nothing before this, and of its end by [`call_left`](Self::call_left). Does nothing by default.
+    fn call_began(&self, _call: &str, _origin: &Origin, _waited: Duration) {}
+
+    /// A call that began is at its end; `None`: it did not get to run. Does nothing by default.
+    fn call_left(&self, _call: &str, _outcome: Option<&CallOutcome>) {}
+}
+
+/// A call that an observer was told of. Dropped without an outcome, it did not get to run.
+pub(super) struct Watched(Option<(Arc<dyn Observer>, String)>);
+
+impl Watched {
+    pub(super) fn left(mut self, outcome: &CallOutcome) {
+        if let Some((observer, call)) = self.0.take() {
+            observer.call_left(&call, Some(outcome));
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some((observer, call)) = self.0.take() {
+            observer.call_left(&call, None);
+        }
+    }
 }
 
 impl Shell {
+    /// Tells the observer that a call begins.
+    pub(super) fn watch(&self, record: &CallRecord, origin: &Origin, waited: Duration) -> Watched {
+        Watched(self.observer.clone().map(|observer| {
+            observer.call_began(record.call(), origin, waited);
+            (observer, record.call().to_owned())
+        }))
+    }
+
     /// A shell that runs commands as `config` says.
     #[must_use]
     pub fn new(config: Arc<Config>) -> Shell {
