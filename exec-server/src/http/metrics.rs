@@ -44,6 +44,7 @@ pub(super) struct Metrics {
     open: Gauge,
     waits: Histogram,
     traffic: By,
+    spans: By,
     now: Gauges,
 }
 
@@ -84,6 +85,7 @@ impl Metrics {
             open: Gauge::default(),
             waits: Histogram::new(ANSWERS),
             traffic: By::default(),
+            spans: By::default(),
             now: Gauges::default(),
         };
         let mut registry = std::mem::take(&mut metrics.registry);
@@ -102,6 +104,7 @@ impl Metrics {
         register.one("questions_open", "Questions that wait for an answer", &metrics.open);
         register.one("question_wait_seconds", "Time that questions waited", &metrics.waits);
         register.one("network_bytes", "Bytes of connections by name, by direction", &metrics.traffic);
+        register.one("spans", "Spans of traces, by what became of them", &metrics.spans);
         let now = &metrics.now;
         register.one("calls_running", "Commands that run", &now.running);
         register.one("calls_waiting", "Commands that wait until they may run", &now.waiting);
@@ -115,6 +118,16 @@ impl Metrics {
     /// Counts an answer to a request.
     pub(super) fn answered(&self, status: u16) {
         self.requests.get_or_create(&[("code", u32::from(status))]).inc();
+    }
+
+    /// Counts spans that a collector has taken.
+    pub(super) fn spans_exported(&self, number: usize) {
+        add(&self.spans, "outcome", "exported", u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    /// Counts spans that did not fit into the queue, or that the collector did not take.
+    pub(super) fn spans_dropped(&self, number: usize) {
+        add(&self.spans, "outcome", "dropped", u64::try_from(number).unwrap_or(u64::MAX));
     }
 
     /// All of it as text.
@@ -236,6 +249,7 @@ mod tests {
         metrics.count_connection(&Connection { sent: 1, ..Connection::default() });
         metrics.answered(200);
         metrics.asked();
+        metrics.spans_dropped(1);
         QuestionObserver::answered(&metrics, None, Duration::ZERO);
         metrics.call_ended(None);
         let text = metrics.text(Now::default()).unwrap();

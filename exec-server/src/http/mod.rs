@@ -32,6 +32,7 @@ mod site;
 mod stalled;
 mod tenants;
 mod tokens;
+mod traces;
 mod watched_file;
 
 pub use address::{Address, AddressError};

@@ -32,6 +32,7 @@ use super::session_store::write_whole;
 use super::site::Site;
 use super::tenants::{Folders, Plan, Tenants};
 use super::tokens::Tokens;
+use super::traces::{Collector, Exporter};
 use super::watched_file::WatchedFile;
 use crate::channels::Desk;
 use crate::told_to_end::told_to_end;
@@ -90,6 +91,8 @@ pub async fn serve_http(
 
     let desk = Desk::new();
     let (streams, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
+    let collector = Collector::from_environment(|name| std::env::var(name).ok());
+    let exporter = collector.map(|collector| Exporter::start(collector, Arc::clone(&metrics)));
     let mut places = options.calls;
     if options.identity.is_known() {
         // Each of those who run a command needs a sandbox of his own, and leaves others some.
@@ -114,6 +117,7 @@ pub async fn serve_http(
         streams: streams.clone(),
         places: Places::new(places),
         metrics: Arc::clone(&metrics),
+        exporter: exporter.clone(),
         desk: desk.clone(),
     };
     let mut tenants = Tenants::new(plan);
@@ -165,6 +169,9 @@ pub async fn serve_http(
     stop.cancel();
     connections.close();
     let _ = tokio::time::timeout(LAST_ANSWERS, connections.wait()).await;
+    if let Some(exporter) = exporter {
+        exporter.flush().await;
+    }
     Ok(())
 }
 

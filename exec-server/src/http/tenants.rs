@@ -23,6 +23,7 @@ use super::principal::{Identity, Way};
 use super::secret::Sealed;
 use super::session_store::FolderStore;
 use super::sessions::Sessions;
+use super::traces::{Exporter, Spans};
 use crate::channels::{Desk, approval_chain_with};
 use crate::mcp::ShellServer;
 
@@ -71,6 +72,8 @@ pub(super) struct Plan {
     pub(super) places: Places,
     /// Counts what happens.
     pub(super) metrics: Arc<Metrics>,
+    /// The way to a collector of traces, if there is one.
+    pub(super) exporter: Option<Exporter>,
     /// Where everybody's questions are.
     pub(super) desk: Desk,
 }
@@ -206,7 +209,8 @@ impl Plan {
     fn tenant(&self, identity: Identity, config: Config, sessions: &Path) -> Result<Tenant, HttpError> {
         make_private(sessions)?;
         let shell = Shell::new(Arc::new(config)).sharing(&self.places);
-        let shell = shell.observed(Arc::clone(&self.metrics) as Arc<dyn Observer>);
+        let spans = Spans::new(Arc::clone(&self.metrics), self.exporter.clone());
+        let shell = shell.observed(Arc::new(spans) as Arc<dyn Observer>);
         let asker = (identity.way != Way::Owner).then(|| identity.name.clone());
         let desk = self.desk.channel(asker.clone());
         let approvals = approval_chain_with(&shell, Some(&desk), asker.as_deref());

@@ -39,6 +39,7 @@ mod http_identity;
 mod http_rolling;
 mod http_runtime;
 mod http_seen;
+mod http_traces;
 mod inherited;
 mod input;
 mod kept_sessions;
