@@ -269,7 +269,7 @@ CONFORMANCE := $(CURDIR)/target/conformance
 conformance: need-node build-programs build-bash $(CONFORMANCE)/.installed ## Run the official MCP conformance suite and count its checks.
 	$(call step,'Building the fixture: our server with the tools of the suite before it')
 	$(CARGO) build --locked -p exec-server --example conformance-server
-	$(call step,'MCP conformance of the fixture and of the shipped server through a bridge')
+	$(call step,'MCP conformance of the fixture and of the shipped server, over HTTP and through a bridge')
 	@$(CONFORMANCE)/node_modules/.bin/node tests/conformance/run.mjs \
 	  $(CONFORMANCE)/node_modules/@modelcontextprotocol/conformance/dist/index.js target/debug/examples/conformance-server $(BIN_DIR)
 

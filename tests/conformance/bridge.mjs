@@ -10,24 +10,12 @@
  */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
+import { translate } from "./translation.mjs";
 
 const [program, ...args] = process.argv.slice(2);
 const VERSION = "io.modelcontextprotocol/protocolVersion";
-const commands = JSON.parse(readFileSync(new URL("commands.json", import.meta.url), "utf8"));
-
-/** Makes a call of one of the suite's tools a call of `shell`. */
-function translate(message) {
-  const known = message.method === "tools/call" && Object.hasOwn(commands, message.params?.name) && commands[message.params.name];
-  if (!known) return message;
-  const seconds = Math.trunc(Number(message.params.arguments?.seconds ?? 0));
-  // A task is what takes longer than a second.
-  const command = known.command?.replace("{seconds}", String(2 * seconds));
-  const args = command === undefined ? undefined : { command, workdir: "/", timeout_ms: 300_000 };
-  return { ...message, params: { ...message.params, name: "shell", arguments: args } };
-}
 
 /** One server process, and who waits for its answers. */
 class Session {

@@ -1,6 +1,6 @@
 /**
- * Runs the official conformance suite, once for each revision of MCP that has requirements, against two servers: the fixture (our server with the
- * suite's own tools before it, over HTTP) and the program as it is shipped, through the bridge. Prints how many checks passed, and fails when
+ * Runs the official conformance suite, once for each revision of MCP that has requirements, against three servers: the fixture (our server with the
+ * suite's own tools before it, over HTTP), the program as it is shipped behind HTTP, and over standard input and output, through the bridge. Prints how many checks passed, and fails when
  * that is not exactly what the baseline of the revision says: in either direction, so that no entry outlives its reason.
  *
  *   node run.mjs CONFORMANCE FIXTURE FOLDER      the suite's own program, the fixture, and the folder with the shipped programs
@@ -22,6 +22,7 @@ const env = { ...process.env, HOME: folder, CODEX_HOME: codexHome, RUST_LOG: "of
 
 const subjects = {
   fixture: [fixture, programs],
+  http: [process.execPath, join(here, "proxy.mjs"), join(programs, "exec-server"), "serve", "--http", "127.0.0.1:0", "--sandbox", "danger-full-access"],
   shipped: [process.execPath, join(here, "bridge.mjs"), join(programs, "exec-server"), "--sandbox", "danger-full-access"],
 };
 
