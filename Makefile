@@ -157,6 +157,12 @@ test-containers: need-python build ## Try the sandbox in containers of many kind
 	$(call step,'Starting containers')
 	@$(PYTHON) tests/machines/containers.py --containers '$(CONTAINERS)' --runtimes '$(RUNTIMES)'
 
+# Without a registry: the base is made from Debian's archive.
+.PHONY: test-image
+test-image: need-python build ## Build the container images, and run them as a pod of the restricted standard would.
+	$(call step,'Building images and running them')
+	@$(PYTHON) tests/machines/images.py
+
 # In folders of their own below target/. Without a Python that can, the other clients have to do.
 .PHONY: test-python-clients
 test-python-clients:

@@ -3,6 +3,7 @@
 #
 #   containers.sh packages              installs what this machine lacks
 #   containers.sh root PACKAGE...       root: Debian with these packages, for every container
+#   containers.sh base                  base: Debian, as its image has it
 #   containers.sh gvisor NAME SUITE     NAME/usr/bin/runsc
 #   containers.sh podman ARGUMENT...    podman, with its storage there
 label=test-containers
@@ -17,6 +18,8 @@ packages() {
 }
 
 root() { make_root "$here/root" "$suite" amd64 "$@"; }
+
+base() { make_root "$here/base" "$suite" amd64; }
 
 gvisor() {
   local name=$1 suite=$2
