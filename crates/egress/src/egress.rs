@@ -7,6 +7,7 @@ use crate::judge::{Attempt, Failure, Judge, Record, Verdict};
 use crate::name::Host;
 use crate::open::{Connections, Limits, OpenConnection, Place};
 use crate::outside;
+use crate::proxy::{self, Wanted, Way};
 use crate::range::{Names, Range};
 use crate::resolve::Resolve;
 use rustix::net::{AddressFamily, sockopt};
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 /// Connections that the kernel keeps for a listener until they are accepted.
@@ -43,6 +44,8 @@ pub struct Inside {
     pub streams: Vec<OwnedFd>,
     /// TCP sockets that listen already, in the place of addresses that are meant as such.
     pub listening: Vec<OwnedFd>,
+    /// TCP sockets that listen already, and at which programs ask for hosts as at a proxy (HTTP, SOCKS 5).
+    pub proxies: Vec<OwnedFd>,
 }
 
 /// Makes connections outside for those made inside. Dropping it ends all of them.
@@ -112,10 +115,12 @@ impl Egress {
         let connections = Arc::new(Connections::new(limits));
         let arrivals = Arc::new(Semaphore::new(MOST_ARRIVING));
         let shared = Arc::new(Shared { names, connections, arrivals, judge, resolver });
-        for socket in inside.listening {
+        let direct = inside.listening.into_iter().map(|socket| (socket, Shared::receive as Receive));
+        let proxies = inside.proxies.into_iter().map(|socket| (socket, Shared::receive_for_proxy as Receive));
+        for (socket, receive) in direct.chain(proxies) {
             rustix::io::ioctl_fionbio(&socket, true)?;
             let socket = TcpListener::from_std(socket.into())?;
-            tasks.push(tokio::spawn(accept(socket, Arc::clone(&shared))).abort_handle());
+            tasks.push(tokio::spawn(accept(socket, Arc::clone(&shared), receive)).abort_handle());
         }
         let listening = Listening { unbound: inside.unbound, ports: HashSet::new(), tasks };
         Ok(Egress { shared, runtime: Handle::current(), listening: Mutex::new(listening) })
@@ -168,7 +173,7 @@ impl Egress {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let _entered = self.runtime.enter();
         let listener = TcpListener::from_std(socket.into())?;
-        Ok(self.runtime.spawn(accept(listener, Arc::clone(&self.shared))).abort_handle())
+        Ok(self.runtime.spawn(accept(listener, Arc::clone(&self.shared), Shared::receive)).abort_handle())
     }
 }
 
@@ -180,14 +185,27 @@ impl Drop for Egress {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Takes a connection from inside, from this address.
+type Receive = fn(&Arc<Shared>, TcpStream, SocketAddr);
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, receive: Receive) {
     loop {
         match listener.accept().await {
-            Ok((program, from)) => shared.receive(program, from),
+            Ok((program, from)) => receive(&shared, program, from),
             // There are no descriptors left, or what came is gone.
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+/// A connection that has come, and what its program wants.
+struct Arrived {
+    attempt: Attempt,
+    program: TcpStream,
+    /// How a proxy was asked for it, and what the program has said already to the host.
+    way: Option<Way>,
+    said: Vec<u8>,
+    begin: Instant,
 }
 
 impl Shared {
@@ -196,7 +214,6 @@ impl Shared {
     fn receive(self: &Arc<Self>, program: TcpStream, from: SocketAddr) {
         let begin = Instant::now();
         let Ok(here) = program.local_addr() else { return reset(&program) };
-        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let (from, here) = (canonical(from), canonical(here));
         let address = here.ip();
         let name = self.names.connected(address);
@@ -204,44 +221,58 @@ impl Shared {
         let host = name.map_or(Host::Address(address), Host::Name);
         let number = self.connections.number();
         let attempt = Attempt { number, host, port: here.port(), program: from, inside: here };
-        let arrival = if is_unknown { None } else { Arc::clone(&self.arrivals).try_acquire_owned().ok() };
-        let Some(arrival) = arrival else {
+        let arrived = Arrived { attempt, program, way: None, said: Vec::new(), begin };
+        let room = if is_unknown { None } else { Arc::clone(&self.arrivals).try_acquire_owned().ok() };
+        let Some(room) = room else {
             let failure = if is_unknown { Failure::UnknownAddress } else { Failure::TooMany };
-            return self.turn_away(attempt, &program, failure, begin);
+            return self.turn_away(&arrived, failure);
         };
+        tokio::spawn(Arc::clone(self).serve(arrived, room));
+    }
+
+    /// The same at a proxy, where the program says what it wants.
+    fn receive_for_proxy(self: &Arc<Self>, program: TcpStream, from: SocketAddr) {
+        let begin = Instant::now();
+        let room = Arc::clone(&self.arrivals).try_acquire_owned();
+        let (Ok(here), Ok(room)) = (program.local_addr(), room) else { return reset(&program) };
+        let (from, here) = (canonical(from), canonical(here));
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let share = shared.judge.share(&attempt).await;
-            drop(arrival);
-            let Some(place) = shared.connections.enter(&attempt, share) else {
-                return shared.turn_away(attempt, &program, Failure::TooMany, begin);
-            };
-            let record = shared.attend(attempt, &program, place, begin).await;
-            // Before the program sees its end, which it may tell of at once.
-            shared.judge.ended(&record);
-            drop(program);
+            let Some(Wanted { host, port, way, said }) = proxy::hear(&program).await else { return };
+            let number = shared.connections.number();
+            let attempt = Attempt { number, host, port, program: from, inside: here };
+            shared.serve(Arrived { attempt, program, way: Some(way), said, begin }, room).await;
         });
     }
 
-    fn turn_away(&self, attempt: Attempt, program: &TcpStream, failure: Failure, begin: Instant) {
-        self.judge.ended(&Record { failure: Some(failure), ..record(attempt, begin) });
-        reset(program);
+    async fn serve(self: Arc<Self>, mut arrived: Arrived, room: OwnedSemaphorePermit) {
+        let share = self.judge.share(&arrived.attempt).await;
+        drop(room);
+        let Some(place) = self.connections.enter(&arrived.attempt, share) else {
+            self.turn_away(&arrived, Failure::TooMany);
+            return arrived.answer(&Failure::TooMany).await;
+        };
+        let record = self.attend(&mut arrived, place).await;
+        // Before the program sees its end, which it may tell of at once.
+        self.judge.ended(&record);
+        if let (Some(failure), None) = (&record.failure, record.address) {
+            arrived.answer(failure).await;
+        }
+    }
+
+    fn turn_away(&self, arrived: &Arrived, failure: Failure) {
+        self.judge.ended(&Record { failure: Some(failure), ..arrived.record() });
+        arrived.reset();
     }
 
     /// The life of one connection.
-    async fn attend(
-        &self,
-        attempt: Attempt,
-        program: &TcpStream,
-        mut place: Place,
-        begin: Instant,
-    ) -> Record {
-        let mut record = record(attempt, begin);
+    async fn attend(&self, arrived: &mut Arrived, mut place: Place) -> Record {
+        let mut record = arrived.record();
         let counts = Arc::clone(&place.counts);
         let (end, ended) = tokio::sync::oneshot::channel();
         let mut told = std::mem::replace(&mut place.ended, ended);
         drop(end);
-        let attended = self.make(&mut record, program, &place);
+        let attended = self.make(&mut record, arrived, &place);
         let outcome = tokio::select! {
             outcome = attended => outcome,
             // Or the egress itself ends.
@@ -249,43 +280,51 @@ impl Shared {
         };
         if let Err(failure) = outcome {
             record.failure = failure;
-            reset(program);
+            // Whoever asked a proxy and was not told yet that there is a connection is told why not.
+            let waits = arrived.way.is_some() && record.address.is_none() && record.failure.is_some();
+            if !waits {
+                reset(&arrived.program);
+            }
         }
         record.sent = counts.sent.load(Ordering::Relaxed);
         record.received = counts.received.load(Ordering::Relaxed);
-        record.duration = begin.elapsed();
+        record.duration = arrived.begin.elapsed();
         record
     }
 
     async fn make(
         &self,
         record: &mut Record,
-        program: &TcpStream,
+        arrived: &mut Arrived,
         place: &Place,
     ) -> Result<(), Option<Failure>> {
-        let attempt = record.attempt.clone();
+        let said = std::mem::take(&mut arrived.said);
+        let Arrived { attempt, program, way, .. } = &*arrived;
         let allowed = tokio::select! {
-            verdict = self.judge.judge(&attempt) => match verdict {
+            verdict = self.judge.judge(attempt) => match verdict {
                 Verdict::Allow(why) => why,
                 Verdict::Refuse => return Err(Some(Failure::Refused)),
             },
-            () = gone(program) => return Err(None),
+            () = gone(program, way.is_some()) => return Err(None),
         };
         record.allowed = Some(allowed.clone());
-        let server = outside::connect(&attempt, &*self.judge, &*self.resolver).await.map_err(Some)?;
+        let server = outside::connect(attempt, &*self.judge, &*self.resolver).await.map_err(Some)?;
         record.address = server.peer_addr().ok();
         place.made(&allowed);
-        self.judge.opened(&attempt);
+        self.judge.opened(attempt);
+        if let Some(way) = way {
+            way.made(program).await.map_err(|_| None)?;
+        }
         for stream in [program, &server] {
             // Without, small messages wait for each other; and who is gone without a word holds a place for ever.
             let _ = stream.set_nodelay(true);
             let _ = sockopt::set_socket_keepalive(stream, true);
         }
-        let inspector = Inspector::new(match attempt.host {
-            Host::Name(name) => Some(name),
+        let inspector = Inspector::new(match &attempt.host {
+            Host::Name(name) => Some(name.clone()),
             Host::Address(_) => None,
         });
-        exchange::exchange(program, &server, inspector, &place.counts).await.map_err(|broken| {
+        exchange::exchange(program, &server, said, inspector, &place.counts).await.map_err(|broken| {
             reset(&server);
             match broken {
                 Broken::Reset => None,
@@ -295,23 +334,47 @@ impl Shared {
     }
 }
 
-/// Completes when a program has given its connection up: it is reset, or ended without a word.
-async fn gone(program: &TcpStream) {
-    let mut byte = [0];
-    if program.readable().await.is_ok() && program.peek(&mut byte).await.is_ok_and(|length| length > 0) {
-        // It has said something, and may well have ended its side: it waits for the answer.
-        let _ = program.ready(Interest::ERROR).await;
+impl Arrived {
+    fn record(&self) -> Record {
+        Record {
+            attempt: self.attempt.clone(),
+            allowed: None,
+            address: None,
+            failure: None,
+            sent: 0,
+            received: 0,
+            duration: self.begin.elapsed(),
+        }
+    }
+
+    /// Resets it, unless its program waits for an answer.
+    fn reset(&self) {
+        if self.way.is_none() {
+            reset(&self.program);
+        }
+    }
+
+    /// Says why there is no connection, where the program waits for an answer.
+    async fn answer(&self, failure: &Failure) {
+        if let Some(way) = self.way {
+            // Who is gone needs none.
+            let _ = way.failed(&self.program, failure).await;
+        }
     }
 }
 
-fn record(attempt: Attempt, begin: Instant) -> Record {
-    Record {
-        attempt,
-        allowed: None,
-        address: None,
-        failure: None,
-        sent: 0,
-        received: 0,
-        duration: begin.elapsed(),
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Completes when a program has given its connection up: it is reset, or ended without a word that was heard.
+async fn gone(program: &TcpStream, was_heard: bool) {
+    let mut byte = [0];
+    if was_heard {
+        let _ = program.ready(Interest::ERROR).await;
+    } else if program.readable().await.is_ok() && program.peek(&mut byte).await.is_ok_and(|length| length > 0)
+    {
+        // It has said something, and may well have ended its side: it waits for the answer.
+        let _ = program.ready(Interest::ERROR).await;
     }
 }

@@ -31,25 +31,30 @@ pub(crate) enum Broken {
     Forbidden(Failure),
 }
 
-/// Passes on what either side says. When it returns an error, both connections are to be reset.
+/// Passes on what either side says, and first what the program has `said` already. When it returns an error, both connections
+/// are to be reset.
 pub(crate) async fn exchange(
     program: &TcpStream,
     server: &TcpStream,
+    said: Vec<u8>,
     inspector: Option<Inspector>,
     counts: &Counts,
 ) -> Result<(), Broken> {
     let is_read = inspector.is_some();
-    let said = Mutex::new(ServerSays::Nothing);
+    let heard = Mutex::new(ServerSays::Nothing);
     let up = async {
-        if let Some(inspector) = inspector
-            && !read_along(program, server, inspector, &said, &counts.sent).await?
-        {
-            return Ok(());
+        match inspector {
+            Some(inspector) => {
+                if !read_along(program, server, said, inspector, &heard, &counts.sent).await? {
+                    return Ok(());
+                }
+            }
+            None => send(server, &said, &counts.sent).await?,
         }
         pass(program, server, &counts.sent).await
     };
     let down = async {
-        if is_read && !listen(server, program, &said, &counts.received).await? {
+        if is_read && !listen(server, program, &heard, &counts.received).await? {
             return Ok(());
         }
         pass(server, program, &counts.received).await
@@ -61,17 +66,17 @@ pub(crate) async fn exchange(
 async fn read_along(
     program: &TcpStream,
     server: &TcpStream,
+    mut held: Vec<u8>,
     mut inspector: Inspector,
-    said: &Mutex<ServerSays>,
+    heard: &Mutex<ServerSays>,
     count: &AtomicU64,
 ) -> Result<bool, Broken> {
-    let mut held: Vec<u8> = Vec::new();
     // So much of it has gone out although it is not understood yet.
     let mut gone = 0;
     let mut piece = vec![0; PIECE];
+    let mut has_ended = false;
     loop {
-        let length = receive(program, &mut piece).await?;
-        if length == 0 {
+        if has_ended {
             if inspector.may_end() {
                 send(server, held.get(gone..).unwrap_or_default(), count).await?;
             } else if !held.is_empty() {
@@ -80,9 +85,8 @@ async fn read_along(
             finish(server);
             return Ok(false);
         }
-        held.extend_from_slice(piece.get(..length).unwrap_or_default());
         loop {
-            let server_says = *said.lock().unwrap_or_else(PoisonError::into_inner);
+            let server_says = *heard.lock().unwrap_or_else(PoisonError::into_inner);
             match inspector.inspect(&held, server_says).map_err(Broken::Forbidden)? {
                 Step::Hold => break,
                 Step::Forward(length) => {
@@ -100,6 +104,9 @@ async fn read_along(
             send(server, held.get(gone..).unwrap_or_default(), count).await?;
             gone = held.len();
         }
+        let length = receive(program, &mut piece).await?;
+        held.extend_from_slice(piece.get(..length).unwrap_or_default());
+        has_ended = length == 0;
     }
 }
 
@@ -165,7 +172,7 @@ async fn empty(pipe: &mut Pipe, to: &TcpStream) -> io::Result<()> {
     }
 }
 
-async fn receive(from: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) async fn receive(from: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
     loop {
         from.readable().await?;
         match from.try_read(into) {
@@ -187,6 +194,11 @@ async fn send(to: &TcpStream, bytes: &[u8], count: &AtomicU64) -> io::Result<()>
     }
     count.fetch_add(u64::try_from(bytes.len()).unwrap_or_default(), Ordering::Relaxed);
     Ok(())
+}
+
+/// Says something that is counted nowhere.
+pub(crate) async fn send_all(to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    send(to, bytes, &AtomicU64::new(0)).await
 }
 
 /// Says that nothing more comes. The other side may have more to say all the same.

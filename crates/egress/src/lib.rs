@@ -2,12 +2,14 @@
 //!
 //! Programs inside look names up and connect as they always do: no proxy, no variables, no certificates. Each name gets an
 //! address of a range that is local inside; who connects there is accepted here, judged by name and port, and connected
-//! outside to an address that was checked.
+//! outside to an address that was checked. Where no range can be local, programs ask a proxy (HTTP, SOCKS 5), with the same
+//! judge.
 //!
 //! # Layout, in the order in which a connection meets it
 //! - `dns`: answers for names, with addresses of the [`Range`]; nothing is asked outside.
 //! - `egress`: [`Egress`], the listeners, and the life of a connection.
 //! - `open`: the connections that there are; room, shares, ends.
+//! - `proxy`: where there is no such namespace, the ways to ask for a host.
 //! - `judge`: [`Judge`], which decides; what it is asked, and what it hears.
 //! - `resolve`: [`Resolve`], the addresses of a name outside; `address`: which of them are the public Internet's.
 //! - `outside`: the connection there.
@@ -28,6 +30,7 @@ mod judge;
 mod name;
 mod open;
 mod outside;
+mod proxy;
 mod published;
 mod range;
 mod resolve;

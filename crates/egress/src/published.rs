@@ -126,7 +126,7 @@ async fn connect(outer: &TcpStream, inside: SocketAddr, made: &Arc<Made>) -> io:
         // Without, small messages wait for each other.
         let _ = stream.set_nodelay(true);
     }
-    exchange(outer, &program, None, &Counts::default()).await.map_err(|_| {
+    exchange(outer, &program, Vec::new(), None, &Counts::default()).await.map_err(|_| {
         reset(&program);
         io::ErrorKind::ConnectionReset.into()
     })

@@ -14,6 +14,7 @@ macro_rules! tell {
 
 mod connections;
 mod names;
+mod proxy;
 mod refusals;
 mod speed;
 mod world;

@@ -4,6 +4,7 @@ use crate::world::{Hosts, LONG, RANGE, Rules, World, has_outside};
 use egress::{Failure, Limits, Name};
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -56,6 +57,31 @@ async fn a_name_leads_to_the_public_internet_only() {
         assert_eq!(world.hosts.asked.load(Ordering::SeqCst), 1, "nobody is asked twice");
         let accepted = tokio::time::timeout(std::time::Duration::from_millis(5), server.accept()).await;
         assert!(accepted.is_err(), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_bound_anew_is_checked_anew() {
+    if !has_outside() {
+        return;
+    }
+    let public = vec!["::1".parse().unwrap()];
+    let private = vec!["10.0.0.1".parse().unwrap()];
+    // The last one is answered first.
+    let first = Mutex::new(vec![public.clone(), private, public]);
+    let hosts = Hosts { first, ..Hosts::default() };
+    let world = World::with(Rules::allowing(&["good.example"]), hosts, Limits::with_descriptors(10_000));
+    let (server, port) = world.server().await;
+    for (number, is_public) in [true, false, true].into_iter().enumerate() {
+        let program = world.connect("good.example", port).await;
+        if is_public {
+            drop(tokio::time::timeout(LONG, server.accept()).await.unwrap().unwrap());
+            drop(program);
+        } else {
+            assert_eq!(fate(program, b"x").await, Some(ErrorKind::ConnectionReset));
+        }
+        let record = world.rules.records(number + 1).await.pop().unwrap();
+        assert_eq!(matches!(record.failure, Some(Failure::Address(..))), !is_public, "{record:?}");
     }
 }
 
@@ -182,6 +208,30 @@ async fn whoever_opens_too_many_is_refused_more_and_frees_them_by_ending() {
     while world.rules.asked.load(Ordering::SeqCst) < 5 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn whoever_opens_too_many_takes_none_from_another() {
+    if !has_outside() {
+        return;
+    }
+    let limits = Limits { connections: 12, of_share: 8, ..Limits::with_descriptors(10_000) };
+    let rules = Rules { shares_by_name: true, ..Rules::allowing(&["greedy.example", "good.example"]) };
+    let world = World::with(rules, Hosts::default(), limits);
+    let (server, port) = world.server().await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let program = world.connect("greedy.example", port).await;
+        open.push((program, tokio::time::timeout(LONG, server.accept()).await.unwrap().unwrap()));
+    }
+    for _ in 0..100 {
+        let program = world.connect("greedy.example", port).await;
+        assert_eq!(fate(program, b"").await, Some(ErrorKind::ConnectionReset));
+    }
+    let mut program = world.connect("good.example", port).await;
+    let (mut accepted, _) = tokio::time::timeout(LONG, server.accept()).await.unwrap().unwrap();
+    accepted.write_all(b"hello").await.unwrap();
+    program.read_exact(&mut [0; 5]).await.unwrap();
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) waits: bool,
     /// Grants loopback, on which the servers outside are.
     pub(crate) grants_loopback: bool,
+    /// Each name has a share of the connections of its own.
+    pub(crate) shares_by_name: bool,
     pub(crate) asked: AtomicUsize,
     pub(crate) withdrawn: Arc<AtomicUsize>,
     pub(crate) records: Mutex<Vec<Record>>,
@@ -39,6 +41,7 @@ impl Rules {
             allowed: watch::channel(names.to_vec()).0,
             waits: false,
             grants_loopback: true,
+            shares_by_name: false,
             asked: AtomicUsize::new(0),
             withdrawn: Arc::default(),
             records: Mutex::default(),
@@ -90,6 +93,11 @@ impl Judge for Rules {
         self.grants_loopback && address == Ipv6Addr::LOCALHOST
     }
 
+    fn share<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, u64> {
+        let share = if self.shares_by_name { attempt.host.to_string().len() } else { 0 };
+        Box::pin(std::future::ready(u64::try_from(share).unwrap()))
+    }
+
     fn ended(&self, record: &Record) {
         self.records.lock().unwrap().push(record.clone());
         self.ended.send_modify(|ended| *ended += 1);
@@ -100,6 +108,8 @@ impl Judge for Rules {
 #[derive(Default)]
 pub(crate) struct Hosts {
     pub(crate) known: HashMap<&'static str, Vec<IpAddr>>,
+    /// What is answered first, whatever is asked for.
+    pub(crate) first: Mutex<Vec<Vec<IpAddr>>>,
     pub(crate) by_hosts_file: bool,
     pub(crate) asked: AtomicUsize,
 }
@@ -107,7 +117,8 @@ pub(crate) struct Hosts {
 impl Resolve for Hosts {
     fn resolve<'r>(&'r self, name: &'r Name) -> Waiting<'r, Result<Addresses, String>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let addresses = self.known.get(name.as_str()).cloned();
+        let first = self.first.lock().unwrap().pop();
+        let addresses = first.or_else(|| self.known.get(name.as_str()).cloned());
         let addresses = addresses.unwrap_or_else(|| vec![Ipv6Addr::LOCALHOST.into()]);
         let by_hosts_file = self.by_hosts_file;
         Box::pin(async move { Ok(Addresses { addresses, by_hosts_file }) })
@@ -120,6 +131,8 @@ pub(crate) struct World {
     pub(crate) hosts: Arc<Hosts>,
     /// Where the name server is.
     pub(crate) name_server: SocketAddr,
+    /// Where the proxy is.
+    pub(crate) proxy: SocketAddr,
 }
 
 impl World {
@@ -133,15 +146,18 @@ impl World {
         let streams = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let name_server = streams.local_addr().unwrap();
         let datagrams = std::net::UdpSocket::bind(name_server).unwrap();
+        let proxy = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let proxy_address = proxy.local_addr().unwrap();
         let inside = Inside {
             listening: Vec::new(),
+            proxies: vec![OwnedFd::from(proxy)],
             range: RANGE,
             unbound: (0..8).map(|_| unbound()).collect(),
             datagrams: vec![OwnedFd::from(datagrams)],
             streams: vec![OwnedFd::from(streams)],
         };
         let egress = Egress::start(inside, rules.clone(), hosts.clone(), limits).unwrap();
-        World { egress, rules, hosts, name_server }
+        World { egress, rules, hosts, name_server, proxy: proxy_address }
     }
 
     /// A server outside, on a port that is listened on inside.

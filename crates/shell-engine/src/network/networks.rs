@@ -115,6 +115,7 @@ impl Networks {
             datagrams: gateway.datagrams,
             streams: gateway.streams,
             listening: gateway.host_ports,
+            proxies: Vec::new(),
         };
         let limits = Limits::with_descriptors(
             rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
