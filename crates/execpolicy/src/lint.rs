@@ -25,9 +25,29 @@ impl Policy {
             let told = |text| format!("{}: profile \"{}\": {text}", profile.origin, profile.name);
             found.extend(profile.grants.opens().into_iter().map(told));
         }
+        found.extend(self.hosts_not_held());
         // Alternatives make several rules of one call.
         found.dedup();
         found
+    }
+
+    /// Rules that forbid hosts or ask about them, beside one by which a program has the machine's own network. Where an
+    /// administrator bounds hosts, none has.
+    fn hosts_not_held(&self) -> Vec<String> {
+        let leaves = |rule: &&PrefixRule| {
+            rule.decision < Decision::Forbidden && rule.run.is_some_and(|run| run >= Run::Outside)
+        };
+        let Some(leaving) = self.rules().find(leaves).filter(|_| !self.caps().bounds_hosts()) else {
+            return Vec::new();
+        };
+        let held = self.network_rules().iter().filter(|rule| rule.decision > Decision::Allow);
+        let told = |origin| {
+            format!(
+                "{origin}: no rule about hosts holds for what runs outside the sandbox, as by {}; an administrator's deny_hosts does",
+                leaving.origin
+            )
+        };
+        held.map(|rule| told(&rule.origin)).collect()
     }
 
     /// The rules that have no examples, by file and line: nobody has said what they are to match, so nothing
@@ -176,6 +196,24 @@ mod tests {
         }
         let fine = "prefix_rule([\"a\"], grants={\"read\": [\"~/.config/gh\"], \"hosts\": [\"*.test\"]})";
         assert_eq!(Policy::from_text(Path::new("x.rules"), fine).unwrap().lint(), [""; 0]);
+    }
+
+    #[test]
+    fn rules_about_hosts_are_named_where_programs_run_outside() {
+        let forbids = "network_rule(host=\"a.test\", decision=\"forbidden\")\n";
+        for (rule, expected) in [
+            ("prefix_rule([\"a\"], run=\"outside\")", 1),
+            ("prefix_rule([\"a\"], \"prompt\", run=\"unconfined\")", 1),
+            ("prefix_rule([\"a\"], run=\"inside\")", 0),
+        ] {
+            let found = Policy::from_text(Path::new("x.rules"), &format!("{forbids}{rule}")).unwrap().lint();
+            let named = found.iter().filter(|line| line.contains("x.rules:1: no rule about hosts holds"));
+            assert_eq!(named.count(), expected, "{rule}: {found:?}");
+        }
+        let allows =
+            "network_rule(host=\"a.test\", decision=\"allow\")\nprefix_rule([\"a\"], run=\"outside\")";
+        let found = Policy::from_text(Path::new("x.rules"), allows).unwrap().lint();
+        assert!(found.iter().all(|line| !line.contains("hosts holds")), "{found:?}");
     }
 
     #[test]
