@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
+/// From this ABI of Landlock on, signals and abstract sockets are restricted.
+pub(crate) const LANDLOCK_SCOPE: u32 = 6;
+/// From this one on, so is connecting to Unix sockets by path.
+pub(crate) const LANDLOCK_UNIX_SOCKETS: u32 = 9;
+
 /// The layers in force in a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforcement {
@@ -24,6 +29,9 @@ pub struct Enforcement {
     pub brokered: bool,
     /// Hosts are reached by name, through the session's gateway.
     pub by_name: bool,
+    /// Hosts are reached by asking a proxy at this port of the machine's loopback, because the session has no network of its
+    /// own: programs have TCP sockets, of which whoever answers the kernel's reports connects each, and to that alone.
+    pub by_proxy: Option<u16>,
     /// Why they are not, although the plan says so.
     pub no_gateway: Option<String>,
     /// Everything that the plan asks for, by macOS's own sandbox.
@@ -102,6 +110,7 @@ impl Enforcement {
             seccomp: false,
             brokered: false,
             by_name: false,
+            by_proxy: None,
             no_gateway: None,
             seatbelt: false,
             process_limit: None,
@@ -121,6 +130,15 @@ impl Enforcement {
     #[must_use]
     pub fn protects_names(&self) -> bool {
         self.seatbelt || self.has(Namespace::Mount)
+    }
+
+    /// Tells whether Unix sockets of the host are out of reach, so that programs may have some of their own: mounts cover those
+    /// that have a path, and those without are of another network or out of Landlock's scope; or Landlock judges each.
+    #[must_use]
+    pub fn keeps_unix_sockets_away(&self) -> bool {
+        let abi = self.landlock.unwrap_or(0);
+        let covered = self.has(Namespace::Mount) && (self.has(Namespace::Network) || abi >= LANDLOCK_SCOPE);
+        covered || abi >= LANDLOCK_UNIX_SOCKETS
     }
 
     /// Tells whether the sandbox has all that it is made for.

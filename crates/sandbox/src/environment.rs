@@ -131,6 +131,14 @@ pub struct CommandEnvironment {
     pub dropped_secrets: Vec<String>,
 }
 
+/// What programs take proxies from; some know the one form, some the other. Not SOCKS: clients in Python refuse to start with a
+/// scheme for which they miss a library.
+const LEADING_TO_PROXY: &[&str] =
+    &["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+/// What would lead them elsewhere, in small letters.
+const LEADING_ELSEWHERE: &[&str] =
+    &["no_proxy", "ftp_proxy", "npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy"];
+
 impl CommandEnvironment {
     /// Leads build tools whose caches cannot be written as they are to others, unless the policy says where or that it
     /// does not want the variable.
@@ -151,6 +159,19 @@ impl CommandEnvironment {
             };
             self.variables.insert(name.into(), value);
         }
+    }
+
+    /// Leads programs to the proxy at this port of loopback, which is all that they reach; whatever else names proxies does not
+    /// count.
+    pub fn lead_to_proxy(&mut self, port: u16) {
+        self.variables.retain(|name, _| {
+            let name = name.to_string_lossy().to_ascii_lowercase();
+            !LEADING_ELSEWHERE.contains(&name.as_str())
+        });
+        let proxy = format!("http://127.0.0.1:{port}");
+        let proxies = LEADING_TO_PROXY.iter().map(|name| ((*name).into(), proxy.clone().into()));
+        // Node's own clients look at the others only if this says so.
+        self.variables.extend(proxies.chain([("NODE_USE_ENV_PROXY".into(), "1".into())]));
     }
 
     /// Returns `NAME=value` for each variable, in order.

@@ -37,4 +37,7 @@ pub struct Gateway {
     pub host_ports: Vec<OwnedFd>,
     /// TCP sockets that are not bound: one for each port that shall be listened on.
     pub unbound: Vec<OwnedFd>,
+    /// Where there is no network of its own, and so none of the others: a TCP socket that listens on this machine's loopback,
+    /// at which programs ask for hosts ([`crate::Enforcement::by_proxy`]).
+    pub proxy: Option<OwnedFd>,
 }

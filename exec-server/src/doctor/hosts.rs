@@ -14,21 +14,29 @@ use super::trial::{TRIAL_TIMEOUT, run};
 /// for it.
 const TRIAL: &str = "exec 3<>/dev/tcp/doctor.invalid/443";
 
+/// The same at a proxy, which answers that it is not allowed, or not to be had.
+const PROXY_TRIAL: &str = "exec 3<>/dev/tcp/127.0.0.1/${HTTP_PROXY##*:}; printf 'CONNECT doctor.invalid:443 HTTP/1.1\\r\\n\\r\\n' >&3; \
+                           read -r -t 10 -u 3 answer; [[ $answer == HTTP/1.1\\ [45]* ]]";
+
 /// Nothing where hosts are not reached by name, because there is no sandbox or it has the host's network.
 pub(super) async fn hosts(config: Arc<Config>, sandbox: &Sandbox) -> Option<Check> {
     sandbox.plan().by_name.as_ref()?;
     let enforcement = sandbox.enforcement();
-    if !enforcement.by_name {
+    if !enforcement.by_name && enforcement.by_proxy.is_none() {
         let why = enforcement.no_gateway.as_deref().unwrap_or("it has no network namespace of its own");
         let found =
             format!("no host can be reached by name from this sandbox, only the whole network given: {why}");
         return Some(Check::welcome("hosts", Err(found)));
     }
     let shell = Shell::unrecorded(config);
-    let found = match run(&shell, TRIAL).await {
+    let (trial, way) = match enforcement.by_proxy {
+        None => (TRIAL, "by name"),
+        Some(_) => (PROXY_TRIAL, "through a proxy, by programs that know of one (HTTP_PROXY, HTTPS_PROXY)"),
+    };
+    let found = match run(&shell, trial).await {
         Ok(outcome) => match outcome.ending {
             Ending::Ended(ExitStatus::Exited(0)) => {
-                Ok("reached by name, as far as rules or a person allow them".to_owned())
+                Ok(format!("reached {way}, as far as rules or a person allow them"))
             }
             Ending::Ended(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => {
                 Err(String::from_utf8_lossy(&outcome.output.end(2000)).into_owned())

@@ -29,6 +29,7 @@ mod fallback;
 mod first_hour;
 mod git_again;
 mod hosts_by_name;
+mod hosts_by_proxy;
 mod hosts_granted;
 mod hosts_programs;
 mod http;

@@ -63,17 +63,19 @@ impl Callers {
         Connecting { callers: Arc::clone(self), to, call, caller }
     }
 
-    /// Whose connection this is: of the call that has said so, else of the only one that there is.
-    pub(super) async fn whose(&self, from: SocketAddr, to: SocketAddr) -> (Option<Call>, Caller) {
-        match self.wait_for(to, || self.take(from)).await {
-            Some(found) => found,
-            None => (self.only(), Caller::default()),
-        }
+    /// Whose connection this is, if somebody has said so.
+    pub(super) async fn told(&self, from: SocketAddr, to: SocketAddr) -> Option<(Option<Call>, Caller)> {
+        self.wait_for(to, || self.take(from)).await
     }
 
-    /// The same, as far as it is known at once.
+    /// Whose connection one is of which nobody has said so: of the only call that there is.
+    pub(super) fn untold(&self) -> (Option<Call>, Caller) {
+        (self.only(), Caller::default())
+    }
+
+    /// Whose connection this is, as far as it is known at once.
     pub(super) fn of(&self, from: SocketAddr) -> (Option<Call>, Caller) {
-        self.take(from).unwrap_or_else(|| (self.only(), Caller::default()))
+        self.take(from).unwrap_or_else(|| self.untold())
     }
 
     /// Whose share of the connections one from this address counts to: none's in particular where nobody says whose it is.
@@ -204,8 +206,9 @@ mod tests {
             connecting.has_connected(from);
             drop(connecting);
         };
-        let found = async { (callers.share(from, to).await, callers.whose(from, to).await) };
+        let found = async { (callers.share(from, to).await, callers.told(from, to).await) };
         let ((share, whose), ()) = tokio::join!(found, told);
+        let whose = whose.unwrap();
         assert_eq!((whose.0.map(|call| call.number), whose.1.program), (Some(call), curl().program));
         assert_eq!(share, call);
     }
@@ -218,7 +221,8 @@ mod tests {
         let (from, to) = (address("192.0.0.2:40000"), address("198.18.1.0:443"));
         let elsewhere = callers.connects(address("198.18.1.0:80"), call, curl());
         let begin = tokio::time::Instant::now();
-        let (whose, caller) = callers.whose(from, to).await;
+        assert!(callers.told(from, to).await.is_none());
+        let (whose, caller) = callers.untold();
         assert_eq!((whose.map(|call| call.number), caller.program), (Some(call), PathBuf::new()));
         assert_eq!(begin.elapsed(), Duration::ZERO);
         drop(elsewhere);
@@ -229,7 +233,8 @@ mod tests {
         let callers = Arc::new(Callers::default());
         let connecting = callers.connects(address("0.0.0.0:5432"), 1, curl());
         connecting.has_connected(address("[::ffff:127.0.0.1]:40000"));
-        let (_, caller) = callers.whose(address("127.0.0.1:40000"), address("127.0.0.1:5432")).await;
+        let told = callers.told(address("127.0.0.1:40000"), address("127.0.0.1:5432")).await;
+        let (_, caller) = told.unwrap();
         assert_eq!(caller.program, curl().program);
     }
 }

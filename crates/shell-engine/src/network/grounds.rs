@@ -40,6 +40,13 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    /// About an address that was written as such, and that nothing names.
+    pub(super) fn unnamed() -> Ground {
+        let by =
+            "an address that is typed is reached only where a rule, a grant or a flag names it".to_owned();
+        Ground::of(Decision::Forbidden, by)
+    }
+
     fn of(decision: Decision, by: String) -> Ground {
         Ground { decision, by, rule: None, remedy: None }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use egress::{Attempt, Record, Verdict, Waiting};
 use execpolicy::{Ancestry, Decision, Policy};
+use sandbox::ByName;
 
 use super::callers::{Call, Callers};
 use super::grounds::{Ground, Grounds, LOCALHOST, Reach};
@@ -19,6 +20,10 @@ pub(super) struct SandboxJudge {
     pub(super) rules: Arc<Rules>,
     pub(super) hosts: Arc<Hosts>,
     pub(super) reach: Reach,
+    /// Addresses and ports of this machine that are reached as such.
+    pub(super) named: ByName,
+    /// Others than its programs can connect, too: only what was announced is theirs.
+    pub(super) only_announced: bool,
     pub(super) callers: Arc<Callers>,
     pub(super) known: Mutex<HashMap<u64, Known>>,
     /// The rules that were last looked at.
@@ -39,7 +44,11 @@ pub(super) struct Known {
 
 impl SandboxJudge {
     async fn decide(&self, attempt: &Attempt) -> Verdict {
-        let (call, caller) = self.callers.whose(attempt.program, attempt.inside).await;
+        let told = self.callers.told(attempt.program, attempt.inside).await;
+        if told.is_none() && self.only_announced {
+            return Verdict::Refuse;
+        }
+        let (call, caller) = told.unwrap_or_else(|| self.callers.untold());
         let policy = self.rules.current().await;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&policy);
         let ground = self.ground(&policy, attempt, &caller.ancestry);
@@ -77,12 +86,21 @@ impl SandboxJudge {
     fn ground(&self, policy: &Policy, attempt: &Attempt, programs: &Ancestry) -> Ground {
         let grounds = self.grounds(policy);
         match &attempt.host {
+            // What leads nowhere where the sandbox has a network of its own.
+            egress::Host::Address(address) if !self.is_named(*address, attempt.port) => Ground::unnamed(),
             egress::Host::Address(address) if address.is_loopback() => {
                 grounds.decide_localhost(attempt.port, programs)
             }
             egress::Host::Name(_) | egress::Host::Address(_) => {
                 grounds.decide(&host(attempt), attempt.port, programs)
             }
+        }
+    }
+
+    fn is_named(&self, address: IpAddr, port: u16) -> bool {
+        match address.is_loopback() {
+            true => self.named.host_ports.contains(&port),
+            false => self.named.addresses.contains(&address),
         }
     }
 

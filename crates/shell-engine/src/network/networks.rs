@@ -105,17 +105,21 @@ impl Networks {
             rules: Arc::clone(&self.rules),
             hosts: Arc::clone(&self.hosts),
             reach,
+            named: by_name.clone(),
+            only_announced: gateway.proxy.is_some(),
             callers: Arc::clone(&callers),
             known: Mutex::new(HashMap::new()),
             seen: Mutex::new(Arc::new(Policy::empty())),
         });
+        let proxy =
+            gateway.proxy.as_ref().and_then(|proxy| rustix::net::getsockname(proxy).ok()?.try_into().ok());
         let inside = Inside {
             range: Range { v4: RANGE_V4.0, v4_prefix: RANGE_V4.1, v6: RANGE_V6.0 },
             unbound: gateway.unbound,
             datagrams: gateway.datagrams,
             streams: gateway.streams,
             listening: gateway.host_ports,
-            proxies: Vec::new(),
+            proxies: gateway.proxy.into_iter().collect(),
         };
         let limits = Limits::with_descriptors(
             rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
@@ -124,7 +128,7 @@ impl Networks {
         let (judging, resolving): (Arc<dyn egress::Judge>, Arc<dyn egress::Resolve>) =
             (judge.clone(), self.resolver.clone());
         let egress = Arc::new(Egress::start(inside, judging, resolving, limits)?);
-        for port in COMMON_PORTS {
+        for port in COMMON_PORTS.iter().filter(|_| proxy.is_none()) {
             if let Err(error) = egress.listen(*port) {
                 tracing::warn!(%error, "no program in this sandbox can connect to a port by name");
             }
@@ -150,7 +154,7 @@ impl Networks {
         let taken = [NAMES].into_iter().chain(by_name.host_ports.iter().copied()).collect();
         let publishing = Arc::new(Publishing::new(session, runtime.clone(), taken));
         publishing.allow(&self.hosts.published);
-        Ok(SandboxNetwork::new(egress, callers, by_name.clone(), publishing))
+        Ok(SandboxNetwork::new(egress, callers, by_name.clone(), proxy, publishing))
     }
 
     fn runtime(&self) -> io::Result<&Handle> {

@@ -17,6 +17,8 @@ pub(crate) struct SandboxNetwork {
     callers: Arc<Callers>,
     /// What leads here besides names.
     by_name: ByName,
+    /// Where programs ask for hosts, if they have to.
+    proxy: Option<SocketAddr>,
     publishing: Arc<Publishing>,
 }
 
@@ -38,9 +40,10 @@ impl SandboxNetwork {
         egress: Arc<Egress>,
         callers: Arc<Callers>,
         by_name: ByName,
+        proxy: Option<SocketAddr>,
         publishing: Arc<Publishing>,
     ) -> SandboxNetwork {
-        SandboxNetwork { egress, callers, by_name, publishing }
+        SandboxNetwork { egress, callers, by_name, proxy, publishing }
     }
 
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
@@ -56,7 +59,15 @@ impl SandboxNetwork {
 
     /// Whether a connection to an address comes here.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
-        self.is_gateways(address) || self.is_host_port(address)
+        match self.proxy {
+            Some(proxy) => address == proxy,
+            None => self.is_gateways(address) || self.is_host_port(address),
+        }
+    }
+
+    /// Where programs ask for hosts, because the sandbox has no network of its own: all that they may connect to.
+    pub(crate) fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy
     }
 
     fn is_gateways(&self, address: SocketAddr) -> bool {

@@ -293,5 +293,8 @@ fn command_variables(plan: &Plan, enforcement: &Enforcement, policy: &Environmen
     if let (Some(caches), Some(with_layers)) = (&plan.caches, &enforcement.caches) {
         made.lead_to(caches, with_layers, policy);
     }
+    if let Some(port) = enforcement.by_proxy {
+        made.lead_to_proxy(port);
+    }
     made.to_list()
 }

@@ -45,7 +45,9 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Returns all sockets of a gateway, in an order that [`put_together`] knows.
 pub(super) fn sockets(gateway: &Gateway) -> impl Iterator<Item = &OwnedFd> {
-    gateway.datagrams.iter().chain(&gateway.streams).chain(&gateway.host_ports).chain(&gateway.unbound)
+    let own =
+        gateway.datagrams.iter().chain(&gateway.streams).chain(&gateway.host_ports).chain(&gateway.unbound);
+    own.chain(&gateway.proxy)
 }
 
 /// Puts the sockets of a gateway together again; `None` if they are not what was taken apart.
@@ -55,7 +57,21 @@ pub(super) fn put_together(sockets: impl IntoIterator<Item = OwnedFd>) -> Option
     let (datagrams, streams) = (take(), take());
     let listens = |socket: &OwnedFd| sockopt::socket_acceptconn(socket).unwrap_or(false);
     let (host_ports, unbound): (Vec<OwnedFd>, Vec<OwnedFd>) = sockets.partition(listens);
-    (!unbound.is_empty()).then_some(Gateway { datagrams, streams, host_ports, unbound })
+    (!unbound.is_empty()).then_some(Gateway { datagrams, streams, host_ports, unbound, proxy: None })
+}
+
+/// The gateway of a session without a network of its own.
+pub(super) fn with_proxy(proxy: OwnedFd) -> Gateway {
+    let [datagrams, streams, host_ports, unbound] = [const { Vec::new() }; 4];
+    Gateway { datagrams, streams, host_ports, unbound, proxy: Some(proxy) }
+}
+
+/// Makes one, and tells its port. On this machine's loopback, where others see it: who serves it takes only connections that
+/// were announced to it.
+pub(super) fn open_proxy() -> io::Result<(Gateway, u16)> {
+    let proxy = listening((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address: SocketAddr = rustix::net::getsockname(&proxy)?.try_into()?;
+    Ok((with_proxy(proxy), address.port()))
 }
 
 /// Makes the gateway of this process's network namespace, which stays where it is.
@@ -82,7 +98,7 @@ pub(super) fn open(by_name: &ByName) -> io::Result<Gateway> {
         [Some(v4), has_v6.then_some((Ipv6Addr::LOCALHOST, *port).into())].into_iter().flatten()
     };
     let host_ports = ports.flat_map(loopback).map(listening).collect::<io::Result<_>>()?;
-    Ok(Gateway { datagrams, streams, host_ports, unbound })
+    Ok(Gateway { datagrams, streams, host_ports, unbound, proxy: None })
 }
 
 fn listening(address: SocketAddr) -> io::Result<OwnedFd> {

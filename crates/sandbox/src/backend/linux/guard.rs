@@ -296,10 +296,13 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
     let gateway = plan.by_name.as_ref().filter(|_| own_network).map(gateway::open).transpose();
+    let is_proxied = plan.by_name.is_some() && plan.mode.is_enforced() && plan.brokered && !own_network;
+    let proxy = is_proxied.then(|| gateway::open_proxy().ok()).flatten();
     let by_name = plan.by_name.clone().filter(|_| matches!(gateway, Ok(Some(_))));
     let plan = &Plan { by_name, ..plan.clone() };
-    let prepared =
-        setup::apply(plan, caches, attempt).map_err(io::Error::other).and_then(|mut enforcement| {
+    let prepared = setup::apply(plan, caches, attempt, proxy.as_ref().map(|(_, port)| *port))
+        .map_err(io::Error::other)
+        .and_then(|mut enforcement| {
             enforcement.by_name = plan.by_name.is_some();
             enforcement.no_gateway = gateway.as_ref().err().map(ToString::to_string);
             enforcement.fallbacks = reasons.to_vec();
@@ -315,11 +318,13 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
                 uncounted: enforcement.brokered.then(|| setup::reach(plan, attempt, &enforcement)),
             };
             let terminals = own_terminals(plan, &enforcement);
+            let has_proxy = enforcement.by_proxy.is_some();
             let report = InitReport::Ready { enforcement, terminals: terminals.is_some() };
             // Last: what fails after the report would be tried again in a weaker form, under the name of this one.
             let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
             let sock_diag = sock_diag?;
-            let made = gateway.ok().flatten();
+            let proxy = proxy.filter(|_| has_proxy);
+            let made = gateway.ok().flatten().or(proxy.map(|(gateway, _)| gateway));
             let gateway = made.iter().flat_map(gateway::sockets);
             let descriptors: Vec<BorrowedFd<'_>> =
                 sock_diag.iter().chain(gateway).chain(&terminals).map(AsFd::as_fd).collect();

@@ -19,10 +19,12 @@ use std::path::{Path, PathBuf};
 const NEWEST: ABI = ABI::V10;
 /// From this ABI on, files outside cannot be truncated: without that, Landlock alone does not protect writing.
 pub(crate) const LEAST_ALONE: u32 = 3;
-/// From this ABI on, signals and abstract sockets are restricted.
-pub(super) const SCOPE_SINCE: u32 = 6;
-/// From this ABI on, connecting to Unix sockets by path is restricted.
-pub(super) const UNIX_SOCKETS_SINCE: u32 = 9;
+/// From this ABI on, TCP is restricted.
+pub(super) const TCP_SINCE: u32 = 4;
+/// From this ABI on, signals and abstract sockets are restricted; from the other one on, Unix sockets by path.
+pub(super) use crate::enforcement::{
+    LANDLOCK_SCOPE as SCOPE_SINCE, LANDLOCK_UNIX_SOCKETS as UNIX_SOCKETS_SINCE,
+};
 /// Rules for reading around hidden places, without mounts: more than any home folder needs.
 const MAX_RULES: usize = 20_000;
 /// Devices that commands write to, and that nothing outside reads from.

@@ -84,6 +84,10 @@ const CLONE_NEW_NAMESPACES: u32 = 0x7e02_0000;
 /// What is reported besides where the session has a network of its own.
 const CONNECTIONS: &[Row] = &[(libc::SYS_connect, When::Always, "only servers inside may be reached")];
 
+/// What is reported where TCP sockets are of the host's network.
+const LISTENING: &[Row] =
+    &[(libc::SYS_listen, When::Always, "a TCP socket that listens gets a port by itself, past Landlock")];
+
 /// Opens that may make or change a file.
 const WRITES: u32 =
     (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
@@ -162,10 +166,11 @@ const X32_BIT: u32 = 0x4000_0000;
 impl Reported {
     fn rows(self) -> Vec<Row> {
         let connections = if self.connections { CONNECTIONS } else { &[] };
+        let listening = if self.listening { LISTENING } else { &[] };
         let (names, older) = if self.names { (NAMES, OLDER_NAMES) } else { (&[][..], &[][..]) };
         let tracing = if self.tracing { TRACING } else { &[] };
         let refused = if self.refused { REFUSED } else { &[] };
-        let mut rows = [names, older, EXECS, tracing, refused, connections].concat();
+        let mut rows = [names, older, EXECS, tracing, refused, connections, listening].concat();
         if self.reads {
             let opens = |(call, when, _): &&mut Row| OPENS.contains(call) && matches!(when, When::With(..));
             rows.iter_mut().filter(opens).for_each(|(_, when, _)| *when = When::Always);
@@ -322,8 +327,15 @@ mod tests {
 
     #[test]
     fn no_call_has_two_rows_and_each_has_a_reason() {
-        let rows =
-            Reported { connections: true, names: true, reads: true, tracing: true, refused: true }.rows();
+        let rows = Reported {
+            connections: true,
+            listening: true,
+            names: true,
+            reads: true,
+            tracing: true,
+            refused: true,
+        }
+        .rows();
         let mut numbers: Vec<c_long> = rows.iter().map(|(number, _, _)| *number).collect();
         numbers.sort_unstable();
         numbers.dedup();

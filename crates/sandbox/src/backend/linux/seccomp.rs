@@ -34,6 +34,10 @@ pub(super) enum Sockets {
     OnlyPairs,
     /// As [`Sockets::OnlyPairs`], and IP sockets of a private loopback.
     IpAndPairs,
+    /// As [`Sockets::NoIp`], and TCP sockets that the server connects, to a proxy.
+    TcpAndUnix,
+    /// As [`Sockets::OnlyPairs`], and TCP sockets that the server connects, to a proxy.
+    TcpAndPairs,
 }
 
 /// What else of the host is in reach, and the filter's work.
@@ -60,6 +64,10 @@ enum When {
     NoneOf(u8, &'static [u64]),
     /// Argument 0 is this and argument `.1` is not zero.
     FirstIsAndNotZero(u64, u8),
+    /// Argument 0 is one of these, and argument `.1`, under this mask, is one of those.
+    FirstIsAndMasked(&'static [u64], u8, u64, &'static [u64]),
+    /// Argument 0 is one of these, and the low half of argument `.1` is none of those.
+    FirstIsAndNoneOf(&'static [u64], u8, &'static [u64]),
     /// The argument, under this mask, is this.
     Masked(u8, u64, u64),
     /// The argument, all of it, is not zero.
@@ -105,6 +113,13 @@ const INET6: u64 = 10;
 const NETLINK: u64 = 16;
 /// Of which sockets may be made, where there is a network, if only a private one.
 pub(super) const FAMILIES: &[u64] = &[UNIX, INET, INET6, NETLINK];
+/// Families whose sockets may be TCP's.
+const IP: &[u64] = &[INET, INET6];
+const TCP: u64 = 6;
+/// All types of sockets (`enum sock_type` in linux/net.h) but streams.
+const NO_STREAMS: &[u64] = &[0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+/// `MSG_FASTOPEN`.
+const FAST_OPEN: &[u64] = &[0x2000_0000];
 const DATAGRAM: u64 = 2;
 const RAW: u64 = 3;
 /// The low bits of a socket's type; the others are flags.
@@ -176,6 +191,18 @@ fn refused_on_this_processor() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn refused_sockets(sockets: Sockets) -> Vec<Row> {
+    let pairs_alone = || [
+        (libc::SYS_sendto, When::NotZero(4), "as connect: with an address, a datagram needs none"),
+        (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "a pair of these can be connected anew, to the host's sockets"),
+        (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, RAW), "as above"),
+    ];
+    let connected_for_them = || [
+        (libc::SYS_socket, When::FirstIsAndMasked(IP, 1, TYPE_MASK, NO_STREAMS), "no network but what the server connects, by TCP"),
+        (libc::SYS_socket, When::FirstIsAndNoneOf(IP, 2, &[0, TCP]), "Landlock judges TCP, and no other protocol of streams"),
+        (libc::SYS_sendto, When::AnyBit(3, FAST_OPEN), "connects, and Landlock does not see it"),
+        (libc::SYS_sendmsg, When::AnyBit(2, FAST_OPEN), "as above"),
+        (libc::SYS_sendmmsg, When::AnyBit(3, FAST_OPEN), "as above"),
+    ];
     match sockets {
         // As `counted` says.
         Sockets::WithIp => Vec::new(),
@@ -196,6 +223,15 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
             (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, DATAGRAM), "a pair of these can be connected anew, to the host's sockets"),
             (libc::SYS_socketpair, When::Masked(1, TYPE_MASK, RAW), "as above"),
         ],
+        Sockets::TcpAndUnix => connected_for_them()
+            .into_iter()
+            .chain([(libc::SYS_socket, When::NoneOf(0, &[UNIX, INET, INET6]), "no other network")])
+            .collect(),
+        Sockets::TcpAndPairs => connected_for_them()
+            .into_iter()
+            .chain(pairs_alone())
+            .chain([(libc::SYS_socket, When::NoneOf(0, IP), "the host's Unix sockets are in reach; rare protocols")])
+            .collect(),
     }
 }
 
@@ -351,6 +387,21 @@ fn rules_for(when: &When) -> Result<Vec<SeccompRule>, seccompiler::BackendError>
         When::FirstIsAndNotZero(first, argument) => {
             Ok(vec![SeccompRule::new(vec![low(0, Eq, *first)?, low(*argument, Ne, 0)?])?])
         }
+        When::FirstIsAndMasked(firsts, argument, mask, values) => {
+            let pairs = firsts.iter().flat_map(|first| values.iter().map(move |value| (first, value)));
+            let rule = |(first, value): (&u64, &u64)| {
+                SeccompRule::new(vec![low(0, Eq, *first)?, low(*argument, MaskedEq(*mask), *value)?])
+            };
+            pairs.map(rule).collect()
+        }
+        When::FirstIsAndNoneOf(firsts, argument, values) => {
+            let rule = |first: &u64| {
+                let none = values.iter().map(|value| low(*argument, Ne, *value));
+                let all = std::iter::once(low(0, Eq, *first)).chain(none).collect::<Result<_, _>>()?;
+                SeccompRule::new(all)
+            };
+            firsts.iter().map(rule).collect()
+        }
         When::Masked(argument, mask, value) => {
             Ok(vec![SeccompRule::new(vec![low(*argument, MaskedEq(*mask), *value)?])?])
         }
@@ -393,9 +444,16 @@ mod tests {
 
     /// With namespaces, and without.
     fn reaches() -> impl Iterator<Item = Reach> {
-        [Sockets::WithIp, Sockets::NoIp, Sockets::OnlyPairs, Sockets::IpAndPairs].into_iter().flat_map(
-            |sockets| [true, false].map(|own| Reach { sockets, own_ipc: own, debug: own, counts: false }),
-        )
+        let all = [
+            Sockets::WithIp,
+            Sockets::NoIp,
+            Sockets::OnlyPairs,
+            Sockets::IpAndPairs,
+            Sockets::TcpAndUnix,
+            Sockets::TcpAndPairs,
+        ];
+        let reach = |sockets, own| Reach { sockets, own_ipc: own, debug: own, counts: false };
+        all.into_iter().flat_map(move |sockets| [true, false].map(|own| reach(sockets, own)))
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) struct Session {
     /// Processes that wait for a call.
     ready: Mutex<Option<Ready>>,
     own_sockets: Option<OwnSockets>,
+    /// Its TCP sockets are of the host's network, and connected by whoever answers.
+    is_proxied: bool,
     gateway: Mutex<Option<Gateway>>,
     own_terminals: Option<OwnedFd>,
 }
@@ -102,11 +104,16 @@ impl Session {
             next_call: AtomicU64::new(1),
             ready: Mutex::default(),
             own_sockets: None,
+            is_proxied: false,
             gateway: Mutex::default(),
             own_terminals: None,
         };
         let (enforcement, descriptors) = session.await_report()?;
         let mut descriptors = descriptors.into_iter();
+        if enforcement.by_proxy.is_some() {
+            session.gateway = Mutex::new(descriptors.next().map(gateway::with_proxy));
+            session.is_proxied = true;
+        }
         session.own_sockets = descriptors.next().map(OwnSockets::new);
         if enforcement.by_name {
             session.gateway = Mutex::new(gateway::put_together(descriptors));
@@ -150,7 +157,8 @@ impl Session {
     /// the host's.
     fn reported(&self, is_reported: bool, reads: bool) -> Option<Reported> {
         is_reported.then(|| Reported {
-            connections: self.own_sockets.is_some(),
+            connections: self.own_sockets.is_some() || self.is_proxied,
+            listening: self.is_proxied,
             names: self.brokered,
             reads,
             tracing: self.tracing,

@@ -62,6 +62,7 @@ pub(super) fn apply(
     plan: &Plan,
     caches: Option<&Claim>,
     attempt: &Attempt,
+    proxy: Option<u16>,
 ) -> Result<Enforcement, SetupError> {
     // Nothing inside may look into init; set here and not in the guard, whose `/proc` entry must stay writable for maps.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -108,6 +109,9 @@ pub(super) fn apply(
     let mut cached = enforcement.caches.clone().unwrap_or_default();
     cached.extend(caches.map(|caches| caches.own.clone()));
     apply_landlock(plan, &cached, attempt, &mut enforcement)?;
+    // Landlock forbids all TCP: who connects to the proxy is who answers, outside.
+    let is_held = enforcement.landlock.is_some_and(|abi| abi >= landlock_rules::TCP_SINCE);
+    enforcement.by_proxy = proxy.filter(|_| is_held && enforcement.brokered);
     seccomp::apply(reach(plan, attempt, &enforcement))?;
     enforcement.seccomp = true;
     verify(plan)?;
@@ -170,14 +174,12 @@ fn sockets(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Sockets
     if plan.network.is_enabled() {
         return Sockets::WithIp;
     }
-    let abi = enforcement.landlock.unwrap_or(0);
-    let own_network = attempt.has(Namespace::Network);
-    // Mounts cover sockets that have a path; those without are of another network, or out of Landlock's scope.
-    let covered = attempt.has(Namespace::Mount) && (own_network || abi >= landlock_rules::SCOPE_SINCE);
-    match (covered || abi >= landlock_rules::UNIX_SOCKETS_SINCE, own_network) {
+    match (enforcement.keeps_unix_sockets_away(), attempt.has(Namespace::Network)) {
         (true, true) => Sockets::WithIp,
+        (true, false) if enforcement.by_proxy.is_some() => Sockets::TcpAndUnix,
         (true, false) => Sockets::NoIp,
         (false, true) => Sockets::IpAndPairs,
+        (false, false) if enforcement.by_proxy.is_some() => Sockets::TcpAndPairs,
         (false, false) => Sockets::OnlyPairs,
     }
 }
@@ -202,8 +204,12 @@ fn verify(plan: &Plan) -> Result<(), SetupError> {
 /// Lists what the policy wants and these layers cannot do.
 fn gaps(plan: &Plan, attempt: &Attempt, enforcement: &Enforcement) -> Vec<String> {
     let abi = enforcement.landlock.unwrap_or(0);
-    let pairs_only = sockets(plan, attempt, enforcement) == Sockets::OnlyPairs;
+    let sockets = sockets(plan, attempt, enforcement);
+    let pairs_only = matches!(sockets, Sockets::OnlyPairs | Sockets::TcpAndPairs);
     let mut gaps = Vec::new();
+    if enforcement.by_proxy.is_some() {
+        gaps.push("hosts are reached through a proxy alone (HTTP_PROXY, HTTPS_PROXY), because there is no network namespace: programs that know of no proxy reach none, and servers cannot listen on TCP ports".to_owned());
+    }
     if !attempt.has(Namespace::Mount) {
         let inside_roots =
             |path: &&std::path::PathBuf| plan.writable.iter().any(|root| path.starts_with(root));

@@ -86,6 +86,8 @@ pub(crate) struct Begin<'a> {
 pub(crate) struct Reported {
     /// Connections: only those to the session's own sockets are for the session.
     pub(crate) connections: bool,
+    /// Who listens: only on sockets that nobody outside reaches.
+    pub(crate) listening: bool,
     /// What makes names: protected ones are held.
     pub(crate) names: bool,
     /// With `names`, also what is opened to be read.

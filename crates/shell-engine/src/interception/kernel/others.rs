@@ -1,13 +1,16 @@
 //! What is reported besides `execve`, connections and names: what is refused to all commands, and counted so; who traces whom; and who
 //! takes for a terminal what nothing can be read from.
 
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{AddressFamily, sockopt};
 use sandbox::denial::{Denied, MOUNTS, NAMESPACES, SOCKETS};
 
 use super::attended::Attended;
 use super::family::{self, Image};
+use crate::sys::connections::take_descriptor;
 use crate::sys::notifications::{Listener, Notification};
 
 /// `PTRACE_ATTACH` (ptrace(2)).
@@ -15,6 +18,10 @@ const ATTACH: u64 = 16;
 
 /// Answers a call, if it is one of these.
 pub(super) fn answer(attended: &Attended, call: &Notification) -> bool {
+    if call.number == libc::SYS_listen {
+        listen(attended, call);
+        return true;
+    }
     let Some(denied) = refused(call.number) else {
         return is_of_terminal(attended, call);
     };
@@ -26,6 +33,27 @@ pub(super) fn answer(attended: &Attended, call: &Notification) -> bool {
         attended.listener.fail(call.id, libc::EPERM)
     };
     true
+}
+
+/// Has a Unix socket listen, in its process's place: another one could be put at that number in the meantime. A socket of TCP
+/// would be reached from outside.
+fn listen(attended: &Attended, call: &Notification) {
+    let low_half =
+        |argument: u64| u32::try_from(argument & u64::from(u32::MAX)).unwrap_or_default().cast_signed();
+    let [number, backlog, ..] = call.arguments;
+    let listened = take_descriptor(call.thread, low_half(number)).and_then(|socket| {
+        match sockopt::socket_domain(&socket)? {
+            AddressFamily::UNIX if attended.listener.is_waiting(call.id) => {
+                Ok(rustix::net::listen(&socket, low_half(backlog))?)
+            }
+            _ => Err(io::Error::from_raw_os_error(libc::EACCES)),
+        }
+    });
+    // Who is gone needs no answer.
+    let _ = match listened {
+        Ok(()) => attended.listener.succeed(call.id),
+        Err(error) => attended.listener.fail(call.id, error.raw_os_error().unwrap_or(libc::EIO)),
+    };
 }
 
 /// What is refused by a call of this number.

@@ -16,7 +16,7 @@ use super::following::follow;
 use crate::interception::call::InterceptedCall;
 use crate::interception::kernel::memory::Memory;
 use crate::judgement::Refusals;
-use crate::network::Connecting;
+use crate::network::{Connecting, SandboxNetwork};
 use crate::sandboxes::Sandbox;
 use crate::sys::connections::{Identity, connect, take_descriptor};
 use crate::sys::notifications::{Listener, Notification};
@@ -39,12 +39,21 @@ pub(in crate::interception::kernel) struct Connection {
     pub(in crate::interception::kernel) refusals: Option<Refusals>,
 }
 
+/// Who has made it.
+enum Made {
+    Here,
+    /// It is left to the kernel, which reads what it was asked for once more.
+    ByKernel,
+}
+
 /// Where to, as far as it is to be had.
 enum Target {
     /// What is no path.
     Address(Vec<u8>),
     /// This file, which is a socket.
     File(OwnedFd),
+    /// Whatever the kernel makes of it.
+    Kernels,
 }
 
 impl Connection {
@@ -54,7 +63,8 @@ impl Connection {
         let Some(listener) = self.listener.upgrade() else { return };
         // Who is gone needs no answer.
         let _ = match outcome {
-            Ok(()) => listener.succeed(self.notification.id),
+            Ok(Made::ByKernel) => listener.let_happen(self.notification.id),
+            Ok(Made::Here) => listener.succeed(self.notification.id),
             Err(errno) => listener.fail(self.notification.id, errno as i32),
         };
     }
@@ -64,7 +74,7 @@ impl Connection {
         self.listener.upgrade().is_some_and(|listener| listener.is_waiting(self.notification.id))
     }
 
-    fn attempt(&self) -> Result<(), Errno> {
+    fn attempt(&self) -> Result<Made, Errno> {
         let [number, address, length, ..] = self.notification.arguments;
         let number = low_half(number);
         let socket = take_descriptor(self.notification.thread, number).map_err(raw)?;
@@ -81,6 +91,7 @@ impl Connection {
         let named = match &target {
             Target::Address(address) => self.expect(&socket, address),
             Target::File(_) => None,
+            Target::Kernels => return Ok(Made::ByKernel),
         };
         // What was read and taken is of the process that asks only if it still does.
         if !self.is_wanted() {
@@ -93,6 +104,7 @@ impl Connection {
                 let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                 Ok(SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address))?)
             }
+            Target::Kernels => Ok(()),
         });
         // A socket that does not wait has its address already.
         if let (Some(connecting), Ok(Ok(from))) = (named, getsockname(&socket).map(SocketAddr::try_from)) {
@@ -107,7 +119,7 @@ impl Connection {
         if let Some(refusals) = self.refusals.as_ref().filter(|_| has_no_way && is_kept_from_it()) {
             refusals.note_network();
         }
-        connected
+        connected.map(|()| Made::Here)
     }
 
     /// Makes ready for a connection to an address that stands for a name, and finds out whose it is.
@@ -130,6 +142,9 @@ impl Connection {
     /// session's own, which holds its loopback and its abstract sockets, and nothing of the host's.
     fn judge(&self, socket: &OwnedFd, domain: AddressFamily, address: Vec<u8>) -> Result<Target, Errno> {
         let sandbox = self.sandbox.upgrade().ok_or(Errno::EINTR)?;
+        if let Some(proxy) = sandbox.network().and_then(SandboxNetwork::proxy) {
+            return judge_for_proxy(&sandbox, proxy, domain, address);
+        }
         if !sandbox.session().has_network_of(socket.as_fd()) {
             return Err(Errno::EACCES);
         }
@@ -165,6 +180,27 @@ impl Connection {
                 Err(Errno::EACCES)
             }
         }
+    }
+}
+
+/// Decides where the sandbox has no network of its own. To connect to the proxy is harmless: it takes no notice of who is not
+/// announced, and judges the rest. All other TCP Landlock forbids whoever asks, so what the kernel is left with are Unix sockets,
+/// which it judges itself, or of which there are only pairs.
+fn judge_for_proxy(
+    sandbox: &Sandbox,
+    proxy: SocketAddr,
+    domain: AddressFamily,
+    address: Vec<u8>,
+) -> Result<Target, Errno> {
+    match domain {
+        AddressFamily::INET | AddressFamily::INET6 => match internet_address(&address) {
+            Some(to) if to == proxy => Ok(Target::Address(address)),
+            // As where there is a network of its own.
+            Some(to) if to.ip().is_loopback() => Err(Errno::ECONNREFUSED),
+            Some(_) | None => Err(Errno::ENETUNREACH),
+        },
+        AddressFamily::UNIX if sandbox.enforcement().keeps_unix_sockets_away() => Ok(Target::Kernels),
+        _ => Err(Errno::EPERM),
     }
 }
 
