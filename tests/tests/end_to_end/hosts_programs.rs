@@ -37,6 +37,23 @@ const PROGRAMS: &[(&str, &str)] = &[
          test -f node_modules/tiny/index.js && echo hello",
     ),
     (
+        "pnpm",
+        "mkdir pnpm && cd pnpm && echo '{\"name\": \"p\", \"version\": \"1.0.0\"}' > package.json &&
+         echo cafile=$CA > .npmrc && pnpm add --registry=https://good.test/npm/ tiny >&2 &&
+         test -f node_modules/tiny/index.js && echo hello",
+    ),
+    (
+        "yarn",
+        "mkdir yarn && cd yarn && echo '{\"name\": \"p\", \"version\": \"1.0.0\"}' > package.json &&
+         echo cafile=$CA > .npmrc && yarn add --registry https://good.test/npm/ tiny >&2 &&
+         test -f node_modules/tiny/index.js && echo hello",
+    ),
+    (
+        "uv",
+        "SSL_CERT_FILE=$CA uv pip install -q --index-url https://good.test/pip/ --python /usr/bin/python3 --target uv-lib tiny &&
+         test -f uv-lib/tiny.py && echo hello",
+    ),
+    (
         "pip3",
         "pip3 install -q --cert $CA --index-url https://good.test/pip/ --no-deps --break-system-packages --target lib tiny &&
          test -f lib/tiny.py && echo hello",
@@ -135,7 +152,7 @@ async fn programs_speak_their_own_protocols_to_hosts_by_name() {
     }
     let world = World::with_rules("network_rule(host=\"good.test\", decision=\"allow\")\n");
     let Some(mut server) = machine(&world, INTERNET, &[]) else { return };
-    server.env("PATH", super::recipes::search_path()).envs(super::recipes::tools_homes());
+    server.env("PATH", super::package_managers::search_path()).envs(super::recipes::tools_homes());
     let client = Client::start_command(&world, &Person::absent(), server).await;
     let authority = world.home().join("served/ca.pem");
     let mut wrong = Vec::new();
