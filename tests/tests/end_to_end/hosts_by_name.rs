@@ -182,6 +182,54 @@ async fn nothing_else_of_the_network_is_within_reach() {
     }
 }
 
+/// The machine's own name server, which knows nothing and writes down what it was asked for.
+const NAME_SERVER: &str = r#"
+import socket, sys
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.1", 53))
+def serve():
+    while True:
+        question, asker = names.recvfrom(4096)
+        labels, at = [], 12
+        while question[at]:
+            labels.append(question[at + 1:at + 1 + question[at]].decode())
+            at += 1 + question[at]
+        with open(sys.argv[1] + "/asked", "a") as asked:
+            asked.write(".".join(labels) + "\n")
+        names.sendto(question[:2] + b"\x81\x83" + question[4:], asker)
+import threading
+threading.Thread(target=serve, daemon=True).start()
+"#;
+
+#[tokio::test]
+async fn no_name_leaves_before_it_is_allowed() {
+    let world = World::with_rules("network_rule(host=\"*.allowed.test\", decision=\"allow\")\n");
+    let Some(command) = machine(&world, &(NAME_SERVER.to_owned() + HELLO), &[]) else { return };
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    let asked = || fs::read_to_string(world.home().join("served/asked")).unwrap_or_default();
+    let outcome = client.run("curl -sS http://known.allowed.test/").await;
+    assert!(outcome.ran().0 != 0 && denials(&outcome).contains("has no address"), "{outcome:?}");
+    assert!(asked().contains("known.allowed.test"), "{}", asked());
+    let script = "for n in 1 2 3; do getent ahosts secret-$n.tunnel.test; done
+        curl -sS -m 20 http://secret-4.tunnel.test/
+        getent ahosts secret-5.allowed.test
+        /usr/bin/python3 -c '
+import socket
+ask = b\"\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0\\x06secret\\x04test\\0\\0\\x10\\0\\x01\"
+for server in (\"127.0.0.1\", \"127.0.0.53\", \"8.8.4.4\", \"9.9.9.9\"):
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names.settimeout(2)
+    try:
+        names.sendto(ask, (server, 53))
+        print(server, names.recv(512))
+    except OSError as error:
+        print(server, error)
+'";
+    let outcome = client.run_within(script, Duration::from_secs(60)).await;
+    assert!(outcome.ran().1.contains("198.18."), "names have addresses inside: {outcome:?}");
+    assert!(!asked().contains("secret"), "{}", asked());
+}
+
 #[tokio::test]
 async fn without_a_word_about_hosts_none_is_reached_unless_a_person_says_so() {
     let world = World::with_rules("");
