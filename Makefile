@@ -130,6 +130,11 @@ test-workflows: build ## Compare developers' workflows with plain Bash, also tho
 	$(call step,'Workflows in plain Bash and in the sandbox')
 	SHELL_TOOL_MCP_WORKFLOWS=all SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test workflows -- --nocapture
 
+.PHONY: test-browser
+test-browser: need-node build ## Open servers of commands in Chromium, also vite's, which npm fetches.
+	$(call step,'Opening published ports in a browser')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test end_to_end -- --include-ignored browser::
+
 # Half an hour. RACES= is how often each is tried.
 RACES ?= 10000
 

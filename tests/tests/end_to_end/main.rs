@@ -14,6 +14,7 @@ mod audit;
 mod background;
 mod bash_faithful;
 mod bash_hook;
+mod browser;
 mod caches;
 mod calls;
 mod connections;
