@@ -37,6 +37,7 @@ mod http;
 mod http_approvals;
 mod http_ending;
 mod http_handles;
+mod http_hostile;
 mod http_identity;
 mod http_rolling;
 mod http_runtime;

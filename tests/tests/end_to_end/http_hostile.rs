@@ -1,0 +1,132 @@
+//! Clients that want to do harm, slow ones and ones that guess; and servers that share all that they have.
+
+use std::io::{Read, Write};
+
+use end_to_end_tests::World;
+use end_to_end_tests::http::{LEGACY, Site, Visitor};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const ANY: &str = "127.0.0.1:0";
+
+/// Two principals of one server.
+const TOKENS: &str = "ann ann-ann-ann-ann-ann\nbob bob-bob-bob-bob-bob\n";
+
+fn serve(world: &World) -> Site {
+    let tokens = world.home().join("tokens");
+    std::fs::write(&tokens, TOKENS).expect("written");
+    Site::start(world, &["--http", ANY, "--token-file", tokens.to_str().expect("UTF-8")])
+}
+
+fn bearing(site: &Site, name: &str) -> Visitor {
+    site.visitor().saying(&format!("Authorization: Bearer {}", [name; 5].join("-")))
+}
+
+#[test]
+fn slow_clients_give_their_places_up() {
+    let world = World::with_rules("");
+    let site = Site::start(&world, &["--http", ANY, "--max-connections", "3"]);
+    let visitor = site.visitor();
+    assert_eq!(visitor.run("true")["exit_code"], 0);
+    // One says nothing, one begins a head, and one says line after line of it, for ever.
+    let mut silent = visitor.connect();
+    let mut halting = visitor.connect();
+    write!(halting, "POST {} HTTP/1.1\r\nHost: {}\r\nX-Slow: ", visitor.path(), visitor.host())
+        .expect("sent");
+    let mut dripping = visitor.connect();
+    let drip = std::thread::spawn(move || {
+        let _ = write!(dripping, "GET /healthz HTTP/1.1\r\n");
+        let mut lines = 0;
+        while write!(dripping, "X-{lines}: slow\r\n").is_ok() {
+            lines += 1;
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+    });
+    // They have all the places; whoever comes next waits until one is given up.
+    assert_eq!(visitor.run("true")["exit_code"], 0);
+    let mut said = Vec::new();
+    assert_eq!(silent.read_to_end(&mut said).unwrap_or_default(), 0, "nothing was asked");
+    let _ = halting.read_to_end(&mut said);
+    drip.join().expect("it was hung up on");
+    assert!(!String::from_utf8_lossy(&said).contains("200"));
+}
+
+#[test]
+fn a_handle_that_is_anothers_is_told_from_one_that_is_nobodys_by_nobody() {
+    let world = World::with_rules("");
+    let site = serve(&world);
+    let (ann, bob) = (bearing(&site, "ann"), bearing(&site, "bob"));
+    let anns = ann.run("seq 100000")["output_id"].as_str().expect("an id").to_owned();
+    // The same but for its random end.
+    let (own, random) = anns.split_at(anns.len() - 32);
+    let guessed = format!("{own}{}", random.chars().rev().collect::<String>());
+    assert_ne!(anns, guessed);
+    let read = |visitor: &Visitor, id: &str| visitor.call("read_output", &json!({"id": id})).result();
+    assert_ne!(read(&ann, &anns)["isError"], json!(true));
+    let told = |id: &str| {
+        let result = read(&bob, id);
+        assert_eq!(result["isError"], json!(true), "{result}");
+        result["content"][0]["text"].as_str().expect("text").replace(id, "ID")
+    };
+    assert_eq!(told(&anns), told(&guessed));
+    let session = ann.begin(json!({}));
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let mut foreign = bob.post(LEGACY, Some(&session), &list);
+    let mut unknown = bob.post(LEGACY, Some("00000000-0000-4000-8000-000000000000"), &list);
+    assert_eq!((foreign.status, foreign.text()), (unknown.status, unknown.text()));
+}
+
+#[test]
+fn two_servers_share_a_folder_and_every_principals_record_stays_whole() {
+    let world = World::with_rules("prefix_rule(pattern=[\"touch\"], decision=\"forbidden\")\n");
+    let (one, other) = (serve(&world), serve(&world));
+    let run = |site: &Site, name: &'static str| {
+        let visitor = bearing(site, name);
+        std::thread::spawn(move || {
+            for _ in 0..5 {
+                let result = visitor.run("echo here; touch x");
+                assert!(result["output"].as_str().is_some_and(|text| text.starts_with("here\n")), "{result}");
+            }
+        })
+    };
+    for running in [run(&one, "ann"), run(&other, "ann"), run(&one, "bob"), run(&other, "bob")] {
+        running.join().expect("served");
+    }
+    // What they have not written yet is written at their end.
+    for mut site in [one, other] {
+        site.signal(Signal::TERM);
+        assert!(site.end().success());
+    }
+    let homes = world.codex_home().join("shell-tool-mcp/http/principals");
+    let mut seen = 0;
+    for home in std::fs::read_dir(homes).expect("principals").flatten() {
+        let mut command = world.server(&["audit", "verify"]);
+        let verified = command.env("CODEX_HOME", home.path()).output().expect("it runs");
+        assert!(verified.status.success(), "{verified:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+    let denied: usize = records(&world).iter().filter(|record| record["decision"] == "deny").count();
+    assert_eq!(denied, 20, "each refusal is on record, once");
+}
+
+/// All that is on record of all principals.
+fn records(world: &World) -> Vec<Value> {
+    let homes =
+        std::fs::read_dir(world.codex_home().join("shell-tool-mcp/http/principals")).expect("principals");
+    let logs = homes.flatten().filter_map(|home| find(&home.path(), "decisions.jsonl"));
+    let texts = logs.map(|log| std::fs::read_to_string(log).expect("a log"));
+    texts
+        .flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() {
+            find(&path, name)
+        } else {
+            path.file_name().is_some_and(|own| own == name).then_some(path)
+        }
+    })
+}
