@@ -15,7 +15,8 @@ use crate::say;
 ///
 /// It prints the address to give to clients, which has a secret in it: whoever knows it can run commands. On a Unix
 /// socket, processes of this user may ask. With --token-file, --jwks or --proxy clients say who they are, and each of
-/// them has a workspace and state of his own. SIGTERM lets running commands end, and begins no others.
+/// them has a workspace and state of his own. SIGTERM lets running commands end, and begins no others. With
+/// OTEL_EXPORTER_OTLP_ENDPOINT in the environment, a collector gets a span for each call.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     /// Where to listen: a port of this machine's own (8808), an address (127.0.0.1:8808), or unix:PATH
