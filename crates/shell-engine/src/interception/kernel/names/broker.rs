@@ -111,11 +111,15 @@ impl Broker {
             let _ = self.listener.let_happen(call.id);
             return;
         }
-        let wish = wish.filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish));
-        let taken = wish.is_some_and(|wish| self.take(Waiting { call, wish }));
-        if !taken {
+        let id = call.id;
+        match wish.filter(|wish| !wish.is_of_a_device() && !self.happens(call.thread, wish)) {
+            Some(wish) => {
+                if !self.take(Waiting { call, wish }) {
+                    answer_for_nobody(&self.listener, &self.names.rules, id);
+                }
+            }
             // Who is gone needs no answer.
-            let _ = self.listener.let_happen(call.id);
+            None => drop(self.listener.let_happen(id)),
         }
     }
 
@@ -155,12 +159,21 @@ impl Broker {
             if let Err(error) =
                 run((&sandbox, &rules), &listener, (&refused, refusals.as_ref(), &made), &waiting)
             {
-                // Without it names meet the read-only mounts.
                 tracing::error!(%error, "names that commands make in protected folders are refused");
+                while let Ok(Waiting { call, .. }) = waiting.recv() {
+                    answer_for_nobody(&listener, &rules, call.id);
+                }
             }
         });
         started.ok().map(|_| send)
     }
+}
+
+/// Answers where there is no thread that could: names meet the read-only mounts, and without those nothing else would refuse
+/// them.
+fn answer_for_nobody(listener: &Listener, rules: &NameRules, id: u64) {
+    // Who is gone needs no answer.
+    let _ = if rules.has_mounts() { listener.let_happen(id) } else { listener.fail(id, libc::EPERM) };
 }
 
 fn run(
@@ -170,9 +183,12 @@ fn run(
     waiting: &Receiver<Waiting>,
 ) -> std::io::Result<()> {
     let Some(sandbox) = sandbox.upgrade() else { return Ok(()) };
-    // A umask of its own, and nothing that commands may not do either.
-    own_umask()?;
-    umask(Mode::empty());
+    // A umask of its own, and nothing that commands may not do either. A container's filter may refuse the first, as Docker's
+    // does: what is made has the server's umask then besides the asker's, and no socket gets a name.
+    let own_umask = own_umask().is_ok();
+    if own_umask {
+        umask(Mode::empty());
+    }
     let session: &Session = sandbox.session();
     session.limit_this_thread()?;
     while let Ok(Waiting { call, wish }) = waiting.recv() {
@@ -181,7 +197,7 @@ fn run(
             continue;
         }
         let asker = Asker { thread: call.thread, at_once: false, shares_view: !rules.has_mounts() };
-        let outcome = Worker { session, rules, asker, made, refused, refusals }.grant(&wish);
+        let outcome = Worker { session, rules, asker, own_umask, made, refused, refusals }.grant(&wish);
         if rules.has_mounts() && matches!(outcome, Outcome::Happens) {
             note_refused((refused, refusals), call.thread, &wish, false);
         }

@@ -132,6 +132,8 @@ pub(super) struct Worker<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a NameRules,
     pub(super) asker: Asker,
+    /// Whether the thread has a working directory and a umask of its own.
+    pub(super) own_umask: bool,
     pub(super) made: &'a MadeByCall,
     pub(super) refused: &'a Refused,
     pub(super) refusals: Option<&'a Refusals>,
@@ -367,6 +369,9 @@ impl Worker<'_> {
 
     /// By the name alone, in a directory that is this thread's own: no other address means exactly this folder.
     fn bind(&self, socket: i32, at: &At) -> Option<Outcome> {
+        if !self.own_umask {
+            return None;
+        }
         let free = self.free(at, Act::Make).filter(|free| !free.is_folder)?;
         let address = SocketAddrUnix::new(&free.name).ok()?;
         let socket = take_descriptor(self.asker.thread, socket).ok()?;
