@@ -314,6 +314,11 @@ bench: installed ## Measure speed, beside Codex's server where it can be install
 	$(call step,'Measuring')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench -- $(PARTS)
 
+.PHONY: bench-network
+bench-network: need-rust ## Measure connections by name beside direct ones (release build of that library alone).
+	$(call step,'Measuring connections by name')
+	$(CARGO) test --release --locked -p egress --test egress -- speed --ignored --nocapture
+
 .PHONY: soak
 soak: build ## Make 10,000 calls in a row and look for what is left behind.
 	$(call step,'Calling 10000 times')

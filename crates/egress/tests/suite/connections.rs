@@ -1,6 +1,6 @@
 //! Connections that are allowed: every byte, each end, in both directions.
 
-use crate::world::{LONG, Rules, World, has_outside};
+use crate::world::{LONG, Rules, World, has_descriptors, has_outside};
 use egress::Failure;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
@@ -124,17 +124,9 @@ async fn a_thousand_connections_are_open_at_once() {
     if !has_outside() {
         return;
     }
-    let (_, limit) = {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        (limit.current, limit.maximum.unwrap_or(u64::MAX))
-    };
-    if limit < 8192 {
-        tell!("skipped: {limit} descriptors are too few");
+    if !has_descriptors() {
         return;
     }
-    let maximum = Some(limit);
-    let raised = rustix::process::Rlimit { current: maximum, maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
     let world = World::new(Rules::allowing(&["good.example"]));
     let (server, port) = world.server().await;
     let serving = tokio::spawn(async move {

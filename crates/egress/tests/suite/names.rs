@@ -8,7 +8,7 @@ use std::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-fn question(name: &str) -> Vec<u8> {
+pub(crate) fn question(name: &str) -> Vec<u8> {
     let mut question = MessageBuilder::new_vec().question();
     question.push((name.parse::<domain::base::Name<Vec<u8>>>().unwrap(), Rtype::A)).unwrap();
     question.finish()

@@ -189,3 +189,16 @@ pub(crate) fn has_outside() -> bool {
     }
     has
 }
+
+/// Whether this process may open as many descriptors as a thousand connections need.
+pub(crate) fn has_descriptors() -> bool {
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let limit = maximum.unwrap_or(u64::MAX);
+    if limit < 8192 {
+        tell!("skipped: {limit} descriptors are too few");
+        return false;
+    }
+    let raised = rustix::process::Rlimit { current: Some(limit), maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    true
+}
