@@ -110,8 +110,12 @@ impl CallApprover {
     }
 
     async fn ask_in_turn(&self, question: Question) -> Answer {
-        let (Ok(_call), Ok(_server)) = (self.room.acquire().await, self.chain.room.acquire().await) else {
+        let Ok(_call) = self.room.acquire().await else {
             return Answer::Unanswered("the server is ending".into());
+        };
+        let _server = match self.chain.place().await {
+            Ok(place) => place,
+            Err(refused) => return refused,
         };
         // Also those that waited for their turn.
         if self.noes.load(Ordering::Relaxed) >= MOST_NOES {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Scope};
@@ -25,7 +25,9 @@ pub struct ApprovalChain {
     links: Vec<Link>,
     memory: Memory,
     /// Room for open questions.
-    pub(super) room: Semaphore,
+    room: Semaphore,
+    /// Whoever has so many open is refused more, instead of waiting.
+    most: Option<usize>,
     answers: AnswerFile,
     observer: Option<Arc<dyn QuestionObserver>>,
 }
@@ -55,8 +57,28 @@ impl ApprovalChain {
             links,
             memory: Memory::default(),
             room: Semaphore::new(OPEN_PER_SERVER),
+            most: None,
             answers,
             observer: None,
+        }
+    }
+
+    /// The same for one of many: what would be asked while so many of his questions are open is refused.
+    #[must_use]
+    pub fn refusing_beyond(self, most: usize) -> ApprovalChain {
+        let most = most.clamp(1, OPEN_PER_SERVER);
+        ApprovalChain { room: Semaphore::new(most), most: Some(most), ..self }
+    }
+
+    /// Room for one more open question.
+    pub(super) async fn place(&self) -> Result<SemaphorePermit<'_>, Answer> {
+        match self.most {
+            None => self.room.acquire().await.map_err(|_| Answer::Unanswered("the server is ending".into())),
+            Some(most) => self.room.try_acquire().map_err(|_| {
+                Answer::Unanswered(format!(
+                    "{most} questions of this user are open already, which is as many as may be"
+                ))
+            }),
         }
     }
 

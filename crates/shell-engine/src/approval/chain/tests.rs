@@ -324,3 +324,37 @@ async fn what_a_command_starts_many_times_is_asked_about_once_in_its_call() {
     assert!(matches!(other.ask(below("LEVEL=1", "a")).await, Answer::Unanswered(_)));
     assert!(approver.has_asked());
 }
+
+#[tokio::test]
+async fn one_of_many_who_has_enough_open_is_refused_instead_of_waiting() {
+    let [client, terminal, _] = three().map(Arc::new);
+    let links = vec![Link::Shared(Arc::clone(&terminal) as Arc<dyn Channel>)];
+    let chain = ApprovalChain::new(links, AnswerFile::new("/nonexistent/default.answers".into()));
+    let chain = Arc::new(chain.refusing_beyond(2));
+    // Each of them is another call's.
+    let calls: Vec<_> = (0..3).map(|_| of_call(Arc::clone(&chain), &client, None)).collect();
+    let open: Vec<_> = ["a", "b"]
+        .into_iter()
+        .zip(&calls)
+        .map(|(words, call)| {
+            let call = Arc::clone(call);
+            tokio::spawn(async move { call.ask(question(words)).await })
+        })
+        .collect();
+    while *terminal.open.lock().unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let refused = calls[2].ask(question("c")).await;
+    assert!(matches!(&refused, Answer::Unanswered(why) if why.starts_with("2 questions")), "{refused:?}");
+    // One that is closed makes room.
+    open[0].abort();
+    while *terminal.open.lock().unwrap() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let call = Arc::clone(&calls[2]);
+    let next = tokio::spawn(async move { call.ask(question("d")).await });
+    while *terminal.open.lock().unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!next.is_finished());
+}
