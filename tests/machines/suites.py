@@ -21,7 +21,7 @@ RUN = """\
 mkdir -p {repository} /run/upper /run/work
 mount -t overlay -o lowerdir=/machine/repository,upperdir=/run/upper,workdir=/run/work overlay {repository}
 cd {repository}
-export TESTS_MUST_SANDBOX=1 SHELL_TOOL_MCP_BIN_DIR={repository}/dist/bin RUST_BACKTRACE=0 HOME=/root USER=root LANG=C.UTF-8
+export TESTS_MUST_SANDBOX=1 TESTS_MUST_BOUND=1 SHELL_TOOL_MCP_BIN_DIR={repository}/dist/bin RUST_BACKTRACE=0 HOME=/root USER=root LANG=C.UTF-8
 for suite in {suites}; do
   (cd $(dirname $suite) && $suite --color never --test-threads 2 $(cat /machine/filter))
   status=$?

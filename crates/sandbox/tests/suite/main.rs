@@ -12,6 +12,7 @@ macro_rules! tell {
 }
 
 mod execution;
+mod groups;
 mod impersonation;
 mod lifetime;
 mod programs;

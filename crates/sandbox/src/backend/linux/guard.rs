@@ -74,7 +74,7 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
     let adopts = rustix::process::set_child_subreaper(Some(myself)).is_ok();
     let mark = (!adopts).then(|| Mark::of_session(myself));
     let signals = sys::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
-    let Received { plan, errands, watch } = receive_plan(control)?;
+    let Received { plan, errands, group, watch } = receive_plan(control)?;
     let mut plan = Plan { brokered: plan.brokered && reporting::can_listen(proof), ..plan };
     if mark.is_some() && plan.mode.is_enforced() {
         return Err(io::Error::other(NO_SUBREAPERS));
@@ -88,6 +88,7 @@ fn guard(proof: SingleThreaded, control: &OwnedFd) -> io::Result<()> {
         proof,
         control,
         plan: &plan,
+        group: group.as_ref(),
         watch: &watch,
         caches,
         mark: mark.as_ref(),
@@ -117,6 +118,8 @@ fn give_up_standard_input() -> io::Result<()> {
 struct Received {
     plan: Plan,
     errands: OwnedFd,
+    /// Where processes are put into the session's control group.
+    group: Option<OwnedFd>,
     watch: Result<Rc<Watch>, String>,
 }
 
@@ -127,6 +130,10 @@ fn receive_plan(control: &OwnedFd) -> io::Result<Received> {
     let (Some(plan), Some(errands)) = (descriptors.next(), descriptors.next()) else {
         return Err(io::Error::other("the first message does not bring a plan and a socket"));
     };
+    let group = if set_up.grouped { descriptors.next() } else { None };
+    if set_up.grouped && group.is_none() {
+        return Err(io::Error::other("the first message does not bring a control group"));
+    }
     let watch =
         descriptors.next().zip(descriptors.next()).map(|(socket, bell)| Rc::new(Watch::new(socket, bell)));
     let watch = watch.ok_or(set_up.unwatched.unwrap_or_default());
@@ -136,11 +143,14 @@ fn receive_plan(control: &OwnedFd) -> io::Result<Received> {
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
     File::from(plan).take(limit).read_to_end(&mut bytes)?;
     let plan = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    Ok(Received { plan, errands, watch })
+    Ok(Received { plan, errands, group, watch })
 }
 
 /// Why a session that could not notice what programs outside replace does not start.
 const NOT_MENDED: &str = "protected and hidden files that a program outside replaces would lose their protection, because inotify is used up (sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)";
+
+/// Why a session does not start that would not have the bounds that it should.
+const NOT_BOUNDED: &str = "its processes cannot be put into their control group";
 
 /// Nothing hostile may be kept by a mark that it can take off.
 const NO_SUBREAPERS: &str = "this kernel does not give orphans to a subreaper (prctl PR_SET_CHILD_SUBREAPER), so processes could outlive their call";
@@ -170,6 +180,7 @@ struct Request<'a> {
     proof: SingleThreaded,
     control: &'a OwnedFd,
     plan: &'a Plan,
+    group: Option<&'a OwnedFd>,
     watch: &'a Result<Rc<Watch>, String>,
     caches: Option<&'a Claim>,
     mark: Option<&'a Mark>,
@@ -193,6 +204,7 @@ fn start(request: &Request<'_>) -> io::Result<Running> {
             Ok((init, mending)) => return Ok(Running { init, placeholders, mending }),
             // Commands can use inotify up: that must not get them a weaker form.
             Err(Failed::Watching(error)) => return Err(io::Error::other(format!("{NOT_MENDED}: {error}"))),
+            Err(Failed::Bounding(error)) => return Err(io::Error::other(format!("{NOT_BOUNDED}: {error}"))),
             Err(Failed::Attempt(error)) => {
                 let reason = error.to_string();
                 if !reasons.contains(&reason) {
@@ -215,6 +227,8 @@ enum Failed {
     Attempt(io::Error),
     /// In none, because it could not be watched over.
     Watching(io::Error),
+    /// In none, because it could not be bounded.
+    Bounding(io::Error),
 }
 
 impl From<io::Error> for Failed {
@@ -268,6 +282,11 @@ fn settle(
     if attempt.has(Namespace::User) {
         namespaces::map_identities(init)
             .map_err(|error| io::Error::other(format!("could not map users into the namespace: {error}")))?;
+    }
+    // Before it has any children.
+    if let Some(group) = request.group {
+        let put = rustix::io::write(group, init.as_raw_nonzero().to_string().as_bytes());
+        put.map_err(|error| Failed::Bounding(error.into()))?;
     }
     // Before init closes itself to looks, and before it mounts: what is replaced from now on is noticed.
     let mending = match Doors::open(init, attempt)? {

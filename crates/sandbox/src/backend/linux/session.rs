@@ -10,6 +10,7 @@ use super::{gateway, namespaces, packet, watch_service};
 use crate::backend::BackendSession;
 use crate::enforcement::{Enforcement, Namespace};
 use crate::gateway::Gateway;
+use crate::group::{Group, SessionGroup};
 use crate::launcher::Launcher;
 use crate::listening::Listening;
 use crate::plan::Plan;
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     is_proxied: bool,
     gateway: Mutex<Option<Gateway>>,
     own_terminals: Option<OwnedFd>,
+    /// Dropped when its processes are gone.
+    _group: Option<SessionGroup>,
 }
 
 /// Processes that wait for a call, or are about to.
@@ -74,12 +77,17 @@ impl Session {
         let (control, theirs) = packet::pair().map_err(SessionError::Channel)?;
         let plan = memory_file("sandbox-plan", &plan).map_err(SessionError::Channel)?;
         let (errands, their_errands) = packet::pair().map_err(SessionError::Channel)?;
+        let not_bounded =
+            |error| SessionError::NotEnforceable(format!("its control group cannot be made: {error}"));
+        let group = launcher.group.as_ref().map(Group::session).transpose().map_err(not_bounded)?;
+        let entrance = group.as_ref().map(SessionGroup::entrance).transpose().map_err(not_bounded)?;
         let unwatched = watch.as_ref().err().map(ToString::to_string);
-        let set_up = SetUp::new(launcher.descriptor_limit, unwatched);
+        let set_up = SetUp::new(launcher.descriptor_limit, entrance.is_some(), unwatched);
         let watch = watch.ok().flatten();
         let watch = watch.iter().flat_map(|(socket, bell)| [socket.as_fd(), bell.as_fd()]);
+        let passed = [plan.as_fd(), their_errands.as_fd()].into_iter();
         let passed: Vec<BorrowedFd<'_>> =
-            [plan.as_fd(), their_errands.as_fd()].into_iter().chain(watch).collect();
+            passed.chain(entrance.as_ref().map(AsFd::as_fd)).chain(watch).collect();
         packet::send(&control, &set_up, &passed).map_err(SessionError::Channel)?;
         // An empty environment: `/proc/1/environ` inside must not tell the server's secrets.
         let guard = Command::new(&launcher.program)
@@ -107,6 +115,7 @@ impl Session {
             is_proxied: false,
             gateway: Mutex::default(),
             own_terminals: None,
+            _group: group,
         };
         let (enforcement, descriptors) = session.await_report()?;
         let mut descriptors = descriptors.into_iter();

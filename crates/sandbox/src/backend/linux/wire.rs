@@ -41,13 +41,15 @@ pub(crate) struct SetUp {
     version: u32,
     /// Programs may open so many descriptors.
     pub(crate) descriptor_limit: Option<u64>,
+    /// Where the session's processes are put into a control group comes along, next to the plan's socket.
+    pub(crate) grouped: bool,
     /// Why no folder can be watched.
     pub(crate) unwatched: Option<String>,
 }
 
 impl SetUp {
-    pub(crate) fn new(descriptor_limit: Option<u64>, unwatched: Option<String>) -> SetUp {
-        SetUp { version: VERSION, descriptor_limit, unwatched }
+    pub(crate) fn new(descriptor_limit: Option<u64>, grouped: bool, unwatched: Option<String>) -> SetUp {
+        SetUp { version: VERSION, descriptor_limit, grouped, unwatched }
     }
 
     /// Decodes it, unless it is of another version: its other parts may mean something else then.
@@ -239,8 +241,8 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_in_words_whatever_else_is_said() {
-        let bytes = encode(&SetUp::new(Some(1024), None)).unwrap();
-        assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024), None));
+        let bytes = encode(&SetUp::new(Some(1024), true, None)).unwrap();
+        assert_eq!(SetUp::decode(&bytes).unwrap(), SetUp::new(Some(1024), true, None));
         let other = encode(&(VERSION + 1, "a part of the future")).unwrap();
         let refused = SetUp::decode(&other).unwrap_err().to_string();
         assert!(refused.contains("version 4") && refused.contains("start the server again"), "{refused}");

@@ -39,25 +39,25 @@ impl Shell {
     }
 
     pub(crate) fn without_subreapers() -> Self {
-        Self::started(
+        Self::with_launcher(
             &launcher_without_subreapers(),
             &Plan::unenforced(Mode::DangerFullAccess, Network::Enabled),
         )
     }
 
     pub(crate) fn with_plan(plan: &Plan) -> Self {
-        Self::started(&launcher(), plan)
+        Self::with_launcher(&launcher(), plan)
     }
 
     pub(crate) fn for_user(user: User, plan: &Plan) -> Self {
-        Self::started(&launcher_of(user), plan)
+        Self::with_launcher(&launcher_of(user), plan)
     }
 
     pub(crate) fn in_form(user: User, form: Form, plan: &Plan) -> Self {
-        Self::started(&launcher_in(user, form), plan)
+        Self::with_launcher(&launcher_in(user, form), plan)
     }
 
-    fn started(launcher: &Launcher, plan: &Plan) -> Self {
+    pub(crate) fn with_launcher(launcher: &Launcher, plan: &Plan) -> Self {
         let session = Session::start(launcher, plan).unwrap();
         Shell {
             session,
