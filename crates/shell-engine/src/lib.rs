@@ -46,9 +46,9 @@ pub use approval::{
     OpenQuestion, Question, QuestionId, Reply, ReplyFuture, Scope,
 };
 pub use config::{
-    AfterCall, ApartSettings, ApprovalSettings, ChannelKind, Config, ConfigError, DoorChoice, LimitSettings,
-    Limits, ReasonField, ResultFormat, ResultSettings, SandboxSettings, Settings, Webhook, find_codex_home,
-    trusted_projects,
+    AfterCall, ApartSettings, ApprovalSettings, Bytes, ChannelKind, Config, ConfigError, DoorChoice,
+    LimitSettings, Limits, Processors, ReasonField, ResultFormat, ResultSettings, SandboxSettings, Settings,
+    Webhook, find_codex_home, trusted_projects,
 };
 pub use descriptor_limit::{TooFewDescriptors, raise_descriptor_limit};
 pub use execpolicy::RuleMatch;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shell_engine::{AfterCall, LimitSettings};
+use shell_engine::{AfterCall, Bytes, LimitSettings, Processors};
 
 /// The bounds that calls keep.
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,15 @@ pub(super) struct LimitArguments {
     /// Commands that run at once; more wait, in order; by default 64
     #[arg(long, value_name = "N")]
     max_calls: Option<usize>,
+
+    /// Memory of all commands together (per principal, where there are many): 512M, 2G. It needs control groups
+    /// (`doctor` says whether there are)
+    #[arg(long, value_name = "BYTES")]
+    memory_max: Option<Bytes>,
+
+    /// Processors that all commands together may use (per principal): 1.5. It needs control groups, too
+    #[arg(long, value_name = "N")]
+    cpu_max: Option<Processors>,
 
     /// What becomes of background processes when their command returns: live (until the server ends, the default) or
     /// end
@@ -48,6 +57,8 @@ impl LimitArguments {
             concurrent_calls: self.max_calls,
             after_call: self.background,
             session_idle: self.session_idle.map(Duration::from_secs),
+            memory_max: self.memory_max,
+            cpu_max: self.cpu_max,
         }
     }
 }

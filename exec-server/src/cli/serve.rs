@@ -91,6 +91,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = HttpOptions::PRINCIPALS, help_heading = "Who may ask")]
     max_principals: usize,
 
+    /// The most questions of each that are open at a time; what would ask more is refused
+    #[arg(long, value_name = "NUMBER", default_value_t = HttpOptions::QUESTIONS, help_heading = "Who may ask")]
+    max_questions: usize,
+
     #[command(flatten)]
     server: ServerArguments,
 }
@@ -130,6 +134,7 @@ impl ServeArguments {
             resource: self.resource,
             workspaces: self.workspaces,
             principals: self.max_principals,
+            questions: self.max_questions,
             ..HttpOptions::at(self.http)
         };
         (self.server.settings(), options)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::{ExitStatus, SessionError};
+use sandbox::{Bounds, ExitStatus, Group, SessionError};
 
 use super::discretion::Discretion;
 use super::hosts::hosts;
@@ -74,6 +74,7 @@ impl Examination {
         let patches = config.patch_program().map(|path| path.display().to_string());
         self.checks.push(Check::welcome("patches", patches));
         self.checks.push(rules(&config).await);
+        self.checks.push(limits(config.limits.bounds));
         self.checks.append(&mut self.layers.checks);
         let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
         match sandboxes.sandbox(&config.sandboxing.wanted(&[], None)).await {
@@ -219,6 +220,21 @@ async fn layers(program: Option<PathBuf>) -> Tried {
         checks: checks.collect(),
         to_do: probe.hints.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// Whether memory and processor time of commands can be bounded; where they should be, whether they are.
+fn limits(bounds: Bounds) -> Check {
+    let is_wanted = !bounds.is_none();
+    let any = Bounds { memory: Some(1 << 30), processor: Some(1000), processes: Some(1000) };
+    let made = Group::make(if is_wanted { bounds } else { any });
+    let said = if is_wanted {
+        "in force: memory_max, cpu_max"
+    } else {
+        "memory_max and cpu_max can be had; none is set"
+    };
+    let found =
+        made.map(|_| said.to_owned()).map_err(|why| format!("memory_max and cpu_max cannot be had: {why}"));
+    Check::welcome("limits", found)
 }
 
 /// What is enforced for a call of a client that says nothing about the sandbox. What the checks before it have said is

@@ -36,6 +36,8 @@ pub struct HttpOptions {
     pub principals: usize,
     /// The most requests of one principal that are answered at a time.
     pub requests: usize,
+    /// The most questions of one principal that are open at a time; more are refused.
+    pub questions: usize,
     /// The most commands of all principals that run at a time.
     pub calls: usize,
 }
@@ -80,6 +82,9 @@ impl HttpOptions {
     /// Requests of one principal at a time when nothing else is said.
     pub const REQUESTS: usize = 256;
 
+    /// Open questions of one principal at a time when nothing else is said.
+    pub const QUESTIONS: usize = 16;
+
     /// Commands of all principals at a time when nothing else is said.
     pub const CALLS: usize = 256;
 
@@ -99,6 +104,7 @@ impl HttpOptions {
             workspaces: None,
             principals: HttpOptions::PRINCIPALS,
             requests: HttpOptions::REQUESTS,
+            questions: HttpOptions::QUESTIONS,
             calls: HttpOptions::CALLS,
         }
     }
@@ -137,6 +143,9 @@ pub enum HttpError {
     /// The header's name is none.
     #[error("`{0}` is no name of a header")]
     Header(String),
+    /// Principals would not be kept from each other's memory and processor time.
+    #[error("memory_max and cpu_max cannot be had, so nobody is served: {0}")]
+    NotBounded(String),
     /// How commands are to be run is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
+use sandbox::{Bounds, Group};
 use serde_json::Value;
 use shell_engine::private::make_private;
 use shell_engine::sandboxes::most_sandboxes;
@@ -80,6 +81,10 @@ pub async fn serve_http(
             config.sandboxing.mode()
         );
     }
+    if options.identity.is_known() {
+        // Who sets bounds for many has them between these many, or no server.
+        bounded(config.limits.bounds)?;
+    }
     shell_engine::raise_descriptor_limit()?;
     let folder = private_folder(&config, FOLDER)?;
     let cannot_listen = |source| HttpError::Listen { address: options.address.clone(), source };
@@ -113,6 +118,7 @@ pub async fn serve_http(
         server,
         sessions: options.sessions,
         requests: options.requests,
+        questions: options.questions,
         most: options.principals,
         streams: streams.clone(),
         places: Places::new(places),
@@ -173,6 +179,14 @@ pub async fn serve_http(
         exporter.flush().await;
     }
     Ok(())
+}
+
+/// Whether all commands of a principal can be bounded so; what is made for it is removed again.
+fn bounded(bounds: Bounds) -> Result<(), HttpError> {
+    match bounds.is_none() {
+        true => Ok(()),
+        false => Group::make(bounds).map(drop).map_err(|why| HttpError::NotBounded(why.to_string())),
+    }
 }
 
 /// What a server is called in handles: the machine's name, which in a cluster is the pod's, and what no other one has.

@@ -64,6 +64,8 @@ pub(super) struct Plan {
     pub(super) sessions: usize,
     /// The most requests that are answered for one at a time.
     pub(super) requests: usize,
+    /// The most questions of one that are open at a time.
+    pub(super) questions: usize,
     /// The most that are served.
     pub(super) most: usize,
     /// Ends all streams.
@@ -209,12 +211,20 @@ impl Plan {
     fn tenant(&self, identity: Identity, config: Config, sessions: &Path) -> Result<Tenant, HttpError> {
         make_private(sessions)?;
         let shell = Shell::new(Arc::new(config)).sharing(&self.places);
+        if let (Some(why), true) = (shell.not_bounded(), identity.way != Way::Owner) {
+            return Err(HttpError::NotBounded(why));
+        }
         let spans = Spans::new(Arc::clone(&self.metrics), self.exporter.clone());
         let shell = shell.observed(Arc::new(spans) as Arc<dyn Observer>);
         let asker = (identity.way != Way::Owner).then(|| identity.name.clone());
         let desk = self.desk.channel(asker.clone());
         let approvals = approval_chain_with(&shell, Some(&desk), asker.as_deref());
         let approvals = approvals.observed(Arc::clone(&self.metrics) as Arc<dyn QuestionObserver>);
+        // The owner waits for his own answers.
+        let approvals = match identity.way {
+            Way::Owner => approvals,
+            Way::Token | Way::OAuth | Way::Proxy => approvals.refusing_beyond(self.questions),
+        };
         let server = ShellServer::new(shell, approvals).map_err(HttpError::System)?;
         let store = FolderStore::new(sessions.to_owned());
         let sessions = Sessions::new(&self.server, self.sessions);

@@ -19,6 +19,7 @@ mod files;
 mod git_index;
 mod interpreters;
 mod leaving;
+mod limits;
 mod names;
 mod outside;
 mod place;

@@ -13,6 +13,7 @@ use sandbox::environment::Inherit;
 use serde::Deserialize;
 
 use super::approvals::ReasonField;
+use super::bounds::{Bytes, Processors};
 use super::door::DoorChoice;
 use super::network::NetworkTable;
 use super::publish::PortsWord;
@@ -102,6 +103,12 @@ pub(crate) struct ShellToolTable {
     pub(super) devices: Vec<String>,
     /// Processes and threads of all commands together.
     pub(super) max_processes: Option<u32>,
+    /// Memory of all commands together.
+    pub(super) memory_max: Option<Bytes>,
+    /// Processors that all commands together may use.
+    pub(super) cpu_max: Option<Processors>,
+    /// Outputs that are kept, together.
+    pub(super) max_kept_output: Option<Bytes>,
     /// Open files of one process.
     pub(super) max_open_files: Option<u64>,
     /// Whether commands may trace each other's processes, as debuggers do.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use sandbox::Bounds;
+
+use super::bounds::{Bytes, Processors};
 use super::file::ShellToolTable;
 
 /// Bytes of text for one token, roughly, as the successors of Codex's server count.
@@ -44,6 +47,8 @@ pub struct Limits {
     pub spool: SpoolLimits,
     /// Commands that run at once; more wait.
     pub concurrent_calls: usize,
+    /// What all commands together may use up.
+    pub bounds: Bounds,
     /// What becomes of background processes.
     pub after_call: AfterCall,
     /// Sessions that may run at once.
@@ -61,6 +66,7 @@ impl Default for Limits {
             output_tokens: DEFAULT_TOKENS,
             spool: SpoolLimits::default(),
             concurrent_calls: DEFAULT_PLACES,
+            bounds: Bounds::default(),
             after_call: AfterCall::default(),
             sessions: DEFAULT_SESSIONS,
             session_idle: DEFAULT_SESSION_IDLE,
@@ -82,6 +88,13 @@ pub struct SpoolLimits {
 impl Default for SpoolLimits {
     fn default() -> SpoolLimits {
         SpoolLimits { per_output: 64 << 20, total: 1 << 30, outputs: 256 }
+    }
+}
+
+impl SpoolLimits {
+    /// The same, of so many bytes together.
+    fn of(self, total: u64) -> SpoolLimits {
+        SpoolLimits { total, per_output: self.per_output.min(total), ..self }
     }
 }
 
@@ -127,6 +140,10 @@ pub struct LimitSettings {
     pub after_call: Option<AfterCall>,
     /// How long a session may be unused before it is ended.
     pub session_idle: Option<Duration>,
+    /// Memory of all commands together.
+    pub memory_max: Option<Bytes>,
+    /// Processors that all commands together may use.
+    pub cpu_max: Option<Processors>,
 }
 
 /// Why the bounds cannot be.
@@ -173,7 +190,8 @@ pub(super) fn limits(settings: LimitSettings, file: &ShellToolTable) -> Result<L
         output_tokens: settings.output_tokens.or(file.max_output_tokens).unwrap_or(default.output_tokens),
         concurrent_calls: settings.concurrent_calls.or(file.max_calls).unwrap_or(default.concurrent_calls),
         after_call: settings.after_call.or(after_call).unwrap_or_default(),
-        spool: default.spool,
+        bounds: bounds(settings, file),
+        spool: file.max_kept_output.map_or(default.spool, |bytes| default.spool.of(bytes.number())),
         sessions: default.sessions,
         session_idle: settings
             .session_idle
@@ -193,6 +211,16 @@ pub(super) fn limits(settings: LimitSettings, file: &ShellToolTable) -> Result<L
         }
     }
     Ok(limits)
+}
+
+/// Puts flags and file together. Whoever bounds memory or processors bounds all processes together, too, not those of each
+/// sandbox alone.
+fn bounds(settings: LimitSettings, file: &ShellToolTable) -> Bounds {
+    let memory = settings.memory_max.or(file.memory_max).map(Bytes::number);
+    let processor = settings.cpu_max.or(file.cpu_max).map(Processors::thousandths);
+    let is_bounded = memory.is_some() || processor.is_some();
+    let most = file.max_processes.unwrap_or(sandbox::Limits::default().processes);
+    Bounds { memory, processor, processes: is_bounded.then_some(most) }
 }
 
 #[cfg(test)]
@@ -227,5 +255,26 @@ mod tests {
         assert_eq!(problem(none, &ShellToolTable::default()), "max-calls is 0; it must be from 1 to 4096");
         let file = ShellToolTable { background: Some("die".into()), ..ShellToolTable::default() };
         assert!(problem(LimitSettings::default(), &file).contains("`die`"));
+    }
+
+    #[test]
+    fn kept_outputs_have_a_bound_of_their_own() {
+        let file: ShellToolTable = toml::from_str("max_kept_output = \"32M\"").unwrap();
+        let spool = limits(LimitSettings::default(), &file).unwrap().spool;
+        assert_eq!((spool.total, spool.per_output), (32 << 20, 32 << 20));
+    }
+
+    #[test]
+    fn the_file_has_numbers_or_words() {
+        let read = |text: &str| toml::from_str::<ShellToolTable>(text).map_err(|error| error.to_string());
+        for text in ["memory_max = \"512M\"\ncpu_max = 1.5", "memory_max = 536870912\ncpu_max = \"1.5\""] {
+            let made = bounds(LimitSettings::default(), &read(text).unwrap());
+            let expected = Bounds { memory: Some(512 << 20), processor: Some(1500), processes: Some(4096) };
+            assert_eq!(made, expected, "{text}");
+        }
+        assert_eq!(bounds(LimitSettings::default(), &read("cpu_max = 2").unwrap()).processor, Some(2000));
+        assert!(bounds(LimitSettings::default(), &read("max_processes = 7").unwrap()).is_none());
+        assert!(read("memory_max = \"lots\"").unwrap_err().contains("no size"));
+        assert!(read("cpu_max = -1").unwrap_err().contains("no cpu_max"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod approvals;
+mod bounds;
 mod door;
 mod error;
 mod file;
@@ -23,6 +24,7 @@ mod word;
 
 pub(crate) use agent::{EDITOR_ARGUMENT, EDITOR_VARIABLES, NO_EDITOR, UNSET};
 pub use approvals::{ApprovalSettings, ChannelKind, ReasonField, Webhook};
+pub use bounds::{BadBound, Bytes, Processors};
 pub use door::DoorChoice;
 pub use error::ConfigError;
 pub use file::ConfigFileError;

@@ -117,6 +117,13 @@ impl SandboxPool {
         SandboxPool { brokered: brokered.into(), ..self }
     }
 
+    /// The same, in a control group that bounds all that runs in them.
+    #[must_use]
+    pub(crate) fn with_group(mut self, group: Option<Arc<sandbox::Group>>) -> SandboxPool {
+        self.launcher.group = group;
+        self
+    }
+
     /// The same, for programs that reach hosts by name.
     #[must_use]
     pub(crate) fn with_networks(self, networks: Arc<Networks>) -> SandboxPool {
@@ -301,5 +308,6 @@ pub fn session_launcher(program: Option<PathBuf>) -> sandbox::Launcher {
         program: program.unwrap_or_else(|| "/proc/self/exe".into()),
         arguments: vec![SESSION_ARGUMENT.into()],
         descriptor_limit: crate::descriptor_limit::soft_descriptor_limit(),
+        group: None,
     }
 }

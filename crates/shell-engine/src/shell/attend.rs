@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use execpolicy::{Nested, Options};
 use patches::Failure;
-use sandbox::Enforcement;
+use sandbox::{Enforcement, Reached};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Turn;
 use super::behind_door::{CallDoor, Started};
+use super::bounded::Bounded;
 use super::call::Call;
 use super::denials;
 use super::input::InputWriter;
@@ -271,6 +272,7 @@ async fn start(
     approver: Arc<dyn Approver>,
     turn: Turn,
 ) -> Result<Call, StartError> {
+    let reached_before = shell.bounded.reached();
     let begun = match begin(shell, wanted, &request, Arc::clone(&approver), &turn).await {
         Err(error) if error.is_for_another_sandbox() => {
             begin(shell, wanted, &request, approver, &turn).await?
@@ -355,6 +357,7 @@ async fn start(
         refused,
         unexecuted,
         out_of_reach: shell.running.out_of_reach_of(&sandbox),
+        bounded: (shell.bounded.clone(), reached_before),
         sandbox,
         connections,
         published: publishing.0.clone(),
@@ -405,6 +408,8 @@ struct Attended {
     unexecuted: Unexecuted,
     /// What earlier calls have left that this one cannot reach.
     out_of_reach: Vec<String>,
+    /// What bounds all commands, and how often that had been reached before.
+    bounded: (Bounded, Reached),
     connections: Arc<CallConnections>,
     published: Option<Arc<Publications>>,
     _asks_to_publish: Option<publish::Withdrawn>,
@@ -457,6 +462,8 @@ impl Attended {
         notes.extend(self.sandbox.shortcomings());
         notes.extend(self.sandbox.missing_door());
         notes.extend(self.sandbox.missing_caches());
+        let (bounded, before) = &self.bounded;
+        notes.extend(bounded.notes(*before, &self.sandbox));
         notes.extend(self.other_shell.clone().filter(|words| self.sandbox.is_news(words)));
         notes.extend(self.published.iter().flat_map(|published| published.news()));
         if self.hosts_are_named {

@@ -22,6 +22,7 @@
 mod admission;
 mod attend;
 mod behind_door;
+mod bounded;
 mod call;
 mod command_line;
 mod denials;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::{Admission, Turn};
+use super::bounded::Bounded;
 use super::login::Logins;
 use super::outcome::CallOutcome;
 use super::places::Places;
@@ -40,6 +41,7 @@ pub struct Shell {
     /// What confined programs execute.
     pub(super) executed: Executed,
     pub(super) sandboxes: Arc<SandboxPool>,
+    pub(super) bounded: Bounded,
     pub(super) networks: Arc<Networks>,
     pub(super) calls: TaskTracker,
     pub(super) closing: CancellationToken,
@@ -126,6 +128,8 @@ impl Shell {
 
     fn recording(config: Arc<Config>, audit: Audit) -> Shell {
         let sandboxes = SandboxPool::new(Arc::clone(&config.sandboxing), config.session_program.clone());
+        let bounded = Bounded::by(config.limits.bounds);
+        let sandboxes = sandboxes.with_group(bounded.group());
         let rules = Arc::new(Rules::start(config.rules.clone()));
         let networks = Arc::new(Networks::new(Arc::clone(&rules), Arc::clone(&config.hosts)));
         let sandboxes = sandboxes.with_broker(config.is_behind_the_kernels_door());
@@ -152,6 +156,7 @@ impl Shell {
             executed: Executed::default(),
             config,
             sandboxes,
+            bounded,
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
             audit,
@@ -169,6 +174,12 @@ impl Shell {
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {
         &self.rules
+    }
+
+    /// Why memory and processor time of commands are not bounded although they should be.
+    #[must_use]
+    pub fn not_bounded(&self) -> Option<String> {
+        self.bounded.refusal()
     }
 
     /// The connections to hosts that commands have open.
