@@ -232,16 +232,16 @@ $(AGENTS)/.installed: tests/clients/agents/package.json tests/clients/agents/pac
 	@touch $@
 
 # Chromium comes from Debian (apt-get install chromium: 290 MB with no more than it is itself); CHROMIUM= names another one.
-BROWSER := $(CURDIR)/target/browser
+BROWSER := $(CURDIR)/target/page
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: test-browser
-test-browser: need-node build-programs build-bash $(BROWSER)/.installed ## Test the page for questions in Chromium (seconds).
+.PHONY: test-page
+test-page: need-node build-programs build-bash $(BROWSER)/.installed ## Test the page for questions in Chromium (seconds).
 	$(call step,'Tests of /approve in Chromium')
 	@[ -x $(CHROMIUM) ] || { echo 'Missing: $(CHROMIUM) (Debian: apt-get install chromium)' >&2; exit 1; }
-	@cp tests/browser/*.mjs $(BROWSER)/ && cd $(BROWSER) && SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) CHROMIUM=$(CHROMIUM) node --test --test-reporter=spec approve.test.mjs
+	@cp tests/page/*.mjs $(BROWSER)/ && cd $(BROWSER) && SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) CHROMIUM=$(CHROMIUM) node --test --test-reporter=spec approve.test.mjs
 
-$(BROWSER)/.installed: tests/browser/package.json tests/browser/package-lock.json tests/browser/.npmrc
+$(BROWSER)/.installed: tests/page/package.json tests/page/package-lock.json tests/page/.npmrc
 	@rm -rf $(BROWSER) && mkdir -p $(BROWSER) && cp $^ $(BROWSER)
 	cd $(BROWSER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -10,7 +10,7 @@ import puppeteer from "puppeteer-core";
 
 const programs = process.env.SHELL_TOOL_MCP_BIN_DIR;
 const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-assert.ok(programs, "SHELL_TOOL_MCP_BIN_DIR must name the folder of the programs; «make test-browser» sets it");
+assert.ok(programs, "SHELL_TOOL_MCP_BIN_DIR must name the folder of the programs; «make test-page» sets it");
 
 /** Everything that these tests run is asked about. */
 const RULES = 'prefix_rule(pattern=["touch"], decision="prompt", justification="makes files")\n';
@@ -18,7 +18,7 @@ const VERSION = "2026-07-28";
 
 /** A server, in a folder that is removed with everything in it. */
 export class Site {
-  #root = realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-mcp-browser-")));
+  #root = realpathSync(mkdtempSync(join(tmpdir(), "shell-tool-mcp-page-")));
   #work = join(this.#root, "work");
   #args = [];
   #process;
