@@ -84,5 +84,5 @@ fn nobody_is_served_beside_others_without_the_bounds_that_were_asked_for() {
     let filled = ann.call("shell", &call).result()["structuredContent"].clone();
     assert!(filled["notes"].to_string().contains("128M (memory_max"), "{filled}");
     let after = bob.run("head -c 20M /dev/zero | tail -c 50M > /dev/null; echo after");
-    assert!(after["output"] == "after\n" && after["notes"].is_null(), "{after}");
+    assert!(after["output"] == "after\n" && !after["notes"].to_string().contains("memory_max"), "{after}");
 }
