@@ -72,8 +72,10 @@ pub(crate) const KILLED: Wall = both(By("seccomp", &["killed"]));
 /// System V objects and message queues, which are nobody's files.
 pub(crate) const IPC: Wall = wall(By("IPC namespace", &["ENOENT", "EINVAL"]), By("seccomp", &["EPERM"]));
 /// TCP to a server of the host.
-pub(crate) const TCP: Wall =
-    wall(By("network namespace", &["ECONNREFUSED", "ENETUNREACH"]), By("seccomp", &["EPERM"]));
+pub(crate) const TCP: Wall = wall(
+    By("network namespace", &["ECONNREFUSED", "ENETUNREACH"]),
+    By("kernel's door, or seccomp", &["ECONNREFUSED", "ENETUNREACH", "EPERM"]),
+);
 /// Landlock knows sockets by path since ABI 9; before, there are none but pairs.
 const HOST_SOCKETS: Stop = By("Landlock, or seccomp", &["EACCES", "EPERM"]);
 /// Unix sockets of the host.

@@ -230,7 +230,9 @@ fn refused_sockets(sockets: Sockets) -> Vec<Row> {
         Sockets::TcpAndPairs => connected_for_them()
             .into_iter()
             .chain(pairs_alone())
-            .chain([(libc::SYS_socket, When::NoneOf(0, IP), "the host's Unix sockets are in reach; rare protocols")])
+            .chain([(libc::SYS_socket, When::NoneOf(0, &[UNIX, INET, INET6]), "no other network"),
+                (libc::SYS_socket, When::Masked(1, TYPE_MASK, DATAGRAM), "sendmsg takes an address that the filter cannot see"),
+                (libc::SYS_socket, When::Masked(1, TYPE_MASK, RAW), "to Unix sockets the same as datagrams")])
             .collect(),
     }
 }
