@@ -15,7 +15,7 @@ use std::sync::Arc;
 use execpolicy::RuleMatch;
 use execpolicy::conditions::EnvTest;
 
-use self::allowed::{NOBODY_THERE, Passage};
+use self::allowed::{ALONE, NOBODY_THERE, Passage};
 use crate::config::Variables;
 use crate::visible::{shortened, visible};
 
@@ -108,7 +108,10 @@ impl Environment {
             prepared.variables.insert("PATH".into(), search_path.to_owned());
         }
         for (name, value) in NOBODY_THERE.iter().filter(|(name, _)| !demanded(OsStr::new(name))) {
-            prepared.variables.insert((*name).into(), (*value).into());
+            let leaves_it =
+                wanted.get(OsStr::new(name)).is_some_and(|value| allowed::leaves_the_text(name, value));
+            let value = if leaves_it { ALONE } else { value };
+            prepared.variables.insert((*name).into(), value.into());
         }
         prepared
     }

@@ -1,6 +1,8 @@
 //! Which variables of a command reach a program that leaves the sandbox, as in sudo-rs: a short list of those by which
 //! a program is told how to speak and no more. A list of the dangerous ones can never be complete.
 
+use std::ffi::OsStr;
+
 /// How an allowed variable is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passage {
@@ -61,6 +63,15 @@ pub(super) const NOBODY_THERE: &[(&str, &str)] = &[
     ("GIT_EDITOR", "false"),
     ("GIT_SEQUENCE_EDITOR", "false"),
 ];
+
+/// The editor that Git takes for none: it leaves a text as it is.
+pub(super) const ALONE: &str = ":";
+
+/// Whether a variable names an editor that leaves a text as it is, as commands do to go on with a rebase.
+pub(super) fn leaves_the_text(name: &str, value: &OsStr) -> bool {
+    name.ends_with("EDITOR")
+        && [":", "true", "/bin/true", "/usr/bin/true"].iter().any(|known| value == *known)
+}
 
 #[cfg(test)]
 mod tests {
