@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use execpolicy::network::NetworkRule;
 use execpolicy::rights::HostPattern;
 use execpolicy::{Ancestry, Decision, Policy};
 
@@ -12,6 +13,8 @@ use crate::config::Hosts;
 pub(crate) struct Reach {
     /// What the rule grants by which its program runs.
     pub(crate) granted: Vec<HostPattern>,
+    /// Nothing else is reached: it is confined.
+    pub(crate) only_granted: bool,
     /// What the client allows.
     pub(crate) allowed: Vec<HostPattern>,
     /// What the client denies.
@@ -56,16 +59,24 @@ impl Grounds<'_> {
     /// Decides about a host at a port.
     pub(super) fn decide(&self, host: &str, port: u16, programs: &Ancestry) -> Ground {
         let said = self.said(host, port, programs);
-        said.unwrap_or_else(|| Ground::of(self.hosts.default, "no rule speaks about it".to_owned()))
+        said.or_else(|| self.only_granted())
+            .unwrap_or_else(|| Ground::of(self.hosts.default, "no rule speaks about it".to_owned()))
     }
 
     /// Decides about a port of the host's own localhost, whichever way that is written.
     pub(super) fn decide_localhost(&self, port: u16, programs: &Ancestry) -> Ground {
         let said = LOCALHOST.iter().filter_map(|host| self.said(host, port, programs));
         let strictest = said.reduce(|one, other| if other.decision > one.decision { other } else { one });
-        strictest.unwrap_or_else(|| {
+        strictest.or_else(|| self.only_granted()).unwrap_or_else(|| {
             Ground::of(Decision::Forbidden, "no rule speaks about this machine".to_owned())
         })
+    }
+
+    /// What becomes of what is not granted to a program that is confined.
+    fn only_granted(&self) -> Option<Ground> {
+        let by = "a confined program reaches what its profile grants, and no other".to_owned();
+        let remedy = Some("To allow it, a person can name it in `hosts` of a profile of one's own");
+        self.reach.only_granted.then(|| Ground { remedy, ..Ground::of(Decision::Forbidden, by) })
     }
 
     /// What is said about a host at a port; nothing when it is left to the default.
@@ -85,7 +96,11 @@ impl Grounds<'_> {
             let by = format!("the client denies {pattern}");
             return forbidden(by, "To allow it, a person can change the client's settings");
         }
-        if let Some(rule) = policy.network_rule_for(host, port, programs) {
+        // A rule about every program is not about one that is confined, unless it forbids.
+        let counts = |rule: &&NetworkRule| {
+            !reach.only_granted || rule.decision == Decision::Forbidden || !rule.by.is_empty()
+        };
+        if let Some(rule) = policy.network_rule_for(host, port, programs).filter(counts) {
             let origin = rule.origin.to_string();
             let by = format!("the rule {origin}");
             return Some(Ground {
@@ -103,7 +118,8 @@ impl Grounds<'_> {
             of(&hosts.allow).map(|pattern| format!("--allow-host or [shell_tool.network] names {pattern}"))
         };
         let by_client = || of(&reach.allowed).map(|pattern| format!("the client allows {pattern}"));
-        granted.or_else(allowed).or_else(by_client).map(|by| Ground::of(Decision::Allow, by))
+        let others = || allowed().or_else(by_client).filter(|_| !reach.only_granted);
+        granted.or_else(others).map(|by| Ground::of(Decision::Allow, by))
     }
 
     /// Whether an address is granted as an address: by what names it, or where the whole network is given, but never by a name

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use execpolicy::Run;
 use execpolicy::rights::HostPattern;
+use sandbox::resolve::is_systems;
 use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
@@ -152,7 +153,11 @@ impl SandboxPool {
         if let Some(sandbox) = self.kept(&mut known, &purpose) {
             return Ok(sandbox);
         }
-        for place in given.granted.write.iter().filter(|place| !place.exists()) {
+        // Nothing is made where the rest is refused, nor among the system's files.
+        let plan = given.plan(&self.sandboxing, wanted, &commands)?;
+        self.sandboxing.check(&plan)?;
+        let missing = |place: &&PathBuf| !place.exists() && !is_systems(place);
+        for place in given.granted.write.iter().filter(missing) {
             match make_missing(place) {
                 Ok(()) => tracing::info!("made {}, which a rule grants to be written", place.display()),
                 Err(error) => {
@@ -240,7 +245,8 @@ impl SandboxPool {
         if has_those_of_commands && self.sandboxing.gives_network(wanted) {
             granted.push(HostPattern::whole_network());
         }
-        Reach { granted, allowed, denied }
+        let only_granted = given.is_some_and(|given| given.run == Run::Confined);
+        Reach { granted, only_granted, allowed, denied }
     }
 
     /// How many sandboxes for commands and programs there are.
