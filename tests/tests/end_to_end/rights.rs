@@ -89,16 +89,26 @@ fn what_a_caller_asks_for_is_told_with_what_it_opens_and_is_never_everything() {
     let world = World::with_rules("").configured("");
     std::fs::create_dir(world.home().join(".ssh")).expect("a folder");
     std::fs::write(world.home().join(".ssh/id_ed25519"), "key").expect("a file");
+    std::fs::write(world.home().join(".git-credentials"), "key").expect("a file");
     let mut asking = Asking::start_with(&world, ERAS[0], &SANDBOX);
     let files = |kind: &str, place: &str| json!({"additional_permissions": {"file_system": {kind: [place]}}});
     for (kind, place, expected) in [
         ("write", "/etc/cron.d", "Careful: write /etc/cron.d: the system's programs"),
         ("write", "~/.bashrc", "Careful: write ~/.bashrc: what is there is run or obeyed outside"),
         ("read", "~/.ssh", "Careful: ~/.ssh is hidden from commands"),
+        ("read", "~/.git-credentials", "Careful: ~/.git-credentials is hidden from commands"),
+        ("read", "~/work/x", "Not given: ~/work/x, which lies where commands"),
     ] {
         let asked = asking.run_with("true", &files(kind, place), &choose("deny"));
         assert!(asked.messages()[0].contains(expected), "{place}: {asked:?}");
     }
+    let hosts: Vec<String> = (0..9).map(|number| format!("h{number}.example.org")).collect();
+    let asked = asking.run_with(
+        "true",
+        &json!({"additional_permissions": {"network": {"hosts": hosts}}}),
+        &choose("deny"),
+    );
+    assert!(hosts.iter().all(|host| asked.messages()[0].contains(host)), "{asked:?}");
     let at = |path: std::path::PathBuf| path.to_str().expect("UTF-8").to_owned();
     for place in [at(world.codex_home()), at(world.codex_home().join("rules")), at(world.home().to_owned())] {
         let refused = asking.run_with("echo ran", &files("write", &place), &choose("once"));

@@ -131,6 +131,54 @@ async fn what_a_confined_program_may_run_can_lie_in_the_home() {
     assert!(said.contains("said") && !said.contains("refused\n"), "{outcome:?}");
 }
 
+/// Who names a script names what it does, not the shell that runs it.
+#[tokio::test]
+async fn what_runs_a_script_that_is_named_runs_nothing_else() {
+    let rules = "profile(\"tools\", run=\"confined\", may_run=[\"~/tools\"], read=[\"~/.aws\"])\nprefix_rule([\"env\"], profile=\"tools\")\n";
+    let world = world(rules);
+    let tools = world.home().join("tools");
+    std::fs::create_dir(&tools).expect("a folder");
+    for (name, line) in [("plain", "/bin/sh"), ("found", "/usr/bin/env python3")] {
+        let path = tools.join(name);
+        std::fs::write(&path, format!("#!{line}\n")).expect("a script");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("executable");
+    }
+    std::fs::write(tools.join("plain"), "#!/bin/sh\necho plain $1\n").expect("a script");
+    std::fs::write(tools.join("found"), "#!/usr/bin/env python3\nprint('found')\n").expect("a script");
+    let client = client(&world).await;
+    if !holds(&client).await {
+        return;
+    }
+    let outcome = client.run("env ~/tools/plain x; env sh ~/tools/plain y; env ~/tools/found").await;
+    assert_eq!(outcome.ran().1, "plain x\nplain y\nfound\n", "{outcome:?}");
+    let steals = "echo 'cat ~/.aws/credentials' > s; echo 'print(open(\"/dev/stdin\").read())' > p; \
+        env sh -c 'read -r x < ~/.aws/credentials; echo $x'; env sh s; env sh < s; env python3 -c 'print(1)'; env python3 p < s; true";
+    let outcome = client.run(&format!("({steals}) 2>&1")).await;
+    let (_, said) = outcome.ran();
+    assert!(!said.contains("the key") && !said.contains("1\n"), "{outcome:?}");
+}
+
+/// A place that commands, or a program by another rule, can exchange is another one by the time that it is given.
+#[tokio::test]
+async fn a_place_that_commands_can_exchange_is_not_given() {
+    let rules = "prefix_rule([\"cat\"], run=\"inside\", grants={\"read\": [\"~/work/cfg\"]})\n\
+                 prefix_rule([\"cp\"], run=\"inside\", grants={\"write\": [\"~/granted\"]})\n\
+                 prefix_rule([\"tee\"], run=\"inside\", grants={\"write\": [\"~/granted/logs\"]})\n";
+    let world = world(rules);
+    let client = client(&world).await;
+    if !holds(&client).await {
+        return;
+    }
+    let outcome = client.run("ln -s ~/.aws cfg; cat cfg/credentials 2>&1").await;
+    assert!(!outcome.ran().1.contains("the key"), "{outcome:?}");
+    let plants =
+        "mkdir s; ln -s ~/.aws s/logs; cp -a s/logs ~/granted/; echo evil | tee ~/granted/logs/config";
+    let outcome = client.run(&format!("({plants}) 2>&1")).await;
+    assert!(!world.home().join(".aws/config").exists(), "{outcome:?}");
+    assert!(world.home().join("granted/logs").is_symlink(), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn what_a_command_wrote_is_not_executed_outside_and_the_result_says_so() {
     let world =

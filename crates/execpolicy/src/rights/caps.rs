@@ -48,9 +48,9 @@ impl Caps {
             rights.run = self.most();
             rights.is_capped = true;
         }
-        let Rights { grants, withheld, is_capped, .. } = &mut rights;
-        withheld.extend(taken(&mut grants.hosts, |host| self.admits(host)));
-        *is_capped |= !withheld.is_empty();
+        let hosts = taken(&mut rights.grants.hosts, |host| self.admits(host));
+        rights.is_capped |= !hosts.is_empty();
+        rights.withheld.extend(hosts.iter().map(|host| by_administrator(host)));
         rights
     }
 
@@ -70,8 +70,8 @@ impl Caps {
                     && !denied.iter().any(|denied| is_in(&path, denied))
             })
         };
-        let Rights { grants, withheld, .. } = &mut rights;
-        withheld.extend(taken(&mut grants.read, |place| keeps(place, &[&denied_read])));
+        let grants = &mut rights.grants;
+        let mut withheld = taken(&mut grants.read, |place| keeps(place, &[&denied_read]));
         withheld.extend(taken(&mut grants.write, |place| keeps(place, &[&denied_read, &denied_write])));
         withheld.extend(taken(&mut grants.sockets, |place| keeps(place, &[&denied_read])));
         // What lies in a place that is given, and is not.
@@ -83,6 +83,8 @@ impl Caps {
             .extend(self.deny_read.iter().filter(|place| below(place, &readable)).map(ToString::to_string));
         withheld
             .extend(self.deny_write.iter().filter(|place| below(place, &writable)).map(ToString::to_string));
+        withheld.dedup();
+        rights.withheld.extend(withheld.iter().map(|what| by_administrator(what)));
         rights.is_capped |= !rights.withheld.is_empty();
         rights
     }
@@ -130,12 +132,12 @@ impl Caps {
 }
 
 /// Takes out what is not kept, and tells what that was.
-fn taken<T: ToString>(all: &mut Vec<T>, mut keeps: impl FnMut(&T) -> bool) -> Vec<String> {
+pub(crate) fn taken<T: ToString>(all: &mut Vec<T>, mut keeps: impl FnMut(&T) -> bool) -> Vec<String> {
     all.extract_if(.., |one| !keeps(one)).map(|one| one.to_string()).collect()
 }
 
 /// What is said of what an administrator's bounds take away.
-pub(crate) fn by_administrator(what: &str) -> String {
+fn by_administrator(what: &str) -> String {
     format!("{what}, which the administrator's requirements.toml does not let anybody give")
 }
 

@@ -74,7 +74,7 @@ pub struct Rights {
     pub source: Source,
     /// Whether an administrator's bounds have made them smaller.
     pub is_capped: bool,
-    /// What these bounds have taken away, as it is written.
+    /// What is granted and not given here, with the reason, each a phrase for people.
     pub withheld: Vec<String>,
     pub(crate) caps: Arc<Caps>,
 }
@@ -106,11 +106,16 @@ impl Rights {
         self.run == other.run && (self.run == Run::Unconfined || self.grants == other.grants)
     }
 
-    /// What both give. With the user's rights everything that others grant is given.
+    /// What both give. With the user's rights everything that others grant is given, but to read what is hidden: that
+    /// is for what runs unconfined, or is granted.
     pub fn common(self, other: Rights) -> Rights {
         let (small, large) = if self.run <= other.run { (self, other) } else { (other, self) };
-        if large.run.has_the_users_rights() && !small.run.has_the_users_rights() {
+        if large.run == Run::Unconfined && !small.run.has_the_users_rights() {
             return small;
+        }
+        if large.run == Run::Outside && !small.run.has_the_users_rights() {
+            let read = small.grants.common(&large.grants).read;
+            return Rights { grants: Grants { read, ..small.grants }, ..small };
         }
         let grants = small.grants.common(&large.grants);
         let profile = small.profile.clone().filter(|_| grants == small.grants);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::caps::by_administrator;
+use super::caps::taken;
 use super::given::Rights;
 use super::grants::Grants;
 use super::host::HostPattern;
@@ -62,7 +62,7 @@ impl Rights {
     pub fn granted(&self, around: &Surroundings<'_>) -> Granted {
         let bounded = self.bounded(around);
         let mut granted = bounded.grants.expand(around);
-        granted.left_out.extend(bounded.withheld.iter().map(|what| by_administrator(what)));
+        granted.left_out.extend(bounded.withheld);
         self.caps.enforce(&mut granted, around);
         granted
     }
@@ -70,6 +70,20 @@ impl Rights {
     /// The rights without what an administrator's bounds take away on this machine, which is told.
     pub fn bounded(&self, around: &Surroundings<'_>) -> Rights {
         self.caps.bound_places(self.clone(), around)
+    }
+
+    /// The same without places to be read or written that `leads_elsewhere` says of, which is told.
+    pub fn without(
+        mut self,
+        around: &Surroundings<'_>,
+        leads_elsewhere: impl Fn(&Path) -> bool,
+        why: &str,
+    ) -> Rights {
+        let keeps = |place: &Place| place.expand(around).is_none_or(|path| !leads_elsewhere(&path));
+        let mut taken_out = taken(&mut self.grants.read, keeps);
+        taken_out.extend(taken(&mut self.grants.write, keeps));
+        self.withheld.extend(taken_out.iter().map(|place| format!("{place}, {why}")));
+        self
     }
 }
 

@@ -8,8 +8,8 @@ use super::grants::Grants;
 use super::run::Run;
 use crate::pattern::quoted;
 
-/// Values of one kind that a line names; of more it says how many.
-const MOST_NAMED: usize = 4;
+/// Values of one kind that a line names, as many as a caller may ask for; of more it says how many.
+const MOST_NAMED: usize = 32;
 
 impl Rights {
     /// Where the rights come from, as a phrase about the rule; `None` where the rule says so itself.
@@ -216,7 +216,7 @@ mod tests {
             ("grants={\"hosts\": [\"*\"]}", "inside the sandbox, with the network to every host"),
             (
                 "grants={\"read\": [\"/a\", \"/b\", \"/c\", \"/d\", \"/e\", \"/f\"]}",
-                "inside the sandbox, with reading /a, /b, /c, /d and 2 more",
+                "inside the sandbox, with reading /a, /b, /c, /d, /e and /f",
             ),
             ("run=\"unconfined\"", "unconfined, with everything that you have"),
         ] {

@@ -126,8 +126,8 @@ impl Around<'_> {
     /// What somebody should know who is asked to show a place to a command.
     fn shows(&self, place: &Place) -> Option<String> {
         let path = self.path(place)?;
-        let is_hidden =
-            self.plan.hidden.iter().any(|hidden| hidden.starts_with(&path) || path.starts_with(hidden));
+        let mut hidden = self.plan.hidden.iter().chain(&self.plan.emptied);
+        let is_hidden = hidden.any(|hidden| hidden.starts_with(&path) || path.starts_with(hidden));
         self.reads(place).or_else(|| {
             is_hidden.then(|| {
                 format!("`{place}` is hidden from commands, since keys, tokens or private files may be there")

@@ -3,6 +3,7 @@
 //! What it starts has its rights by the kernel, and is judged by its call's judge at a door of its own.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,11 +22,18 @@ pub(crate) struct Apart {
     execution: Execution,
     /// What starts dynamic programs, and would start any file.
     loaders: Vec<FileIdentity>,
+    /// What runs scripts that the profile names, and nothing else.
+    interpreters: Vec<FileIdentity>,
+    /// What the profile names.
+    named: Vec<PathBuf>,
 }
 
 impl Apart {
     pub(super) fn new(exec: &Arc<Exec>, program: &Outside, sandbox: &Sandbox) -> Apart {
-        let loaders = program.executes.loaders.iter().filter_map(|path| FileIdentity::at(path)).collect();
+        let files = |paths: &[PathBuf]| paths.iter().filter_map(|path| FileIdentity::at(path)).collect();
+        let (loaders, interpreters) =
+            (files(&program.executes.loaders), files(&program.executes.interpreters));
+        let named = program.executes.named.clone();
         let program = Below {
             exec: Arc::clone(exec),
             run: program.run,
@@ -34,7 +42,13 @@ impl Apart {
             profile: program.profile.clone(),
             no_password: program.no_password.clone(),
         };
-        Apart { program: Arc::new(program), execution: sandbox.plan().execution.clone(), loaders }
+        Apart {
+            program: Arc::new(program),
+            execution: sandbox.plan().execution.clone(),
+            loaders,
+            interpreters,
+            named,
+        }
     }
 
     /// A program that runs where its wrapper does, with nothing more than that.
@@ -47,12 +61,35 @@ impl Apart {
             profile: None,
             no_password: None,
         };
-        Apart { program: Arc::new(program), execution: Execution::default(), loaders: Vec::new() }
+        Apart {
+            program: Arc::new(program),
+            execution: Execution::default(),
+            loaders: Vec::new(),
+            interpreters: Vec::new(),
+            named: Vec::new(),
+        }
     }
 
-    /// Whether a file is what starts dynamic programs, which is not executed by itself where only some files are.
-    pub(super) fn is_loader(&self, exec: &Exec) -> bool {
-        self.loaders.iter().any(|loader| exec.is(*loader))
+    /// Whether a file is not executed by itself where only some files are: what starts dynamic programs, and what is there
+    /// for scripts alone, unless it is told to run one of these, or, as a shell, one command of plain words.
+    pub(super) fn refuses(&self, exec: &Exec) -> bool {
+        let is = |files: &[FileIdentity]| files.iter().any(|file| exec.is(*file));
+        is(&self.loaders) || is(&self.interpreters) && !self.runs_named(&exec.argv)
+    }
+
+    fn runs_named(&self, argv: &[OsString]) -> bool {
+        let is_script = |path: &OsString| {
+            let real = Path::new(path).canonicalize();
+            real.is_ok_and(|real| self.named.iter().any(|named| real.starts_with(named)))
+        };
+        match argv {
+            [_, option, text, ..] if option == "-c" => {
+                let word = text.to_str().and_then(first_of_plain_words);
+                word.is_some_and(|word| self.program.may_run.iter().any(|known| known == word))
+            }
+            [_, script, ..] => is_script(script),
+            _ => false,
+        }
     }
 
     /// Why the kernel does not execute a file there, as far as the plan says.
@@ -72,6 +109,13 @@ impl Apart {
         }
         self.execution.only.as_ref().is_some_and(|only| !is_listed(only)).then_some(NotExecuted::NotListed)
     }
+}
+
+/// The first word of a shell's text that is nothing but words, and perhaps the arguments that it is given.
+fn first_of_plain_words(text: &str) -> Option<&str> {
+    let words = text.strip_suffix("\"$@\"").unwrap_or(text);
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || " _./:@%+,-".contains(character);
+    words.split(' ').find(|word| !word.is_empty()).filter(|_| words.chars().all(is_plain))
 }
 
 /// Why a file is not executed.
@@ -136,7 +180,29 @@ mod tests {
             profile: None,
             no_password: None,
         };
-        Apart { program: Arc::new(program), execution, loaders: Vec::new() }
+        Apart {
+            program: Arc::new(program),
+            execution,
+            loaders: Vec::new(),
+            interpreters: Vec::new(),
+            named: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_shell_that_is_there_for_scripts_runs_plain_words() {
+        for (text, expected) in [
+            ("gh auth git-credential \"$@\"", Some("gh")),
+            (" ssh -x", Some("ssh")),
+            ("gh; id", None),
+            ("gh $(id)", None),
+            ("gh \"$1\"", None),
+            ("read x < key", None),
+            ("gh\nid", None),
+            ("", None),
+        ] {
+            assert_eq!(first_of_plain_words(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::asked_for;
 use super::credentials;
 use super::environment::{self, Environment, Prepared};
 use super::exec::Exec;
-use super::executes::{self, Executes};
+use super::executes::{self, Executed, Executes};
 use super::git_helpers::{self, Helper};
 use super::git_settings;
 use super::granted;
@@ -43,6 +43,8 @@ pub(super) struct Grounds<'j> {
     pub(super) environment: &'j Environment,
     /// What was let run.
     pub(super) let_run: &'j LetRun,
+    /// What confined programs execute.
+    pub(super) executed: &'j Executed,
 }
 
 /// Judges one program.
@@ -110,7 +112,7 @@ pub(super) fn judge(grounds: &Grounds<'_>, exec: &Exec) -> Judgement {
     let rights = if named.evaluation.decision() == Decision::Prompt { with_a_yes(rights) } else { rights };
     let bounded = |rights: &Rights| {
         let variable = |name: &str| grounds.environment.of_server(name);
-        granted::bounded(rights, grounds.trust, &variable, &exec.workdir)
+        granted::bounded(rights, grounds.trust, &variable, &exec.workdir, grounds.policy)
     };
     let verdict = tell_rights(verdict, &rights, grounds.trust.is_enforced(), bounded);
     let verdict = match &grounds.legacy {
@@ -382,7 +384,8 @@ pub(super) fn outside(
                     origin.as_ref().and_then(|origin| grounds.policy.rights_by_profile(name, origin));
                 rights.is_some_and(|rights| rights.run == Run::Confined)
             };
-            let executes = Executes::of(&program, &granted.may_run, grounds.trust, runs_apart);
+            let executes =
+                Executes::of(&program, &granted.may_run, grounds.trust, grounds.executed, runs_apart);
             if !executes.shell {
                 // Programs start others by it (ssh its ProxyCommand).
                 prepared.variables.insert("SHELL".into(), "/bin/sh".into());
@@ -440,7 +443,7 @@ fn inside_environment<'r>(
 /// What a rule grants, here.
 fn granted(grounds: &Grounds<'_>, exec: &Exec, rights: &Rights) -> Granted {
     let variable = |name: &str| grounds.environment.of_server(name);
-    let mut granted = granted::granted(rights, grounds.trust, &variable, &exec.workdir);
+    let mut granted = granted::granted(rights, grounds.trust, &variable, &exec.workdir, grounds.policy);
     // What commands write anyway is protected as it is for them.
     granted.write.retain(|place| !grounds.trust.may_be_written(place));
     granted

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sandbox::Plan;
 
 use super::trust::{Program, Trust};
-use crate::programs::shebang::{MOST_INTERPRETERS, interpreter};
+use crate::programs::shebang::{MOST_INTERPRETERS, interpreter, program_of_env};
 use crate::programs::{loader, open};
 
 /// Folders of programs' own helpers, below the folder that holds the `bin` with the program.
@@ -39,6 +39,10 @@ pub(crate) struct Executes {
     pub(crate) loaders: Vec<PathBuf>,
     /// The system's shell is among them.
     pub(crate) shell: bool,
+    /// What its profile names.
+    pub(crate) named: Vec<PathBuf>,
+    /// What runs scripts that the profile names, and is not named itself: it runs nothing else, or it would run any code.
+    pub(crate) interpreters: Vec<PathBuf>,
 }
 
 /// How long it is remembered what a program executes: for calls in a row, and for all that is asked about one exec. Who
@@ -97,6 +101,7 @@ impl Executes {
         program: &Program,
         may_run: &[String],
         trust: &Trust,
+        executed: &Executed,
         runs_apart: impl Fn(&str) -> bool,
     ) -> Executes {
         let of = Of {
@@ -104,12 +109,12 @@ impl Executes {
             may_run: may_run.iter().map(|name| (name.clone(), runs_apart(name))).collect(),
             plan: Arc::clone(trust.plan()),
         };
-        trust.executed().or_found(of, |of| Executes::found(of, trust))
+        executed.or_found(of, |of| Executes::found(of, trust))
     }
 
     fn found(Of { program, may_run, .. }: &Of, trust: &Trust) -> Executes {
         let mut executes = Executes::default();
-        executes.add(program, 0);
+        executes.add(program, 0, trust);
         for (name, runs_apart) in may_run {
             executes.shell |= ["sh", "/bin/sh"].contains(&name.as_str());
             let found = match name.starts_with('/') {
@@ -121,13 +126,16 @@ impl Executes {
             let is_script = |found: &Path| open(found).is_some_and(|file| interpreter(&file).is_some());
             let stays_out = |found: &PathBuf| *runs_apart && is_script(found);
             if let Some(found) = found.filter(|found| !trust.may_be_written(found) && !stays_out(found)) {
-                executes.add(&found, 0);
+                executes.add(&found, 0, trust);
+                executes.named.push(found);
             }
         }
-        executes
+        let is_named = |path: &PathBuf| path == program || executes.named.contains(path);
+        let interpreters = executes.interpreters.iter().filter(|path| !is_named(path)).cloned().collect();
+        Executes { interpreters, ..executes }
     }
 
-    fn add(&mut self, canonical: &Path, depth: usize) {
+    fn add(&mut self, canonical: &Path, depth: usize, trust: &Trust) {
         if self.places.iter().any(|place| place == canonical) || depth > MOST_INTERPRETERS {
             return;
         }
@@ -136,14 +144,14 @@ impl Executes {
             // What its scripts and programs need to start.
             let entries = std::fs::read_dir(canonical).into_iter().flatten().flatten().take(MOST_ENTRIES);
             let files = entries.filter_map(|entry| entry.path().canonicalize().ok());
-            files.filter(|file| file.is_file()).for_each(|file| self.add_what_starts(&file, depth));
+            files.filter(|file| file.is_file()).for_each(|file| self.add_what_starts(&file, depth, trust));
             return;
         }
         self.places.extend(helpers(canonical));
-        self.add_what_starts(canonical, depth);
+        self.add_what_starts(canonical, depth, trust);
     }
 
-    fn add_what_starts(&mut self, canonical: &Path, depth: usize) {
+    fn add_what_starts(&mut self, canonical: &Path, depth: usize, trust: &Trust) {
         let Some(file) = open(canonical) else { return };
         if let Some(loader) = loader(&file).and_then(|path| path.canonicalize().ok()) {
             for list in [&mut self.places, &mut self.loaders] {
@@ -152,10 +160,21 @@ impl Executes {
                 }
             }
         }
-        if let Some(interpreter) = interpreter(&file).and_then(|found| found.path.canonicalize().ok()) {
+        let Some(line) = interpreter(&file) else { return };
+        // It looks for another one.
+        let of_env = line.argument.as_deref().filter(|_| line.path.file_name() == Some(OsStr::new("env")));
+        let of_env = of_env.and_then(program_of_env).and_then(|name| trust.meaning_outside(&name));
+        let of_env = of_env.map(|(path, _)| path);
+        for found in
+            [Some(line.path), of_env].into_iter().flatten().filter_map(|path| path.canonicalize().ok())
+        {
+            if trust.may_be_written(&found) {
+                continue;
+            }
             // A script of the user's needs the real one.
-            self.shell |= Path::new("/bin/sh").canonicalize().is_ok_and(|shell| shell == interpreter);
-            self.add(&interpreter, depth + 1);
+            self.shell |= Path::new("/bin/sh").canonicalize().is_ok_and(|shell| shell == found);
+            self.add(&found, depth + 1, trust);
+            self.interpreters.push(found);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use execpolicy::Rights;
 use execpolicy::rights::{Granted, Surroundings};
+use execpolicy::{Policy, Rights};
 
 use super::trust::Trust;
 use crate::rules::ToolConfiguration;
@@ -15,19 +15,34 @@ pub(super) fn granted(
     trust: &Trust,
     variable: &dyn Fn(&str) -> Option<OsString>,
     workdir: &Path,
+    policy: &Policy,
 ) -> Granted {
-    here(trust, variable, workdir, |around| rights.granted(around))
+    here(trust, variable, workdir, |around| steady(rights, trust, around, policy).granted(around))
 }
 
-/// The rights without what an administrator's bounds take away here.
+/// The rights without what an administrator's bounds take away here, and what leads elsewhere.
 pub(super) fn bounded(
     rights: &Rights,
     trust: &Trust,
     variable: &dyn Fn(&str) -> Option<OsString>,
     workdir: &Path,
+    policy: &Policy,
 ) -> Rights {
-    here(trust, variable, workdir, |around| rights.bounded(around))
+    here(trust, variable, workdir, |around| steady(rights, trust, around, policy).bounded(around))
 }
+
+/// The rights without places of which commands, or what may write another place, say where they lead: that would be
+/// another one by the time that it is given.
+fn steady(rights: &Rights, trust: &Trust, around: &Surroundings<'_>, policy: &Policy) -> Rights {
+    let is_written = |link: &Path| {
+        let mut written = policy.written_grants().flat_map(|(_, grants)| &grants.write);
+        written.any(|place| place.expand(around).is_some_and(|place| link.starts_with(place)))
+    };
+    rights.clone().without(around, |path| trust.is_steered(path, is_written), STEERED)
+}
+
+/// Why a place is not given that commands may exchange.
+const STEERED: &str = "which lies where commands, or a program with rights, can exchange what it leads to";
 
 fn here<T>(
     trust: &Trust,

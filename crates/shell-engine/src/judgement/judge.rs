@@ -13,6 +13,7 @@ use super::call_script::Script;
 use super::decisions::Decisions;
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
+use super::executes::Executed;
 use super::input::{self, Readers};
 use super::legacy::Legacy;
 use super::let_run::LetRun;
@@ -64,6 +65,8 @@ pub(crate) struct CallFacts {
     pub(crate) script: Script,
     /// The scripts that a person or a rule has let run.
     pub(crate) let_run: LetRun,
+    /// What confined programs execute.
+    pub(crate) executed: Executed,
     /// The programs to which nothing is written unasked.
     pub(crate) readers: Readers,
     /// What its caller asks for beyond what commands may do.
@@ -370,6 +373,7 @@ impl Judge {
             trust: &call.trust,
             environment: &call.environment,
             let_run: &call.let_run,
+            executed: &call.executed,
         }
     }
 

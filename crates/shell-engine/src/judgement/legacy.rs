@@ -84,6 +84,7 @@ mod tests {
     use execpolicy::{Options, Policy};
     use sandbox::{Mode, Plan};
 
+    use super::super::executes::Executed;
     use super::super::let_run::LetRun;
     use super::*;
     use crate::judgement::by_rules::{Grounds, judge};
@@ -127,6 +128,7 @@ mod tests {
             ),
             environment: &Environment::new(Arc::default(), &[]),
             let_run: &LetRun::default(),
+            executed: &Executed::default(),
         };
         judge(&grounds, &exec).verdict
     }

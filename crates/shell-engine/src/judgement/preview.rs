@@ -9,6 +9,7 @@ use execpolicy::{Ancestor, Ancestry, Command, Options, Policy, Rights, Run};
 use super::by_rules::{Grounds, judge};
 use super::environment::Environment;
 use super::exec::{Exec, Starter};
+use super::executes::Executed;
 use super::granted;
 use super::let_run::LetRun;
 use super::lineage::Lineage;
@@ -42,17 +43,22 @@ pub fn preview(
         environment: &Environment::new(Arc::clone(&config.environment), &exec.env),
         trust: &trust,
         let_run: &LetRun::default(),
+        executed: &Executed::default(),
     };
     let command = Command::new(&exec.file, arguments).with_cwd(&exec.workdir).with_ancestry(ancestry);
     let variables = exec.variables();
     let evaluation = policy.evaluate(&command.with_environment(&variables), options);
     let rights = evaluation.rights();
-    let lines = if rights.run == Run::Unconfined { Vec::new() } else { lines(rights, &trust, &exec.workdir) };
+    let lines = if rights.run == Run::Unconfined {
+        Vec::new()
+    } else {
+        lines(rights, &trust, (&exec.workdir, policy))
+    };
     Ok((in_words(judge(&grounds, &exec).verdict), lines))
 }
 
-fn lines(rights: &Rights, trust: &Trust, workdir: &Path) -> Vec<String> {
-    granted::in_words(&granted::granted(rights, trust, &|name| std::env::var_os(name), workdir))
+fn lines(rights: &Rights, trust: &Trust, (workdir, policy): (&Path, &Policy)) -> Vec<String> {
+    granted::in_words(&granted::granted(rights, trust, &|name| std::env::var_os(name), workdir, policy))
 }
 
 /// The ancestry of what is executed below these command lines, the nearest first, and below nothing else.

@@ -16,9 +16,6 @@ const OUTSIDE: &str = "A yes runs it outside the sandbox, with your rights.";
 const INSIDE: &str = "A yes runs it inside the sandbox.";
 const WHERE_IT_IS: &str = "A yes runs it outside the sandbox, where what starts it runs.";
 
-/// What is said of what an administrator's bounds take away.
-const WITHHELD: &str = "The administrator's requirements.toml lets nobody give ";
-
 /// What is said of variables that a program does not get.
 const NOT_GOT: &str = "Changed variables that it will not get: ";
 
@@ -74,8 +71,8 @@ pub(super) fn tell_rights(
             let words = had.in_words();
             let mut line = format!("A yes runs it {}.", inert(&visible(words.as_bytes())));
             if !had.withheld.is_empty() {
-                let withheld = visible(had.withheld.join(", ").as_bytes());
-                line.push_str(&format!(" {WITHHELD}{}.", inert(&withheld)));
+                let withheld = visible(had.withheld.join("; ").as_bytes());
+                line.push_str(&format!(" Not given: {}.", inert(&withheld)));
             }
             let gives = [line.as_bytes()];
             question.identity = question.identity.with(gives);

@@ -178,9 +178,7 @@ async fn begin(
     let request = becomes.as_ref().unwrap_or(request);
     let stopwatch = Stopwatch::start(request.timeout);
     let plan = Arc::clone(sandbox.plan());
-    let trust = Trust::new(Arc::clone(programs), plan)
-        .holding(holds(sandbox.enforcement()))
-        .remembering(shell.executed.clone());
+    let trust = Trust::new(Arc::clone(programs), plan).holding(holds(sandbox.enforcement()));
     let given = sandbox.environment();
     // What is written to a command, or typed, is read once.
     let may_retry = config.retry == RetryChoice::Ask
@@ -197,6 +195,7 @@ async fn begin(
         patch,
         script,
         let_run: LetRun::default(),
+        executed: shell.executed.clone(),
         readers: Readers::default(),
         asked,
         cancel: cancel.clone(),

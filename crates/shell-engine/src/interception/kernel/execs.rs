@@ -85,8 +85,8 @@ impl Thread {
         let exec = exec.descended(attended.lineage(asks.process));
         let exec = match &attended.facts.apart {
             None => exec,
-            // It would start any file, also one that is not to be executed there.
-            Some(apart) if apart.is_loader(&exec) => {
+            // It would start any file, or run any code, also what is not to be executed there.
+            Some(apart) if apart.refuses(&exec) => {
                 return self.fail(call, &asks.notification, libc::EACCES);
             }
             Some(apart) => {

@@ -10,8 +10,7 @@ use sandbox::resolve::has_protected_name;
 
 use super::names::{self, OtherName, Remembered};
 use crate::judgement::exec::Exec;
-use crate::judgement::executes::Executed;
-use crate::programs::{FileIdentity, Programs};
+use crate::programs::{FileIdentity, Programs, walk};
 
 /// What one call's programs are checked against.
 #[derive(Clone, Debug)]
@@ -23,8 +22,6 @@ pub(crate) struct Trust {
     remembered: Arc<Mutex<Remembered>>,
     /// What sandboxes here can hold.
     holds: Holds,
-    /// What confined programs execute.
-    executed: Executed,
 }
 
 /// What sandboxes here can hold beyond what commands may do.
@@ -40,24 +37,7 @@ impl Trust {
     /// What is on `programs`' search path and cannot be written under `plan`.
     pub(crate) fn new(programs: Arc<Programs>, plan: Arc<Plan>) -> Trust {
         let holds = Holds { never_executed: true, only_executed: true };
-        Trust {
-            programs,
-            plan,
-            search_path: OnceLock::new(),
-            remembered: Arc::default(),
-            holds,
-            executed: Executed::default(),
-        }
-    }
-
-    /// The same, remembering with others what confined programs execute.
-    pub(crate) fn remembering(self, executed: Executed) -> Trust {
-        Trust { executed, ..self }
-    }
-
-    /// What confined programs execute, as far as it is remembered.
-    pub(in crate::judgement) fn executed(&self) -> &Executed {
-        &self.executed
+        Trust { programs, plan, search_path: OnceLock::new(), remembered: Arc::default(), holds }
     }
 
     /// What commands may do.
@@ -94,6 +74,17 @@ impl Trust {
     /// nothing.
     pub(in crate::judgement) fn may_be_written(&self, path: &Path) -> bool {
         self.is_enforced() && self.plan.may_write(path)
+    }
+
+    /// Whether a path leads over what commands can write, or over a link for which `is_written` holds.
+    pub(in crate::judgement) fn is_steered(&self, path: &Path, is_written: impl Fn(&Path) -> bool) -> bool {
+        match walk(path) {
+            Ok(walk) => {
+                walk.folders.iter().any(|folder| self.may_be_written(folder))
+                    || walk.links.iter().any(|link| is_written(link))
+            }
+            Err(_) => path.ancestors().skip(1).any(|folder| self.may_be_written(folder)),
+        }
     }
 
     /// Whether a command may remove something, with all that is in it, and takes nothing along by that which is more than its own
