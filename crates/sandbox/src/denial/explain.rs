@@ -150,7 +150,7 @@ fn in_error(
         if was_seen(&first) { Some(first) } else { refused.find(was_seen).or(Some(first)) }
     };
     let mut found = BTreeSet::new();
-    let mut line = lines[at].to_owned();
+    let mut line = words::without_speaker(lines[at]).to_owned();
     for path in words::paths_with_blanks(&line.clone(), directories) {
         // Words that only seem to be one path lie in no folder.
         if let Some(denied) = judged(path).filter(is_in_a_folder) {
@@ -262,6 +262,21 @@ mod tests {
             .iter()
             .map(|denial| denial.to_string().replace(base.to_str().unwrap(), "BASE"))
             .collect()
+    }
+
+    #[test]
+    fn the_program_that_complains_is_not_what_it_complains_about() {
+        let (_folder, plan, base) = place();
+        let program = base.join("out/program");
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let complains = |about: &str| {
+            explained(&plan, &base, &format!("{}: line 1: {about}: Permission denied\n", program.display()))
+        };
+        assert_eq!(complains("x"), Vec::<String>::new());
+        let about = base.join("out/file").display().to_string();
+        let [one] = &complains(&about)[..] else { panic!("one: {:?}", complains(&about)) };
+        assert!(one.contains(&about) && !one.contains("program"), "{one}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Words only select what to look at. What a line says proves nothing.
 
 use super::evidence::Denied;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const QUOTES: [char; 5] = ['\'', '"', '`', '‘', '’'];
@@ -161,6 +162,16 @@ pub(super) fn around<'a>(lines: &'a [&'a str], at: usize) -> impl Iterator<Item 
     let is_ours = |line: &&str| line.starts_with(OUR_OWN);
     let near = before.iter().rev().chain(after.iter().take(AFTER)).copied();
     near.filter(move |line| !is_trace(line) && !is_ours(line))
+}
+
+/// A line without the program that says it: `/usr/bin/bash: line 1: x: Permission denied` is about `x`.
+pub(super) fn without_speaker(line: &str) -> &str {
+    let is_program = |path: &str| {
+        let found = Path::new(path).metadata();
+        path.starts_with('/') && found.is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+    };
+    let said = line.split_once(": ").filter(|(speaker, said)| said.contains(": ") && is_program(speaker));
+    said.map_or(line, |(_, said)| said)
 }
 
 /// Finds the whole paths that a line has in quotes, or as words.
