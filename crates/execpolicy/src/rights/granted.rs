@@ -79,7 +79,11 @@ impl Rights {
         leads_elsewhere: impl Fn(&Path) -> bool,
         why: &str,
     ) -> Rights {
-        let keeps = |place: &Place| place.expand(around).is_none_or(|path| !leads_elsewhere(&path));
+        // Where the repository is has been found out by a look at it.
+        let keeps = |place: &Place| {
+            place.as_str().starts_with(Place::REPOSITORY)
+                || place.expand(around).is_none_or(|path| !leads_elsewhere(&path))
+        };
         let mut taken_out = taken(&mut self.grants.read, keeps);
         taken_out.extend(taken(&mut self.grants.write, keeps));
         self.withheld.extend(taken_out.iter().map(|place| format!("{place}, {why}")));
