@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::broad::too_broad;
 use super::handing_on::hands_on;
-use crate::command::basename;
 use crate::decision::Decision;
 use crate::examples::typed;
 use crate::pattern::quoted;
@@ -25,7 +24,7 @@ const LONGEST_EXAMPLE: usize = 200;
 /// One command of which something was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// Its words; the program's path or name first.
+    /// Its words; first the program as a rule is to name it: by its path, or by a name that means it.
     pub words: Vec<String>,
     /// What was decided.
     pub decision: Decision,
@@ -43,9 +42,8 @@ pub fn learn(observed: &[Observed]) -> Vec<String> {
     let mut programs: BTreeMap<String, Vec<(Vec<String>, Answered<'_>)>> = BTreeMap::new();
     for one in observed {
         let Some((program, arguments)) = one.words.split_first() else { continue };
-        let name = String::from_utf8_lossy(basename(program.as_bytes())).into_owned();
-        let words = std::iter::once(name.clone()).chain(arguments.iter().cloned()).collect();
-        programs.entry(name).or_default().push((words, (one.decision, one.rights.as_str())));
+        let words = std::iter::once(program.clone()).chain(arguments.iter().cloned()).collect();
+        programs.entry(program.clone()).or_default().push((words, (one.decision, one.rights.as_str())));
     }
     programs.into_values().flat_map(|commands| of_program(strictest(commands))).collect()
 }
@@ -229,7 +227,7 @@ mod tests {
     fn what_is_learned_decides_as_it_was_decided() {
         const GIT: &str = "run=\"confined\", profile=\"git\"";
         let all = [
-            observed("/usr/bin/git push origin main", Decision::Allow, GIT),
+            observed("git push origin main", Decision::Allow, GIT),
             observed("git push origin next", Decision::Allow, GIT),
             observed("git fetch", Decision::Allow, GIT),
             observed("git push --force", Decision::Forbidden, ""),

@@ -1,7 +1,7 @@
 //! `policy learn`: rules that would have answered as people and rules have, from the record of decisions.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use clap::Args;
 use execpolicy::Decision;
 use execpolicy::amend::{Observed, learn};
 use shell_engine::audit::{self, ActionKind, AnswerKind, RightsRecord};
-use shell_engine::find_codex_home;
+use shell_engine::{find_codex_home, find_program};
 
 use crate::cli::audit::since;
 
@@ -60,10 +60,21 @@ impl LearnArguments {
     }
 }
 
+/// The name of a program where that means this one to the user, else its path.
+fn named(program: &str) -> String {
+    let name = Path::new(program).file_name().filter(|name| {
+        find_program(name)
+            .is_some_and(|found| found.canonicalize().ok() == Path::new(program).canonicalize().ok())
+    });
+    name.map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// What can be learned from a decision; nothing where nobody has decided, or the command line is not known whole.
 fn observed(decision: &audit::Decision) -> Option<Observed> {
     let answer = decision.asked.as_ref().map(|asked| asked.answer);
     let decided = match (decision.decision, answer) {
+        // What a program's profile has it start is no rule's.
+        (ActionKind::Escalate, None) if decision.rule.is_none() => return None,
         (ActionKind::Escalate, _) => Decision::Allow,
         (
             ActionKind::Run,
@@ -78,7 +89,7 @@ fn observed(decision: &audit::Decision) -> Option<Observed> {
         return None;
     }
     let arguments = decision.argv.iter().skip(1).cloned();
-    let words = std::iter::once(decision.program.clone()).chain(arguments).collect();
+    let words = std::iter::once(named(&decision.program)).chain(arguments).collect();
     let rights = match (&decision.rights, decision.decision) {
         (Some(rights), _) => rights.as_arguments(),
         (None, ActionKind::Run) => RightsRecord::inside().as_arguments(),
