@@ -73,8 +73,11 @@ pub(crate) struct Below {
 impl Below {
     /// Whether what it starts would get by these rights what it has already.
     pub(super) fn has(&self, rights: &Rights) -> bool {
-        let is_same_profile = rights.profile.is_some() && rights.profile == self.profile;
-        self.run == rights.run && (is_same_profile || rights.origin == self.origin)
+        let is_same_profile = rights.profile == self.profile;
+        // One rule may be about programs with profiles of their own.
+        self.run == rights.run
+            && is_same_profile
+            && (rights.profile.is_some() || rights.origin == self.origin)
     }
 }
 
