@@ -23,6 +23,7 @@ use super::granted;
 use super::legacy::Legacy;
 use super::let_run::LetRun;
 use super::removal;
+use super::ssh_configuration;
 use super::trust::{OtherName, Trust, Untrusted};
 use super::verdict::{Concerns, Judgement, Outside, Verdict};
 use super::wording::{NamedEvaluation, ask, cautious, cautious_below, forbidden, tell_rights};
@@ -338,6 +339,9 @@ pub(super) fn outside(
     let gains = wanted != Run::Unconfined && program.gains_rights();
     let cannot = grounds.trust.cannot_hold(wanted).or_else(|| gains.then(|| GAINS_RIGHTS.to_owned()));
     let run = if cannot.is_some() { Run::Unconfined } else { wanted };
+    if let Some(file) = ssh_configuration::shows_keys(exec, grounds.trust).filter(|_| run == Run::Confined) {
+        return Err(Untrusted::ShowsKeys(file));
+    }
     let mut granted = granted(grounds, exec, rights);
     let (origin, profile) = (rights.origin.clone(), rights.profile.clone());
     let (mut argv, renamed) = called_as_judged(exec);

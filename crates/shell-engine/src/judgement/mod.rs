@@ -9,6 +9,7 @@
 //! * `trust`: is it that program? `environment`: what it would get. `granted`: what rights are on this machine.
 //! * `executes`: what a confined program executes; `git_settings`: what stands over Git's configuration then;
 //!   `git_helpers`: how what has keys and credentials runs below it; `git_connections`: what would read these on the way.
+//! * `ssh_configuration`: what would have `ssh` print keys.
 //! * `credentials`: whose are hidden places. `written_code`: interpreters outside that run a command's code.
 //! * `connections`: the same for connections by name.
 //! * `let_run`: scripts that are asked about once, though `env` executes them once more.
@@ -45,6 +46,7 @@ mod preview;
 mod removal;
 mod retry;
 mod rule_suggestions;
+mod ssh_configuration;
 mod trust;
 mod verdict;
 mod wording;

@@ -45,6 +45,12 @@ pub(in crate::judgement) enum Untrusted {
         /// What is wrong with it.
         place: location::Unsafe,
     },
+    /// It would print the user's keys.
+    #[error(
+        "ssh prints what it does not understand of {}, which commands can write, or which is a key, so it would show the user's keys",
+        .0.display()
+    )]
+    ShowsKeys(PathBuf),
     /// The script's interpreter is not to be trusted.
     #[error("it is a script, and its interpreter {} is not to be trusted: {why}", interpreter.display())]
     Interpreter {
