@@ -100,8 +100,8 @@ fn a_folder_that_gets_a_protected_name_outside_is_not_written_any_more() {
         let tried = output(
             &mut attacked,
             "exec 2> /dev/null; cd project; : > ready; until test -e ../moved; do sleep 0.02; done; n=0
-             while test $n -lt 600 && (: > tasks); do rm -f tasks; sleep 0.05; n=$((n + 1)); done
-             : > below/x; cd ..; : > .idea/x; mkdir .idea/y; mv .idea/ready .idea/z; find .idea | sort | tr '\n' ' '",
+             while test $n -lt 600 && (: >> ready); do sleep 0.05; n=$((n + 1)); done
+             : > tasks; : > below/x; cd ..; : > .idea/x; mkdir .idea/y; mv .idea/ready .idea/z; find .idea | sort | tr '\n' ' '",
         );
         assert!(renamed.wait().expect("it ends").success());
         assert_eq!(tried, ".idea .idea/below .idea/ready ", "{user:?}");
