@@ -102,6 +102,9 @@ fn what_a_caller_asks_for_is_told_with_what_it_opens_and_is_never_everything() {
         let asked = asking.run_with("true", &files(kind, place), &choose("deny"));
         assert!(asked.messages()[0].contains(expected), "{place}: {asked:?}");
     }
+    let asked = json!({"additional_permissions": {"file_system": {"write": ["~/made", "/proc/sys"]}}});
+    let refused = asking.run_with("true", &asked, &choose("once"));
+    assert!(!world.home().join("made").exists(), "nothing is made for what is refused: {refused:?}");
     let hosts: Vec<String> = (0..9).map(|number| format!("h{number}.example.org")).collect();
     let asked = asking.run_with(
         "true",

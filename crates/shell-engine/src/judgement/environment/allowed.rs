@@ -78,6 +78,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_editor_that_does_nothing_is_none() {
+        for value in [":", "true", "/usr/bin/true"] {
+            assert!(leaves_the_text("GIT_EDITOR", OsStr::new(value)), "{value}");
+        }
+        for (name, value) in
+            [("GIT_EDITOR", "vi"), ("GIT_EDITOR", "./true"), ("GIT_EDITOR", "true; id"), ("PAGER", "true")]
+        {
+            assert!(!leaves_the_text(name, OsStr::new(value)), "{name}={value}");
+        }
+    }
+
+    #[test]
     fn few_names_pass() {
         for name in ["PWD", "CI", "NO_COLOR", "LC_ALL", "GIT_TERMINAL_PROMPT"] {
             assert!(passage(name.as_bytes()).is_some(), "{name}");
