@@ -19,6 +19,7 @@ mod number {
     pub(super) const LINK_MTU: u16 = 4;
     pub(super) const LINK_INFO: u16 = 18;
     pub(super) const LINK_NAMESPACE: u16 = 28;
+    pub(super) const LINK_MOST_AT_ONCE: [u16; 4] = [41, 58, 63, 64];
     pub(super) const INFO_KIND: u16 = 1;
     pub(super) const INFO_DATA: u16 = 2;
     pub(super) const VETH_PEER: u16 = 1;
@@ -40,6 +41,9 @@ mod number {
 
 /// The largest packet of a link within a machine: fewer of them carry as much.
 const MTU: u32 = 65_535;
+/// What may go through such a link in one piece, both ways, of IPv6 and of IPv4: the most that the kernel knows
+/// (`GSO_MAX_SIZE`, since Linux 5.19, and 6.3 for IPv4).
+const AT_ONCE: u32 = 8 * 65_535;
 
 /// A socket over which the kernel is asked about one network namespace: that in which it was made.
 pub(super) struct Netlink(OwnedFd);
@@ -73,6 +77,16 @@ impl Netlink {
     /// Finds the number of an interface.
     pub(super) fn interface(&self, name: &str) -> io::Result<u32> {
         Ok(rustix::net::netdevice::name_to_index(&self.0, name)?)
+    }
+
+    /// Has an interface take as much in one piece as it can.
+    pub(super) fn take_much_at_once(&self, interface: u32) -> io::Result<()> {
+        let mut message = Message::new(number::NEW_LINK, 0);
+        message.link(interface, 0);
+        for kind in number::LINK_MOST_AT_ONCE {
+            message.attribute(kind, &AT_ONCE.to_ne_bytes());
+        }
+        self.ask(message)
     }
 
     /// Brings an interface up.
