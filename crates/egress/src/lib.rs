@@ -14,7 +14,7 @@
 //! - `resolve`: [`Resolve`], the addresses of a name outside; `address`: which of them are the public Internet's.
 //! - `outside`: the connection there.
 //! - `hello`: what the program says inside the connection must name the same host.
-//! - `exchange`: the bytes, both ways; `sys`: what they go through.
+//! - `exchange`: the bytes, both ways.
 //! - `published`: the other way round, ports inside that are reachable outside.
 //! - `name`, `range`: hosts; which name has which address.
 //!
@@ -34,7 +34,6 @@ mod proxy;
 mod published;
 mod range;
 mod resolve;
-mod sys;
 
 pub use address::{Special, special};
 pub use egress::{Egress, Inside, ListenError};

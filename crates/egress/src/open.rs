@@ -22,11 +22,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns what a process can afford that may open so many descriptors: a connection needs two, and four more while
-    /// bytes wait both ways; half of all is left for other work.
+    /// Returns what a process can afford that may open so many descriptors: a connection needs two, and half of all is
+    /// left for other work.
     #[must_use]
     pub fn with_descriptors(descriptors: u64) -> Limits {
-        let affordable = usize::try_from(descriptors / 12).unwrap_or(usize::MAX);
+        let affordable = usize::try_from(descriptors / 4).unwrap_or(usize::MAX);
         let connections = affordable.min(8192);
         // A third is always left for the others.
         let of_share = connections.min(4096).min((connections - connections / 3).max(64));
@@ -250,9 +250,9 @@ mod tests {
     fn half_of_the_descriptors_is_left() {
         for descriptors in [1024, 4096, 65_536, 1 << 20] {
             let limits = Limits::with_descriptors(descriptors);
-            assert!(u64::try_from(limits.of_process).unwrap() * 6 <= descriptors / 2);
+            assert!(u64::try_from(limits.of_process).unwrap() * 2 <= descriptors / 2);
             assert!(limits.of_share <= limits.connections && limits.waiting_of_share <= limits.of_share);
         }
-        assert!(Limits::with_descriptors(20_000).waiting_of_share >= 1000);
+        assert!(Limits::with_descriptors(6144).waiting_of_share >= 1000);
     }
 }
