@@ -113,7 +113,7 @@ impl Egress {
             tasks.push(tokio::spawn(dns::serve_streams(socket, Arc::clone(&names))).abort_handle());
         }
         let connections = Arc::new(Connections::new(limits));
-        let arrivals = Arc::new(Semaphore::new(MOST_ARRIVING));
+        let arrivals = Arc::new(Semaphore::new(MOST_ARRIVING.min(limits.connections)));
         let shared = Arc::new(Shared { names, connections, arrivals, judge, resolver });
         let direct = inside.listening.into_iter().map(|socket| (socket, Shared::receive as Receive));
         let proxies = inside.proxies.into_iter().map(|socket| (socket, Shared::receive_for_proxy as Receive));
@@ -230,7 +230,7 @@ impl Shared {
         tokio::spawn(Arc::clone(self).serve(arrived, room));
     }
 
-    /// The same at a proxy, where the program says what it wants.
+    /// The same at a proxy, where the program says what it wants. Until then it has a place of its share like any other.
     fn receive_for_proxy(self: &Arc<Self>, program: TcpStream, from: SocketAddr) {
         let begin = Instant::now();
         let room = Arc::clone(&self.arrivals).try_acquire_owned();
@@ -238,20 +238,43 @@ impl Shared {
         let (from, here) = (canonical(from), canonical(here));
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let Some(Wanted { host, port, way, said }) = proxy::hear(&program).await else { return };
             let number = shared.connections.number();
+            let Some(mut place) = shared.enter(number, from, here, room).await else {
+                return reset(&program);
+            };
+            let heard = tokio::select! {
+                heard = proxy::hear(&program) => heard,
+                // The egress itself ends.
+                _ = &mut place.ended => None,
+            };
+            let Some(Wanted { host, port, way, said }) = heard else { return };
             let attempt = Attempt { number, host, port, program: from, inside: here };
-            shared.serve(Arrived { attempt, program, way: Some(way), said, begin }, room).await;
+            shared.see_through(Arrived { attempt, program, way: Some(way), said, begin }, place).await;
         });
     }
 
-    async fn serve(self: Arc<Self>, mut arrived: Arrived, room: OwnedSemaphorePermit) {
-        let share = self.judge.share(&arrived.attempt).await;
+    async fn serve(self: Arc<Self>, arrived: Arrived, room: OwnedSemaphorePermit) {
+        let Attempt { number, program, inside, .. } = arrived.attempt;
+        match self.enter(number, program, inside, room).await {
+            Some(place) => self.see_through(arrived, place).await,
+            None => self.turn_away(&arrived, Failure::TooMany),
+        }
+    }
+
+    /// Takes a place of the share that a connection counts to, if it is anybody's and there is one.
+    async fn enter(
+        &self,
+        number: u64,
+        program: SocketAddr,
+        inside: SocketAddr,
+        room: OwnedSemaphorePermit,
+    ) -> Option<Place> {
+        let share = self.judge.share(program, inside).await;
         drop(room);
-        let Some(place) = self.connections.enter(&arrived.attempt, share) else {
-            self.turn_away(&arrived, Failure::TooMany);
-            return arrived.answer(&Failure::TooMany).await;
-        };
+        self.connections.enter(number, share?)
+    }
+
+    async fn see_through(&self, mut arrived: Arrived, place: Place) {
         let record = self.attend(&mut arrived, place).await;
         // Before the program sees its end, which it may tell of at once.
         self.judge.ended(&record);
@@ -262,7 +285,7 @@ impl Shared {
 
     fn turn_away(&self, arrived: &Arrived, failure: Failure) {
         self.judge.ended(&Record { failure: Some(failure), ..arrived.record() });
-        arrived.reset();
+        reset(&arrived.program);
     }
 
     /// The life of one connection.
@@ -310,7 +333,7 @@ impl Shared {
         record.allowed = Some(allowed.clone());
         let server = outside::connect(attempt, &*self.judge, &*self.resolver).await.map_err(Some)?;
         record.address = server.peer_addr().ok();
-        place.made(&allowed);
+        place.made(attempt, &allowed);
         self.judge.opened(attempt);
         if let Some(way) = way {
             way.made(program).await.map_err(|_| None)?;
@@ -344,13 +367,6 @@ impl Arrived {
             sent: 0,
             received: 0,
             duration: self.begin.elapsed(),
-        }
-    }
-
-    /// Resets it, unless its program waits for an answer.
-    fn reset(&self) {
-        if self.way.is_none() {
-            reset(&self.program);
         }
     }
 

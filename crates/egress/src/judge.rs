@@ -44,9 +44,10 @@ pub trait Judge: Send + Sync + 'static {
     /// whether the address itself is granted.
     fn grants_address(&self, attempt: &Attempt, address: IpAddr) -> bool;
 
-    /// Finds whose share of the connections this one counts to. Few wait for that at the same time.
-    fn share<'j>(&'j self, _attempt: &'j Attempt) -> Waiting<'j, u64> {
-        Box::pin(std::future::ready(0))
+    /// Finds whose share of the connections one from this address to that one counts to, before it is known what it is for;
+    /// one that is nobody's is reset. Few wait for that at the same time.
+    fn share(&self, _program: SocketAddr, _inside: SocketAddr) -> Waiting<'_, Option<u64>> {
+        Box::pin(std::future::ready(Some(0)))
     }
 
     /// Hears that bytes can flow.

@@ -15,7 +15,7 @@ pub struct Limits {
     pub connections: usize,
     /// Of one share of it.
     pub of_share: usize,
-    /// Of one share, those that are not made yet: judged, asked about, resolved, connecting.
+    /// Of one share, those that are not made yet: heard, judged, asked about, resolved, connecting.
     pub waiting_of_share: usize,
     /// Of all egresses of this process together.
     pub of_process: usize,
@@ -53,10 +53,9 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    attempt: Attempt,
     share: u64,
-    /// Why it was allowed, once it is made.
-    allowed: Option<String>,
+    /// What it is, and why it was allowed, once it is made.
+    made: Option<(Attempt, String)>,
     counts: Arc<Counts>,
     since: Instant,
     /// Ends it; for this reason, or for none when it is dropped.
@@ -105,7 +104,7 @@ impl Connections {
     }
 
     /// Takes a place for a connection; none if there is no room for it.
-    pub(crate) fn enter(self: &Arc<Self>, attempt: &Attempt, share: u64) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, number: u64, share: u64) -> Option<Place> {
         let mut state = self.lock();
         let Limits { connections, of_share, waiting_of_share, of_process } = self.limits;
         let own = state.shares.get(&share);
@@ -123,31 +122,19 @@ impl Connections {
         own.waiting += 1;
         let counts = Arc::new(Counts::default());
         let (end, ended) = oneshot::channel();
-        let entry = Entry {
-            attempt: attempt.clone(),
-            share,
-            allowed: None,
-            counts: Arc::clone(&counts),
-            since: Instant::now(),
-            end: Some(end),
-        };
-        state.open.insert(attempt.number, entry);
-        Some(Place { connections: Arc::clone(self), number: attempt.number, counts, ended })
+        let entry =
+            Entry { share, made: None, counts: Arc::clone(&counts), since: Instant::now(), end: Some(end) };
+        state.open.insert(number, entry);
+        Some(Place { connections: Arc::clone(self), number, counts, ended })
     }
 
     /// Lists those that are made.
     pub(crate) fn list(&self) -> Vec<OpenConnection> {
         let made = |entry: &Entry| {
-            let allowed = entry.allowed.clone()?;
+            let (attempt, allowed) = entry.made.clone()?;
             let (sent, received) = (&entry.counts.sent, &entry.counts.received);
             let (sent, received) = (sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
-            Some(OpenConnection {
-                attempt: entry.attempt.clone(),
-                allowed,
-                sent,
-                received,
-                since: entry.since,
-            })
+            Some(OpenConnection { attempt, allowed, sent, received, since: entry.since })
         };
         self.lock().open.values().filter_map(made).collect()
     }
@@ -155,7 +142,7 @@ impl Connections {
     /// Ends those that are made and not to be kept.
     pub(crate) fn retain(&self, keep: impl Fn(&Attempt, &str) -> bool) {
         for entry in self.lock().open.values_mut() {
-            let goes = entry.allowed.as_deref().is_some_and(|allowed| !keep(&entry.attempt, allowed));
+            let goes = entry.made.as_ref().is_some_and(|(attempt, allowed)| !keep(attempt, allowed));
             if let Some(end) = entry.end.take_if(|_| goes) {
                 // It may be ending already.
                 let _ = end.send(Failure::Revoked);
@@ -175,10 +162,10 @@ impl Connections {
 
 impl Place {
     /// Notes that the connection is made.
-    pub(crate) fn made(&self, allowed: &str) {
+    pub(crate) fn made(&self, attempt: &Attempt, allowed: &str) {
         let mut state = self.connections.lock();
         let Some(entry) = state.open.get_mut(&self.number) else { return };
-        entry.allowed = Some(allowed.to_owned());
+        entry.made = Some((attempt.clone(), allowed.to_owned()));
         let share = entry.share;
         if let Some(share) = state.shares.get_mut(&share) {
             share.waiting = share.waiting.saturating_sub(1);
@@ -193,7 +180,7 @@ impl Drop for Place {
         let Some(entry) = state.open.remove(&self.number) else { return };
         if let Some(share) = state.shares.get_mut(&entry.share) {
             share.all = share.all.saturating_sub(1);
-            if entry.allowed.is_none() {
+            if entry.made.is_none() {
                 share.waiting = share.waiting.saturating_sub(1);
             }
             if share.all == 0 {
@@ -208,22 +195,23 @@ mod tests {
     use super::*;
     use crate::name::{Host, Name};
 
-    fn attempt(connections: &Connections) -> Attempt {
+    fn attempt(number: u64) -> Attempt {
         let host = Host::Name(Name::new("a.example").unwrap());
         let (program, inside) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 443).into());
-        Attempt { number: connections.number(), host, port: 443, program, inside }
+        Attempt { number, host, port: 443, program, inside }
     }
 
     #[test]
     fn each_share_has_its_own_room() {
         let limits = Limits { connections: 5, of_share: 3, waiting_of_share: 2, of_process: 1000 };
         let connections = Arc::new(Connections::new(limits));
-        let enter = |share| connections.enter(&attempt(&connections), share);
+        let enter = |share| connections.enter(connections.number(), share);
         let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
         assert!(enter(1).is_none(), "two wait");
-        first.made("a rule");
+        let made = |place: &Place| place.made(&attempt(place.number), "a rule");
+        made(&first);
         let third = enter(1).unwrap();
-        third.made("a rule");
+        made(&third);
         assert!(enter(1).is_none(), "three there are");
         let _others = [enter(2).unwrap(), enter(2).unwrap()];
         assert!(enter(3).is_none(), "five there are in all");
@@ -236,9 +224,9 @@ mod tests {
     fn a_connection_whose_rule_is_gone_is_told_to_end() {
         let connections = Arc::new(Connections::new(Limits::with_descriptors(12_000)));
         let [mut kept, mut gone] =
-            [0, 0].map(|share| connections.enter(&attempt(&connections), share).unwrap());
-        kept.made("kept");
-        gone.made("gone");
+            [0, 0].map(|share| connections.enter(connections.number(), share).unwrap());
+        kept.made(&attempt(kept.number), "kept");
+        gone.made(&attempt(gone.number), "gone");
         connections.retain(|_, allowed| allowed == "kept");
         assert_eq!(gone.ended.try_recv(), Ok(Failure::Revoked));
         assert!(kept.ended.try_recv().is_err());

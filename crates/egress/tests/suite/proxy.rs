@@ -1,7 +1,8 @@
 //! Programs that ask a proxy for hosts.
 
-use crate::world::{Hosts, LONG, Rules, World, has_outside};
+use crate::world::{Hosts, LONG, Rules, STRANGER, World, connect_from, has_descriptors, has_outside};
 use egress::{Failure, Limits};
+use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -141,4 +142,61 @@ async fn a_tunnel_leads_to_no_private_address_and_to_no_other_site() {
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(LONG, accepted.read_to_end(&mut rest)).await.unwrap();
     assert_eq!(rest, b"", "the smuggled request");
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_keeps_nobody_from_being_served() {
+    if !has_outside() || !has_descriptors() {
+        return;
+    }
+    let rules = Rules { shares_by_address: true, ..Rules::allowing(&["good.example"]) };
+    let limits = Limits { of_share: 64, waiting_of_share: 16, ..Limits::with_descriptors(100_000) };
+    let world = World::with(rules, Hosts::default(), limits);
+    let (server, port) = world.server().await;
+    let asks = format!("CONNECT good.example:{port} HTTP/1.1\r\n\r\n");
+    let (greedy, modest) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
+    // More than arrive at a time; whoever speaks without an end is no better.
+    let mut silent = Vec::new();
+    for number in 0..1500 {
+        let Ok(mut program) = connect_from(greedy, world.proxy).await else { continue };
+        if number % 2 == 0 {
+            let _ = program.write_all(b"CONNECT good").await;
+        }
+        silent.push(program);
+    }
+    let mut other = connect_from(modest, world.proxy).await.unwrap();
+    other.write_all(asks.as_bytes()).await.unwrap();
+    hears(&mut other, b"HTTP/1.1 200 Connection established\r\n\r\n").await;
+    drop(tokio::time::timeout(LONG, server.accept()).await.unwrap().unwrap());
+    // What it has no place for is reset, and holds no descriptor.
+    let is_held =
+        |program: &TcpStream| program.try_read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+    let mut held = silent.len();
+    while held > 16 {
+        tokio::task::yield_now().await;
+        held = silent.iter().filter(|program| is_held(program)).count();
+    }
+    assert_eq!(held, 16);
+    // Places are free again when their programs end.
+    drop(silent);
+    loop {
+        let Ok(mut program) = connect_from(greedy, world.proxy).await else { continue };
+        let _ = program.write_all(asks.as_bytes()).await;
+        if program.read(&mut [0]).await.is_ok_and(|length| length > 0) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_nobody_is_reset_before_it_speaks() {
+    let world = World::new(Rules::allowing(&["good.example"]));
+    let mut known = connect_from("127.0.0.2".parse().unwrap(), world.proxy).await.unwrap();
+    known.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    hears(&mut known, b"HTTP/1.1 400 Bad Request\r\n").await;
+    let ended = match connect_from(STRANGER, world.proxy).await {
+        Ok(mut stranger) => tokio::time::timeout(LONG, stranger.read(&mut [0])).await.unwrap(),
+        Err(error) => Err(error),
+    };
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

@@ -216,7 +216,7 @@ async fn whoever_opens_too_many_takes_none_from_another() {
         return;
     }
     let limits = Limits { connections: 12, of_share: 8, ..Limits::with_descriptors(10_000) };
-    let rules = Rules { shares_by_name: true, ..Rules::allowing(&["greedy.example", "good.example"]) };
+    let rules = Rules { shares_by_address: true, ..Rules::allowing(&["greedy.example", "good.example"]) };
     let world = World::with(rules, Hosts::default(), limits);
     let (server, port) = world.server().await;
     let mut open = Vec::new();

@@ -5,17 +5,21 @@ use egress::{
 };
 use rustix::net::{AddressFamily, SocketType};
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 /// Local to every machine, and nobody else's.
 pub(crate) const RANGE: Range =
     Range { v4: Ipv4Addr::new(127, 77, 0, 0), v4_prefix: 16, v6: Range::SANDBOX.v6 };
+
+/// Where connections come from that are nobody's.
+pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 99));
 
 /// Longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -27,8 +31,8 @@ pub(crate) struct Rules {
     pub(crate) waits: bool,
     /// Grants loopback, on which the servers outside are.
     pub(crate) grants_loopback: bool,
-    /// Each name has a share of the connections of its own.
-    pub(crate) shares_by_name: bool,
+    /// Each address that programs come from, or connect to, has a share of the connections of its own; [`STRANGER`] has none.
+    pub(crate) shares_by_address: bool,
     pub(crate) asked: AtomicUsize,
     pub(crate) withdrawn: Arc<AtomicUsize>,
     pub(crate) records: Mutex<Vec<Record>>,
@@ -41,7 +45,7 @@ impl Rules {
             allowed: watch::channel(names.to_vec()).0,
             waits: false,
             grants_loopback: true,
-            shares_by_name: false,
+            shares_by_address: false,
             asked: AtomicUsize::new(0),
             withdrawn: Arc::default(),
             records: Mutex::default(),
@@ -93,9 +97,13 @@ impl Judge for Rules {
         self.grants_loopback && address == Ipv6Addr::LOCALHOST
     }
 
-    fn share<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, u64> {
-        let share = if self.shares_by_name { attempt.host.to_string().len() } else { 0 };
-        Box::pin(std::future::ready(u64::try_from(share).unwrap()))
+    fn share(&self, program: SocketAddr, inside: SocketAddr) -> Waiting<'_, Option<u64>> {
+        let last = |address: SocketAddr| match address.ip() {
+            IpAddr::V4(address) => u64::from(address.octets()[3]),
+            IpAddr::V6(_) => 0,
+        };
+        let share = if self.shares_by_address { last(program) << 8 | last(inside) } else { 0 };
+        Box::pin(std::future::ready((program.ip() != STRANGER).then_some(share)))
     }
 
     fn ended(&self, record: &Record) {
@@ -179,6 +187,13 @@ impl World {
         let (address, _) = self.egress.names().addresses_of(&Name::new(name).unwrap()).unwrap();
         TcpStream::connect((address, port)).await.unwrap()
     }
+}
+
+/// A program connects from an address of this machine. It may be reset before it knows that it is connected.
+pub(crate) async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    tokio::time::timeout(LONG, socket.connect(to)).await.unwrap()
 }
 
 /// Whether machines can have no IPv6 at all.

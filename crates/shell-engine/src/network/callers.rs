@@ -78,10 +78,14 @@ impl Callers {
         self.take(from).unwrap_or_else(|| self.untold())
     }
 
-    /// Whose share of the connections one from this address counts to: none's in particular where nobody says whose it is.
-    pub(super) async fn share(&self, from: SocketAddr, to: SocketAddr) -> u64 {
-        let told = self.wait_for(to, || self.lock().expected.get(&from).map(|(call, _)| *call)).await;
-        told.or_else(|| self.only().map(|call| call.number)).unwrap_or_default()
+    /// Whose share of the connections one from this address counts to, if somebody has said whose it is.
+    pub(super) async fn share(&self, from: SocketAddr, to: SocketAddr) -> Option<u64> {
+        self.wait_for(to, || self.lock().expected.get(&from).map(|(call, _)| *call)).await
+    }
+
+    /// The share of one of which nobody has said so: of the only call that there is, or none's in particular.
+    pub(super) fn untold_share(&self) -> u64 {
+        self.only().map(|call| call.number).unwrap_or_default()
     }
 
     /// Waits until something is known of a connection that has come to an address, or it is clear that nothing will be.
@@ -210,7 +214,7 @@ mod tests {
         let ((share, whose), ()) = tokio::join!(found, told);
         let whose = whose.unwrap();
         assert_eq!((whose.0.map(|call| call.number), whose.1.program), (Some(call), curl().program));
-        assert_eq!(share, call);
+        assert_eq!(share, Some(call));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Decides about the connections of one sandbox.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -139,8 +139,11 @@ impl egress::Judge for SandboxJudge {
         is_meant || self.grounds(&policy).grants_address(address, attempt.port)
     }
 
-    fn share<'j>(&'j self, attempt: &'j Attempt) -> Waiting<'j, u64> {
-        Box::pin(self.callers.share(attempt.program, attempt.inside))
+    fn share(&self, program: SocketAddr, inside: SocketAddr) -> Waiting<'_, Option<u64>> {
+        Box::pin(async move {
+            let told = self.callers.share(program, inside).await;
+            told.or_else(|| (!self.only_announced).then(|| self.callers.untold_share()))
+        })
     }
 
     fn ended(&self, record: &Record) {
