@@ -305,13 +305,14 @@ fn sandboxing(
     OwnFiles { program, offered, key }: OwnFiles,
 ) -> Result<Sandboxing, ConfigError> {
     let mut private = private_folders(homes.user);
-    private.extend(homes.operator.map(private_folders).into_iter().flatten());
     for folder in &private {
         // What is not there when a sandbox is made cannot be hidden from it. One that cannot be made holds nothing.
         if let Err(error) = make_private(folder) {
             tracing::warn!(error = &error as &dyn std::error::Error, "a private folder is missing");
         }
     }
+    // Whoever serves others has made his.
+    private.extend(homes.operator.map(private_folders).into_iter().flatten());
     private.extend(key);
     let own = Own {
         // Who may write rules may let himself out.

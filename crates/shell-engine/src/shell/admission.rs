@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::places::{Place, Places, User};
+use super::places::{Places, TakenPlace, User};
 
 /// Places for running commands.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Admission {
 #[must_use = "dropping it gives the turn to the next command"]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    _shared: Option<Place>,
+    _shared: Option<TakenPlace>,
     used: Arc<AtomicBool>,
     waited: Duration,
 }

@@ -54,7 +54,7 @@ pub use facts::{Dirty, GitFacts, LimitFacts, SessionFacts, ShellFacts, Unknown};
 pub use input::WriteError;
 pub use kept::{CommandEnd, CommandError, KeptCommand};
 pub use outcome::{CallOutcome, Ending};
-pub use places::Places;
+pub use places::{Lent, Places, TakenPlace, Turns, User};
 pub use processes::CallProcess;
 pub use request::{CallRequest, Input, RequestError};
 pub use running::{BackgroundCall, CallState, RecentCall, RunningCall, RunningCalls};

@@ -2,6 +2,8 @@
 //! few: the users take turns.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -13,37 +15,58 @@ use crate::sandboxes::Neighbours;
 pub struct Places {
     state: Arc<Mutex<State>>,
     neighbours: Neighbours,
+    turns: Option<Arc<dyn Turns>>,
 }
+
+/// Where a command's turn is asked for that has a place here, because other processes run commands, too.
+pub trait Turns: Debug + Send + Sync {
+    /// Waits for a turn, which is given back when what this gives is dropped. Dropping the future leaves the queue.
+    fn enter(&self) -> Pin<Box<dyn Future<Output = Lent> + Send + '_>>;
+}
+
+/// A turn that is another process's to give.
+pub type Lent = Box<dyn Debug + Send + Sync>;
 
 #[derive(Debug)]
 struct State {
     free: usize,
     users: u64,
     /// Those who wait, by their users, in the order of the users' turns.
-    waiting: VecDeque<(u64, VecDeque<oneshot::Sender<Place>>)>,
+    waiting: VecDeque<(u64, VecDeque<oneshot::Sender<TakenPlace>>)>,
 }
 
 /// One user of shared places.
 #[derive(Clone, Debug)]
-pub(super) struct User {
+pub struct User {
     places: Places,
     number: u64,
 }
 
 /// A place to run a command; whoever is next gets it when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Option<Places>);
+#[must_use = "dropping it gives the place to the next command"]
+pub struct TakenPlace {
+    places: Option<Places>,
+    turn: Option<Lent>,
+}
 
 impl Places {
     /// So many, and at least one.
     #[must_use]
     pub fn new(count: usize) -> Places {
         let state = State { free: count.max(1), users: 0, waiting: VecDeque::new() };
-        Places { state: Arc::new(Mutex::new(state)), neighbours: Neighbours::new(count) }
+        Places { state: Arc::new(Mutex::new(state)), neighbours: Neighbours::new(count), turns: None }
+    }
+
+    /// The same, where whoever has a place waits for his turn among other processes besides.
+    #[must_use]
+    pub fn taking_turns(self, turns: Arc<dyn Turns>) -> Places {
+        Places { turns: Some(turns), ..self }
     }
 
     /// One more user.
-    pub(super) fn user(&self) -> User {
+    #[must_use]
+    pub fn user(&self) -> User {
         let mut state = self.state();
         state.users += 1;
         User { places: self.clone(), number: state.users }
@@ -67,8 +90,16 @@ impl Places {
 
 impl User {
     /// Waits for a place. Dropping the future leaves the queue.
-    pub(super) async fn enter(&self) -> Place {
-        let place = || Place(Some(self.places.clone()));
+    pub async fn enter(&self) -> TakenPlace {
+        let mut place = self.enter_here().await;
+        if let Some(turns) = &self.places.turns {
+            place.turn = Some(turns.enter().await);
+        }
+        place
+    }
+
+    async fn enter_here(&self) -> TakenPlace {
+        let place = || TakenPlace { places: Some(self.places.clone()), turn: None };
         let receiver = {
             let mut state = self.places.state();
             if state.free > 0 {
@@ -83,13 +114,13 @@ impl User {
             receiver
         };
         // Those who wait are never forgotten; if they were, nobody would be held up.
-        receiver.await.unwrap_or(Place(None))
+        receiver.await.unwrap_or(TakenPlace { places: None, turn: None })
     }
 }
 
 impl State {
     /// Who is next. The user's others wait until all other users had their turn.
-    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+    fn next(&mut self) -> Option<oneshot::Sender<TakenPlace>> {
         let (user, mut queue) = self.waiting.pop_front()?;
         let sender = queue.pop_front();
         if !queue.is_empty() {
@@ -99,10 +130,12 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for TakenPlace {
     fn drop(&mut self) {
-        let Some(places) = self.0.take() else { return };
-        let mut place = Place(Some(places.clone()));
+        // Whoever is next here waits for a turn of his own.
+        self.turn = None;
+        let Some(places) = self.places.take() else { return };
+        let mut place = TakenPlace { places: Some(places.clone()), turn: None };
         loop {
             let sender = {
                 let mut state = places.state();
@@ -113,7 +146,7 @@ impl Drop for Place {
                 sender
             };
             let Some(sender) = sender else {
-                place.0 = None;
+                place.places = None;
                 return;
             };
             match sender.send(place) {
