@@ -22,7 +22,8 @@ pub use channels::{
     approve_on_screen, webhook_key, webhook_url,
 };
 pub use http::{
-    Address, AddressError, HttpError, HttpOptions, IdentityOptions, KeysError, Proxy, ProxyError, serve_http,
+    Address, AddressError, HttpError, HttpOptions, IdentityOptions, KeysError, PlaceError, Proxy, ProxyError,
+    UidRange, UidRangeError, WorkersError, serve_http, serve_tenant,
 };
 pub use mcp::{
     Keeper, Offer, Preset, ServeError, SessionFile, ShellServer, UnknownPreset, check_output,

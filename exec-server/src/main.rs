@@ -48,8 +48,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Subcommand::Doctor(doctor)) => doctor.run(),
         Some(Subcommand::Policy(policy)) => policy.run(),
         Some(Subcommand::Serve(serve)) => {
+            let is_worker = serve.tenant_worker;
             let (settings, options) = serve.settings();
-            until_end(exec_server::serve_http(settings, options, cli::announce))?;
+            match is_worker {
+                true => until_end(exec_server::serve_tenant(settings, options))?,
+                false => until_end(exec_server::serve_http(settings, options, cli::announce))?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         Some(Subcommand::Setup(setup)) => setup.run(),

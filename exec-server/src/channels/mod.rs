@@ -18,5 +18,5 @@ pub(crate) use terminal::{FromTerminal, NoAnswer};
 pub use terminal::{
     Look, Remote, RemoteError, ScreenError, ScriptError, ServersAt, approve_by_script, approve_on_screen,
 };
-pub(crate) use web::Desk;
+pub(crate) use web::{Desk, Relayed};
 pub use webhook::{webhook_key, webhook_url};

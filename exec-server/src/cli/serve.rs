@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use exec_server::{Address, HttpOptions, IdentityOptions, Proxy};
+use exec_server::{Address, HttpOptions, IdentityOptions, Proxy, UidRange};
 use shell_engine::Settings;
 
 use super::server::ServerArguments;
@@ -87,6 +87,15 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FOLDER", help_heading = "Who may ask")]
     workspaces: Option<PathBuf>,
 
+    /// User numbers of nobody's (FIRST-LAST), one of which each who asks gets: his commands, and all that is done for him, run
+    /// as that user. Only root can start a server so
+    #[arg(long, value_name = "RANGE", help_heading = "Who may ask")]
+    tenant_uids: Option<UidRange>,
+
+    /// Whether this process serves one of them: who that is, it is told on its standard input
+    #[arg(long, hide = true)]
+    pub(crate) tenant_worker: bool,
+
     /// The most who are served at a time
     #[arg(long, value_name = "NUMBER", default_value_t = HttpOptions::PRINCIPALS, help_heading = "Who may ask")]
     max_principals: usize,
@@ -133,6 +142,7 @@ impl ServeArguments {
             identity,
             resource: self.resource,
             workspaces: self.workspaces,
+            tenant_uids: self.tenant_uids,
             principals: self.max_principals,
             questions: self.max_questions,
             ..HttpOptions::at(self.http)

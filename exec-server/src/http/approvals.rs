@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::listener::Peer;
 use super::principal::{Principal, Scope};
-use super::site::Site;
+use super::site::{Served, Site};
 use crate::channels::{FromTerminal, NoAnswer};
 
 /// Bytes of an answer, which has some words.
@@ -85,13 +85,27 @@ fn stream(site: &Site) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     };
     let attending = hub.attend();
+    let mut elsewhere = match &site.served {
+        Served::Here(_) => None,
+        Served::Apart(workers) => Some(workers.questions()),
+    };
     let (sender, receiver) = mpsc::channel::<Result<_, std::convert::Infallible>>(READY);
     let stop = site.streams.clone();
     tokio::spawn(async move {
         let _attending = attending;
         loop {
+            let of_workers = async {
+                match &mut elsewhere {
+                    Some(elsewhere) => elsewhere.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             let event = tokio::select! {
                 message = messages.recv() => match message {
+                    Some(message) => [b"data: ", &*message, b"\n\n"].concat(),
+                    None => return,
+                },
+                message = of_workers => match message {
                     Some(message) => [b"data: ", &*message, b"\n\n"].concat(),
                     None => return,
                 },
@@ -129,7 +143,11 @@ async fn answer(site: &Site, principal: &Principal, head: &Parts, body: Body) ->
     };
     let FromTerminal::Answer { id, choice, .. } = &answer;
     let (id, choice) = (id.clone(), choice.clone());
-    match site.desk.hub().answer(answer) {
+    let answered = match &site.served {
+        Served::Here(_) => site.desk.hub().answer(answer),
+        Served::Apart(workers) => workers.answered(answer).await,
+    };
+    match answered {
         Ok(()) => {
             tracing::info!(principal = %principal.identity, question = id, choice, "a question was answered");
             StatusCode::NO_CONTENT.into_response()

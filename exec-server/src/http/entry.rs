@@ -9,10 +9,12 @@ use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::listener::Peer;
 use super::principal::{Identity, Principal, Scope};
-use super::site::Site;
+use super::site::{Served, Site};
 use super::tenants::Tenant;
 
 /// How long a message may take to come.
@@ -35,10 +37,12 @@ pub(super) async fn admit(site: &Site, secret: Option<&str>, head: &Parts) -> Re
 
 async fn admit_as(site: &Site, principal: &Principal, version: Version) -> Result<Arc<Tenant>, Response> {
     site.gate.require(principal, Scope::Run).map_err(IntoResponse::into_response)?;
-    if site.life.is_leaving() && !site.tenants.has(&principal.identity) {
+    if site.life.is_leaving() && !site.served.has(&principal.identity) {
         return Err(leaving(version).await);
     }
-    site.tenants.of(&principal.identity).await.map_err(|error| {
+    // What others serve is passed on before it comes here.
+    let Served::Here(tenants) = &site.served else { return Err(StatusCode::NOT_FOUND.into_response()) };
+    tenants.of(&principal.identity).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, principal = %principal.identity, "not served");
         let text = format!("{error}\n");
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response()
@@ -80,4 +84,43 @@ pub(super) async fn leaving(version: Version) -> Response {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether a message would begin what a server that leaves must not begin: a call, or a session. Answers, and requests
+/// that go on with a call, are welcome.
+pub(super) fn begins_something(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message {
+        id: Option<IgnoredAny>,
+        method: Option<String>,
+        params: Option<Parameters>,
+    }
+    #[derive(Deserialize)]
+    struct Parameters {
+        #[serde(rename = "requestState")]
+        state: Option<IgnoredAny>,
+    }
+    let Ok(message) = serde_json::from_slice::<Message>(body) else { return true };
+    let goes_on = message.params.is_some_and(|parameters| parameters.state.is_some());
+    message.id.is_some() && message.method.is_some_and(|method| method != "ping") && !goes_on
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_something_is_known_from_what_goes_on() {
+        for (message, begins) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"shell"}}"#, true),
+            (r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}"#, true),
+            ("not JSON", true),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"requestState":"x"}}"#, false),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#, false),
+            (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#, false),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, false),
+        ] {
+            assert_eq!(begins_something(message.as_bytes()), begins, "{message}");
+        }
+    }
 }

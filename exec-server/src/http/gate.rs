@@ -19,6 +19,8 @@ pub(super) enum Gate {
     User(u32),
     /// Whoever says who he is, and proves it.
     Known(Box<Known>),
+    /// Another process of this server, which knows who asks: this one, and for all that it passes on, it has looked.
+    Told(Identity),
 }
 
 /// The ways in which somebody can prove who he is.
@@ -60,12 +62,13 @@ impl Gate {
                 let knows = secret.is_some_and(|secret| Sealed::of(secret.as_bytes()) == *sealed);
                 if knows { Ok(owner()) } else { Err(Refusal::NotFound) }
             }
-            Gate::User(_) | Gate::Known(_) if secret.is_some() => Err(Refusal::NotFound),
+            Gate::User(_) | Gate::Known(_) | Gate::Told(_) if secret.is_some() => Err(Refusal::NotFound),
             Gate::User(ours) => match peer {
                 Some(Peer::User(user)) if user == *ours || user == 0 => Ok(owner()),
                 Some(Peer::User(_) | Peer::Network(_)) | None => Err(Refusal::OtherUser),
             },
             Gate::Known(known) => known.enter(peer, headers).await,
+            Gate::Told(identity) => Ok(Principal { identity: identity.clone(), ..owner() }),
         }
     }
 
@@ -74,11 +77,16 @@ impl Gate {
         matches!(self, Gate::Known(_))
     }
 
+    /// Whether another process of this server knows who asks.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, Gate::Told(_))
+    }
+
     /// Refuses whoever may not do this.
     pub(super) fn require(&self, principal: &Principal, scope: Scope) -> Result<(), Refusal> {
         let metadata = match self {
             Gate::Known(known) => known.metadata.clone(),
-            Gate::Secret(_) | Gate::User(_) => None,
+            Gate::Secret(_) | Gate::User(_) | Gate::Told(_) => None,
         };
         if principal.scopes.has(scope) { Ok(()) } else { Err(Refusal::Lacks { scope, metadata }) }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,13 +28,19 @@ pub(super) enum Peer {
 /// it is so short that some are lost when many clients come at once.
 const BACKLOG: i32 = 4096;
 
-/// The socket that a server listens on. A Unix socket is removed when this is dropped.
+/// The socket that a server listens on. A Unix socket that it has made is removed when this is dropped.
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, Option<PathBuf>),
 }
 
 impl Listener {
+    /// A socket that another process listens on has made. Must be called within the runtime.
+    pub(super) fn made(listener: StdUnixListener) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        Ok(Listener::Unix(UnixListener::from_std(listener)?, None))
+    }
+
     /// Listens there. Must be called within the runtime.
     pub(super) async fn bind(address: &Address) -> io::Result<Listener> {
         match address {
@@ -48,7 +54,7 @@ impl Listener {
                 let listener = UnixListener::bind(path)?;
                 rustix::net::listen(&listener, BACKLOG)?;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-                Ok(Listener::Unix(listener, path.clone()))
+                Ok(Listener::Unix(listener, Some(path.clone())))
             }
         }
     }
@@ -57,7 +63,7 @@ impl Listener {
     pub(super) fn address(&self) -> io::Result<Address> {
         match self {
             Listener::Tcp(listener) => Ok(Address::Tcp(listener.local_addr()?)),
-            Listener::Unix(_, path) => Ok(Address::Unix(path.clone())),
+            Listener::Unix(_, path) => Ok(Address::Unix(path.clone().unwrap_or_default())),
         }
     }
 
@@ -80,7 +86,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix(_, path) = self {
+        if let Listener::Unix(_, Some(path)) = self {
             let _ = std::fs::remove_file(path);
         }
     }

@@ -8,6 +8,7 @@ use shell_engine::{ConfigError, TooFewDescriptors};
 use super::address::Address;
 use super::keys::KeysError;
 use super::proxies::Proxy;
+use super::workers::{UidRange, WorkersError};
 
 /// How to serve over HTTP.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct HttpOptions {
     pub resource: Option<String>,
     /// The folder for workspaces, one for each principal; by default the one that the server was started in.
     pub workspaces: Option<PathBuf>,
+    /// The users that principals' commands run as, one for each; by default all run as whoever starts the server.
+    pub tenant_uids: Option<UidRange>,
     /// The most principals that are served at a time.
     pub principals: usize,
     /// The most requests of one principal that are answered at a time.
@@ -102,6 +105,7 @@ impl HttpOptions {
             identity: IdentityOptions::default(),
             resource: None,
             workspaces: None,
+            tenant_uids: None,
             principals: HttpOptions::PRINCIPALS,
             requests: HttpOptions::REQUESTS,
             questions: HttpOptions::QUESTIONS,
@@ -146,6 +150,9 @@ pub enum HttpError {
     /// Principals would not be kept from each other's memory and processor time.
     #[error("memory_max and cpu_max cannot be had, so nobody is served: {0}")]
     NotBounded(String),
+    /// Principals cannot have users of their own.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     /// How commands are to be run is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -2,8 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use super::secret::Sealed;
+
 /// The longest name of somebody, in bytes.
 const MAX_NAME: usize = 256;
+
+/// Letters of a name that its folder's name begins with.
+const NAME_LETTERS: usize = 24;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +28,7 @@ pub(super) enum Scope {
 pub(super) struct Scopes(u8);
 
 /// By which way it is known who somebody is: the same name by another way is somebody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Way {
     /// Who has started the server; there is nobody else.
     Owner,
@@ -34,7 +41,7 @@ pub(super) enum Way {
 }
 
 /// Somebody, whatever he may do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) way: Way,
     pub(super) name: String,
@@ -110,6 +117,20 @@ impl Identity {
         let is_one = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
         is_one.then(|| Identity { way, name: name.to_owned() })
     }
+
+    /// What his folder is called: beginning like his name, and as no other's; with a secret, as nobody guesses.
+    pub(super) fn folder_name(&self, secret: &str) -> String {
+        let way = match self.way {
+            Way::Owner => "owner",
+            Way::Token => "token",
+            Way::OAuth => "oauth",
+            Way::Proxy => "proxy",
+        };
+        let letters = self.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-');
+        let begin: String = letters.take(NAME_LETTERS).collect();
+        let sealed = Sealed::of(format!("{secret}{way}:{}", self.name).as_bytes());
+        format!("{begin}-{}", sealed.long())
+    }
 }
 
 impl fmt::Display for Identity {
@@ -135,5 +156,27 @@ mod tests {
         for name in ["", "a\nb", "\u{1b}[2J", &"x".repeat(MAX_NAME + 1)] {
             assert!(Identity::new(Way::Proxy, name).is_none(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn folders_are_named_for_one_alone_and_lead_nowhere() {
+        let named = |way, name: &str| Identity::new(way, name).unwrap().folder_name("");
+        let names = [
+            named(Way::Token, "ann"),
+            named(Way::OAuth, "ann"),
+            named(Way::OAuth, "an n"),
+            named(Way::OAuth, "../../etc"),
+            named(Way::OAuth, "/"),
+            named(Way::OAuth, &"x".repeat(200)),
+        ];
+        for name in &names {
+            assert!(!name.contains(['/', '.']) && name.len() < 64, "{name}");
+        }
+        let mut distinct = names.to_vec();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), names.len());
+        let ann = Identity::new(Way::Token, "ann").unwrap();
+        assert_ne!(ann.folder_name("a secret"), names[0]);
     }
 }

@@ -14,7 +14,7 @@ use super::site::Site;
 use crate::mcp::RequestName;
 
 /// Where a request's name is, in what comes and what goes.
-const NAME: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest name that a sender may give.
 const MAX_NAME: usize = 128;
@@ -33,7 +33,10 @@ pub(super) async fn attend(State(site): State<Arc<Site>>, mut request: Request, 
     let principal = response.extensions_mut().remove::<Identity>();
     let principal = principal.as_ref().map(tracing::field::display);
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request = name, %method, path, status, principal, milliseconds, "answered");
+    // What is passed on is told by whoever passes it on.
+    if !site.gate.is_told() {
+        tracing::info!(request = name, %method, path, status, principal, milliseconds, "answered");
+    }
     if let Ok(name) = HeaderValue::try_from(name) {
         response.headers_mut().insert(NAME, name);
     }

@@ -1,7 +1,6 @@
 //! What there is to be asked for, and what is checked before: the host, then who asks, then the message's size.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,34 +11,30 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
-use http_body_util::{BodyExt, Full, StreamBody};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use http_body_util::Full;
 
 use super::approvals;
 use super::endpoint::MAX_BODY;
-use super::entry::{admit, asked_by, leaving, too_many, whole};
+use super::entry::{admit, asked_by, begins_something, leaving, too_many, whole};
+use super::flowing::flowing;
 use super::listener::Peer;
 use super::metrics::{CONTENT_TYPE, Now};
+use super::passing_on;
 use super::principal::Scope;
 use super::requests;
 use super::runtime;
-use super::site::Site;
+use super::site::{Served, Site};
 use super::tenants::Tenant;
-
-/// How long a client may leave lie what it is sent.
-const TAKING: Duration = Duration::from_secs(60);
-
-/// Parts of an answer that lie ready for a client that is slow to take them.
-const READY: usize = 4;
 
 /// All that can be asked for.
 pub(super) fn router(site: Arc<Site>) -> Router {
-    let checked = Router::new()
+    let of_tenants = Router::new()
         .route("/mcp", any(mcp))
         .route("/mcp/{secret}", any(mcp_by_secret))
+        .merge(runtimes())
+        .layer(from_fn_with_state(Arc::clone(&site), passing_on::pass_on));
+    let checked = Router::new()
+        .merge(of_tenants)
         .route("/.well-known/oauth-protected-resource", get(metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata))
         .route("/approve", get(approvals::page))
@@ -49,7 +44,6 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/approve/{secret}/events", get(approvals::events))
         .route("/approve/{secret}/answers", post(approvals::answers))
         .route("/metrics", get(metrics))
-        .merge(runtimes())
         .layer(from_fn_with_state(Arc::clone(&site), check_host));
     // Whoever looks after the server asks these by whatever name; they say nothing else.
     let life = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
@@ -108,8 +102,12 @@ async fn metrics(State(site): State<Arc<Site>>, request: Request) -> Response {
             return refusal.into_response();
         }
     }
-    let now = Now { connections: site.connections.len(), ..site.tenants.now().await };
-    match site.metrics.text(now) {
+    let now = Now { connections: site.connections.len(), ..site.served.now().await };
+    let text = match (site.metrics.text(now), &site.served) {
+        (Ok(text), Served::Apart(workers)) => Ok(workers.metrics(&text).await),
+        (text, _) => text,
+    };
+    match text {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -149,75 +147,4 @@ async fn answer(site: &Site, tenant: &Tenant, head: Parts, body: Body) -> Respon
     }
     let response = tenant.endpoint.answer(Request::from_parts(head, Full::new(body))).await;
     response.map(|body| flowing(body, (answering, place)))
-}
-
-/// Whether a message would begin what a server that leaves must not begin: a call, or a session. Answers, and requests
-/// that go on with a call, are welcome.
-fn begins_something(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Message {
-        id: Option<IgnoredAny>,
-        method: Option<String>,
-        params: Option<Parameters>,
-    }
-    #[derive(Deserialize)]
-    struct Parameters {
-        #[serde(rename = "requestState")]
-        state: Option<IgnoredAny>,
-    }
-    let Ok(message) = serde_json::from_slice::<Message>(body) else { return true };
-    let goes_on = message.params.is_some_and(|parameters| parameters.state.is_some());
-    message.id.is_some() && message.method.is_some_and(|method| method != "ping") && !goes_on
-}
-
-/// Passes an answer on as it is taken. A client that does not take it loses the stream, and nobody waits for it.
-fn flowing(mut body: Body, held: impl Send + 'static) -> Body {
-    let (sender, receiver) = mpsc::channel(READY);
-    tokio::spawn(async move {
-        let _held = held;
-        loop {
-            let frame = tokio::select! {
-                frame = body.frame() => frame,
-                () = sender.closed() => return,
-            };
-            let Some(frame) = frame else { return };
-            if !matches!(tokio::time::timeout(TAKING, sender.send(frame)).await, Ok(Ok(()))) {
-                return;
-            }
-        }
-    });
-    Body::new(StreamBody::new(ReceiverStream::new(receiver)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::life::Life;
-    use hyper::body::Bytes;
-
-    #[test]
-    fn what_begins_something_is_known_from_what_goes_on() {
-        for (message, begins) in [
-            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"shell"}}"#, true),
-            (r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{}}"#, true),
-            ("not JSON", true),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"requestState":"x"}}"#, false),
-            (r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#, false),
-            (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#, false),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, false),
-        ] {
-            assert_eq!(begins_something(message.as_bytes()), begins, "{message}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_nobody_takes_is_given_up() {
-        let life = Life::default();
-        let (sender, receiver) = mpsc::channel::<Result<_, axum::Error>>(1);
-        let body = Body::new(StreamBody::new(ReceiverStream::new(receiver)));
-        let _flowing = flowing(body, life.answering());
-        let frame = || hyper::body::Frame::data(Bytes::from_static(b"x"));
-        while sender.send(Ok(frame())).await.is_ok() {}
-        life.all_answered().await;
-    }
 }

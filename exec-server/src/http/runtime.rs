@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest file that is sent here, with the form around it, in bytes: what a command's input holds.
-const MAX_UPLOAD: usize = 16 << 20;
+pub(super) const MAX_UPLOAD: usize = 16 << 20;
 
 /// By which a command here says that a file is not there.
 const NOT_THERE: i32 = 44;

@@ -10,7 +10,7 @@ use sandbox::{Bounds, Group};
 use serde_json::Value;
 use shell_engine::private::make_private;
 use shell_engine::sandboxes::most_sandboxes;
-use shell_engine::shell::Places;
+use shell_engine::shell::{Places, Turns};
 use shell_engine::{Config, Settings};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,20 +26,19 @@ use super::metrics::Metrics;
 use super::oauth::OAuth;
 use super::options::{HttpError, HttpOptions, IdentityOptions};
 use super::page::Page;
+use super::principal::Identity;
 use super::proxies::Proxies;
 use super::router::router;
 use super::secret::{self, Sealed};
 use super::session_store::write_whole;
-use super::site::Site;
+use super::site::{Served, Site};
 use super::tenants::{Folders, Plan, Tenants};
 use super::tokens::Tokens;
 use super::traces::{Collector, Exporter};
 use super::watched_file::WatchedFile;
+use super::workers::{self, Asked, Seat, UidRange, Workers, WorkersError};
 use crate::channels::Desk;
 use crate::told_to_end::told_to_end;
-
-/// How long calls may take to end when the server has waited for them: their own grace, and a little.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// How long the last answers may take to be written.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -52,6 +51,9 @@ const MACHINE_LETTERS: usize = 63;
 
 /// One of those who ask has one part of so many of the places to run commands.
 const SHARE: usize = 4;
+
+/// How often a process that serves one principal looks whether he has had nothing to do for long.
+const LOOK_FOR_REST: Duration = Duration::from_secs(60);
 
 /// Where proxies say who asks, when nothing else is said.
 const PROXY_HEADER: &str = "x-forwarded-user";
@@ -66,14 +68,15 @@ pub async fn serve_http(
     options: HttpOptions,
     ready: impl FnOnce(&str),
 ) -> Result<(), HttpError> {
-    let told = told_to_end().map_err(HttpError::System)?;
+    let mut told = std::pin::pin!(told_to_end().map_err(HttpError::System)?);
     if !options.address.is_local() && !options.identity.is_known() {
         return Err(HttpError::NoIdentity(options.address));
     }
     // No client has started this server.
     settings.sandbox.distrust_client = true;
     let server = secret::random().map_err(HttpError::System)?;
-    settings.server_name = Some(server_name(&server));
+    let name = server_name(&server);
+    settings.server_name = Some(name.clone());
     let config = Config::new(settings.clone())?;
     if options.identity.is_known() && !config.sandboxing.mode().is_enforced() {
         tracing::warn!(
@@ -81,7 +84,9 @@ pub async fn serve_http(
             config.sandboxing.mode()
         );
     }
-    if options.identity.is_known() {
+    if let Some(range) = options.tenant_uids {
+        can_be_apart(range, &config, &options)?;
+    } else if options.identity.is_known() {
         // Who sets bounds for many has them between these many, or no server.
         bounded(config.limits.bounds)?;
     }
@@ -94,73 +99,208 @@ pub async fn serve_http(
     let secret = kept_secret(&path).map_err(|source| HttpError::File { path, source })?;
     let way_in = way_in(&address, &secret, &options).await?;
 
-    let desk = Desk::new();
-    let (streams, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
-    let collector = Collector::from_environment(|name| std::env::var(name).ok());
-    let exporter = collector.map(|collector| Exporter::start(collector, Arc::clone(&metrics)));
     let mut places = options.calls;
     if options.identity.is_known() {
-        // Each of those who run a command needs a sandbox of his own, and leaves others some.
-        places = places.min(most_sandboxes());
+        if options.tenant_uids.is_none() {
+            // Each of those who run a command needs a sandbox of his own, and leaves others some.
+            places = places.min(most_sandboxes());
+        }
         let own = config.limits.concurrent_calls.min((places / SHARE).max(1));
         settings.limits.concurrent_calls = Some(own);
     }
     let workspaces = options.workspaces.clone().map_or_else(std::env::current_dir, Ok);
-    let plan = Plan {
-        folders: Folders {
-            workspaces: workspaces.and_then(std::path::absolute).map_err(HttpError::System)?,
+    let workspaces = workspaces.and_then(std::path::absolute).map_err(HttpError::System)?;
+    let common = Common::new();
+    let served = if let Some(uids) = options.tenant_uids {
+        let sockets = folder.join("workers");
+        make_private(&sockets)?;
+        let workers = Workers::new(workers::Plan {
+            uids,
+            workspaces,
+            sessions: options.session_store.clone(),
+            sockets,
+            secret,
+            server: name,
+            operator: config.codex_home.clone(),
+            calls: settings.limits.concurrent_calls.unwrap_or(config.limits.concurrent_calls),
+            requests: options.requests,
+            most: options.principals,
+            places: Places::new(places),
+        });
+        let workers = tokio::select! {
+            workers = workers => workers?,
+            () = told.as_mut() => return Ok(()),
+        };
+        Served::Apart(Arc::new(workers))
+    } else {
+        let folders = Folders {
+            workspaces,
             homes: folder.join("principals"),
             sessions: options.session_store.clone().unwrap_or_else(|| folder.join("sessions")),
             operator: config.codex_home.clone(),
-        },
-        settings,
-        secret,
-        server,
-        sessions: options.sessions,
-        requests: options.requests,
-        questions: options.questions,
-        most: options.principals,
-        streams: streams.clone(),
-        places: Places::new(places),
-        metrics: Arc::clone(&metrics),
-        exporter: exporter.clone(),
-        desk: desk.clone(),
+        };
+        let plan = Plan { secret, ..common.plan((settings, server), folders, &options, Places::new(places)) };
+        let tenants = Tenants::new(plan);
+        Served::Here(Box::new(match options.identity.is_known() {
+            true => tenants,
+            false => tenants.with_one(Identity::owner(), config)?,
+        }))
     };
-    let mut tenants = Tenants::new(plan);
-    if !options.identity.is_known() {
-        tenants = tenants.with_owner(config)?;
-    }
-    let life = Life::default();
     let listening = match address {
         Address::Tcp(address) => Some(address),
         Address::Unix(_) => None,
     };
     let hosts = Hosts::new(listening, &options.hosts, &options.origins);
     let WayIn { gate, metadata, endpoint } = way_in;
-    let (connections, stop) = (TaskTracker::new(), CancellationToken::new());
-    let tracker = connections.clone();
-    let site = Arc::new(Site {
-        hosts,
-        gate,
-        tenants,
-        metadata,
-        life: life.clone(),
-        metrics,
-        connections: tracker,
-        desk,
-        page: Page::new(),
-        streams: streams.clone(),
-    });
+    let site = common.site((hosts, gate, metadata), served);
+    live(site, listener, &options, || ready(&endpoint), told).await
+}
+
+/// Serves one principal, as whose user this process runs, until the front that has started it is gone or says so.
+///
+/// # Errors
+///
+/// When it cannot begin.
+pub async fn serve_tenant(mut settings: Settings, options: HttpOptions) -> Result<(), HttpError> {
+    let told = told_to_end().map_err(HttpError::System)?;
+    let (seat, link, listener) = Seat::take().map_err(HttpError::System)?;
+    let listener = Listener::made(listener).map_err(HttpError::System)?;
+    let folders = Folders {
+        workspaces: seat.own.clone(),
+        homes: seat.home.clone(),
+        sessions: seat.sessions.clone(),
+        operator: seat.operator.clone(),
+    };
+    settings.sandbox.distrust_client = true;
+    settings.server_name = Some(seat.server.clone());
+    settings.limits.concurrent_calls = Some(seat.calls);
+    let settings = folders.settings(&settings, &seat.home, &seat.own)?;
+    let config = Config::new(settings.clone())?;
+    shell_engine::raise_descriptor_limit()?;
+    link.set_nonblocking(true).map_err(HttpError::System)?;
+    let (turns, front) = Asked::over(tokio::net::UnixStream::from_std(link).map_err(HttpError::System)?);
+    let places = Places::new(seat.calls).taking_turns(Arc::clone(&turns) as Arc<dyn Turns>);
+    let server = secret::random().map_err(HttpError::System)?;
+    let common = Common::new();
+    let plan = Plan { unnamed: true, ..common.plan((settings, server), folders, &options, places) };
+    let Some(identity) = seat.identity else {
+        // Nobody gives turns to a trial.
+        let plan = Plan { places: Places::new(1), ..plan };
+        return tokio::select! {
+            tried = plan.try_out(config) => tried,
+            () = front => Ok(()),
+        };
+    };
+    let tenants = Tenants::new(plan).with_one(identity.clone(), config)?;
+    let hosts = Hosts::new(None, &[], &[]);
+    let site = common.site((hosts, Gate::Told(identity.clone()), None), Served::Here(Box::new(tenants)));
+    let resting = {
+        let site = Arc::clone(&site);
+        async move {
+            loop {
+                tokio::time::sleep(LOOK_FOR_REST).await;
+                if let Served::Here(tenants) = &site.served
+                    && tenants.all().iter().all(|tenant| tenant.is_idle())
+                {
+                    turns.idle();
+                }
+            }
+        }
+    };
+    let resting = tokio::spawn(resting);
+    // It is spoken with to the end.
+    let front = tokio::spawn(front);
+    let over = async {
+        tokio::select! {
+            () = told => {}
+            _ = front => {}
+        }
+    };
+    let lived = live(site, listener, &options, || {}, over).await;
+    resting.abort();
+    lived
+}
+
+/// What a server has whoever it serves.
+struct Common {
+    desk: Desk,
+    streams: CancellationToken,
+    metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
+}
+
+impl Common {
+    fn new() -> Common {
+        let metrics = Arc::new(Metrics::new());
+        let collector = Collector::from_environment(|name| std::env::var(name).ok());
+        let exporter = collector.map(|collector| Exporter::start(collector, Arc::clone(&metrics)));
+        Common { desk: Desk::new(), streams: CancellationToken::new(), metrics, exporter }
+    }
+
+    /// What principals' servers are made by, but for the secret.
+    fn plan(
+        &self,
+        (settings, server): (Settings, String),
+        folders: Folders,
+        options: &HttpOptions,
+        places: Places,
+    ) -> Plan {
+        Plan {
+            settings,
+            folders,
+            secret: String::new(),
+            server,
+            sessions: options.sessions,
+            requests: options.requests,
+            questions: options.questions,
+            most: options.principals,
+            streams: self.streams.clone(),
+            places,
+            metrics: Arc::clone(&self.metrics),
+            exporter: self.exporter.clone(),
+            desk: self.desk.clone(),
+            unnamed: false,
+        }
+    }
+
+    fn site(self, (hosts, gate, metadata): (Hosts, Gate, Option<Value>), served: Served) -> Arc<Site> {
+        Arc::new(Site {
+            hosts,
+            gate,
+            served,
+            metadata,
+            life: Life::default(),
+            metrics: self.metrics,
+            connections: TaskTracker::new(),
+            desk: self.desk,
+            page: Page::new(),
+            streams: self.streams,
+            exporter: self.exporter,
+        })
+    }
+}
+
+/// Answers requests until `told` completes, and all that runs then has ended.
+async fn live(
+    site: Arc<Site>,
+    listener: Listener,
+    options: &HttpOptions,
+    ready: impl FnOnce(),
+    told: impl Future<Output = ()>,
+) -> Result<(), HttpError> {
+    let stop = CancellationToken::new();
+    let (life, connections) = (&site.life, &site.connections);
     let router = router(Arc::clone(&site));
     let accepting =
         tokio::spawn(accept_all(listener, router, options.connections, connections.clone(), stop.clone()));
-    ready(&endpoint);
+    ready();
 
     told.await;
     let told_again = told_to_end().map_err(HttpError::System)?;
     life.leave();
+    site.served.leave();
     let finished = async {
-        site.tenants.all_ended().await;
+        site.served.all_ended().await;
         life.all_answered().await;
     };
     tokio::select! {
@@ -168,17 +308,31 @@ pub async fn serve_http(
         () = tokio::time::sleep(options.drain_timeout) => {}
         () = told_again => {}
     }
-    site.tenants.close(CLOSE_TIMEOUT).await;
+    site.served.close().await;
     let _ = tokio::time::timeout(LAST_ANSWERS, life.all_answered()).await;
     accepting.abort();
-    streams.cancel();
+    site.streams.cancel();
     stop.cancel();
     connections.close();
     let _ = tokio::time::timeout(LAST_ANSWERS, connections.wait()).await;
-    if let Some(exporter) = exporter {
+    if let Some(exporter) = site.exporter.clone() {
         exporter.flush().await;
     }
     Ok(())
+}
+
+/// Whether principals can have users of their own as this is to be run.
+fn can_be_apart(range: UidRange, config: &Config, options: &HttpOptions) -> Result<(), WorkersError> {
+    if !options.identity.is_known() {
+        return Err(WorkersError::NobodyKnown);
+    }
+    if config.approvals.command.is_some() || config.approvals.webhook.is_some() {
+        return Err(WorkersError::Approvals);
+    }
+    if !config.limits.bounds.is_none() {
+        return Err(WorkersError::Bounds);
+    }
+    workers::can_become(range)
 }
 
 /// Whether all commands of a principal can be bounded so; what is made for it is removed again.

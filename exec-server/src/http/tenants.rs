@@ -4,13 +4,14 @@
 //! one's are simply unknown.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shell_engine::approval::QuestionObserver;
-use shell_engine::private::make_private;
-use shell_engine::shell::{Observer, Places};
+use shell_engine::private::{PrivateFolderError, make_private};
+use shell_engine::shell::{CallRequest, Observer, Places};
 use shell_engine::{ApartSettings, Config, Settings, Shell};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -20,7 +21,6 @@ use super::endpoint::Endpoint;
 use super::metrics::{Metrics, Now};
 use super::options::HttpError;
 use super::principal::{Identity, Way};
-use super::secret::Sealed;
 use super::session_store::FolderStore;
 use super::sessions::Sessions;
 use super::traces::{Exporter, Spans};
@@ -36,8 +36,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
 /// How often it is looked whether commands still run.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Letters of a name that its folder's name begins with.
-const NAME_LETTERS: usize = 24;
+/// How long a trial may take.
+const TRIAL: Duration = Duration::from_secs(30);
+
+/// Bytes of what a trial has said that tell why it failed.
+const SAID: u64 = 2000;
 
 /// Where principals' things are.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub(super) struct Plan {
     pub(super) exporter: Option<Exporter>,
     /// Where everybody's questions are.
     pub(super) desk: Desk,
+    /// Whether views are told who asks by another process, which knows.
+    pub(super) unnamed: bool,
 }
 
 /// The servers of all principals.
@@ -110,11 +115,11 @@ impl Tenants {
         Tenants { plan, live: Mutex::default() }
     }
 
-    /// The owner's, who is there from the start.
-    pub(super) fn with_owner(self, config: Config) -> Result<Tenants, HttpError> {
+    /// The only one, who is there from the start.
+    pub(super) fn with_one(self, identity: Identity, config: Config) -> Result<Tenants, HttpError> {
         let sessions = self.plan.folders.sessions.clone();
-        let owner = self.plan.tenant(Identity::owner(), config, &sessions)?;
-        self.live().insert(Identity::owner(), Arc::new(owner));
+        let one = self.plan.tenant(identity.clone(), config, &sessions)?;
+        self.live().insert(identity, Arc::new(one));
         Ok(self)
     }
 
@@ -189,22 +194,52 @@ impl Tenants {
     }
 }
 
-impl Plan {
-    fn make(&self, identity: &Identity) -> Result<Tenant, HttpError> {
-        let name = folder_name(identity, "");
-        let home = self.folders.homes.join(&name);
-        let own = self.folders.workspaces.join(folder_name(identity, &self.secret));
+impl Folders {
+    /// What is asked for with what is somebody's: rules and records in `home`, the workspace in `own`.
+    pub(super) fn settings(
+        &self,
+        settings: &Settings,
+        home: &Path,
+        own: &Path,
+    ) -> Result<Settings, PrivateFolderError> {
         let (workspace, temporary) = (own.join("workspace"), own.join("tmp"));
-        make_private(&home)?;
-        for folder in [&own, &workspace, &temporary] {
+        for folder in [home, own, &workspace, &temporary] {
             make_private(folder)?;
         }
-        let mut settings = self.settings.clone();
-        settings.codex_home = Some(home.clone());
-        settings.operator_home = Some(self.folders.operator.clone());
+        let mut settings = settings.clone();
+        settings.codex_home = Some(home.to_owned());
+        settings.operator_home = Some(self.operator.clone());
         settings.started_in = Some(workspace);
-        settings.sandbox.apart = Some(ApartSettings { home: own, temporary });
-        let config = Config::new(settings)?;
+        settings.sandbox.apart = Some(ApartSettings { home: own.to_owned(), temporary });
+        Ok(settings)
+    }
+}
+
+impl Plan {
+    /// Tries whether somebody's commands can run, and says why not.
+    pub(super) async fn try_out(&self, config: Config) -> Result<(), HttpError> {
+        let sessions = self.folders.sessions.clone();
+        let nobody = Identity { way: Way::Proxy, name: "nobody".into() };
+        let tenant = self.tenant(nobody, config, &sessions)?;
+        let workspace = tenant.server.shell().config().sandboxing.started_in();
+        let request = CallRequest::new(":", workspace, TRIAL, false);
+        let request = request.map_err(|error| HttpError::System(io::Error::other(error)))?;
+        let outcome = tenant.server.run(request, None).await;
+        let outcome = outcome.map_err(|error| HttpError::System(io::Error::other(error)))?;
+        tenant.server.leave(CLOSE_TIMEOUT).await;
+        match outcome.ending.exit_code() {
+            0 => Ok(()),
+            _ => Err(HttpError::System(io::Error::other(
+                String::from_utf8_lossy(&outcome.output.end(SAID)).into_owned(),
+            ))),
+        }
+    }
+
+    fn make(&self, identity: &Identity) -> Result<Tenant, HttpError> {
+        let name = identity.folder_name("");
+        let home = self.folders.homes.join(&name);
+        let own = self.folders.workspaces.join(identity.folder_name(&self.secret));
+        let config = Config::new(self.folders.settings(&self.settings, &home, &own)?)?;
         self.tenant(identity.clone(), config, &self.folders.sessions.join(&name))
     }
 
@@ -216,7 +251,8 @@ impl Plan {
         }
         let spans = Spans::new(Arc::clone(&self.metrics), self.exporter.clone());
         let shell = shell.observed(Arc::new(spans) as Arc<dyn Observer>);
-        let asker = (identity.way != Way::Owner).then(|| identity.name.clone());
+        let is_named = identity.way != Way::Owner && !self.unnamed;
+        let asker = is_named.then(|| identity.name.clone());
         let desk = self.desk.channel(asker.clone());
         let approvals = approval_chain_with(&shell, Some(&desk), asker.as_deref());
         let approvals = approvals.observed(Arc::clone(&self.metrics) as Arc<dyn QuestionObserver>);
@@ -250,49 +286,8 @@ impl Tenant {
     }
 
     /// Whether he has nothing running, and has not asked for long.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         let is_owner = self.identity.way == Way::Owner;
         !is_owner && self.used().elapsed() > IDLE && self.server.shell().running().is_idle()
-    }
-}
-
-/// What somebody's folder is called: beginning like his name, and as no other's; with a secret, as nobody guesses.
-fn folder_name(identity: &Identity, secret: &str) -> String {
-    let way = match identity.way {
-        Way::Owner => "owner",
-        Way::Token => "token",
-        Way::OAuth => "oauth",
-        Way::Proxy => "proxy",
-    };
-    let letters = identity.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-');
-    let begin: String = letters.take(NAME_LETTERS).collect();
-    let sealed = Sealed::of(format!("{secret}{way}:{}", identity.name).as_bytes());
-    format!("{begin}-{}", sealed.long())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_are_named_for_one_alone_and_lead_nowhere() {
-        let named = |way, name: &str| folder_name(&Identity::new(way, name).unwrap(), "");
-        let names = [
-            named(Way::Token, "ann"),
-            named(Way::OAuth, "ann"),
-            named(Way::OAuth, "an n"),
-            named(Way::OAuth, "../../etc"),
-            named(Way::OAuth, "/"),
-            named(Way::OAuth, &"x".repeat(200)),
-        ];
-        for name in &names {
-            assert!(!name.contains(['/', '.']) && name.len() < 64, "{name}");
-        }
-        let mut distinct = names.to_vec();
-        distinct.sort();
-        distinct.dedup();
-        assert_eq!(distinct.len(), names.len());
-        let ann = Identity::new(Way::Token, "ann").unwrap();
-        assert_ne!(folder_name(&ann, "a secret"), names[0]);
     }
 }

@@ -42,6 +42,7 @@ mod http_identity;
 mod http_rolling;
 mod http_runtime;
 mod http_seen;
+mod http_tenant_uids;
 mod http_traces;
 mod inherited;
 mod input;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::connection::{MOST, ShownConnection};
 use super::protocol::{FromServer, FromTerminal};
-use super::question::ShownQuestion;
+use super::question::{ShownQuestion, asked_by};
 use shell_engine::OpenConnection;
 use shell_engine::approval::{Choice, OpenQuestion, QuestionId, Reply, ReplyFuture};
 
@@ -104,7 +104,7 @@ impl Hub {
     ) -> ReplyFuture {
         Box::pin(async move {
             let mut shown = ShownQuestion::new(&open);
-            shown.details.splice(0..0, asker.map(|asker| format!("Asked by {asker}.")));
+            shown.details.splice(0..0, asker.as_deref().map(asked_by));
             let question = match serde_json::to_vec(&FromServer::Asked(Box::new(shown))) {
                 Ok(question) => question.into(),
                 Err(error) => return Reply::Passed(format!("it cannot be shown ({error})")),

@@ -48,6 +48,11 @@ pub(in crate::channels) struct ShownQuestion {
     pub(super) since_ms: u64,
 }
 
+/// Whose question it is, where there are several who ask.
+pub(super) fn asked_by(asker: &str) -> String {
+    format!("Asked by {}.", visible(asker.as_bytes()))
+}
+
 /// A rule that may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShownRule {
@@ -60,6 +65,18 @@ pub(super) struct ShownRule {
 }
 
 impl ShownQuestion {
+    /// Its name.
+    pub(in crate::channels) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The same as another server shows it, which knows who asks, and trusts nobody to have said what does not deceive.
+    pub(in crate::channels) fn relayed(self, id: String, asker: &str) -> ShownQuestion {
+        let mut relayed = ShownQuestion { id, ..self.made_visible() };
+        relayed.details.insert(0, asked_by(asker));
+        relayed
+    }
+
     pub(super) fn new(open: &OpenQuestion) -> ShownQuestion {
         let question = &open.question;
         let (arguments, left_out) = beginning(&question.arguments);
