@@ -50,6 +50,8 @@ pub struct Plan {
     /// When present, nothing else can be read.
     #[serde(with = "raw_paths::option")]
     pub only_readable: Option<Vec<PathBuf>>,
+    /// Where there are mounts, what cannot be read is not there either: nobody looks at its names, or watches it.
+    pub bare: bool,
     /// Whoever starts programs here answers for the names that they make ([`crate::Session::names`]), so that nothing has to
     /// stand for a protected name that is missing; where that cannot be, placeholders do.
     pub brokered: bool,
@@ -171,6 +173,7 @@ impl Plan {
             devices: Vec::new(),
             emptied: Vec::new(),
             only_readable: None,
+            bare: false,
             brokered: false,
             execution: Execution::default(),
             caches: None,
@@ -267,6 +270,7 @@ impl Plan {
             devices: self.devices.iter().filter(|path| other.devices.contains(path)).cloned().collect(),
             emptied: union(&self.emptied, &other.emptied),
             only_readable,
+            bare: self.bare || other.bare,
             brokered: self.brokered,
             execution: self.execution.clone(),
             caches: self.caches.clone().filter(|_| other.caches.is_some()),

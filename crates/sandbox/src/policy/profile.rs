@@ -48,6 +48,8 @@ pub struct Restrictions {
     pub deny_hosts: Vec<String>,
     /// When present, nothing else (and no writable root's outside) can be read.
     pub only_readable: Option<Vec<PathBuf>>,
+    /// Where that can be had, what cannot be read is not there either.
+    pub bare: bool,
 }
 
 /// A profile's meaning.
@@ -301,6 +303,7 @@ impl Grants {
             protected: Vec::new(),
             allow_hosts: Vec::new(),
             deny_hosts: Vec::new(),
+            bare: false,
             only_readable: (!self.read_everywhere).then(|| self.readable.clone()),
         };
         let writes = !self.writable.is_empty() || self.slash_tmp || self.temporary;

@@ -52,6 +52,7 @@ pub fn resolve(
         let programs = facts.programs.iter().filter_map(|path| path.canonicalize().ok());
         existing.chain(programs).chain(plan.writable.iter().cloned()).collect()
     });
+    plan.bare = restrictions.bare && plan.only_readable.is_some();
     Ok(plan)
 }
 

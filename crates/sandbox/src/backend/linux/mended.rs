@@ -1,8 +1,7 @@
 //! Puts mounts back that something outside has knocked off, and takes away what came to a protected name outside.
 
-use super::mounts::{
-    MountError, Pin, READ_ONLY, cover, covered_names, hide, if_there, is_mount, pin_down, pins, show_empty,
-};
+use super::laying::{MountError, READ_ONLY};
+use super::mounts::{Pin, cover, covered_names, hide, if_there, is_mount, pin_down, pins, show_empty};
 use super::sys;
 use crate::names;
 use crate::plan::Plan;

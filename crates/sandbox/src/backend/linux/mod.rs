@@ -5,6 +5,7 @@
 
 mod accounts;
 mod awaited;
+mod bare;
 mod call;
 mod canonical;
 mod child;
@@ -14,6 +15,7 @@ mod gateway;
 mod guard;
 mod init;
 mod landlock_rules;
+mod laying;
 mod limits;
 mod mended;
 mod mending;

@@ -4,24 +4,20 @@
 //! instead of pivoting into a new one. A new mount covers what it lies on, cannot be taken off without a capability that
 //! no command has, and (being a mount point) cannot be renamed or removed from inside.
 
-use super::{accounts, canonical, gateway, sys};
+use super::laying::{
+    MountError, NO_DEVICES, NO_EXEC, NO_SUID, READ_ONLY, change_and_place, copy, make, place,
+};
+use super::{accounts, bare, gateway, sys};
 use crate::caches::{Claim, Layer};
 use crate::names::{self, NameRules};
 use crate::plan::Plan;
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-};
+use rustix::mount::MountPropagationFlags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-pub(super) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
-const NO_SUID: u64 = libc::MOUNT_ATTR_NOSUID;
-const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
-const NO_EXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
 
 /// The devices that commands need; every other node of the host's `/dev` is absent inside.
 const DEVICES: &[(&str, &str)] = &[
@@ -42,36 +38,6 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-
-/// Says which step of building the file system's view failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum MountError {
-    #[error("could not make mounts private: {0}")]
-    Private(#[source] io::Error),
-    #[error("could not make the file system read-only: {0}")]
-    ReadOnly(#[source] io::Error),
-    #[error("could not take a copy of the mount at {path}: {source}")]
-    Copy { path: PathBuf, source: io::Error },
-    #[error("could not change the mount for {path}: {source}")]
-    Change { path: PathBuf, source: io::Error },
-    #[error("could not place a mount at {path}: {source}")]
-    Place { path: PathBuf, source: io::Error },
-    #[error("could not make a {kind} file system: {source}")]
-    Make { kind: &'static str, source: io::Error },
-    #[error("could not fill /dev ({name}): {source}")]
-    Devices { name: &'static str, source: io::Error },
-}
-
-impl MountError {
-    /// Whether what was to be mounted, or where, is not there any more.
-    fn is_of_nothing(&self) -> bool {
-        matches!(
-            self,
-            MountError::Copy { source, .. } | MountError::Place { source, .. }
-                if source.kind() == io::ErrorKind::NotFound
-        )
-    }
-}
 
 /// What becomes of a place inside a writable root that is made a mount point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +101,9 @@ pub(super) fn build(
         .map_err(|errno| MountError::ReadOnly(errno.into()))?;
     let flags = if writes_everywhere { NO_SUID | NO_DEVICES } else { READ_ONLY | NO_SUID | NO_DEVICES };
     sys::change_mount(whole.as_fd(), true, flags, 0).map_err(MountError::ReadOnly)?;
+    if let Some(readable) = plan.only_readable.as_deref().filter(|_| plan.bare) {
+        bare::lay(readable, &plan.writable, &plan.sockets)?;
+    }
     // Outer roots first: an inner one lies on top of its outer one.
     roots.sort_by_key(|(root, _)| root.components().count());
     for (root, tree) in &roots {
@@ -492,46 +461,6 @@ fn own_devices(
 fn make_file(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::File::create(path).map(drop)
-}
-
-fn change_and_place(tree: &OwnedFd, flags: u64, path: &Path) -> Result<(), MountError> {
-    sys::change_mount(tree.as_fd(), false, flags, 0)
-        .map_err(|source| MountError::Change { path: path.to_owned(), source })?;
-    place(tree, path)
-}
-
-/// Takes a detached copy of what is at a path, with everything mounted below it.
-fn copy(path: &Path) -> Result<OwnedFd, MountError> {
-    let wrong = |source| MountError::Copy { path: path.to_owned(), source };
-    let there = canonical::open(path).map_err(wrong)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_EMPTY_PATH;
-    rustix::mount::open_tree(&there, "", flags).map_err(|errno| wrong(errno.into()))
-}
-
-fn place(tree: &OwnedFd, path: &Path) -> Result<(), MountError> {
-    let wrong = |source| MountError::Place { path: path.to_owned(), source };
-    let there = canonical::open(path).map_err(wrong)?;
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(tree, "", &there, "", flags).map_err(|errno| wrong(errno.into()))
-}
-
-fn make(kind: &'static str, options: &[(&str, &str)]) -> Result<OwnedFd, MountError> {
-    let build = || -> rustix::io::Result<OwnedFd> {
-        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for (name, value) in options {
-            if value.is_empty() {
-                rustix::mount::fsconfig_set_flag(context.as_fd(), *name)?;
-            } else {
-                rustix::mount::fsconfig_set_string(context.as_fd(), *name, *value)?;
-            }
-        }
-        rustix::mount::fsconfig_create(context.as_fd())?;
-        rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-    };
-    build().map_err(|errno| MountError::Make { kind, source: errno.into() })
 }
 
 #[cfg(test)]

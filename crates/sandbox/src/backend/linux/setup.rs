@@ -4,8 +4,9 @@
 //! the forms in order; here nothing is skipped.
 
 use super::landlock_rules::{self, LandlockError, OwnNamespaces};
+use super::laying::MountError;
 use super::limits;
-use super::mounts::{self, MountError};
+use super::mounts;
 use super::namespaces::{self, Attempt};
 use super::seccomp::{self, Reach, SeccompError, Sockets};
 use super::sys;
