@@ -40,6 +40,7 @@ pub const SECRET_NAMES: &[&str] = &[
     "*_PAT",
     "SSHPASS",
     "MYSQL_PWD",
+    "OTEL_*HEADERS",
     "DATABASE_URL",
 ];
 

@@ -190,6 +190,7 @@ impl ServerArguments {
                 protected: self.sandbox.protected,
                 distrust_client: self.advanced.no_trust_client_sandbox,
                 apart: None,
+                private: Vec::new(),
             },
             allowed_hosts: self.sandbox.allow_host,
             published: self.sandbox.publish,

@@ -73,6 +73,11 @@ impl IdentityOptions {
 }
 
 impl HttpOptions {
+    /// What commands of those who ask must not read: tokens, and who has which session.
+    pub(super) fn private(&self) -> impl Iterator<Item = &PathBuf> {
+        self.identity.token_file.iter().chain(&self.session_store)
+    }
+
     /// Connections at a time when nothing else is said.
     pub const CONNECTIONS: usize = 4096;
 

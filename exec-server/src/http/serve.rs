@@ -74,6 +74,7 @@ pub async fn serve_http(
     }
     // No client has started this server.
     settings.sandbox.distrust_client = true;
+    settings.sandbox.private.extend(options.private().cloned());
     let server = secret::random().map_err(HttpError::System)?;
     let name = server_name(&server);
     settings.server_name = Some(name.clone());
@@ -172,6 +173,7 @@ pub async fn serve_tenant(mut settings: Settings, options: HttpOptions) -> Resul
         operator: seat.operator.clone(),
     };
     settings.sandbox.distrust_client = true;
+    settings.sandbox.private.extend(options.private().cloned());
     settings.server_name = Some(seat.server.clone());
     settings.limits.concurrent_calls = Some(seat.calls);
     let settings = folders.settings(&settings, &seat.home, &seat.own)?;

@@ -130,3 +130,55 @@ fn find(folder: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
         }
     })
 }
+
+#[test]
+fn nobody_reads_what_says_who_may_ask() {
+    // Where commands of principals read what others have put there.
+    let Ok(readable) = tempfile::tempdir_in("/opt") else { return };
+    let world = World::with_rules("");
+    let tokens = readable.path().join("tokens");
+    let link = readable.path().join("link");
+    std::fs::write(&tokens, TOKENS).expect("written");
+    std::os::unix::fs::symlink("tokens", &link).expect("a link");
+    let sessions = readable.path().join("sessions");
+    let mut command = world.server(&["serve", "--http", ANY, "--token-file"]);
+    command.arg(&link).arg("--session-store").arg(&sessions);
+    command
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer of-the-server")
+        .env("OF_SERVER", "of-the-server");
+    let site = Site::of(command);
+    let ann = bearing(&site, "ann");
+    let _ = bearing(&site, "bob").begin(json!({}));
+    let folder = readable.path().display();
+    let read =
+        ann.run(&format!("cat {folder}/tokens; cat < {folder}/link; ls {folder}/sessions/*; env; echo read"));
+    let output = read["output"].as_str().expect("text");
+    assert!(output.ends_with("read\n") && output.contains("HOME="), "{read}");
+    for secret in ["ann-ann", "bob-", "of-the-server"] {
+        assert!(!output.contains(secret), "{secret} is in {output}");
+    }
+}
+
+#[test]
+fn nobody_looks_at_names_that_he_cannot_list() {
+    let world = World::with_rules("");
+    let site = serve(&world);
+    let (ann, bob) = (bearing(&site, "ann"), bearing(&site, "bob"));
+    assert_eq!(bob.run("echo x > file")["exit_code"], 0);
+    let file = find(&world.workdir(), "file").expect("bob's");
+    let folders = [file.as_path(), file.parent().expect("a folder"), world.workdir().as_path(), world.home()]
+        .map(|path| path.display().to_string());
+    let look = folders.iter().map(|path| format!("stat {path}; test -e {path} && echo there; "));
+    let looked = ann.run(&format!("{} cd {}; echo looked", look.collect::<String>(), folders[1]));
+    let output = looked["output"].as_str().expect("text");
+    if !looked["sandbox"].as_str().expect("a level").starts_with("namespaces") {
+        // With Landlock alone attributes are everybody's, as is said.
+        return;
+    }
+    assert!(output.ends_with("looked\n"), "{looked}");
+    // The folders on the way to his own are there, and nothing else is in them.
+    assert_eq!(output.matches("there\n").count(), 2, "{output}");
+    let listed = ann.run(&format!("ls -A {}; ls -A {} /home /root /srv", folders[2], folders[3]));
+    let listed = listed["output"].as_str().expect("text");
+    assert!(!listed.contains("bob") && !listed.contains("codex-home"), "{listed}");
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use execpolicy::rights::{Granted, HostPattern};
-use sandbox::environment::{BadPattern, EnvironmentPolicy};
+use sandbox::environment::{BadPattern, EnvironmentPolicy, Inherit};
 use sandbox::resolve::{CachePolicy, HostFacts, ResolveError, fallback_policy, is_protected_name, resolve};
 use sandbox::{
     ByName, ClientState, Layers, Limits, Mode, Network, Placeholder, Plan, Reserved, Restrictions,
@@ -29,6 +29,8 @@ pub struct SandboxSettings {
     pub protected: Vec<PathBuf>,
     /// The client's sandbox state may only narrow.
     pub distrust_client: bool,
+    /// Files and folders of whoever serves, which no command reads.
+    pub private: Vec<PathBuf>,
     /// The user is one of several whom a server serves.
     pub apart: Option<ApartSettings>,
 }
@@ -215,6 +217,11 @@ impl Sandboxing {
         let mut environment = environment(file, own.program.as_deref());
         if let Some(apart) = &settings.apart {
             restrictions.only_readable = Some(SYSTEM.iter().map(PathBuf::from).collect());
+            restrictions.bare = true;
+            // What the server has in its environment is not for those whom it serves.
+            if file.shell_environment_policy.inherit.is_none() {
+                environment.inherit = Inherit::Core;
+            }
             environment.set.insert("HOME".into(), apart.home.display().to_string());
             environment.set.insert("TMPDIR".into(), apart.temporary.display().to_string());
         }

@@ -314,6 +314,11 @@ fn sandboxing(
     // Whoever serves others has made his.
     private.extend(homes.operator.map(private_folders).into_iter().flatten());
     private.extend(key);
+    // By its own name and by each that a link has for it.
+    for path in settings.private.iter().filter_map(|path| std::path::absolute(path).ok()) {
+        private.extend(path.canonicalize().ok().filter(|real| *real != path));
+        private.push(path);
+    }
     let own = Own {
         // Who may write rules may let himself out.
         trusted: Trusted {
