@@ -24,6 +24,9 @@ const KEPT: Duration = Duration::from_secs(10 * 60);
 /// What an event takes besides its text, about.
 const OVERHEAD: usize = 256;
 
+/// How the library's name of a session's own stream, after its id, ends. Those of its requests have names by chance.
+const COMMON: &str = ":common";
+
 /// The events of one principal's streams.
 pub(super) struct Events {
     /// Tells this server's events from another's.
@@ -47,6 +50,7 @@ struct State {
 
 struct Stream {
     name: String,
+    session: Option<String>,
     /// The number of the first event that is still kept.
     first: u64,
     events: VecDeque<(ServerSseMessage, usize)>,
@@ -81,6 +85,22 @@ impl Events {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note that an event's stream is a session's.
+    pub(super) fn is_of(&self, session: &str, event: &str) {
+        let mut state = self.state();
+        if let Some((number, _)) = self.place(event)
+            && let Some(stream) = state.streams.get_mut(&number)
+        {
+            stream.session.get_or_insert_with(|| session.to_owned());
+        }
+    }
+
+    /// Forgets what was sent in a session, which nobody goes on with.
+    pub(super) fn forget_session(&self, session: &str) {
+        self.state().forget_session(session);
+        self.happened.notify_waiters();
+    }
+
     fn next(&self, stream: u64, number: u64) -> Next {
         let state = self.state();
         let Some(stream) = state.streams.get(&stream) else { return Next::End };
@@ -105,6 +125,7 @@ impl State {
         };
         let stream = self.streams.entry(number).or_insert_with(|| Stream {
             name: name.to_owned(),
+            session: name.strip_suffix(COMMON).map(ToOwned::to_owned),
             first: 0,
             events: VecDeque::new(),
             ended: false,
@@ -151,6 +172,16 @@ impl State {
             self.numbers.remove(&stream.name);
             self.order.retain(|other| *other != number);
         }
+    }
+
+    fn forget_session(&mut self, session: &str) {
+        let is_its = |stream: &Stream| stream.session.as_deref() == Some(session);
+        let its = self.streams.iter().filter(|(_, stream)| is_its(stream)).map(|(number, _)| *number);
+        for number in its.collect::<Vec<_>>() {
+            self.forget(number);
+        }
+        let streams = &self.streams;
+        self.ended.retain(|(_, number)| streams.contains_key(number));
     }
 }
 
@@ -265,6 +296,23 @@ mod tests {
         for other in ["", "0", "abc", "abc-9-0", "abc-x-0", &format!("x{id}")] {
             assert!(!store.0.knows(other) && store.replay_events_after(other).await.is_err(), "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_in_a_session_ends_with_it() {
+        let store = store();
+        let mut kept = Vec::new();
+        for (session, name) in [("one", "one:common"), ("one", "a"), ("two", "two:common"), ("two", "b")] {
+            let first = store.store_event(name, &note()).await.unwrap();
+            store.0.is_of(session, &first);
+            kept.push(store.store_event(name, &answer()).await.unwrap());
+        }
+        store.0.forget_session("one");
+        let knows: Vec<bool> = kept.iter().map(|id| store.0.knows(id)).collect();
+        assert_eq!(knows, [false, false, true, true]);
+        store.0.forget_session("two");
+        let state = store.0.state();
+        assert!(state.bytes == 0 && state.order.is_empty() && state.ended.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_server::session::local::{
 use rmcp::transport::streamable_http_server::session::{EventStore, ServerSseMessage};
 use rmcp::transport::streamable_http_server::{RestoreOutcome, SessionId, SessionManager};
 use tokio::time::Instant;
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 
 use super::events::{Events, Replay};
 
@@ -72,8 +72,15 @@ impl Sessions {
             };
             let Some(oldest) = oldest else { return Ok(()) };
             tracing::warn!("a principal has too many sessions; the one that was not used for longest ends");
-            self.local.close_session(&oldest).await?;
+            self.end(&oldest).await?;
         }
+    }
+
+    /// Ends one, with all that is kept for whoever would take its streams up.
+    async fn end(&self, id: &SessionId) -> Result<(), LocalSessionManagerError> {
+        let closed = self.local.close_session(id).await;
+        self.events.forget_session(id);
+        closed
     }
 }
 
@@ -106,7 +113,7 @@ impl SessionManager for Sessions {
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         self.used().remove(id);
-        self.local.close_session(id).await
+        self.end(id).await
     }
 
     async fn create_stream(
@@ -114,7 +121,12 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.local.create_stream(id, message).await
+        let stream = self.local.create_stream(id, message).await?;
+        let (events, session) = (Arc::clone(&self.events), id.clone());
+        Ok(stream.map(move |message| {
+            message.event_id.iter().for_each(|event| events.is_of(&session, event));
+            message
+        }))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
