@@ -1,22 +1,25 @@
 //! What clients should know about where commands run: folders, repositories, what confines them, bounds, the shell.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sandbox::{Directory, ExitStatus, Inherited, Plan, SpawnRequest};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::Mutex;
 
 use super::git_head;
 use super::shared::Shell;
-use crate::config::{Config, ShellKind, Wanted};
+use crate::config::{ShellKind, Wanted};
 use crate::programs::Programs;
 use crate::sandboxes::{Process, Sandbox, SandboxError};
 use crate::visible::visible;
@@ -170,7 +173,10 @@ impl Shell {
             shell: ShellFacts {
                 path: shown(&config.shell.path),
                 kind: config.shell.kind.word().unwrap_or("patched-bash"),
-                version: version(config).await,
+                version: match config.shell.kind {
+                    ShellKind::SystemSh => None,
+                    ShellKind::Patched | ShellKind::SystemBash => version(&config.shell.path).await,
+                },
             },
             limits: LimitFacts {
                 default_timeout_ms: milliseconds(config.limits.default_timeout),
@@ -254,12 +260,30 @@ async fn ask_git(git: &Path, top: &Path, sandbox: &Arc<Sandbox>) -> Option<bool>
     (process.wait().await.ok()? == ExitStatus::Exited(0)).then_some(false)
 }
 
-/// The version of the shell, if it is a Bash.
-async fn version(config: &Config) -> Option<String> {
-    if config.shell.kind == ShellKind::SystemSh {
-        return None;
+/// Which file a shell is, and since when, with its version.
+type KnownVersion = ((u64, u64), SystemTime, Option<String>);
+
+/// What shells have said: to ask one costs a process, and clients without sessions are told with each result.
+static VERSIONS: Mutex<BTreeMap<PathBuf, KnownVersion>> = Mutex::const_new(BTreeMap::new());
+
+/// The version of a Bash, which is asked again when it is another file.
+async fn version(bash: &Path) -> Option<String> {
+    let file = std::fs::metadata(bash).ok()?;
+    let (identity, since) = ((file.dev(), file.ino()), file.modified().ok()?);
+    // Who comes meanwhile waits for the answer.
+    let mut versions = VERSIONS.lock().await;
+    if let Some((of, at, version)) = versions.get(bash)
+        && (*of, *at) == (identity, since)
+    {
+        return version.clone();
     }
-    let mut command = Command::new(&config.shell.path);
+    let version = ask_version(bash).await;
+    versions.insert(bash.to_owned(), (identity, since, version.clone()));
+    version
+}
+
+async fn ask_version(bash: &Path) -> Option<String> {
+    let mut command = Command::new(bash);
     command.args(["--norc", "--noprofile", "-c", "echo \"$BASH_VERSION\""]).env_clear();
     command.stdin(Stdio::null()).stderr(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await.ok()?.ok()?;
@@ -282,4 +306,30 @@ fn rights(plan: &Plan) -> Vec<String> {
         format!("network: {}", plan.network),
         "more by a rule, or by a person's answer".to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shell_is_asked_for_its_version_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shell, asked) = (folder.path().join("shell"), folder.path().join("asked"));
+        // Another process writes it: one that is started meanwhile would inherit our open file.
+        let write = |version: &str| {
+            let script = format!("#!/bin/sh\necho >> {}\necho {version}\n", asked.display());
+            let copy = "printf %s \"$0\" > \"$1.new\" && chmod 755 \"$1.new\" && mv \"$1.new\" \"$1\"";
+            assert!(Command::new("sh").args(["-c", copy, &script]).arg(&shell).status().unwrap().success());
+        };
+        let asked = || std::fs::read_to_string(&asked).unwrap().lines().count();
+        write("1.0");
+        for _ in 0..3 {
+            assert_eq!(version(&shell).await.as_deref(), Some("1.0"));
+        }
+        assert_eq!(asked(), 1);
+        write("2.0");
+        assert_eq!(version(&shell).await.as_deref(), Some("2.0"));
+        assert_eq!(asked(), 2);
+    }
 }
