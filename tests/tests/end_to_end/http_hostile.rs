@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 
 use end_to_end_tests::World;
-use end_to_end_tests::http::{LEGACY, Site, Visitor};
+use end_to_end_tests::holdings::Holdings;
+use end_to_end_tests::http::{Connection, LEGACY, MODERN, Site, Visitor, modern_call};
+use end_to_end_tests::waiting::eventually;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -108,6 +110,70 @@ fn two_servers_share_a_folder_and_every_principals_record_stays_whole() {
     assert_eq!(seen, 2);
     let denied: usize = records(&world).iter().filter(|record| record["decision"] == "deny").count();
     assert_eq!(denied, 20, "each refusal is on record, once");
+}
+
+/// Sends a message, and reads nothing.
+fn unheard(visitor: &Visitor, session: Option<&str>, message: &Value) -> Box<dyn Connection> {
+    let body = message.to_string();
+    let mut head = format!("POST {} HTTP/1.1\r\nHost: {}\r\n", visitor.path(), visitor.host());
+    let version = if session.is_some() { LEGACY } else { MODERN };
+    head += "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n";
+    head += &format!("MCP-Protocol-Version: {version}\r\nContent-Length: {}\r\n", body.len());
+    head += &match session {
+        Some(session) => format!("Mcp-Session-Id: {session}\r\n"),
+        None => "Mcp-Method: tools/call\r\nMcp-Name: shell\r\n".to_owned(),
+    };
+    visitor.headers().iter().for_each(|header| head += &format!("{header}\r\n"));
+    let mut connection = visitor.connect();
+    write!(connection, "{head}\r\n{body}").expect("sent");
+    connection
+}
+
+#[test]
+fn who_never_reads_what_was_asked_for_holds_up_nobody_else() {
+    /// Calls of each revision at a time.
+    const CALLS: usize = 8;
+    let world = World::with_rules("");
+    let site = serve(&world);
+    let (ann, bob) = (bearing(&site, "ann"), bearing(&site, "bob"));
+    assert_eq!((&ann.run("true")["exit_code"], &bob.run("true")["exit_code"]), (&json!(0), &json!(0)));
+    let session = ann.begin(json!({}));
+    let stream = ann.connect();
+    // Each answer is longer than what the system takes in between.
+    let wave = |wave: usize| {
+        let arguments = |number: usize| {
+            let command = format!("head -c 1000000 /dev/zero | tr '\\0' x; : > ran-{wave}-{number}");
+            json!({"command": command, "login": false, "max_output_tokens": 262_144, "timeout_ms": 300_000})
+        };
+        let in_session = |number: usize| {
+            let params = json!({"name": "shell", "arguments": arguments(number)});
+            json!({"jsonrpc": "2.0", "id": wave * 100 + number, "method": "tools/call", "params": params})
+        };
+        let legacy = (0..CALLS).map(|number| unheard(&ann, Some(&session), &in_session(number)));
+        let modern =
+            (CALLS..2 * CALLS).map(|number| unheard(&ann, None, &modern_call("shell", &arguments(number))));
+        let unread: Vec<Box<dyn Connection>> = legacy.chain(modern).collect();
+        let ran = format!("ls | grep -c '^ran-{wave}-'");
+        eventually(|| {
+            let ran = ann.run(&ran)["output"].as_str().unwrap_or_default().trim().to_owned();
+            if ran == (2 * CALLS).to_string() { Ok(()) } else { Err(format!("{ran} have run")) }
+        });
+        for _ in 0..10 {
+            assert_eq!(bob.run("true")["exit_code"], 0);
+        }
+        let held = Holdings::of(site.id());
+        drop(unread);
+        held
+    };
+    let first = wave(0);
+    let last = (1..5).fold(first, |_, number| wave(number));
+    assert!(last.resident_kib <= first.resident_kib * 3 / 2 + 16 * 1024, "{first:?}, then {last:?}");
+    drop(stream);
+    eventually(|| {
+        let now = Holdings::of(site.id());
+        let most = first.descriptors - CALLS;
+        if now.descriptors <= most { Ok(()) } else { Err(format!("{first:?}, then {now:?}")) }
+    });
 }
 
 /// All that is on record of all principals.
