@@ -1,6 +1,7 @@
 //! The server's program: arguments → run → exit code. Standard output is the protocol; words go to standard error.
 
 mod cli;
+mod logs;
 mod say;
 
 use std::io::IsTerminal;
@@ -12,13 +13,12 @@ use anyhow::Context;
 use cli::{Cli, LogFormat, Subcommand};
 use exec_server::{Keeper, Offer, SessionFile, ShellServer};
 use shell_engine::{Config, Settings, Shell};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     shell_engine::become_session_process();
     shell_engine::learn_user_command();
     let cli = Cli::of_this_process();
-    start_logging(cli.log_format());
+    logs::start(cli.log_format() == LogFormat::Json);
     exec_server::restore_signals();
     match run(cli) {
         Ok(code) => code,
@@ -134,24 +134,4 @@ fn greeting() -> String {
          {name} --help    what else there is\n\
          It waits for a client's messages on this terminal now; Ctrl-C ends it."
     )
-}
-
-/// Logs to standard error. The protocol library logs whole requests at its lower levels, so it is kept to warnings.
-fn start_logging(format: LogFormat) {
-    let by_default = match format {
-        LogFormat::Text => "warn",
-        // For programs, which want to know of every request.
-        LogFormat::Json => "warn,exec_server=info",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(by_default));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        // A log that cannot be written (a full disk) must not end the thread that says so.
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).init(),
-    }
 }

@@ -176,6 +176,39 @@ fn who_never_reads_what_was_asked_for_holds_up_nobody_else() {
     });
 }
 
+#[test]
+fn what_clients_cause_does_not_fill_the_log() {
+    /// Lines of one kind in a minute.
+    const MOST: usize = 20;
+    let world = World::with_rules("");
+    let log = world.home().join("log");
+    let mut command = world.server(&["serve", "--http", ANY]);
+    command.stderr(std::fs::File::create(&log).expect("a log"));
+    let site = Site::of(command);
+    let visitor = site.visitor();
+    assert_eq!(visitor.run("true")["exit_code"], 0);
+    // They are gone before they are answered.
+    for number in 0..2 * MOST {
+        let arguments = json!({"command": format!(": > began-{number}; sleep 1000"), "login": false});
+        let gone = unheard(&visitor, None, &modern_call("shell", &arguments));
+        let began = world.workdir().join(format!("began-{number}"));
+        eventually(|| if began.exists() { Ok(()) } else { Err("it has not begun") });
+        drop(gone);
+    }
+    for _ in 0..5 * MOST {
+        assert_eq!(visitor.calling_it("evil.example.com").get(&[]).status, 403);
+    }
+    let metrics = visitor.at("/metrics");
+    eventually(|| {
+        let text = metrics.get(&[]).text();
+        if text.contains("\nshell_tool_calls_running 0\n") { Ok(()) } else { Err(text) }
+    });
+    let log = std::fs::read_to_string(log).expect("a log");
+    let refused = log.lines().filter(|line| line.contains("a request was refused")).count();
+    assert!((1..=MOST).contains(&refused), "{refused} lines");
+    assert!(!log.contains("rmcp"), "{log}");
+}
+
 /// All that is on record of all principals.
 fn records(world: &World) -> Vec<Value> {
     let homes =
