@@ -8,6 +8,7 @@ use crate::name::Host;
 use crate::open::{Connections, Limits, OpenConnection, Place};
 use crate::outside;
 use crate::proxy::{self, Wanted, Way};
+use crate::published::Sockets;
 use crate::range::{Names, Range};
 use crate::resolve::Resolve;
 use rustix::net::{AddressFamily, sockopt};
@@ -28,6 +29,10 @@ use tokio::task::AbortHandle;
 const BACKLOG: i32 = 4096;
 /// Connections at a time of which it is not known yet whose they are.
 const MOST_ARRIVING: usize = 1024;
+/// Ports that are listened on at a time.
+const MOST_PORTS: usize = 64;
+/// Sockets for them that are made at once.
+const AT_ONCE: u16 = 16;
 /// How long to wait when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -36,8 +41,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Inside {
     /// The range that is local where the listeners are.
     pub range: Range,
-    /// TCP sockets that are not bound yet, one for each port that will be listened on.
+    /// TCP sockets that are not bound yet, for ports that will be listened on.
     pub unbound: Vec<OwnedFd>,
+    /// Who makes more of them when they are used up, if anybody does.
+    pub more: Option<Arc<dyn Sockets>>,
     /// Where names are asked for: bound UDP sockets, and TCP sockets that listen.
     pub datagrams: Vec<OwnedFd>,
     /// See above.
@@ -59,6 +66,7 @@ pub struct Egress {
 #[derive(Debug, Default)]
 struct Listening {
     unbound: Vec<OwnedFd>,
+    more: Option<Arc<dyn Sockets>>,
     ports: HashSet<u16>,
     tasks: Vec<AbortHandle>,
 }
@@ -122,7 +130,8 @@ impl Egress {
             let socket = TcpListener::from_std(socket.into())?;
             tasks.push(tokio::spawn(accept(socket, Arc::clone(&shared), receive)).abort_handle());
         }
-        let listening = Listening { unbound: inside.unbound, ports: HashSet::new(), tasks };
+        let Inside { unbound, more, .. } = inside;
+        let listening = Listening { unbound, more, ports: HashSet::new(), tasks };
         Ok(Egress { shared, runtime: Handle::current(), listening: Mutex::new(listening) })
     }
 
@@ -132,7 +141,7 @@ impl Egress {
         &self.shared.names
     }
 
-    /// Listens on a port of all addresses of the range, if that is not done yet.
+    /// Listens on a port of all addresses of the range, if that is not done yet. Blocks while more sockets are made.
     ///
     /// # Errors
     /// When there is no socket for it, or the port is taken.
@@ -141,7 +150,7 @@ impl Egress {
         if listening.ports.contains(&port) {
             return Ok(());
         }
-        let socket = listening.unbound.pop().ok_or(ListenError::NoSocketLeft)?;
+        let socket = listening.take_unbound().ok_or(ListenError::NoSocketLeft)?;
         let task = self.bind(socket, port).map_err(|error| ListenError::Refused(port, error))?;
         listening.ports.insert(port);
         listening.tasks.push(task);
@@ -174,6 +183,18 @@ impl Egress {
         let _entered = self.runtime.enter();
         let listener = TcpListener::from_std(socket.into())?;
         Ok(self.runtime.spawn(accept(listener, Arc::clone(&self.shared), Shared::receive)).abort_handle())
+    }
+}
+
+impl Listening {
+    fn take_unbound(&mut self) -> Option<OwnedFd> {
+        let left = MOST_PORTS.saturating_sub(self.ports.len());
+        if let (true, 1.., Some(sockets)) = (self.unbound.is_empty(), left, &self.more) {
+            let count = AT_ONCE.min(u16::try_from(left).unwrap_or(AT_ONCE));
+            // The next port tries again.
+            self.unbound = sockets.make(count).unwrap_or_default();
+        }
+        self.unbound.pop()
     }
 }
 

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who makes TCP sockets that are inside.
-pub trait Sockets: Send + Sync + 'static {
+pub trait Sockets: std::fmt::Debug + Send + Sync + 'static {
     /// Makes so many, or fewer. May take a moment.
     ///
     /// # Errors

@@ -35,7 +35,8 @@ pub struct Gateway {
     pub streams: Vec<OwnedFd>,
     /// TCP sockets that listen inside, on the session's own loopback, in the place of ports of the host's.
     pub host_ports: Vec<OwnedFd>,
-    /// TCP sockets that are not bound: one for each port that shall be listened on.
+    /// TCP sockets that are not bound, for ports that shall be listened on: a few, and more are made when they are asked for
+    /// ([`crate::Session::make_gateway_sockets`]).
     pub unbound: Vec<OwnedFd>,
     /// Where there is no network of its own, and so none of the others: a TCP socket that listens on this machine's loopback,
     /// at which programs ask for hosts ([`crate::Enforcement::by_proxy`]).

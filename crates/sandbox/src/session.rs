@@ -89,6 +89,14 @@ impl Session {
         self.inner.make_sockets(count)
     }
 
+    /// Makes more TCP sockets of the session's gateway, to listen on ports. Blocks for about a millisecond.
+    ///
+    /// # Errors
+    /// When it has none, has got all at once, or its guard does not answer.
+    pub fn make_gateway_sockets(&self, count: u16) -> io::Result<Vec<OwnedFd>> {
+        self.inner.make_gateway_sockets(count)
+    }
+
     /// Makes a folder in a held one writable for the programs inside, if it is not. Blocks for less than a millisecond.
     ///
     /// # Errors

@@ -129,6 +129,26 @@ async fn programs_reach_allowed_hosts_as_they_always_do() {
     }
 }
 
+/// Connects to so many ports of a host, all of which answer.
+const MANY_PORTS: &str = "/usr/bin/python3 -c '
+import socket
+for port in range(9000, 9040):
+    s = socket.create_connection((\"good.test\", port))
+    s.sendall(b\"GET / HTTP/1.0\\r\\nHost: good.test\\r\\n\\r\\n\")
+    said = s.makefile(\"rb\").read()
+    assert b\"hello\" in said, (port, said)
+print(\"all of them\")'";
+
+#[tokio::test]
+async fn as_many_ports_are_reached_as_a_program_needs() {
+    let world = World::with_rules("network_rule(host=\"good.test\", decision=\"allow\")\n");
+    let servers = HELLO.replace("(80, 7777)", "range(9000, 9040)");
+    let Some(command) = machine(&world, &servers, &[]) else { return };
+    let client = Client::start_command(&world, &Person::absent(), command).await;
+    let outcome = client.run_within(MANY_PORTS, Duration::from_secs(30)).await;
+    assert!(outcome.ran().1.contains("all of them"), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn what_is_not_allowed_is_refused_at_once_and_says_why() {
     let world = World::with_rules(RULES);

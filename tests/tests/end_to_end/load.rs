@@ -2,6 +2,7 @@
 
 use end_to_end_tests::World;
 use end_to_end_tests::holdings::Holdings;
+use end_to_end_tests::http::Site;
 use end_to_end_tests::lines::Lines;
 use end_to_end_tests::waiting::eventually;
 use serde_json::json;
@@ -25,6 +26,29 @@ fn soak_many_calls_leave_nothing_behind() {
         let (before, after) = soak(arguments, calls);
         println!("{arguments:?}, after {WARM_UP} calls: {before:?}\nafter {calls} calls: {after:?}");
     }
+}
+
+#[test]
+fn a_principals_sandbox_takes_few_descriptors() {
+    /// Most of a server's limit, divided by the commands that it runs at once.
+    const MOST: usize = 48;
+    const PRINCIPALS: usize = 8;
+    let world = World::with_rules("");
+    let tokens: String =
+        (0..=PRINCIPALS).map(|number| format!("p{number} token-of-principal-{number}\n")).collect();
+    let file = world.home().join("tokens");
+    std::fs::write(&file, tokens).expect("written");
+    let site = Site::start(&world, &["--http", "127.0.0.1:0", "--token-file", file.to_str().expect("UTF-8")]);
+    let run = |number: usize| {
+        let visitor = site.visitor().saying(&format!("Authorization: Bearer token-of-principal-{number}"));
+        assert_eq!(visitor.run("true")["exit_code"], 0);
+    };
+    run(0);
+    let before = Holdings::of(site.id()).descriptors;
+    (1..=PRINCIPALS).for_each(run);
+    let held = Holdings::of(site.id()).descriptors - before;
+    println!("{} descriptors for an idle sandbox", held / PRINCIPALS);
+    assert!(held <= MOST * PRINCIPALS, "{held} descriptors for {PRINCIPALS} sandboxes");
 }
 
 /// Calls so often, and returns what the server held near the beginning and at the end.

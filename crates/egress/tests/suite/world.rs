@@ -161,6 +161,7 @@ impl World {
             proxies: vec![OwnedFd::from(proxy)],
             range: RANGE,
             unbound: (0..8).map(|_| unbound()).collect(),
+            more: None,
             datagrams: vec![OwnedFd::from(datagrams)],
             streams: vec![OwnedFd::from(streams)],
         };

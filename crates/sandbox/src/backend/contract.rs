@@ -81,6 +81,11 @@ pub(crate) trait BackendSession: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Makes TCP sockets of the session's gateway, where it has one that makes more.
+    fn make_gateway_sockets(&self, _count: u16) -> io::Result<Vec<OwnedFd>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes a folder in a held one writable, if it is not.
     ///
     /// # Errors

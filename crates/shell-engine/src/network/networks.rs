@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,6 @@ use super::sandbox_network::SandboxNetwork;
 use crate::config::{Hosts, Reachable};
 use crate::rules::Rules;
 
-/// Ports that are listened on from the beginning: services that are commonly reached elsewhere. Where the kernel's door reports
-/// who connects, each is listened on before it is connected to.
-const COMMON_PORTS: &[u16] = &[22, 80, 443, 3000, 3306, 5000, 5432, 6379, 8000, 8080, 8443, 9418, 27_017];
 /// Where names are asked for inside.
 const NAMES: u16 = 53;
 /// How often open connections are compared with the rules.
@@ -111,11 +109,13 @@ impl Networks {
             known: Mutex::new(HashMap::new()),
             seen: Mutex::new(Arc::new(Policy::empty())),
         });
+        let sockets = GatewaySockets(Weak::clone(&session));
         let proxy =
             gateway.proxy.as_ref().and_then(|proxy| rustix::net::getsockname(proxy).ok()?.try_into().ok());
         let inside = Inside {
             range: Range { v4: RANGE_V4.0, v4_prefix: RANGE_V4.1, v6: RANGE_V6.0 },
             unbound: gateway.unbound,
+            more: Some(Arc::new(sockets)),
             datagrams: gateway.datagrams,
             streams: gateway.streams,
             listening: gateway.host_ports,
@@ -128,11 +128,6 @@ impl Networks {
         let (judging, resolving): (Arc<dyn egress::Judge>, Arc<dyn egress::Resolve>) =
             (judge.clone(), self.resolver.clone());
         let egress = Arc::new(Egress::start(inside, judging, resolving, limits)?);
-        for port in COMMON_PORTS.iter().filter(|_| proxy.is_none()) {
-            if let Err(error) = egress.listen(*port) {
-                tracing::warn!(%error, "no program in this sandbox can connect to a port by name");
-            }
-        }
         let (watched, looking) = (Arc::downgrade(&egress), Arc::clone(&judge));
         let of_sandbox = (watched.clone(), Arc::downgrade(&judge));
         self.served.lock().unwrap_or_else(PoisonError::into_inner).push(of_sandbox);
@@ -169,5 +164,15 @@ impl Networks {
             let _ = runtime.block_on(ended);
         })?;
         Ok(&self.runtime.get_or_init(|| Runtime { handle, _end: end }).handle)
+    }
+}
+
+/// Makes sockets in a session's gateway, as long as there is one.
+#[derive(Debug)]
+struct GatewaySockets(Weak<sandbox::Session>);
+
+impl egress::Sockets for GatewaySockets {
+    fn make(&self, count: u16) -> io::Result<Vec<OwnedFd>> {
+        self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?.make_gateway_sockets(count)
     }
 }

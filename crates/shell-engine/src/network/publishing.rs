@@ -124,6 +124,7 @@ async fn watch(publishing: Weak<Publishing>) {
 }
 
 /// Makes sockets in a session's network, as long as there is one.
+#[derive(Debug)]
 struct SessionSockets(Weak<sandbox::Session>);
 
 impl Sockets for SessionSockets {

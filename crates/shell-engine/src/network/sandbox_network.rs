@@ -6,10 +6,15 @@ use std::sync::Arc;
 use egress::Egress;
 use sandbox::ByName;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use super::callers::{Callers, Connecting};
 use super::party::{Caller, Party};
 use super::publishing::Publishing;
+
+/// Ports on which is listened before anything connects that the kernel's door does not report: services that are commonly reached
+/// elsewhere. What it reports is listened on before it is connected to.
+const COMMON_PORTS: &[u16] = &[22, 80, 443, 3000, 3306, 5000, 5432, 6379, 8000, 8080, 8443, 9418, 27_017];
 
 /// The connections of one sandbox. Dropping it ends them.
 pub(crate) struct SandboxNetwork {
@@ -20,6 +25,8 @@ pub(crate) struct SandboxNetwork {
     /// Where programs ask for hosts, if they have to.
     proxy: Option<SocketAddr>,
     publishing: Arc<Publishing>,
+    /// Whether programs that nothing reports can connect to common ports.
+    common: OnceCell<()>,
 }
 
 /// A call in a sandbox, as long as this is kept.
@@ -43,7 +50,7 @@ impl SandboxNetwork {
         proxy: Option<SocketAddr>,
         publishing: Arc<Publishing>,
     ) -> SandboxNetwork {
-        SandboxNetwork { egress, callers, by_name, proxy, publishing }
+        SandboxNetwork { egress, callers, by_name, proxy, publishing, common: OnceCell::new() }
     }
 
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
@@ -78,6 +85,25 @@ impl SandboxNetwork {
     fn is_host_port(&self, address: SocketAddr) -> bool {
         let is_this_machine = address.ip().is_loopback() || address.ip().is_unspecified();
         is_this_machine && self.by_name.host_ports.contains(&address.port())
+    }
+
+    /// Makes ready for a program whose connections nothing reports before they are made.
+    pub(crate) async fn expect_unreported(&self) {
+        if self.proxy.is_some() {
+            return;
+        }
+        let listen = || async {
+            let egress = Arc::clone(&self.egress);
+            let listen = move || COMMON_PORTS.iter().try_for_each(|port| egress.listen(*port));
+            match tokio::task::spawn_blocking(listen).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "some programs in this sandbox cannot connect to a port by name");
+                }
+                Err(error) => tracing::error!(%error, "listening for a sandbox broke"),
+            }
+        };
+        self.common.get_or_init(listen).await;
     }
 
     /// Makes ready for a connection to an address that leads here.

@@ -11,8 +11,8 @@ use super::sandbox::Sandbox;
 /// Sandboxes at a time when no more commands may run.
 const LEAST: usize = 64;
 
-/// Descriptors of the server's that a sandbox takes, with a command in it: most of them are its gateway's sockets.
-const DESCRIPTORS: u64 = 128;
+/// Descriptors of the server's that a sandbox takes, with a command in it, and room for more of these.
+const DESCRIPTORS: u64 = 64;
 
 /// One user's sandboxes.
 pub(super) trait Neighbour: Send + Sync {

@@ -87,6 +87,9 @@ impl Process {
         sandbox: &Arc<Sandbox>,
     ) -> Result<Process, SpawnError> {
         let is_reported = request.reported;
+        if let Some(network) = sandbox.network().filter(|_| !is_reported) {
+            network.expect_unreported().await;
+        }
         let call = match sandbox.session().spawn(request) {
             Err(SessionError::Lost) => return Err(SpawnError::NotBegun),
             call => call?,

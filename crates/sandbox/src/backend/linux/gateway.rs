@@ -23,8 +23,10 @@ const INSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 2));
 const HERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd5e, 0x94a1, 0x7c3b, 1, 0, 0, 0, 1));
 const INSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd5e, 0x94a1, 0x7c3b, 1, 0, 0, 0, 2));
 
-/// Ports that can be listened on at the same time.
-const PORTS: usize = 64;
+/// Sockets for ports that are listened on: so many lie ready, and more are made when they are asked for ([`send_sockets`], in the
+/// gateway). A session whose guard runs no errands gets all at once.
+const READY: usize = 4;
+const WITHOUT_ERRANDS: usize = 64;
 /// Questions that wait until they are taken.
 const BACKLOG: i32 = 128;
 /// Where names are asked for inside: what is meant where nothing is said (resolv.conf(5)), and systemd-resolved's own.
@@ -74,15 +76,16 @@ pub(super) fn open_proxy() -> io::Result<(Gateway, u16)> {
     Ok((with_proxy(proxy), address.port()))
 }
 
-/// Makes the gateway of this process's network namespace, which stays where it is.
-pub(super) fn open(by_name: &ByName) -> io::Result<Gateway> {
+/// Makes the gateway of this process's network namespace, which stays where it is. Also returns the gateway's own namespace, from
+/// which the guard makes more sockets if it can.
+pub(super) fn open(by_name: &ByName, errands: bool) -> io::Result<(Gateway, OwnedFd)> {
     sys::bring_loopback_up()?;
     let inside = fs::File::open("/proc/self/ns/net")?;
     sys::unshare(libc::CLONE_NEWNET)?;
-    let made = make(inside.as_fd(), by_name);
+    let made = make(inside.as_fd(), by_name, if errands { READY } else { WITHOUT_ERRANDS });
     // Whatever happened: nothing may go on in the gateway.
     move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Network))?;
-    let (unbound, has_v6) = made?;
+    let (unbound, namespace, has_v6) = made?;
     connect(has_v6, by_name)?;
     let (mut datagrams, mut streams) = (Vec::new(), Vec::new());
     for address in NAME_SERVERS {
@@ -98,7 +101,7 @@ pub(super) fn open(by_name: &ByName) -> io::Result<Gateway> {
         [Some(v4), has_v6.then_some((Ipv6Addr::LOCALHOST, *port).into())].into_iter().flatten()
     };
     let host_ports = ports.flat_map(loopback).map(listening).collect::<io::Result<_>>()?;
-    Ok(Gateway { datagrams, streams, host_ports, unbound, proxy: None })
+    Ok((Gateway { datagrams, streams, host_ports, unbound, proxy: None }, namespace))
 }
 
 fn listening(address: SocketAddr) -> io::Result<OwnedFd> {
@@ -119,8 +122,8 @@ fn addresses(by_name: &ByName, has_v6: bool) -> impl Iterator<Item = (IpAddr, u8
     })
 }
 
-/// The gateway's side. Returns its sockets, and whether there is IPv6.
-fn make(inside: BorrowedFd<'_>, by_name: &ByName) -> io::Result<(Vec<OwnedFd>, bool)> {
+/// The gateway's side. Returns so many sockets, its namespace, and whether there is IPv6.
+fn make(inside: BorrowedFd<'_>, by_name: &ByName, count: usize) -> io::Result<(Vec<OwnedFd>, OwnedFd, bool)> {
     sys::bring_loopback_up()?;
     for (setting, value) in SETTINGS {
         let _ = fs::write(format!("/proc/sys/{setting}"), value);
@@ -139,8 +142,8 @@ fn make(inside: BorrowedFd<'_>, by_name: &ByName) -> io::Result<(Vec<OwnedFd>, b
         netlink.make_local(address, prefix, loopback)?;
     }
     let family = if has_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
-    let unbound = (0..PORTS).map(|_| socket(family, SocketType::STREAM)).collect::<io::Result<_>>()?;
-    Ok((unbound, has_v6))
+    let unbound = (0..count).map(|_| socket(family, SocketType::STREAM)).collect::<io::Result<_>>()?;
+    Ok((unbound, fs::File::open("/proc/self/ns/net")?.into(), has_v6))
 }
 
 /// Has an end of the pair take much at once: half of what a download costs is the number of packets.
@@ -174,8 +177,8 @@ fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
 }
 
-/// Makes sockets with which programs inside are reached, and sends them to who has asked: TCP of both families, where there are
-/// both.
+/// Makes sockets of this process's network namespace, and sends them to who has asked: TCP of both families, where there are both.
+/// In the session's, programs inside are reached with them; in its gateway, they are listened on.
 pub(super) fn send_sockets(asker: &OwnedFd, count: u16) -> io::Result<()> {
     let made = |_| {
         socket(AddressFamily::INET6, SocketType::STREAM)

@@ -314,7 +314,9 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
     // Before the filter of system calls, and before anything hostile runs.
     let own_network = plan.mode.is_enforced() && attempt.has(Namespace::Network);
     let sock_diag = own_network.then(sys::open_sock_diag).transpose();
-    let gateway = plan.by_name.as_ref().filter(|_| own_network).map(gateway::open).transpose();
+    let errands = attempt.has(Namespace::Mount);
+    let open = |by_name| gateway::open(by_name, errands);
+    let gateway = plan.by_name.as_ref().filter(|_| own_network).map(open).transpose();
     let is_proxied = plan.by_name.is_some() && plan.mode.is_enforced() && plan.brokered && !own_network;
     let proxy = is_proxied.then(|| gateway::open_proxy().ok()).flatten();
     let by_name = plan.by_name.clone().filter(|_| matches!(gateway, Ok(Some(_))));
@@ -343,8 +345,9 @@ fn become_init(request: &Request<'_>, attempt: &Attempt, reasons: &[String], tel
             let ends = (control.try_clone()?, sys::signal_descriptor(&[libc::SIGCHLD])?);
             let sock_diag = sock_diag?;
             let proxy = proxy.filter(|_| has_proxy);
-            let made = gateway.ok().flatten().or(proxy.map(|(gateway, _)| gateway));
-            let gateway = made.iter().flat_map(gateway::sockets);
+            let (made, namespace) = gateway.ok().flatten().unzip();
+            let made = made.or(proxy.map(|(gateway, _)| gateway));
+            let gateway = namespace.iter().chain(made.iter().flat_map(gateway::sockets));
             let descriptors: Vec<BorrowedFd<'_>> =
                 sock_diag.iter().chain(gateway).chain(&terminals).map(AsFd::as_fd).collect();
             packet::send(control, &report, &descriptors)?;

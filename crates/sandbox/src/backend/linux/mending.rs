@@ -2,16 +2,17 @@
 
 use super::namespaces::Attempt;
 use super::newcomers::{Come, Newcomers};
-use super::packet;
 use super::placeholders::Placeholders;
 use super::process_tree::Tree;
 use super::repair::{self, Doors, Verified};
 use super::sys::SingleThreaded;
 use super::watch::Watch;
 use super::wire::{self, GuardCommand};
+use super::{gateway, packet};
 use crate::enforcement::Namespace;
 use crate::plan::{Plan, Reserved};
 use rustix::net::RecvFlags;
+use rustix::thread::LinkNameSpaceType;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -88,6 +89,18 @@ impl Mending {
                 repair::bind_writable(proof, doors, plan, &[folder.to_owned()]).is_ok()
             }
             Ok(GuardCommand::Mend) => verified.renew(|| repair::repair(proof, doors, plan)).is_ok(),
+            Ok(GuardCommand::Sockets { count }) => {
+                let gateway = packet.descriptors.first();
+                let made = gateway.map_or(Err(io::ErrorKind::InvalidInput.into()), |gateway| {
+                    let network = (gateway.as_fd(), LinkNameSpaceType::Network);
+                    repair::inside_of(proof, doors, network, || gateway::send_sockets(errands, count))
+                });
+                // Who has made them has answered.
+                if made.is_ok() {
+                    return;
+                }
+                false
+            }
             Err(_) => false,
         };
         let _ = packet::send_soon(errands, &done, &[]);

@@ -21,7 +21,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -162,17 +162,25 @@ fn mend(proof: SingleThreaded, doors: &Doors, plan: &Plan, is_last: bool) -> io:
     })
 }
 
-/// Takes steps in the session's namespaces, by a child.
+/// Takes steps where the session's mounts are, by a child.
 fn inside(proof: SingleThreaded, doors: &Doors, steps: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    inside_of(proof, doors, (doors.mount.as_fd(), LinkNameSpaceType::Mount), steps)
+}
+
+/// Takes steps in one of the session's namespaces, by a child.
+pub(super) fn inside_of(
+    proof: SingleThreaded,
+    doors: &Doors,
+    (namespace, kind): (BorrowedFd<'_>, LinkNameSpaceType),
+    steps: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     match sys::fork(proof)? {
         Forked::Child => {
             let entered = doors
                 .user
                 .as_ref()
                 .map_or(Ok(()), |user| move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User)))
-                .and_then(|()| {
-                    move_into_link_name_space(doors.mount.as_fd(), Some(LinkNameSpaceType::Mount))
-                });
+                .and_then(|()| move_into_link_name_space(namespace, Some(kind)));
             let done = entered.map_err(io::Error::from).and_then(|()| steps());
             sys::exit_now(i32::from(done.is_err()))
         }
@@ -180,7 +188,7 @@ fn inside(proof: SingleThreaded, doors: &Doors, steps: impl FnOnce() -> io::Resu
             let status = rustix::process::waitpid(Some(child), WaitOptions::empty())?;
             match status.and_then(|(_, status)| status.exit_status()) {
                 Some(0) => Ok(()),
-                _ => Err(io::Error::other("it could not be mounted inside")),
+                _ => Err(io::Error::other("it could not be done inside")),
             }
         }
     }

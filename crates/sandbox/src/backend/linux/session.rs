@@ -56,6 +56,8 @@ pub(crate) struct Session {
     /// Its TCP sockets are of the host's network, and connected by whoever answers.
     is_proxied: bool,
     gateway: Mutex<Option<Gateway>>,
+    /// Where more sockets of the gateway are made.
+    gateway_namespace: Option<OwnedFd>,
     own_terminals: Option<OwnedFd>,
     /// Dropped when its processes are gone.
     _group: Option<SessionGroup>,
@@ -114,6 +116,7 @@ impl Session {
             own_sockets: None,
             is_proxied: false,
             gateway: Mutex::default(),
+            gateway_namespace: None,
             own_terminals: None,
             _group: group,
         };
@@ -125,6 +128,8 @@ impl Session {
         }
         session.own_sockets = descriptors.next().map(OwnSockets::new);
         if enforcement.by_name {
+            // The guard runs errands where there are mounts to be looked after.
+            session.gateway_namespace = descriptors.next().filter(|_| enforcement.has(Namespace::Mount));
             session.gateway = Mutex::new(gateway::put_together(descriptors));
         }
         session.brokered = enforcement.brokered;
@@ -175,18 +180,18 @@ impl Session {
         })
     }
 
-    /// Has the guard do something.
-    fn run_errand(&self, command: &GuardCommand) -> io::Result<()> {
+    /// Has the guard do something, with what is passed along. Returns what comes with the answer.
+    fn run_errand(&self, command: &GuardCommand, passed: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
         let errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
         // What came too late for who asked before.
         while packet::receive(&*errands, RecvFlags::DONTWAIT).is_ok_and(|packet| packet.is_some()) {}
-        packet::send_soon(&*errands, command, &[])?;
+        packet::send_soon(&*errands, command, passed)?;
         if !packet::wait_readable(errands.as_fd(), ERRAND_TIMEOUT) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let answer = packet::receive(&*errands, RecvFlags::DONTWAIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         wire::decode::<bool>(&answer.bytes)?
-            .then_some(())
+            .then_some(answer.descriptors)
             .ok_or_else(|| io::Error::other("the guard could not do it"))
     }
 }
@@ -256,13 +261,18 @@ impl BackendSession for Session {
         Ok(own.collect())
     }
 
+    fn make_gateway_sockets(&self, count: u16) -> io::Result<Vec<OwnedFd>> {
+        let gateway = self.gateway_namespace.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        self.run_errand(&GuardCommand::Sockets { count }, &[gateway.as_fd()])
+    }
+
     fn bind_writable(&self, folder: &Path) -> io::Result<()> {
         let folder = CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
-        self.run_errand(&GuardCommand::BindWritable { folder })
+        self.run_errand(&GuardCommand::BindWritable { folder }, &[]).map(drop)
     }
 
     fn mend(&self) -> io::Result<()> {
-        self.run_errand(&GuardCommand::Mend)
+        self.run_errand(&GuardCommand::Mend, &[]).map(drop)
     }
 
     fn spawn(&self, request: SpawnRequest) -> Result<Call, SessionError> {

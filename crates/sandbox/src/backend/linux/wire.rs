@@ -107,6 +107,8 @@ pub(crate) enum GuardCommand {
     BindWritable { folder: CString },
     /// Look whether all that protects or hides is in place, and put back what is not. The answer is whether it is.
     Mend,
+    /// Make so many TCP sockets in the network namespace that comes along, the gateway's. They come with the answer.
+    Sockets { count: u16 },
 }
 
 /// What a guard asks of the server's watch over folders.
@@ -154,8 +156,8 @@ impl Watched {
 /// What init says once: set up, with what is in force, or what failed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InitReport {
-    /// Descriptors: a list of the session's own sockets, where it has a network of its own, and its gateway; last, with `terminals`,
-    /// the place where its own terminals are made.
+    /// Descriptors: a list of the session's own sockets, where it has a network of its own; its gateway's namespace and sockets;
+    /// last, with `terminals`, the place where its own terminals are made.
     Ready {
         enforcement: Enforcement,
         terminals: bool,
