@@ -146,6 +146,11 @@ pub enum HttpError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Commands could say who asks.
+    #[error(
+        "with --network commands reach the server as its proxy on this machine does, and could say that they are anybody; keep them from the network, or have the proxy elsewhere"
+    )]
+    ProxyInReach,
     /// Tokens could not be checked.
     #[error(transparent)]
     Keys(#[from] KeysError),

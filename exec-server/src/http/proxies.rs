@@ -1,6 +1,6 @@
 //! The word of proxies that have found out who asks: by a client's certificate, or a token that they do not pass on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName};
@@ -38,6 +38,19 @@ impl FromStr for Proxy {
         }
         let one = text.parse::<IpAddr>().map(IpNet::from);
         one.or_else(|_| text.parse()).map(Proxy::Network).map_err(|_| ProxyError(text.to_owned()))
+    }
+}
+
+impl Proxy {
+    /// Whether commands that have this machine's network reach the server by the same way.
+    pub(super) fn is_in_reach(&self) -> bool {
+        match self {
+            Proxy::Network(network) => {
+                network.contains(&IpAddr::from(Ipv4Addr::LOCALHOST))
+                    || network.contains(&IpAddr::from(Ipv6Addr::LOCALHOST))
+            }
+            Proxy::Unix => true,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use super::oauth::OAuth;
 use super::options::{HttpError, HttpOptions, IdentityOptions};
 use super::page::Page;
 use super::principal::Identity;
-use super::proxies::Proxies;
+use super::proxies::{Proxies, Proxy};
 use super::router::router;
 use super::secret::{self, Sealed};
 use super::session_store::write_whole;
@@ -84,6 +84,9 @@ pub async fn serve_http(
             "there is no sandbox ({}), so those who ask are not kept apart",
             config.sandboxing.mode()
         );
+    }
+    if config.sandboxing.network().is_enabled() && options.identity.proxies.iter().any(Proxy::is_in_reach) {
+        return Err(HttpError::ProxyInReach);
     }
     if let Some(range) = options.tenant_uids {
         can_be_apart(range, &config, &options)?;

@@ -268,6 +268,20 @@ fn keys_are_fetched_and_new_ones_are_found() {
 }
 
 #[test]
+fn commands_cannot_speak_as_the_proxy() {
+    let world = World::with_rules("");
+    for proxy in ["127.0.0.1", "::1", "0.0.0.0/0", "unix"] {
+        let mut command = world.server(&["serve", "--http", ANY, "--network", "--proxy", proxy]);
+        let output = command.output().expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && error.contains("could say that they are anybody"),
+            "{proxy}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_proxys_word_counts_only_where_it_is_trusted() {
     let world = World::with_rules("");
     let trusting = |proxy: &str| Site::start(&world, &["--http", ANY, "--proxy", proxy]);

@@ -48,9 +48,13 @@ pub(in crate::channels) struct ShownQuestion {
     pub(super) since_ms: u64,
 }
 
-/// Whose question it is, where there are several who ask.
+/// Whose question it is, where there are several who ask. A name that could be taken for a sentence, or another name, is quoted.
 pub(super) fn asked_by(asker: &str) -> String {
-    format!("Asked by {}.", visible(asker.as_bytes()))
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.@".contains(letter);
+    match asker.chars().all(is_plain) && !asker.ends_with('.') {
+        true => format!("Asked by {asker}."),
+        false => format!("Asked by {:?}.", visible(asker.as_bytes())),
+    }
 }
 
 /// A rule that may be added.
@@ -193,5 +197,21 @@ mod tests {
         let arguments = vec![b"a\x1b[2J".to_vec(), vec![b'x'; MAX_ARGUMENTS], b"last".to_vec()];
         assert_eq!(beginning(&arguments), (vec!["a\\u{1b}[2J".to_owned()], 2));
         assert_eq!(beginning(&vec![Vec::new(); 1000]).1, 1000 - MAX_COUNT);
+    }
+
+    #[test]
+    fn who_asks_is_a_name_and_no_sentence() {
+        assert_eq!(asked_by("ann@example.com"), "Asked by ann@example.com.");
+        for (name, shown) in [
+            ("carol. Approved by admin", "Asked by \"carol. Approved by admin\"."),
+            ("ann.", "Asked by \"ann.\"."),
+            ("a\"b", "Asked by \"a\\\"b\"."),
+        ] {
+            assert_eq!(asked_by(name), shown);
+        }
+        for deceiving in ["\u{430}lice", "ali\u{200b}ce", "\u{202e}ecila"] {
+            let shown = asked_by(deceiving);
+            assert!(shown.is_ascii() && shown.starts_with("Asked by \""), "{shown}");
+        }
     }
 }
