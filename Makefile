@@ -135,6 +135,23 @@ test-browser: need-node build ## Open servers of commands in Chromium, also vite
 	$(call step,'Opening published ports in a browser')
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test end_to_end -- --include-ignored browser::
 
+# Libraries with resolvers and protocols of their own: 40 MB to download. Other programs come from Debian; one that is missing is
+# an error: curl wget git openssh-client npm cargo golang-go openjdk-17-jdk-headless postgresql-client redis-tools musl-tools
+# busybox-static gcc libc-ares-dev openssl python3-pip.
+NETWORK := $(CURDIR)/target/network
+
+.PHONY: test-network-programs
+test-network-programs: need-node need-python build tools $(NETWORK)/.installed ## Reach hosts by name with every program and library.
+	$(call step,'Reaching hosts by name')
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test end_to_end -- --include-ignored hosts_programs::
+
+$(NETWORK)/.installed: tests/network/package.json tests/network/package-lock.json tests/network/.npmrc tests/network/requirements.txt
+	@rm -rf $(NETWORK) && mkdir -p $(NETWORK) && cp $(filter-out %.txt,$^) $(NETWORK)
+	cd $(NETWORK) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(PYTHON) -m venv $(NETWORK)/python
+	$(NETWORK)/python/bin/pip install --quiet --disable-pip-version-check -r tests/network/requirements.txt
+	@touch $@
+
 # Half an hour. RACES= is how often each is tried.
 RACES ?= 10000
 

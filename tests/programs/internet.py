@@ -5,6 +5,8 @@ anew for each test."""
 import base64, hashlib, http.server, io, json, os, socket, socketserver, ssl, subprocess, sys, tarfile, threading, zipfile
 
 NAME = "good.test"
+# A program with more servers, with its first words, if a test has one.
+MORE = []
 URL = "https://" + NAME
 
 
@@ -170,6 +172,9 @@ def main():
     servers += [Threads(("0.0.0.0", port), kind) for port, kind in kinds.items()]
     for server in servers:
         threading.Thread(target=server.serve_forever).start()
+    if MORE:
+        more = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *MORE, os.getcwd()], stdout=subprocess.PIPE)
+        assert more.stdout.readline() == b"ready\n"
     print("ready", flush=True)
 
 
