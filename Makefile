@@ -130,10 +130,20 @@ test-workflows: build ## Compare developers' workflows with plain Bash, also tho
 	$(call step,'Workflows in plain Bash and in the sandbox')
 	SHELL_TOOL_MCP_WORKFLOWS=all SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test workflows -- --nocapture
 
+# 330 MB of Django and JupyterLab, kept; Next.js and vite (350 MB) are fetched into the test's own folder.
+SERVERS := $(CURDIR)/target/servers
+
 .PHONY: test-browser
-test-browser: need-node build ## Open servers of commands in Chromium, also vite's, which npm fetches.
+test-browser: need-node need-python build $(SERVERS)/.installed ## Open servers of commands in Chromium: vite, Next.js, Django, Jupyter.
 	$(call step,'Opening published ports in a browser')
-	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test end_to_end -- --include-ignored browser::
+	@command -v chromium > /dev/null || { echo 'Missing: chromium (Debian: apt-get install chromium)' >&2; exit 1; }
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) test --workspace --locked --test end_to_end -- --include-ignored browser
+
+$(SERVERS)/.installed: tests/network/servers.txt
+	@rm -rf $(SERVERS)
+	$(PYTHON) -m venv $(SERVERS)
+	$(SERVERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # Libraries with resolvers and protocols of their own: 40 MB to download. Other programs come from Debian; one that is missing is
 # an error: curl wget git openssh-client npm cargo golang-go openjdk-17-jdk-headless postgresql-client redis-tools musl-tools

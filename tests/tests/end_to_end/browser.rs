@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use super::sessions::exec;
 
 /// A browser that shows a page, and what the page's scripts print.
-struct Browser {
+pub(crate) struct Browser {
     process: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl Browser {
-    fn open(world: &World, url: &str) -> Browser {
+    pub(crate) fn open(world: &World, url: &str) -> Browser {
         let data = world.home().join("browser");
         let mut process = Command::new("chromium")
             .args([
@@ -53,7 +53,7 @@ impl Browser {
     }
 
     /// Waits until a script has printed this.
-    async fn prints(&self, words: &str) {
+    pub(crate) async fn prints(&self, words: &str) {
         eventually_async(async || {
             let said = self.said.lock().expect("not poisoned").clone();
             if said.contains(words) { Ok(()) } else { Err(said) }
@@ -70,12 +70,12 @@ impl Drop for Browser {
 }
 
 /// A port that nobody has.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("bound").port()
 }
 
 /// Starts a server inside; where the result says that it is to be found.
-async fn published(client: &Client, world: &World, command: &str) -> String {
+pub(crate) async fn published(client: &Client, world: &World, command: &str) -> String {
     let going = exec(client, world, command, json!({"stdin": true, "yield_time_ms": 1000})).await;
     let session = going["session_id"].clone();
     let notes = Mutex::new(going["notes"].to_string());

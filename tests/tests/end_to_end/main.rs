@@ -15,6 +15,7 @@ mod background;
 mod bash_faithful;
 mod bash_hook;
 mod browser;
+mod browser_servers;
 mod caches;
 mod calls;
 mod connections;
