@@ -18,7 +18,7 @@ const LONGEST_VECTOR: usize = 1024;
 
 /// A program as it lies in memory. Forks are the same; whoever executes a program, even the same one, is another: the
 /// vector holds addresses that the kernel draws by lot (getauxval(3), `AT_RANDOM`).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Image(Vec<u8>);
 
 impl Image {
@@ -27,14 +27,14 @@ impl Image {
     }
 }
 
-/// The programs that have started it, the nearest first, up to the process `root`, which counts unless it still is
-/// `shell`: each as a command line to be shown.
+/// The programs that have started it, the nearest first, up to the process `root`: each as a command line to be shown. The
+/// call's own `shell` does not count, nor what it has forked.
 pub(super) fn parents(process: i32, root: i32, shell: &Image) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut next = process;
     for _ in 0..4 * MOST_PARENTS {
         let is_shell = || Image::of(next).as_ref() == Some(shell);
-        if next <= 1 || found.len() >= MOST_PARENTS || next == root && is_shell() {
+        if next <= 1 || found.len() >= MOST_PARENTS || is_shell() {
             break;
         }
         let Some(shown) = command_line(next) else { break };

@@ -179,6 +179,7 @@ impl Thread {
                     sandbox: attended.sandbox.clone(),
                     call: Arc::downgrade(&attended.facts),
                     ancestry: attended.ancestry(notification.thread),
+                    shell: attended.shell.clone(),
                     notification,
                     refusals: attended.facts.refusals.clone(),
                 };

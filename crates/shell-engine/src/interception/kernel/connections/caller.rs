@@ -6,36 +6,27 @@ use std::path::PathBuf;
 
 use execpolicy::Ancestry;
 
+use crate::interception::kernel::attended::Shell;
 use crate::interception::kernel::family;
 use crate::network::Caller;
-use crate::sandboxes::SESSION_ARGUMENT;
-use crate::visible::{shortened, visible};
 
-/// Programs above it that are looked at.
-const MOST_PARENTS: usize = 8;
-/// How much of a command line is read, and of a parent's shown.
+/// How much of a command line is read.
 const LONGEST_READ: u64 = 4096;
-const LONGEST_SHOWN: usize = 80;
 
-/// Finds out who a thread of a command is, for people and the record. `ancestry` is what rules go by.
-pub(super) fn caller(thread: i32, ancestry: Ancestry) -> Caller {
+/// Finds out who a thread of a command is, for people and the record. `ancestry` is what rules go by; parents are told below
+/// the call's own shell, where that is known.
+pub(super) fn caller(thread: i32, ancestry: Ancestry, shell: Option<&Shell>) -> Caller {
     let workdir = std::fs::read_link(format!("/proc/{thread}/cwd")).unwrap_or_default();
-    let mut caller =
-        Caller { program: program(thread), workdir, argv: argv(thread), parents: Vec::new(), ancestry };
-    let mut next = thread;
-    for _ in 0..MOST_PARENTS {
-        let Some(parent) = family::stat(next).map(|stat| stat.parent).filter(|parent| *parent > 1) else {
-            break;
-        };
-        let words: Vec<String> = argv(parent).iter().map(|word| visible(word)).collect();
-        // Above the command's own shell are the processes that hold the sandbox.
-        if words.is_empty() || words.iter().any(|word| word == SESSION_ARGUMENT) {
-            break;
-        }
-        caller.parents.push(shortened(&words.join(" "), LONGEST_SHOWN));
-        next = parent;
+    let parents = shell.and_then(|shell| parents(thread, shell)).unwrap_or_default();
+    Caller { program: program(thread), workdir, argv: argv(thread), parents, ancestry }
+}
+
+fn parents(thread: i32, shell: &Shell) -> Option<Vec<String>> {
+    let image = shell.image.as_ref()?;
+    if family::process_of(thread)? == shell.process {
+        return None;
     }
-    caller
+    Some(family::parents(family::parent_of(thread)?, shell.process, image))
 }
 
 fn program(process: i32) -> PathBuf {

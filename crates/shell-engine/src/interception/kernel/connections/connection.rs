@@ -14,6 +14,7 @@ use super::address::internet_address;
 use super::caller::caller;
 use super::following::follow;
 use crate::interception::call::InterceptedCall;
+use crate::interception::kernel::attended::Shell;
 use crate::interception::kernel::memory::Memory;
 use crate::judgement::Refusals;
 use crate::network::{Connecting, SandboxNetwork};
@@ -34,6 +35,8 @@ pub(in crate::interception::kernel) struct Connection {
     pub(in crate::interception::kernel) sandbox: Weak<Sandbox>,
     pub(in crate::interception::kernel) call: Weak<InterceptedCall>,
     pub(in crate::interception::kernel) ancestry: Ancestry,
+    /// The call's own shell, where that is known.
+    pub(in crate::interception::kernel) shell: Option<Shell>,
     pub(in crate::interception::kernel) notification: Notification,
     /// Where it is noted that there is no way to it.
     pub(in crate::interception::kernel) refusals: Option<Refusals>,
@@ -130,7 +133,10 @@ impl Connection {
         let is_stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
         is_stream.then(|| {
             network.expect(address);
-            entered.connects(address, caller(self.notification.thread, self.ancestry.clone()))
+            entered.connects(
+                address,
+                caller(self.notification.thread, self.ancestry.clone(), self.shell.as_ref()),
+            )
         })
     }
 
