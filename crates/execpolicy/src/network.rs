@@ -176,6 +176,9 @@ pub fn normalise_host(given: &str) -> Result<String, String> {
     if host.contains(['/', '?', '#', '@']) {
         return Err(format!("network_rule host must not include a path (got `{given}`)"));
     }
+    if !host.is_ascii() {
+        return Err(format!("network_rule host must be written as DNS has it, xn--… (got `{given}`)"));
+    }
     if host.contains('*') {
         return Err(format!(
             "network_rule host must be a specific host; wildcards are not allowed (got `{given}`)"
@@ -288,7 +291,9 @@ network_rule(host="10.1.2.3", ports=[5432], decision="allow")
         ] {
             assert_eq!(normalise_host(given).as_deref(), Ok(expected), "{given}");
         }
-        for given in ["", "https://x", "x/y", "*.x", "a b", "x:port", "[::1", ":80", "..."] {
+        for given in
+            ["", "https://x", "x/y", "*.x", "a b", "x:port", "[::1", ":80", "...", "b\u{fc}cher.example"]
+        {
             assert!(normalise_host(given).is_err(), "{given}");
         }
     }

@@ -20,6 +20,9 @@ impl HostPattern {
         if text.contains('/') {
             return Err(format!("`{text}` is no host: leave out scheme and path"));
         }
+        if !text.is_ascii() {
+            return Err(format!("`{text}` is not ASCII: such names are written as DNS has them, xn--…"));
+        }
         let (name, port) = split_port(text)?;
         if name == "*" {
             return Ok(HostPattern { name: name.to_owned(), port });
@@ -162,6 +165,7 @@ mod tests {
             "*x",
             "*.10.0.0.1",
             "a b",
+            "b\u{fc}cher.example",
         ] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
