@@ -85,6 +85,23 @@ async fn addresses_and_ports_of_this_machine_are_reached_when_they_are_named() {
     }
 }
 
+#[tokio::test]
+async fn an_address_without_a_way_is_named_with_what_leads_there() {
+    let world = World::with_rules("");
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    let script = "curl -sS -m 5 http://10.0.0.7/; \
+                  /usr/bin/python3 -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).connect((\"8.8.8.8\", 53))'";
+    let outcome = client.run(script).await;
+    let told = denials(&outcome);
+    assert!(told.contains("10.0.0.7:80 by /usr/bin/curl was refused"), "{outcome:?}");
+    // Nothing is said of them all, nor of what only looks for a way.
+    assert!(!told.contains("ADDRESS:PORT") && !told.contains("8.8.8.8"), "{told}");
+    let rule = told.split("a person can write ").nth(1).and_then(|rest| rest.split(" into the rules").next());
+    let rule = rule.expect("what would allow it").replace("\\\"", "\"");
+    fs::write(world.rules_file(), rule).expect("written");
+    assert_eq!(client.run("curl -sS http://10.0.0.7/").await.ran(), (0, "hello 10.0.0.7\n"));
+}
+
 /// Runs a command with what Codex says of the sandbox beside it.
 async fn run_as_codex(client: &Client, world: &World, network: Value, script: &str) -> Outcome {
     let entries = json!([{"path": {"type": "special", "value": {"kind": "root"}}, "access": "write"}]);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use egress::Failure;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approval::{Answer, Approver, Identity, Question};
 use crate::audit::{CallRecord, Connection};
-use crate::network::{Ended, Party, Said, Wish};
+use crate::network::{Ended, Party, Said, UNNAMED, Wish, place, to_allow};
 use crate::time::Stopwatch;
 use crate::visible::{code, shortened, visible};
 
@@ -32,6 +33,8 @@ pub(crate) struct CallConnections {
     record: CallRecord,
     /// What was refused, in words, and how often.
     refused: Mutex<(BTreeMap<String, u64>, u64)>,
+    /// An address without a way to it was among it.
+    told_of_no_way: AtomicBool,
 }
 
 impl CallConnections {
@@ -41,7 +44,19 @@ impl CallConnections {
         cancel: CancellationToken,
         record: CallRecord,
     ) -> CallConnections {
-        CallConnections { approver, stopwatch, cancel, record, refused: Mutex::default() }
+        CallConnections {
+            approver,
+            stopwatch,
+            cancel,
+            record,
+            refused: Mutex::default(),
+            told_of_no_way: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is said which addresses there was no way to.
+    pub(crate) fn tells_of_no_way(&self) -> bool {
+        self.told_of_no_way.load(Ordering::Relaxed)
     }
 
     /// What was refused, a sentence each, with the smallest thing that would allow it.
@@ -140,6 +155,28 @@ impl Party for CallConnections {
             self.refuse(text);
         }
     }
+
+    fn has_no_way(&self, to: SocketAddr, program: &Path) {
+        let (host, program) = (to.ip().to_string(), shown(program));
+        self.record.connection(Connection {
+            call: String::new(),
+            host: host.clone(),
+            port: to.port(),
+            program: program.clone(),
+            allowed: None,
+            refused: Some(UNNAMED.to_owned()),
+            address: None,
+            sent: 0,
+            received: 0,
+            milliseconds: 0,
+        });
+        let by = program.map(|program| format!(" by {program}")).unwrap_or_default();
+        self.refuse(format!(
+            "the connection to {to}{by} was refused: {UNNAMED}. {}",
+            to_allow(&host, to.port())
+        ));
+        self.told_of_no_way.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What the result says of a connection that was not made, or not to its end. What only could not be reached says so itself.
@@ -155,10 +192,7 @@ fn told(ended: &Ended, program: Option<&str>) -> Option<String> {
             if let Some(remedy) = ended.remedy {
                 return Some(format!("{what} was refused: {why}. {remedy}"));
             }
-            format!(
-                "{what} was refused: {why}. To allow it, a person can write network_rule(host=\"{host}\", ports=[{port}], \
-                 decision=\"allow\") into the rules, or start the server with --allow-host {place}"
-            )
+            format!("{what} was refused: {why}. {}", to_allow(host, port))
         }
         Failure::Address(address, _) => format!(
             "{what} was refused: {failure}. To allow it, a person can allow the address itself: --allow-host {}",
@@ -170,10 +204,6 @@ fn told(ended: &Ended, program: Option<&str>) -> Option<String> {
         Failure::UnknownAddress | Failure::TooMany => format!("{what} was refused: {failure}"),
         Failure::Unresolved(_) | Failure::Unreachable(_) => format!("{what} failed: {failure}"),
     })
-}
-
-fn place(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Patterns of other kinds of names that belong to whom a host does: all below its parents, the nearest first, up to the name

@@ -187,6 +187,8 @@ mod tests {
         }
 
         fn ended(&self, _: &Ended) {}
+
+        fn has_no_way(&self, _: SocketAddr, _: &std::path::Path) {}
     }
 
     fn address(text: &str) -> SocketAddr {

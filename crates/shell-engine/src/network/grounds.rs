@@ -6,7 +6,11 @@ use execpolicy::network::NetworkRule;
 use execpolicy::rights::HostPattern;
 use execpolicy::{Ancestry, Decision, Policy};
 
-use crate::config::Hosts;
+use crate::config::{Hosts, Reachable};
+
+/// Why there is no way to an address.
+pub(crate) const UNNAMED: &str =
+    "an address that is typed is reached only where a rule, a grant or a flag names it";
 
 /// What one sandbox reaches besides what rules and the server's settings say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,9 +49,7 @@ pub(super) struct Ground {
 impl Ground {
     /// About an address that was written as such, and that nothing names.
     pub(super) fn unnamed() -> Ground {
-        let by =
-            "an address that is typed is reached only where a rule, a grant or a flag names it".to_owned();
-        Ground::of(Decision::Forbidden, by)
+        Ground::of(Decision::Forbidden, UNNAMED.to_owned())
     }
 
     fn of(decision: Decision, by: String) -> Ground {
@@ -154,14 +156,19 @@ pub(super) const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// # Errors
 ///
 /// When that is no host with a port.
-pub fn explain_host(policy: &Policy, hosts: &Hosts, place: &str, by: &Ancestry) -> Result<String, String> {
-    let wrong = || format!("`{place}` is not HOST:PORT, as in packages.example.org:443");
-    let pattern = HostPattern::parse(place).map_err(|_| wrong())?;
+pub fn explain_host(policy: &Policy, hosts: &Hosts, text: &str, by: &Ancestry) -> Result<String, String> {
+    let wrong = || format!("`{text}` is not HOST:PORT, as in packages.example.org:443");
+    let pattern = HostPattern::parse(text)?;
     let port = pattern.port().filter(|_| !pattern.name().starts_with('*')).ok_or_else(wrong)?;
     let grounds = Grounds { policy, hosts, reach: &Reach::default() };
-    let ground = match LOCALHOST.contains(&pattern.name()) {
-        true => grounds.decide_localhost(port, by),
-        false => grounds.decide(pattern.name(), port, by),
+    let address: Option<IpAddr> = pattern.name().parse().ok();
+    let is_named = |address: IpAddr| {
+        Reachable::of(named(policy, hosts), false).by_name.addresses.contains(&address.to_canonical())
+    };
+    let ground = match address {
+        _ if LOCALHOST.contains(&pattern.name()) => grounds.decide_localhost(port, by),
+        Some(address) if !is_named(address) => Ground::unnamed(),
+        _ => grounds.decide(pattern.name(), port, by),
     };
     let decision = match ground.decision {
         Decision::Allow => "allowed",
@@ -169,7 +176,32 @@ pub fn explain_host(policy: &Policy, hosts: &Hosts, place: &str, by: &Ancestry) 
         Decision::Forbidden => "refused",
     };
     let why = ground.rule.and_then(|(_, why)| why).map(|why| format!(" ({why})")).unwrap_or_default();
-    Ok(format!("a connection to {pattern} is {decision}: {}{why}", ground.by))
+    let remedy = match (ground.decision, ground.remedy) {
+        (Decision::Allow, _) => String::new(),
+        (_, Some(remedy)) => format!(". {remedy}"),
+        (_, None) => format!(". {}", to_allow(pattern.name(), port)),
+    };
+    Ok(format!("a connection to {pattern} is {decision}: {}{why}{remedy}", ground.by))
+}
+
+/// What would allow a connection that nothing speaks about.
+pub(crate) fn to_allow(host: &str, port: u16) -> String {
+    let place = place(host, port);
+    format!(
+        "To allow it, a person can write network_rule(host=\"{host}\", ports=[{port}], decision=\"allow\") into the rules, or \
+         start the server with --allow-host {place}"
+    )
+}
+
+/// A host and a port, as people write them.
+pub(crate) fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The hosts that rules and the server's settings name, unless they forbid them.
+pub(super) fn named<'n>(policy: &'n Policy, hosts: &'n Hosts) -> impl Iterator<Item = HostPattern> + 'n {
+    let rules = policy.network_rules().iter().filter(|rule| rule.decision != Decision::Forbidden);
+    rules.flat_map(NetworkRule::places).chain(hosts.allow.iter().cloned())
 }
 
 #[cfg(test)]
@@ -205,6 +237,41 @@ mod tests {
         assert!(!grants("10.0.0.1", 81) && !grants("10.0.0.3", 80) && !grants("10.0.0.2", 25));
         let localhost = |port| grounds.decide_localhost(port, &Ancestry::default()).decision;
         assert_eq!((localhost(25), localhost(80)), (Decision::Forbidden, Decision::Forbidden));
+    }
+
+    #[test]
+    fn what_becomes_of_a_connection_is_explained_with_what_would_allow_it() {
+        let hosts = Hosts {
+            allow: vec![HostPattern::parse("10.0.0.1:80").unwrap()],
+            deny: vec![HostPattern::parse("bad.example.org").unwrap()],
+            default: Decision::Prompt,
+            said: true,
+            published: Ports::default(),
+        };
+        let rules = "network_rule(host=\"good.example\", ports=[443], decision=\"allow\")\n\
+                     network_rule(host=\"dear.example\", decision=\"prompt\", justification=\"costs money\")";
+        let policy = Policy::from_text(std::path::Path::new("/r/x.rules"), rules).unwrap();
+        let explain = |place: &str| explain_host(&policy, &hosts, place, &Ancestry::default());
+        let rule =
+            |host: &str, port| format!("network_rule(host=\"{host}\", ports=[{port}], decision=\"allow\")");
+        for (place, parts) in [
+            ("good.example:443", ["is allowed: the rule /r/x.rules:1", ""]),
+            ("good.example:80", ["is asked about", &rule("good.example", 80)]),
+            ("dear.example:80", ["/r/x.rules:2 (costs money). To allow it", "change that rule"]),
+            ("bad.example.org:80", ["is refused: deny of [shell_tool.network]", "take it out of that list"]),
+            ("10.0.0.1:80", ["is allowed", "10.0.0.1:80"]),
+            ("10.0.0.2:80", ["is refused: an address that is typed", &rule("10.0.0.2", 80)]),
+            ("[fd00::1]:80", ["is refused: an address that is typed", "--allow-host [fd00::1]:80"]),
+            ("localhost:80", ["is refused: no rule speaks about this machine", "--allow-host localhost:80"]),
+        ] {
+            let explained = explain(place).unwrap();
+            assert!(parts.iter().all(|part| explained.contains(part)), "{place}: {explained}");
+        }
+        for place in
+            ["good.example", "*.example:443", "https://good.example/x", "b\u{fc}cher.example:443", "x:0"]
+        {
+            assert!(explain(place).is_err(), "{place}");
+        }
     }
 
     #[test]

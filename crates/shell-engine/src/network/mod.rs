@@ -17,8 +17,8 @@ mod publishing;
 mod sandbox_network;
 
 pub(crate) use callers::Connecting;
-pub(crate) use grounds::Reach;
 pub use grounds::explain_host;
+pub(crate) use grounds::{Reach, UNNAMED, place, to_allow};
 pub(crate) use networks::Networks;
 pub use opened::OpenConnection;
 pub(crate) use party::{Caller, Ended, Party, Said, Wish};

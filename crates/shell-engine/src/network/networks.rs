@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use egress::{Egress, Inside, Limits, Range, SystemResolver};
-use execpolicy::{Decision, Policy};
+use execpolicy::Policy;
 use sandbox::{ByName, Gateway, RANGE_V4, RANGE_V6};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::callers::Callers;
-use super::grounds::Reach;
+use super::grounds::{Reach, named};
 use super::judge::{SandboxJudge, host};
 use super::opened::OpenConnection;
 use super::publishing::Publishing;
@@ -68,9 +68,7 @@ impl Networks {
     /// What commands reach by name at present, besides names: that has to be made ready before they run.
     pub(crate) async fn reachable(&self) -> Reachable {
         let policy = self.rules.current().await;
-        let rules = policy.network_rules().iter().filter(|rule| rule.decision != Decision::Forbidden);
-        let named = rules.flat_map(|rule| rule.places());
-        Reachable::of(named.chain(self.hosts.allow.iter().cloned()), policy.caps().bounds_hosts())
+        Reachable::of(named(&policy, &self.hosts), policy.caps().bounds_hosts())
     }
 
     /// The connections that are open in all sandboxes, the oldest first.

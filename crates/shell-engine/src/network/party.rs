@@ -1,7 +1,8 @@
 //! What this room knows of calls: somebody who can be asked, and who hears what became of connections.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use execpolicy::Ancestry;
@@ -65,4 +66,7 @@ pub(crate) trait Party: Send + Sync {
 
     /// Hears what became of a connection.
     fn ended(&self, ended: &Ended);
+
+    /// Hears that a program met no way to an address that it was given as such.
+    fn has_no_way(&self, to: SocketAddr, program: &Path);
 }

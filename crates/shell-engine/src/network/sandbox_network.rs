@@ -1,6 +1,7 @@
 //! The network of one sandbox, as its calls see it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use egress::Egress;
@@ -33,7 +34,7 @@ pub(crate) struct SandboxNetwork {
 pub(crate) struct Entered {
     callers: Arc<Callers>,
     number: u64,
-    _party: Arc<dyn Party>,
+    party: Arc<dyn Party>,
 }
 
 impl std::fmt::Debug for SandboxNetwork {
@@ -56,7 +57,7 @@ impl SandboxNetwork {
     /// Lets a call's connections be told from those of others. Must be called in the runtime in which it asks.
     pub(crate) fn enter(&self, party: Arc<dyn Party>) -> Entered {
         let number = self.callers.enter(&party, Handle::current());
-        Entered { callers: Arc::clone(&self.callers), number, _party: party }
+        Entered { callers: Arc::clone(&self.callers), number, party }
     }
 
     /// The ports of its programs that are published.
@@ -122,6 +123,11 @@ impl Entered {
     /// Takes note that a program connects to an address, which somebody does in its place.
     pub(crate) fn connects(&self, to: SocketAddr, caller: Caller) -> Connecting {
         self.callers.connects(to, self.number, caller)
+    }
+
+    /// Takes note that a program met no way to an address.
+    pub(crate) fn has_no_way(&self, to: SocketAddr, program: &Path) {
+        self.party.has_no_way(to, program);
     }
 }
 

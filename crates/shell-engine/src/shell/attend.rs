@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use execpolicy::{Nested, Options};
 use patches::Failure;
+use sandbox::denial::Routes;
 use sandbox::{Enforcement, Reached};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -484,8 +485,11 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
+        // Where each is named, nothing needs to be said of them all.
+        let routes =
+            if self.connections.tells_of_no_way() { Routes::NotRefused } else { self.shell.refused_routes() };
         let explained =
-            denials::explain(&self.sandbox, &self.shell, command, end, folders, &self.config, &self.refused);
+            denials::explain(&self.sandbox, routes, command, end, folders, &self.config, &self.refused);
         let denials = self.connections.refusals().into_iter().chain(explained.await).collect();
         let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use sandbox::denial::{Denied, Evidence, Routes};
 
 use crate::interception::Refused;
-use crate::sandboxes::{Process, Sandbox};
+use crate::sandboxes::Sandbox;
 
 /// Names what was denied and the smallest way to allow it, also for a command that ended well: `make | tail` does.
 pub(super) async fn explain(
     sandbox: &Arc<Sandbox>,
-    shell: &Process,
+    routes: Routes,
     command: String,
     output: Vec<u8>,
     directories: Vec<PathBuf>,
@@ -22,7 +22,6 @@ pub(super) async fn explain(
         return Vec::new();
     }
     let (writes, given, refused) = (refused.writes(), refused.given(), refused.calls());
-    let routes = shell.refused_routes();
     if routes != Routes::Refused && refused.is_empty() && !sandbox::denial::may_tell(&output) {
         return Vec::new();
     }

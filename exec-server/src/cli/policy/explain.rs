@@ -45,7 +45,7 @@ pub(super) struct ExplainArguments {
     changes: bool,
 
     /// A host and a port that a program wants to connect to, instead of a command, as in packages.example.org:443; with
-    /// --by, the programs that do
+    /// --by, the programs that do. What rules grant to their own programs (`hosts`) is not looked at
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "words")]
     host: Option<String>,
 

@@ -29,7 +29,7 @@ fn parents(thread: i32, shell: &Shell) -> Option<Vec<String>> {
     Some(family::parents(family::parent_of(thread)?, shell.process, image))
 }
 
-fn program(process: i32) -> PathBuf {
+pub(super) fn program(process: i32) -> PathBuf {
     std::fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default()
 }
 

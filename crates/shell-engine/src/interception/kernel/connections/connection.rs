@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockop
 use sandbox::Listening;
 
 use super::address::internet_address;
-use super::caller::caller;
+use super::caller::{caller, program};
 use super::following::follow;
 use crate::interception::call::InterceptedCall;
 use crate::interception::kernel::attended::Shell;
@@ -88,7 +88,7 @@ impl Connection {
             return Err(Errno::EINVAL);
         }
         let address = Memory::of(self.notification.thread).bytes(address, length)?;
-        let leads_out = leads_out(&address);
+        let (leads_out, to) = (leads_out(&address), internet_address(&address));
         let target = self.judge(&socket, domain, address)?;
         let asker = Identity::of(self.notification.thread).ok_or(Errno::ESRCH)?;
         let named = match &target {
@@ -114,7 +114,8 @@ impl Connection {
             connecting.has_connected(from);
         }
         let connected = connected.map_err(raw);
-        let has_no_way = matches!(connected, Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH)) || leads_out;
+        let met_no_way = matches!(connected, Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH));
+        let has_no_way = met_no_way || leads_out;
         // Where hosts are reached by name, each connection is asked about by itself.
         let has_none =
             |sandbox: Arc<Sandbox>| !sandbox.plan().network.is_enabled() && sandbox.network().is_none();
@@ -122,7 +123,20 @@ impl Connection {
         if let Some(refusals) = self.refusals.as_ref().filter(|_| has_no_way && is_kept_from_it()) {
             refusals.note_network();
         }
+        if met_no_way {
+            self.tell_of_no_way(&socket, to);
+        }
         connected.map(|()| Made::Here)
+    }
+
+    /// Lets the call say to which address there was no way, where hosts are reached by name.
+    fn tell_of_no_way(&self, socket: &OwnedFd, to: Option<SocketAddr>) {
+        let is_stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
+        let call = self.call.upgrade();
+        let network = call.as_ref().and_then(|call| call.network.as_ref());
+        if let (Some(network), Some(to)) = (network, to.filter(|_| is_stream)) {
+            network.has_no_way(to, &program(self.notification.thread));
+        }
     }
 
     /// Makes ready for a connection to an address that stands for a name, and finds out whose it is.
