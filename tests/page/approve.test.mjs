@@ -60,6 +60,21 @@ test("a refusal takes a reason with it, and the keys go on with the next questio
   assert.deepEqual(troubles, []);
 });
 
+test("a question about a connection says where to, and no is told the command", async () => {
+  await begin();
+  const { page, troubles } = await open(browser, site.page);
+  await says(page, "#state", "Connected.");
+  const call = site.run("bash -c 'exec 3<> /dev/tcp/nobody.example/443; cat <&3'");
+  await says(page, "article h2", "Allow it to connect to `nobody.example:443`?");
+  await says(page, "article dl", 'network_rule(host="nobody.example", ports=[443], decision="allow")');
+  await enabled(page);
+  await tabTo(page, "Deny");
+  await page.keyboard.press("Enter");
+  const { exit_code, denials } = await call;
+  assert.ok(exit_code !== 0 && String(denials).includes("nobody.example:443"), String(denials));
+  assert.deepEqual(troubles, []);
+});
+
 test("a screen reader is told what there is, and what changes", async () => {
   await begin();
   const { page } = await open(browser, site.page);

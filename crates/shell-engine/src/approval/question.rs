@@ -69,15 +69,14 @@ impl Question {
     pub fn message(&self) -> String {
         let program = || code(&with_both_ends(&self.command_line()));
         let workdir = || code(&quoted(self.workdir.as_os_str().as_encoded_bytes()));
+        let wish = self.wish();
         let mut message = match (&self.failed, &self.connection) {
             (Some(failed), _) => format!("{failed}\nIn {}: {}", workdir(), program()),
             (None, None) => {
-                let subject = self.subject.clone().unwrap_or_else(|| format!("run {}", program()));
-                format!("Allow agent to {subject} in {}?", workdir())
+                let wish = wish.unwrap_or_else(|| format!("run {}", program()));
+                format!("Allow agent to {wish} in {}?", workdir())
             }
-            (None, Some(place)) => {
-                format!("Allow agent to connect to {} with {}?", code(&visible(place.as_bytes())), program())
-            }
+            (None, Some(_)) => format!("Allow agent to {} with {}?", wish.unwrap_or_default(), program()),
         };
         for caution in &self.cautions {
             message.push_str(&format!("\n{caution}"));
@@ -94,6 +93,12 @@ impl Question {
             message.push_str(&format!("\n{detail}"));
         }
         message
+    }
+
+    /// What is to be allowed where that is something else than that the program runs, as in *connect to `example.org:443`*.
+    pub fn wish(&self) -> Option<String> {
+        let place = |place: &String| format!("connect to {}", code(&visible(place.as_bytes())));
+        self.connection.as_ref().map(place).or_else(|| self.subject.clone())
     }
 
     /// Says which line of the command's script has led to it, for people: it may hold anything, and a program that looks

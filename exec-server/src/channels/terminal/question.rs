@@ -27,6 +27,9 @@ pub(in crate::channels) struct ShownQuestion {
     pub(super) id: String,
     /// The question in words, as every channel shows it.
     pub(super) message: String,
+    /// What is to be allowed, where that is not that the program runs.
+    #[serde(default)]
+    pub(super) wish: Option<String>,
     /// Program and arguments in one line, quoted as a shell would need it; its middle is left out when it is very long.
     pub(super) command: String,
     pub(super) program: String,
@@ -89,6 +92,7 @@ impl ShownQuestion {
         ShownQuestion {
             id: open.id.to_string(),
             message: question.message(),
+            wish: question.wish(),
             command: with_both_ends(question.command_line()),
             program: visible(question.program.as_os_str().as_encoded_bytes()),
             arguments,
@@ -116,6 +120,7 @@ impl ShownQuestion {
         ShownQuestion {
             id: clean(self.id),
             message: self.message.lines().map(|line| visible(line.as_bytes())).collect::<Vec<_>>().join("\n"),
+            wish: self.wish.map(clean),
             command: clean(self.command),
             program: clean(self.program),
             arguments: self.arguments.into_iter().map(clean).collect(),
@@ -135,6 +140,12 @@ impl ShownQuestion {
                 .collect(),
             ..self
         }
+    }
+
+    /// What a yes is to, in one line.
+    pub(super) fn in_short(&self) -> String {
+        let Some(wish) = &self.wish else { return self.command.clone() };
+        format!("{wish} by {}", self.command)
     }
 
     /// Whether this may be answered.

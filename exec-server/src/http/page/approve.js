@@ -36,7 +36,7 @@ function row(list, name, value) {
 
 function show(question) {
   close(question.id, false);
-  const item = make("li"), card = make("article"), title = make("h2", `May this run? ${question.program}`);
+  const item = make("li"), card = make("article"), title = make("h2", question.wish ? `Allow it to ${question.wish}?` : `May this run? ${question.program}`);
   title.id = `title-${question.id}`;
   title.tabIndex = -1;
   card.setAttribute("aria-labelledby", title.id);
@@ -70,7 +70,7 @@ function show(question) {
   item.append(card);
   open.set(question.id, item);
   element("questions").append(item);
-  tell(`A command waits for an answer: ${question.program}`);
+  tell(`A command waits for an answer: ${question.wish ?? question.program}`);
   count();
 }
 

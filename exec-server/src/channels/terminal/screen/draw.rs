@@ -89,7 +89,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, view: &ViewState, style: &Style)
     for (row, (place, entry)) in inner.rows().zip(view.questions.iter().enumerate().skip(first)) {
         let mark = if place == chosen { '>' } else { ' ' };
         let painted = if place == chosen { style.chosen } else { style.plain };
-        let text = format!("{mark} {}{}", age(entry, style), entry.question.command);
+        let text = format!("{mark} {}{}", age(entry, style), entry.question.in_short());
         frame.render_widget(Line::styled(text, painted), row);
     }
 }
@@ -246,6 +246,22 @@ mod tests {
         ] {
             assert!(screen.contains(text), "{text:?} is not in\n{screen}");
         }
+    }
+
+    #[test]
+    fn what_is_more_than_a_run_is_named_first() {
+        let News::Asked(server, mut shown) = question("1", "tool fetch") else { panic!("a question") };
+        shown.wish = Some("connect to `good.example:443`".into());
+        let (mut view, now) = view(&[News::Asked(server, shown)]);
+        let screen = drawn(&mut view, STILL, now + Duration::from_secs(1));
+        for text in [
+            "> connect to `good.example:443` by tool fetch",
+            "Allow to connect to `good.example:443`",
+            "By       tool fetch",
+        ] {
+            assert!(screen.contains(text), "{text:?} is not in\n{screen}");
+        }
+        assert!(!screen.contains("Before") && !screen.contains("Run"), "{screen}");
     }
 
     #[test]

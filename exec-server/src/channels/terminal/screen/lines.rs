@@ -37,7 +37,13 @@ pub(super) fn question(
         lines.extend(broken(start.into_iter().chain(pieces).collect(), width));
     };
     let plain = |text: &str| vec![(text.to_owned(), style.plain)];
-    say("Run", plain(&question.command));
+    match &question.wish {
+        None => say("Run", plain(&question.command)),
+        Some(wish) => {
+            say("Allow to", plain(wish));
+            say("By", plain(&question.command));
+        }
+    }
     say("In", plain(&question.workdir));
     if let Some(why) = &question.why {
         say("Reason", plain(why));
@@ -72,6 +78,7 @@ pub(super) fn question(
             pieces.push((format!(" approved {when} UTC"), style.plain));
             say("Before", pieces);
         }
+        None if question.wish.is_some() => {}
         None => say("Before", plain("this program was not approved before")),
     }
     if let Some(narrowest) = question.rules.first() {

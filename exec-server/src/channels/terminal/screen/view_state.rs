@@ -125,7 +125,8 @@ impl ViewState {
             }
             News::Asked(server, question) => {
                 let question = *question;
-                let before = self.servers.get(&server).and_then(|known| {
+                let run_at = self.servers.get(&server).filter(|_| question.wish.is_none());
+                let before = run_at.and_then(|known| {
                     let ShownQuestion { program, arguments, workdir, .. } = &question;
                     precedents.compare(known.codex_home.as_deref()?, program, arguments, workdir)
                 });
@@ -325,7 +326,7 @@ impl ViewState {
             Choice::Deny => "Denied",
             Choice::End => "Denied, and the call ended",
         };
-        let command: String = entry.question.command.chars().take(60).collect();
+        let command: String = entry.question.in_short().chars().take(60).collect();
         self.note = Some(format!("{done}: {command}"));
         self.questions.remove(place);
         self.come_to_front(place, now);
@@ -353,6 +354,7 @@ pub(super) mod tests {
             Box::new(ShownQuestion {
                 id: id.into(),
                 message: String::new(),
+                wish: None,
                 command: command.into(),
                 program: "/bin/tool".into(),
                 arguments: command.split(' ').skip(1).map(str::to_owned).collect(),
