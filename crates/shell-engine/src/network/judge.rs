@@ -9,7 +9,7 @@ use egress::{Attempt, Record, Verdict, Waiting};
 use execpolicy::{Ancestry, Decision, Policy};
 use sandbox::ByName;
 
-use super::callers::{Call, Callers};
+use super::callers::{Call, Callers, Told};
 use super::grounds::{Ground, Grounds, LOCALHOST, Reach};
 use super::party::{Caller, Ended, Said, Wish};
 use crate::config::Hosts;
@@ -48,7 +48,7 @@ impl SandboxJudge {
         if told.is_none() && self.only_announced {
             return Verdict::Refuse;
         }
-        let (call, caller) = told.unwrap_or_else(|| self.callers.untold());
+        let Told { call, caller, refused } = told.unwrap_or_else(|| self.callers.untold());
         let policy = self.rules.current().await;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&policy);
         let ground = self.ground(&policy, attempt, &caller.ancestry);
@@ -76,6 +76,8 @@ impl SandboxJudge {
             }
         };
         self.known().insert(attempt.number, known);
+        // Who does not wait for it any more does not hear it.
+        let _ = refused.map(|refused| refused.send(verdict == Verdict::Refuse));
         verdict
     }
 
@@ -150,7 +152,7 @@ impl egress::Judge for SandboxJudge {
         let known = self.known().remove(&record.attempt.number);
         let known = known.unwrap_or_else(|| {
             // It did not come as far as being judged.
-            let (call, caller) = self.callers.of(record.attempt.program);
+            let Told { call, caller, .. } = self.callers.of(record.attempt.program);
             Known { call, caller, ..Known::default() }
         });
         let Known { call, caller, refused, remedy, .. } = known;

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use execpolicy::Ancestry;
 use nix::errno::Errno;
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
 use sandbox::Listening;
 
@@ -26,6 +28,10 @@ use crate::sys::path_of;
 /// The longest address of any kind (`sockaddr_storage`), and of a Unix socket.
 const LONGEST: usize = 128;
 const LONGEST_UNIX: usize = 110;
+/// The shortest address without a family.
+const UNSPECIFIED: usize = 16;
+/// How long a connection waits for its verdict: as long as it takes to find that nobody can be asked.
+const VERDICT: Duration = Duration::from_secs(2);
 /// An address begins with its family.
 const FAMILY: usize = 2;
 
@@ -111,7 +117,12 @@ impl Connection {
         });
         // A socket that does not wait has its address already.
         if let (Some(connecting), Ok(Ok(from))) = (named, getsockname(&socket).map(SocketAddr::try_from)) {
-            connecting.has_connected(from);
+            let is_refused = connecting.has_connected(from);
+            if connected.is_ok() && self.is_refused_at_once(&socket, &is_refused) {
+                // It can be connected elsewhere (connect(2), `AF_UNSPEC`).
+                let _ = connect(socket.as_fd(), &[0; UNSPECIFIED]);
+                return Err(Errno::ECONNREFUSED);
+            }
         }
         let connected = connected.map_err(raw);
         let met_no_way = matches!(connected, Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH));
@@ -127,6 +138,17 @@ impl Connection {
             self.tell_of_no_way(&socket, to);
         }
         connected.map(|()| Made::Here)
+    }
+
+    /// Whether a program that waits for its connection learns at once that it is refused. It would try again for long if that
+    /// were ended only when it is there. By a proxy each is judged when it says what it wants.
+    fn is_refused_at_once(&self, socket: &OwnedFd, is_refused: &Receiver<bool>) -> bool {
+        let does_not_wait = fcntl_getfl(socket).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
+        let by_proxy = self
+            .sandbox
+            .upgrade()
+            .is_none_or(|sandbox| sandbox.network().is_none_or(|network| network.proxy().is_some()));
+        !does_not_wait && !by_proxy && is_refused.recv_timeout(VERDICT) == Ok(true)
     }
 
     /// Lets the call say to which address there was no way, where hosts are reached by name.
