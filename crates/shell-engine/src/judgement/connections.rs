@@ -1,11 +1,10 @@
 //! The connections of one call: who is asked about them, and what its result and the record say of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use egress::Failure;
@@ -33,8 +32,17 @@ pub(crate) struct CallConnections {
     record: CallRecord,
     /// What was refused, in words, and how often.
     refused: Mutex<(BTreeMap<String, u64>, u64)>,
-    /// An address without a way to it was among it.
-    told_of_no_way: AtomicBool,
+    /// What of it need not be guessed from the command's output.
+    known: Mutex<KnownRefusals>,
+}
+
+/// What is known of connections that were refused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownRefusals {
+    /// An address without a way to it was among them.
+    pub(crate) no_way: bool,
+    /// Their ports.
+    pub(crate) ports: BTreeSet<u16>,
 }
 
 impl CallConnections {
@@ -50,13 +58,22 @@ impl CallConnections {
             cancel,
             record,
             refused: Mutex::default(),
-            told_of_no_way: AtomicBool::new(false),
+            known: Mutex::default(),
         }
     }
 
-    /// Whether it is said which addresses there was no way to.
-    pub(crate) fn tells_of_no_way(&self) -> bool {
-        self.told_of_no_way.load(Ordering::Relaxed)
+    /// What is known of connections that were refused.
+    pub(crate) fn known_refusals(&self) -> KnownRefusals {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a refusal, which needs no guess then.
+    fn note(&self, port: u16, no_way: bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.no_way |= no_way;
+        if known.ports.len() < MOST_TOLD {
+            known.ports.insert(port);
+        }
     }
 
     /// What was refused, a sentence each, with the smallest thing that would allow it.
@@ -152,6 +169,7 @@ impl Party for CallConnections {
             milliseconds: u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
         });
         if let Some(text) = told(ended, program.as_deref()) {
+            self.note(record.attempt.port, false);
             self.refuse(text);
         }
     }
@@ -175,7 +193,7 @@ impl Party for CallConnections {
             "the connection to {to}{by} was refused: {UNNAMED}. {}",
             to_allow(&host, to.port())
         ));
-        self.told_of_no_way.store(true, Ordering::Relaxed);
+        self.note(to.port(), true);
     }
 }
 

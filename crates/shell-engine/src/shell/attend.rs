@@ -485,11 +485,12 @@ impl Attended {
         let end = output.end(denials::LOOKED_AT);
         let command = self.request.command.to_string_lossy().into_owned();
         let folders = self.whereabouts.folders(&command, &self.request.workdir);
+        let known = self.connections.known_refusals();
         // Where each is named, nothing needs to be said of them all.
-        let routes =
-            if self.connections.tells_of_no_way() { Routes::NotRefused } else { self.shell.refused_routes() };
+        let routes = if known.no_way { Routes::NotRefused } else { self.shell.refused_routes() };
+        let connections = (routes, known.ports);
         let explained =
-            denials::explain(&self.sandbox, routes, command, end, folders, &self.config, &self.refused);
+            denials::explain(&self.sandbox, connections, command, end, folders, &self.config, &self.refused);
         let denials = self.connections.refusals().into_iter().chain(explained.await).collect();
         let sandbox = self.level.to_string();
         let rules_trouble = self.rules.trouble();

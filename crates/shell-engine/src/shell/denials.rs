@@ -1,5 +1,6 @@
 //! What the sandbox has refused to a command, in words for its result.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::sandboxes::Sandbox;
 /// Names what was denied and the smallest way to allow it, also for a command that ended well: `make | tail` does.
 pub(super) async fn explain(
     sandbox: &Arc<Sandbox>,
-    routes: Routes,
+    (routes, refused_ports): (Routes, BTreeSet<u16>),
     command: String,
     output: Vec<u8>,
     directories: Vec<PathBuf>,
@@ -42,6 +43,10 @@ pub(super) async fn explain(
         // What was refused at first only is not what the command lacked.
         let was_given = |path: &PathBuf| given.contains(path) && !writes.seen.contains(path);
         denials.retain(|denial| !matches!(&denial.denied, Denied::Write(path) if was_given(path)));
+        // What was refused elsewhere is told already.
+        denials.retain(
+            |denial| !matches!(&denial.denied, Denied::HostPort(port) if refused_ports.contains(port)),
+        );
         let about_writing = denials.iter().any(|denial| matches!(denial.denied, Denied::Write(_)));
         let is_about_a_device =
             |note: &String| plan.devices.iter().any(|device| note.contains(&*device.to_string_lossy()));
