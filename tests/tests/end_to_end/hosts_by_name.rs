@@ -83,7 +83,7 @@ pub(crate) fn denials(outcome: &Outcome) -> String {
     outcome.json()["denials"].to_string()
 }
 
-const RULES: &str = "network_rule(host=\"good.test\", ports=[80, 7777], decision=\"allow\")\n\
+const RULES: &str = "network_rule(host=\"good.test\", ports=[80, 7777, 7778], decision=\"allow\")\n\
                      network_rule(host=\"evil.test\", decision=\"deny\", justification=\"it is evil\")\n";
 
 /// Programs that reach a host by its name, each in its own way, and what they print.
@@ -167,6 +167,8 @@ async fn what_is_not_allowed_is_refused_at_once_and_says_why() {
     );
     // Its words are no reason to speak of this machine's port 80, where somebody listens.
     assert!(!denials(&waits).contains("localhost"), "{waits:?}");
+    let nobody = client.run_within("wget -O- http://good.test:7778/", Duration::from_secs(30)).await;
+    assert!(!is_installed("wget") || nobody.ran().0 == 4, "nobody listens there: {nobody:?}");
     // Nobody can be asked about what no rule speaks about.
     let unknown = client.run("curl -sS -m 20 http://unknown.test/").await;
     let told = denials(&unknown);

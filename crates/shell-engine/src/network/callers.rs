@@ -46,15 +46,15 @@ struct State {
 struct Expected {
     call: u64,
     caller: Caller,
-    refused: Sender<bool>,
+    is_made: Sender<bool>,
 }
 
 /// Whose connection one is.
 pub(super) struct Told {
     pub(super) call: Option<Call>,
     pub(super) caller: Caller,
-    /// Who has made it in the program's place hears whether it is refused.
-    pub(super) refused: Option<Sender<bool>>,
+    /// Who connects in the program's place hears whether it comes about.
+    pub(super) is_made: Option<Sender<bool>>,
 }
 
 impl Callers {
@@ -86,7 +86,7 @@ impl Callers {
 
     /// Whose connection one is of which nobody has said so: of the only call that there is.
     pub(super) fn untold(&self) -> Told {
-        Told { call: self.only(), caller: Caller::default(), refused: None }
+        Told { call: self.only(), caller: Caller::default(), is_made: None }
     }
 
     /// Whose connection this is, as far as it is known at once.
@@ -127,8 +127,8 @@ impl Callers {
 
     fn take(&self, from: SocketAddr) -> Option<Told> {
         let mut state = self.lock();
-        let Expected { call, caller, refused } = state.expected.remove(&from)?;
-        Some(Told { call: state.calls.get(&call).cloned(), caller, refused: Some(refused) })
+        let Expected { call, caller, is_made } = state.expected.remove(&from)?;
+        Some(Told { call: state.calls.get(&call).cloned(), caller, is_made: Some(is_made) })
     }
 
     fn only(&self) -> Option<Call> {
@@ -149,18 +149,18 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    /// It is made, from this address. Whether it is refused is heard there, unless it is never judged.
+    /// It is made as far as the gateway, from this address. Whether it comes about is heard there.
     pub(crate) fn has_connected(self, from: SocketAddr) -> Receiver<bool> {
-        let (refused, is_refused) = channel();
+        let (is_made, hears) = channel();
         let mut state = self.callers.lock();
         if state.expected.len() >= MOST_EXPECTED {
             // They have not come, so they have given up.
             state.expected.clear();
         }
-        let expected = Expected { call: self.call, caller: self.caller.clone(), refused };
+        let expected = Expected { call: self.call, caller: self.caller.clone(), is_made };
         state.expected.insert(canonical(from), expected);
         drop(state);
-        is_refused
+        hears
     }
 }
 

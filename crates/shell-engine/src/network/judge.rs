@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use egress::{Attempt, Record, Verdict, Waiting};
@@ -40,6 +41,8 @@ pub(super) struct Known {
     remedy: Option<&'static str>,
     /// A person has allowed it.
     by_person: bool,
+    /// Who hears whether it comes about.
+    is_made: Option<Sender<bool>>,
 }
 
 impl SandboxJudge {
@@ -48,11 +51,11 @@ impl SandboxJudge {
         if told.is_none() && self.only_announced {
             return Verdict::Refuse;
         }
-        let Told { call, caller, refused } = told.unwrap_or_else(|| self.callers.untold());
+        let Told { call, caller, is_made } = told.unwrap_or_else(|| self.callers.untold());
         let policy = self.rules.current().await;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&policy);
         let ground = self.ground(&policy, attempt, &caller.ancestry);
-        let mut known = Known { call, caller, ..Known::default() };
+        let mut known = Known { call, caller, is_made, ..Known::default() };
         let verdict = match ground.decision {
             Decision::Allow => Verdict::Allow(ground.by),
             Decision::Forbidden => {
@@ -76,8 +79,6 @@ impl SandboxJudge {
             }
         };
         self.known().insert(attempt.number, known);
-        // Who does not wait for it any more does not hear it.
-        let _ = refused.map(|refused| refused.send(verdict == Verdict::Refuse));
         verdict
     }
 
@@ -148,14 +149,21 @@ impl egress::Judge for SandboxJudge {
         })
     }
 
+    fn opened(&self, attempt: &Attempt) {
+        let is_made = self.known().get_mut(&attempt.number).and_then(|known| known.is_made.take());
+        // Who does not wait for it any more does not hear it.
+        let _ = is_made.map(|is_made| is_made.send(true));
+    }
+
     fn ended(&self, record: &Record) {
         let known = self.known().remove(&record.attempt.number);
         let known = known.unwrap_or_else(|| {
             // It did not come as far as being judged.
-            let Told { call, caller, .. } = self.callers.of(record.attempt.program);
-            Known { call, caller, ..Known::default() }
+            let Told { call, caller, is_made } = self.callers.of(record.attempt.program);
+            Known { call, caller, is_made, ..Known::default() }
         });
-        let Known { call, caller, refused, remedy, .. } = known;
+        let Known { call, caller, refused, remedy, is_made, .. } = known;
+        let _ = is_made.map(|is_made| is_made.send(false));
         let ended = Ended {
             record: record.clone(),
             host: host(&record.attempt),

@@ -30,8 +30,8 @@ const LONGEST: usize = 128;
 const LONGEST_UNIX: usize = 110;
 /// The shortest address without a family.
 const UNSPECIFIED: usize = 16;
-/// How long a connection waits for its verdict: as long as it takes to find that nobody can be asked.
-const VERDICT: Duration = Duration::from_secs(2);
+/// How long a connection waits until it is made outside, at most: it keeps others of its call from being made.
+const MAKING: Duration = Duration::from_secs(2);
 /// An address begins with its family.
 const FAMILY: usize = 2;
 
@@ -117,8 +117,8 @@ impl Connection {
         });
         // A socket that does not wait has its address already.
         if let (Some(connecting), Ok(Ok(from))) = (named, getsockname(&socket).map(SocketAddr::try_from)) {
-            let is_refused = connecting.has_connected(from);
-            if connected.is_ok() && self.is_refused_at_once(&socket, &is_refused) {
+            let is_made = connecting.has_connected(from);
+            if connected.is_ok() && self.comes_to_nothing(&socket, &is_made) {
                 // It can be connected elsewhere (connect(2), `AF_UNSPEC`).
                 let _ = connect(socket.as_fd(), &[0; UNSPECIFIED]);
                 return Err(Errno::ECONNREFUSED);
@@ -140,15 +140,14 @@ impl Connection {
         connected.map(|()| Made::Here)
     }
 
-    /// Whether a program that waits for its connection learns at once that it is refused. It would try again for long if that
-    /// were ended only when it is there. By a proxy each is judged when it says what it wants.
-    fn is_refused_at_once(&self, socket: &OwnedFd, is_refused: &Receiver<bool>) -> bool {
+    /// Whether a program that waits for its connection learns that it is refused, or cannot be had. It would try again for long
+    /// if what it takes for made were ended. Through a proxy none is made before the program says what it wants.
+    fn comes_to_nothing(&self, socket: &OwnedFd, is_made: &Receiver<bool>) -> bool {
         let does_not_wait = fcntl_getfl(socket).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
-        let by_proxy = self
-            .sandbox
-            .upgrade()
-            .is_none_or(|sandbox| sandbox.network().is_none_or(|network| network.proxy().is_some()));
-        !does_not_wait && !by_proxy && is_refused.recv_timeout(VERDICT) == Ok(true)
+        let has_no_proxy = |network: &SandboxNetwork| network.proxy().is_none();
+        let is_direct =
+            self.sandbox.upgrade().is_some_and(|sandbox| sandbox.network().is_some_and(has_no_proxy));
+        is_direct && !does_not_wait && is_made.recv_timeout(MAKING) == Ok(false)
     }
 
     /// Lets the call say to which address there was no way, where hosts are reached by name.
