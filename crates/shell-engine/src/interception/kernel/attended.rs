@@ -53,7 +53,6 @@ pub(super) struct Attended {
 }
 
 /// The call's own shell.
-#[derive(Clone)]
 pub(super) struct Shell {
     pub(super) process: i32,
     pub(super) image: Option<Image>,

@@ -179,7 +179,10 @@ impl Thread {
                     sandbox: attended.sandbox.clone(),
                     call: Arc::downgrade(&attended.facts),
                     ancestry: attended.ancestry(notification.thread),
-                    shell: attended.shell.clone(),
+                    shell: attended
+                        .shell
+                        .as_ref()
+                        .and_then(|shell| Some((shell.process, shell.image.clone()?))),
                     notification,
                     refusals: attended.facts.refusals.clone(),
                 };

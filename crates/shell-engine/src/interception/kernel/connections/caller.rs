@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use execpolicy::Ancestry;
 
-use crate::interception::kernel::attended::Shell;
-use crate::interception::kernel::family;
+use crate::interception::kernel::family::{self, Image};
 use crate::network::Caller;
 
 /// How much of a command line is read.
@@ -15,18 +14,17 @@ const LONGEST_READ: u64 = 4096;
 
 /// Finds out who a thread of a command is, for people and the record. `ancestry` is what rules go by; parents are told below
 /// the call's own shell, where that is known.
-pub(super) fn caller(thread: i32, ancestry: Ancestry, shell: Option<&Shell>) -> Caller {
+pub(super) fn caller(thread: i32, ancestry: Ancestry, shell: Option<&(i32, Image)>) -> Caller {
     let workdir = std::fs::read_link(format!("/proc/{thread}/cwd")).unwrap_or_default();
-    let parents = shell.and_then(|shell| parents(thread, shell)).unwrap_or_default();
+    let parents = shell.and_then(|(shell, image)| parents(thread, *shell, image)).unwrap_or_default();
     Caller { program: program(thread), workdir, argv: argv(thread), parents, ancestry }
 }
 
-fn parents(thread: i32, shell: &Shell) -> Option<Vec<String>> {
-    let image = shell.image.as_ref()?;
-    if family::process_of(thread)? == shell.process {
+fn parents(thread: i32, shell: i32, image: &Image) -> Option<Vec<String>> {
+    if family::process_of(thread)? == shell {
         return None;
     }
-    Some(family::parents(family::parent_of(thread)?, shell.process, image))
+    Some(family::parents(family::parent_of(thread)?, shell, image))
 }
 
 pub(super) fn program(process: i32) -> PathBuf {

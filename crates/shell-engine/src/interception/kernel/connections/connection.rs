@@ -16,7 +16,7 @@ use super::address::internet_address;
 use super::caller::{caller, program};
 use super::following::follow;
 use crate::interception::call::InterceptedCall;
-use crate::interception::kernel::attended::Shell;
+use crate::interception::kernel::family::Image;
 use crate::interception::kernel::memory::Memory;
 use crate::judgement::Refusals;
 use crate::network::{Connecting, SandboxNetwork};
@@ -41,8 +41,8 @@ pub(in crate::interception::kernel) struct Connection {
     pub(in crate::interception::kernel) sandbox: Weak<Sandbox>,
     pub(in crate::interception::kernel) call: Weak<InterceptedCall>,
     pub(in crate::interception::kernel) ancestry: Ancestry,
-    /// The call's own shell, where that is known.
-    pub(in crate::interception::kernel) shell: Option<Shell>,
+    /// The call's own shell and what it looks like, where that is known.
+    pub(in crate::interception::kernel) shell: Option<(i32, Image)>,
     pub(in crate::interception::kernel) notification: Notification,
     /// Where it is noted that there is no way to it.
     pub(in crate::interception::kernel) refusals: Option<Refusals>,
