@@ -76,7 +76,7 @@ async fn what_is_only_printed_is_not_offered() {
 async fn the_network_is_denied_to_whom_it_was_denied() {
     let world = World::with_rules("").configured("");
     let client = Client::start_with(&world, &Person::absent(), &[]).await;
-    let asks = "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80))' 2>/dev/null";
+    let asks = "python3 -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).connect((\"192.0.2.1\", 80))' 2>/dev/null";
     let outcome = client.run(&format!("{asks} | cat")).await;
     assert!(denials(&outcome).contains("\"denied by the sandbox: the network"), "{outcome:?}");
     let next = client.run("false").await;
@@ -87,6 +87,11 @@ async fn the_network_is_denied_to_whom_it_was_denied() {
     assert!(denials(&outcome).contains("possibly denied by the sandbox: the network"), "{outcome:?}");
     let silent = client.run(&format!("{asks}; false")).await;
     assert_eq!(denials(&silent), "null", "{silent:?}");
+    // Of a connection the kernel's door tells, whoever else there is.
+    let connects =
+        "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80))' 2>/dev/null; true";
+    let told = denials(&client.run(connects).await);
+    assert!(told.contains("the connection to 192.0.2.1:80 by ") && !told.contains("denied by"), "{told}");
 }
 
 /// What listens outside is somebody else's localhost. A port where nobody listens is nobody's doing.
