@@ -6,13 +6,13 @@
 //! The rest is copied through one piece of memory, which stays in the processor's cache. Moving it through a pipe (splice(2))
 //! takes half as long again: the pages go from processor to processor, each of which finds them cold.
 
-use crate::hello::{FirstWords, Inspector, ServerSays, Step};
+use crate::hello::{Hearing, Inspector, Step};
 use crate::judge::Failure;
 use rustix::net::{RecvFlags, recv};
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -48,7 +48,7 @@ pub(crate) async fn exchange(
     counts: &Counts,
 ) -> Result<(), Broken> {
     let is_read = inspector.is_some();
-    let heard = Mutex::new(ServerSays::Nothing);
+    let heard = Mutex::new(Hearing::default());
     let up = async {
         match inspector {
             Some(inspector) => {
@@ -75,7 +75,7 @@ async fn read_along(
     server: &TcpStream,
     mut held: Vec<u8>,
     mut inspector: Inspector,
-    heard: &Mutex<ServerSays>,
+    heard: &Mutex<Hearing>,
     count: &AtomicU64,
 ) -> Result<bool, Broken> {
     // So much of it has gone out although it is not understood yet.
@@ -84,17 +84,20 @@ async fn read_along(
     let mut has_ended = false;
     loop {
         if has_ended {
-            if inspector.may_end() {
-                send(server, held.get(gone..).unwrap_or_default(), count).await?;
-            } else if !held.is_empty() {
+            if !inspector.may_end(&held) {
                 return Err(Broken::Forbidden(Failure::Unreadable("a beginning without an end")));
             }
+            send(server, held.get(gone..).unwrap_or_default(), count).await?;
             finish(server);
             return Ok(false);
         }
         loop {
-            let server_says = *heard.lock().unwrap_or_else(PoisonError::into_inner);
-            match inspector.inspect(&held, server_says).map_err(Broken::Forbidden)? {
+            let server_says = lock(heard).says();
+            let step = inspector.inspect(&held, server_says).map_err(Broken::Forbidden)?;
+            if !held.is_empty() {
+                lock(heard).program_is(inspector.read_as());
+            }
+            match step {
                 Step::Hold => break,
                 Step::Forward(length) => {
                     send(server, held.get(gone.min(length)..length).unwrap_or_default(), count).await?;
@@ -107,7 +110,7 @@ async fn read_along(
                 }
             }
         }
-        if inspector.is_harmless_so_far() {
+        if inspector.is_harmless_so_far(&held) {
             send(server, held.get(gone..).unwrap_or_default(), count).await?;
             gone = held.len();
         }
@@ -117,14 +120,17 @@ async fn read_along(
     }
 }
 
-/// Passes on what the server says until its first words are clear; false at its last word.
+fn lock(heard: &Mutex<Hearing>) -> MutexGuard<'_, Hearing> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Passes on what the server says as long as it matters what it answers; false at its last word.
 async fn listen(
     server: &TcpStream,
     program: &TcpStream,
-    said: &Mutex<ServerSays>,
+    heard: &Mutex<Hearing>,
     count: &AtomicU64,
 ) -> Result<bool, Broken> {
-    let mut words = FirstWords::default();
     let mut piece = vec![0; PIECE];
     loop {
         let length = receive(server, &mut piece).await?;
@@ -132,12 +138,11 @@ async fn listen(
             finish(program);
             return Ok(false);
         }
-        let heard = piece.get(..length).unwrap_or_default();
-        let meaning = words.hear(heard);
-        *said.lock().unwrap_or_else(PoisonError::into_inner) = meaning;
+        let words = piece.get(..length).unwrap_or_default();
+        lock(heard).hear(words).map_err(Broken::Forbidden)?;
         // The program hears it only now, so what it says next is read as an answer.
-        send(program, heard, count).await?;
-        if meaning != ServerSays::Nothing {
+        send(program, words, count).await?;
+        if lock(heard).is_enough() {
             return Ok(true);
         }
     }

@@ -105,7 +105,11 @@ impl Http2 {
             ServerSays::Http2 => {}
             ServerSays::Nothing if may_go_first(&frame) => {}
             ServerSays::Nothing if buffer.len() < MOST_HELD => return Ok(Step::Hold),
-            ServerSays::Nothing | ServerSays::Other | ServerSays::HelloAgain | ServerSays::Switched => {
+            ServerSays::Nothing
+            | ServerSays::Other
+            | ServerSays::Tls
+            | ServerSays::HelloAgain
+            | ServerSays::Switched => {
                 return Err(Failure::Unreadable("HTTP/2 to a server that does not answer in it"));
             }
         }

@@ -1,14 +1,16 @@
 //! Which kind of conversation it is, told by its first bytes, and what of it may go out.
 
+use super::begin::{self, Begin, begin};
+use super::hearing::{MOST_WATCHED, ReadAs};
 use super::http::Http;
 use super::http2::Http2;
 use super::server::ServerSays;
-use super::tls::Tls;
+use super::tls::{CLIENT_HELLO, Tls, find_hello};
 use crate::judge::Failure;
 use crate::name::Name;
 
 /// The longest first line that is waited for before it is clear whether this is HTTP.
-const LONGEST_LINE: usize = 64 << 10;
+pub(super) const LONGEST_LINE: usize = 64 << 10;
 
 /// What may be done with what a program has said and what has not gone out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub(super) struct Named(pub(super) Name);
 pub(crate) struct Inspector {
     named: Named,
     kind: Kind,
+    /// So much that is neither TLS nor HTTP will be looked at.
+    watched: usize,
+    /// Something else has come before TLS.
+    is_late: bool,
 }
 
 #[derive(Debug)]
@@ -39,80 +45,81 @@ enum Kind {
     Tls(Tls),
     Http(Http),
     Http2(Box<Http2>),
-    Through,
+    /// Neither; TLS may begin in it.
+    Other,
 }
 
 impl Inspector {
     /// Expects this host, or anything where an address was judged.
     pub(crate) fn new(name: Option<Name>) -> Option<Inspector> {
-        name.map(|name| Inspector { named: Named(name), kind: Kind::Unknown })
+        let kind = Kind::Unknown;
+        name.map(|name| Inspector { named: Named(name), kind, watched: MOST_WATCHED, is_late: false })
     }
 
     /// Tells what may be done with what has not gone out, as far as the server has said something.
     pub(crate) fn inspect(&mut self, buffer: &[u8], server: ServerSays) -> Result<Step, Failure> {
-        if matches!(self.kind, Kind::Unknown) {
-            match kind(buffer)? {
-                Some(kind) => self.kind = kind,
-                None => return Ok(Step::Hold),
+        let step = match &mut self.kind {
+            Kind::Unknown => {
+                let Some(begin) = begin(buffer)? else { return Ok(Step::Hold) };
+                self.kind = match begin {
+                    Begin::Tls => Kind::Tls(Tls::default()),
+                    Begin::Http => Kind::Http(Http::default()),
+                    Begin::Http2 => Kind::Http2(Box::default()),
+                    Begin::Other => Kind::Other,
+                };
+                return self.inspect(buffer, server);
             }
+            // What was taken for a hello was none to the server.
+            Kind::Tls(tls) if self.is_late && tls.is_begun() && server == ServerSays::Other => None,
+            Kind::Tls(tls) => Some(tls.inspect(buffer, server, &self.named)?),
+            // Another protocol that begins in HTTP is one like any other.
+            Kind::Http(http) => {
+                Some(http.inspect(buffer, server, &self.named)?).filter(|step| *step != Step::Through)
+            }
+            Kind::Http2(http) => Some(http.inspect(buffer, server, &self.named)?),
+            Kind::Other => None,
+        };
+        match step {
+            Some(step) => Ok(step),
+            None => self.watch(buffer),
         }
-        match &mut self.kind {
-            Kind::Tls(tls) => tls.inspect(buffer, server, &self.named),
-            Kind::Http(http) => http.inspect(buffer, server, &self.named),
-            Kind::Http2(http) => http.inspect(buffer, server, &self.named),
-            Kind::Through | Kind::Unknown => Ok(Step::Through),
+    }
+
+    /// Looks for TLS in what is neither that nor HTTP.
+    fn watch(&mut self, buffer: &[u8]) -> Result<Step, Failure> {
+        self.kind = Kind::Other;
+        let now = match find_hello(CLIENT_HELLO, buffer) {
+            _ if self.watched == 0 => return Ok(Step::Through),
+            Some((0, true)) => {
+                (self.kind, self.is_late) = (Kind::Tls(Tls::default()), true);
+                return self.inspect(buffer, ServerSays::Nothing);
+            }
+            Some((at, _)) => at,
+            None => buffer.len(),
+        };
+        self.watched = self.watched.saturating_sub(now);
+        Ok(if now == 0 { Step::Hold } else { Step::Forward(now) })
+    }
+
+    /// Tells what the program's words were read as so far, if there were any.
+    pub(crate) fn read_as(&self) -> ReadAs {
+        match &self.kind {
+            Kind::Unknown | Kind::Other => ReadAs::Other,
+            Kind::Tls(_) => ReadAs::Tls,
+            Kind::Http(_) | Kind::Http2(_) => ReadAs::Http,
         }
     }
 
     /// Tells whether what is held may go out although more of it decides what it is: a line that has not ended asks nobody for
     /// anything, and whoever speaks another protocol may be waited for.
-    pub(crate) fn is_harmless_so_far(&self) -> bool {
-        matches!(self.kind, Kind::Unknown)
+    pub(crate) fn is_harmless_so_far(&self, held: &[u8]) -> bool {
+        matches!(self.kind, Kind::Unknown) && begin::is_harmless(held)
     }
 
     /// Tells whether what is held may go out when the program has said its last: a message that is begun and names a host
     /// may not.
-    pub(crate) fn may_end(&self) -> bool {
-        matches!(self.kind, Kind::Unknown | Kind::Through)
-    }
-}
-
-/// Tells the kind, as soon as it is clear. TLS and HTTP are told by what servers would take for them: servers skip empty lines
-/// before a request, and records that are no handshake.
-fn kind(buffer: &[u8]) -> Result<Option<Kind>, Failure> {
-    let begin = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let text = buffer.get(begin..).unwrap_or_default();
-    match buffer {
-        [] | [0x14..=0x17] => return Ok(None),
-        [0x14..=0x17, 3, ..] => return Ok(Some(Kind::Tls(Tls::default()))),
-        [0x14..=0x17, ..] => return Ok(Some(Kind::Through)),
-        _ => {}
-    }
-    let end = text.iter().position(|byte| *byte == b'\n');
-    let line = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
-    let is_text = line.iter().all(|byte| (0x20..0x7f).contains(byte) || matches!(byte, b'\t' | b'\r'));
-    // A method is a word of letters, then comes a space.
-    let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let is_method = method.len() <= 32 && method.iter().all(u8::is_ascii_alphabetic);
-    if !is_text || !is_method || (method.is_empty() && !line.is_empty()) {
-        return Ok(Some(Kind::Through));
-    }
-    if end.is_none() {
-        return match buffer.len() < LONGEST_LINE {
-            true => Ok(None),
-            false => Err(Failure::Unreadable("HTTP with too long a first line")),
-        };
-    }
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    if !version.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/")) {
-        return Ok(Some(Kind::Through));
-    }
-    if version.get(5) == Some(&b'1') {
-        return Ok(Some(Kind::Http(Http::default())));
-    }
-    match buffer.starts_with(b"PRI * HTTP/2.0\r\n") {
-        true => Ok(Some(Kind::Http2(Box::default()))),
-        false => Err(Failure::Unreadable("HTTP of another version")),
+    pub(crate) fn may_end(&self, held: &[u8]) -> bool {
+        held.is_empty() || matches!(self.kind, Kind::Other) || self.is_harmless_so_far(held)
     }
 }
 
@@ -143,6 +150,9 @@ mod tests {
                     Err(failure) => return (out, Some(failure)),
                 }
             }
+        }
+        if inspector.may_end(&held) {
+            out.append(&mut held);
         }
         (out, None)
     }
@@ -175,6 +185,12 @@ mod tests {
         assert_eq!(refused(&client_hello(&["evil.example"]), 0), other);
         assert_eq!(refused(&fragmented(&client_hello(&["evil.example"])), 0), other);
         refused(&client_hello(&["good.example", "evil.example"]), 0);
+        // Versions of records that Go's servers take.
+        for version in [[2, 0], [4, 0], [0, 0], [0x0f, 0xff]] {
+            let mut hello = client_hello(&["evil.example"]);
+            hello[1..3].copy_from_slice(&version);
+            refused(&hello, 0);
+        }
         // Records that a server may skip, before the hello.
         for before in [[0x14, 3, 3, 0, 1, 1].as_slice(), &[0x15, 3, 3, 0, 2, 1, 0], &[0x17, 3, 3, 0, 1, 9]] {
             refused(&[before, &client_hello(&["evil.example"])].concat(), 0);
@@ -260,7 +276,9 @@ mod tests {
             b"GET /ws HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         let mut inspector = inspector();
         assert_eq!(inspector.inspect(upgrade, ServerSays::Nothing), Ok(Step::Forward(upgrade.len())));
-        assert_eq!(inspector.inspect(b"\x81\x05hello", ServerSays::Switched), Ok(Step::Through));
+        assert_eq!(inspector.inspect(b"\x81\x05hello", ServerSays::Switched), Ok(Step::Forward(7)));
+        let evil = client_hello(&["evil.example"]);
+        assert!(inspector.inspect(&evil, ServerSays::Switched).is_err(), "TLS as well (RFC 2817)");
         let http2 = b"GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: h2c\r\n\r\n";
         let mut inspector = self::inspector();
         assert_eq!(inspector.inspect(http2, ServerSays::Nothing), Ok(Step::Forward(http2.len())));
@@ -280,7 +298,60 @@ mod tests {
         ] {
             passes(bytes);
         }
-        assert_eq!(outcome(&[b"GET"], ServerSays::Nothing).0, b"", "a request may still come");
+    }
+
+    #[test]
+    fn a_line_that_some_server_takes_for_a_request_is_read_strictly() {
+        for line in [
+            "A_B / HTTP/1.1",
+            "G!T / HTTP/1.1",
+            "123 / HTTP/1.1",
+            "GET\t/\tHTTP/1.1",
+            "GET\x0b/\x0bHTTP/1.1",
+            " GET / HTTP/1.1",
+            "\tGET / HTTP/1.1",
+            "\0GET / HTTP/1.1",
+            "\u{feff}GET / HTTP/1.1",
+            "GET /",
+            "POST /",
+            "GET x",
+            "GET http://evil.example/",
+            "DESCRIBE / RTSP/1.0",
+            "GET / HTTP/1.1 x",
+            "PROXY UNKNOWN",
+        ] {
+            refused(format!("{line}\r\nHost: evil.example\r\n\r\n").as_bytes(), 0);
+            refused(format!("{line}\rHost: evil.example\r\r").as_bytes(), 0);
+        }
+        passes(b"A_B / HTTP/1.1\r\nHost: good.example\r\n\r\n");
+        let proxied = [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".as_slice(), &client_hello(&["evil.example"])];
+        refused(&proxied.concat(), 0);
+        // Where the program says nothing more, the end is one of a line, too.
+        let mut inspector = inspector();
+        let line = b"GET http://evil.example/ HTTP/1.1";
+        assert_eq!(inspector.inspect(line, ServerSays::Nothing), Ok(Step::Hold));
+        assert!(!inspector.is_harmless_so_far(line) && !inspector.may_end(line));
+    }
+
+    #[test]
+    fn tls_that_begins_later_names_the_host_as_well() {
+        let (good, evil) = (client_hello(&["good.example"]), client_hello(&["evil.example"]));
+        for before in [
+            b"\0\0\0\x08\x04\xd2\x16\x2f".as_slice(),
+            b"\x20\0\0\x01\x85\xae\xff\x19\0\0\0\x01\x21\0\0\0",
+            b"EHLO me\r\nSTARTTLS\r\n",
+            b"<?xml version='1.0'?><stream:stream to='good.example'><starttls/>",
+        ] {
+            passes(&[before, &good].concat());
+            assert_eq!(outcome(&[before, &good], ServerSays::Other), ([before, &good].concat(), None));
+            let other = Failure::OtherName("evil.example".into());
+            for pieces in [&[before, &evil][..], &[&[before, &evil].concat()]] {
+                assert_eq!(outcome(pieces, ServerSays::Other), (before.to_vec(), Some(other.clone())));
+            }
+            // A hello that was none to the server is no way around the next.
+            let (out, failure) = outcome(&[before, &good, &evil], ServerSays::Other);
+            assert_eq!((out, failure), ([before, &good].concat(), Some(other)));
+        }
     }
 
     proptest! {

@@ -1,12 +1,15 @@
 //! The server's first words.
 
 /// What the server's first words mean for what the program may say next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ServerSays {
     /// It has not said enough.
+    #[default]
     Nothing,
     /// Nothing special.
     Other,
+    /// TLS: a hello, or an alert.
+    Tls,
     /// TLS: say hello again (RFC 8446, section 4.1.4).
     HelloAgain,
     /// HTTP: from here on another protocol (RFC 9110, section 15.2.2).
@@ -46,8 +49,9 @@ impl FirstWords {
             Some(0x16) if heard.len() < ENOUGH => ServerSays::Nothing,
             Some(0x16) => match heard.get(5) == Some(&2) && heard.get(RANDOM_AT..) == Some(&RETRY) {
                 true => ServerSays::HelloAgain,
-                false => ServerSays::Other,
+                false => ServerSays::Tls,
             },
+            Some(0x15) => ServerSays::Tls,
             Some(_) if heard.starts_with(SWITCHED) => ServerSays::Switched,
             Some(_) if SWITCHED.starts_with(heard) => ServerSays::Nothing,
             Some(_) => ServerSays::Other,
@@ -70,13 +74,13 @@ mod tests {
         ordinary[RANDOM_AT] = 0;
         for (words, meaning) in [
             (hello_retry_request(), ServerSays::HelloAgain),
-            (ordinary, ServerSays::Other),
+            (ordinary, ServerSays::Tls),
             (b"HTTP/1.1 101 Switching Protocols\r\n".to_vec(), ServerSays::Switched),
             (b"HTTP/1.1 200 OK\r\n".to_vec(), ServerSays::Other),
             (b"SSH-2.0-x".to_vec(), ServerSays::Other),
             (vec![0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3], ServerSays::Http2),
             (vec![0, 0, 6, 4, 0, 0, 0, 0, 1], ServerSays::Other),
-            (vec![0x15, 3, 3, 0, 2, 2, 40], ServerSays::Other),
+            (vec![0x15, 3, 3, 0, 2, 2, 40], ServerSays::Tls),
         ] {
             assert_eq!(FirstWords::default().hear(&words), meaning);
             let mut slowly = FirstWords::default();

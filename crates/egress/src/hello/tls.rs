@@ -7,7 +7,8 @@ use crate::judge::Failure;
 use crate::name::Name;
 
 const HANDSHAKE: u8 = 0x16;
-const CLIENT_HELLO: u8 = 1;
+pub(super) const CLIENT_HELLO: u8 = 1;
+pub(super) const SERVER_HELLO: u8 = 2;
 const RECORD_HEADER: usize = 5;
 const MESSAGE_HEADER: usize = 4;
 /// The longest record, encrypted (RFC 8446, section 5.2; TLS 1.2 allows more), and the longest in the clear.
@@ -19,6 +20,29 @@ const LONGEST_HELLO: usize = 32 << 10;
 const SERVER_NAME: u16 = 0;
 const HOST_NAME: u8 = 0;
 
+/// As many bytes tell that a record begins in which a hello does: the headers, and the version in it; as many, that there may
+/// be one.
+pub(super) const TELLING: usize = RECORD_HEADER + MESSAGE_HEADER + 2;
+
+/// Finds a hello in what is no TLS: where its record begins, and whether all that tells it is there.
+pub(super) fn find_hello(kind: u8, bytes: &[u8]) -> Option<(usize, bool)> {
+    let is_usual = |at: usize, byte: u8| match at {
+        0 => byte == HANDSHAKE,
+        1 | 9 => byte == 3,
+        2 | 10 => byte <= 4,
+        3 => usize::from(byte) <= LONGEST_IN_CLEAR >> 8,
+        5 => byte == kind,
+        6 => byte == 0,
+        _ => true,
+    };
+    let found = |begin: &[u8]| {
+        let is_long = begin.len() >= RECORD_HEADER;
+        is_long && begin.iter().take(TELLING).enumerate().all(|(at, byte)| is_usual(at, *byte))
+    };
+    let at = (0..bytes.len()).find(|at| bytes.get(*at..).is_some_and(found))?;
+    Some((at, bytes.len() - at >= TELLING))
+}
+
 /// A conversation until no ClientHello can come any more.
 #[derive(Debug, Default)]
 pub(super) struct Tls {
@@ -29,6 +53,11 @@ pub(super) struct Tls {
 }
 
 impl Tls {
+    /// Tells whether a ClientHello has gone out.
+    pub(super) fn is_begun(&self) -> bool {
+        self.hellos > 0
+    }
+
     /// Tells what of the buffer may go out. The server may want a second ClientHello, in the clear like the first.
     pub(super) fn inspect(
         &mut self,

@@ -13,6 +13,7 @@ macro_rules! tell {
 }
 
 mod connections;
+mod lenient;
 mod names;
 mod proxy;
 mod refusals;
