@@ -15,7 +15,7 @@ use end_to_end_tests::machine::{is_here, is_installed};
 use end_to_end_tests::waiting::eventually_async;
 
 const HOSTS: &str = "127.0.0.1 localhost loop.test\n9.9.9.9 good.test evil.test sub.good.test\n10.0.0.7 private.test\n\
-                     169.254.169.254 meta.test\n127.0.0.2 inner.good.test\n";
+                     169.254.169.254 meta.test\n127.0.0.2 inner.good.test\n8.8.4.4 own.test\n";
 
 /// What the namespaces hold before the server starts: addresses, names, and servers. Connections to 9.9.9.9 come from elsewhere,
 /// as they would on the Internet.
