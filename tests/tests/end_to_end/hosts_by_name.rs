@@ -31,7 +31,7 @@ exec "$@"
 "#;
 
 /// A server of HTTP that says which host it was asked for.
-const HELLO: &str = r#"
+pub(crate) const HELLO: &str = r#"
 import http.server, threading
 class Hello(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -213,7 +213,7 @@ async fn nothing_else_of_the_network_is_within_reach() {
 }
 
 /// The machine's own name server, which knows nothing and writes down what it was asked for.
-const NAME_SERVER: &str = r#"
+pub(crate) const NAME_SERVER: &str = r#"
 import socket, sys
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 names.bind(("127.0.0.1", 53))

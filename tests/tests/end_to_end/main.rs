@@ -33,6 +33,7 @@ mod git_again;
 mod hosts_by_name;
 mod hosts_by_proxy;
 mod hosts_granted;
+mod hosts_hostile;
 mod hosts_programs;
 mod http;
 mod http_approvals;
