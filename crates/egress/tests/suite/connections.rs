@@ -41,6 +41,86 @@ async fn nothing_is_lost_when_one_side_has_said_its_last() {
 }
 
 #[tokio::test]
+async fn nothing_is_lost_when_the_server_has_said_its_last_first() {
+    if !has_outside() {
+        return;
+    }
+    // Where the program is read along with, and where it is not any more.
+    for begins in [b"EHLO x".as_slice(), b"\0"] {
+        let world = World::new(Rules::allowing(&["good.example"]));
+        let (mut program, mut server) = pair(&world).await;
+        server.write_all(b"all of it").await.unwrap();
+        server.shutdown().await.unwrap();
+        let mut heard = String::new();
+        program.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "all of it");
+        let says = [begins, &vec![7; 3 << 20]].concat();
+        let mut received = Vec::new();
+        let says_it = async {
+            program.write_all(&says).await.unwrap();
+            program.shutdown().await.unwrap();
+        };
+        let ((), read) = tokio::join!(says_it, server.read_to_end(&mut received));
+        read.unwrap();
+        assert!(received == says);
+        let record = world.rules.records(1).await.remove(0);
+        assert_eq!((record.sent, record.received), (u64::try_from(says.len()).unwrap(), 9));
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_reset_of_one_direction_is_heard() {
+    if !has_outside() {
+        return;
+    }
+    let world = World::new(Rules::allowing(&["good.example"]));
+    let (mut program, mut server) = pair(&world).await;
+    // The program says its last, hears some of the answer, and is gone without the rest.
+    program.write_all(b"\0x").await.unwrap();
+    program.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    server.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"\0x");
+    server.write_all(b"some").await.unwrap();
+    program.read_exact(&mut [0; 4]).await.unwrap();
+    rustix::net::sockopt::set_socket_linger(&program, Some(Duration::ZERO)).unwrap();
+    drop(program);
+    let error = loop {
+        if let Err(error) = server.write_all(&[0; 4096]).await {
+            break error;
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    assert_eq!(world.rules.records(1).await[0].failure, None);
+}
+
+#[tokio::test]
+async fn who_reads_nothing_keeps_nobody_else_waiting() {
+    if !has_outside() {
+        return;
+    }
+    let world = World::new(Rules::allowing(&["good.example"]));
+    let (program, server) = pair(&world).await;
+    // Until nothing more is taken: what waits is in sockets.
+    let filled = async {
+        loop {
+            server.writable().await.unwrap();
+            if server.try_write(&[7; 64 << 10]).is_err() {
+                let more = tokio::time::timeout(Duration::from_millis(300), server.writable()).await;
+                if more.is_err() {
+                    break;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(LONG, filled).await.unwrap();
+    let (mut other, mut others) = pair(&world).await;
+    others.write_all(b"hello").await.unwrap();
+    other.read_exact(&mut [0; 5]).await.unwrap();
+    drop((program, server));
+}
+
+#[tokio::test]
 async fn a_server_may_speak_first() {
     if !has_outside() {
         return;
