@@ -342,9 +342,10 @@ bench: installed ## Measure speed, beside Codex's server where it can be install
 	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) SHELL_TOOL_MCP_LAUNCHER=$(LAUNCHER) $(CARGO) run --locked -p end-to-end-tests --bin bench -- $(PARTS)
 
 .PHONY: bench-network
-bench-network: need-rust ## Measure connections by name beside direct ones (release build of that library alone).
+bench-network: installed ## Measure connections by name beside direct ones, in one run; needs namespaces, Python, openssl.
 	$(call step,'Measuring connections by name')
-	$(CARGO) test --release --locked -p egress --test egress -- speed --ignored --nocapture
+	SHELL_TOOL_MCP_BIN_DIR=$(BIN_DIR) $(CARGO) run --locked -p end-to-end-tests --bin bench -- network
+	$(CARGO) test --locked -p shell-engine-sandbox --test suite -- speed --ignored --nocapture
 
 .PHONY: soak
 soak: build ## Make 10,000 calls in a row and look for what is left behind.

@@ -17,5 +17,4 @@ mod lenient;
 mod names;
 mod proxy;
 mod refusals;
-mod speed;
 mod world;

@@ -21,6 +21,11 @@ pub(crate) fn add(what: &str, ratio: f64, goal: f64) {
     ROWS.lock().unwrap_or_else(PoisonError::into_inner).push(row);
 }
 
+/// Tells whether nothing was compared.
+pub(crate) fn is_empty() -> bool {
+    ROWS.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+}
+
 /// Draws all of them. `|` is the goal.
 pub(crate) fn draw() -> String {
     let rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@
 
 mod chart;
 mod doors;
+mod network;
 mod rights;
 mod sessions;
 
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 const EXECS: usize = 1000;
 
 /// Parts that can be measured alone, by their names as arguments.
-const PARTS: [(&str, fn()); 7] = [
+const PARTS: [(&str, fn()); 8] = [
     ("servers", servers),
     ("escalations", escalations),
     ("doors", doors::measure),
@@ -33,6 +34,7 @@ const PARTS: [(&str, fn()); 7] = [
     ("approvals", approvals),
     ("rights", rights::measure),
     ("sessions", sessions::measure),
+    ("network", network::measure),
 ];
 
 fn main() {
@@ -41,6 +43,9 @@ fn main() {
         PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|it| it == name))
     {
         measure();
+    }
+    if chart::is_empty() {
+        return;
     }
     println!("\nRatios, with their goals ( | ):\n\n{}", chart::draw());
 }
