@@ -19,6 +19,7 @@ mod programs;
 mod reading;
 mod reporting;
 mod sessions;
+mod speed;
 mod support;
 mod waiting;
 mod walls;
