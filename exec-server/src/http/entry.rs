@@ -67,11 +67,25 @@ pub(super) async fn whole(body: Body, most: usize) -> Result<Bytes, Response> {
     let collected = tokio::time::timeout(BODY, Limited::new(body, most).collect()).await.map_err(late)?;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let text = format!("a message may have {most} bytes\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+            return too_long(most);
         }
         (StatusCode::BAD_REQUEST, "the message did not come whole\n").into_response()
     })
+}
+
+/// A message is longer than such ones may be.
+pub(super) fn too_long(most: usize) -> Response {
+    (StatusCode::PAYLOAD_TOO_LARGE, format!("such a message may have {most} bytes\n")).into_response()
+}
+
+/// Whether a message begins a session.
+pub(super) fn begins_session(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message {
+        method: Option<String>,
+    }
+    let message = serde_json::from_slice::<Message>(body);
+    message.is_ok_and(|message| message.method.is_some_and(|method| method == "initialize"))
 }
 
 /// The request has not begun, and a balancer may send it to another server.

@@ -15,7 +15,7 @@ use http_body_util::Full;
 
 use super::approvals;
 use super::endpoint::MAX_BODY;
-use super::entry::{admit, asked_by, begins_something, leaving, too_many, whole};
+use super::entry::{admit, asked_by, begins_session, begins_something, leaving, too_long, too_many, whole};
 use super::flowing::flowing;
 use super::listener::Peer;
 use super::metrics::{CONTENT_TYPE, Now};
@@ -25,6 +25,10 @@ use super::requests;
 use super::runtime;
 use super::site::{Served, Site};
 use super::tenants::Tenant;
+
+/// The longest message by which a session begins, in bytes. What it says is kept until the session ends, and takes a dozen times
+/// as much memory.
+const MAX_BEGINNING: usize = 16 << 10;
 
 /// All that can be asked for.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -142,6 +146,9 @@ async fn answer(site: &Site, tenant: &Tenant, head: Parts, body: Body) -> Respon
         Ok(body) => body,
         Err(refused) => return refused,
     };
+    if body.len() > MAX_BEGINNING && begins_session(&body) {
+        return too_long(MAX_BEGINNING);
+    }
     if site.life.is_leaving() && begins_something(&body) {
         return leaving(head.version).await;
     }

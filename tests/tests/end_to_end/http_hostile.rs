@@ -177,6 +177,22 @@ fn who_never_reads_what_was_asked_for_holds_up_nobody_else() {
 }
 
 #[test]
+fn what_a_session_begins_with_is_short_because_it_is_kept() {
+    let world = World::with_rules("");
+    let site = Site::start(&world, &["--http", ANY]);
+    let initialize = |members: usize| {
+        let members: serde_json::Map<String, Value> =
+            (0..members).map(|number| (format!("m{number}"), json!({}))).collect();
+        let client = json!({"name": "visitor", "version": "1"});
+        let capabilities = json!({"experimental": members});
+        let params = json!({"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": client});
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        site.visitor().post(LEGACY, None, &message).status
+    };
+    assert_eq!((initialize(100), initialize(100_000)), (200, 413));
+}
+
+#[test]
 fn what_clients_cause_does_not_fill_the_log() {
     /// Lines of one kind in a minute.
     const MOST: usize = 20;
