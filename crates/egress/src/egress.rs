@@ -5,7 +5,7 @@ use crate::exchange::{self, Broken, reset};
 use crate::hello::Inspector;
 use crate::judge::{Attempt, Failure, Judge, Record, Verdict};
 use crate::name::Host;
-use crate::open::{Connections, Limits, OpenConnection, Place};
+use crate::open::{Connections, Limits, OpenConnection, Owner, Place};
 use crate::outside;
 use crate::proxy::{self, Wanted, Way};
 use crate::published::Sockets;
@@ -107,6 +107,7 @@ impl Egress {
         judge: Arc<dyn Judge>,
         resolver: Arc<dyn Resolve>,
         limits: Limits,
+        owner: &Owner,
     ) -> io::Result<Egress> {
         let names = Arc::new(Names::new(inside.range));
         let mut tasks = Vec::new();
@@ -120,7 +121,7 @@ impl Egress {
             let socket = TcpListener::from_std(socket.into())?;
             tasks.push(tokio::spawn(dns::serve_streams(socket, Arc::clone(&names))).abort_handle());
         }
-        let connections = Arc::new(Connections::new(limits));
+        let connections = Arc::new(Connections::new(limits, owner.clone()));
         let arrivals = Arc::new(Semaphore::new(MOST_ARRIVING.min(limits.connections)));
         let shared = Arc::new(Shared { names, connections, arrivals, judge, resolver });
         let direct = inside.listening.into_iter().map(|socket| (socket, Shared::receive as Receive));

@@ -39,7 +39,7 @@ pub use address::{Special, special};
 pub use egress::{Egress, Inside, ListenError};
 pub use judge::{Attempt, Failure, Judge, Record, Verdict, Waiting};
 pub use name::{Host, Name};
-pub use open::{Limits, OpenConnection};
+pub use open::{Limits, OpenConnection, Owner};
 pub use published::{Published, Sockets};
 pub use range::{Names, Range};
 pub use resolve::{Addresses, Resolve, SystemResolver};

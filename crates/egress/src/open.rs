@@ -17,7 +17,7 @@ pub struct Limits {
     pub of_share: usize,
     /// Of one share, those that are not made yet: heard, judged, asked about, resolved, connecting.
     pub waiting_of_share: usize,
-    /// Of all egresses of this process together.
+    /// Of all egresses of this process together, of which each [`Owner`] gets a part.
     pub of_process: usize,
 }
 
@@ -37,10 +37,43 @@ impl Limits {
 /// Connections of all egresses.
 static OF_PROCESS: AtomicUsize = AtomicUsize::new(0);
 
+/// Whose egresses they are, among several who share what a process can afford. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    own: Arc<AtomicUsize>,
+    all: &'static AtomicUsize,
+}
+
+impl Default for Owner {
+    fn default() -> Owner {
+        Owner { own: Arc::default(), all: &OF_PROCESS }
+    }
+}
+
+impl Owner {
+    /// Takes one of `most` that all can have; not when he has twice as many as are left. So the first who takes all that he
+    /// can get leaves a third to the others, the next a third of that to whoever comes later, and nobody gets none.
+    fn enter(&self, most: usize) -> bool {
+        let all = self.all.fetch_add(1, Ordering::Relaxed);
+        let own = self.own.fetch_add(1, Ordering::Relaxed);
+        let has_room = own < most.saturating_sub(all).saturating_mul(2);
+        if !has_room {
+            self.leave();
+        }
+        has_room
+    }
+
+    fn leave(&self) {
+        self.own.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The connections of one egress.
 #[derive(Debug)]
 pub(crate) struct Connections {
     limits: Limits,
+    owner: Owner,
     next: AtomicU64,
     state: Mutex<State>,
 }
@@ -94,8 +127,8 @@ pub(crate) struct Place {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: Limits) -> Connections {
-        Connections { limits, next: AtomicU64::new(1), state: Mutex::default() }
+    pub(crate) fn new(limits: Limits, owner: Owner) -> Connections {
+        Connections { limits, owner, next: AtomicU64::new(1), state: Mutex::default() }
     }
 
     /// Returns a number for a connection that nobody else has.
@@ -113,8 +146,7 @@ impl Connections {
         if !has_room {
             return None;
         }
-        if OF_PROCESS.fetch_add(1, Ordering::Relaxed) >= of_process {
-            OF_PROCESS.fetch_sub(1, Ordering::Relaxed);
+        if !self.owner.enter(of_process) {
             return None;
         }
         let own = state.shares.entry(share).or_default();
@@ -175,7 +207,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        OF_PROCESS.fetch_sub(1, Ordering::Relaxed);
+        self.connections.owner.leave();
         let mut state = self.connections.lock();
         let Some(entry) = state.open.remove(&self.number) else { return };
         if let Some(share) = state.shares.get_mut(&entry.share) {
@@ -204,7 +236,7 @@ mod tests {
     #[test]
     fn each_share_has_its_own_room() {
         let limits = Limits { connections: 5, of_share: 3, waiting_of_share: 2, of_process: 1000 };
-        let connections = Arc::new(Connections::new(limits));
+        let connections = Arc::new(Connections::new(limits, Owner::default()));
         let enter = |share| connections.enter(connections.number(), share);
         let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
         assert!(enter(1).is_none(), "two wait");
@@ -221,8 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_all_that_he_can_get_leaves_some_to_each_other() {
+        static ALL: AtomicUsize = AtomicUsize::new(0);
+        let owner = || Owner { own: Arc::default(), all: &ALL };
+        let take_all = |owner: &Owner| (0..1000).filter(|_| owner.enter(900)).count();
+        let [greedy, next, last] = std::array::from_fn(|_| owner());
+        assert_eq!(take_all(&greedy), 600);
+        assert_eq!(take_all(&greedy.clone()), 0, "in whichever sandbox of his");
+        assert_eq!(take_all(&next), 200);
+        assert!(take_all(&last) >= 66);
+        assert!(owner().enter(900));
+        greedy.leave();
+        assert!(!greedy.enter(900), "what he gives up is for those who have less");
+    }
+
+    #[test]
     fn a_connection_whose_rule_is_gone_is_told_to_end() {
-        let connections = Arc::new(Connections::new(Limits::with_descriptors(12_000)));
+        let connections = Arc::new(Connections::new(Limits::with_descriptors(12_000), Owner::default()));
         let [mut kept, mut gone] =
             [0, 0].map(|share| connections.enter(connections.number(), share).unwrap());
         kept.made(&attempt(kept.number), "kept");

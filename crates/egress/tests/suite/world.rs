@@ -1,7 +1,7 @@
 //! Both sides: programs inside, servers outside, a judge and a resolver that do what a test says.
 
 use egress::{
-    Addresses, Attempt, Egress, Inside, Judge, Limits, Name, Range, Record, Resolve, Verdict, Waiting,
+    Addresses, Attempt, Egress, Inside, Judge, Limits, Name, Owner, Range, Record, Resolve, Verdict, Waiting,
 };
 use rustix::net::{AddressFamily, SocketType};
 use std::collections::HashMap;
@@ -165,7 +165,7 @@ impl World {
             datagrams: vec![OwnedFd::from(datagrams)],
             streams: vec![OwnedFd::from(streams)],
         };
-        let egress = Egress::start(inside, rules.clone(), hosts.clone(), limits).unwrap();
+        let egress = Egress::start(inside, rules.clone(), hosts.clone(), limits, &Owner::default()).unwrap();
         World { egress, rules, hosts, name_server, proxy: proxy_address }
     }
 

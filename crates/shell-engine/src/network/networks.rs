@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use egress::{Egress, Inside, Limits, Range, SystemResolver};
+use egress::{Egress, Inside, Limits, Owner, Range, SystemResolver};
 use execpolicy::Policy;
 use sandbox::{ByName, Gateway, RANGE_V4, RANGE_V6};
 use tokio::runtime::{Builder, Handle};
@@ -31,6 +31,8 @@ pub(crate) struct Networks {
     rules: Arc<Rules>,
     hosts: Arc<Hosts>,
     resolver: Arc<SystemResolver>,
+    /// One who asks, of whom a server may have many.
+    owner: Owner,
     runtime: OnceLock<Runtime>,
     served: Mutex<Vec<(Weak<Egress>, Weak<SandboxJudge>)>>,
 }
@@ -55,6 +57,7 @@ impl Networks {
             rules,
             hosts,
             resolver: Arc::default(),
+            owner: Owner::default(),
             runtime: OnceLock::new(),
             served: Mutex::default(),
         }
@@ -125,7 +128,7 @@ impl Networks {
         let _entered = runtime.enter();
         let (judging, resolving): (Arc<dyn egress::Judge>, Arc<dyn egress::Resolve>) =
             (judge.clone(), self.resolver.clone());
-        let egress = Arc::new(Egress::start(inside, judging, resolving, limits)?);
+        let egress = Arc::new(Egress::start(inside, judging, resolving, limits, &self.owner)?);
         let (watched, looking) = (Arc::downgrade(&egress), Arc::clone(&judge));
         let of_sandbox = (watched.clone(), Arc::downgrade(&judge));
         self.served.lock().unwrap_or_else(PoisonError::into_inner).push(of_sandbox);
