@@ -309,6 +309,28 @@ async fn a_person_is_asked_while_the_connection_waits() {
 }
 
 #[tokio::test]
+async fn a_yes_to_a_call_ends_with_it() {
+    let world = World::with_rules("");
+    let person = Person::answering([Answer::Accept, Answer::Deny]);
+    let Some(client) = client(&world, &person, &["--allow-host", "unused.test"]).await else { return };
+    let left = "(until [ -e go ]; do sleep 0.05; done; curl -sS http://good.test/ > said 2>&1; touch done) \
+                > /dev/null 2>&1 < /dev/null & curl -sS http://good.test/";
+    assert_eq!(client.run(left).await.ran(), (0, "hello good.test\n"));
+    let outcome = client.run("touch go; until [ -e done ]; do sleep 0.05; done; cat said").await;
+    assert!(!outcome.ran().1.contains("hello"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_this_machine_says_nothing_of_what_listens_there() {
+    let world = World::with_rules("network_rule(host=\"own.test\", decision=\"allow\")");
+    let Some(client) = client(&world, &Person::absent(), &[]).await else { return };
+    for port in [80, 81] {
+        let outcome = client.run(&format!("curl -sS http://own.test:{port}/")).await;
+        assert!(outcome.ran().0 != 0 && denials(&outcome).contains("this machine's own"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_ends_with_its_rule_and_is_on_record() {
     let world = World::with_rules(RULES);
     let Some(client) = client(&world, &Person::absent(), &[]).await else { return };

@@ -29,6 +29,8 @@ pub(crate) struct CallConnections {
     approver: Arc<dyn Approver>,
     stopwatch: Stopwatch,
     cancel: CancellationToken,
+    /// The call has ended; what it has left behind may still connect.
+    ended: CancellationToken,
     record: CallRecord,
     /// What was refused, in words, and how often.
     refused: Mutex<(BTreeMap<String, u64>, u64)>,
@@ -50,12 +52,14 @@ impl CallConnections {
         approver: Arc<dyn Approver>,
         stopwatch: Stopwatch,
         cancel: CancellationToken,
+        ended: CancellationToken,
         record: CallRecord,
     ) -> CallConnections {
         CallConnections {
             approver,
             stopwatch,
             cancel,
+            ended,
             record,
             refused: Mutex::default(),
             known: Mutex::default(),
@@ -131,7 +135,7 @@ impl CallConnections {
 
     async fn inquire(&self, wish: &Wish) -> Said {
         let pause = self.stopwatch.pause();
-        let answer = self.approver.ask(question(wish)).await;
+        let answer = self.approver.ask(question(wish, self.ended.is_cancelled())).await;
         drop(pause);
         match answer {
             Answer::Approved { by, .. } => Said::Yes(format!("a person's answer ({by})")),
@@ -235,8 +239,8 @@ fn all_below(host: &str) -> Vec<String> {
     owned.take(MOST_PATTERNS).map(|parent| format!("*.{parent}")).collect()
 }
 
-/// What a person is asked about a connection. A yes holds for further connections there, too.
-fn question(wish: &Wish) -> Question {
+/// What a person is asked about a connection. A yes holds for further connections there, too, until the call has ended.
+fn question(wish: &Wish, has_ended: bool) -> Question {
     let caller = &wish.caller;
     let place = place(&wish.host, wish.port);
     // Whoever may connect can do it for all programs of the sandbox, so all of them wait for one answer.
@@ -254,7 +258,10 @@ fn question(wish: &Wish) -> Question {
             all.filter_map(|host| Amendment::host(&host, wish.port, Decision::Allow).ok()).collect()
         }
     };
-    let whose = "A yes lets every program of the command connect there.".to_owned();
+    let whose = match has_ended {
+        false => "A yes lets every program of the command connect there.",
+        true => "Its call has ended, so a yes to this once is one to this connection.",
+    };
     Question {
         program: caller.program.clone(),
         arguments: caller.argv.iter().skip(1).cloned().collect(),
@@ -262,11 +269,11 @@ fn question(wish: &Wish) -> Question {
         rule: None,
         danger: None,
         identity,
-        again: Some(identity),
+        again: (!has_ended).then(|| identity.with([b"by its call".as_slice()])),
         always,
         scoped: Vec::new(),
         cautions: Vec::new(),
-        details: rule.chain(parents).chain([whose]).collect(),
+        details: rule.chain(parents).chain([whose.to_owned()]).collect(),
         line: None,
         failed: None,
         gives_more: false,

@@ -207,7 +207,9 @@ async fn begin(
     let watched = shell.watch(&record, &request.origin, turn.waited());
     record.came_from(&request.origin);
     let (unproved, unexecuted) = (Arc::default(), Unexecuted::default());
-    let connections = Arc::new(CallConnections::new(approver, stopwatch, cancel.clone(), record.clone()));
+    let (cancelled, shell_ended) = (cancel.clone(), end.shell_ended.clone());
+    let connections = CallConnections::new(approver, stopwatch, cancelled, shell_ended, record.clone());
+    let connections = Arc::new(connections);
     let party: Arc<dyn Party> = connections.clone();
     let network = sandbox.network().map(|network| Arc::new(network.enter(party)));
     let published = sandbox.network().map(|network| Arc::new(network.publishing().follow()));
