@@ -15,6 +15,9 @@ const MAX_VIEWS: usize = 64;
 /// Questions of one principal that are shown at a time; there are fewer (`--max-questions`) of one that keeps to what it says.
 const MAX_RELAYED: usize = 1024;
 
+/// Bytes of a question's name.
+const MAX_ID: usize = 64;
+
 /// What is open on a server behind HTTP.
 #[derive(Clone)]
 pub(crate) struct Desk(Arc<Hub>);
@@ -88,7 +91,7 @@ impl Relayed {
         let passed = match serde_json::from_slice(message).ok()? {
             FromServer::Asked(question) => {
                 let id = relayed_id(self.number, question.id());
-                if self.open.len() >= MAX_RELAYED || !self.open.insert(id.clone()) {
+                if id.len() > MAX_ID || self.open.len() >= MAX_RELAYED || !self.open.insert(id.clone()) {
                     return None;
                 }
                 FromServer::Asked(Box::new(question.relayed(id, &self.asker)))

@@ -93,14 +93,14 @@ impl Folders {
 
     /// Somebody's. Whoever has none yet gets the first user that has no folder.
     pub(super) fn of(&self, identity: &Identity) -> Result<Place, PlaceError> {
-        let name = identity.folder_name("");
-        let home = self.homes.join(&name);
-        let own = self.workspaces.join(identity.folder_name(&self.secret));
+        let name = identity.folder_name(&self.secret);
+        let (home, own) = (self.homes.join(&name), self.workspaces.join(&name));
         let uid = self.owned_home(&home)?;
         owned(&own, uid)?;
         let sessions = match &self.sessions {
             Some(shared) => {
-                let sessions = shared.join(&name);
+                // Servers that share it have secrets of their own.
+                let sessions = shared.join(identity.folder_name(""));
                 owned(&sessions, uid)?;
                 sessions
             }

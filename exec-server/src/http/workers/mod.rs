@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::process::Child;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const NEW: usize = 1024;
 
 /// Messages about questions that lie ready for a view.
-const READY: usize = 64;
+const READY: usize = 8;
 
 /// How many times a request is given to a new worker because the one before had ended.
 const ATTEMPTS: usize = 3;
@@ -291,8 +292,13 @@ impl Workers {
     /// Gives a worker turns until it is gone.
     async fn attend(self: Arc<Workers>, worker: Arc<Worker>, mut child: Child, link: UnixStream) {
         let idle = || {
-            let (workers, worker) = (Arc::clone(&self), Arc::clone(&worker));
-            tokio::spawn(async move { workers.rest(&worker).await });
+            if !worker.resting.swap(true, Ordering::Relaxed) {
+                let (workers, worker) = (Arc::clone(&self), Arc::clone(&worker));
+                tokio::spawn(async move {
+                    workers.rest(&worker).await;
+                    worker.resting.store(false, Ordering::Relaxed);
+                });
+            }
         };
         let given = turns::give(link, self.plan.places.user(), self.plan.calls, idle).await;
         if given.is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof) {
@@ -301,6 +307,7 @@ impl Workers {
         self.forget(&worker);
         // Nothing is waited for that could be held up by it: it has been told, and is killed if it does not end.
         let _ = child.kill();
+        worker.ended.cancel();
         let _ = tokio::task::spawn_blocking(move || child.wait()).await;
         worker.gone.cancel();
     }

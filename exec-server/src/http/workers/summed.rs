@@ -4,6 +4,10 @@
 const OF_FRONT: [&str; 3] =
     ["shell_tool_http_requests_total", "shell_tool_http_connections", "shell_tool_principals"];
 
+/// Names, values of one, and bytes of a line that are read: a worker may say what it likes.
+const MOST: usize = 64;
+const LINE: usize = 512;
+
 /// The end of the text.
 const END: &str = "# EOF";
 
@@ -51,11 +55,11 @@ impl Summed {
 
     fn add_all(&mut self, text: &str, counts: impl Fn(&str) -> bool) {
         let mut name = "";
-        for line in text.lines().filter(|line| *line != END) {
+        for line in text.lines().take(MOST * MOST).filter(|line| *line != END && line.len() <= LINE) {
             if let Some(about) = line.strip_prefix("# ") {
                 name = about.split(' ').nth(1).unwrap_or_default();
                 let is_new = !self.0.iter().any(|family| family.name == name);
-                if is_new && counts(name) {
+                if is_new && self.0.len() < MOST && counts(name) {
                     self.0.push(Family { name: name.to_owned(), ..Family::default() });
                 }
             }
@@ -63,11 +67,14 @@ impl Summed {
                 continue;
             };
             match sample(line) {
-                Some((name, value)) => match family.samples.iter_mut().find(|(there, _)| there == name) {
-                    Some((_, sum)) => *sum += value,
-                    None => family.samples.push((name.to_owned(), value)),
+                Some((name, value)) => match family.samples.iter().position(|(there, _)| there == name) {
+                    Some(at) => family.samples.iter_mut().skip(at).take(1).for_each(|(_, sum)| *sum += value),
+                    None if family.samples.len() < MOST => family.samples.push((name.to_owned(), value)),
+                    None => {}
                 },
-                None if !family.head.contains(line) => family.head.push_str(&format!("{line}\n")),
+                None if family.head.len() < LINE && !family.head.contains(line) => {
+                    family.head.push_str(&format!("{line}\n"))
+                }
                 None => {}
             }
         }
@@ -102,5 +109,20 @@ mod tests {
                         shell_tool_x_total{a=\"2\"} 6\n\
                         # HELP shell_tool_y Y.\n# TYPE shell_tool_y histogram\nshell_tool_y_sum 1\n# EOF\n";
         assert_eq!(sum.text(), expected);
+    }
+
+    #[test]
+    fn who_says_too_much_is_not_listened_to_any_more() {
+        let mut sum = Summed::default();
+        let family = |number| format!("# TYPE f{number} counter\n");
+        sum.add(&(0..100_000).map(family).collect::<String>());
+        sum.add(
+            &(0..100_000)
+                .map(|number| format!("# TYPE f0 counter\nf0{{a=\"{number}\"}} 1\n"))
+                .collect::<String>(),
+        );
+        assert!(sum.0.len() <= MOST && sum.0[0].samples.len() <= MOST);
+        sum.add(&format!("# TYPE f0 {}\n", "x".repeat(1 << 20)));
+        assert!(sum.text().len() < MOST * MOST * LINE);
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, header};
@@ -46,7 +47,7 @@ const VARIABLES: [&str; 13] = [
 ];
 
 /// Bytes of one message about questions.
-const MAX_MESSAGE: usize = 2 << 20;
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// One principal's worker.
 #[derive(Debug)]
@@ -56,8 +57,12 @@ pub(super) struct Worker {
     pub(super) number: u64,
     process: i32,
     socket: PathBuf,
-    /// Cancelled when it has ended.
+    /// Cancelled when it may have ended: its number may be another process's.
+    pub(super) ended: CancellationToken,
+    /// Cancelled when it has.
     pub(super) gone: CancellationToken,
+    /// Whether it is being told to end because it has nothing to do.
+    pub(super) resting: AtomicBool,
 }
 
 /// Why a request was not answered.
@@ -108,7 +113,9 @@ impl Worker {
             number,
             process: i32::try_from(child.id()).unwrap_or_default(),
             socket,
+            ended: CancellationToken::new(),
             gone: CancellationToken::new(),
+            resting: AtomicBool::new(false),
         });
         Ok((worker, child, ours))
     }
@@ -196,9 +203,9 @@ impl Worker {
 
     /// Sends it a signal.
     pub(super) fn signal(&self, signal: rustix::process::Signal) {
-        // It is a child that is not waited for before `gone` is said.
+        // It is a child that is not waited for before that is said.
         if let Some(process) = rustix::process::Pid::from_raw(self.process)
-            && !self.gone.is_cancelled()
+            && !self.ended.is_cancelled()
         {
             let _ = rustix::process::kill_process(process, signal);
         }
