@@ -359,7 +359,7 @@ impl ShellServer {
                     let Some(going) = &ticket.going else { continue };
                     return Ok(self.command_timed_out(&ticket, going).await.into());
                 }
-                () = tasks::is_due(&context, &ticket), if !is_patch => {
+                () = tasks::is_due(&context, &ticket, &self.tasks), if !is_patch => {
                     progress.settle(&self.client_gone).await;
                     return Ok(self.as_task(ticket));
                 }

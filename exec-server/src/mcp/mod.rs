@@ -17,6 +17,7 @@ mod handle;
 mod instructions;
 mod keeper;
 mod kept;
+mod kept_tasks;
 mod listeners;
 mod listening;
 mod malformed;

@@ -12,12 +12,12 @@ use rmcp::model::{
     ReadResourceResponse, ServerCapabilities, ServerConfig, SubscriptionFilter, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
-use rmcp::task_manager::TaskManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::elsewhere::{self, Elsewhere};
+use super::kept_tasks::KeptTasks;
 use super::listeners::{Subscriptions, TaskChanges};
 use super::offer::Offer;
 use super::origin::origin;
@@ -51,7 +51,7 @@ pub struct ShellServer {
     pub(super) workdir_told: ToldWorkdir,
     pub(super) first_result: FirstResult,
     pub(super) session_clients: SessionClients,
-    pub(super) tasks: TaskManager,
+    pub(super) tasks: KeptTasks,
     pub(super) task_changes: TaskChanges,
     pub(super) subscriptions: Arc<Subscriptions>,
     /// By which later clients find its sessions, where they are kept.
@@ -79,7 +79,7 @@ impl ShellServer {
             workdir_told: ToldWorkdir::default(),
             first_result: FirstResult::default(),
             session_clients: SessionClients::default(),
-            tasks: TaskManager::new(),
+            tasks: KeptTasks::default(),
             task_changes: TaskChanges::default(),
             subscriptions: Arc::default(),
             token: None,

@@ -15,6 +15,7 @@ use rmcp::service::RequestContext;
 use rmcp::task_manager::{TaskContext, TaskExit, TaskOptions};
 use tokio::task::JoinSet;
 
+use super::kept_tasks::{KEPT, KeptTasks};
 use super::parked_calls::{Ticket, has_waited};
 use super::server::ShellServer;
 use shell_engine::shell::{Call, CallOutcome};
@@ -27,9 +28,6 @@ const LOOK_MS: u64 = 1000;
 
 /// How long it takes until what a task does can be read.
 const SETTLING: Duration = Duration::from_millis(5);
-
-/// How long a task can be asked for beyond its command's timeout.
-const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// Ends a call that nobody attends to any more: its task is gone.
 struct Attended(Option<Call>);
@@ -61,13 +59,16 @@ impl Drop for ToldOfItsEnd<'_> {
     }
 }
 
-/// Completes when a call is to become a task; never for a client that does not know them.
-pub(super) async fn is_due(context: &RequestContext<RoleServer>, ticket: &Ticket) {
+/// Completes when a call is to become a task, and there may be one more; never for a client that does not know them.
+pub(super) async fn is_due(context: &RequestContext<RoleServer>, ticket: &Ticket, tasks: &KeptTasks) {
     let knows = context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks());
     // Whoever comes back to a session waits no longer than it says.
     let begins = ticket.going.as_ref().is_none_or(|going| going.is_first && going.command.is_none());
     if knows && begins {
         tokio::time::sleep(SOON).await;
+        while !tasks.has_room() {
+            tokio::time::sleep(SOON).await;
+        }
     } else {
         std::future::pending().await
     }
@@ -83,7 +84,7 @@ impl ShellServer {
             .with_poll_interval_ms(LOOK_MS)
             .with_status_message("the command runs");
         let server = self.clone();
-        let task = self.tasks.spawn(options, move |context| Box::pin(server.attend_task(ticket, context)));
+        let task = self.tasks.spawn(options, move |context| server.attend_task(ticket, context));
         CallToolResponse::Task(CreateTaskResult::new(task))
     }
 
