@@ -135,7 +135,7 @@ fn words(error: &SandboxError, said: bool) -> String {
             "cannot be set up as asked for, for the reasons above".to_owned()
         }
         SandboxError::Session { reason, .. } => reason.to_string(),
-        SandboxError::Broken => error.to_string(),
+        SandboxError::Broken | SandboxError::Share(_) => error.to_string(),
         SandboxError::Resolve(_) | SandboxError::Trusted(_) => error.to_string(),
     }
 }

@@ -6,10 +6,17 @@ use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::pool::MAX_SANDBOXES;
 use super::sandbox::Sandbox;
 
 /// Sandboxes at a time when no more commands may run.
 const LEAST: usize = 64;
+
+/// One user may have one part of so many of them.
+const SHARE: usize = 4;
+
+/// What one user may have in any case: where his commands run, and programs that rules give other rights.
+const LEAST_SHARE: usize = 4;
 
 /// Descriptors of the server's that a sandbox takes, with a command in it, and room for more of these.
 const DESCRIPTORS: u64 = 64;
@@ -44,6 +51,11 @@ impl Neighbours {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(one));
+    }
+
+    /// How many one user may have.
+    pub(super) fn share(&self) -> usize {
+        (self.most / SHARE).clamp(LEAST_SHARE, MAX_SANDBOXES)
     }
 
     /// Ends sandboxes of others that nobody uses until there is room for one more. Whoever asks has `own`, and cannot be

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use execpolicy::Run;
@@ -19,7 +19,7 @@ use crate::network::{Networks, Reach};
 
 /// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
 /// time; what the oldest sandbox still runs ends with it.
-const MAX_SANDBOXES: usize = 16;
+pub(super) const MAX_SANDBOXES: usize = 16;
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,11 @@ pub enum SandboxError {
         /// What on this machine explains it, and what to do.
         explained: Vec<sandbox::findings::Hint>,
     },
+    /// One user has as many as he may.
+    #[error(
+        "there are {0} sandboxes of yours already, and commands run in each of them; end some, or keep to fewer sandbox policies"
+    )]
+    Share(usize),
     /// The task that sets it up broke.
     #[error("setting the sandbox up broke inside the server; its log says where")]
     Broken,
@@ -77,6 +82,8 @@ pub struct SandboxPool {
     sandboxing: Arc<Sandboxing>,
     /// Newest last.
     known: Mutex<Vec<(Purpose, Arc<Sandbox>)>>,
+    /// Those that made room while something ran in them.
+    left: StdMutex<Vec<Weak<Sandbox>>>,
     outside: Mutex<Option<Arc<Sandbox>>>,
     told: Notices,
     /// Makes connections for programs in the sandboxes.
@@ -97,6 +104,7 @@ impl SandboxPool {
             launcher: session_launcher(launcher),
             sandboxing,
             known: Mutex::default(),
+            left: StdMutex::default(),
             outside: Mutex::default(),
             told: Notices::default(),
             networks: None,
@@ -180,7 +188,7 @@ impl SandboxPool {
         if found.1.lacks_its_broker() {
             self.brokered.store(false, Ordering::Relaxed);
         }
-        leave(found.1);
+        self.leave(found.1);
         None
     }
 
@@ -196,14 +204,21 @@ impl SandboxPool {
         }
         let plan = Plan { brokered: is_enforced && self.brokered.load(Ordering::Relaxed), ..plan };
         if let Some(neighbours) = self.neighbours.get().filter(|_| is_enforced) {
-            neighbours.make_room(known.len()).await;
+            let share = neighbours.share();
+            if known.len() + self.left_alive() >= share {
+                let idle = known.iter().position(|(_, sandbox)| is_idle(sandbox));
+                let (_, sandbox) = known.remove(idle.ok_or(SandboxError::Share(share))?);
+                // Its end takes some milliseconds.
+                let _ = tokio::task::spawn_blocking(move || drop(sandbox)).await;
+            }
+            neighbours.make_room(known.len() + self.left_alive()).await;
         }
         let sandbox = self.set_up(plan, self.reach(&purpose)).await?;
         if is_enforced && !sandbox.protects_names() {
             self.sandboxing.check_without_mounts(sandbox.plan())?;
         }
         if known.len() >= MAX_SANDBOXES {
-            leave(known.remove(0).1);
+            self.leave(known.remove(0).1);
         }
         known.push((purpose, Arc::clone(&sandbox)));
         Ok(sandbox)
@@ -249,6 +264,20 @@ impl SandboxPool {
         Reach { granted, only_granted, allowed, denied }
     }
 
+    /// Ends one as soon as nothing runs in it. Ending a session takes some milliseconds in which the server must not stand
+    /// still.
+    fn leave(&self, sandbox: Arc<Sandbox>) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&sandbox));
+        tokio::task::spawn_blocking(move || drop(sandbox));
+    }
+
+    /// How many there still are of those that made room.
+    fn left_alive(&self) -> usize {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.retain(|sandbox| sandbox.strong_count() > 0);
+        left.len()
+    }
+
     /// How many sandboxes for commands and programs there are.
     pub(crate) async fn count(&self) -> usize {
         self.known.lock().await.len()
@@ -284,7 +313,7 @@ impl Neighbour for SandboxPool {
     fn counted(&self) -> (usize, bool) {
         // Somebody makes one, or looks for one, at the moment.
         let Ok(known) = self.known.try_lock() else { return (1, false) };
-        (known.len(), known.iter().any(|(_, sandbox)| is_idle(sandbox)))
+        (known.len() + self.left_alive(), known.iter().any(|(_, sandbox)| is_idle(sandbox)))
     }
 
     fn take_idle(&self) -> Option<Arc<Sandbox>> {
@@ -297,11 +326,6 @@ impl Neighbour for SandboxPool {
 /// Whether nothing runs in it: whoever has something there holds it.
 fn is_idle(sandbox: &Arc<Sandbox>) -> bool {
     Arc::strong_count(sandbox) == 1
-}
-
-/// Ending a session takes some milliseconds in which the server must not stand still.
-fn leave(sandbox: Arc<Sandbox>) {
-    tokio::task::spawn_blocking(move || drop(sandbox));
 }
 
 /// The argument that makes [`crate::become_session_process`] take over.
