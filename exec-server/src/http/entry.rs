@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 
 use super::listener::Peer;
 use super::principal::{Identity, Principal, Scope};
+use super::room::{Room, Taken};
 use super::site::{Served, Site};
 use super::tenants::Tenant;
 
@@ -57,35 +58,37 @@ pub(super) fn asked_by(mut response: Response, identity: &Identity) -> Response 
 
 /// Somebody has more requests answered than he may.
 pub(super) fn too_many() -> Response {
-    let text = "too many of your requests are being answered; ask again later\n";
+    let text = "too many of your requests are being answered, or too long ones; ask again later\n";
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, RETRY_AFTER)], text).into_response()
 }
 
-/// Reads a message that comes in time, and is not longer than `most` bytes.
-pub(super) async fn whole(body: Body, most: usize) -> Result<Bytes, Response> {
+/// Reads a message that comes in time, is not longer than `most` bytes, and has room; it has it until what is returned beside
+/// it is dropped.
+pub(super) async fn whole(body: Body, most: usize, room: &Room) -> Result<(Bytes, Taken), Response> {
     let late = |_| (StatusCode::REQUEST_TIMEOUT, "the message takes too long to come\n").into_response();
-    let collected = tokio::time::timeout(BODY, Limited::new(body, most).collect()).await.map_err(late)?;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         if error.is::<LengthLimitError>() {
             return too_long(most);
         }
         (StatusCode::BAD_REQUEST, "the message did not come whole\n").into_response()
-    })
+    };
+    let reading = async {
+        let (mut body, mut message, mut taken) = (Limited::new(body, most), Vec::new(), Taken::default());
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            if !room.cover(&mut taken, message.len() + data.len()) {
+                return Err(too_many());
+            }
+            message.extend_from_slice(&data);
+        }
+        Ok((Bytes::from(message), taken))
+    };
+    tokio::time::timeout(BODY, reading).await.map_err(late)?
 }
 
 /// A message is longer than such ones may be.
-pub(super) fn too_long(most: usize) -> Response {
+fn too_long(most: usize) -> Response {
     (StatusCode::PAYLOAD_TOO_LARGE, format!("such a message may have {most} bytes\n")).into_response()
-}
-
-/// Whether a message begins a session.
-pub(super) fn begins_session(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Message {
-        method: Option<String>,
-    }
-    let message = serde_json::from_slice::<Message>(body);
-    message.is_ok_and(|message| message.method.is_some_and(|method| method == "initialize"))
 }
 
 /// The request has not begun, and a balancer may send it to another server.

@@ -53,16 +53,16 @@ async fn answer(
     if site.life.is_leaving() && !site.served.has(&principal.identity) {
         return leaving(version).await;
     }
-    let place = match workers.requests(&principal.identity) {
-        Ok(requests) => requests.try_acquire_owned(),
+    let (requests, room) = match workers.places(&principal.identity) {
+        Ok(places) => places,
         Err(error) => return not_served(&error, principal),
     };
-    let Ok(place) = place else { return too_many() };
+    let Ok(place) = requests.try_acquire_owned() else { return too_many() };
     // Streams that wait for whatever may come are no requests that must be answered.
     let answering = (head.method == Method::POST).then(|| site.life.answering());
     let most = if head.uri.path() == UPLOAD { MAX_UPLOAD } else { MAX_BODY };
-    let body = match whole(body, most).await {
-        Ok(body) => body,
+    let (body, taken) = match whole(body, most, &room).await {
+        Ok(whole) => whole,
         Err(refused) => return refused,
     };
     let begins = !head.uri.path().starts_with("/mcp") || begins_something(&body);
@@ -70,7 +70,7 @@ async fn answer(
         return leaving(version).await;
     }
     match workers.answer(&principal.identity, Request::from_parts(head, Full::new(body))).await {
-        Ok(response) => response.map(|body| flowing(body, (answering, place))),
+        Ok(response) => response.map(|body| flowing(body, room, (answering, place, taken))),
         Err(error @ NoAnswer::NotBegun(_)) => not_served(&error, principal),
         Err(error @ NoAnswer::Broken(_)) => {
             tracing::error!(error = &error as &dyn std::error::Error, principal = %principal.identity, "not answered");

@@ -15,7 +15,7 @@ use http_body_util::Full;
 
 use super::approvals;
 use super::endpoint::MAX_BODY;
-use super::entry::{admit, asked_by, begins_session, begins_something, leaving, too_long, too_many, whole};
+use super::entry::{admit, asked_by, begins_something, leaving, too_many, whole};
 use super::flowing::flowing;
 use super::listener::Peer;
 use super::metrics::{CONTENT_TYPE, Now};
@@ -25,10 +25,7 @@ use super::requests;
 use super::runtime;
 use super::site::{Served, Site};
 use super::tenants::Tenant;
-
-/// The longest message by which a session begins, in bytes. What it says is kept until the session ends, and takes a dozen times
-/// as much memory.
-const MAX_BEGINNING: usize = 16 << 10;
+use super::weight;
 
 /// All that can be asked for.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -142,16 +139,16 @@ async fn answer(site: &Site, tenant: &Tenant, head: Parts, body: Body) -> Respon
     let Ok(place) = Arc::clone(&tenant.requests).try_acquire_owned() else { return too_many() };
     // Streams that wait for whatever may come are no requests that must be answered.
     let answering = (head.method == Method::POST).then(|| site.life.answering());
-    let body = match whole(body, MAX_BODY).await {
-        Ok(body) => body,
+    let (body, taken) = match whole(body, MAX_BODY, &tenant.room).await {
+        Ok(whole) => whole,
         Err(refused) => return refused,
     };
-    if body.len() > MAX_BEGINNING && begins_session(&body) {
-        return too_long(MAX_BEGINNING);
+    if let Err(refused) = weight::check(&body) {
+        return refused.into_response();
     }
     if site.life.is_leaving() && begins_something(&body) {
         return leaving(head.version).await;
     }
     let response = tenant.endpoint.answer(Request::from_parts(head, Full::new(body))).await;
-    response.map(|body| flowing(body, (answering, place)))
+    response.map(|body| flowing(body, tenant.room.clone(), (answering, place, taken)))
 }

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shell_engine::shell::{CallOutcome, CallRequest, Ending};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::endpoint::MAX_BODY;
 use super::entry::{admit, asked_by, leaving, too_many, whole};
 use super::form::file_part;
+use super::outputs::{self, Part};
+use super::room::Taken;
 use super::secret;
 use super::site::Site;
 use super::tenants::Tenant;
@@ -28,6 +31,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest file that is sent here, with the form around it, in bytes: what a command's input holds.
 pub(super) const MAX_UPLOAD: usize = 16 << 20;
+
+/// The longest list of a folder, in bytes.
+const MAX_LIST: usize = 1 << 20;
+
+/// How many times as much memory a list takes as it has bytes.
+const LISTED: usize = 32;
 
 /// By which a command here says that a file is not there.
 const NOT_THERE: i32 = 44;
@@ -60,7 +69,7 @@ struct Asked {
 /// Runs a command, and tells its two streams apart.
 pub(super) async fn execute(State(site): State<Arc<Site>>, named: Named, request: Request) -> Response {
     answered(site, named, request, async |asked, body| {
-        let body = whole(body, MAX_BODY).await?;
+        let (body, _room) = whole(body, MAX_BODY, &asked.tenant.room).await?;
         let wanted: Execute = serde_json::from_slice(&body)
             .map_err(|error| bad(&format!("not {{\"command\": …, \"timeout_seconds\": …}}: {error}")))?;
         let timeout = match wanted.timeout_seconds.map(Duration::try_from_secs_f64) {
@@ -79,19 +88,20 @@ pub(super) async fn execute(State(site): State<Arc<Site>>, named: Named, request
              rm -f -- \"$e\"; exit \"$s\"",
             quoted(&wanted.command).ok_or_else(has_nul)?
         );
-        let outcome = run(&asked, &script, timeout, None).await?;
-        let bytes = outcome.output.bytes();
-        let (out, err) = match position(&bytes, mark.as_bytes()) {
-            Some(at) => (bytes.get(..at), bytes.get(at + mark.len()..)),
-            None => (Some(&*bytes), None),
-        };
-        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        Ok(in_json(&json!({
-            "stdout": text(out),
-            "stderr": text(err),
-            "exit_code": outcome.ending.exit_code(),
-            "timed_out": outcome.ending == Ending::TimedOut,
-        })))
+        let (outcome, place) = run(&asked, &script, timeout, None).await?;
+        let output = &outcome.output;
+        let marked = outputs::find(output, mark.as_bytes()).await.unwrap_or(output.total());
+        let errors = marked.saturating_add(u64::try_from(mark.len()).unwrap_or_default());
+        let (code, timed_out) = (outcome.ending.exit_code(), outcome.ending == Ending::TimedOut);
+        let parts = vec![
+            Part::Text("{\"stdout\":\"".to_owned()),
+            Part::Quoted(output.clone(), 0..marked),
+            Part::Text("\",\"stderr\":\"".to_owned()),
+            Part::Quoted(output.clone(), errors..output.total()),
+            Part::Text(format!("\",\"exit_code\":{code},\"timed_out\":{timed_out}}}")),
+        ];
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        Ok((kind, outputs::sent(parts, place)).into_response())
     })
     .await
 }
@@ -100,13 +110,13 @@ pub(super) async fn execute(State(site): State<Arc<Site>>, named: Named, request
 pub(super) async fn upload(State(site): State<Arc<Site>>, named: Named, request: Request) -> Response {
     answered(site, named, request, async |asked, body| {
         let kind = asked.head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let body = whole(body, MAX_UPLOAD).await?;
+        let (body, _room) = whole(body, MAX_UPLOAD, &asked.tenant.room).await?;
         let file =
             file_part(kind.unwrap_or_default(), &body).ok_or_else(|| bad("not a form with one file"))?;
         let path = quoted(&within(&file.name)).ok_or_else(has_nul)?;
         let script =
             format!("p={path}; case $p in */*) mkdir -p -- \"${{p%/*}}/\" || exit;; esac; cat > \"$p\"");
-        let outcome = run(&asked, &script, TIMEOUT, Some(file.content.to_vec())).await?;
+        let (outcome, _place) = run(&asked, &script, TIMEOUT, Some(file.content.to_vec())).await?;
         if let Some(refused) = undone(&outcome) {
             return Err(refused);
         }
@@ -122,16 +132,18 @@ pub(super) async fn download(State(site): State<Arc<Site>>, named: Named, reques
         let script = format!(
             "p={path}; [ -e \"$p\" ] || exit {NOT_THERE}; [ -f \"$p\" ] || exit {NOT_SO}; exec cat -- \"$p\""
         );
-        let outcome = run(&asked, &script, TIMEOUT, None).await?;
+        let (outcome, place) = run(&asked, &script, TIMEOUT, None).await?;
         if let Some(refused) = undone(&outcome) {
             return Err(refused);
         }
-        let bytes = outcome.output.bytes();
-        if u64::try_from(bytes.len()).ok() != Some(outcome.output.total()) {
+        let (output, total) = (outcome.output.clone(), outcome.output.total());
+        if !output.is_whole() {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file is longer than what is kept of outputs\n")
                 .into_response());
         }
-        Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+        let kind = HeaderValue::from_static("application/octet-stream");
+        let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_LENGTH, HeaderValue::from(total))];
+        Ok((headers, outputs::sent(vec![Part::Raw(output, 0..total)], place)).into_response())
     })
     .await
 }
@@ -144,9 +156,19 @@ pub(super) async fn list(State(site): State<Arc<Site>>, named: Named, request: R
             "p={path}; [ -e \"$p\" ] || exit {NOT_THERE}; [ -d \"$p\" ] || exit {NOT_SO}; cd -- \"$p\" && \
              exec find . -mindepth 1 -maxdepth 1 -printf '%Y\\t%s\\t%T@\\t%f\\0'"
         );
-        let outcome = run(&asked, &script, TIMEOUT, None).await?;
+        let (outcome, _place) = run(&asked, &script, TIMEOUT, None).await?;
         if let Some(refused) = undone(&outcome) {
             return Err(refused);
+        }
+        let total = usize::try_from(outcome.output.total()).unwrap_or(usize::MAX);
+        if total > MAX_LIST {
+            return Err(
+                (StatusCode::PAYLOAD_TOO_LARGE, "there is too much in it to be listed\n").into_response()
+            );
+        }
+        let mut taken = Taken::default();
+        if !asked.tenant.room.cover(&mut taken, total.saturating_mul(LISTED)) {
+            return Err(too_many());
         }
         let bytes = outcome.output.bytes();
         let mut entries: Vec<(String, Value)> = bytes.split(|byte| *byte == 0).filter_map(entry).collect();
@@ -160,7 +182,7 @@ pub(super) async fn list(State(site): State<Arc<Site>>, named: Named, request: R
 pub(super) async fn exists(State(site): State<Arc<Site>>, named: Named, request: Request) -> Response {
     answered(site, named, request, async |asked, _| {
         let path = quoted(&within(file(&asked))).ok_or_else(has_nul)?;
-        let outcome = run(&asked, &format!("[ -e {path} ]"), TIMEOUT, None).await?;
+        let (outcome, _place) = run(&asked, &format!("[ -e {path} ]"), TIMEOUT, None).await?;
         let is_there = match outcome.ending.exit_code() {
             0 => true,
             1 => false,
@@ -195,26 +217,27 @@ async fn answered(
     asked_by(response, &identity)
 }
 
-/// Runs a command in the workspace.
+/// Runs a command in the workspace. Its request takes a place until what is returned beside the outcome is dropped.
 async fn run(
     asked: &Asked,
     command: &str,
     timeout: Duration,
     input: Option<Vec<u8>>,
-) -> Result<Arc<CallOutcome>, Response> {
+) -> Result<(Arc<CallOutcome>, OwnedSemaphorePermit), Response> {
     let server = &asked.tenant.server;
-    let _place = Arc::clone(&asked.tenant.requests).try_acquire_owned().map_err(|_| too_many())?;
+    let place = Arc::clone(&asked.tenant.requests).try_acquire_owned().map_err(|_| too_many())?;
     let workspace = server.shell().config().sandboxing.started_in();
     let request =
         CallRequest::new(command, workspace, timeout, false).map_err(|error| bad(&error.to_string()))?;
-    server.run(request, input).await.map_err(|error| {
+    let outcome = server.run(request, input).await.map_err(|error| {
         let status = if asked.site.life.is_leaving() {
             StatusCode::SERVICE_UNAVAILABLE
         } else {
             StatusCode::INTERNAL_SERVER_ERROR
         };
         (status, format!("{:#}\n", anyhow::Error::new(error))).into_response()
-    })
+    })?;
+    Ok((outcome, place))
 }
 
 /// Why a command that does something to a file has not done it.
@@ -269,11 +292,6 @@ fn entry(told: &[u8]) -> Option<(String, Value)> {
     let kind = if kind == "d" { "directory" } else { "file" };
     let (size, time) = (size.parse::<u64>().ok()?, time.parse::<f64>().ok()?);
     Some((name.to_owned(), json!({"name": name, "size": size, "type": kind, "mod_time": time})))
-}
-
-/// Where some bytes are in others.
-fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use rmcp::transport::streamable_http_server::session::{SessionState, SessionStore, SessionStoreError};
 
-/// What a client says at its beginning is no longer than this, in bytes.
-const MAX_BYTES: u64 = 64 << 10;
+use super::weight::MOST_KEPT_BYTES;
+
+/// What a session's file is no longer than, in bytes: it has what the client says at its beginning.
+const MAX_BYTES: u64 = 2 * MOST_KEPT_BYTES as u64;
 
 /// How long a session is kept that nobody goes on with.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);

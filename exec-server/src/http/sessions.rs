@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
 
 use super::events::{Events, Replay};
+use super::weight;
 
 /// How long a session lives that nothing happens in: a person may have gone to sleep. What is stored of it outlives this.
 const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,13 +24,19 @@ const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 type Local = LocalSessionManager;
 type Messages = Pin<Box<dyn Stream<Item = ServerSseMessage> + Send + Sync>>;
 
+/// What all that clients have said at the beginning of one principal's sessions takes at most, in bytes.
+const MOST_BYTES: usize = 32 << 20;
+
+/// What is thought of a session that another server has begun: more than clients say.
+const RESTORED: usize = 8 << 10;
+
 /// The sessions of one principal. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Sessions {
     local: Arc<Local>,
     events: Arc<Events>,
-    /// When each was last used.
-    used: Arc<Mutex<HashMap<SessionId, Instant>>>,
+    /// When each was last used, and what is kept of its client, in bytes.
+    used: Arc<Mutex<HashMap<SessionId, (Instant, usize)>>>,
     most: usize,
     /// Whether broken streams can be taken up.
     resumes: bool,
@@ -49,23 +56,25 @@ impl Sessions {
         Sessions { resumes: false, ..self.clone() }
     }
 
-    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Instant>> {
+    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, (Instant, usize)>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn touch(&self, id: &SessionId) {
-        self.used().insert(id.clone(), Instant::now());
+    fn touch(&self, id: &SessionId, bytes: usize) {
+        let now = Instant::now();
+        self.used().entry(id.clone()).and_modify(|(when, _)| *when = now).or_insert((now, bytes));
     }
 
-    /// Ends those that were not used for longest until there is room for one more.
-    async fn make_room(&self) -> Result<(), LocalSessionManagerError> {
+    /// Ends those that were not used for longest until there is room for one more, of which so much is kept.
+    async fn make_room(&self, bytes: usize) -> Result<(), LocalSessionManagerError> {
         loop {
             let oldest = {
                 let mut used = self.used();
-                if used.len() < self.most {
+                let kept: usize = used.values().map(|(_, bytes)| bytes).sum();
+                if used.len() < self.most && kept.saturating_add(bytes) <= MOST_BYTES {
                     return Ok(());
                 }
-                let oldest = used.iter().min_by_key(|(_, when)| **when).map(|(id, _)| id.clone());
+                let oldest = used.iter().min_by_key(|(_, (when, _))| *when).map(|(id, _)| id.clone());
                 oldest.inspect(|id| {
                     used.remove(id);
                 })
@@ -89,9 +98,9 @@ impl SessionManager for Sessions {
     type Transport = <Local as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
-        self.make_room().await?;
+        self.make_room(0).await?;
         let (id, transport) = self.local.create_session().await?;
-        self.touch(&id);
+        self.touch(&id, 0);
         Ok((id, transport))
     }
 
@@ -100,13 +109,16 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
+        let bytes = serde_json::to_vec(&message).map_or(0, |text| weight::of(&text));
+        self.make_room(bytes).await?;
+        self.used().insert(id.clone(), (Instant::now(), bytes));
         self.local.initialize_session(id, message).await
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
         let has = self.local.has_session(id).await?;
         if has {
-            self.touch(id);
+            self.touch(id, RESTORED);
         }
         Ok(has)
     }
@@ -154,8 +166,8 @@ impl SessionManager for Sessions {
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
-        self.make_room().await?;
-        self.touch(&id);
+        self.make_room(RESTORED).await?;
+        self.touch(&id, RESTORED);
         self.local.restore_session(id).await
     }
 

@@ -21,6 +21,7 @@ use super::endpoint::Endpoint;
 use super::metrics::{Metrics, Now};
 use super::options::HttpError;
 use super::principal::{Identity, Way};
+use super::room::Room;
 use super::session_store::FolderStore;
 use super::sessions::Sessions;
 use super::traces::{Exporter, Spans};
@@ -97,6 +98,8 @@ pub(super) struct Tenant {
     pub(super) server: ShellServer,
     pub(super) endpoint: Endpoint,
     pub(super) requests: Arc<Semaphore>,
+    /// For his messages.
+    pub(super) room: Room,
     used: Mutex<Instant>,
 }
 
@@ -265,12 +268,16 @@ impl Plan {
         let store = FolderStore::new(sessions.to_owned());
         let sessions = Sessions::new(&self.server, self.sessions);
         // There is nobody whom the owner could keep waiting.
-        let requests = if identity.way == Way::Owner { Semaphore::MAX_PERMITS } else { self.requests };
+        let (requests, room) = match identity.way {
+            Way::Owner => (Semaphore::MAX_PERMITS, Room::endless()),
+            Way::Token | Way::OAuth | Way::Proxy => (self.requests, Room::new()),
+        };
         Ok(Tenant {
             identity,
             endpoint: Endpoint::new(server.clone(), &sessions, Some(store), self.streams.clone()),
             server,
             requests: Arc::new(Semaphore::new(requests)),
+            room,
             used: Mutex::new(Instant::now()),
         })
     }

@@ -58,6 +58,7 @@ pub use keeper::{Keeper, serve_keeping};
 pub use offer::{Offer, Preset, UnknownPreset};
 pub(crate) use origin::RequestName;
 pub(crate) use result::status_word;
+pub(crate) use sandbox_state::UPDATE as STATE_UPDATE;
 pub use serve::{ServeError, check_output, explain_over_stdio, serve_stdio};
 pub use server::ShellServer;
 pub use session_file::SessionFile;

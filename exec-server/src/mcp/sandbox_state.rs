@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use shell_engine::config::{Sandboxing, Wanted};
 
 /// The request that replaces the state for all calls that follow.
-pub(super) const UPDATE: &str = "codex/sandbox-state/update";
+pub(crate) const UPDATE: &str = "codex/sandbox-state/update";
 
 /// How long a client may take to list its roots; after that the folder that the server was started in stands for them.
 const ROOTS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,7 +32,8 @@ const MAX_ROOTS: usize = 64;
 /// What the client has said so far.
 #[derive(Debug, Default)]
 pub(super) struct SandboxState {
-    updated: Mutex<Option<Value>>,
+    /// As text, which takes the least memory.
+    updated: Mutex<Option<String>>,
     roots: tokio::sync::Mutex<Option<Vec<PathBuf>>>,
 }
 
@@ -55,7 +56,7 @@ impl SandboxState {
             return Err(ErrorData::invalid_params("missing params for sandbox state request", None));
         };
         ClientState::from_json(&state, &sandboxing.workspace(&[])).map_err(|error| bad(UPDATE, &error))?;
-        *self.updated.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        *self.updated.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_string());
         Ok(CustomResult::new(json!({})))
     }
 
@@ -73,7 +74,10 @@ impl SandboxState {
     ) -> Result<(Wanted, PathBuf), ErrorData> {
         let sent =
             CLIENT_STATE_KEYS.iter().rev().find_map(|key| Some((*key, context.meta.get(*key)?.clone())));
-        let updated = || Some((UPDATE, self.updated.lock().unwrap_or_else(PoisonError::into_inner).clone()?));
+        let updated = || {
+            let updated = self.updated.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+            Some((UPDATE, serde_json::from_str(&updated).ok()?))
+        };
         let roots = match sandboxing.takes_client_roots() {
             true => self.roots(context).await,
             false => Vec::new(),

@@ -160,6 +160,24 @@ impl Recording {
         ranges.iter().map(read).collect::<Vec<_>>().concat()
     }
 
+    /// Whether all of it is kept.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let kept = self.kept();
+        kept.total() == 0 || kept.ranges().first().is_some_and(|range| *range == (0..kept.total()))
+    }
+
+    /// The first bytes between two offsets that are kept, at most so many, and where they begin; `None`: there are none.
+    #[must_use]
+    pub fn next_kept(&self, part: Range<u64>, most: usize) -> Option<(u64, Vec<u8>)> {
+        let kept = self.kept();
+        let next = |range: &Range<u64>| (range.start.max(part.start), range.end.min(part.end));
+        let (start, end) = kept.ranges().iter().map(next).find(|(start, end)| start < end)?;
+        let end = end.min(start.saturating_add(u64::try_from(most).unwrap_or(u64::MAX)));
+        let bytes = read_range(&kept, start, end);
+        (!bytes.is_empty()).then_some((start, bytes))
+    }
+
     /// The bytes between two offsets, as far as they are kept.
     pub(crate) fn between(&self, part: Range<u64>) -> Vec<u8> {
         read_range(&self.kept(), part.start, part.end)

@@ -28,6 +28,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use super::principal::Identity;
+use super::room::Room;
 use crate::channels::{FromTerminal, NoAnswer as NotAnswered};
 use folders::Folders;
 use summed::Summed;
@@ -137,6 +138,7 @@ struct Live {
 struct Served {
     worker: Arc<Worker>,
     requests: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Workers {
@@ -172,9 +174,12 @@ impl Workers {
         Err(NoAnswer::NotBegun(refused.unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into())))
     }
 
-    /// The places for somebody's requests.
-    pub(super) fn requests(self: &Arc<Workers>, identity: &Identity) -> Result<Arc<Semaphore>, WorkersError> {
-        self.of(identity).map(|served| served.requests)
+    /// The places for somebody's requests, and the room for his messages.
+    pub(super) fn places(
+        self: &Arc<Workers>,
+        identity: &Identity,
+    ) -> Result<(Arc<Semaphore>, Room), WorkersError> {
+        self.of(identity).map(|served| (served.requests, served.room))
     }
 
     /// Whether somebody is served already.
@@ -280,8 +285,8 @@ impl Workers {
         let (worker, child, link) = started.map_err(WorkersError::Start)?;
         let worker = Arc::new(worker.ok_or_else(|| WorkersError::Start(io::ErrorKind::NotFound.into()))?);
         let link = UnixStream::from_std(link).map_err(WorkersError::Start)?;
-        let served =
-            Served { worker: Arc::clone(&worker), requests: Arc::new(Semaphore::new(self.plan.requests)) };
+        let requests = Arc::new(Semaphore::new(self.plan.requests));
+        let served = Served { worker: Arc::clone(&worker), requests, room: Room::new() };
         live.workers.insert(identity.clone(), served.clone());
         drop(live);
         let _ = self.made.send(Arc::clone(&worker));
