@@ -13,7 +13,6 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::listener::Peer;
 use super::principal::{Principal, Scope};
 use super::site::{Served, Site};
 use crate::channels::{FromTerminal, NoAnswer};
@@ -70,8 +69,7 @@ pub(super) async fn answers(State(site): State<Arc<Site>>, secret: Secret, reque
 /// Lets somebody in who may answer questions.
 async fn enter(site: &Site, secret: Secret, head: &Parts) -> Result<Principal, Response> {
     let secret = secret.map(|Path(secret)| secret);
-    let peer = head.extensions.get::<Peer>().copied();
-    let entered = site.gate.enter(peer, secret.as_deref(), &head.headers).await;
+    let entered = site.gate.enter(&head.extensions, secret.as_deref(), &head.headers).await;
     let allowed =
         entered.and_then(|principal| site.gate.require(&principal, Scope::Approve).map(|()| principal));
     allowed.map_err(IntoResponse::into_response)

@@ -10,11 +10,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::crowd::{Crowd, Present};
 use super::listener::{Listener, Peer, Stream};
 use super::stalled::Stalled;
 
@@ -36,6 +37,9 @@ const PING: Duration = Duration::from_secs(30);
 /// How long to wait when the system gives no descriptor for a connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
+/// How long to wait for a connection to make room before another one has to.
+const NO_PLACE: Duration = Duration::from_millis(100);
+
 /// Serves all connections, at most so many at a time, until the future is dropped. With `stop` each ends as soon as its
 /// requests are answered.
 pub(super) async fn accept_all(
@@ -46,13 +50,14 @@ pub(super) async fn accept_all(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let builder = builder();
+    let (builder, crowd) = (builder(), Crowd::default());
     loop {
-        // Who comes when there is no place waits in the system's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let serving = serve(builder.clone(), stream, peer, router.clone(), stop.clone());
+                // Who comes after this one waits in the system's queue.
+                let Ok(place) = place(&places, &crowd).await else { return };
+                let present = crowd.come(peer);
+                let serving = serve(builder.clone(), stream, (peer, present), router.clone(), stop.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(place);
@@ -62,6 +67,20 @@ pub(super) async fn accept_all(
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(NO_DESCRIPTOR).await;
             }
+        }
+    }
+}
+
+/// Waits for a place, and has others make room.
+async fn place(places: &Arc<Semaphore>, crowd: &Crowd) -> Result<OwnedSemaphorePermit, AcquireError> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Ok(place);
+    }
+    loop {
+        crowd.make_room();
+        tokio::select! {
+            place = Arc::clone(places).acquire_owned() => return place,
+            () = tokio::time::sleep(NO_PLACE) => {}
         }
     }
 }
@@ -87,19 +106,31 @@ fn builder() -> Builder<TokioExecutor> {
 async fn serve(
     builder: Builder<TokioExecutor>,
     stream: Box<dyn Stream>,
-    peer: Peer,
+    (peer, present): (Peer, Present),
     router: Router,
     stop: CancellationToken,
 ) {
+    let present = Arc::new(present);
+    let here = Arc::clone(&present);
     let service = router.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(here.asking());
         request
     });
     let stream = TokioIo::new(Stalled::new(stream));
     let mut connection = std::pin::pin!(builder.serve_connection(stream, TowerToHyperService::new(service)));
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        // What was asked on it is a stranger's.
+        () = present.leave.cancelled() => return,
+        () = present.is_strangers() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = connection.as_mut() => served,
+                () = present.leave.cancelled() => return,
+            }
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -12,7 +12,6 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::listener::Peer;
 use super::principal::{Identity, Principal, Scope};
 use super::room::{Room, Taken};
 use super::site::{Served, Site};
@@ -30,9 +29,11 @@ const RETRY_AFTER: &str = "1";
 
 /// Finds out who asks, and lets him in to what is his, if he may run commands. `secret` is the rest of the path.
 pub(super) async fn admit(site: &Site, secret: Option<&str>, head: &Parts) -> Result<Arc<Tenant>, Response> {
-    let peer = head.extensions.get::<Peer>().copied();
-    let principal =
-        site.gate.enter(peer, secret, &head.headers).await.map_err(IntoResponse::into_response)?;
+    let principal = site
+        .gate
+        .enter(&head.extensions, secret, &head.headers)
+        .await
+        .map_err(IntoResponse::into_response)?;
     admit_as(site, &principal, head.version).await.map_err(|refused| asked_by(refused, &principal.identity))
 }
 

@@ -1,8 +1,9 @@
 //! Whether somebody may come in, and as whom.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::crowd::Asking;
 use super::listener::Peer;
 use super::oauth::OAuth;
 use super::principal::{Identity, Principal, Scope};
@@ -51,6 +52,19 @@ pub(super) enum Refusal {
 impl Gate {
     /// Who asks. `secret` is the rest of the path that he asks for.
     pub(super) async fn enter(
+        &self,
+        extensions: &Extensions,
+        secret: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
+        let entered = self.principal(extensions.get::<Peer>().copied(), secret, headers).await;
+        if let (Ok(_), Some(asking)) = (&entered, extensions.get::<Asking>()) {
+            asking.is_known();
+        }
+        entered
+    }
+
+    async fn principal(
         &self,
         peer: Option<Peer>,
         secret: Option<&str>,

@@ -5,6 +5,7 @@
 mod address;
 mod approvals;
 mod connection;
+mod crowd;
 mod endpoint;
 mod entry;
 mod events;

@@ -12,7 +12,6 @@ use http_body_util::Full;
 use super::endpoint::MAX_BODY;
 use super::entry::{asked_by, begins_something, leaving, too_many, whole};
 use super::flowing::flowing;
-use super::listener::Peer;
 use super::principal::{Principal, Scope};
 use super::requests::NAME;
 use super::runtime::MAX_UPLOAD;
@@ -33,8 +32,7 @@ pub(super) async fn pass_on(State(site): State<Arc<Site>>, request: Request, nex
     {
         head.headers.insert(NAME, name);
     }
-    let peer = head.extensions.get::<Peer>().copied();
-    let entered = site.gate.enter(peer, None, &head.headers).await;
+    let entered = site.gate.enter(&head.extensions, None, &head.headers).await;
     let allowed = entered.and_then(|principal| site.gate.require(&principal, Scope::Run).map(|()| principal));
     match allowed {
         Ok(principal) => asked_by(answer(&site, workers, &principal, head, body).await, &principal.identity),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::crowd::{Answering, Asking};
 use super::principal::Identity;
 use super::secret;
 use super::site::Site;
@@ -27,6 +29,7 @@ pub(super) async fn attend(State(site): State<Arc<Site>>, mut request: Request, 
     request.extensions_mut().insert(RequestName(name.clone()));
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let asking = request.extensions().get::<Asking>().cloned();
     let mut response = next.run(request).await;
     let status = response.status().as_u16();
     site.metrics.answered(status);
@@ -40,7 +43,7 @@ pub(super) async fn attend(State(site): State<Arc<Site>>, mut request: Request, 
     if let Ok(name) = HeaderValue::try_from(name) {
         response.headers_mut().insert(NAME, name);
     }
-    response
+    response.map(|body| Body::new(Answering::new(body, asking)))
 }
 
 /// The name that the sender gives, if it is one that can stand in a log.

@@ -14,10 +14,10 @@ use axum::routing::{any, get, post};
 use http_body_util::Full;
 
 use super::approvals;
+use super::crowd::Asking;
 use super::endpoint::MAX_BODY;
 use super::entry::{admit, asked_by, begins_something, leaving, too_many, whole};
 use super::flowing::flowing;
-use super::listener::Peer;
 use super::metrics::{CONTENT_TYPE, Now};
 use super::passing_on;
 use super::principal::Scope;
@@ -96,8 +96,7 @@ async fn metadata(State(site): State<Arc<Site>>) -> Response {
 /// clients say who they are, this is for who looks after the server.
 async fn metrics(State(site): State<Arc<Site>>, request: Request) -> Response {
     if site.gate.knows_people() {
-        let peer = request.extensions().get::<Peer>().copied();
-        let entered = site.gate.enter(peer, None, request.headers()).await;
+        let entered = site.gate.enter(request.extensions(), None, request.headers()).await;
         let allowed = entered.and_then(|principal| site.gate.require(&principal, Scope::Admin));
         if let Err(refusal) = allowed {
             return refusal.into_response();
@@ -127,8 +126,11 @@ async fn mcp_by_secret(
 }
 
 async fn enter(site: &Site, secret: Option<&str>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    match admit(site, secret, &head).await {
+    let (mut head, body) = request.into_parts();
+    let admitted = admit(site, secret, &head).await;
+    // A session keeps what its first request had.
+    head.extensions.remove::<Asking>();
+    match admitted {
         Ok(tenant) => asked_by(answer(site, &tenant, head, body).await, &tenant.identity),
         Err(refused) => refused,
     }
