@@ -38,6 +38,7 @@ mod hosts_programs;
 mod http;
 mod http_approvals;
 mod http_ending;
+mod http_greedy;
 mod http_handles;
 mod http_hostile;
 mod http_identity;
