@@ -28,8 +28,8 @@ impl Limits {
     pub fn with_descriptors(descriptors: u64) -> Limits {
         let affordable = usize::try_from(descriptors / 4).unwrap_or(usize::MAX);
         let connections = affordable.min(8192);
-        // A third is always left for the others.
-        let of_share = connections.min(4096).min((connections - connections / 3).max(64));
+        // An owner gets two thirds of all: half of all leaves some of that to what else is his.
+        let of_share = connections.min(4096).min((connections / 2).max(64));
         Limits { connections, of_share, waiting_of_share: of_share.min(1024), of_process: affordable }
     }
 }

@@ -1,6 +1,6 @@
 # What a hostile program says inside a connection to a host that is allowed: hosts_hostile.py KIND NAME, where NAME is what it
 # asks for by then. Prints what it heard, or how the connection ended.
-import socket, struct, sys, time
+import errno, socket, struct, sys, time
 
 GOOD = b"good.test"
 
@@ -116,7 +116,8 @@ def attempt(port, says):
                 pass
             return "ended"
         except OSError as error:
-            return type(error).__name__
+            # What is reset by then cannot be shut down.
+            return "ConnectionResetError" if error.errno == errno.ENOTCONN else type(error).__name__
 
 
 for kind, (port, says) in kinds(sys.argv[1].encode()).items():

@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::pool::MAX_SANDBOXES;
 use super::sandbox::Sandbox;
+
+/// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
+/// time; what the oldest sandbox still runs ends with it.
+pub(super) const MAX_SANDBOXES: usize = 16;
 
 /// Sandboxes at a time when no more commands may run.
 const LEAST: usize = 64;

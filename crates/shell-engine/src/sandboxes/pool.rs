@@ -12,14 +12,10 @@ use sandbox::{Mode, Network, Plan};
 use tokio::sync::Mutex;
 
 use super::given::{Given, written_by};
-use super::neighbours::{Neighbour, Neighbours};
+use super::neighbours::{MAX_SANDBOXES, Neighbour, Neighbours};
 use super::sandbox::{Notices, Sandbox, identity};
 use crate::config::{Sandboxing, TrustedPlaceError, Wanted};
 use crate::network::{Networks, Reach};
-
-/// Policies that keep a sandbox at the same time. A client that sends another policy with each call pays for it with set-up
-/// time; what the oldest sandbox still runs ends with it.
-pub(super) const MAX_SANDBOXES: usize = 16;
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]

@@ -158,23 +158,22 @@ mod tests {
         let (asked, link) = Asked::over(far);
         let link = tokio::spawn(link);
         let first = asked.enter().await;
-        let second = tokio::spawn({
-            let asked = Arc::clone(&asked);
-            async move { drop(asked.enter().await) }
-        });
         let other = places.user();
-        let mut third = std::pin::pin!(other.enter());
+        let mut second = std::pin::pin!(async { drop(asked.enter().await) });
+        let mut third = std::pin::pin!(async { drop(other.enter().await) });
         tokio::select! {
             biased;
-            _ = &mut third => panic!("there is one place"),
+            () = &mut second => panic!("there is one place"),
+            () = &mut third => panic!("there is one place"),
             () = tokio::task::yield_now() => {}
         }
         drop(first);
-        second.await.unwrap();
-        let _third = third.await;
-        // A turn that is waited for when the worker dies is nobody's.
+        tokio::join!(second, third);
+        // A turn that somebody has when he dies is given back.
+        let _fourth = asked.enter().await;
         link.abort();
         let _ = link.await;
+        drop(places.user().enter().await);
     }
 
     #[tokio::test]
