@@ -28,35 +28,59 @@ impl Limits {
     pub fn with_descriptors(descriptors: u64) -> Limits {
         let affordable = usize::try_from(descriptors / 4).unwrap_or(usize::MAX);
         let connections = affordable.min(8192);
-        // An owner gets two thirds of all: half of all leaves some of that to what else is his.
-        let of_share = connections.min(4096).min((connections / 2).max(64));
+        // A third is always left for the others.
+        let of_share = connections.min(4096).min((connections - connections / 3).max(64));
         Limits { connections, of_share, waiting_of_share: of_share.min(1024), of_process: affordable }
     }
 }
 
-/// Connections of all egresses.
-static OF_PROCESS: AtomicUsize = AtomicUsize::new(0);
+/// All egresses.
+static OF_PROCESS: All = All { connections: AtomicUsize::new(0), owners: AtomicUsize::new(0) };
+
+/// What egresses share.
+#[derive(Debug)]
+struct All {
+    connections: AtomicUsize,
+    owners: AtomicUsize,
+}
 
 /// Whose egresses they are, among several who share what a process can afford. Clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Owner {
-    own: Arc<AtomicUsize>,
-    all: &'static AtomicUsize,
+pub struct Owner(Arc<Own>);
+
+#[derive(Debug)]
+struct Own {
+    connections: AtomicUsize,
+    all: &'static All,
 }
 
 impl Default for Owner {
     fn default() -> Owner {
-        Owner { own: Arc::default(), all: &OF_PROCESS }
+        Owner::among(&OF_PROCESS)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.all.owners.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Owner {
-    /// Takes one of `most` that all can have; not when he has twice as many as are left. So the first who takes all that he
-    /// can get leaves a third to the others, the next a third of that to whoever comes later, and nobody gets none.
+    fn among(all: &'static All) -> Owner {
+        all.owners.fetch_add(1, Ordering::Relaxed);
+        Owner(Arc::new(Own { connections: AtomicUsize::new(0), all }))
+    }
+
+    /// Takes one of `most` that all can have; where there are others, not when he has twice as many as are left. So the first
+    /// who takes all that he can get leaves a third to the others, the next a third of that to whoever comes later, and nobody
+    /// gets none.
     fn enter(&self, most: usize) -> bool {
-        let all = self.all.fetch_add(1, Ordering::Relaxed);
-        let own = self.own.fetch_add(1, Ordering::Relaxed);
-        let has_room = own < most.saturating_sub(all).saturating_mul(2);
+        let all = self.0.all.connections.fetch_add(1, Ordering::Relaxed);
+        let own = self.0.connections.fetch_add(1, Ordering::Relaxed);
+        let left = most.saturating_sub(all);
+        let is_alone = self.0.all.owners.load(Ordering::Relaxed) == 1;
+        let has_room = left > 0 && (is_alone || own < left.saturating_mul(2));
         if !has_room {
             self.leave();
         }
@@ -64,8 +88,8 @@ impl Owner {
     }
 
     fn leave(&self) {
-        self.own.fetch_sub(1, Ordering::Relaxed);
-        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.all.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -254,8 +278,8 @@ mod tests {
 
     #[test]
     fn whoever_takes_all_that_he_can_get_leaves_some_to_each_other() {
-        static ALL: AtomicUsize = AtomicUsize::new(0);
-        let owner = || Owner { own: Arc::default(), all: &ALL };
+        static ALL: All = All { connections: AtomicUsize::new(0), owners: AtomicUsize::new(0) };
+        let owner = || Owner::among(&ALL);
         let take_all = |owner: &Owner| (0..1000).filter(|_| owner.enter(900)).count();
         let [greedy, next, last] = std::array::from_fn(|_| owner());
         assert_eq!(take_all(&greedy), 600);
@@ -265,6 +289,17 @@ mod tests {
         assert!(owner().enter(900));
         greedy.leave();
         assert!(!greedy.enter(900), "what he gives up is for those who have less");
+    }
+
+    #[test]
+    fn whoever_is_alone_leaves_nothing_to_nobody() {
+        static ALL: All = All { connections: AtomicUsize::new(0), owners: AtomicUsize::new(0) };
+        let alone = Owner::among(&ALL);
+        assert_eq!((0..1000).filter(|_| alone.enter(900)).count(), 900);
+        let comes = Owner::among(&ALL);
+        assert!(!comes.enter(900));
+        alone.leave();
+        assert!(!alone.enter(900) && comes.enter(900));
     }
 
     #[test]

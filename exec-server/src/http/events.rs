@@ -176,11 +176,13 @@ impl State {
 
     fn forget_session(&mut self, session: &str) {
         let is_its = |stream: &Stream| stream.session.as_deref() == Some(session);
-        let its = self.streams.iter().filter(|(_, stream)| is_its(stream)).map(|(number, _)| *number);
-        for number in its.collect::<Vec<_>>() {
-            self.forget(number);
+        for stream in self.streams.values().filter(|stream| is_its(stream)) {
+            self.bytes -= stream.events.iter().map(|(_, size)| size).sum::<usize>();
+            self.numbers.remove(&stream.name);
         }
+        self.streams.retain(|_, stream| !is_its(stream));
         let streams = &self.streams;
+        self.order.retain(|number| streams.contains_key(number));
         self.ended.retain(|(_, number)| streams.contains_key(number));
     }
 }

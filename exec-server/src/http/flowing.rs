@@ -16,6 +16,10 @@ pub(super) const TAKING: Duration = Duration::from_secs(60);
 /// Parts of an answer that lie ready for a client that is slow to take them.
 const READY: usize = 4;
 
+#[derive(Debug, thiserror::Error)]
+#[error("too much lies ready for this client")]
+struct GivenUp;
+
 /// Passes an answer on as it is taken. A client that does not take it loses the stream, and nobody waits for it; so does one
 /// that has too much of others lie, for which there is no `room` then.
 pub(super) fn flowing(mut body: Body, room: Room, held: impl Send + 'static) -> Body {
@@ -29,11 +33,15 @@ pub(super) fn flowing(mut body: Body, room: Room, held: impl Send + 'static) -> 
             };
             let Some(frame) = frame else { return };
             let length = frame.as_ref().ok().and_then(|frame| frame.data_ref()).map_or(0, Bytes::len);
-            if !room.cover(&mut taken, length) {
+            let frame = if room.cover(&mut taken, length) {
+                frame
+            } else {
                 tracing::warn!("a principal does not take the answers that there are; one was given up");
-                return;
-            }
-            if !matches!(tokio::time::timeout(TAKING, sender.send(frame)).await, Ok(Ok(()))) {
+                // So that what has come of it is not taken for the whole.
+                Err(axum::Error::new(GivenUp))
+            };
+            let is_last = frame.is_err();
+            if !matches!(tokio::time::timeout(TAKING, sender.send(frame)).await, Ok(Ok(()))) || is_last {
                 return;
             }
         }

@@ -93,7 +93,7 @@ impl Drop for Listener {
 }
 
 /// Removes a socket that a server has left behind: one that nobody listens on.
-fn remove_stale(path: &Path) -> io::Result<()> {
+pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     match StdUnixStream::connect(path) {
         Err(error) if is_socket && error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::endpoint::MAX_BODY;
 use super::entry::{admit, asked_by, leaving, too_many, whole};
 use super::form::file_part;
+use super::life::Answer;
 use super::outputs::{self, Part};
 use super::room::Taken;
 use super::secret;
@@ -64,6 +65,7 @@ struct Asked {
     tenant: Arc<Tenant>,
     named: HashMap<String, String>,
     head: Parts,
+    answering: Arc<Answer>,
 }
 
 /// Runs a command, and tells its two streams apart.
@@ -209,8 +211,9 @@ async fn answered(
     let response = if site.life.is_leaving() {
         leaving(head.version).await
     } else {
-        let _answering = site.life.answering();
-        answer(Asked { site: Arc::clone(&site), tenant, named, head }, body)
+        // Until the client has all of it.
+        let answering = Arc::new(site.life.answering());
+        answer(Asked { site: Arc::clone(&site), tenant, named, head, answering }, body)
             .await
             .unwrap_or_else(|refused| refused)
     };
@@ -223,7 +226,7 @@ async fn run(
     command: &str,
     timeout: Duration,
     input: Option<Vec<u8>>,
-) -> Result<(Arc<CallOutcome>, OwnedSemaphorePermit), Response> {
+) -> Result<(Arc<CallOutcome>, (OwnedSemaphorePermit, Arc<Answer>)), Response> {
     let server = &asked.tenant.server;
     let place = Arc::clone(&asked.tenant.requests).try_acquire_owned().map_err(|_| too_many())?;
     let workspace = server.shell().config().sandboxing.started_in();
@@ -237,7 +240,7 @@ async fn run(
         };
         (status, format!("{:#}\n", anyhow::Error::new(error))).into_response()
     })?;
-    Ok((outcome, place))
+    Ok((outcome, (place, Arc::clone(&asked.answering))))
 }
 
 /// Why a command that does something to a file has not done it.

@@ -88,6 +88,12 @@ pub async fn serve_http(
     if config.sandboxing.network().is_enabled() && options.identity.proxies.iter().any(Proxy::is_in_reach) {
         return Err(HttpError::ProxyInReach);
     }
+    if options.tenant_uids.is_none() && options.identity.proxies.iter().any(Proxy::is_in_reach) {
+        tracing::warn!(
+            "whoever reaches the server as the proxy on this machine does can say that he is anybody: no rule may let \
+             commands reach its address (localhost), or run outside what they choose"
+        );
+    }
     if let Some(range) = options.tenant_uids {
         can_be_apart(range, &config, &options)?;
     } else if options.identity.is_known() {
@@ -303,8 +309,10 @@ async fn live(
     told.await;
     let told_again = told_to_end().map_err(HttpError::System)?;
     life.leave();
-    site.served.leave();
     let finished = async {
+        // What is on its way to others has reached them then.
+        life.all_answered().await;
+        site.served.leave();
         site.served.all_ended().await;
         life.all_answered().await;
     };
@@ -333,6 +341,10 @@ fn can_be_apart(range: UidRange, config: &Config, options: &HttpOptions) -> Resu
     }
     if config.approvals.command.is_some() || config.approvals.webhook.is_some() {
         return Err(WorkersError::Approvals);
+    }
+    let is_unix = matches!(options.address, Address::Unix(_));
+    if !is_unix && options.identity.proxies.iter().any(Proxy::is_in_reach) {
+        return Err(WorkersError::ProxyInReach);
     }
     if !config.limits.bounds.is_none() {
         return Err(WorkersError::Bounds);

@@ -28,7 +28,7 @@ type Messages = Pin<Box<dyn Stream<Item = ServerSseMessage> + Send + Sync>>;
 const MOST_BYTES: usize = 32 << 20;
 
 /// What is thought of a session that another server has begun: more than clients say.
-const RESTORED: usize = 8 << 10;
+const RESTORED: usize = 128 << 10;
 
 /// The sessions of one principal. Clones are the same.
 #[derive(Clone)]
@@ -110,6 +110,8 @@ impl SessionManager for Sessions {
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
         let bytes = serde_json::to_vec(&message).map_or(0, |text| weight::of(&text));
+        // It makes no room for itself.
+        self.used().remove(id);
         self.make_room(bytes).await?;
         self.used().insert(id.clone(), (Instant::now(), bytes));
         self.local.initialize_session(id, message).await

@@ -22,7 +22,7 @@ use crate::channels::Desk;
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// How much longer a process may take to write its last answers, and to end.
-const WORKERS_TIMEOUT: Duration = Duration::from_secs(6);
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Those who are served.
 pub(super) enum Served {

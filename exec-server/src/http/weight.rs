@@ -11,7 +11,7 @@ use serde::Deserialize;
 const MOST_VALUES: usize = 16 << 10;
 
 /// The most values of a message that is kept.
-const MOST_KEPT_VALUES: usize = 256;
+const MOST_KEPT_VALUES: usize = 2048;
 
 /// The longest message that is kept, in bytes.
 pub(super) const MOST_KEPT_BYTES: usize = 64 << 10;

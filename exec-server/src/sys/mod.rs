@@ -12,5 +12,5 @@ use elsewhere as system;
 use linux as system;
 
 pub use process::restore_signals;
-pub(crate) use process::{adopt_descriptor, watch_broken};
+pub(crate) use process::{adopt_descriptor, keep, watch_broken};
 pub(crate) use system::{WAY_THROUGH_DESCRIPTORS, is_more_confined};

@@ -40,3 +40,10 @@ pub fn restore_signals() {
         tracing::warn!(%error, "signals stay as they were");
     }
 }
+
+/// Has no program that is started from now on inherit a descriptor of ours. One that is closed meanwhile is nobody's to inherit.
+pub(crate) fn keep(number: i32) {
+    // SAFETY: the descriptor is borrowed for this call alone, which closes nothing and fails where there is none.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let _ = rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC);
+}

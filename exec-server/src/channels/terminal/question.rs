@@ -20,6 +20,9 @@ const MAX_COUNT: usize = 512;
 const MAX_DETAILS: usize = 64;
 const MAX_DETAIL: usize = 2000;
 
+/// What a detail begins with that says whose question it is.
+const ASKED_BY: &str = "Asked by ";
+
 /// A question, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::channels) struct ShownQuestion {
@@ -55,8 +58,8 @@ pub(in crate::channels) struct ShownQuestion {
 pub(super) fn asked_by(asker: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.@".contains(letter);
     match asker.chars().all(is_plain) && !asker.ends_with('.') {
-        true => format!("Asked by {asker}."),
-        false => format!("Asked by {:?}.", visible(asker.as_bytes())),
+        true => format!("{ASKED_BY}{asker}."),
+        false => format!("{ASKED_BY}{:?}.", visible(asker.as_bytes())),
     }
 }
 
@@ -80,6 +83,8 @@ impl ShownQuestion {
     /// The same as another server shows it, which knows who asks, and trusts nobody to have said what does not deceive.
     pub(in crate::channels) fn relayed(self, id: String, asker: &str) -> ShownQuestion {
         let mut relayed = ShownQuestion { id, ..self.made_visible() };
+        relayed.details.retain(|detail| !detail.starts_with(ASKED_BY));
+        relayed.choices.retain(|word| Choice::from_word(word).is_some());
         relayed.details.insert(0, asked_by(asker));
         relayed
     }

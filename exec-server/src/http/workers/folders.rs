@@ -71,6 +71,16 @@ pub enum PlaceError {
         /// Whose it should be.
         wanted: u32,
     },
+    /// It was made before there were users, or for one of another range.
+    #[error(
+        "{} belongs to user {uid}, who is none of --tenant-uids: give it with all that is in it to one of them who has no folder yet (chown -R), and the workspace of that name, too", path.display()
+    )]
+    OfNoTenant {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// There are more principals than numbers.
     #[error("every user of --tenant-uids is somebody's already")]
     NoneFree,
@@ -84,8 +94,11 @@ impl Folders {
         secret: String,
         uids: UidRange,
     ) -> Result<Folders, PlaceError> {
+        shared(&workspaces)?;
+        let failed = |source| PlaceError::Folder { path: workspaces.clone(), source };
+        let workspaces = workspaces.canonicalize().map_err(failed)?;
         let homes = workspaces.join(HOMES);
-        for folder in [&workspaces, &homes].into_iter().chain(&sessions) {
+        for folder in std::iter::once(&homes).chain(&sessions) {
             shared(folder)?;
         }
         Ok(Folders { workspaces, homes, sessions, secret, uids })
@@ -116,16 +129,17 @@ impl Folders {
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
         match home.symlink_metadata() {
             Ok(there) if there.is_dir() && self.uids.contains(there.uid()) => return Ok(there.uid()),
-            Ok(there) => {
-                let wanted = self.uids.first();
-                return Err(PlaceError::OthersFolder { path: home.to_owned(), uid: there.uid(), wanted });
-            }
+            Ok(there) => return Err(PlaceError::OfNoTenant { path: home.to_owned(), uid: there.uid() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(PlaceError::Folder { path: home.to_owned(), source }),
         }
-        let owners = fs::read_dir(&self.homes).map_err(failed)?;
-        let owners = owners.map(|entry| entry?.path().symlink_metadata().map(|found| found.uid()));
-        let taken: BTreeSet<u32> = owners.collect::<io::Result<_>>().map_err(failed)?;
+        let mut taken = BTreeSet::new();
+        // A workspace whose home is gone still has an owner.
+        for folder in [&self.homes, &self.workspaces] {
+            let owners = fs::read_dir(folder).map_err(failed)?;
+            let owners = owners.map(|entry| entry?.path().symlink_metadata().map(|found| found.uid()));
+            taken.extend(owners.collect::<io::Result<Vec<u32>>>().map_err(failed)?);
+        }
         let uid = self.uids.free(&taken).ok_or(PlaceError::NoneFree)?;
         owned(home, uid)?;
         Ok(uid)
@@ -168,10 +182,13 @@ fn shared(path: &Path) -> Result<(), PlaceError> {
 /// Makes sure that a folder is there, this user's, and closed to others.
 fn owned(path: &Path, uid: u32) -> Result<(), PlaceError> {
     let failed = |source| PlaceError::Folder { path: path.to_owned(), source };
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => lchown(path, Some(uid), Some(uid)).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
+    if path.symlink_metadata().is_err() {
+        // It has its name when it is his.
+        let new = path.with_extension("new");
+        let _ = fs::remove_dir(&new);
+        DirBuilder::new().mode(0o700).create(&new).map_err(failed)?;
+        lchown(&new, Some(uid), Some(uid)).map_err(failed)?;
+        fs::rename(&new, path).map_err(failed)?;
     }
     let found = path.symlink_metadata().map_err(failed)?;
     if found.uid() == uid && found.is_dir() {

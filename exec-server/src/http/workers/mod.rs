@@ -4,6 +4,7 @@
 //! The front, which runs as root, knows who asks, and passes requests on; it opens nothing that is a principal's.
 
 mod folders;
+mod log;
 mod seat;
 mod summed;
 mod turns;
@@ -27,21 +28,27 @@ use shell_engine::shell::Places;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
+use super::listener::remove_stale;
 use super::principal::Identity;
 use super::room::Room;
 use crate::channels::{FromTerminal, NoAnswer as NotAnswered};
+use crate::sys::keep;
 use folders::Folders;
 use summed::Summed;
-use worker::Worker;
+use worker::{Started, Worker};
 
 pub use folders::PlaceError;
 pub(super) use seat::Seat;
 pub(super) use turns::Asked;
+use uids::EXAMPLE;
 pub use uids::{UidRange, UidRangeError};
 pub(super) use worker::NoAnswer;
 
 /// How long a worker that is killed after all may take to be gone.
 const GONE: Duration = Duration::from_secs(2);
+
+/// How long a worker may take to hear that it is told to end, before it is told again.
+const AGAIN_TOLD: Duration = Duration::from_millis(100);
 
 /// How long a view waits before it looks at a worker's questions again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -87,14 +94,21 @@ pub enum WorkersError {
     /// Who asks is not known.
     #[error("--tenant-uids: nothing says who asks; give --token-file, --jwks or --proxy")]
     NobodyKnown,
-    /// Somebody on this machine would be a principal.
-    #[error("--tenant-uids: in /etc/passwd the range has accounts already: {0}")]
-    Accounts(String),
+    /// Somebody on this machine would be a principal, or can become one.
+    #[error(
+        "--tenant-uids: numbers of the range are somebody's already: {0}; an example that is nobody's: {EXAMPLE}"
+    )]
+    Taken(String),
     /// Whoever is asked would be asked by a principal's process.
     #[error(
         "--tenant-uids: --approval-command and --approval-webhook would run as the principal that asks; people answer at /approve instead"
     )]
     Approvals,
+    /// Principals could say that they are others.
+    #[error(
+        "--tenant-uids: programs that rules let outside reach this machine's addresses as the proxy does, and could say that they are anybody; use --http unix:PATH with --proxy unix"
+    )]
+    ProxyInReach,
     /// Control groups are not made for other users.
     #[error(
         "--tenant-uids: memory_max and cpu_max cannot be had with it; bound the users by the system (user-UID.slice)"
@@ -144,6 +158,10 @@ struct Served {
 impl Workers {
     /// None yet. It is tried whether there could be one.
     pub(super) async fn new(plan: Plan) -> Result<Workers, WorkersError> {
+        keep_descriptors().map_err(WorkersError::Start)?;
+        for left in std::fs::read_dir(&plan.sockets).into_iter().flatten().flatten() {
+            let _ = remove_stale(&left.path());
+        }
         let folders =
             Folders::new(plan.workspaces.clone(), plan.sessions.clone(), plan.secret.clone(), plan.uids)?;
         let workers = Workers { plan, folders, live: Mutex::default(), made: broadcast::Sender::new(NEW) };
@@ -151,7 +169,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Somebody's worker, and the right to have a request answered by it; `None`: he has too many already.
+    /// Has somebody's worker answer a request.
     pub(super) async fn answer(
         self: &Arc<Workers>,
         identity: &Identity,
@@ -164,9 +182,10 @@ impl Workers {
                 Err(error) => return Err(NoAnswer::NotBegun(io::Error::other(error))),
             };
             match worker.answer(request.clone()).await {
-                Err(NoAnswer::NotBegun(error)) => {
-                    self.forget(&worker);
+                // Nobody listens any more: as soon as that is noticed, another one begins.
+                Err(NoAnswer::NotBegun(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     refused = Some(error);
+                    let _ = tokio::time::timeout(GONE, worker.gone.cancelled()).await;
                 }
                 answered => return answered,
             }
@@ -208,7 +227,9 @@ impl Workers {
 
     /// Ends all, those that have not ended within `timeout` at once.
     pub(super) async fn close(&self, timeout: Duration) {
-        // Who was told already does not wait any longer.
+        // Who is told again does not wait any longer.
+        self.leave();
+        tokio::time::sleep(AGAIN_TOLD).await;
         self.leave();
         if tokio::time::timeout(timeout, self.all_ended()).await.is_err() {
             self.all().iter().for_each(|worker| worker.signal(Signal::KILL));
@@ -221,14 +242,15 @@ impl Workers {
         let (sender, receiver) = mpsc::channel(READY);
         let (mut made, there) = (self.made.subscribe(), self.all());
         tokio::spawn(async move {
-            there.into_iter().for_each(|worker| drop(tokio::spawn(tell_of(worker, sender.clone()))));
+            let mut telling = tokio::task::JoinSet::new();
+            there.into_iter().for_each(|worker| drop(telling.spawn(tell_of(worker, sender.clone()))));
             loop {
                 let new = tokio::select! {
                     new = made.recv() => new,
                     () = sender.closed() => return,
                 };
                 match new {
-                    Ok(worker) => drop(tokio::spawn(tell_of(worker, sender.clone()))),
+                    Ok(worker) => drop(telling.spawn(tell_of(worker, sender.clone()))),
                     // The view is let go, and comes again to see all of them.
                     Err(_) => return,
                 }
@@ -282,14 +304,18 @@ impl Workers {
         live.number += 1;
         let seat = self.plan.seat(Some(identity.clone()), &place);
         let started = Worker::start(&seat, &place, (live.number, self.plan.socket(live.number)));
-        let (worker, child, link) = started.map_err(WorkersError::Start)?;
+        let Started { worker, child, link, said } = started.map_err(WorkersError::Start)?;
         let worker = Arc::new(worker.ok_or_else(|| WorkersError::Start(io::ErrorKind::NotFound.into()))?);
         let link = UnixStream::from_std(link).map_err(WorkersError::Start)?;
+        let said = said.map(UnixStream::from_std).transpose().map_err(WorkersError::Start)?;
         let requests = Arc::new(Semaphore::new(self.plan.requests));
         let served = Served { worker: Arc::clone(&worker), requests, room: Room::new() };
         live.workers.insert(identity.clone(), served.clone());
         drop(live);
         let _ = self.made.send(Arc::clone(&worker));
+        if let Some(said) = said {
+            tokio::spawn(log::pass_on(said, worker.identity.name.clone()));
+        }
         tokio::spawn(Arc::clone(self).attend(worker, child, link));
         Ok(served)
     }
@@ -306,7 +332,7 @@ impl Workers {
             }
         };
         let given = turns::give(link, self.plan.places.user(), self.plan.calls, idle).await;
-        if given.is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof) {
+        if given.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
             tracing::error!(principal = %worker.identity, "a principal's process says what it must not, and is ended");
         }
         self.forget(&worker);
@@ -343,7 +369,7 @@ impl Workers {
 
     /// Tries whether somebody could be served as a user of the range.
     async fn try_one(&self) -> Result<(), WorkersError> {
-        let uid = self.plan.uids.first();
+        let uid = self.plan.uids.last();
         let temporary = folders::temporary(&self.folders, uid)?;
         let home = temporary.path().to_owned();
         let place = folders::Place { uid, own: home.join("own"), sessions: home.join("sessions"), home };
@@ -351,7 +377,7 @@ impl Workers {
         let socket = self.plan.socket(0);
         let started = Worker::start(&seat, &place, (0, socket.clone()));
         let _ = std::fs::remove_file(&socket);
-        let (_, mut child, _link) = started.map_err(WorkersError::Start)?;
+        let Started { mut child, link: _link, .. } = started.map_err(WorkersError::Start)?;
         let ended = tokio::task::spawn_blocking(move || child.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
@@ -378,7 +404,7 @@ impl Plan {
     }
 
     fn socket(&self, number: u64) -> PathBuf {
-        self.sockets.join(format!("{}-{number}", std::process::id()))
+        self.sockets.join(format!("{}-{number}", self.server))
     }
 }
 
@@ -388,11 +414,21 @@ pub(super) fn can_become(range: UidRange) -> Result<(), WorkersError> {
     if !user.is_root() {
         return Err(WorkersError::NotRoot(user.as_raw()));
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    match range.accounts(&passwd)[..] {
+    match range.taken(|path| std::fs::read_to_string(path).unwrap_or_default())[..] {
         [] => Ok(()),
-        ref accounts => Err(WorkersError::Accounts(accounts.join(", "))),
+        ref taken => Err(WorkersError::Taken(taken.join(", "))),
     }
+}
+
+/// Has no worker inherit what whoever started this process had open.
+fn keep_descriptors() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let Ok(number) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+        if number > 2 {
+            keep(number);
+        }
+    }
+    Ok(())
 }
 
 /// Tells a view of a worker's questions until either is gone.

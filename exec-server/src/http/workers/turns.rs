@@ -93,8 +93,16 @@ impl Turns for Asked {
     fn enter(&self) -> Pin<Box<dyn Future<Output = Lent> + Send + '_>> {
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
-            self.waiting().push_back(sender);
-            let _ = self.said.send(WANTED);
+            {
+                let mut waiting = self.waiting();
+                // A turn that was asked for and is not waited for any more is as good.
+                let given_up = waiting.iter().position(oneshot::Sender::is_closed);
+                drop(given_up.and_then(|at| waiting.remove(at)));
+                waiting.push_back(sender);
+                if given_up.is_none() {
+                    let _ = self.said.send(WANTED);
+                }
+            }
             match receiver.await {
                 Ok(taken) => Box::new(taken) as Lent,
                 // The other end is gone, and so will be this process: nothing begins any more.
@@ -137,7 +145,8 @@ pub(super) async fn give(
             }
         };
         match byte {
-            WANTED if held.len() + wanted < most => wanted += 1,
+            // One that is given back may be on its way, and another one wanted meanwhile.
+            WANTED if held.len() + wanted < most.saturating_mul(2) => wanted += 1,
             DONE if held.pop().is_some() => {}
             IDLE => idle(),
             _ => return Err(io::ErrorKind::InvalidData.into()),
@@ -177,8 +186,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_no_longer_leaves_what_he_asked_for_to_whoever_comes() {
+        let places = Places::new(1);
+        let taken = places.user().enter().await;
+        let (near, far) = tokio::io::duplex(64);
+        let giving = tokio::spawn(give(near, places.user(), 1, || {}));
+        let (asked, link) = Asked::over(far);
+        let link = tokio::spawn(link);
+        for _ in 0..100 {
+            let mut waits = asked.enter();
+            tokio::select! {
+                biased;
+                _ = &mut waits => panic!("there is none"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        drop(taken);
+        drop(asked.enter().await);
+        assert!(!giving.is_finished());
+        link.abort();
+    }
+
+    #[tokio::test]
     async fn who_wants_too_much_or_gives_what_he_has_not_is_not_listened_to() {
-        for said in [&b"www"[..], b"d", b"wdd", b"x"] {
+        for said in [&b"wwwww"[..], b"d", b"wdd", b"x"] {
             let (near, mut far) = tokio::io::duplex(64);
             far.write_all(said).await.unwrap();
             let ended = give(near, Places::new(8).user(), 2, || {}).await;

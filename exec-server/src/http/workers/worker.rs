@@ -7,9 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -46,6 +47,25 @@ const VARIABLES: [&str; 13] = [
     "SSL_CERT_FILE",
 ];
 
+/// How long one may take that is asked for what it need not think about: it may have been stopped.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What of a request's head is passed on; all else is about the client's connection, or may be secret.
+const PASSED: [&str; 7] =
+    ["accept", "content-type", "last-event-id", "traceparent", "tracestate", "user-agent", "x-request-id"];
+
+/// What of an answer's head is passed back.
+const ANSWERED: [&str; 8] = [
+    "allow",
+    "cache-control",
+    "content-disposition",
+    "content-length",
+    "content-type",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "retry-after",
+];
+
 /// Bytes of one message about questions.
 const MAX_MESSAGE: usize = 1 << 20;
 
@@ -65,6 +85,17 @@ pub(super) struct Worker {
     pub(super) resting: AtomicBool,
 }
 
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// `None`: it serves nobody.
+    pub(super) worker: Option<Worker>,
+    pub(super) child: Child,
+    pub(super) link: StdUnixStream,
+    /// What it says on standard error, unless it has ours.
+    pub(super) said: Option<StdUnixStream>,
+}
+
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::http) enum NoAnswer {
@@ -78,11 +109,7 @@ pub(in crate::http) enum NoAnswer {
 
 impl Worker {
     /// Starts a process for whoever `seat` is for, as the user of `place`. What it has to say comes over the connection.
-    pub(super) fn start(
-        seat: &Seat,
-        place: &Place,
-        (number, socket): (u64, PathBuf),
-    ) -> io::Result<(Option<Worker>, Child, StdUnixStream)> {
+    pub(super) fn start(seat: &Seat, place: &Place, (number, socket): (u64, PathBuf)) -> io::Result<Started> {
         let listener = UnixListener::bind(&socket)?;
         rustix::net::listen(&listener, BACKLOG)?;
         let (mut ours, theirs) = StdUnixStream::pair()?;
@@ -92,6 +119,15 @@ impl Worker {
         ours.set_nonblocking(true)?;
         let inherited =
             VARIABLES.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)));
+        // A trial says why it fails, and nobody is served by it.
+        let (said, stderr) = match seat.identity {
+            None => (None, Stdio::inherit()),
+            Some(_) => {
+                let (said, stderr) = StdUnixStream::pair()?;
+                said.set_nonblocking(true)?;
+                (Some(said), OwnedFd::from(stderr).into())
+            }
+        };
         let child = Command::new("/proc/self/exe")
             .args(std::env::args_os().skip(1))
             .arg(OPTION)
@@ -102,7 +138,7 @@ impl Worker {
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
             .stdout(OwnedFd::from(listener))
-            .stderr(Stdio::inherit())
+            .stderr(stderr)
             // A terminal's signals are the front's to pass on.
             .process_group(0)
             .gid(place.uid)
@@ -117,7 +153,7 @@ impl Worker {
             gone: CancellationToken::new(),
             resting: AtomicBool::new(false),
         });
-        Ok((worker, child, ours))
+        Ok(Started { worker, child, link: ours, said })
     }
 
     /// Passes a request on, and the answer back as it comes.
@@ -125,50 +161,55 @@ impl Worker {
         let (head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut passed = Request::builder().method(head.method).uri(path);
-        let headers = passed.headers_mut().into_iter();
-        headers.for_each(|headers| {
-            headers.extend(head.headers.clone());
-            // Of the client's connection, or checked here, and secret.
-            for name in [
-                header::CONNECTION,
-                header::TRANSFER_ENCODING,
-                header::TE,
-                header::UPGRADE,
-                header::EXPECT,
-                header::ORIGIN,
-                header::AUTHORIZATION,
-                header::COOKIE,
-                header::CONTENT_LENGTH,
-            ] {
-                headers.remove(name);
-            }
+        if let Some(headers) = passed.headers_mut() {
+            let is_passed =
+                |name: &HeaderName| name.as_str().starts_with("mcp-") || PASSED.contains(&name.as_str());
+            headers.extend(
+                head.headers
+                    .into_iter()
+                    .scan(None, |last, (name, value)| {
+                        // A name is said once for all its values.
+                        *last = name.or(last.take());
+                        Some((last.clone(), value))
+                    })
+                    .filter_map(|(name, value)| Some((name.filter(is_passed)?, value))),
+            );
             headers.insert(header::HOST, HeaderValue::from_static("localhost"));
-        });
+        }
         let passed = passed.body(body).map_err(|error| NoAnswer::NotBegun(io::Error::other(error)))?;
         let stream = UnixStream::connect(&self.socket).await.map_err(NoAnswer::NotBegun)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(NoAnswer::Broken)?;
         tokio::spawn(connection);
         let answer = sender.send_request(passed).await.map_err(NoAnswer::Broken)?;
-        let mut answer = answer.map(Body::new);
-        answer.headers_mut().remove(header::CONNECTION);
-        answer.headers_mut().remove(header::TRANSFER_ENCODING);
-        Ok(answer)
+        let (mut head, body) = answer.into_parts();
+        // What it says to browsers is not its to say.
+        let theirs = std::mem::take(&mut head.headers);
+        head.headers.extend(ANSWERED.iter().filter_map(|name| {
+            theirs.get(*name).map(|value| (HeaderName::from_static(name), value.clone()))
+        }));
+        head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        head.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+        Ok(Response::from_parts(head, Body::new(body)))
     }
 
     /// What it has counted, as text.
     pub(super) async fn metrics(&self) -> Option<String> {
-        let request = Request::get("/metrics").body(Full::default()).ok()?;
-        let answer = self.answer(request).await.ok()?;
-        let text = http_body_util::Limited::new(answer.into_body(), MAX_MESSAGE).collect().await.ok()?;
-        String::from_utf8(text.to_bytes().to_vec()).ok()
+        let asked = async {
+            let request = Request::get("/metrics").body(Full::default()).ok()?;
+            let answer = self.answer(request).await.ok()?;
+            let text = http_body_util::Limited::new(answer.into_body(), MAX_MESSAGE).collect().await.ok()?;
+            String::from_utf8(text.to_bytes().to_vec()).ok()
+        };
+        tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
     }
 
     /// Takes somebody's answer to one of its questions, and tells the status.
     pub(super) async fn answered(&self, answer: Vec<u8>) -> Option<u16> {
         let request = Request::post("/approve/answers").header(header::CONTENT_TYPE, "application/json");
         let request = request.body(Full::from(answer)).ok()?;
-        self.answer(request).await.ok().map(|answer| answer.status().as_u16())
+        let answer = tokio::time::timeout(PATIENCE, self.answer(request)).await.ok()?;
+        answer.ok().map(|answer| answer.status().as_u16())
     }
 
     /// Tells a view what is asked, until the worker is gone or the view.
